@@ -1,0 +1,39 @@
+# Everything runs in an environment of its own, made from the lock; both set-up and runs are quick the second time.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup demo test lint format tiny-model lock clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+setup: $(VENV)/installed  ## Make the environment: CPU build of vLLM and the development tools
+
+demo: setup  ## Evolve, respond, sample, select and show the example questions with the embedded model
+	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth
+
+test: setup  ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## Put the code into the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+tiny-model: setup  ## Train the embedded model from nothing (under an hour on two cores)
+	$(BIN)/python -m pipelines.tiny.train --out pipelines/tiny/model
+
+clean:  ## Remove what the demo made
+	$(MAKE) --directory examples clean

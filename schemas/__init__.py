@@ -1,0 +1,1 @@
+"""The data contract: record types, dataset directories, journals, and the errors that every layer raises."""
