@@ -1,0 +1,81 @@
+"""Dataset directories: the only currency between steps.
+
+A directory holds `data-00000-of-00008.arrow` (Arrow IPC streams), `dataset_info.json` and `state.json`, as
+`datasets.load_from_disk` opens them with no conversion, plus `synth.json`, the record of the run that made it, and
+`rejected/`, a directory of the same kind whose rows carry `reason` and `detail`. It appears under its name only when it
+is complete, so whatever can be opened is whole.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import schemas.lean_arrow  # noqa: F401
+from schemas.errors import InputError
+
+__all__ = ["Dataset", "partial_path"]
+
+
+def partial_path(final: Path) -> Path:
+    """Where the directory `final` is built before it appears."""
+    return final.with_name(f"{final.name}.partial")
+
+
+def read_shard(path: Path) -> pa.Table:
+    """A memory-mapped table over one shard. Raises `InputError` for a file that is not a whole Arrow stream."""
+    try:
+        return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} is not a readable Arrow stream: {error}") from error
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A complete dataset directory, opened without reading its rows."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> "Dataset":
+        """Raises `InputError` where there is no complete dataset, and says so when one is still being built."""
+        if (path / "state.json").is_file():
+            return cls(path)
+        if partial_path(path).exists():
+            raise InputError(
+                f"{path} is not finished: {partial_path(path)} holds a run that is under way or was stopped; "
+                "repeat its command to finish it"
+            )
+        raise InputError(f"{path} is not a dataset directory: it has no state.json")
+
+    @cached_property
+    def shards(self) -> list[Path]:
+        state = json.loads((self.path / "state.json").read_text())
+        return [self.path / file["filename"] for file in state["_data_files"]]
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """All rows, memory-mapped. `datasets` writes no shard, and so no columns, where there are no rows."""
+        return pa.concat_tables([read_shard(shard) for shard in self.shards]) if self.shards else pa.table({})
+
+    @cached_property
+    def run(self) -> dict[str, Any] | None:
+        """The run record, or None for a directory that `synth` did not write."""
+        record = self.path / "synth.json"
+        return json.loads(record.read_text()) if record.is_file() else None
+
+    @property
+    def rejected(self) -> "Dataset | None":
+        folder = self.path / "rejected"
+        return Dataset.open(folder) if folder.is_dir() else None
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Rows as dicts, one record batch in memory at a time."""
+        for shard in self.shards:
+            table = read_shard(shard)
+            for batch in (table.select(list(columns)) if columns else table).to_batches(max_chunksize=1024):
+                yield from batch.to_pylist()

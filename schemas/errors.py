@@ -1,0 +1,44 @@
+"""The errors that end a command, and the exit code that each one means.
+
+SynthError                1   the run failed
+├── UsageError            2   an option or an argument cannot be used
+│   └── InputError        2   the data given cannot be used
+├── EngineFailed          1   the LLM engine cannot be started or has died
+├── Partial               3   some rows failed, so nothing was published
+├── Stale                 4   what lies there was made with other settings
+└── Interrupted         130   Ctrl-C
+
+A message is one sentence: what is wrong, where, and the flag or command that mends it.
+"""
+
+__all__ = ["EngineFailed", "InputError", "Interrupted", "Partial", "Stale", "SynthError", "UsageError"]
+
+
+class SynthError(Exception):
+    """Ends a command with one sentence on stderr and `exit_code`; never a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(SynthError):
+    exit_code = 2
+
+
+class InputError(UsageError):
+    pass
+
+
+class EngineFailed(SynthError):
+    pass
+
+
+class Partial(SynthError):
+    exit_code = 3
+
+
+class Stale(SynthError):
+    exit_code = 4
+
+
+class Interrupted(SynthError):
+    exit_code = 130

@@ -1,0 +1,135 @@
+"""What a user names as input, found on disk: a dataset directory, a file or several, a Hub dataset."""
+
+import glob
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import xxhash
+
+from schemas.dataset import Dataset, partial_path
+from schemas.errors import InputError
+from schemas.formats import READABLE, Batch, file_format, read, stem
+
+__all__ = ["Input", "locate"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """Files to read in order. `spec` is what the user wrote; ids are made of `name` where the rows have none."""
+
+    spec: str
+    name: str
+    files: tuple[Path, ...]
+    dataset: Dataset | None = None
+
+    def batches(self) -> Iterator[Batch]:
+        for file in self.files:
+            yield from read(file)
+
+    def place(self, index: int) -> str:
+        """Where the row at `index` of the whole input is, for a reader of an error."""
+        if self.dataset:
+            return f"row {index + 1} of {self.dataset.path}"
+        for batch in self.batches():
+            if index < len(batch):
+                return batch.place(index)
+            index -= len(batch)
+        raise IndexError(index)
+
+    @cached_property
+    def digest(self) -> str:
+        """XXH3-128 (hex) of the files' contents in order, wherever they lie and whatever they are called."""
+        run = self.dataset.run if self.dataset else None
+        recorded = {shard["filename"]: shard["xxh3"] for shard in (run or {}).get("shards", [])}
+        sums = [recorded.get(file.name) or _digest(file) for file in self.files]
+        return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
+
+
+def locate(spec: str) -> Input:
+    """Raises `InputError` where there is nothing to read, or nothing that is whole."""
+    if spec.startswith("hf:"):
+        return _on_the_hub(spec)
+    path = Path(spec)
+    if path.is_dir():
+        return _directory(spec, path)
+    if path.exists():
+        return Input(spec, stem(path), (path,))
+    if partial_path(path).exists():
+        Dataset.open(path)
+    if any(character in spec for character in "*?["):
+        return _glob(spec)
+    raise InputError(f"{spec} does not exist")
+
+
+def _directory(spec: str, path: Path) -> Input:
+    name = path.resolve().name
+    if name.endswith(".partial") and not (path / "state.json").is_file():
+        raise InputError(f"{spec} is not finished: it holds a run that is under way or was stopped")
+    if (path / "state.json").is_file() or (path / "dataset_info.json").is_file():
+        dataset = Dataset.open(path)
+        return Input(spec, name, tuple(dataset.shards), dataset)
+    if (path / "dataset_dict.json").is_file():
+        splits = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+        raise InputError(f"{spec} holds the splits {', '.join(splits)}: name one of them, such as {path / splits[0]}")
+    files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith((".", "_"))]
+    known = [file for file in files if file_format(file)]
+    if not known and partial_path(path).exists():
+        Dataset.open(path)
+    if not known:
+        raise InputError(f"{spec} holds no dataset and no file that can be read ({READABLE})")
+    return Input(spec, name, _of_one_format(spec, known))
+
+
+def _glob(spec: str) -> Input:
+    files = sorted(file for file in map(Path, glob.glob(spec, recursive=True)) if file.is_file())  # noqa: PTH207
+    if not files:
+        raise InputError(f"no file matches {spec}")
+    last = Path(spec).name
+    fixed = last[: min(last.index(character) for character in "*?[" if character in last)] if "*" in last else ""
+    return Input(spec, fixed.strip("-_. ") or files[0].resolve().parent.name, _of_one_format(spec, files))
+
+
+def _of_one_format(spec: str, files: list[Path]) -> tuple[Path, ...]:
+    formats = {file_format(file): file for file in files}
+    if len(formats) > 1:
+        named = " and ".join(file.name for file in formats.values())
+        raise InputError(f"{spec} holds files of several formats, such as {named}: name those of one, as in '*.jsonl'")
+    return tuple(files)
+
+
+def _on_the_hub(spec: str) -> Input:
+    """`hf:NAME[:CONFIG][:SPLIT]`; one word after the name is a configuration if the dataset has one of that name."""
+    import datasets
+
+    name, *words = spec.removeprefix("hf:").split(":")
+    if not name or len(words) > 2:
+        raise InputError(f"{spec} is not of the form hf:NAME[:CONFIG][:SPLIT]")
+    try:
+        config, split = words if len(words) == 2 else (None, None)
+        if len(words) == 1:
+            known = words[0] in datasets.get_dataset_config_names(name)
+            config, split = (words[0], None) if known else (None, words[0])
+        splits = datasets.load_dataset(name, config)
+    # What goes wrong here comes from `datasets`, the Hub's client and the network, in classes without a common base.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"the Hub dataset {spec} cannot be loaded: {reason}") from error
+    if split is None and len(splits) == 1:
+        (split,) = splits
+    if split not in splits:
+        raise InputError(
+            f"{spec} has the splits {', '.join(splits)}: name one as in hf:NAME[:CONFIG]:{next(iter(splits))}"
+        )
+    files = tuple(Path(file["filename"]) for file in splits[split].cache_files)
+    return Input(spec, "-".join(word for word in (Path(name).name, config, split) if word), files)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,23 @@
+"""Importing this keeps pyarrow from importing pandas, which takes longer than everything else a command does to start.
+
+Before pyarrow converts its first list it imports pandas, to know a Series when it sees one. Nothing here hands it one.
+So it is made to look once while pandas cannot be found; it looks again by itself when a caller asks for a data frame.
+"""
+
+import sys
+
+import pyarrow as pa
+
+
+class _NoPandas:
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:  # noqa: ARG004
+        if name == "pandas":
+            raise ModuleNotFoundError("not needed yet", name=name)
+
+
+sys.meta_path.insert(0, _NoPandas)
+try:
+    pa.array([0])
+finally:
+    sys.meta_path.remove(_NoPandas)

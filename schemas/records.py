@@ -1,0 +1,157 @@
+"""Record types: what each column of a stage's input and output is called, holds and means.
+
+A record is an Arrow schema whose columns carry their documentation, so that `synth schema` can print it and a
+dataset directory can be checked against it. Column names follow the papers (see each recipe's module).
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+import schemas.lean_arrow  # noqa: F401
+
+__all__ = ["CURVE", "EVOLVED", "PATH", "QUERY", "QUESTION", "RECORDS", "RESPONSE", "SELECTED", "Column", "Record"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One documented column.
+
+    `aliases` are names under which other steps of the same recipes, or the published data, hold the same thing: an
+    input that lacks `name` is searched for them in order. An `optional` column may be absent from an input, or null.
+    A `numeric` text column also takes numbers, written as Python writes them (a gold answer of 72 or 0.5).
+    """
+
+    name: str
+    type: pa.DataType
+    doc: str
+    aliases: tuple[str, ...] = ()
+    optional: bool = False
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """A named row type. `schema` is its Arrow form: one nullable field a column, its doc in the field's metadata."""
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([pa.field(c.name, c.type, metadata={"doc": c.doc}) for c in self.columns])
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+
+ID = Column("id", pa.string(), "Unique name of the row; a path such as `gsm8k-17/evolve-2/path-5` tells its lineage.")
+QUERY_TEXT = Column("query", pa.string(), "The question as the model is asked it.")
+MODEL = Column("model", pa.string(), "Model that wrote the text, as named on the command line.")
+FINISH_REASON = Column("finish_reason", pa.string(), "`stop`, or `length` where the token limit cut the text.")
+PROMPT_TOKENS = Column("prompt_tokens", pa.int32(), "Tokens of the prompt that this text answered.")
+COMPLETION_TOKENS = Column("completion_tokens", pa.int32(), "Tokens of the text.")
+
+QUESTION = Record(
+    "question",
+    "A question with its gold solution: what `reject sample` reads.",
+    (
+        ID,
+        Column("question", pa.string(), "The question.", aliases=("query", "problem")),
+        Column(
+            "answer",
+            pa.string(),
+            "Gold solution ending in `#### <answer>`, or the bare answer.",
+            aliases=("response", "solution"),
+            numeric=True,
+        ),
+    ),
+)
+
+QUERY = Record(
+    "query",
+    "A question that needs no gold answer: what `augment evolve` and `augment respond` read.",
+    (ID, Column("query", pa.string(), "The question.", aliases=("question", "problem"))),
+)
+
+EVOLVED = Record(
+    "evolved",
+    "An evolved question, one of five per seed (arXiv 2310.05506, section 3).",
+    (
+        ID,
+        Column("parent_id", pa.string(), "Id of the question that was evolved."),
+        Column("evolution_type", pa.int32(), "Number of the evolution, 1 to 5."),
+        Column("evolution_name", pa.string(), "Name of the evolution."),
+        QUERY_TEXT,
+        Column("evolver_model", pa.string(), "Model that wrote the evolved question."),
+        Column("round", pa.int32(), "How many evolutions lie between this query and the seed; 1 for a first one."),
+    ),
+)
+
+RESPONSE = Record(
+    "response",
+    "A kept response to a query, with the answer on which the samples agree.",
+    (
+        ID,
+        Column("query_id", pa.string(), "Id of the query."),
+        QUERY_TEXT,
+        Column("response", pa.string(), "The reasoning path, trimmed after its answer line."),
+        Column("answer", pa.string(), "Final answer of this response."),
+        Column("agreement", pa.float64(), "Share of the query's samples that give this answer, 0 to 1."),
+        Column("temperature", pa.float64(), "Sampling temperature."),
+        Column("shots", pa.int32(), "Number of worked examples in the prompt."),
+        MODEL,
+        FINISH_REASON,
+        PROMPT_TOKENS,
+        COMPLETION_TOKENS,
+    ),
+)
+
+PATH = Record(
+    "path",
+    "One sampled reasoning path with the gold answer beside it, not yet judged (arXiv 2308.01825, section 3.2).",
+    (
+        ID,
+        Column("query_id", pa.string(), "Id of the question."),
+        QUERY_TEXT,
+        Column("answer", pa.string(), "Gold solution or bare gold answer, as it was given."),
+        Column("response", pa.string(), "The sampled path, as the model wrote it."),
+        Column("sample", pa.int32(), "Sample index of the path under its question, from 0."),
+        Column("temperature", pa.float64(), "Sampling temperature."),
+        MODEL,
+        FINISH_REASON,
+        PROMPT_TOKENS,
+        COMPLETION_TOKENS,
+    ),
+)
+
+SELECTED = Record(
+    "selected",
+    "A training row: the gold solution, or an accepted path with a calculation that no other kept path has.",
+    (
+        ID,
+        Column("query_id", pa.string(), "Id of the question."),
+        QUERY_TEXT,
+        Column("response", pa.string(), "The solution."),
+        Column("origin", pa.string(), "`gold` or `sampled`."),
+        Column("key", pa.string(), "Its equations in order, joined by `|`, without spaces: what makes paths distinct."),
+        Column("sample", pa.int32(), "Sample index of the path; null for gold."),
+        Column("model", pa.string(), "Model that wrote the path; null for gold."),
+    ),
+)
+
+CURVE = Record(
+    "curve",
+    "What k samples a question give (arXiv 2308.01825, section 3.3): one row for each k.",
+    (
+        ID,
+        Column("k", pa.int32(), "Samples of each question that are looked at, from the first."),
+        Column("questions", pa.int64(), "Questions with a gold answer."),
+        Column("correct_paths", pa.float64(), "Paths with the gold answer and no wrong equation, per question."),
+        Column("distinct_paths", pa.float64(), "Different calculations among them, per question."),
+    ),
+)
+
+RECORDS = (QUESTION, QUERY, EVOLVED, RESPONSE, PATH, SELECTED, CURVE)

@@ -1,0 +1,100 @@
+"""Files of rows: what is tolerated in them, and what is said of what cannot be read."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from schemas.errors import InputError
+from schemas.formats import read
+
+ROWS: list[dict[str, Any]] = [{"id": "a", "question": "How many?"}, {"id": "b", "question": "Wie viele Äpfel?"}]
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
+
+
+def rows(path: Path) -> list[Any]:
+    return [row for batch in read(path) for row in batch.rows]
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        rows(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_json_object_with_one_list_and_jsonl_called_json_are_read(tmp_path: Path) -> None:
+    (tmp_path / "wrapped.json").write_text(json.dumps({"version": 1, "data": ROWS}))
+    (tmp_path / "lines.json").write_bytes(LINES)
+    assert rows(tmp_path / "wrapped.json") == ROWS
+    assert rows(tmp_path / "lines.json") == ROWS
+
+
+def test_blank_lines_a_byte_order_mark_and_crlf_are_tolerated(tmp_path: Path) -> None:
+    text = b"\xef\xbb\xbf\r\n" + LINES.replace(b"\n", b"\r\n \r\n")
+    (tmp_path / "rows.jsonl").write_bytes(text)
+    assert rows(tmp_path / "rows.jsonl") == ROWS
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b'{"question": "q"', "is not JSON: unexpected end of data at column 17"),
+        (b'{"a": 1} {"b": 2}', "is not JSON: unexpected content after document"),
+        (b'{"answer": NaN}', "is not JSON: unexpected character"),
+        (b'{"answer": 1e400}', "is not JSON: number is infinity when parsed as double"),
+        (b'{"a": "caf\xe9"}', "is not UTF-8 text: byte 0xe9 at position 11"),
+        (b"[1, 2]", "is a list, where each line must be one JSON object"),
+        (b"null", "is null, where each line must be one JSON object"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_number(tmp_path: Path, line: bytes, said: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(LINES[: LINES.index(b"\n") + 1] + b"\n" + line + b"\n")
+    assert f"{path}:3 {said}" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[{"a": 1},', "is not JSON: unexpected end of data"),
+        ('{"a": 1}', "is an object with 0 lists, where one must hold the rows"),
+        ('{"a": [], "b": []}', "is an object with 2 lists"),
+        ("3", "is a number, where a list of objects must be"),
+        ('[{"a": 1}, 2]', "is a number, where each row must be an object"),
+        ('[\n{"a": "\x00"}]', "of line 2"),
+    ],
+)
+def test_a_json_document_of_another_shape_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "rows.json").write_text(text)
+    assert said in refusal(tmp_path / "rows.json")
+
+
+def test_a_broken_csv_file_is_named_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"question,answer\nq,1\nq,1,2\n")
+    assert f"{path} cannot be read as CSV: CSV parse error: Row #3: Expected 2 columns, got 3" in refusal(path)
+    path.write_bytes(b"question,answer\nq,1\ncaf\xe9,1\n")
+    assert f"{path}:3 is not UTF-8 text: byte 0xe9 at position 4" in refusal(path)
+    path.write_bytes(b"question,answer,answer\nq,1,2\n")
+    assert "has two columns named answer" in refusal(path)
+
+
+def test_damaged_files_are_named_with_their_format(tmp_path: Path) -> None:
+    text = b"".join(LINES.replace(b"many", b"%d" % number) for number in range(500))
+    for name, content in {
+        "cut.jsonl.gz": gzip.compress(text)[:-20],
+        "not.jsonl.gz": text,
+        "cut.jsonl.zst": zstandard.compress(text)[:-20],
+        "not.parquet": text,
+        "not.arrow": text,
+        "cut.arrow": b"ARROW1\0\0",
+        "empty.parquet": b"",
+        "empty.arrow": b"",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        assert f"{name} cannot be read as " in refusal(tmp_path / name)

@@ -1,0 +1,168 @@
+"""A dataset directory appears whole or not at all, and is never overwritten by a run with other settings."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from datasets import load_from_disk
+
+from schemas.dataset import Dataset
+from schemas.errors import InputError, Stale, SynthError, UsageError
+from schemas.writing import Building, Shard, ShardWriter
+
+SCHEMA = pa.schema([("id", pa.string()), ("number", pa.int64())])
+IDENTITY = {"stage": "test", "options": {"n": 4, "temperature": 0.7}}
+
+
+def shard(building: Building, name: str, numbers: list[int]) -> Shard:
+    writer = ShardWriter(building.shards / name, SCHEMA)
+    writer.write(pa.table({"id": [f"row-{n}" for n in numbers], "number": numbers}, schema=SCHEMA))
+    return writer.close()
+
+
+def publish(out: Path, identity: dict[str, object] = IDENTITY, *, fresh: bool = False, numbers: int = 5) -> None:
+    building = Building.open(out, identity, fresh=fresh)
+    assert building is not None
+    shards = [
+        shard(building, "a.arrow", list(range(numbers))),
+        shard(building, "b.arrow", []),
+        shard(building, "c.arrow", [9]),
+    ]
+    building.publish(shards, [shard(building, "r.arrow", [7])], {"note": "made"})
+    building.close()
+
+
+def test_datasets_opens_the_directory_without_conversion(tmp_path: Path) -> None:
+    publish(tmp_path / "out")
+    opened = load_from_disk(str(tmp_path / "out"))
+    assert opened["number"][:] == [0, 1, 2, 3, 4, 9]
+    assert [Path(file["filename"]).name for file in opened.cache_files] == [
+        "data-00000-of-00002.arrow",
+        "data-00001-of-00002.arrow",
+    ]
+    assert load_from_disk(str(tmp_path / "out" / "rejected"))["number"][:] == [7]
+
+
+def test_the_run_record_holds_a_checksum_of_every_shard(tmp_path: Path) -> None:
+    import xxhash
+
+    publish(tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    assert dataset.run is not None
+    assert dataset.run["note"] == "made"
+    for recorded, path in zip(dataset.run["shards"], dataset.shards, strict=True):
+        assert recorded["xxh3"] == xxhash.xxh3_128(path.read_bytes()).hexdigest()
+        assert recorded["bytes"] == path.stat().st_size
+
+
+def test_an_output_of_no_rows_can_be_opened(tmp_path: Path) -> None:
+    building = Building.open(tmp_path / "out", IDENTITY)
+    assert building is not None
+    building.publish([shard(building, "a.arrow", [])], [], {})
+    building.close()
+    assert load_from_disk(str(tmp_path / "out")).num_rows == 0
+
+
+def test_nothing_appears_before_publication(tmp_path: Path) -> None:
+    building = Building.open(tmp_path / "out", IDENTITY)
+    assert building is not None
+    shard(building, "a.arrow", [1])
+    building.close()
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match=r"not finished: .*out\.partial"):
+        Dataset.open(tmp_path / "out")
+
+
+def test_a_crash_between_any_two_steps_of_publication_is_mended_by_repeating_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every rename that publication makes fails in turn; the repeated call ends in the same directory."""
+    rename = Path.rename
+    step, finished = 0, False
+    while not finished:
+        out = tmp_path / f"out-{step}"
+        building = Building.open(out, IDENTITY)
+        assert building is not None
+        shards, rejected = [shard(building, "a.arrow", [1, 2])], [shard(building, "r.arrow", [3])]
+        calls = 0
+
+        def failing(self: Path, target: Path) -> Path:
+            nonlocal calls
+            calls += 1
+            if calls > step:  # noqa: B023
+                raise OSError("power cut")
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", failing)
+        try:
+            building.publish(shards, rejected, {})
+            finished = True
+        except OSError:
+            monkeypatch.setattr(Path, "rename", rename)
+            assert not out.exists()
+            building.publish(shards, rejected, {})
+        building.close()
+        monkeypatch.setattr(Path, "rename", rename)
+        assert Dataset.open(out).table["number"].to_pylist() == [1, 2]
+        step += 1
+    assert step > 5
+
+
+def test_the_same_run_again_has_nothing_to_do(tmp_path: Path) -> None:
+    publish(tmp_path / "out")
+    assert Building.open(tmp_path / "out", IDENTITY) is None
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_other_settings_are_refused_with_each_field_and_both_values(tmp_path: Path, complete: bool) -> None:
+    if complete:
+        publish(tmp_path / "out")
+    else:
+        building = Building.open(tmp_path / "out", IDENTITY)
+        assert building is not None
+        shard(building, "a.arrow", [1])
+        building.close()
+    changed = {"stage": "test", "options": {"n": 8, "temperature": 1.0}}
+    with pytest.raises(
+        Stale, match=r"options.n was 4 and is now 8; options.temperature was 0.7 and is now 1.0"
+    ) as stale:
+        Building.open(tmp_path / "out", changed)
+    assert stale.value.exit_code == 4
+
+
+def test_a_run_that_came_to_nothing_does_not_stand_in_the_way_of_one_with_other_settings(tmp_path: Path) -> None:
+    begun = Building.open(tmp_path / "out", IDENTITY)
+    assert begun is not None
+    begun.close()
+    publish(tmp_path / "out", {"stage": "other"})
+    assert (Dataset.open(tmp_path / "out").run or {})["identity"] == {"stage": "other"}
+
+
+def test_fresh_replaces_what_other_settings_made(tmp_path: Path) -> None:
+    publish(tmp_path / "out")
+    publish(tmp_path / "out", {"stage": "other"}, fresh=True, numbers=2)
+    assert Dataset.open(tmp_path / "out").table["number"].to_pylist() == [0, 1, 9]
+    assert not (tmp_path / "out.partial").exists()
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_directory_that_synth_did_not_write_is_never_replaced(tmp_path: Path, fresh: bool) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="synth"):
+        Building.open(tmp_path / "out", IDENTITY, fresh=fresh)
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+
+
+def test_two_processes_do_not_build_the_same_directory(tmp_path: Path) -> None:
+    building = Building.open(tmp_path / "out", IDENTITY)
+    with pytest.raises(SynthError, match="another synth process"):
+        Building.open(tmp_path / "out", IDENTITY)
+    assert building is not None
+    building.close()
+
+
+def test_a_run_record_is_readable_json(tmp_path: Path) -> None:
+    publish(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "synth.json").read_text())["identity"] == IDENTITY
