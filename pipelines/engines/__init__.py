@@ -1,0 +1,101 @@
+"""LLM engines: one narrow interface, one module per engine.
+
+A stage asks for text with a `Request` and gets an `Answer`; which engine answers is the user's choice. Completion `i`
+of a request is drawn with seed `request.seed + i`, so the samples of a row do not depend on how they are batched.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypedDict
+
+__all__ = ["Answer", "Completion", "Engine", "EngineBusy", "Message", "PromptTooLong", "Request", "Sampling"]
+
+
+class Message(TypedDict):
+    """One chat turn. `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to draw text. `top_k` 0 means no limit; `max_tokens` counts generated tokens; `stop` strings are not kept."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    max_tokens: int = 512
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt and how to complete it.
+
+    `prompt` is raw text for a plain completion, or chat messages for the model's chat template. A chat that ends in an
+    assistant message is continued from there: the completion holds only what comes after it.
+    `schema` is a JSON schema that the engine must enforce while decoding, never merely mention.
+    """
+
+    prompt: str | tuple[Message, ...]
+    sampling: Sampling
+    n: int = 1
+    seed: int = 0
+    schema: Mapping[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything that determines the answer, for the journal and its keys."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One completion. `finish_reason` is `stop` or `length`; `tokens` counts generated tokens."""
+
+    text: str
+    finish_reason: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The `n` completions of a request in sample order, and the tokens of its prompt."""
+
+    completions: tuple[Completion, ...]
+    prompt_tokens: int
+
+    @property
+    def text(self) -> str:
+        """The text of an answer of one completion."""
+        (only,) = self.completions
+        return only.text
+
+
+class PromptTooLong(Exception):
+    """The prompt leaves no room in the model's context; the row is rejected, the run goes on."""
+
+
+class EngineBusy(Exception):
+    """A passing fault: ask again, after `retry_after` seconds where the engine named a time."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Engine(Protocol):
+    """What every engine offers. Errors: `PromptTooLong`, `EngineBusy`, and `EngineFailed` when it cannot go on."""
+
+    def identity(self) -> dict[str, Any]:
+        """What determines its answers: kind, model, revision, arguments. Known before `start`, with no heavy import."""
+
+    async def start(self) -> None:
+        """Load the model or reach the server."""
+
+    async def generate(self, request: Request) -> Answer:
+        """Complete one prompt. Thousands of calls may be under way at once; the engine batches or bounds them."""
+
+    async def close(self) -> None:
+        """Release what `start` took. Requests under way are abandoned."""

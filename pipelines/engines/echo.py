@@ -1,0 +1,107 @@
+"""An engine that answers at once with what it was asked: for Makefiles in CI, tests, and measuring everything else.
+
+Its token is a word between white space. Answers depend on (prompt, seed) alone.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
+
+__all__ = ["EchoEngine"]
+
+
+class EchoEngine:
+    """Answers the last user message, or the raw prompt, followed by the seed of the sample in brackets.
+
+    `reply` is said instead, with the seed for every `{i}` in it. `delay` seconds pass before each answer. A prompt of
+    `context` words or more is too long.
+    """
+
+    def __init__(self, reply: str | None = None, delay: float = 0, context: int | None = None) -> None:
+        self._reply = reply
+        self._delay = delay
+        self._context = context
+
+    def identity(self) -> dict[str, Any]:
+        given = {"reply": self._reply, "context": self._context}
+        args = {name: value for name, value in given.items() if value is not None}
+        return {"engine": "echo", "model": "echo", "revision": None, "args": args}
+
+    async def start(self) -> None:
+        pass
+
+    async def generate(self, request: Request) -> Answer:
+        messages = _as_messages(request.prompt)
+        words = sum(len(message["content"].split()) for message in messages)
+        if self._context is not None and words >= self._context:
+            raise PromptTooLong(f"the prompt has {words} words and the context holds {self._context}")
+        if self._delay:
+            await asyncio.sleep(self._delay)
+        seeds = range(request.seed, request.seed + request.n)
+        return Answer(tuple(_cut(self._text(request, messages, seed), request.sampling) for seed in seeds), words)
+
+    async def close(self) -> None:
+        pass
+
+    def _text(self, request: Request, messages: tuple[Message, ...], seed: int) -> str:
+        if request.schema is not None:
+            return json.dumps(_instance(request.schema, request.schema), separators=(",", ":"))
+        if self._reply is not None:
+            text = self._reply.replace("{i}", str(seed))
+        else:
+            asked = next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
+            text = f"{asked} [{seed}]"
+        last = messages[-1]
+        return text.removeprefix(last["content"]) if last["role"] == "assistant" else text
+
+
+def _as_messages(prompt: str | tuple[Message, ...]) -> tuple[Message, ...]:
+    return (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt
+
+
+def _cut(text: str, sampling: Sampling) -> Completion:
+    limited = len(text.split()) > sampling.max_tokens
+    drawn = text
+    if limited:
+        last = next(islice(re.finditer(r"\S+", text), sampling.max_tokens - 1, None))
+        drawn = text[: last.end()]
+    if stops := [at for stop in sampling.stop if (at := drawn.find(stop)) >= 0]:
+        kept = drawn[: min(stops)]
+        return Completion(kept, "stop", len(kept.split()))
+    return Completion(drawn, "length" if limited else "stop", len(drawn.split()))
+
+
+def _instance(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    """The smallest value that a schema of the usual keywords allows: first choices, required fields, least lengths."""
+    if "$ref" in schema:
+        target: Any = root
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[step]
+        return _instance(target, root)
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    for choice in ("anyOf", "oneOf", "allOf"):
+        if choice in schema:
+            return _instance(schema[choice][0], root)
+    kind = schema.get("type", "object")
+    match kind if isinstance(kind, str) else kind[0]:
+        case "object":
+            properties = schema.get("properties", {})
+            return {name: _instance(properties.get(name, {}), root) for name in schema.get("required", ())}
+        case "array":
+            return [_instance(schema.get("items", {}), root)] * schema.get("minItems", 0)
+        case "string":
+            return "a" * schema.get("minLength", 0)
+        case "integer" | "number":
+            return schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
+        case "boolean":
+            return False
+        case _:
+            return None

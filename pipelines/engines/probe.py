@@ -1,0 +1,30 @@
+"""Whether an engine really enforces schemas: a server may accept one and ignore it."""
+
+import asyncio
+import json
+
+from pipelines.engines import Engine, Message, Request, Sampling
+from schemas.errors import EngineFailed
+
+__all__ = ["prove_constrained"]
+
+
+async def prove_constrained(engine: Engine) -> None:
+    """Ask twice at once for prose, under two schemas that each allow one value. Raises `EngineFailed` for any other."""
+    await asyncio.gather(_prove(engine, "heron"), _prove(engine, "quartz"))
+
+
+async def _prove(engine: Engine, word: str) -> None:
+    only = {"type": "string", "enum": [word]}
+    schema = {"type": "object", "properties": {"word": only}, "required": ["word"], "additionalProperties": False}
+    prompt = (Message(role="user", content="Tell me in two sentences why the sky is blue."),)
+    text = (await engine.generate(Request(prompt, Sampling(temperature=0, max_tokens=64), schema=schema))).text
+    try:
+        obeyed = json.loads(text) == {"word": word}
+    except ValueError:
+        obeyed = False
+    if not obeyed:
+        raise EngineFailed(
+            f"the engine does not hold to JSON schemas: allowed the word {word} alone, it answers {text!r}; "
+            "use --engine vllm or a server with structured output"
+        )

@@ -1,0 +1,135 @@
+"""The two kinds of stage that recipes are made of.
+
+A row stage is a coroutine over one row: it awaits its tools and yields output rows. A table stage reads whole tables.
+Either way a stage is a frozen dataclass whose fields are the options that determine its output, so that a run can be
+identified by them; what does not determine the output (concurrency, progress) belongs to the runner.
+"""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from random import Random
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+
+from pipelines.engines import Answer, Message, Sampling
+from pipelines.prompts import Prompt
+from schemas.records import Record
+
+__all__ = ["LLM", "Output", "Reject", "Rejected", "Row", "RowStage", "Stage", "TableStage", "Tools"]
+
+Row = Mapping[str, Any]
+
+
+class Reject(Exception):
+    """Raised in a row stage: this input row gives nothing. `reason` is a name to count by, `detail` is for a reader."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Yielded in a row stage: an output row that was made and turned away. It goes to `rejected/` with its reason."""
+
+    row: Row
+    reason: str
+    detail: str = ""
+
+
+class LLM(Protocol):
+    """The engine as a row sees it: answers are journaled and replayed after a crash; a busy engine is asked again."""
+
+    async def generate(
+        self,
+        prompt: str | tuple[Message, ...],
+        sampling: Sampling,
+        *,
+        n: int = 1,
+        first_sample: int = 0,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Draw samples `first_sample` to `first_sample + n - 1` of `prompt`.
+
+        Sample `i` depends on (run seed, stage, row id, `i`) and the request alone: drawing 4 and 4 more gives what
+        drawing 8 gives, and a second try at the same prompt asks for the next sample. A prompt that is too long for
+        the model rejects the row as `prompt_too_long`.
+        """
+        ...
+
+
+class Tools(Protocol):
+    """What a row may use."""
+
+    @property
+    def llm(self) -> LLM: ...
+
+    @property
+    def model(self) -> str:
+        """The model's name, for columns that record it."""
+        ...
+
+    def random(self, *purpose: str | int) -> Random:
+        """A generator seeded by (run seed, stage, row id, purpose)."""
+        ...
+
+    def tally(self, name: str, amount: float = 1) -> None:
+        """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
+        ...
+
+
+class Output(Protocol):
+    """Where a table stage puts its rows, in order."""
+
+    def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
+        """Add output rows; `accounts_for` is the number of input rows that they stand for."""
+
+    def reject(self, row: Row, reason: str, detail: str = "") -> None:
+        """Turn one input row away."""
+
+    def tally(self, name: str, amount: float = 1) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What both kinds share. `version` rises when the same options would give other rows."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    input: ClassVar[Record]
+    output: ClassVar[Record]
+
+    def identity(self) -> dict[str, Any]:
+        """The options that determine the output, as JSON values; a prompt stands for itself by its digest."""
+        return {field.name: _as_json(getattr(self, field.name)) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class RowStage(Stage):
+    """One input row at a time. Every input row must end in output rows, in `Reject`, or in an error of its own."""
+
+    @abstractmethod
+    def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        """Yield the output rows of one input row. Ids of output rows start with the input row's id and a slash."""
+
+
+@dataclass(frozen=True)
+class TableStage(Stage):
+    """Whole tables at a time. Every input row must be written from or rejected; the runner checks the sum."""
+
+    @abstractmethod
+    def process(self, tables: Sequence[pa.Table], output: Output) -> None:
+        """Read memory-mapped tables that hold exactly the columns of `input`; write to `output` in a stable order."""
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Prompt):
+        return {"prompt": value.origin, "sha256": value.digest}
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, tuple):
+        return [_as_json(item) for item in value]
+    return value

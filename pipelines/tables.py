@@ -1,0 +1,92 @@
+"""Runs a table stage: memory-mapped tables in, shards out. Quick beside generation, it starts anew when killed."""
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipelines.chunk import Counts, rejected_schema
+from pipelines.stage import Row, TableStage
+from schemas.writing import Building, Shard, ShardWriter
+
+__all__ = ["run_table_stage"]
+
+ROWS_PER_BATCH = 4096
+ROWS_PER_SHARD = 262_144
+
+
+class _Shards:
+    """Rows of one schema, buffered into batches and cut into shards."""
+
+    def __init__(self, folder: Path, suffix: str, schema: pa.Schema) -> None:
+        self._folder, self._suffix, self._schema = folder, suffix, schema
+        self._rows: list[Row] = []
+        self._writer: ShardWriter | None = None
+        self._written = 0
+        self.closed: list[Shard] = []
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= ROWS_PER_BATCH:
+            self._write()
+
+    def _write(self) -> None:
+        if self._writer is None:
+            path = self._folder / f"{len(self.closed):05d}{self._suffix}.arrow"
+            self._writer, self._written = ShardWriter(path, self._schema), 0
+        self._writer.write(pa.Table.from_pylist(self._rows, self._schema))
+        self._written += len(self._rows)
+        self._rows = []
+        if self._written >= ROWS_PER_SHARD:
+            self._close()
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self.closed.append(self._writer.close())
+            self._writer = None
+
+    def close(self) -> list[Shard]:
+        if self._rows or not self.closed:
+            self._write()
+        self._close()
+        return self.closed
+
+
+class _TableOutput:
+    def __init__(self, stage: TableStage, folder: Path, seen: Callable[[Counts], None]) -> None:
+        self.counts = Counts()
+        self.data = _Shards(folder, "", stage.output.schema)
+        self.rejected = _Shards(folder, ".rejected", rejected_schema(stage))
+        self._names = set(stage.output.names)
+        self._seen = seen
+
+    def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
+        for row in rows:
+            if not row.keys() <= self._names:
+                raise ValueError(f"the stage wrote columns that its output has not: {sorted(row.keys() - self._names)}")
+            self.data.add(row)
+            self.counts.outputs += 1
+        self.counts.produced += accounts_for
+        self._seen(self.counts)
+
+    def reject(self, row: Row, reason: str, detail: str = "") -> None:
+        self.rejected.add({**row, "reason": reason, "detail": detail})
+        self.counts.rejected += 1
+        self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + 1
+
+    def tally(self, name: str, amount: float = 1) -> None:
+        self.counts.tallies[name] = self.counts.tallies.get(name, 0) + amount
+
+
+def run_table_stage(
+    stage: TableStage, tables: Sequence[pa.Table], building: Building, *, observe: Callable[[Counts, int], None]
+) -> tuple[Counts, list[Shard], list[Shard]]:
+    """Counts, data shards and rejected shards of one pass over `tables`."""
+    # What a killed pass left is of no use to this one.
+    shutil.rmtree(building.shards)
+    building.shards.mkdir()
+    total = sum(table.num_rows for table in tables)
+    output = _TableOutput(stage, building.shards, lambda counts: observe(counts, total))
+    stage.process(tables, output)
+    return output.counts, output.data.close(), output.rejected.close()

@@ -1,0 +1,211 @@
+"""Rows are conserved, kept in order, and finished once, whatever happens to some of them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from pipelines.engines import Answer, EngineBusy, PromptTooLong, Request, Sampling
+from pipelines.engines.echo import EchoEngine
+from pipelines.runner import Options, Summary, run
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from schemas.dataset import Dataset
+from schemas.errors import EngineFailed, Partial, Stale
+from schemas.records import QUERY, Record
+
+
+@dataclass(frozen=True)
+class Ask(RowStage):
+    """Asks twice, the second time about the first answer; what a row does otherwise, its question says."""
+
+    name: ClassVar[str] = "ask"
+    input: ClassVar[Record] = QUERY
+    output: ClassVar[Record] = QUERY
+    sampling: Sampling = Sampling(max_tokens=50)
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        question = row["query"]
+        if "refuse" in question:
+            raise Reject("unwanted", "it says so")
+        if "crash" in question:
+            raise ZeroDivisionError("as it says")
+        if "silent" in question:
+            return
+        first = await tools.llm.generate(({"role": "user", "content": question},), self.sampling)
+        second = await tools.llm.generate(({"role": "user", "content": first.text},), self.sampling)
+        if "spoil" in question:
+            yield {"id": row["id"], "query": 17}
+            return
+        yield Rejected({"id": f"{row['id']}/draft", "query": first.text}, "draft")
+        yield {"id": f"{row['id']}/answer", "query": second.text}
+
+
+class CountingEngine(EchoEngine):
+    """The echo engine, counting what it is asked; the first answers can be faults."""
+
+    def __init__(self, faults: list[Exception] | None = None) -> None:
+        super().__init__()
+        self.asked: list[Request] = []
+        self.faults = faults or []
+
+    async def generate(self, request: Request) -> Answer:
+        self.asked.append(request)
+        if self.faults:
+            raise self.faults.pop(0)
+        return await super().generate(request)
+
+
+def questions(folder: Path, texts: list[str]) -> str:
+    path = folder / "questions.jsonl"
+    path.write_text("".join(json.dumps({"id": f"q-{i}", "query": text}) + "\n" for i, text in enumerate(texts)))
+    return str(path)
+
+
+def ask(folder: Path, texts: list[str], engine: EchoEngine | None = None, **options: object) -> Summary:
+    return run(
+        Ask(),
+        [questions(folder, texts)],
+        folder / "out",
+        Options(**options),
+        engine=engine or EchoEngine(),  # type: ignore[arg-type]
+    )
+
+
+def shard_bytes(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.arrow"))}
+
+
+def test_every_input_row_is_produced_or_rejected_with_its_reason(tmp_path: Path) -> None:
+    summary = ask(tmp_path, ["one", "refuse two", "three"])
+    counts = summary.counts
+    assert (counts.produced, counts.rejected, counts.failed, counts.outputs) == (2, 1, 0, 2)
+    assert counts.reasons == {"unwanted": 1}
+    assert counts.output_reasons == {"draft": 2}
+    out = Dataset.open(tmp_path / "out")
+    assert out.table["id"].to_pylist() == ["q-0/answer", "q-2/answer"]
+    assert out.rejected is not None
+    assert [(row["id"], row["reason"], row["detail"]) for row in out.rejected.rows()] == [
+        ("q-0/draft", "draft", ""),
+        ("q-1", "unwanted", "it says so"),
+        ("q-2/draft", "draft", ""),
+    ]
+
+
+def test_tokens_and_requests_are_summed_into_the_run_record(tmp_path: Path) -> None:
+    tallies = ask(tmp_path, ["a b c"]).counts.tallies
+    assert tallies["requests"] == 2
+    assert tallies["prompt_tokens"] >= 3
+
+
+def test_rows_come_out_in_input_order_across_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 7)
+
+    class Uneven(EchoEngine):
+        async def generate(self, request: Request) -> Answer:
+            await asyncio.sleep(request.seed % 13 / 1000)
+            return await super().generate(request)
+
+    ask(tmp_path, [f"question {i}" for i in range(50)], Uneven(), in_flight=20)
+    out = Dataset.open(tmp_path / "out")
+    assert len(out.shards) == 8
+    assert out.table["id"].to_pylist() == [f"q-{i}/answer" for i in range(50)]
+
+
+def test_output_does_not_depend_on_how_many_rows_are_in_flight(tmp_path: Path) -> None:
+    texts = [f"question {i}" for i in range(30)]
+    for in_flight in (1, 1000):
+        (tmp_path / str(in_flight)).mkdir()
+        ask(tmp_path / str(in_flight), texts, in_flight=in_flight)
+    assert shard_bytes(tmp_path / "1" / "out") == shard_bytes(tmp_path / "1000" / "out")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("crash", "ZeroDivisionError: as it says"),
+        ("silent", "neither an output row nor a reason"),
+        ("spoil", "does not fit its column"),
+    ],
+)
+def test_a_row_that_fails_leaves_the_run_unpublished_and_the_others_finished(
+    tmp_path: Path, text: str, error: str
+) -> None:
+    engine = CountingEngine()
+    with pytest.raises(Partial, match=rf"1 of 3 rows failed.*q-1.*{error}") as partial:
+        ask(tmp_path, ["one", text, "three"], engine)
+    assert partial.value.exit_code == 3
+    assert not (tmp_path / "out").exists()
+    log = json.loads((tmp_path / "out.partial" / "failed.json").read_text())
+    assert log["failed"][0]["id"] == "q-1"
+    assert log["failed"][0]["traceback"]
+    asked = len(engine.asked)
+    with pytest.raises(Partial):
+        ask(tmp_path, ["one", text, "three"], engine)
+    assert len(engine.asked) == asked, "finished rows were asked again"
+
+
+def test_failures_can_be_allowed_and_stay_countable(tmp_path: Path) -> None:
+    counts = ask(tmp_path, ["one", "crash", "three"], max_failures=1).counts
+    assert (counts.produced, counts.failed) == (2, 1)
+    rejected = Dataset.open(tmp_path / "out").rejected
+    assert rejected is not None
+    (failed,) = [row for row in rejected.rows() if row["reason"] == "failed"]
+    assert failed["id"] == "q-1"
+    assert "ZeroDivisionError: as it says" in failed["detail"]
+
+
+def test_a_busy_engine_is_asked_again(tmp_path: Path) -> None:
+    engine = CountingEngine([EngineBusy("overloaded", retry_after=0.0)] * 3)
+    assert ask(tmp_path, ["one"], engine).counts.produced == 1
+    assert len(engine.asked) == 5
+
+
+def test_patience_with_an_engine_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.tools.SharedEngine.patience", 0.01)
+    engine = CountingEngine([EngineBusy("overloaded", retry_after=0.01)] * 9)
+    with pytest.raises(EngineFailed, match=r"no answer .* \(overloaded\)"):
+        ask(tmp_path, ["one"], engine)
+
+
+def test_a_dead_engine_ends_the_run_and_the_answers_it_gave_are_kept(tmp_path: Path) -> None:
+    class Mortal(CountingEngine):
+        async def generate(self, request: Request) -> Answer:
+            if len(self.asked) == 5:
+                raise EngineFailed("it is dead")
+            return await super().generate(request)
+
+    texts = [f"question {i}" for i in range(4)]
+    first, second = Mortal(), CountingEngine()
+    with pytest.raises(EngineFailed, match="it is dead"):
+        ask(tmp_path, texts, first, in_flight=1)
+    ask(tmp_path, texts, second, in_flight=1)
+    assert len(second.asked) == 3
+    assert not {r.seed for r in first.asked if r in second.asked}
+
+
+def test_a_prompt_too_long_for_the_model_rejects_its_row(tmp_path: Path) -> None:
+    counts = ask(tmp_path, ["one", "two"], CountingEngine([PromptTooLong("1,000 tokens into 512")])).counts
+    assert (counts.produced, counts.reasons) == (1, {"prompt_too_long": 1})
+
+
+def test_a_finished_run_repeated_asks_nothing(tmp_path: Path) -> None:
+    ask(tmp_path, ["one"])
+    engine = CountingEngine()
+    assert ask(tmp_path, ["one"], engine).already_done
+    assert engine.asked == []
+
+
+def test_a_changed_input_or_seed_is_refused(tmp_path: Path) -> None:
+    ask(tmp_path, ["one"])
+    with pytest.raises(Stale, match=r"inputs\.0 was"):
+        ask(tmp_path, ["two"])
+    with pytest.raises(Stale, match="seed was 0 and is now 1"):
+        ask(tmp_path, ["one"], seed=1)
+
+
+def test_a_limit_makes_a_trial_of_the_first_rows(tmp_path: Path) -> None:
+    assert ask(tmp_path, ["one", "two", "three"], limit=2).record["input_rows"] == 2
