@@ -1,0 +1,126 @@
+"""Query evolution: five new questions from one (MuggleMath, arXiv 2310.05506, section 3)."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from pipelines.engines import Completion, Sampling
+from pipelines.prompts import Prompt
+from pipelines.stage import Reject, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.records import EVOLVED, QUERY, Record
+
+__all__ = ["EVOLUTIONS", "Evolve", "parse_evolutions"]
+
+FOLDER = Path(__file__).parent
+
+EVOLUTIONS = (
+    "Change specific numbers",
+    "Introduce fractions or percentages",
+    "Combine multiple concepts",
+    "Include a conditional statement",
+    "Increase the complexity of the problem",
+)
+
+# `2. **Name**: text`, `2) **Name:** text`
+_ITEM = re.compile(
+    r"^[ \t]*([0-9]+)[.)][ \t]*\*\*[ \t]*([^*\n]+?)[ \t]*(?::[ \t]*\*\*|\*\*[ \t]*:)[ \t]*", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Evolve(RowStage):
+    """One call a question gives five evolved questions, `<id>/evolve-1` to `-5`, one of each kind; all five or none.
+
+    The temperature is the default of the chat models that the paper used, which does not name one. `tries` above 1 asks
+    for another sample where a reply cannot be read.
+    """
+
+    name: ClassVar[str] = "augment evolve"
+    input: ClassVar[Record] = QUERY
+    output: ClassVar[Record] = EVOLVED
+
+    prompt: Prompt = field(default_factory=lambda: Prompt.load("evolve", FOLDER))
+    temperature: float = 1.0
+    max_tokens: int = 1024
+    tries: int = 1
+
+    def __post_init__(self) -> None:
+        if self.tries < 1:
+            raise UsageError(f"--tries {self.tries} asks for nothing; it must be 1 or more")
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        questions = await self._evolve(row["query"], tools)
+        for number, (name, question) in enumerate(zip(EVOLUTIONS, questions, strict=True), start=1):
+            evolved_id = f"{row['id']}/evolve-{number}"
+            yield {
+                "id": evolved_id,
+                "parent_id": row["id"],
+                "evolution_type": number,
+                "evolution_name": name,
+                "query": question,
+                "evolver_model": tools.model,
+                "round": evolved_id.count("/evolve-"),
+            }
+
+    async def _evolve(self, query: str, tools: Tools) -> list[str]:
+        prompt = self.prompt.render(query=query)
+        sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
+        for attempt in range(self.tries):
+            answer = await tools.llm.generate(prompt, sampling, first_sample=attempt)
+            (completion,) = answer.completions
+            try:
+                return _read(completion)
+            except Reject as reject:
+                fault = reject
+        raise fault
+
+
+def _read(completion: Completion) -> list[str]:
+    if completion.finish_reason == "length":
+        raise Reject("truncated", f"the reply was cut after {completion.tokens} tokens; see --max-tokens")
+    return parse_evolutions(completion.text)
+
+
+def parse_evolutions(reply: str) -> list[str]:
+    """The five questions of a numbered list whose items open with the bold name of the change and a colon.
+
+    A question may go on over lines, blank ones too, until the next item, and may hold a list of its own: a numbered
+    line is an item only if it opens in bold with one of the five names or with the number that is due. The last
+    question ends with its first paragraph that asks something, or, where none does, with its first, so that a closing
+    remark is left out. (A public re-implementation takes one line a question and accepts fewer than five.)
+    Raises `Reject`: `wrong_count`, `wrong_name`, `empty_question`.
+    """
+    items: list[re.Match[str]] = []
+    for match in _ITEM.finditer(reply):
+        if int(match[1]) == len(items) + 1 or _plain(match[2]) in _NAMES:
+            items.append(match)
+    numbers = [int(item[1]) for item in items]
+    if numbers != [1, 2, 3, 4, 5]:
+        found = ", ".join(map(str, numbers)) or "none"
+        raise Reject("wrong_count", f"needs items 1 to 5 with bold names, found {found}")
+    for item, name in zip(items, EVOLUTIONS, strict=True):
+        if _plain(item[2]) != _plain(name):
+            raise Reject("wrong_name", f"item {item[1]} is named {item[2]!r:.80}, not {name!r}")
+    ends = [item.start() for item in items[1:]] + [len(reply)]
+    questions = [reply[item.end() : end].strip() for item, end in zip(items, ends, strict=True)]
+    questions[-1] = _without_remark(questions[-1])
+    for number, question in enumerate(questions, start=1):
+        if not question:
+            raise Reject("empty_question", f"item {number} holds no question")
+    return questions
+
+
+def _plain(name: str) -> str:
+    return " ".join(re.findall(r"\w+", name.lower()))
+
+
+_NAMES = {_plain(name) for name in EVOLUTIONS}
+
+
+def _without_remark(question: str) -> str:
+    paragraphs = re.split(r"\n[ \t]*\n", question)
+    asking = next((index for index, paragraph in enumerate(paragraphs) if "?" in paragraph), 0)
+    return "\n\n".join(paragraphs[: asking + 1]).strip()

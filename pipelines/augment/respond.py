@@ -1,0 +1,129 @@
+"""Responses to evolved questions, which have no gold answer (MuggleMath, arXiv 2310.05506, section 3)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+from pipelines.engines import Sampling
+from pipelines.prompts import Prompt
+from pipelines.reject.answer import extract_answer, majority
+from pipelines.reject.equations import equation_fault, find_equations
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.records import QUERY, RESPONSE, Record
+
+__all__ = ["Keep", "Respond"]
+
+FOLDER = Path(__file__).parent
+
+Keep = Literal["agreement", "equations", "either", "both"]
+
+
+@dataclass(frozen=True)
+class Respond(RowStage):
+    """`n` responses to each question at each temperature, `<id>/path-<sample>`; those that something speaks for stay.
+
+    `keep` says what must speak for a response that has a readable answer:
+    `agreement`: its answer is the majority's, with a share of at least `threshold` in all samples of the question;
+    `equations`: it has equations and all of them check (one without equations is not spoken for by them, though
+    rejection sampling, which has gold answers, lets it pass);
+    `either` of the two, or `both`. The paper removes responses that are clearly wrong and does not say how.
+
+    A question is rejected as `no_agreement` if no two of its samples give the same answer (or its only sample gives
+    none), and as `nothing_kept` if all its responses are turned away: for `no_answer`, `low_agreement` or
+    `wrong_equation`. Each temperature takes `num_shots` of the worked examples `shots` (question, answer) at random.
+    """
+
+    name: ClassVar[str] = "augment respond"
+    input: ClassVar[Record] = QUERY
+    output: ClassVar[Record] = RESPONSE
+
+    prompt: Prompt = field(default_factory=lambda: Prompt.load("respond", FOLDER))
+    n: int = 4
+    temperatures: tuple[float, ...] = (0.7, 1.0)
+    max_tokens: int = 512
+    shots: tuple[tuple[str, str], ...] = ()
+    num_shots: int = 0
+    keep: Keep = "either"
+    threshold: float = 0.5
+    plain_equations: bool = False
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or not self.temperatures:
+            raise UsageError(f"-n {self.n} at {len(self.temperatures)} temperatures asks for nothing")
+        if self.num_shots > len(self.shots):
+            raise UsageError(f"--num-shots {self.num_shots} is more than the {len(self.shots)} examples of --shots")
+        if self.keep not in get_args(Keep):
+            raise UsageError(f"--keep {self.keep} is none of {', '.join(get_args(Keep))}")
+        if not 0 <= self.threshold <= 1:
+            raise UsageError(f"--threshold {self.threshold} is no share; it must lie between 0 and 1")
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        responses = await self._draw(row, tools)
+        answers = [extract_answer(response["response"]) for response in responses]
+        most = majority(answer for answer in answers if answer)
+        needed = min(2, len(responses))
+        if most is None or most.votes < needed:
+            for response in responses:
+                yield Rejected(response, "no_agreement", "no other sample gives its answer")
+            raise Reject("no_agreement", f"no answer is given by {needed} of {len(responses)} samples")
+        kept = 0
+        for response, answer in zip(responses, answers, strict=True):
+            if answer is None:
+                yield Rejected(response, "no_answer", "no final answer can be read")
+                continue
+            share = sum(other is not None and other.value == answer.value for other in answers) / len(responses)
+            trimmed = response["response"][: answer.end]
+            judged = {**response, "response": trimmed, "answer": answer.text, "agreement": share}
+            agrees = answer.value == most.answer.value and share >= self.threshold
+            fault = self._fault(trimmed, agrees, share)
+            if fault:
+                yield Rejected(judged, *fault)
+            else:
+                kept += 1
+                yield judged
+        if not kept:
+            raise Reject("nothing_kept", f"all {len(responses)} responses were turned away")
+
+    async def _draw(self, row: Row, tools: Tools) -> list[dict[str, Any]]:
+        """All responses to a question, not yet judged; equal temperatures draw different samples."""
+        responses: list[dict[str, Any]] = []
+        for turn, temperature in enumerate(self.temperatures):
+            shots = tools.random("shots", turn).sample(self.shots, self.num_shots)
+            prompt = self.prompt.render(
+                query=row["query"], shots=[{"question": question, "answer": answer} for question, answer in shots]
+            )
+            sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
+            answer = await tools.llm.generate(prompt, sampling, n=self.n, first_sample=turn * self.n)
+            responses += (
+                {
+                    "id": f"{row['id']}/path-{sample}",
+                    "query_id": row["id"],
+                    "query": row["query"],
+                    "response": completion.text,
+                    "temperature": temperature,
+                    "shots": self.num_shots,
+                    "model": tools.model,
+                    "finish_reason": completion.finish_reason,
+                    "prompt_tokens": answer.prompt_tokens,
+                    "completion_tokens": completion.tokens,
+                }
+                for sample, completion in enumerate(answer.completions, start=turn * self.n)
+            )
+        return responses
+
+    def _fault(self, response: str, agrees: bool, share: float) -> tuple[str, str] | None:
+        """Reason and detail why nothing that `keep` asks for speaks for a response."""
+        faults = []
+        if self.keep != "equations" and not agrees:
+            faults.append(("low_agreement", f"{share:.0%} of the samples give its answer"))
+        if self.keep != "agreement":
+            equations = find_equations(response, plain=self.plain_equations)
+            wrong = next(filter(None, map(equation_fault, equations)), None if equations else "it has no equations")
+            if wrong:
+                faults.append(("wrong_equation", wrong))
+        if not faults or (self.keep == "either" and len(faults) == 1):
+            return None
+        reason = faults[0][0]
+        return reason, "; ".join(detail for _, detail in faults)

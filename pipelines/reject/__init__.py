@@ -1,0 +1,1 @@
+"""Rejection-sampling fine-tuning data: sample paths, select the correct and distinct ones (arXiv 2308.01825)."""

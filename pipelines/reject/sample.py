@@ -1,0 +1,92 @@
+"""Sampling reasoning paths: many solutions of each question (arXiv 2308.01825, section 3.2)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from pipelines.engines import Sampling
+from pipelines.prompts import Prompt
+from pipelines.reject.answer import AnswerRule, answer_rule
+from pipelines.reject.selection import judge
+from pipelines.stage import Reject, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.records import PATH, QUESTION, Record
+
+__all__ = ["Sample"]
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Sample(RowStage):
+    """`n` paths for each question that has a gold answer, as the model writes them; `Select` judges them.
+
+    The defaults are the paper's: 100 samples at temperature 0.7, at most 256 new tokens, no nucleus. There the prompt
+    is also cut on the left to 256 tokens; here no prompt is cut, and one too long for the model rejects its question.
+
+    With `until_distinct` (not in the paper) samples are drawn `n` at a time, until that many paths are correct by
+    different calculations or `max_samples` are drawn. `boxed` and `plain_equations` say how paths are judged for this
+    and for the tallies `correct_paths` and `distinct_paths`; they do not change a path.
+    """
+
+    name: ClassVar[str] = "reject sample"
+    input: ClassVar[Record] = QUESTION
+    output: ClassVar[Record] = PATH
+
+    prompt: Prompt = field(default_factory=lambda: Prompt.load("alpaca", FOLDER))
+    n: int = 100
+    temperature: float = 0.7
+    max_tokens: int = 256
+    until_distinct: int | None = None
+    max_samples: int = 100
+    boxed: bool = False
+    plain_equations: bool = False
+
+    def __post_init__(self) -> None:
+        if self.until_distinct is not None and self.max_samples < self.n:
+            raise UsageError(
+                f"with --until-distinct samples are drawn {self.n} at a time, but --max-samples {self.max_samples} "
+                "is less; lower -n"
+            )
+
+    @cached_property
+    def answers(self) -> AnswerRule:
+        return answer_rule(self.boxed)
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        gold = self.answers.gold(row["answer"])
+        if gold is None:
+            raise Reject("no_gold", f"no final answer can be read from {row['answer']!r:.200}")
+        prompt = self.prompt.render(question=row["question"])
+        sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
+        keys: set[str] = set()
+        drawn = correct = 0
+        while drawn == 0 or self._wants_more(drawn, len(keys)):
+            count = self.n if self.until_distinct is None else min(self.n, self.max_samples - drawn)
+            answer = await tools.llm.generate(prompt, sampling, n=count, first_sample=drawn)
+            for sample, completion in enumerate(answer.completions, start=drawn):
+                path = judge(completion.text, gold, self.answers, plain_equations=self.plain_equations)
+                if not path.reason:
+                    correct += 1
+                    keys.add(path.key)
+                yield {
+                    "id": f"{row['id']}/path-{sample}",
+                    "query_id": row["id"],
+                    "query": row["question"],
+                    "answer": row["answer"],
+                    "response": completion.text,
+                    "sample": sample,
+                    "temperature": self.temperature,
+                    "model": tools.model,
+                    "finish_reason": completion.finish_reason,
+                    "prompt_tokens": answer.prompt_tokens,
+                    "completion_tokens": completion.tokens,
+                }
+            drawn += count
+        tools.tally("correct_paths", correct)
+        tools.tally("distinct_paths", len(keys))
+
+    def _wants_more(self, drawn: int, distinct: int) -> bool:
+        return self.until_distinct is not None and distinct < self.until_distinct and drawn < self.max_samples

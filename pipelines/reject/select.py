@@ -1,0 +1,85 @@
+"""Selecting sampled paths (arXiv 2308.01825, sections 3.2 and 3.3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from pipelines.reject.answer import FinalAnswer, answer_rule
+from pipelines.reject.equations import calculation_key, find_equations
+from pipelines.reject.questions import paths_by_question
+from pipelines.reject.selection import judge, select_paths
+from pipelines.stage import Output, Row, TableStage
+from schemas.records import PATH, SELECTED, Record
+
+__all__ = ["Select"]
+
+
+@dataclass(frozen=True)
+class Select(TableStage):
+    """The gold solution of each question, then its kept paths, each trimmed after its answer line.
+
+    Several tables are the samples of several models: selection runs over their union, in the order in which they are
+    given (the paper's U13B and U33B). The order of the models matters, as the order of samples does.
+
+    The gold row is `<query id>/gold`, left out where the gold is a bare answer or `gold` is false. Its calculation does
+    not compete: a sampled path that repeats it may be kept, as in the published code. A kept path keeps its id (with
+    several tables see `paths_by_question`). The other paths are rejected as `no_gold`, `no_answer`, `wrong_answer`,
+    `wrong_equation` or `duplicate`, the last naming the path that is kept in their place.
+    """
+
+    name: ClassVar[str] = "reject select"
+    input: ClassVar[Record] = PATH
+    output: ClassVar[Record] = SELECTED
+
+    gold: bool = True
+    boxed: bool = False
+    plain_equations: bool = False
+
+    def process(self, tables: Sequence[pa.Table], output: Output) -> None:
+        answers = answer_rule(self.boxed)
+        for rows in paths_by_question(tables):
+            output.tally("questions")
+            gold = answers.gold(rows[0]["answer"])
+            if gold is None:
+                for row in rows:
+                    output.reject(row, "no_gold", f"no final answer can be read from {row['answer']!r:.200}")
+                continue
+            paths = [judge(row["response"], gold, answers, plain_equations=self.plain_equations) for row in rows]
+            kept_for = select_paths(paths)
+            kept = list(dict.fromkeys(kept_for.values()))
+            if self.gold and (gold_row := self._gold_row(rows[0], gold)):
+                output.write([gold_row], accounts_for=0)
+            output.write(
+                [_selected(rows[index], "sampled", paths[index].text, paths[index].key) for index in kept],
+                accounts_for=len(kept),
+            )
+            for index, (row, path) in enumerate(zip(rows, paths, strict=True)):
+                if path.reason:
+                    output.reject(row, path.reason, path.detail)
+                elif kept_for[index] != index:
+                    output.reject(row, "duplicate", f"same calculation as {rows[kept_for[index]]['id']}")
+            output.tally("correct_paths", len(kept_for))
+            output.tally("distinct_paths", len(kept))
+            output.tally("questions_with_2_distinct", len(kept) >= 2)
+
+    def _gold_row(self, row: Row, gold: FinalAnswer) -> Row | None:
+        solution = row["answer"]
+        if not solution[: gold.start].strip():
+            return None
+        key = calculation_key(find_equations(solution, plain=self.plain_equations))
+        return {**_selected(row, "gold", solution, key), "id": f"{row['query_id']}/gold", "sample": None, "model": None}
+
+
+def _selected(row: Row, origin: str, response: str, key: str) -> dict[str, object]:
+    return {
+        "id": row["id"],
+        "query_id": row["query_id"],
+        "query": row["query"],
+        "response": response,
+        "origin": origin,
+        "key": key,
+        "sample": row["sample"],
+        "model": row["model"],
+    }

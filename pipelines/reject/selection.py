@@ -1,0 +1,75 @@
+"""Which sampled paths are kept: correct ones, one for each calculation (arXiv 2308.01825, section 3.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import Levenshtein
+
+from pipelines.reject.answer import AnswerRule, FinalAnswer
+from pipelines.reject.equations import calculation_key, equation_fault, find_equations
+
+__all__ = ["Path", "judge", "select_paths"]
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path, judged on its own.
+
+    `text` ends with the line of its answer. `reason` is empty for a correct path, which has a `key`; else it is
+    `no_answer`, `wrong_answer` or `wrong_equation`, and `detail` tells a reader what was found.
+    """
+
+    text: str
+    key: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+def judge(response: str, gold: FinalAnswer, answers: AnswerRule, *, plain_equations: bool = False) -> Path:
+    """A path is correct if its answer is the gold answer and each of its equations checks; it may have none.
+
+    A path that the token limit cut after its answer is judged like any other: what is cut is not part of it. For the
+    same reason equations after the answer line do not count. (In the published code they do.)
+    """
+    answer = answers.find(response)
+    if answer is None:
+        return Path(response, reason="no_answer", detail="no final answer can be read")
+    text = response[: answer.end]
+    if not answers.same(answer, gold):
+        return Path(text, reason="wrong_answer", detail=f"answers {answer.text}, gold is {gold.text}")
+    equations = find_equations(text, plain=plain_equations)
+    for equation in equations:
+        fault = equation_fault(equation)
+        if fault:
+            return Path(text, reason="wrong_equation", detail=fault)
+    return Path(text, key=calculation_key(equations))
+
+
+def select_paths(paths: Sequence[Path]) -> dict[int, int]:
+    """The kept path, by index, of each correct path of one question; a path is kept if it stands for itself.
+
+    In sample order: a path with a new key is kept. Of two paths with one key, the later takes the place of the kept one
+    if it is strictly farther from the other kept paths (sum of Levenshtein distances in characters). The values appear
+    in order of acceptance, and a path that takes another's place takes its rank. The outcome depends on the order of
+    `paths`, as in the paper. All paths without equations share the empty key, so that one of them is kept at most.
+    """
+    kept: dict[str, int] = {}
+    distances: dict[tuple[str, str], int] = {}
+
+    def distance(one: str, other: str) -> int:
+        pair = (one, other) if one < other else (other, one)
+        if pair not in distances:
+            distances[pair] = Levenshtein.distance(one, other)
+        return distances[pair]
+
+    for index, path in enumerate(paths):
+        if path.reason:
+            continue
+        rival = paths[kept.setdefault(path.key, index)]
+        if rival.text == path.text:
+            continue
+        # Kept paths differ in key, hence in text: the published "texts that differ from the rival's" are these.
+        others = [paths[other].text for key, other in kept.items() if key != path.key]
+        if sum(distance(path.text, other) for other in others) > sum(distance(rival.text, other) for other in others):
+            kept[path.key] = index
+    return {index: kept[path.key] for index, path in enumerate(paths) if not path.reason}

@@ -1,0 +1,79 @@
+from typing import Any
+
+import pytest
+
+from pipelines.prompts import Prompt
+from pipelines.reject.sample import FOLDER, Sample
+from schemas.errors import UsageError
+from tests.pipelines.scripted import ScriptedTools, process
+
+QUESTION: dict[str, Any] = {"id": "q-1", "question": "What is 3 and 4?", "answer": "3+4=<<3+4=7>>7\n#### 7"}
+SEVEN, OTHER_SEVEN, EIGHT = "<<3+4=7>>\n#### 7", "<<4+3=7>>\n#### 7", "<<4+4=8>>\n#### 8"
+
+
+def test_the_defaults_are_those_of_the_paper() -> None:
+    tools = ScriptedTools([SEVEN] * 100)
+    rows, _, _ = process(Sample(), QUESTION, tools)
+    ((prompt, sampling, samples),) = tools.requests
+    assert samples == range(100)
+    assert (sampling.temperature, sampling.max_tokens, sampling.top_p) == (0.7, 256, 1.0)
+    assert isinstance(prompt, str)
+    assert prompt.endswith("### Instruction:\nWhat is 3 and 4?\n\n### Response:")
+    assert len(rows) == 100
+
+
+def test_a_path_is_kept_as_the_model_wrote_it() -> None:
+    tools = ScriptedTools([SEVEN, ("#### 7\nand so", "length")])
+    rows, _, _ = process(Sample(n=2), QUESTION, tools)
+    assert rows[1] == {
+        "id": "q-1/path-1",
+        "query_id": "q-1",
+        "query": "What is 3 and 4?",
+        "answer": QUESTION["answer"],
+        "response": "#### 7\nand so",
+        "sample": 1,
+        "temperature": 0.7,
+        "model": "scripted",
+        "finish_reason": "length",
+        "prompt_tokens": 11,
+        "completion_tokens": 4,
+    }
+    assert tools.tallies == {"correct_paths": 2, "distinct_paths": 2}
+
+
+@pytest.mark.parametrize("answer", [None, "", "unknown", "He has some.\n#### many"])
+def test_a_question_without_gold_is_rejected_before_anything_is_generated(answer: str | None) -> None:
+    tools = ScriptedTools([])
+    rows, _, reject = process(Sample(), {**QUESTION, "answer": answer}, tools)
+    assert reject is not None
+    assert reject.reason == "no_gold"
+    assert rows == []
+    assert tools.requests == []
+
+
+def test_drawing_ends_when_enough_calculations_are_found() -> None:
+    tools = ScriptedTools([SEVEN, EIGHT, SEVEN, OTHER_SEVEN, "#### 7", EIGHT])
+    rows, _, _ = process(Sample(n=2, until_distinct=2), QUESTION, tools)
+    assert [samples for _, _, samples in tools.requests] == [range(2), range(2, 4)]
+    assert [row["sample"] for row in rows] == [0, 1, 2, 3]
+    assert tools.tallies == {"correct_paths": 3, "distinct_paths": 2}
+
+
+def test_drawing_ends_at_the_most_samples_allowed() -> None:
+    tools = ScriptedTools([SEVEN] * 5)
+    rows, _, _ = process(Sample(n=2, until_distinct=2, max_samples=5), QUESTION, tools)
+    assert [samples for _, _, samples in tools.requests] == [range(2), range(2, 4), range(4, 5)]
+    assert len(rows) == 5
+
+
+def test_a_first_draw_above_the_most_samples_allowed_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="--max-samples 5"):
+        Sample(n=6, until_distinct=2, max_samples=5)
+
+
+def test_a_chat_prompt_can_take_the_place_of_the_raw_one() -> None:
+    tools = ScriptedTools([SEVEN])
+    process(Sample(n=1, prompt=Prompt.load("chat", FOLDER)), QUESTION, tools)
+    ((prompt, _, _),) = tools.requests
+    assert isinstance(prompt, tuple)
+    assert [message["role"] for message in prompt] == ["system", "user"]

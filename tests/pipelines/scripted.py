@@ -1,0 +1,124 @@
+"""Stages without a runner: a model that says what it is told to, and lists for the rows that come out."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.engines import Answer, Completion, Message, Sampling
+from pipelines.stage import Reject, Rejected, Row, RowStage, TableStage
+
+
+class ScriptedTools:
+    """Sample `i` of any prompt is line `i` of the script; a script given as (text, finish_reason) can be cut."""
+
+    model = "scripted"
+
+    def __init__(self, script: Sequence[str | tuple[str, str]]) -> None:
+        self._script = [line if isinstance(line, tuple) else (line, "stop") for line in script]
+        self.requests: list[tuple[str | tuple[Message, ...], Sampling, range]] = []
+        self.tallies: dict[str, float] = defaultdict(float)
+
+    @property
+    def llm(self) -> "ScriptedTools":
+        return self
+
+    async def generate(
+        self,
+        prompt: str | tuple[Message, ...],
+        sampling: Sampling,
+        *,
+        n: int = 1,
+        first_sample: int = 0,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        assert schema is None
+        self.requests.append((prompt, sampling, range(first_sample, first_sample + n)))
+        drawn = self._script[first_sample : first_sample + n]
+        assert len(drawn) == n, "the script is too short"
+        return Answer(tuple(Completion(text, reason, len(text.split())) for text, reason in drawn), prompt_tokens=11)
+
+    def random(self, *purpose: str | int) -> Random:
+        return Random("/".join(map(str, purpose)))
+
+    def tally(self, name: str, amount: float = 1) -> None:
+        self.tallies[name] += amount
+
+
+def process(stage: RowStage, row: Row, tools: ScriptedTools) -> tuple[list[Row], list[Rejected], Reject | None]:
+    """What one row gives: output rows, outputs that were turned away, and the rejection of the row itself."""
+    rows: list[Row] = []
+    rejected: list[Rejected] = []
+
+    async def drive() -> Reject | None:
+        try:
+            async for item in stage.process(row, tools):
+                if isinstance(item, Rejected):
+                    rejected.append(item)
+                else:
+                    rows.append(item)
+        except Reject as reject:
+            return reject
+        return None
+
+    return rows, rejected, asyncio.run(drive())
+
+
+class Outcome:
+    """What a table stage wrote, with every input row accounted for."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.rejected: list[tuple[Row, str, str]] = []
+        self.accounted_for = 0
+        self.tallies: dict[str, float] = defaultdict(float)
+
+    def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
+        self.rows += rows
+        self.accounted_for += accounts_for
+
+    def reject(self, row: Row, reason: str, detail: str = "") -> None:
+        self.rejected.append((row, reason, detail))
+        self.accounted_for += 1
+
+    def tally(self, name: str, amount: float = 1) -> None:
+        self.tallies[name] += amount
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Reason of each rejected row, by id."""
+        return {row["id"]: reason for row, reason, _ in self.rejected}
+
+
+def process_tables(stage: TableStage, *tables: Sequence[Row]) -> Outcome:
+    outcome = Outcome()
+    stage.process([pa.Table.from_pylist(list(table), stage.input.schema) for table in tables], outcome)
+    assert outcome.accounted_for == sum(map(len, tables))
+    # What was written fits its schema.
+    pa.Table.from_pylist(outcome.rows, stage.output.schema)
+    pa.Table.from_pylist([row for row, _, _ in outcome.rejected], stage.input.schema)
+    assert all(set(row) <= set(stage.output.names) for row in outcome.rows)
+    return outcome
+
+
+def sampled(query_id: str, *responses: str, answer: str = "#### 7", model: str = "small") -> list[dict[str, Any]]:
+    """The paths of one question, as `reject sample` writes them."""
+    return [
+        {
+            "id": f"{query_id}/path-{sample}",
+            "query_id": query_id,
+            "query": f"What is asked in {query_id}?",
+            "answer": answer,
+            "response": response,
+            "sample": sample,
+            "temperature": 0.7,
+            "model": model,
+            "finish_reason": "stop",
+            "prompt_tokens": 11,
+            "completion_tokens": len(response.split()),
+        }
+        for sample, response in enumerate(responses)
+    ]
