@@ -1,0 +1,115 @@
+"""`synth import` and `synth export`: datasets from files, and files from datasets."""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.options import Input, Output, parse_assignments
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from schemas.writing import Building, Shard
+
+__all__ = ["export", "import_"]
+
+ROWS_PER_SHARD = 262_144
+
+
+def import_(
+    source: Input,
+    output: Output,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="TO=FROM", help="Call input column FROM TO. Repeatable.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace what lies at OUTPUT.")] = False,
+) -> None:
+    """Make a dataset directory of any input, with all its columns, and ids where it has none."""
+    from schemas.inference import infer_record
+    from schemas.inputs import locate
+    from schemas.sources import Source
+    from schemas.writing import Building
+
+    columns = parse_assignments("--column", column)
+    found = locate(source)
+    identity = {"stage": "import", "input": found.digest, "name": found.name, "columns": columns, "limit": limit}
+    building = Building.open(output, identity, fresh=fresh)
+    if building is None:
+        print(f"{output} is complete already: nothing to do", file=sys.stderr)
+        return
+    try:
+        table = Source(source, infer_record(found, columns), columns, limit).table(building.path / "input")
+        _publish(building, source, table)
+    except BaseException:
+        # There is nothing to go on from, and what is left would refuse the mended input as another one.
+        shutil.rmtree(building.path)
+        raise
+    finally:
+        building.close()
+    print(f"{output}: {table.num_rows:,} rows of {', '.join(table.column_names)}", file=sys.stderr)
+
+
+def export(
+    source: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Dataset directory.")],
+    output: Annotated[str, typer.Argument(metavar="FILE", help="File to write, or - for standard output.")],
+    form: Annotated[
+        Literal["jsonl", "parquet", "csv"] | None,
+        typer.Option("--format", help="By default what the file's extension says; .gz and .zst compress."),
+    ] = None,
+    shape: Annotated[
+        Literal["rows", "messages", "sharegpt", "alpaca"],
+        typer.Option("--as", help="The rows as they are, or a prompt and its response as trainers read them."),
+    ] = "rows",
+    prompt_column: Annotated[
+        str | None, typer.Option(help="By default the first there of query, question, instruction, prompt.")
+    ] = None,
+    response_column: Annotated[
+        str | None, typer.Option(help="By default the first there of response, answer, output.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
+) -> None:
+    """Write a dataset to a JSONL, Parquet or CSV file."""
+    from schemas.dataset import Dataset
+    from schemas.export import format_of, replacing, shaped, write
+
+    schema, tables = shaped(Dataset.open(source), shape, prompt=prompt_column, response=response_column)
+    if output == "-":
+        write(sys.stdout.buffer, "", form or "jsonl", schema, tables)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(output)
+    form = form or format_of(path)
+    with replacing(path, force=force) as file:
+        rows = write(file, path.name, form, schema, tables)
+    print(f"{path}: {rows:,} rows", file=sys.stderr)
+
+
+def _publish(building: "Building", source: str, table: "pa.Table") -> None:
+    from pipelines.chunk import Counts
+
+    building.publish(
+        list(_shards(table, building.shards)),
+        [],
+        {
+            "inputs": [source],
+            "input_rows": table.num_rows,
+            "counts": asdict(Counts(produced=table.num_rows, outputs=table.num_rows)),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        },
+    )
+
+
+def _shards(table: "pa.Table", folder: Path) -> "Iterator[Shard]":
+    from schemas.writing import ShardWriter
+
+    for number, start in enumerate(range(0, table.num_rows, ROWS_PER_SHARD)):
+        writer = ShardWriter(folder / f"{number:05d}.arrow", table.schema)
+        writer.write(table.slice(start, ROWS_PER_SHARD))
+        yield writer.close()

@@ -1,0 +1,65 @@
+"""The `synth` command: it gathers the command groups, and turns errors into one sentence and an exit code."""
+
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from cli import augment, convert, reject, schema, show
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="synth",
+    help="Turn seed data into training data for language models, with published recipes.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(augment.app, name="augment")
+app.add_typer(reject.app, name="reject")
+app.command(name="show")(show.show)
+app.command(name="schema")(schema.schema)
+app.command(name="import")(convert.import_)
+app.command(name="export")(convert.export)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"synth {version('synth')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line. Exit codes: see `schemas.errors`; 2 also for what Typer itself refuses."""
+    from schemas.errors import Interrupted, SynthError
+
+    try:
+        app(standalone_mode=True)
+    except SynthError as error:
+        _exit_saying(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _exit_saying("interrupted", Interrupted.exit_code)
+    except BrokenPipeError:
+        # The reader has gone, as after `| head`: so that Python does not complain at exit, leave it nothing to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _exit_saying(sentence: str, code: int) -> None:
+    print(f"synth: {sentence}", file=sys.stderr)
+    sys.exit(code)

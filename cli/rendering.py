@@ -1,0 +1,145 @@
+"""Rows for a reader: each one a panel, its columns shown by what they hold.
+
+All that comes from data is shown literally: no markup is read in it, and control characters are written as escapes.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from io import TextIOWrapper
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.syntax import Syntax
+
+    from schemas.inputs import Input
+
+__all__ = ["DataConsole", "literal", "provenance", "row_panel"]
+
+CUT_CHARACTERS = 1500
+CUT_LINES = 24
+SHORT = 40
+CODE_COLUMNS = {"canonical_solution", "code", "content", "function", "program", "solution", "test"}
+CODE = re.compile(r"^\s*(?:(?:async )?def |class |import |from \S+ import |@\w|return\b|(?:if|for) .*:$)", re.MULTILINE)
+# The last fence of a text that was cut may lack its end.
+FENCE = re.compile(r"^```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(^```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+# C0 and C1 but for tab and newline, the characters that reorder text, and the other line ends.
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+class DataConsole(Console):
+    """Standard output for data: as wide as the terminal, 80 columns into a pipe."""
+
+    def __init__(self) -> None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            # A locale that lacks a character shows its escape.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        super().__init__(highlight=False, markup=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line's one handler; rich itself would exit with 1."""
+        raise BrokenPipeError
+
+
+def literal(text: str) -> str:
+    """`text` with what could move the cursor of a terminal or reorder a line of it written as an escape."""
+    return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def provenance(source: "Input") -> list[str]:
+    """What is known of a dataset directory beside its columns: number of rows, the step that made it, when."""
+    if not source.dataset:
+        return []
+    run = source.dataset.run or {}
+    made = [run.get("identity", {}).get("stage"), run.get("finished")]
+    return [f"{source.dataset.table.num_rows:,} rows", *(str(fact) for fact in made if fact)]
+
+
+def row_panel(title: str, row: Mapping[str, Any], *, full: bool = False) -> RenderableType:
+    """The row under its id: runs of short values in a grid, long ones each under the name of its column."""
+    parts: list[RenderableType] = []
+    for is_short, columns in groupby(row.items(), key=lambda item: _is_short(item[1])):
+        if is_short:
+            parts.append(Columns([_pair(name, value) for name, value in columns], padding=(0, 3)))
+        else:
+            for name, value in columns:
+                parts += _block(name, value, full)
+    return Panel(Group(*parts), title=Text(literal(title)), title_align="left", border_style="dim")
+
+
+def _is_short(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= SHORT and "\n" not in value
+    return value is None or not isinstance(value, list | dict | tuple | bytes) or len(_json(value)) <= SHORT
+
+
+def _pair(name: str, value: Any) -> Text:
+    if value is None:
+        shown = Text("null", "dim italic")
+    else:
+        shown = _marked(Text(literal(value if isinstance(value, str) else _json(value))))
+    return Text.assemble((f"{literal(name)} ", "cyan"), shown)
+
+
+def _block(name: str, value: Any, full: bool) -> Iterator[RenderableType]:
+    text = value if isinstance(value, str) else _json(value, indent=1)
+    shown = text if full else _cut(text)
+    yield Text(literal(name), "bold cyan")
+    for part in _body(name, literal(shown.rstrip("\n")), is_text=isinstance(value, str)):
+        yield Padding(part, (0, 0, 0, 2))
+    if len(shown) < len(text):
+        yield Padding(Text(f"… {len(text):,} characters", "dim"), (0, 0, 0, 2))
+
+
+def _cut(text: str) -> str:
+    head = text[:CUT_CHARACTERS]
+    return "\n".join(head.split("\n")[:CUT_LINES])
+
+
+def _body(name: str, text: str, *, is_text: bool) -> Iterator[RenderableType]:
+    if not is_text:
+        yield _syntax(text, "json")
+    elif name in CODE_COLUMNS and CODE.search(text):
+        yield _syntax(text, "python")
+    else:
+        yield from _prose(text)
+
+
+def _prose(text: str) -> Iterator[RenderableType]:
+    """Text with its fenced code highlighted."""
+    end = 0
+    for fence in FENCE.finditer(text):
+        if before := text[end : fence.start()].strip("\n"):
+            yield _marked(Text(before))
+        yield Text(f"```{fence[1]}", "dim")
+        yield _syntax(fence[2].rstrip("\n"), fence[1] or "python")
+        if fence[3]:
+            yield Text("```", "dim")
+        end = fence.end()
+    if rest := text[end:].strip("\n"):
+        yield _marked(Text(rest))
+
+
+def _marked(text: Text) -> Text:
+    """Calculator annotations dimmed, the line of the final answer bold."""
+    text.highlight_regex(r"<<[^<>\n]*>>", "dim green")
+    text.highlight_regex(r"(?m)^####.*$", "bold")
+    return text
+
+
+def _syntax(code: str, language: str) -> "Syntax":
+    from rich.syntax import Syntax
+
+    return Syntax(code, language, theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=str)

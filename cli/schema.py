@@ -1,0 +1,80 @@
+"""`synth schema`: the record types, or the columns of one of them or of a dataset."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.table import Table
+
+    from schemas.inputs import Input
+
+__all__ = ["schema"]
+
+
+def schema(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME|INPUT]", help="A record type, a dataset directory or any input file.")
+    ] = None,
+) -> None:
+    """List the record types, or show the columns of one of them, of a dataset or of any input file."""
+    from cli.rendering import DataConsole, literal, provenance
+    from schemas.records import RECORDS
+
+    console = DataConsole()
+    records = {record.name: record for record in RECORDS}
+    if name is None:
+        table = _table("record", "what it is")
+        for record in RECORDS:
+            table.add_row(record.name, record.doc)
+        console.print(table)
+    elif name in records:
+        console.print(f"{name}: {records[name].doc}")
+        console.print(_columns(records[name].schema))
+    else:
+        found = _located(name, list(records))
+        console.print(literal("  ".join([name, *provenance(found)])))
+        console.print(_columns(_schema_of(found)))
+
+
+def _located(name: str, records: list[str]) -> "Input":
+    from schemas.errors import InputError
+    from schemas.inputs import locate
+
+    try:
+        return locate(name)
+    except InputError as error:
+        if "/" in name or "." in name:
+            raise
+        raise InputError(f"{error}, and there is no record type of that name, only {', '.join(records)}") from error
+
+
+def _schema_of(found: "Input") -> "pa.Schema":
+    from schemas.inference import columns_of, declared_schema
+    from schemas.records import Record
+
+    declared = declared_schema(found)
+    return Record("", "", tuple(columns_of(found))).schema if declared is None else declared
+
+
+def _columns(schema: "pa.Schema") -> "Table":
+    """Columns, types and docs: a column's own doc, or that of the record type whose columns are all the same."""
+    from cli.rendering import literal
+    from schemas.records import RECORDS
+
+    known = next((record.schema for record in RECORDS if record.names == schema.names), schema)
+    table = _table("column", "type", "what it holds")
+    for field in schema:
+        doc = (field.metadata or known.field(field.name).metadata or {}).get(b"doc", b"")
+        table.add_row(literal(field.name), str(field.type), literal(doc.decode()))
+    return table
+
+
+def _table(*headers: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, header in enumerate(headers):
+        table.add_column(header, style="cyan" if number == 0 else "", overflow="fold", no_wrap=number == 0)
+    return table

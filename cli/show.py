@@ -1,0 +1,183 @@
+"""`synth show`: rows of a dataset or of any input file, for a reader."""
+
+import json
+import operator
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from schemas.dataset import Dataset
+    from schemas.formats import Batch
+    from schemas.inputs import Input
+
+__all__ = ["show"]
+
+Row = dict[str, Any]
+EXPRESSION = re.compile(r"([^=!<>~]+?)\s*(!=|<=|>=|=|<|>|~)\s*(.*)", re.DOTALL)
+ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One `--where`. Values are compared as numbers where both sides are numbers, else as text."""
+
+    column: str
+    relation: str
+    value: str
+
+    @classmethod
+    def parse(cls, expression: str) -> "Condition":
+        from schemas.errors import UsageError
+
+        match = EXPRESSION.fullmatch(expression)
+        if not match:
+            raise UsageError(f"--where {expression}: expected COLUMN=VALUE, or !=, <, <=, >, >=, ~ in the place of =")
+        return cls(*match.groups())
+
+    def holds(self, value: Any) -> bool:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        if self.relation == "~":
+            return self.value in text
+        numbers = _number(text), _number(self.value)
+        comparable = None not in numbers
+        if self.relation in ORDER:
+            left, right = numbers if comparable else (text, self.value)
+            return value is not None and ORDER[self.relation](left, right)
+        # Text is equal letter by letter: the id 007 is not the id 7.
+        equal = text == self.value or (comparable and not isinstance(value, str) and numbers[0] == numbers[1])
+        return equal == (self.relation == "=")
+
+
+def show(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Dataset directory, file, glob, or hf:NAME.")],
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")] = 3,
+    row: Annotated[str | None, typer.Option(metavar="ID", help="The row with this id.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE",
+            help="Rows for which this holds; also !=, <, <=, >, >= and ~ (contains). Repeatable: all must hold.",
+        ),
+    ] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="These columns, in this order.")] = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="The rejected rows, with reason and detail.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Long values whole.")] = False,
+) -> None:
+    """Show rows of a dataset or of any input file."""
+    from cli.rendering import DataConsole, literal, provenance, row_panel
+    from schemas.errors import UsageError
+    from schemas.inputs import locate
+
+    found = locate(source)
+    conditions = [Condition.parse(expression) for expression in where or []]
+    if rejected:
+        folder = found.dataset.rejected if found.dataset else None
+        if folder is None:
+            print(f"{source} has no rejected rows", file=sys.stderr)
+            return
+        found = locate(str(folder.path))
+        _print_reasons(folder)
+    first = next(found.batches(), None)
+    names = first.names(0) if first else []
+    if not rejected:
+        print(literal("  ".join([source, *provenance(found), ", ".join(names)])), file=sys.stderr)
+    chosen = columns.split(",") if columns else None
+    for column in [*(chosen or []), *(condition.column for condition in conditions)]:
+        if first and column != "id" and not first.has(column):
+            raise UsageError(f"{found.spec} has no column {column}, only {', '.join(names)}")
+    console = DataConsole()
+    shown = 0
+    for identifier, values in _rows(found, row, conditions):
+        console.print(row_panel(identifier, _arranged(identifier, values, chosen), full=full))
+        shown += 1
+        if shown == number:
+            return
+    if not shown:
+        _say_none(found, row)
+
+
+def _rows(found: "Input", row: str | None, conditions: Sequence[Condition]) -> Iterator[tuple[str, Row]]:
+    """Ids and rows in order. A row without an id has the one that a run over this input gives it."""
+    if row is not None:
+        conditions = [*conditions, Condition("id", "=", row)]
+    first = 0
+    for batch in found.batches() if row is None else _batches_with(found, row):
+        yield from _matching(batch, first, found.name, conditions)
+        first += len(batch)
+
+
+def _batches_with(found: "Input", row: str) -> Iterator["Batch"]:
+    """The batches that may hold the row; of a dataset, where the ids alone say where it is, one batch of one row."""
+    from schemas.formats import Batch
+
+    table = found.dataset.table if found.dataset else None
+    if table is None or "id" not in table.column_names:
+        yield from found.batches()
+        return
+    first = 0
+    for batch in table.select(["id"]).to_batches(max_chunksize=1 << 16):
+        ids = batch.column(0).to_pylist()
+        if row in ids:
+            first += ids.index(row)
+            yield Batch(found.files[0], "Arrow", first, table.slice(first, 1).to_batches()[0])
+            return
+        first += len(ids)
+
+
+def _matching(batch: "Batch", first: int, name: str, conditions: Sequence[Condition]) -> Iterator[tuple[str, Row]]:
+    if isinstance(batch.rows, list):
+        tested = batch.rows
+    else:
+        needed = {"id", *(condition.column for condition in conditions)}
+        tested = batch.rows.select([column for column in batch.rows.schema.names if column in needed]).to_pylist()
+    for index, values in enumerate(tested):
+        identifier = str(values["id"]) if "id" in values else f"{name}-{first + index}"
+        if all(c.holds(identifier if c.column == "id" else values.get(c.column)) for c in conditions):
+            yield identifier, values if isinstance(batch.rows, list) else batch.rows.slice(index, 1).to_pylist()[0]
+
+
+def _arranged(identifier: str, values: Row, chosen: list[str] | None) -> Row:
+    """The columns asked for, or all but the id, which is the title; a reason for rejection before the rest."""
+    if chosen:
+        return {column: identifier if column == "id" else values.get(column) for column in chosen}
+    first = [column for column in ("reason", "detail") if column in values]
+    return {column: values[column] for column in dict.fromkeys([*first, *values]) if column != "id"}
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if number == number else None
+
+
+def _print_reasons(rejected: "Dataset") -> None:
+    """One line on stderr: how many rows were rejected for which reason, the commonest first."""
+    import pyarrow.compute as pc
+
+    counts = pc.value_counts(rejected.table["reason"]).to_pylist()
+    ordered = sorted(counts, key=lambda item: -item["counts"])
+    listed = ", ".join(f"{item['values']} {item['counts']:,}" for item in ordered)
+    print(f"{rejected.path}  {rejected.table.num_rows:,} rows  {listed}", file=sys.stderr)
+
+
+def _say_none(found: "Input", row: str | None) -> None:
+    from schemas.errors import InputError
+
+    if row is None:
+        print(f"no row of {found.spec} to show", file=sys.stderr)
+        return
+    rejected = found.dataset.rejected if found.dataset else None
+    turned_away = rejected is not None and row in (values["id"] for values in rejected.rows(["id"]))
+    raise InputError(f"{found.spec} has no row {row}" + (": it was rejected, so add --rejected" if turned_away else ""))

@@ -1,0 +1,242 @@
+"""`synth show`: what a reader sees of rows, on a terminal and in a pipe."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from cli.rendering import row_panel
+from cli.show import Condition
+from schemas.errors import InputError, UsageError
+from schemas.writing import Building, ShardWriter
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "id": f"gsm8k-{index}",
+        "question": f"Natalia sold {index} clips to each of her friends in April. How many clips is that?",
+        "answer": f"She sold {index}*2 = <<{index}*2={index * 2}>>{index * 2} clips.\n#### {index * 2}",
+        "sample": index,
+        "agreement": index / 4,
+        "model": None if index == 1 else "tiny",
+    }
+    for index in range(5)
+]
+
+
+@pytest.fixture
+def accepted(tmp_path: Path) -> Path:
+    """A dataset directory with five rows and two rejected ones."""
+    building = Building.open(tmp_path / "accepted", {"stage": "reject-select"})
+    assert building
+    rejected = [{"id": "x-1", "reason": "wrong", "detail": "3 is not 4", "question": "?"}]
+    rejected += [{"id": f"x-{i}", "reason": "no_answer", "detail": "", "question": "?"} for i in (2, 3)]
+    shards = []
+    for name, rows in (("data", ROWS), ("rejected", rejected)):
+        table = pa.Table.from_pylist(rows)
+        writer = ShardWriter(building.shards / f"{name}.arrow", table.schema)
+        writer.write(table)
+        shards.append(writer.close())
+    building.publish(shards[:1], shards[1:], {"finished": "2026-01-02T03:04:05Z"})
+    building.close()
+    return tmp_path / "accepted"
+
+
+def show(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["show", *map(str, arguments)])
+
+
+def lines(*arguments: str | Path) -> list[str]:
+    result = show(*arguments)
+    assert result.exit_code == 0, result.output
+    return [line.strip("│ ") for line in result.stdout.splitlines()]
+
+
+def titles(*arguments: str | Path) -> list[str]:
+    return [line.strip("╭─╮ ") for line in lines(*arguments) if line.startswith("╭")]
+
+
+def rendered(row: dict[str, Any], *, full: bool = False, colour: bool = False) -> str:
+    console = Console(width=80, force_terminal=colour, color_system="standard" if colour else None, record=True)
+    with console.capture() as capture:
+        console.print(row_panel("a", row, full=full))
+    return capture.get()
+
+
+def test_rows_are_panels_under_their_ids(accepted: Path) -> None:
+    assert titles(accepted) == ["gsm8k-0", "gsm8k-1", "gsm8k-2"]
+    assert titles(accepted, "-n", "1") == ["gsm8k-0"]
+    text = lines(accepted, "-n", "1")
+    assert "Natalia sold 0 clips to each of her friends in April. How many clips is" in text
+    assert "#### 0" in text
+    assert "sample 0   agreement 0.0   model tiny" in text
+
+
+def test_the_header_goes_to_stderr_and_the_rows_to_stdout(accepted: Path) -> None:
+    result = show(accepted)
+    columns = "id, question, answer, sample, agreement, model"
+    assert result.stderr == f"{accepted}  5 rows  reject-select  2026-01-02T03:04:05Z  {columns}\n"
+    assert "5 rows" not in result.stdout
+
+
+def test_a_pipe_gets_80_columns_without_colour(accepted: Path) -> None:
+    assert max(map(len, show(accepted).stdout.splitlines())) == 80
+    assert "\x1b" not in show(accepted).stdout
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet", "csv"])
+def test_any_input_file_can_be_shown(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"seeds.{suffix}"
+    table = pa.table({"text": ["one", "two"], "n": ["1", "2"]})
+    if suffix == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    elif suffix == "parquet":
+        parquet.write_table(table, path)
+    else:
+        csv.write_csv(table, path)
+    assert titles(path) == ["seeds-0", "seeds-1"]
+    assert "text two   n 2" in lines(path, "--row", "seeds-1")
+
+
+def test_a_directory_of_datasets_can_be_shown(tmp_path: Path) -> None:
+    datasets.Dataset.from_list([{"text": "hello"}]).save_to_disk(tmp_path / "saved")
+    assert titles(tmp_path / "saved") == ["saved-0"]
+    assert f"{tmp_path}/saved  1 rows  text" in show(tmp_path / "saved").stderr
+
+
+def test_a_dataset_without_rows_says_so(tmp_path: Path) -> None:
+    datasets.Dataset.from_dict({"text": []}).save_to_disk(tmp_path / "empty")
+    assert show(tmp_path / "empty").stderr.startswith(f"{tmp_path}/empty  0 rows")
+
+
+def test_a_row_is_found_by_its_id(accepted: Path) -> None:
+    assert titles(accepted, "--row", "gsm8k-4") == ["gsm8k-4"]
+    with pytest.raises(InputError, match=r"has no row gsm8k-9$"):
+        raise show(accepted, "--row", "gsm8k-9").exception or AssertionError
+    with pytest.raises(InputError, match="has no row x-2: it was rejected, so add --rejected"):
+        raise show(accepted, "--row", "x-2").exception or AssertionError
+
+
+@pytest.mark.parametrize(
+    ("expressions", "found"),
+    [
+        (["sample=3"], [3]),
+        (["sample>=3"], [3, 4]),
+        (["sample>0", "agreement<0.75"], [1, 2]),
+        (["agreement=1"], [4]),
+        (["model=null"], [1]),
+        (["model!=tiny"], [1]),
+        (["answer~<<3*2=6>>"], [3]),
+        (["id=gsm8k-2"], [2]),
+        (["id > gsm8k-2", "question ~ Natalia"], [3, 4]),
+        (["sample<nobody"], [0, 1, 2, 3, 4]),
+    ],
+)
+def test_rows_are_found_by_conditions_that_must_all_hold(
+    accepted: Path, expressions: list[str], found: list[int]
+) -> None:
+    options = [option for expression in expressions for option in ("--where", expression)]
+    assert titles(accepted, "-n", "9", *options) == [f"gsm8k-{index}" for index in found]
+
+
+def test_conditions_compare_numbers_as_numbers_and_text_as_text() -> None:
+    assert Condition.parse("n=3").holds(3.0)
+    assert Condition.parse("n>9").holds("10")
+    assert Condition.parse("n>9").holds(10)
+    assert not Condition.parse("id=7").holds("007")
+    assert not Condition.parse("n<9").holds(None)
+    assert Condition.parse("flag=true").holds(True)
+    assert Condition.parse("tags~maths").holds(["maths"])
+    assert Condition.parse("text=a=b").holds("a=b")
+
+
+def test_no_match_is_said_on_stderr(accepted: Path) -> None:
+    result = show(accepted, "--where", "sample>100")
+    assert (result.stdout, result.exit_code) == ("", 0)
+    assert f"no row of {accepted} to show" in result.stderr
+
+
+def test_what_cannot_be_asked_is_refused(accepted: Path) -> None:
+    with pytest.raises(UsageError, match="--where sample: expected COLUMN=VALUE"):
+        raise show(accepted, "--where", "sample").exception or AssertionError
+    with pytest.raises(UsageError, match="has no column smaple, only id, question"):
+        raise show(accepted, "--where", "smaple=1").exception or AssertionError
+    with pytest.raises(UsageError, match="has no column text, only id"):
+        raise show(accepted, "--columns", "question,text").exception or AssertionError
+
+
+def test_columns_are_chosen_and_ordered(accepted: Path) -> None:
+    text = lines(accepted, "-n", "1", "--columns", "model,sample,id")
+    assert text[1:-1] == ["model tiny   sample 0   id gsm8k-0"]
+
+
+def test_rejected_rows_show_their_reason_first_and_are_counted(accepted: Path) -> None:
+    result = show(accepted, "--rejected")
+    assert result.stderr == f"{accepted}/rejected  3 rows  no_answer 2, wrong 1\n"
+    assert "│ reason wrong   detail 3 is not 4   question ?" in result.stdout
+    assert titles(accepted, "--rejected", "--where", "reason=no_answer") == ["x-2", "x-3"]
+    assert show(accepted / "rejected", "--rejected").stderr == f"{accepted}/rejected has no rejected rows\n"
+
+
+def test_long_text_is_cut_and_its_length_told() -> None:
+    text = "word " * 3000
+    assert "… 15,000 characters" in rendered({"text": text})
+    assert len(rendered({"text": text})) < 4000
+    assert rendered({"text": text}, full=True).count("word") == 3000
+    assert "… 200 characters" in rendered({"text": "x\n" * 100})
+    assert "characters" not in rendered({"text": "word " * 100})
+
+
+def test_lists_and_objects_are_json() -> None:
+    assert "tags [1, 2]   empty {}" in rendered({"tags": [1, 2], "empty": {}})
+    block = rendered({"messages": [{"role": "user", "content": "Wie spät ist es? " * 3}]})
+    assert '"role": "user",' in block
+    assert "Wie spät" in block
+
+
+def test_calculator_annotations_and_the_answer_line_stand_out_on_a_terminal() -> None:
+    text = rendered({"answer": "She sold 48/2 = <<48/2=24>>24 clips in May, all to friends.\n#### 24"}, colour=True)
+    assert "\x1b[2;32m<<48/2=24>>\x1b[0m24 clips" in text
+    assert "\x1b[1m#### 24\x1b[0m" in text
+
+
+def test_code_is_highlighted_where_it_is_code() -> None:
+    program = "def double(number):\n    return 2 * number\n"
+    keyword = "\x1b[94;49mdef\x1b[0m"
+    assert keyword in rendered({"content": program}, colour=True)
+    assert keyword not in rendered({"query": program}, colour=True)
+    assert keyword in rendered({"query": f"Explain:\n```python\n{program}```\nThank you."}, colour=True)
+    assert keyword in rendered({"query": f"Explain:\n```python\n{program}"}, colour=True)
+    assert keyword not in rendered({"content": "An essay on how to def\nine things."}, colour=True)
+
+
+def test_what_comes_from_data_is_shown_literally() -> None:
+    row = {"text": "[bold]no[/bold] :smile: \x1b[31mred\x07 \u202egnirts\r\x9b end", "[red]name": "[/]", "x": "\x00"}
+    text = rendered(row, colour=False)
+    assert r"[bold]no[/bold] :smile: \x1b[31mred\x07 \u202egnirts\r\x9b end" in text
+    assert "[red]name [/]" in text
+    assert r"x \x00" in text
+    code = rendered({"code": "import os\nprint('\x1b[2J')  # [bold]\n"})
+    assert r"\x1b[2J" in code
+    assert "[bold]" in code
+
+
+def test_nulls_numbers_and_flags_are_short() -> None:
+    assert "a null   b true   c 0.1   d -3" in rendered({"a": None, "b": True, "c": 0.1, "d": -3})
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(json.dumps({"text": "word " * 50}) + "\n" for _ in range(2000)))
+    command = f"{sys.executable} -c 'from cli.main import main; main()' show {path} -n 2000 | head -n 1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("╭─ many-0")
+    assert result.stderr == f"{path}  text\n"

@@ -1,0 +1,75 @@
+"""A loopback server that speaks the OpenAI protocol, always answers the same, and remembers what it was asked."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class CountingServer(ThreadingHTTPServer):
+    """`asked` holds every request body; `delay` seconds pass before each answer."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.delay = delay
+        self.asked: list[dict[str, Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed leaves a broken connection, which is what these tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: CountingServer
+
+    def do_GET(self) -> None:
+        self._send({"data": [{"id": "counted"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(body)
+        time.sleep(self.server.delay)
+        seed = body["seed"]
+        texts = [
+            f"First {(seed + i) % 5}+2=<<{(seed + i) % 5}+2={(seed + i) % 5 + 2}>>.\n#### {(seed + i) % 3}"
+            for i in range(body.get("n", 1))
+        ]
+        choices = [
+            {"index": i, "text": text, "message": {"content": text}, "finish_reason": "stop"}
+            for i, text in enumerate(texts)
+        ]
+        self._send({"choices": choices, "usage": {"prompt_tokens": 5, "completion_tokens": 7 * len(texts)}})
+
+    def _send(self, answer: dict[str, Any]) -> None:
+        payload = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def counting_server(delay: float = 0.0) -> Iterator[CountingServer]:
+    server = CountingServer(delay)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
