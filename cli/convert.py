@@ -37,7 +37,7 @@ def import_(
     from schemas.sources import Source
     from schemas.writing import Building
 
-    columns = parse_assignments("--column", column)
+    columns = parse_assignments("--column", column, "TO=FROM")
     found = locate(source)
     identity = {"stage": "import", "input": found.digest, "name": found.name, "columns": columns, "limit": limit}
     building = Building.open(output, identity, fresh=fresh)

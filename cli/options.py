@@ -50,7 +50,7 @@ class RunOptions:
         return Options(
             seed=self.seed,
             limit=self.limit,
-            columns=parse_assignments("--column", self.column),
+            columns=parse_assignments("--column", self.column, "TO=FROM"),
             fresh=self.fresh,
             in_flight=self.in_flight,
             max_failures=self.max_failures,
@@ -86,14 +86,14 @@ class EngineOptions:
         return open_engine(self.engine, self.model, self.base_url, parse_assignments("--engine-arg", self.engine_arg))
 
 
-def parse_assignments(flag: str, values: list[str] | None) -> dict[str, str]:
+def parse_assignments(flag: str, values: list[str] | None, form: str = "NAME=VALUE") -> dict[str, str]:
     from schemas.errors import UsageError
 
     parsed: dict[str, str] = {}
     for value in values or []:
         name, equals, right = value.partition("=")
         if not (name and equals):
-            raise UsageError(f"{flag} {value}: expected NAME=VALUE")
+            raise UsageError(f"{flag} {value}: expected {form}")
         if name in parsed:
             raise UsageError(f"{flag} {name}: given twice")
         parsed[name] = right

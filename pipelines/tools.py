@@ -73,9 +73,14 @@ class SharedEngine:
         self._proof: asyncio.Task[None] | None = None
 
     async def generate(self, request: Request) -> Answer:
-        """Ask until there is an answer. Raises `PromptTooLong`, or `EngineFailed` when patience ends."""
+        """The answer to a request. Raises `PromptTooLong`, or `EngineFailed` when patience ends."""
         if request.schema is not None:
-            await self._prove_constrained()
+            if self._proof is None:
+                self._proof = asyncio.create_task(prove_constrained(self._ask))
+            await asyncio.shield(self._proof)
+        return await self._ask(request)
+
+    async def _ask(self, request: Request) -> Answer:
         waited, pause = 0.0, 0.5
         while True:
             try:
@@ -89,11 +94,6 @@ class SharedEngine:
                 delay = pause if busy.retry_after is None else busy.retry_after
             await asyncio.sleep(delay)
             waited, pause = waited + delay, min(2 * pause, 30.0)
-
-    async def _prove_constrained(self) -> None:
-        if self._proof is None:
-            self._proof = asyncio.create_task(prove_constrained(self._engine))
-        await asyncio.shield(self._proof)
 
 
 class RowTools:

@@ -2,23 +2,27 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 
-from pipelines.engines import Engine, Message, Request, Sampling
+from pipelines.engines import Answer, Message, Request, Sampling
 from schemas.errors import EngineFailed
 
 __all__ = ["prove_constrained"]
 
 
-async def prove_constrained(engine: Engine) -> None:
+Generate = Callable[[Request], Awaitable[Answer]]
+
+
+async def prove_constrained(generate: Generate) -> None:
     """Ask twice at once for prose, under two schemas that each allow one value. Raises `EngineFailed` for any other."""
-    await asyncio.gather(_prove(engine, "heron"), _prove(engine, "quartz"))
+    await asyncio.gather(_prove(generate, "heron"), _prove(generate, "quartz"))
 
 
-async def _prove(engine: Engine, word: str) -> None:
+async def _prove(generate: Generate, word: str) -> None:
     only = {"type": "string", "enum": [word]}
     schema = {"type": "object", "properties": {"word": only}, "required": ["word"], "additionalProperties": False}
     prompt = (Message(role="user", content="Tell me in two sentences why the sky is blue."),)
-    text = (await engine.generate(Request(prompt, Sampling(temperature=0, max_tokens=64), schema=schema))).text
+    text = (await generate(Request(prompt, Sampling(temperature=0, max_tokens=64), schema=schema))).text
     try:
         obeyed = json.loads(text) == {"word": word}
     except ValueError:

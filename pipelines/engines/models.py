@@ -1,0 +1,98 @@
+"""Which model a name means, and which revision of it. No heavy imports, and no network but for a model not here yet."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from schemas.errors import UsageError
+
+__all__ = ["locate", "revision_of"]
+
+TINY = "tiny"
+
+# Files up to this size are hashed whole; of a larger one, this many pieces of this many bytes, evenly spread.
+_WHOLE_BYTES = 4 << 20
+_PIECES = 64
+_PIECE_BYTES = 64 << 10
+
+
+def locate(model: str, revision: str = "main") -> str:
+    """The directory that `model` names, or the hub name itself where the local cache has not all of it.
+
+    `tiny` is the model that comes with this package. A cached snapshot is named by its directory because vLLM asks the
+    hub about a name even when it has the files, and fails without one. Raises `UsageError` for a path without a model.
+    """
+    if model == TINY:
+        from pipelines.tiny import MODEL_DIR
+
+        return str(MODEL_DIR)
+    path = Path(model).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file() and not (path / "params.json").is_file():
+            raise UsageError(f"--model {model} is not a model directory: it has no config.json")
+        return str(path)
+    if path.exists():
+        raise UsageError(f"--model {model} is a file; name the model directory that holds it")
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise UsageError(
+            f"--model {model}: there is no such directory; give a model directory, a hub name such as "
+            f"Qwen/Qwen2.5-7B-Instruct, or {TINY} for the small model that comes with synth"
+        )
+    snapshot = _cached_snapshot(model, revision)
+    return str(snapshot) if snapshot else model
+
+
+def revision_of(location: str, revision: str = "main") -> str | None:
+    """What tells these weights from others: a snapshot's commit, or a digest of any other directory.
+
+    A hub name stands for a model that is not here yet: the hub is asked for the commit, so that the run that downloads
+    it has the identity of those that find it; None where no hub answers. A digest reads at most 4 MiB of each file, so
+    100 GB take a second.
+    """
+    folder = Path(location)
+    if not folder.is_dir():
+        return _commit_on_the_hub(location, revision)
+    return folder.name if folder.parent.name == "snapshots" else _digest(folder)
+
+
+def _commit_on_the_hub(name: str, revision: str) -> str | None:
+    from huggingface_hub import HfApi
+
+    try:
+        commit: str | None = HfApi().model_info(name, revision=revision, timeout=10).sha
+        return commit
+    # What goes wrong here comes from the client and the network, in classes without a common base.
+    except Exception:
+        return None
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(files):
+        if any(part.startswith(".") for part in name.parts):
+            continue
+        size = files[name].stat().st_size
+        digest.update(f"{name.as_posix()}\0{size}\0".encode())
+        with files[name].open("rb") as file:
+            if size <= _WHOLE_BYTES:
+                digest.update(file.read())
+                continue
+            for piece in range(_PIECES):
+                file.seek((size - _PIECE_BYTES) * piece // (_PIECES - 1))
+                digest.update(file.read(_PIECE_BYTES))
+    return digest.hexdigest()
+
+
+def _cached_snapshot(name: str, revision: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(name, "config.json", revision=revision)
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        weights = set(json.loads(index.read_text())["weight_map"].values())
+        return folder if all((folder / name).is_file() for name in weights) else None
+    return folder if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) else None

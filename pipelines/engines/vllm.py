@@ -1,0 +1,275 @@
+"""vLLM in this process: a driver thread owns the engine, the event loop only waits for futures.
+
+The thread takes requests from a queue, steps the engine while there is work, and hands the finished answers of a step
+to the loop in one wake-up. Nothing else in the package imports vllm.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from itertools import count
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+from pipelines.engines import Answer, Completion, Message, PromptTooLong, Request
+from pipelines.engines.models import locate, revision_of
+from schemas.errors import EngineFailed, SynthError, UsageError
+
+__all__ = ["VllmEngine"]
+
+# Arguments that place or schedule the work. They may round a sum differently, but no answer is meant to depend on them,
+# so a run may be finished on another machine or with other limits.
+SCHEDULING = frozenset({
+    "async_scheduling", "block_size", "cpu_offload_gb", "disable_custom_all_reduce", "disable_log_stats",
+    "distributed_executor_backend", "download_dir", "enable_chunked_prefill", "enable_prefix_caching", "enforce_eager",
+    "gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs",
+    "max_parallel_loading_workers", "num_gpu_blocks_override", "pipeline_parallel_size", "scheduling_policy",
+    "swap_space", "tensor_parallel_size", "use_tqdm_on_load",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    id: str
+    tokens: list[int]
+    params: Any
+
+
+class VllmEngine:
+    """An engine over `vllm.LLMEngine`. `args` are its `EngineArgs` by name; `model` is a directory or a hub name."""
+
+    def __init__(self, model: str, args: Mapping[str, Any]) -> None:
+        self._model = model
+        self._args = {name.replace("-", "_"): value for name, value in args.items()}
+        self._location = locate(model, self._args.get("revision") or "main")
+        self._revision = revision_of(self._location, self._args.get("revision") or "main")
+        self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
+        self._names = count()
+        # All three belong to the event loop's thread; the driver reaches them only through `_post`.
+        self._waiting: dict[str, asyncio.Future[Answer]] = {}
+        self._failure: SynthError | None = None
+        self._thread: Thread | None = None
+
+    def identity(self) -> dict[str, Any]:
+        args = {name: value for name, value in sorted(self._args.items()) if name not in SCHEDULING}
+        return {"engine": "vllm", "model": self._model, "revision": self._revision, "args": args}
+
+    async def start(self) -> None:
+        """Raises `UsageError` for a model or an argument that vLLM does not take, `EngineFailed` when it cannot run."""
+        self._loop = asyncio.get_running_loop()
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._thread = Thread(target=self._drive, name="vllm", daemon=True)
+        self._thread.start()
+        # Shielded, so that `close` can tell a start that was cancelled from one that came to an end.
+        await asyncio.shield(self._started)
+
+    async def generate(self, request: Request) -> Answer:
+        if self._failure:
+            raise self._failure
+        tokens = self._encode(request.prompt)
+        if len(tokens) >= self._context:
+            raise PromptTooLong(f"the prompt has {len(tokens)} tokens and the model's context holds {self._context}")
+        job = _Job(str(next(self._names)), tokens, _sampling_params(request))
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._waiting[job.id] = answer
+        self._inbox.put(job)
+        return await answer
+
+    async def close(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._fail(EngineFailed("vLLM was closed"))
+        self._inbox.put(None)
+        # A model that is still loading cannot be told to stop: its thread dies with the process.
+        if self._started.done():
+            await asyncio.to_thread(thread.join)
+
+    def _encode(self, prompt: str | tuple[Message, ...]) -> list[int]:
+        if isinstance(prompt, str):
+            return list(self._tokenizer.encode(prompt))
+        continued = prompt[-1]["role"] == "assistant"
+        try:
+            return list(
+                self._tokenizer.apply_chat_template(
+                    list(prompt),
+                    add_generation_prompt=not continued,
+                    continue_final_message=continued,
+                    return_dict=False,
+                )
+            )
+        except Exception as error:  # a template is a program of the model's, and raises what it likes
+            raise UsageError(
+                f"--model {self._model} cannot take these chat messages ({_sentence(error)}); "
+                "a --prompt file without `# user` headings is sent as plain text"
+            ) from error
+
+    # From here on: the driver thread.
+
+    def _drive(self) -> None:
+        try:
+            engine = self._load()
+        except BaseException as error:
+            self._post(self._started.set_exception, _start_failure(self._model, error))
+            return
+        try:
+            self._tokenizer = engine.get_tokenizer()
+            self._context = int(engine.model_config.max_model_len)
+            self._post(self._started.set_result, None)
+            self._serve(engine)
+        except BaseException as error:
+            self._post(self._fail, EngineFailed(f"vLLM has died: {_sentence(error)}"))
+        finally:
+            engine.engine_core.shutdown()
+            engine.renderer.shutdown()
+
+    def _load(self) -> Any:
+        _set_environment()
+        from vllm import EngineArgs, LLMEngine
+        from vllm.config import StructuredOutputsConfig
+        from vllm.platforms import current_platform
+
+        known = {field.name for field in fields(EngineArgs)}
+        if unknown := sorted(self._args.keys() - known):
+            raise UsageError(f"--engine-arg {unknown[0]}: vLLM has no such engine argument")
+        # After part of a prompt vLLM winds a request's random generator back, which torch can for CUDA alone: on a CPU
+        # the whole engine would die of it.
+        on_cpu = {"enforce_eager": True, "enable_chunked_prefill": False}
+        args: dict[str, Any] = {
+            **(on_cpu if current_platform.is_cpu() else {}),
+            "disable_log_stats": True,
+            "use_tqdm_on_load": False,
+            "structured_outputs_config": {},
+            **self._args,
+            "model": self._location,
+        }
+        # Between two JSON tokens a weak model likes nothing so much as white space, until its limit.
+        args["structured_outputs_config"] = StructuredOutputsConfig(
+            **{"backend": "xgrammar", "disable_any_whitespace": True, **args["structured_outputs_config"]}
+        )
+        try:
+            config = EngineArgs(**args).create_engine_config()
+        except (ValueError, TypeError, OSError) as error:
+            asked = "".join(f" --engine-arg {name}={value}" for name, value in self._args.items())
+            raise UsageError(f"vLLM does not take --model {self._model}{asked}: {_sentence(error)}") from error
+        return LLMEngine.from_vllm_config(config, disable_log_stats=args["disable_log_stats"])
+
+    def _serve(self, engine: Any) -> None:
+        while True:
+            for job in self._arrivals(wait=not engine.has_unfinished_requests()):
+                if job is None:
+                    return
+                self._add(engine, job)
+            if not engine.has_unfinished_requests():
+                continue
+            results = {output.request_id: _answer(output) for output in engine.step() if output.finished}
+            if results:
+                self._post(self._deliver, results)
+
+    def _arrivals(self, wait: bool) -> Iterator[_Job | None]:
+        if wait:
+            yield self._inbox.get()
+        with contextlib.suppress(Empty):
+            while True:
+                yield self._inbox.get_nowait()
+
+    def _add(self, engine: Any, job: _Job) -> None:
+        try:
+            engine.add_request(job.id, {"type": "token", "prompt_token_ids": job.tokens}, job.params)
+        except Exception as error:  # one request that vLLM refuses, such as a schema it cannot enforce
+            engine.abort_request([job.id])
+            self._post(self._deliver, {job.id: EngineFailed(f"vLLM refuses a request: {_sentence(error)}")})
+
+    def _post(self, callback: Any, *args: Any) -> None:
+        # The loop may be closed already when a run is torn down without `close`: then nobody waits for this.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *args)
+
+    # Called by the driver, run by the loop.
+
+    def _deliver(self, results: Mapping[str, Answer | Exception]) -> None:
+        for name, result in results.items():
+            future = self._waiting.pop(name, None)
+            if future is None or future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    def _fail(self, failure: SynthError) -> None:
+        self._failure = self._failure or failure
+        self._deliver(dict.fromkeys(tuple(self._waiting), self._failure))
+
+
+def _set_environment() -> None:
+    """Settings that vLLM reads from the environment when it is imported; the user's own win."""
+    defaults = {
+        # In one process Ctrl-C reaches no engine core but ours, and kill -9 leaves no orphan behind.
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_LOGGING_LEVEL": os.environ.get("SYNTH_VLLM_LOG") or "ERROR",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+        "VLLM_NO_USAGE_STATS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    # vLLM speaks while it is imported, before it has set up its own logging.
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
+    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
+
+
+def _sampling_params(request: Request) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    sampling = request.sampling
+    try:
+        # With a seed and n > 1, vLLM draws completion i with seed + i, as `Request` wants it.
+        return SamplingParams(
+            n=request.n,
+            seed=request.seed,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            repetition_penalty=sampling.repetition_penalty,
+            max_tokens=sampling.max_tokens,
+            stop=list(sampling.stop),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            structured_outputs=None if request.schema is None else StructuredOutputsParams(json=dict(request.schema)),
+        )
+    except Exception as error:
+        raise UsageError(f"vLLM does not take these sampling options: {_sentence(error)}") from error
+
+
+def _answer(output: Any) -> Answer | EngineFailed:
+    completions = []
+    for choice in output.outputs:
+        if choice.finish_reason not in ("stop", "length"):  # such as a schema that did not compile after all
+            return EngineFailed(f"vLLM gave a request up ({choice.finish_reason}); SYNTH_VLLM_LOG=INFO says more")
+        completions.append(Completion(choice.text, choice.finish_reason, len(choice.token_ids)))
+    return Answer(tuple(completions), len(output.prompt_token_ids))
+
+
+def _start_failure(model: str, error: BaseException) -> SynthError:
+    if isinstance(error, SynthError):
+        return error
+    if isinstance(error, ModuleNotFoundError) and error.name == "vllm":
+        return UsageError("vLLM is not installed: install synth[cpu] or synth[gpu], or name a server with --base-url")
+    return EngineFailed(f"vLLM cannot start with --model {model}: {_sentence(error)}")
+
+
+def _sentence(error: BaseException) -> str:
+    """The line of an error that says what happened; pydantic keeps a list of what is wrong."""
+    text = str(error)
+    if callable(problems := getattr(error, "errors", None)):
+        problem = problems()[0]
+        text = ": ".join((*map(str, problem["loc"][:1]), problem["msg"].removeprefix("Value error, ")))
+    return next((line.strip(" :") for line in text.splitlines() if line.strip()), type(error).__name__)

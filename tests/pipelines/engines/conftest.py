@@ -1,0 +1,59 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.engines.openai import OpenAIEngine, served_models
+from schemas.errors import EngineFailed
+from tests.conftest import LentEngine
+
+
+@pytest.fixture(scope="session")
+def server(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of vLLM's own server over the random model."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(port)),
+        *("--model", str(random_model), "--served-model-name", "random", "--dtype", "float32", "--enforce-eager"),
+        "--no-enable-chunked-prefill",
+        *("--structured-outputs-config", json.dumps({"backend": "xgrammar", "disable_any_whitespace": True})),
+    ]
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    # A user's server has an engine process of its own, whatever this process has set for its own vLLM.
+    environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
+    log = tmp_path_factory.mktemp("server") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+    url = f"http://127.0.0.1:{port}/v1"
+    try:
+        while not _answers(url):
+            if process.poll() is not None:
+                pytest.fail(f"the server did not start: {log.read_text()[-3000:]}")
+            time.sleep(0.5)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def openai_engine(server: str) -> Iterator[LentEngine]:
+    engine = LentEngine(OpenAIEngine(server, "random"))
+    yield engine
+    engine.take_back()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return bool(served_models(url))
+    except EngineFailed:
+        return False

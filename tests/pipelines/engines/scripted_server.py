@@ -1,0 +1,82 @@
+"""An HTTP server that answers as it is told to, and remembers what it was asked."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from typing import Any
+
+
+@dataclass
+class Reply:
+    body: Any = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    hang_up: bool = False
+
+
+@dataclass
+class Script:
+    """Replies to POST in order, the last one again and again; `models` answers GET /v1/models."""
+
+    url: str = ""
+    replies: list[Reply] = field(default_factory=list)
+    models: Reply = field(default_factory=lambda: Reply({"data": [{"id": "m"}]}))
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    under_way: int = 0
+    most_under_way: int = 0
+
+
+def completion(*texts: str, **more: Any) -> dict[str, Any]:
+    choices = [
+        {"index": i, "message": {"content": text}, "finish_reason": "stop", **more} for i, text in enumerate(texts)
+    ]
+    return {"choices": choices, "usage": {"prompt_tokens": 5, "completion_tokens": 10}}
+
+
+@contextmanager
+def scripted_server() -> Iterator[Script]:
+    script = Script()
+    lock = Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(script.models)
+
+        def do_POST(self) -> None:
+            script.paths.append(self.path)
+            script.headers.append(dict(self.headers))
+            script.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            with lock:
+                script.under_way += 1
+                script.most_under_way = max(script.most_under_way, script.under_way)
+                reply = script.replies.pop(0) if len(script.replies) > 1 else script.replies[0]
+            try:
+                self._answer(reply)
+            finally:
+                with lock:
+                    script.under_way -= 1
+
+        def _answer(self, reply: Reply) -> None:
+            body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body) + 100 * reply.hang_up))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        script.url = f"http://127.0.0.1:{server.server_port}/v1"
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield script
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,151 @@
+"""What every engine promises, of whatever kind it is."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from pipelines.engines import Answer, Engine, Message, PromptTooLong, Request, Sampling
+from pipelines.engines.echo import EchoEngine
+from pipelines.engines.probe import prove_constrained
+from tests.conftest import CONTEXT
+
+
+@pytest.fixture(scope="session", params=["echo", "openai", "vllm"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    if request.param == "echo":
+        return EchoEngine(context=CONTEXT)
+    engine: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return engine
+
+
+@pytest.fixture
+def model(engine: Engine) -> Engine:
+    """The engines that have a model in them."""
+    if isinstance(engine, EchoEngine):
+        pytest.skip("echo has no model: no chat template, no context beyond its prompt, no tokens but words")
+    return engine
+
+
+def user(content: str) -> tuple[Message, ...]:
+    return (Message(role="user", content=content),)
+
+
+def ask(engine: Engine, *requests: Request) -> list[Answer]:
+    async def all_at_once() -> list[Answer]:
+        return await asyncio.gather(*map(engine.generate, requests))
+
+    return asyncio.run(all_at_once())
+
+
+def texts(answer: Answer) -> list[str]:
+    return [completion.text for completion in answer.completions]
+
+
+QUESTION = user("How many legs do two herons and a cow have between them?")
+SHORT = Sampling(max_tokens=24)
+
+
+def test_n_samples_differ(engine: Engine) -> None:
+    (answer,) = ask(engine, Request(QUESTION, SHORT, n=5, seed=1))
+    assert len(set(texts(answer))) == 5
+
+
+def test_an_equal_request_gets_an_equal_answer(engine: Engine) -> None:
+    request = Request(QUESTION, SHORT, n=3, seed=7)
+    first, again = ask(engine, request)[0], ask(engine, request)[0]
+    assert first == again
+
+
+def test_samples_do_not_depend_on_how_they_are_batched(engine: Engine) -> None:
+    together, first, then, last = ask(
+        engine,
+        Request(QUESTION, SHORT, n=8, seed=40),
+        Request(QUESTION, SHORT, n=4, seed=40),
+        Request(QUESTION, SHORT, n=4, seed=44),
+        Request(QUESTION, SHORT, n=1, seed=47),
+    )
+    assert together.completions == first.completions + then.completions
+    assert together.completions[-1:] == last.completions
+
+
+@pytest.mark.parametrize("prompt", [QUESTION, "How many legs"])
+def test_a_stop_string_ends_the_text_and_is_not_kept(engine: Engine, prompt: Any) -> None:
+    (free,) = ask(engine, Request(prompt, SHORT, seed=3))
+    stop = free.text[4:7]
+    (stopped,) = ask(engine, Request(prompt, Sampling(max_tokens=24, stop=("never said", stop)), seed=3))
+    assert stopped.text == free.text[: free.text.index(stop)]
+    assert stopped.completions[0].finish_reason == "stop"
+
+
+def test_the_token_limit_is_kept_and_told(engine: Engine) -> None:
+    (answer,) = ask(engine, Request(QUESTION, Sampling(max_tokens=3), n=4, seed=2))
+    assert {(c.tokens, c.finish_reason) for c in answer.completions} == {(3, "length")}
+
+
+def test_tokens_are_counted_for_each_completion_and_the_prompt(model: Engine) -> None:
+    (answer,) = ask(model, Request("one two", SHORT, n=6, seed=5))
+    assert answer.prompt_tokens == len("one two")
+    for completion in answer.completions:
+        # A token of this model is a character, or a special token that no text shows.
+        assert len(completion.text) <= completion.tokens <= SHORT.max_tokens
+        assert (completion.finish_reason == "length") == (completion.tokens == SHORT.max_tokens)
+
+
+def test_a_chat_goes_through_the_template_and_raw_text_does_not(model: Engine) -> None:
+    chat, rendered, raw = ask(
+        model,
+        Request(user("Why?"), SHORT, seed=1),
+        Request("<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n", SHORT, seed=1),
+        Request("Why?", SHORT, seed=1),
+    )
+    assert chat == rendered
+    assert raw.prompt_tokens == len("Why?")
+    assert raw.text != chat.text
+
+
+def test_an_assistant_message_at_the_end_is_continued(model: Engine) -> None:
+    continued, rendered = ask(
+        model,
+        Request((*user("Why?"), Message(role="assistant", content="Because")), SHORT, seed=1),
+        Request("<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\nBecause", SHORT, seed=1),
+    )
+    assert continued == rendered
+
+
+def test_equal_prompts_under_different_schemas_at_the_same_time(engine: Engine) -> None:
+    def number(least: int) -> dict[str, Any]:
+        only = {"type": "integer", "enum": [least, least + 1]}
+        return {"type": "object", "properties": {"legs": only}, "required": ["legs"], "additionalProperties": False}
+
+    leasts = [10, 20, 30, 40] * 4
+    answers = ask(engine, *(Request(QUESTION, Sampling(max_tokens=40), schema=number(least)) for least in leasts))
+    for least, answer in zip(leasts, answers, strict=True):
+        assert json.loads(answer.text)["legs"] in (least, least + 1)
+        assert answer.completions[0].finish_reason == "stop"
+
+
+def test_constrained_decoding_is_proved(engine: Engine) -> None:
+    asyncio.run(prove_constrained(engine.generate))
+
+
+@pytest.mark.parametrize("prompt", [user("a " * CONTEXT), "a " * CONTEXT])
+def test_a_prompt_that_leaves_no_room_is_refused_and_nothing_else_is(engine: Engine, prompt: Any) -> None:
+    with pytest.raises(PromptTooLong, match=str(CONTEXT)):
+        ask(engine, Request(prompt, SHORT))
+    assert ask(engine, Request(QUESTION, SHORT))
+
+
+@pytest.mark.parametrize("limit", [100, 10 * CONTEXT])
+def test_where_the_context_ends_the_answer_is_cut(model: Engine, limit: int) -> None:
+    (answer,) = ask(model, Request("a" * (CONTEXT - 8), Sampling(max_tokens=limit), n=3, seed=4))
+    assert [completion.tokens for completion in answer.completions] == [8, 8, 8]
+    assert {completion.finish_reason for completion in answer.completions} == {"length"}
+
+
+def test_thousands_of_requests_at_once_are_each_answered_to_their_own_prompt(engine: Engine) -> None:
+    few = [Request(f"{i} " * (i + 1), Sampling(max_tokens=6), seed=11) for i in range(20)]
+    alone = [ask(engine, request)[0] for request in few]
+    assert len({(answer.text, answer.prompt_tokens) for answer in alone}) == len(few)
+    assert ask(engine, *few * 100) == alone * 100
