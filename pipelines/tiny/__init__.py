@@ -1,0 +1,12 @@
+"""A language model small enough to ship: it solves and evolves the word problems of its own generator, and no others.
+
+It lets every recipe run end to end through a real engine on a machine without a GPU or a model hub. `problems` makes
+the data, `train` makes the model from nothing, `evaluate` measures it.
+"""
+
+from pathlib import Path
+
+__all__ = ["EXAMPLES", "MODEL_DIR"]
+
+MODEL_DIR = Path(__file__).parent / "model"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "questions.jsonl"
