@@ -35,5 +35,10 @@ format: setup  ## Put the code into the house format
 tiny-model: setup  ## Train the embedded model from nothing (under an hour on two cores)
 	$(BIN)/python -m pipelines.tiny.train --out pipelines/tiny/model
 
+# Left out: CUDA builds that break `import transformers` beside the CPU build of torch, and a compiler for GPUs.
+lock:  ## Resolve requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --extra cpu --extra math --extra dev --no-annotate --no-header --quiet \
+	  | grep -Ev '^(torchvision|torchaudio|torchcodec|triton)==' | sed 's/+cpu//' > requirements.lock
+
 clean:  ## Remove what the demo made
 	$(MAKE) --directory examples clean

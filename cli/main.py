@@ -45,19 +45,19 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: see `schemas.errors`; 2 also for what Typer itself refuses."""
-    from schemas.errors import Interrupted, SynthError
+    """Run the command line. Exit codes: see `schemas.errors`; Typer adds 2 for bad options and 130 for Ctrl-C."""
+    from schemas.errors import SynthError
 
     try:
         app(standalone_mode=True)
     except SynthError as error:
         _exit_saying(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _exit_saying("interrupted", Interrupted.exit_code)
     except BrokenPipeError:
         # The reader has gone, as after `| head`: so that Python does not complain at exit, leave it nothing to flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        _exit_saying(f"{error.filename or 'output'}: {error.strerror}; what was finished is kept", SynthError.exit_code)
 
 
 def _exit_saying(sentence: str, code: int) -> None:

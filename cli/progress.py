@@ -55,9 +55,10 @@ def _lines(label: str) -> "Observer":
 
     def observe(counts: "Counts", total: int) -> None:
         nonlocal last
+        described = rates.describe(counts)
         if time.monotonic() - last >= SECONDS_PER_LINE:
             last = time.monotonic()
-            print(f"{label}: {counts.finished:,}/{total:,} rows, {rates.describe(counts)}", file=sys.stderr, flush=True)
+            print(f"{label}: {counts.finished:,}/{total:,} rows, {described}", file=sys.stderr, flush=True)
 
     return observe
 

@@ -5,7 +5,6 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -13,11 +12,8 @@ from pipelines.chunk import Chunk, Counts, Failure
 from pipelines.engines import Engine
 from pipelines.stage import Reject, Rejected, Row, RowStage
 from pipelines.tools import RowTools, SharedEngine
-from schemas.errors import EngineFailed, Interrupted, Partial, SynthError
+from schemas.errors import Interrupted, Partial, SynthError
 from schemas.writing import Building, Shard, write_json
-
-if TYPE_CHECKING:
-    from pipelines.runner import Options
 
 __all__ = ["RowRun"]
 
@@ -42,7 +38,9 @@ class RowRun:
         engine: Engine | None,
         *,
         model: str,
-        options: "Options",
+        seed: int,
+        in_flight: int,
+        max_failures: int,
         observe: Callable[[Counts, int], None],
     ) -> None:
         self._stage = stage
@@ -51,9 +49,9 @@ class RowRun:
         self._engine = engine
         self._shared = SharedEngine(engine) if engine else None
         self._model = model
-        self._options = options
+        self._max_failures = max_failures
         self._observe = observe
-        self._seed = f"{options.seed}\x00{stage.name}"
+        self._seed = f"{seed}\x00{stage.name}"
         self._outputs = set(stage.output.names)
         self._chunks = [
             Chunk(
@@ -70,9 +68,9 @@ class RowRun:
         self._open: set[Chunk] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._publications: set[asyncio.Task[None]] = set()
-        self._window = asyncio.Semaphore(options.in_flight)
+        self._window = asyncio.Semaphore(in_flight)
         self._stopped = asyncio.Event()
-        self._stopped_by: SynthError | None = None
+        self._stopped_by: BaseException | None = None
 
     def run(self) -> tuple[Counts, list[Shard], list[Shard]]:
         """Counts, data shards and rejected shards once every row has finished.
@@ -131,7 +129,7 @@ class RowRun:
                     return
                 task = asyncio.create_task(self._row(chunk, index, row))
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(self._row_ended)
             self._publish_if_done(chunk)
 
     async def _row(self, chunk: Chunk, index: int, row: Row) -> None:
@@ -150,8 +148,8 @@ class RowRun:
                 chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row that had given output")))
             else:
                 chunk.reject(index, row, reject.reason, reject.detail, rejected, tools.tallies)
-        except EngineFailed as failed:
-            self._stop(failed)
+        except SynthError as ended:
+            self._stop(ended)
             return
         except Exception as error:
             chunk.fail(index, _failure(row_id, error))
@@ -160,6 +158,12 @@ class RowRun:
         finally:
             self._window.release()
         self._publish_if_done(chunk)
+
+    def _row_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # A row records its own errors; what is left is a fault in recording them, and no run should outlive it.
+        if not task.cancelled() and (fault := task.exception()):
+            self._stop(fault)
 
     def _checked(self, item: Row | Rejected, row_id: str) -> Row | Rejected:
         made = item.row if isinstance(item, Rejected) else item
@@ -220,7 +224,7 @@ class RowRun:
                 task.cancel()
         self._stop(Interrupted("interrupted: what was finished is kept, repeat the command to go on"))
 
-    def _stop(self, why: SynthError) -> None:
+    def _stop(self, why: BaseException) -> None:
         self._stopped_by = self._stopped_by or why
         self._stopped.set()
         # Admission may be waiting for a place in the window.
@@ -244,7 +248,7 @@ class RowRun:
         """Flush the chunks that are still open; publish those that only wait for a verdict on their failures."""
         failures = [failure for chunk in self._chunks for failure in chunk.failures.values()]
         if self._stopped_by is None and failures:
-            if len(failures) <= self._options.max_failures:
+            if len(failures) <= self._max_failures:
                 for chunk in self._open:
                     chunk.accept_failures(self._table)
                     chunk.publish()

@@ -90,7 +90,15 @@ def run(
                 (table,) = tables
                 model = str((identity["engine"] or {}).get("model"))
                 counts, shards, rejected = RowRun(
-                    stage, table, building, engine, model=model, options=options, observe=observe
+                    stage,
+                    table,
+                    building,
+                    engine,
+                    model=model,
+                    seed=options.seed,
+                    in_flight=options.in_flight,
+                    max_failures=options.max_failures,
+                    observe=observe,
                 ).run()
             else:
                 assert isinstance(stage, TableStage)

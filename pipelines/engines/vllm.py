@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import count
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
@@ -141,6 +142,7 @@ class VllmEngine:
         # the whole engine would die of it.
         on_cpu = {"enforce_eager": True, "enable_chunked_prefill": False}
         args: dict[str, Any] = {
+            "dtype": "float32" if current_platform.is_cpu() and not _has_bfloat16() else "auto",
             **(on_cpu if current_platform.is_cpu() else {}),
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
@@ -207,6 +209,15 @@ class VllmEngine:
         self._deliver(dict.fromkeys(tuple(self._waiting), self._failure))
 
 
+def _has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16. Where it only imitates it, float32 is several times faster."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return True
+    return "avx512_bf16" in flags or "amx_bf16" in flags or "bf16" in flags.split()
+
+
 def _set_environment() -> None:
     """Settings that vLLM reads from the environment when it is imported; the user's own win."""
     defaults = {
@@ -221,6 +232,8 @@ def _set_environment() -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    # It says that there is no triton, which only a GPU needs.
+    logging.getLogger("torch._library.triton").disabled = True
     # vLLM speaks while it is imported, before it has set up its own logging.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
     warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
