@@ -233,7 +233,7 @@ def _set_environment() -> None:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     # It says that there is no triton, which only a GPU needs.
-    logging.getLogger("torch._library.triton").disabled = True
+    logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
     # vLLM speaks while it is imported, before it has set up its own logging.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
     warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
