@@ -61,18 +61,17 @@ def recorded(partial: Path) -> set[tuple[str, int]]:
     return answers
 
 
-@pytest.mark.parametrize("answers", [12, 30, 50])
+@pytest.mark.parametrize("answers", [1, 25, 45])
 def test_after_kill_9_no_recorded_answer_is_asked_for_again_and_the_bytes_are_the_same(
     tmp_path: Path, questions: Path, answers: int
 ) -> None:
-    with counting_server(delay=0.05) as server:
+    with counting_server(delay=0.1) as server:
         command = ("reject", "sample", questions, tmp_path / "out", "--base-url", server.url, "-n", 4, "--in-flight", 4)
         process = start(*command)
-        wait_until(lambda: len(server.asked) >= answers, process)
+        wait_until(lambda: len(recorded(tmp_path / "out.partial")) >= answers, process)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         kept = recorded(tmp_path / "out.partial")
-        assert kept
         assert not (tmp_path / "out").exists()
         server.asked.clear()
         finish(*command)
@@ -90,7 +89,7 @@ def test_after_kill_9_of_the_echo_engine_the_bytes_are_those_of_an_uninterrupted
     command = ("reject", "sample", questions, tmp_path / "out", *echo, "--in-flight", 4)
     process = start(*command)
     partial = tmp_path / "out.partial"
-    wait_until(lambda: partial.exists() and len(recorded(partial)) > 12, process)
+    wait_until(lambda: len(recorded(partial)) > 12, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     finish(*command)
