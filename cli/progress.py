@@ -103,7 +103,7 @@ def print_summary(summary: "Summary") -> None:
     if counts["failed"]:
         lines.append(f"  failed: {counts['failed']:,}")
     if counts["tallies"]:
-        lines.append("  " + ", ".join(f"{name.replace('_', ' ')} {n:,g}" for name, n in counts["tallies"].items()))
+        lines.append("  " + ", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in counts["tallies"].items()))
     spent, distinct = (counts["tallies"].get(name) for name in ("completion_tokens", "distinct_paths"))
     if spent and distinct:
         lines.append(f"  {spent / distinct:,.1f} completion tokens per accepted path")

@@ -143,7 +143,8 @@ class Building:
         try:
             _refuse_if_stale(self.path, begun, self._identity)
         except Stale:
-            if any(path.is_file() for folder in (self.shards, self.work) for path in folder.rglob("*")):
+            # Of shards only those count that a chunk has been published with; others a stage will write again.
+            if any(self.shards.glob("*.json")) or any(path.is_file() for path in self.work.rglob("*")):
                 raise
             self._clear()
 

@@ -121,7 +121,7 @@ def test_other_settings_are_refused_with_each_field_and_both_values(tmp_path: Pa
     else:
         building = Building.open(tmp_path / "out", IDENTITY)
         assert building is not None
-        shard(building, "a.arrow", [1])
+        (building.work / "answers.arrow").write_bytes(b"paid for")
         building.close()
     changed = {"stage": "test", "options": {"n": 8, "temperature": 1.0}}
     with pytest.raises(
