@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pipelines.chunk import Counts, rejected_schema
 from pipelines.stage import Row, TableStage
+from schemas.errors import Interrupted
 from schemas.writing import Building, Shard, ShardWriter
 
 __all__ = ["run_table_stage"]
@@ -88,5 +89,8 @@ def run_table_stage(
     building.shards.mkdir()
     total = sum(table.num_rows for table in tables)
     output = _TableOutput(stage, building.shards, lambda counts: observe(counts, total))
-    stage.process(tables, output)
+    try:
+        stage.process(tables, output)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted: nothing was published, repeat the command to do this step again") from None
     return output.counts, output.data.close(), output.rejected.close()
