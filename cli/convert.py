@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "import_"]
 
-ROWS_PER_SHARD = 262_144
-
 
 def import_(
     source: Input,
@@ -107,7 +105,7 @@ def _publish(building: "Building", source: str, table: "pa.Table") -> None:
 
 
 def _shards(table: "pa.Table", folder: Path) -> "Iterator[Shard]":
-    from schemas.writing import ShardWriter
+    from schemas.writing import ROWS_PER_SHARD, ShardWriter
 
     for number, start in enumerate(range(0, table.num_rows, ROWS_PER_SHARD)):
         writer = ShardWriter(folder / f"{number:05d}.arrow", table.schema)

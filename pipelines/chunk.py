@@ -75,7 +75,7 @@ def rejected_schema(stage: Stage) -> pa.Schema:
 
 
 class Chunk:
-    """Rows `start` to `stop` of the input, with journals in `folder` and finished shards in `shards`."""
+    """Rows `start` to `stop` of the input, with journals under `working` and finished shards in `shards`."""
 
     def __init__(self, stage: Stage, index: int, start: int, stop: int, *, working: Path, shards: Path) -> None:
         self.start, self.stop = start, stop
@@ -86,11 +86,10 @@ class Chunk:
         self._name = f"{index:05d}"
         self._output = stage.output.schema
         self._rejected = rejected_schema(stage)
-        self._columns = list(dict.fromkeys([*self._rejected.names, *self._output.names]))
-        types = {field.name: field.type for field in [*self._rejected, *self._output]}
+        # A line can be an output, too: the columns of rejected rows are those of outputs and more.
+        self._columns = self._rejected.names
         self._lines = pa.schema(
-            [("_row", pa.int64()), ("_kind", pa.int8()), ("_tallies", pa.string())]
-            + [(name, types[name]) for name in self._columns]
+            [("_row", pa.int64()), ("_kind", pa.int8()), ("_tallies", pa.string()), *self._rejected]
         )
         self._waiting: list[tuple[int, str, list[list[Any]]]] = []
 

@@ -9,12 +9,11 @@ import pyarrow as pa
 from pipelines.chunk import Counts, rejected_schema
 from pipelines.stage import Row, TableStage
 from schemas.errors import Interrupted
-from schemas.writing import Building, Shard, ShardWriter
+from schemas.writing import ROWS_PER_SHARD, Building, Shard, ShardWriter
 
 __all__ = ["run_table_stage"]
 
 ROWS_PER_BATCH = 4096
-ROWS_PER_SHARD = 262_144
 
 
 class _Shards:

@@ -20,7 +20,10 @@ import xxhash
 from schemas.dataset import Dataset, partial_path
 from schemas.errors import Stale, SynthError, UsageError
 
-__all__ = ["Building", "Shard", "ShardWriter", "differences"]
+__all__ = ["ROWS_PER_SHARD", "Building", "Shard", "ShardWriter", "differences"]
+
+# Where nothing else says where a shard should end.
+ROWS_PER_SHARD = 262_144
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ of a request is drawn with seed `request.seed + i`, so the samples of a row do n
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
 
 __all__ = ["Answer", "Completion", "Engine", "EngineBusy", "Message", "PromptTooLong", "Request", "Sampling"]
@@ -44,10 +44,6 @@ class Request:
     n: int = 1
     seed: int = 0
     schema: Mapping[str, Any] | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything that determines the answer, for the journal and its keys."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
