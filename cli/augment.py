@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import EngineOptions, Input, Output, PromptName, RunOptions, shared_options
+from cli.options import EngineOptions, Input, Output, PromptName, RowOptions, RunOptions, shared_options
 from cli.running import run_stage
 
 __all__ = ["app"]
@@ -23,6 +23,7 @@ def evolve(
     tries: Annotated[int, typer.Option(min=1, help="Samples to try until a reply can be read.")] = 1,
     *,
     run: RunOptions,
+    rows: RowOptions,
     engine: EngineOptions,
 ) -> None:
     """Write five evolved questions for each question: numbers, fractions, concepts, conditions, complexity."""
@@ -30,7 +31,7 @@ def evolve(
     from pipelines.prompts import Prompt
 
     stage = Evolve(prompt=Prompt.load(prompt, FOLDER), temperature=temperature, max_tokens=max_tokens, tries=tries)
-    run_stage(stage, [source], output, run, engine)
+    run_stage(stage, [source], output, run, rows, engine)
 
 
 @app.command()
@@ -59,6 +60,7 @@ def respond(
     ] = False,
     *,
     run: RunOptions,
+    rows: RowOptions,
     engine: EngineOptions,
 ) -> None:
     """Answer each question several times; keep responses that agree, or whose equations all check."""
@@ -76,7 +78,7 @@ def respond(
         threshold=threshold,
         plain_equations=plain_equations,
     )
-    run_stage(stage, [source], output, run, engine)
+    run_stage(stage, [source], output, run, rows, engine)
 
 
 def _worked_examples(spec: str) -> tuple[tuple[str, str], ...]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.options import Input, Output, parse_assignments
+from cli.running import is_asked_why
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from schemas.writing import Building, Shard
+    from schemas.shards import Shard
+    from schemas.writing import Building
 
 __all__ = ["export", "import_"]
 
@@ -33,12 +35,14 @@ def import_(
     from schemas.inference import infer_record
     from schemas.inputs import locate
     from schemas.sources import Source
-    from schemas.writing import Building
+    from schemas.writing import Building, Standing
 
     columns = parse_assignments("--column", column, "TO=FROM")
     found = locate(source)
     identity = {"stage": "import", "input": found.digest, "name": found.name, "columns": columns, "limit": limit}
-    building = Building.open(output, identity, fresh=fresh)
+    if is_asked_why(lambda: Standing.of(output, identity)):
+        return
+    building = Building.open(output, identity, command=sys.argv[1:], fresh=fresh)
     if building is None:
         print(f"{output} is complete already: nothing to do", file=sys.stderr)
         return
@@ -90,12 +94,13 @@ def export(
 
 
 def _publish(building: "Building", source: str, table: "pa.Table") -> None:
-    from pipelines.chunk import Counts
+    from pipelines.counts import Counts
 
     building.publish(
         list(_shards(table, building.shards)),
         [],
         {
+            "command": sys.argv[1:],
             "inputs": [source],
             "input_rows": table.num_rows,
             "counts": asdict(Counts(produced=table.num_rows, outputs=table.num_rows)),
@@ -105,7 +110,7 @@ def _publish(building: "Building", source: str, table: "pa.Table") -> None:
 
 
 def _shards(table: "pa.Table", folder: Path) -> "Iterator[Shard]":
-    from schemas.writing import ROWS_PER_SHARD, ShardWriter
+    from schemas.shards import ROWS_PER_SHARD, ShardWriter
 
     for number, start in enumerate(range(0, table.num_rows, ROWS_PER_SHARD)):
         writer = ShardWriter(folder / f"{number:05d}.arrow", table.schema)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import augment, convert, reject, schema, show
+from cli import augment, convert, diff, doctor, reject, schema, show, stats, trace, watch, why
 
 __all__ = ["app", "main"]
 
@@ -22,9 +22,15 @@ app = typer.Typer(
 app.add_typer(augment.app, name="augment")
 app.add_typer(reject.app, name="reject")
 app.command(name="show")(show.show)
+app.command(name="stats")(stats.stats)
+app.command(name="diff")(diff.diff)
 app.command(name="schema")(schema.schema)
 app.command(name="import")(convert.import_)
 app.command(name="export")(convert.export)
+app.command(name="why", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(why.why)
+app.command(name="watch")(watch.watch)
+app.command(name="trace")(trace.trace)
+app.command(name="doctor")(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:

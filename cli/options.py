@@ -5,19 +5,22 @@ fields on the command line in the place of these parameters.
 """
 
 import inspect
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from cli.completion import engines, prompts
+
 if TYPE_CHECKING:
     from pipelines.engines import Engine
-    from pipelines.runner import Options
+    from pipelines.options import Options
 
-__all__ = ["EngineOptions", "Input", "Output", "PromptName", "RunOptions", "shared_options"]
+__all__ = ["EngineOptions", "Input", "Output", "PromptName", "RowOptions", "RunOptions", "shared_options"]
 
 _RUN = "Running"
 _ENGINE = "Engine"
@@ -35,26 +38,52 @@ class RunOptions:
         int | None, typer.Option(min=1, help="A trial: only the first rows of the input.", rich_help_panel=_RUN)
     ] = None
     seed: Annotated[int, typer.Option(help="All randomness comes from it and the row's id.", rich_help_panel=_RUN)] = 0
-    max_failures: Annotated[
-        int,
-        typer.Option(min=0, help="Publish although up to this many rows failed (exit 3 beyond).", rich_help_panel=_RUN),
-    ] = 0
-    in_flight: Annotated[int, typer.Option(min=1, help="Rows under way at a time.", rich_help_panel=_RUN)] = 2048
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over, replacing what lies at OUTPUT.", rich_help_panel=_RUN)
     ] = False
 
-    def options(self) -> "Options":
-        from pipelines.runner import Options
+    def options(self, rows: "RowOptions | None") -> "Options":
+        from pipelines.options import Options
 
         return Options(
             seed=self.seed,
             limit=self.limit,
             columns=parse_assignments("--column", self.column, "TO=FROM"),
             fresh=self.fresh,
-            in_flight=self.in_flight,
-            max_failures=self.max_failures,
+            command=sys.argv[1:],
+            **asdict(rows) if rows else {},
         )
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """Options of steps that take one row at a time to an engine."""
+
+    until: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Stop when N rows have come out.", rich_help_panel=_RUN),
+    ] = None
+    budget_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Stop when N tokens are spent (exit 3); more go on.", rich_help_panel=_RUN
+        ),
+    ] = None
+    max_failures: Annotated[
+        int,
+        typer.Option(min=0, help="Publish although up to this many rows failed (exit 3 beyond).", rich_help_panel=_RUN),
+    ] = 0
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try the failed rows of OUTPUT again.", rich_help_panel=_RUN)
+    ] = False
+    keep_answers: Annotated[
+        bool, typer.Option("--keep-answers", help="Keep the model's raw answers in OUTPUT.", rich_help_panel=_RUN)
+    ] = False
+    reparse: Annotated[
+        bool,
+        typer.Option("--reparse", help="Make the rows anew from the answers that were kept.", rich_help_panel=_RUN),
+    ] = False
+    in_flight: Annotated[int, typer.Option(min=1, help="Rows under way at a time.", rich_help_panel=_RUN)] = 2048
 
 
 @dataclass(frozen=True)
@@ -67,7 +96,11 @@ class EngineOptions:
     ] = None
     engine: Annotated[
         str | None,
-        typer.Option(help="vllm (in process, the default), openai (a server), or echo.", rich_help_panel=_ENGINE),
+        typer.Option(
+            help="vllm (in process, the default), openai (a server), or echo.",
+            autocompletion=engines,
+            rich_help_panel=_ENGINE,
+        ),
     ] = None
     base_url: Annotated[
         str | None,
@@ -134,5 +167,8 @@ Input = Annotated[
 ]
 Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset directory to make.")]
 PromptName = Annotated[
-    str, typer.Option(metavar="FILE", help="A prompt file, or the name of one that the recipe ships.")
+    str,
+    typer.Option(
+        metavar="FILE", help="A prompt file, or the name of one that the recipe ships.", autocompletion=prompts
+    ),
 ]

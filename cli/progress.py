@@ -2,46 +2,60 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 if TYPE_CHECKING:
-    from pipelines.chunk import Counts
+    from pipelines.counts import Counts
     from pipelines.runner import Observer, Summary
 
-__all__ = ["observing", "print_summary"]
+__all__ = ["breakdown", "observing", "print_summary"]
 
 SECONDS_PER_LINE = 30.0
 
 
 @contextmanager
-def observing(label: str) -> Iterator["Observer"]:
-    """Show progress while the block runs."""
+def observing(label: str, *, details: bool = False) -> Iterator["Observer"]:
+    """Show progress while the block runs; with `details`, the reasons and sums under the bar."""
     if sys.stderr.isatty():
-        with _bar(label) as observer:
+        with _bar(label, details) as observer:
             yield observer
     else:
         yield _lines(label)
 
 
+class _Bar(Progress):
+    """A bar with lines of text under it."""
+
+    below: Sequence[str] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield from (Text(line, "dim") for line in self.below)
+
+
 @contextmanager
-def _bar(label: str) -> Iterator["Observer"]:
+def _bar(label: str, details: bool) -> Iterator["Observer"]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
-        TextColumn("{task.completed:,}/{task.total:,} rows"),
+        TextColumn("{task.completed:,}/{task.total:,}"),
         TextColumn("{task.fields[rates]}"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with _Bar(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=None, rates="starting", visible=False)
         rates = _Rates()
 
         def observe(counts: "Counts", total: int) -> None:
+            if details:
+                progress.below = breakdown(asdict(counts))
             progress.update(
                 task, completed=counts.finished, total=total, rates=rates.describe(counts), visible=True, refresh=True
             )
@@ -76,10 +90,26 @@ class _Rates:
         elapsed = max(now - self._start[0], 1e-9)
         parts = [f"{(rows - self._start[1]) / elapsed:,.1f} rows/s"]
         if tokens:
-            parts.append(f"{(tokens - self._start[2]) / elapsed:,.0f} tokens/s")
+            parts.append(f"{(tokens - self._start[2]) / elapsed:,.0f} tok/s")
         if counts.finished:
-            parts.append(f"{counts.produced / counts.finished:.0%} accepted")
+            parts.append(f"{counts.produced / counts.finished:.0%} kept")
         return " ".join(parts)
+
+
+def breakdown(counts: Mapping[str, Any]) -> list[str]:
+    """What was rejected, turned away and failed, a line each, then the sums; `counts` as in `synth.json`."""
+    lines = []
+    for title, reasons in (("rejected", counts["reasons"]), ("turned away", counts["output_reasons"])):
+        if reasons:
+            ordered = sorted(reasons.items(), key=lambda item: -item[1])
+            lines.append(
+                f"  {title}: {sum(reasons.values()):,} (" + ", ".join(f"{name} {n:,}" for name, n in ordered) + ")"
+            )
+    if counts["failed"]:
+        lines.append(f"  failed: {counts['failed']:,}")
+    if counts["tallies"]:
+        lines.append("  " + ", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in counts["tallies"].items()))
+    return lines
 
 
 def print_summary(summary: "Summary") -> None:
@@ -94,18 +124,17 @@ def print_summary(summary: "Summary") -> None:
         f"{summary.out}: {counts['outputs']:,} rows from {counts['produced']:,} of {record['input_rows']:,} input rows "
         f"in {record['seconds']:,.1f} s"
     ]
-    for title, reasons in (("rejected", counts["reasons"]), ("turned away", counts["output_reasons"])):
-        if reasons:
-            ordered = sorted(reasons.items(), key=lambda item: -item[1])
-            lines.append(
-                f"  {title}: {sum(reasons.values()):,} (" + ", ".join(f"{name} {n:,}" for name, n in ordered) + ")"
-            )
-    if counts["failed"]:
-        lines.append(f"  failed: {counts['failed']:,}")
-    if counts["tallies"]:
-        lines.append("  " + ", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in counts["tallies"].items()))
-    spent, distinct = (counts["tallies"].get(name) for name in ("completion_tokens", "distinct_paths"))
-    if spent and distinct:
-        lines.append(f"  {spent / distinct:,.1f} completion tokens per accepted path")
+    lines += breakdown(counts)
+    if cost := _cost(record.get("cost", {})):
+        lines.append(cost)
     for line in lines:
         console.print(line, markup=False)
+
+
+def _cost(cost: Mapping[str, Any]) -> str | None:
+    parts = [
+        f"{cost[name]:,.1f} {what}"
+        for name, what in (("completion_tokens_each", "completion tokens"), ("gpu_seconds_each", "GPU-seconds"))
+        if cost.get(name)
+    ]
+    return f"  {' and '.join(parts)} for each of {cost['accepted']:,.0f} accepted" if parts else None

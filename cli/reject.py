@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import EngineOptions, Input, Output, PromptName, RunOptions, shared_options
+from cli.options import EngineOptions, Input, Output, PromptName, RowOptions, RunOptions, shared_options
 from cli.running import run_stage
 
 __all__ = ["app"]
@@ -41,6 +41,7 @@ def sample(
     plain_equations: PlainEquations = False,
     *,
     run: RunOptions,
+    rows: RowOptions,
     engine: EngineOptions,
 ) -> None:
     """Sample solutions of questions whose answers are known. `--prompt chat` suits chat models."""
@@ -57,7 +58,7 @@ def sample(
         boxed=boxed,
         plain_equations=plain_equations,
     )
-    run_stage(stage, [source], output, run, engine)
+    run_stage(stage, [source], output, run, rows, engine)
 
 
 @app.command()
@@ -76,8 +77,8 @@ def select(
     from pipelines.reject.select import Select
 
     stage = Select(gold=gold, boxed=boxed, plain_equations=plain_equations)
-    counts = run_stage(stage, [source, *(merge or [])], output, run).counts
-    if counts.reasons.get("no_answer", 0) > counts.finished / 2:
+    summary = run_stage(stage, [source, *(merge or [])], output, run)
+    if summary and summary.counts.reasons.get("no_answer", 0) > summary.counts.finished / 2:
         print(
             "  most paths end without a line `#### <answer>`: a model that was not tuned on that form "
             "is asked for it by `reject sample --prompt chat`",
@@ -99,8 +100,8 @@ def curve(
     """Count correct and distinct paths per question by the number of samples, as the paper's table does."""
     from pipelines.reject.curve import Curve
 
-    run_stage(Curve(boxed=boxed, plain_equations=plain_equations), [source, *(merge or [])], output, run)
-    _print_curve(output)
+    if run_stage(Curve(boxed=boxed, plain_equations=plain_equations), [source, *(merge or [])], output, run):
+        _print_curve(output)
 
 
 def _print_curve(folder: Path) -> None:

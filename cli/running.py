@@ -1,26 +1,61 @@
 """What every command that runs a stage does around it: show progress, run, say what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cli.options import EngineOptions, RunOptions
+    from cli.options import EngineOptions, RowOptions, RunOptions
     from pipelines.runner import Summary
     from pipelines.stage import Stage
+    from schemas.writing import Standing
 
-__all__ = ["run_stage"]
+__all__ = ["asking_why", "is_asked_why", "run_stage"]
+
+# Set while a command line is read only to learn what it would find.
+_why: ContextVar["list[Standing] | None"] = ContextVar("why", default=None)
+
+
+@contextmanager
+def asking_why() -> Iterator["list[Standing]"]:
+    """Within the block a command does not run its stage; what it would find is put into the list."""
+    found: list[Standing] = []
+    token = _why.set(found)
+    try:
+        yield found
+    finally:
+        _why.reset(token)
+
+
+def is_asked_why(find: Callable[[], "Standing"]) -> bool:
+    """Whether the command is only to say what it finds, which it then has said."""
+    asked = _why.get()
+    if asked is not None:
+        asked.append(find())
+    return asked is not None
 
 
 def run_stage(
-    stage: "Stage", inputs: Sequence[str], out: Path, run: "RunOptions", engine: "EngineOptions | None" = None
-) -> "Summary":
-    """Run `stage` from `inputs` to `out` as the command line asks; its summary, already printed."""
+    stage: "Stage",
+    inputs: Sequence[str],
+    out: Path,
+    run: "RunOptions",
+    rows: "RowOptions | None" = None,
+    engine: "EngineOptions | None" = None,
+) -> "Summary | None":
+    """Run `stage` from `inputs` to `out` as the command line asks; its summary, already printed.
+
+    None where the command is only to say what it finds.
+    """
     from cli.progress import observing, print_summary
     from pipelines import runner
 
     opened = engine.open() if engine else None
+    if is_asked_why(lambda: runner.standing(stage, inputs, out, run.options(rows), engine=opened)):
+        return None
     with observing(stage.name) as observe:
-        summary = runner.run(stage, inputs, out, run.options(), engine=opened, observe=observe)
+        summary = runner.run(stage, inputs, out, run.options(rows), engine=opened, observe=observe)
     print_summary(summary)
     return summary

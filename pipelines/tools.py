@@ -1,28 +1,29 @@
 """What a row is handed to work with, and why it survives a crash.
 
-Every answer of the engine goes to a journal as it arrives, under the row's id and a hash of the whole request. When
-the command is repeated, the row's coroutine runs again from its start and is given its recorded answers, so it arrives
-where it was without asking anything twice.
+Every answer of the engine goes to a journal as it arrives, under the row's id and a hash of the whole request and of
+the engine's identity. When the command is repeated, the row's coroutine runs again from its start and is given its
+recorded answers, so it arrives where it was without asking anything twice.
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import orjson
+import msgspec
 import pyarrow as pa
 import xxhash
 
-from pipelines.engines import Answer, Completion, Engine, EngineBusy, Message, PromptTooLong, Request, Sampling
+from pipelines.engines import Answer, Engine, EngineBusy, Message, PromptTooLong, Request, Sampling
 from pipelines.engines.probe import prove_constrained
 from pipelines.stage import Reject
-from schemas.errors import EngineFailed
-from schemas.journal import Journal
+from schemas.errors import BudgetSpent, EngineFailed, SynthError
+from schemas.journal import Journal, read_journal
 
-__all__ = ["AnswerJournal", "RowTools", "SharedEngine"]
+__all__ = ["ANSWERS", "AnswerJournal", "RowTools", "SharedEngine", "tokens_in"]
 
 ANSWERS = pa.schema(
     [("row", pa.string()), ("request_hash", pa.binary(16)), ("request", pa.string()), ("answer", pa.string())]
@@ -30,27 +31,23 @@ ANSWERS = pa.schema(
 
 
 class AnswerJournal:
-    """The engine's answers to the rows of one chunk."""
+    """The engine's answers to the rows of one chunk. `engine` stands for which engine answers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, engine: bytes) -> None:
         self._journal = Journal(path, ANSWERS)
-        self._waiting: list[tuple[str, bytes, str, str]] = []
-        self._known: dict[tuple[str, bytes], bytes] = {}
+        self._engine = engine
+        self._waiting: list[tuple[str, bytes, bytes, bytes]] = []
+        self._known: dict[tuple[str, bytes], str] = {}
         for batch in self._journal.recovered.select(["row", "request_hash", "answer"]).to_batches():
             rows, hashes, answers = (column.to_pylist() for column in batch.columns)
             self._known.update(zip(zip(rows, hashes, strict=True), answers, strict=True))
 
     def find(self, row_id: str, request: bytes) -> Answer | None:
-        recorded = self._known.get((row_id, xxhash.xxh3_128_digest(request))) if self._known else None
-        if recorded is None:
-            return None
-        answer = orjson.loads(recorded)
-        completions = tuple(Completion(**completion) for completion in answer["completions"])
-        return Answer(completions, answer["prompt_tokens"])
+        recorded = self._known.get((row_id, self._hash(request))) if self._known else None
+        return None if recorded is None else _read_answer(recorded)
 
     def record(self, row_id: str, request: bytes, answer: Answer) -> None:
-        digest = xxhash.xxh3_128_digest(request)
-        self._waiting.append((row_id, digest, request.decode(), orjson.dumps(answer).decode()))
+        self._waiting.append((row_id, self._hash(request), request, _write_json(answer)))
 
     def flush(self) -> None:
         if self._waiting:
@@ -61,24 +58,87 @@ class AnswerJournal:
         self.flush()
         self._journal.close()
 
+    def _hash(self, request: bytes) -> bytes:
+        return xxhash.xxh3_128_digest(request + self._engine)
+
+
+_write_json = msgspec.json.Encoder().encode
+_read_answer = msgspec.json.Decoder(Answer).decode
+
+
+def tokens_in(journal: Path) -> int:
+    """The tokens of the prompts and completions that a journal of answers holds."""
+    return sum(_tokens(_read_answer(answer)) for answer in read_journal(journal, ANSWERS)["answer"].to_pylist())
+
+
+def _tokens(answer: Answer) -> int:
+    return answer.prompt_tokens + sum(completion.tokens for completion in answer.completions)
+
 
 class SharedEngine:
-    """The engine of a run as all its rows share it: busy answers are retried, constrained decoding is proved once."""
+    """The engine of a run as all its rows share it.
+
+    It starts when the first row asks, so that a run whose answers are all recorded never loads a model. Busy answers
+    are asked for again; constrained decoding is proved once; no request is sent when `budget` tokens are `spent`.
+    """
 
     # A server that restarts needs minutes; one that is gone should not hold a run for hours.
     patience = 300.0
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, budget: int | None, spent: int) -> None:
         self._engine = engine
+        self._budget = budget
+        self._spent = spent
+        self._began: float | None = None
+        self.is_ready = False
+        self._start: asyncio.Task[None] | None = None
         self._proof: asyncio.Task[None] | None = None
 
     async def generate(self, request: Request) -> Answer:
-        """The answer to a request. Raises `PromptTooLong`, or `EngineFailed` when patience ends."""
+        """The answer to a request. Raises `PromptTooLong`, `BudgetSpent`, or `EngineFailed` when patience ends."""
+        if not self.is_ready:
+            await self._started()
         if request.schema is not None:
             if self._proof is None:
                 self._proof = asyncio.create_task(prove_constrained(self._ask))
             await asyncio.shield(self._proof)
+        if self._budget is not None:
+            return await self._ask_within(self._budget, request)
         return await self._ask(request)
+
+    async def _ask_within(self, budget: int, request: Request) -> Answer:
+        if self._spent >= budget:
+            raise BudgetSpent(
+                f"the budget of {budget:,} tokens is spent ({self._spent:,}): what was finished is kept, "
+                "repeat the command with a larger --budget-tokens to go on"
+            )
+        answer = await self._ask(request)
+        self._spent += _tokens(answer)
+        return answer
+
+    @property
+    def seconds(self) -> float:
+        """How long the engine has been held, from the start of its start."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    async def close(self) -> None:
+        for task in (self._start, self._proof):
+            if task and not task.done():
+                task.cancel()
+        if self._start:
+            await self._engine.close()
+
+    async def _started(self) -> None:
+        if self._start is None:
+            self._began = time.monotonic()
+            self._start = asyncio.create_task(self._engine.start())
+        try:
+            await asyncio.shield(self._start)
+        except SynthError:
+            raise
+        except Exception as error:
+            raise EngineFailed(f"the engine cannot be started: {type(error).__name__}: {error}") from error
+        self.is_ready = True
 
     async def _ask(self, request: Request) -> Answer:
         waited, pause = 0.0, 0.5
@@ -125,8 +185,8 @@ class RowTools:
         """See `pipelines.stage.LLM`."""
         if self._engine is None:
             raise RuntimeError("this stage was run without an engine")
-        request = Request(prompt, sampling, n, self._number("sample") + first_sample, schema)
-        asked = orjson.dumps(request)
+        request = Request(prompt, sampling, n, _number(self._seed, self._row_id, "sample") + first_sample, schema)
+        asked = _write_json(request)
         answer = self._answers.find(self._row_id, asked)
         if answer is None:
             try:
@@ -134,17 +194,20 @@ class RowTools:
             except PromptTooLong as too_long:
                 raise Reject("prompt_too_long", str(too_long)) from None
             self._answers.record(self._row_id, asked, answer)
-        self.tally("requests")
-        self.tally("prompt_tokens", answer.prompt_tokens)
-        self.tally("completion_tokens", sum(completion.tokens for completion in answer.completions))
+        tallies = self.tallies
+        tallies["requests"] += 1
+        tallies["prompt_tokens"] += answer.prompt_tokens
+        for completion in answer.completions:
+            tallies["completion_tokens"] += completion.tokens
         return answer
 
     def random(self, *purpose: str | int) -> Random:
-        return Random(self._number(*purpose))
+        return Random(_number(self._seed, self._row_id, *map(str, purpose)))
 
     def tally(self, name: str, amount: float = 1) -> None:
         self.tallies[name] += amount
 
-    def _number(self, *purpose: str | int) -> int:
-        # 48 bits leave room for sample indices below the 63 bits that engines take as a seed.
-        return xxhash.xxh3_64_intdigest("\x00".join((self._seed, self._row_id, *map(str, purpose))).encode()) >> 16
+
+def _number(*words: str) -> int:
+    # 48 bits leave room for sample indices below the 63 bits that engines take as a seed.
+    return xxhash.xxh3_64_intdigest("\x00".join(words).encode()) >> 16

@@ -5,13 +5,14 @@ SynthError                1   the run failed
 │   └── InputError        2   the data given cannot be used
 ├── EngineFailed          1   the LLM engine cannot be started or has died
 ├── Partial               3   some rows failed, so nothing was published
+│   └── BudgetSpent       3   the budget ended the run, so nothing was published
 ├── Stale                 4   what lies there was made with other settings
 └── Interrupted         130   Ctrl-C
 
 A message is one sentence: what is wrong, where, and the flag or command that mends it.
 """
 
-__all__ = ["EngineFailed", "InputError", "Interrupted", "Partial", "Stale", "SynthError", "UsageError"]
+__all__ = ["BudgetSpent", "EngineFailed", "InputError", "Interrupted", "Partial", "Stale", "SynthError", "UsageError"]
 
 
 class SynthError(Exception):
@@ -34,6 +35,10 @@ class EngineFailed(SynthError):
 
 class Partial(SynthError):
     exit_code = 3
+
+
+class BudgetSpent(Partial):
+    pass
 
 
 class Stale(SynthError):

@@ -1,7 +1,6 @@
 """What a user names as input, found on disk: a dataset directory, a file or several, a Hub dataset."""
 
 import glob
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ import xxhash
 from schemas.dataset import Dataset, partial_path
 from schemas.errors import InputError
 from schemas.formats import READABLE, Batch, file_format, read, stem
+from schemas.shards import file_checksum
 
 __all__ = ["Input", "locate"]
 
@@ -42,10 +42,23 @@ class Input:
     @cached_property
     def digest(self) -> str:
         """XXH3-128 (hex) of the files' contents in order, wherever they lie and whatever they are called."""
-        run = self.dataset.run if self.dataset else None
-        recorded = {shard["filename"]: shard["xxh3"] for shard in (run or {}).get("shards", [])}
-        sums = [recorded.get(file.name) or _digest(file) for file in self.files]
+        sums = [self._recorded.get(file.name) or file_checksum(file) for file in self.files]
         return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
+
+    def verify(self) -> None:
+        """Raises `InputError` where a shard of a dataset directory does not hold what was written."""
+        for file in self.files:
+            if file.name in self._recorded and file_checksum(file) != self._recorded[file.name]:
+                raise InputError(
+                    f"{file} is damaged: its bytes are not those whose checksum {file.parent / 'synth.json'} records; "
+                    "make the directory again, or take a copy of it"
+                )
+
+    @cached_property
+    def _recorded(self) -> dict[str, str]:
+        """The checksums of the files, as far as a run recorded them."""
+        run = self.dataset.run if self.dataset else None
+        return {shard["filename"]: shard["xxh3"] for shard in (run or {}).get("shards", [])}
 
 
 def locate(spec: str) -> Input:
@@ -125,11 +138,3 @@ def _on_the_hub(spec: str) -> Input:
         )
     files = tuple(Path(file["filename"]) for file in splits[split].cache_files)
     return Input(spec, "-".join(word for word in (Path(name).name, config, split) if word), files)
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error

@@ -69,8 +69,9 @@ class Source:
         """All rows, memory-mapped: the record's columns in its order, ids unique.
 
         What has to be converted is kept in the file `scratch`, and found there by the next call with the same input.
-        Raises `InputError` naming the column and the row that are not as they must be.
+        Raises `InputError` naming the column and the row that are not as they must be, or a shard that is damaged.
         """
+        self.input.verify()
         table = self._in_place()
         if table is None:
             table = self._converted(scratch)

@@ -9,149 +9,117 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from io import RawIOBase
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import pyarrow as pa
 import xxhash
 
 from schemas.dataset import Dataset, partial_path
 from schemas.errors import Stale, SynthError, UsageError
+from schemas.shards import Shard
 
-__all__ = ["ROWS_PER_SHARD", "Building", "Shard", "ShardWriter", "differences"]
+__all__ = ["Building", "Difference", "Standing", "differences", "published_names", "write_datasets_json", "write_json"]
 
-# Where nothing else says where a shard should end.
-ROWS_PER_SHARD = 262_144
+# A leaf in which two identities differ: dotted name, value there, value here. An absent one counts as None.
+Difference = tuple[str, Any, Any]
 
 
 @dataclass(frozen=True)
-class Shard:
-    """One closed shard: its file name, rows, bytes and XXH3-128 checksum (hex)."""
+class Standing:
+    """What lies at an output for a run of this identity: nothing, something begun, or something complete.
 
-    filename: str
-    rows: int
-    bytes: int
-    xxh3: str
+    `changed` are the fields in which it was made otherwise.
+    """
 
+    where: Path
+    state: Literal["absent", "begun", "complete"]
+    changed: Sequence[Difference] = ()
 
-class _HashingFile(RawIOBase):
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self.size = 0
-        self.hash = xxhash.xxh3_128()
+    @classmethod
+    def of(cls, final: Path, identity: Mapping[str, Any]) -> "Standing":
+        """Raises `UsageError` where `final` is something that `synth` did not write."""
+        if final.exists():
+            if not (final / "synth.json").is_file():
+                raise UsageError(f"{final} exists and is not a directory that synth wrote: name another output")
+            return cls(final, "complete", _changed(Dataset(final).run or {}, identity))
+        partial = partial_path(final)
+        if not (partial / "synth.json").is_file():
+            return cls(final, "absent")
+        changed = _changed(json.loads((partial / "synth.json").read_text()), identity)
+        # Where a run came to nothing, there is nothing that other settings could spoil.
+        return cls(partial, "begun", changed) if not changed or _holds_work(partial) else cls(final, "absent")
 
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.hash.update(data)
-        written = self._file.write(data)
-        self.size += written
-        return written
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-        super().close()
-
-
-class ShardWriter:
-    """Writes one Arrow IPC stream under a temporary name; `close` syncs it and gives it its own."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path = path
-        self._temporary = path.with_name(f"{path.name}.tmp")
-        self._file = _HashingFile(self._temporary)
-        self._stream = pa.ipc.new_stream(self._file, schema)
-        self._rows = 0
-
-    def write(self, rows: pa.Table | pa.RecordBatch) -> None:
-        self._stream.write(rows)
-        self._rows += rows.num_rows
-
-    def close(self) -> Shard:
-        self._stream.close()
-        self._file.close()
-        self._temporary.rename(self._path)
-        return Shard(self._path.name, self._rows, self._file.size, self._file.hash.hexdigest())
+    def refuse(self) -> None:
+        """Raises `Stale`, naming each field and both values, where it was made otherwise."""
+        if self.changed:
+            fields = "; ".join(f"{name} was {_brief(old)} and is now {_brief(new)}" for name, old, new in self.changed)
+            raise Stale(
+                f"{self.where} was made with other settings ({fields}): use --fresh to start over, or another output"
+            )
 
 
 class Building:
     """The directory `OUT.partial`, held by this process until `close`.
 
-    `shards/` inside it takes the finished shards and `work/` what leads to them; anything else in it can be made again.
-    All of it goes when the directory is published.
+    `shards/` inside it takes the finished shards and `work/` what leads to them; `kept/` takes directories that are to
+    stand in `OUT` beside the data; anything else in it can be made again. All of it goes when the directory is
+    published.
     """
 
-    def __init__(self, final: Path, lock: int, identity: Mapping[str, Any]) -> None:
+    def __init__(self, final: Path, identity: Mapping[str, Any]) -> None:
+        """Take hold of the partial directory. Raises `SynthError` where that cannot be, or another process has it."""
         self.final = final
         self.path = partial_path(final)
         self.shards = self.path / "shards"
         self.work = self.path / "work"
-        self._lock = lock
+        self.kept = self.path / "kept"
         self._identity = identity
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        except OSError as error:
+            raise SynthError(f"{self.path} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise SynthError(f"{final} is being written by another synth process") from None
 
     @classmethod
-    def open(cls, final: Path, identity: Mapping[str, Any], *, fresh: bool = False) -> "Building | None":
+    def open(
+        cls, final: Path, identity: Mapping[str, Any], *, command: Sequence[str] = (), fresh: bool = False
+    ) -> "Building | None":
         """Begin or go on with building `final`; None when it is already complete with this identity.
 
-        Raises `Stale` where `final` or its partial directory was made with another identity, naming each field and
-        both values, unless `fresh`; `UsageError` where `final` is something that `synth` did not write;
-        `SynthError` while another process is building it.
+        Raises `Stale` where `final` or its partial directory was made with another identity, unless `fresh`;
+        `UsageError` where `final` is something that `synth` did not write; `SynthError` while another process is
+        building it.
         """
-        if final.exists() and not fresh:
-            if not (final / "synth.json").is_file():
-                raise UsageError(f"{final} exists and is not a directory that synth wrote: name another output")
-            _refuse_if_stale(final, Dataset(final).run or {}, identity)
-            shutil.rmtree(partial_path(final), ignore_errors=True)
-            return None
-        if final.exists() and not (final / "synth.json").is_file():
-            raise UsageError(f"--fresh does not replace {final}: synth did not write it")
-        return cls._hold(final, identity, fresh=fresh)
-
-    @classmethod
-    def _hold(cls, final: Path, identity: Mapping[str, Any], *, fresh: bool) -> "Building":
-        partial = partial_path(final)
+        standing = Standing.of(final, identity)
+        if not fresh:
+            standing.refuse()
+            if standing.state == "complete":
+                shutil.rmtree(partial_path(final), ignore_errors=True)
+                return None
+        building = cls(final, identity)
         try:
-            partial.mkdir(parents=True, exist_ok=True)
-            lock = os.open(partial / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-        except OSError as error:
-            raise SynthError(f"{partial} cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            raise SynthError(f"{final} is being written by another synth process") from None
-        building = cls(final, lock, identity)
-        begun = partial / "synth.json"
-        try:
-            if fresh:
-                building._clear()
-            elif begun.is_file():
-                building._agree_with(json.loads(begun.read_text()))
-            building.shards.mkdir(exist_ok=True)
-            building.work.mkdir(exist_ok=True)
-            write_json(begun, {"identity": identity})
+            if fresh or Standing.of(final, identity).state != "begun":
+                building.clear()
+            building.begin(command)
         except BaseException:
             building.close()
             raise
         return building
 
-    def _agree_with(self, begun: Mapping[str, Any]) -> None:
-        """Go on with what was begun, or begin anew where that came to nothing that other settings could spoil."""
-        try:
-            _refuse_if_stale(self.path, begun, self._identity)
-        except Stale:
-            # Of shards only those count that a chunk has been published with; others a stage will write again.
-            if any(self.shards.glob("*.json")) or any(path.is_file() for path in self.work.rglob("*")):
-                raise
-            self._clear()
+    def begin(self, command: Sequence[str]) -> None:
+        """Make the folders, and record what is being made by which command line."""
+        for folder in (self.shards, self.work, self.kept):
+            folder.mkdir(exist_ok=True)
+        write_json(self.path / "synth.json", {"identity": self._identity, "command": list(command)})
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Forget whatever was begun."""
         for entry in self.path.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -166,6 +134,9 @@ class Building:
         whole = self.path / "whole"
         data = self._arrange(whole, shards)
         turned_away = self._arrange(whole / "rejected", rejected) if rejected else []
+        for folder in sorted(self.kept.iterdir()) if self.kept.is_dir() else ():
+            sync(folder)
+            folder.rename(whole / folder.name)
         write_json(
             whole / "synth.json",
             {
@@ -185,27 +156,12 @@ class Building:
     def _arrange(self, folder: Path, shards: Sequence[Shard]) -> list[Shard]:
         """Move shards into `folder` as numbered data files beside the JSON that `datasets` reads; skip empty ones."""
         folder.mkdir(exist_ok=True)
-        filled = [shard for shard in shards if shard.rows] or list(shards[:1])
         named = []
-        for index, shard in enumerate(filled):
-            filename = f"data-{index:05d}-of-{len(filled):05d}.arrow"
+        for shard, filename in published_names(shards):
             if (self.shards / shard.filename).exists():
                 (self.shards / shard.filename).rename(folder / filename)
-            named.append(Shard(filename, shard.rows, shard.bytes, shard.xxh3))
-        digest = xxhash.xxh3_64("".join(shard.xxh3 for shard in named).encode()).hexdigest()
-        write_json(folder / "dataset_info.json", {"citation": "", "description": "", "homepage": "", "license": ""})
-        write_json(
-            folder / "state.json",
-            {
-                "_data_files": [{"filename": shard.filename} for shard in named],
-                "_fingerprint": digest,
-                "_format_columns": None,
-                "_format_kwargs": {},
-                "_format_type": None,
-                "_output_all_columns": False,
-                "_split": None,
-            },
-        )
+            named.append(replace(shard, filename=filename))
+        write_datasets_json(folder, [shard.filename for shard in named], [shard.xxh3 for shard in named])
         sync(folder)
         return named
 
@@ -214,9 +170,32 @@ class Building:
         os.close(self._lock)
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
-    """The leaves in which two identities differ, as (dotted name, value there, value here); absent counts as None."""
-    found: list[tuple[str, Any, Any]] = []
+def published_names(shards: Sequence[Shard]) -> list[tuple[Shard, str]]:
+    """The shards that are published of these, with the names that they get. Empty ones are not, unless all are."""
+    filled = [shard for shard in shards if shard.rows] or shards[:1]
+    return [(shard, f"data-{index:05d}-of-{len(filled):05d}.arrow") for index, shard in enumerate(filled)]
+
+
+def write_datasets_json(folder: Path, filenames: Sequence[str], checksums: Sequence[str]) -> None:
+    """The two files by which `datasets.load_from_disk` opens the Arrow files of a folder."""
+    write_json(folder / "dataset_info.json", {"citation": "", "description": "", "homepage": "", "license": ""})
+    write_json(
+        folder / "state.json",
+        {
+            "_data_files": [{"filename": filename} for filename in filenames],
+            "_fingerprint": xxhash.xxh3_64("".join(checksums).encode()).hexdigest(),
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": None,
+        },
+    )
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[Difference]:
+    """The leaves in which two identities differ."""
+    found: list[Difference] = []
     for name in dict.fromkeys([*there, *here]):
         old, new = there.get(name), here.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
@@ -226,22 +205,30 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str =
     return found
 
 
-def _refuse_if_stale(where: Path, record: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+def _changed(record: Mapping[str, Any], identity: Mapping[str, Any]) -> list[Difference]:
     # The identity makes the round trip through JSON that the recorded one has made.
-    changed = differences(record.get("identity", {}), json.loads(json.dumps(identity)))
-    if changed:
-        fields = "; ".join(f"{name} was {json.dumps(old)} and is now {json.dumps(new)}" for name, old, new in changed)
-        raise Stale(f"{where} was made with other settings ({fields}): use --fresh to start over, or another output")
+    return differences(record.get("identity", {}), json.loads(json.dumps(identity)))
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON so that the file is either the old one or the new one, whole, even after a power cut."""
+def _brief(value: Any) -> str:
+    shown = json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= 80 else f"{shown[:60]}… ({len(value):,} characters)"
+
+
+def _holds_work(partial: Path) -> bool:
+    # Of shards only those count that a chunk has been published with; others a stage will write again.
+    return any((partial / "shards").glob("*.json")) or any(p.is_file() for p in (partial / "work").rglob("*"))
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = True) -> None:
+    """Write JSON so that the file is either the old one or the new one, whole; if `durable`, after a power cut too."""
     temporary = path.with_name(f"{path.name}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=1, ensure_ascii=False)
         file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.rename(path)
 
 

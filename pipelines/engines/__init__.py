@@ -5,8 +5,9 @@ of a request is drawn with seed `request.seed + i`, so the samples of a row do n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
+
+from msgspec import Struct
 
 __all__ = ["Answer", "Completion", "Engine", "EngineBusy", "Message", "PromptTooLong", "Request", "Sampling"]
 
@@ -18,8 +19,7 @@ class Message(TypedDict):
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(Struct, frozen=True):
     """How to draw text. `top_k` 0 means no limit; `max_tokens` counts generated tokens; `stop` strings are not kept."""
 
     temperature: float = 1.0
@@ -30,8 +30,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One prompt and how to complete it.
 
     `prompt` is raw text for a plain completion, or chat messages for the model's chat template. A chat that ends in an
@@ -46,8 +45,7 @@ class Request:
     schema: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Struct, frozen=True):
     """One completion. `finish_reason` is `stop` or `length`; `tokens` counts generated tokens."""
 
     text: str
@@ -55,8 +53,7 @@ class Completion:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The `n` completions of a request in sample order, and the tokens of its prompt."""
 
     completions: tuple[Completion, ...]
@@ -83,6 +80,10 @@ class EngineBusy(Exception):
 
 class Engine(Protocol):
     """What every engine offers. Errors: `PromptTooLong`, `EngineBusy`, and `EngineFailed` when it cannot go on."""
+
+    @property
+    def gpus(self) -> int | None:
+        """How many GPUs it holds once it has started; None where that is not known, as behind a server."""
 
     def identity(self) -> dict[str, Any]:
         """What determines its answers: kind, model, revision, arguments. Known before `start`, with no heavy import."""

@@ -22,6 +22,8 @@ class EchoEngine:
     `context` words or more is too long.
     """
 
+    gpus = 0
+
     def __init__(self, reply: str | None = None, delay: float = 0, context: int | None = None) -> None:
         self._reply = reply
         self._delay = delay
@@ -37,13 +39,13 @@ class EchoEngine:
 
     async def generate(self, request: Request) -> Answer:
         messages = _as_messages(request.prompt)
-        words = sum(len(message["content"].split()) for message in messages)
+        words = sum([len(message["content"].split()) for message in messages])
         if self._context is not None and words >= self._context:
             raise PromptTooLong(f"the prompt has {words} words and the context holds {self._context}")
         if self._delay:
             await asyncio.sleep(self._delay)
         seeds = range(request.seed, request.seed + request.n)
-        return Answer(tuple(_cut(self._text(request, messages, seed), request.sampling) for seed in seeds), words)
+        return Answer(tuple([_cut(self._text(request, messages, seed), request.sampling) for seed in seeds]), words)
 
     async def close(self) -> None:
         pass
@@ -51,11 +53,7 @@ class EchoEngine:
     def _text(self, request: Request, messages: tuple[Message, ...], seed: int) -> str:
         if request.schema is not None:
             return json.dumps(_instance(request.schema, request.schema), separators=(",", ":"))
-        if self._reply is not None:
-            text = self._reply.replace("{i}", str(seed))
-        else:
-            asked = next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
-            text = f"{asked} [{seed}]"
+        text = f"{_asked(messages)} [{seed}]" if self._reply is None else self._reply.replace("{i}", str(seed))
         last = messages[-1]
         return text.removeprefix(last["content"]) if last["role"] == "assistant" else text
 
@@ -64,16 +62,24 @@ def _as_messages(prompt: str | tuple[Message, ...]) -> tuple[Message, ...]:
     return (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt
 
 
+def _asked(messages: tuple[Message, ...]) -> str:
+    for message in reversed(messages):
+        if message["role"] == "user":
+            return message["content"]
+    return ""
+
+
 def _cut(text: str, sampling: Sampling) -> Completion:
-    limited = len(text.split()) > sampling.max_tokens
+    words = len(text.split())
+    limited = words > sampling.max_tokens
     drawn = text
     if limited:
         last = next(islice(re.finditer(r"\S+", text), sampling.max_tokens - 1, None))
-        drawn = text[: last.end()]
-    if stops := [at for stop in sampling.stop if (at := drawn.find(stop)) >= 0]:
+        drawn, words = text[: last.end()], sampling.max_tokens
+    if sampling.stop and (stops := [at for stop in sampling.stop if (at := drawn.find(stop)) >= 0]):
         kept = drawn[: min(stops)]
         return Completion(kept, "stop", len(kept.split()))
-    return Completion(drawn, "length" if limited else "stop", len(drawn.split()))
+    return Completion(drawn, "length" if limited else "stop", words)
 
 
 def _instance(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:

@@ -38,6 +38,8 @@ class OpenAIEngine:
     draws several samples with one seed, only vLLM's promise is known: sample i is drawn with seed + i.
     """
 
+    gpus = None
+
     def __init__(self, base_url: str, model: str, concurrency: int = 64, timeout: float = 600) -> None:
         self._base = base_url.rstrip("/")
         self._model = model

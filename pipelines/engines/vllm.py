@@ -55,6 +55,7 @@ class VllmEngine:
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
         self._failure: SynthError | None = None
         self._thread: Thread | None = None
+        self.gpus: int | None = None
 
     def identity(self) -> dict[str, Any]:
         args = {name: value for name, value in sorted(self._args.items()) if name not in SCHEDULING}
@@ -121,6 +122,8 @@ class VllmEngine:
         try:
             self._tokenizer = engine.get_tokenizer()
             self._context = int(engine.model_config.max_model_len)
+            parallel = engine.vllm_config.parallel_config
+            self.gpus = parallel.world_size_across_dp if engine.vllm_config.device_config.device_type == "cuda" else 0
             self._post(self._started.set_result, None)
             self._serve(engine)
         except BaseException as error:

@@ -32,6 +32,7 @@ class Sample(RowStage):
     """
 
     name: ClassVar[str] = "reject sample"
+    accepted: ClassVar[str | None] = "distinct_paths"
     input: ClassVar[Record] = QUESTION
     output: ClassVar[Record] = PATH
 

@@ -18,7 +18,8 @@ from cli.main import app
 from schemas.dataset import Dataset
 from schemas.errors import InputError, Stale, UsageError
 from schemas.records import QUERY
-from schemas.writing import Building, ShardWriter
+from schemas.shards import ShardWriter
+from schemas.writing import Building
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "query": "One?", "response": "1", "score": 0.5, "tags": ["x", 'y"z'], "meta": {"n": 1, "s": None}},

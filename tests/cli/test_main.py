@@ -22,9 +22,15 @@ COMMANDS = [
     "reject select",
     "reject curve",
     "show",
+    "stats",
+    "diff",
     "schema",
     "import",
     "export",
+    "why",
+    "watch",
+    "trace",
+    "doctor",
 ]
 
 

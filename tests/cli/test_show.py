@@ -17,7 +17,8 @@ from cli.main import app
 from cli.rendering import row_panel
 from cli.show import Condition
 from schemas.errors import InputError, UsageError
-from schemas.writing import Building, ShardWriter
+from schemas.shards import ShardWriter
+from schemas.writing import Building
 
 ROWS: list[dict[str, Any]] = [
     {

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from datasets import load_from_disk
 
 from pipelines.engines import Answer, EngineBusy, PromptTooLong, Request, Sampling
 from pipelines.engines.echo import EchoEngine
 from pipelines.runner import Options, Summary, run
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from schemas.dataset import Dataset
-from schemas.errors import EngineFailed, Partial, Stale
+from schemas.errors import BudgetSpent, EngineFailed, InputError, Partial, Stale, UsageError
 from schemas.records import QUERY, Record
 
 
@@ -209,3 +210,143 @@ def test_a_changed_input_or_seed_is_refused(tmp_path: Path) -> None:
 
 def test_a_limit_makes_a_trial_of_the_first_rows(tmp_path: Path) -> None:
     assert ask(tmp_path, ["one", "two", "three"], limit=2).record["input_rows"] == 2
+
+
+def test_until_stops_after_the_row_that_gives_the_last_output_wanted_whatever_was_in_flight(tmp_path: Path) -> None:
+    texts = ["one", "refuse two", "three", "refuse four", *(f"question {i}" for i in range(60))]
+    for in_flight in (1, 7, 64):
+        (tmp_path / str(in_flight)).mkdir()
+        engine = CountingEngine()
+        summary = ask(tmp_path / str(in_flight), texts, engine, until=3, in_flight=in_flight)
+        assert summary.record["input_rows"] == 5
+        assert (summary.counts.produced, summary.counts.rejected) == (3, 2)
+        assert len(engine.asked) < 30, "rows were begun that nobody wants"
+    assert shard_bytes(tmp_path / "1" / "out") == shard_bytes(tmp_path / "64" / "out")
+
+
+def test_until_more_than_the_input_gives_takes_the_whole_input(tmp_path: Path) -> None:
+    summary = ask(tmp_path, ["one", "refuse two", "three"], until=5)
+    assert (summary.record["input_rows"], summary.counts.outputs) == (3, 2)
+
+
+def test_until_cuts_a_chunk_in_its_middle_and_leaves_out_those_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 4)
+    summary = ask(tmp_path, [f"question {i}" for i in range(30)], until=10, in_flight=30)
+    assert Dataset.open(tmp_path / "out").table["id"].to_pylist() == [f"q-{i}/answer" for i in range(10)]
+    assert summary.counts.finished == 10
+
+
+def test_a_budget_ends_the_run_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+    texts = [f"question {i}" for i in range(20)]
+    first, second = CountingEngine(), CountingEngine()
+    with pytest.raises(BudgetSpent, match="larger --budget-tokens") as spent:
+        ask(tmp_path, texts, first, budget_tokens=50, in_flight=2)
+    assert spent.value.exit_code == 3
+    assert 0 < len(first.asked) < 20
+    with pytest.raises(BudgetSpent):
+        ask(tmp_path, texts, second, budget_tokens=50)
+    assert second.asked == [], "what was spent before counts"
+    ask(tmp_path, texts, second, budget_tokens=100_000)
+    assert len(first.asked) + len(second.asked) == 40
+
+
+@dataclass(frozen=True)
+class Careful(Ask):
+    """Asks like `Ask` and reads the answers with a parser that can be mended."""
+
+    mended: ClassVar[bool] = False
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        first = await tools.llm.generate(({"role": "user", "content": row["query"]},), self.sampling)
+        if "7" in row["query"] and not self.mended:
+            raise ValueError("the parser stumbles over a 7")
+        yield {"id": f"{row['id']}/answer", "query": first.text.upper() if self.mended else first.text}
+
+
+def careful(folder: Path, engine: EchoEngine, **options: object) -> Summary:
+    spec = questions(folder, [f"question {i}" for i in range(20)])
+    return run(Careful(), [spec], folder / "out", Options(**options), engine=engine)  # type: ignore[arg-type]
+
+
+def test_failed_rows_of_a_published_output_are_tried_again_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 6)
+    assert careful(tmp_path, CountingEngine(), max_failures=2).counts.failed == 2
+    assert careful(tmp_path, CountingEngine(), max_failures=2).already_done
+    with pytest.raises(Partial, match="2 of 20 rows failed"):
+        careful(tmp_path, CountingEngine(), retry_failed=True)
+    assert Dataset.open(tmp_path / "out").table.num_rows == 18, "a try that fails leaves the output as it was"
+    monkeypatch.setattr(Careful, "mended", True)
+    engine = CountingEngine()
+    counts = careful(tmp_path, engine, retry_failed=True).counts
+    assert (counts.produced, counts.failed) == (20, 0)
+    assert engine.asked == [], "the answers of failed rows are kept"
+    out = Dataset.open(tmp_path / "out")
+    assert out.rejected is None
+    assert [text.isupper() for text in out.table["query"].to_pylist()] == [i in (7, 17) for i in range(20)]
+    assert careful(tmp_path, engine, retry_failed=True).already_done
+
+
+def test_kept_answers_are_a_dataset_and_parsed_again_without_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 6)
+    careful(tmp_path, CountingEngine(), max_failures=2, keep_answers=True)
+    assert load_from_disk(str(tmp_path / "out" / "answers"))["row"][:] == [f"q-{i}" for i in range(20)]
+    monkeypatch.setattr(Careful, "mended", True)
+    for _ in range(2):
+        engine = CountingEngine()
+        counts = careful(tmp_path, engine, reparse=True).counts
+        assert (counts.produced, engine.asked) == (20, [])
+        assert all(text.isupper() for text in Dataset.open(tmp_path / "out").table["query"].to_pylist())
+
+
+def test_reparsing_asks_only_what_another_prompt_needs(tmp_path: Path) -> None:
+    ask(tmp_path, ["one", "two"], keep_answers=True)
+    engine = CountingEngine()
+    ask(tmp_path, ["one", "changed"], engine, reparse=True)
+    assert engine.asked[0].prompt == ({"role": "user", "content": "changed"},)
+    assert len(engine.asked) == 2
+
+
+def test_reparsing_without_kept_answers_is_refused(tmp_path: Path) -> None:
+    ask(tmp_path, ["one"])
+    with pytest.raises(UsageError, match="--keep-answers"):
+        ask(tmp_path, ["one"], reparse=True)
+    assert Dataset.open(tmp_path / "out").table.num_rows == 1
+
+
+def test_an_engine_is_not_started_where_every_answer_is_recorded(tmp_path: Path) -> None:
+    class Absent(EchoEngine):
+        async def start(self) -> None:
+            raise EngineFailed("it should not be needed")
+
+    ask(tmp_path, ["one"], keep_answers=True)
+    assert ask(tmp_path, ["one"], Absent(), reparse=True).counts.produced == 1
+
+
+def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 2)
+    texts = ["one", "two", "three", "crash"]
+    with pytest.raises(Partial):
+        ask(tmp_path, texts)
+    flip(tmp_path / "out.partial" / "shards" / "00000.arrow")
+    engine = CountingEngine()
+    ask(tmp_path, texts, engine, max_failures=1)
+    assert len(engine.asked) == 4
+    assert "rows 0 to 1 is damaged" in caplog.text
+    assert Dataset.open(tmp_path / "out").table.num_rows == 3
+    flip(tmp_path / "out" / "data-00000-of-00002.arrow")
+    with pytest.raises(InputError, match=r"data-00000-of-00002.arrow is damaged"):
+        run(Ask(), [str(tmp_path / "out")], tmp_path / "next", Options(), engine=engine)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-64] ^= 1
+    path.write_bytes(content)

@@ -15,8 +15,9 @@ from pyarrow import csv, feather, parquet
 
 from schemas.errors import InputError, UsageError
 from schemas.records import ID, QUESTION, Column, Record
+from schemas.shards import ShardWriter
 from schemas.sources import Source
-from schemas.writing import Building, ShardWriter
+from schemas.writing import Building
 
 ROWS = [
     {"id": "a", "question": "How many?", "answer": "#### 2"},

@@ -9,7 +9,8 @@ from datasets import load_from_disk
 
 from schemas.dataset import Dataset
 from schemas.errors import InputError, Stale, SynthError, UsageError
-from schemas.writing import Building, Shard, ShardWriter
+from schemas.shards import Shard, ShardWriter
+from schemas.writing import Building
 
 SCHEMA = pa.schema([("id", pa.string()), ("number", pa.int64())])
 IDENTITY = {"stage": "test", "options": {"n": 4, "temperature": 0.7}}

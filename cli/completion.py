@@ -1,0 +1,42 @@
+"""What the shell offers when Tab is pressed. Where nothing here fits, shells fall back to file names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+__all__ = ["datasets", "engines", "outputs", "prompts"]
+
+
+def datasets(incomplete: str) -> list[str]:
+    """Dataset directories in the folder that has been typed so far."""
+    return [spelled for spelled, path in _folders(incomplete) if (path / "state.json").is_file()]
+
+
+def outputs(incomplete: str) -> list[str]:
+    """Dataset directories, and those that a run is making or has left unfinished."""
+    begun = [spelled.removesuffix(".partial") for spelled, _ in _folders(incomplete) if spelled.endswith(".partial")]
+    return sorted({*datasets(incomplete), *begun})
+
+
+def prompts(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The prompts that the recipe of this command ships."""
+    import pipelines
+
+    _, recipe, *_ = ctx.command_path.split()
+    shipped = (Path(pipelines.__path__[0]) / recipe / "prompts").glob("*.md")
+    return sorted(path.stem for path in shipped if path.stem.startswith(incomplete))
+
+
+def engines(incomplete: str) -> list[str]:
+    return [name for name in ("vllm", "openai", "echo") if name.startswith(incomplete)]
+
+
+def _folders(incomplete: str) -> Iterator[tuple[str, Path]]:
+    """The directories that the word may become: as it would be spelled, and where it is."""
+    above, slash, start = incomplete.rpartition("/")
+    parent = Path(above + slash)
+    if parent.is_dir():
+        for path in sorted(parent.iterdir()):
+            if path.name.startswith(start) and path.is_dir():
+                yield f"{above}{slash}{path.name}", path

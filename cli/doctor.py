@@ -1,0 +1,53 @@
+"""`synth doctor`: what this machine has, what each absence costs, and how to get it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cli.machine import Finding
+
+__all__ = ["doctor"]
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False) -> None:
+    """Tell what this machine has, what each absence costs, and how to get it. Exit 1 where synth cannot work."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from cli.machine import CHECKS
+    from cli.rendering import DataConsole
+
+    with ThreadPoolExecutor(len(CHECKS)) as pool:
+        findings = list(pool.map(lambda check: check(), CHECKS))
+    works = all(finding.state == "ok" for finding in findings if finding.name == "arrow")
+    if as_json:
+        print(json.dumps({"works": works, "findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
+    else:
+        DataConsole().print(_table(findings))
+    if not works:
+        raise typer.Exit(1)
+
+
+def _table(findings: "Sequence[Finding]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    from cli.rendering import literal
+
+    colours = {"ok": "green", "missing": "yellow", "broken": "red"}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        told = Text(literal(finding.fact))
+        if finding.state != "ok":
+            told.append(f"\n{literal(finding.cost)}", "dim")
+            told.append(f"\n→ {literal(finding.cure)}")
+        table.add_row(finding.name, Text(finding.state, colours[finding.state]), told)
+    return table

@@ -1,0 +1,162 @@
+"""`synth watch`: a run in progress, seen from another terminal. It reads; it never writes."""
+
+import fcntl
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from cli.completion import outputs
+
+__all__ = ["watch"]
+
+POLL_SECONDS = 0.5
+Facts = dict[str, Any]
+
+
+def watch(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="What the run is to make.", autocompletion=outputs)],
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON on standard output for each change.")] = False,
+) -> None:
+    """Watch a run that another terminal started, until it is complete (exit 0) or has stopped (exit 3)."""
+    run = _Run.find(output)
+    if as_json:
+        _print_changes(run)
+    else:
+        _draw(run)
+    if run.state() == "stopped":
+        from schemas.errors import Partial
+
+        raise Partial(run.how_to_go_on())
+    print("\n".join(run.completion()), file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The run that makes the directory `out`, as far as files and the lock tell of it."""
+
+    out: Path
+
+    @classmethod
+    def find(cls, named: Path) -> "_Run":
+        """The run that `named` is the output of, or the partial directory. Raises `InputError` where there is none."""
+        from schemas.errors import InputError
+
+        path = named.resolve() if named.name in ("", "..") else named
+        run = cls(path.parent / path.name.removesuffix(".partial"))
+        if not path.name or run.state() == "absent":
+            raise InputError(f"no run is making {named}, and it is no dataset directory: name the OUTPUT of a run")
+        return run
+
+    @property
+    def partial(self) -> Path:
+        from schemas.dataset import partial_path
+
+        return partial_path(self.out)
+
+    def state(self) -> Literal["absent", "running", "complete", "stopped"]:
+        if self._is_held():
+            return "running"
+        if self._is_complete():
+            return "complete"
+        return "stopped" if self.partial.is_dir() else "absent"
+
+    def _is_held(self) -> bool:
+        """Whether a process holds the partial directory."""
+        try:
+            with (self.partial / "lock").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return False
+
+    def _is_complete(self) -> bool:
+        """Whether `out` is there and no older than what was begun beside it: `--fresh` leaves an old one to its end."""
+        record, begun = self.out / "synth.json", self.partial / "synth.json"
+        if not (self.out / "state.json").is_file():
+            return False
+        return not (record.is_file() and begun.is_file()) or record.stat().st_mtime >= begun.stat().st_mtime
+
+    def progress(self) -> Facts | None:
+        """What the run last said of itself; None before it says anything."""
+        from schemas.errors import InputError
+
+        facts = _read(self.partial / "progress.json")
+        if facts is not None and not {"stage", "rows", "counts"} <= facts.keys():
+            raise InputError(f"{self.partial / 'progress.json'} was written by another version of synth")
+        return facts
+
+    def observations(self) -> Iterator[Facts]:
+        """What the run says of itself, twice a second, until it has ended."""
+        while self.state() == "running":
+            if facts := self.progress():
+                yield facts
+            time.sleep(POLL_SECONDS)
+
+    def how_to_go_on(self) -> str:
+        facts = self.progress()
+        command = (_read(self.partial / "synth.json") or {}).get("command")
+        where = f"at {_finished(facts):,} of {facts['rows']:,} rows" if facts else "before its first row"
+        failed = f", {facts['counts']['failed']:,} of them failed" if facts and facts["counts"]["failed"] else ""
+        repeat = f": {shlex.join(['synth', *command])}" if command else ""
+        return f"the run that makes {self.out} has stopped {where}{failed}; repeat its command to go on{repeat}"
+
+    def completion(self) -> list[str]:
+        from cli.progress import breakdown
+
+        record = _read(self.out / "synth.json")
+        if not record or "counts" not in record:
+            return [f"{self.out} is complete"]
+        rows = f"{record['counts']['outputs']:,} rows, finished {record.get('finished', 'at a time not recorded')}"
+        return [f"{self.out} is complete: {rows}", *breakdown(record["counts"])]
+
+
+def _read(path: Path) -> Facts | None:
+    from schemas.errors import InputError
+
+    try:
+        facts = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(facts, dict):
+        raise InputError(f"{path} is not a JSON object")
+    return facts
+
+
+def _finished(facts: Facts) -> int:
+    counts = facts["counts"]
+    return int(counts["produced"] + counts["rejected"] + counts["failed"])
+
+
+def _draw(run: _Run) -> None:
+    from cli.progress import observing
+    from pipelines.counts import Counts
+
+    label = (run.progress() or {}).get("stage") or run.out.name
+    with observing(label, details=True) as observe:
+        for facts in run.observations():
+            observe(Counts(**facts["counts"]), facts["rows"])
+
+
+def _print_changes(run: _Run) -> None:
+    """A line whenever more rows are finished, more is counted or another process has taken over; and one at the end."""
+    before: Facts | None = None
+    for facts in run.observations():
+        told: Facts = {name: facts[name] for name in ("rows", "pid", "counts") if name in facts}
+        if told != before:
+            print(json.dumps({"state": "running", **facts}, ensure_ascii=False), flush=True)
+        before = told
+    state = run.state()
+    last = run.progress() if state == "stopped" else _read(run.out / "synth.json")
+    counted = {"counts": last["counts"]} if last and "counts" in last else {}
+    print(json.dumps({"state": state, **counted}, ensure_ascii=False), flush=True)

@@ -1,0 +1,137 @@
+"""`synth why`: what the command that made an output would do today, without running it."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from schemas.writing import Standing
+
+__all__ = ["why"]
+
+# What `make` learns from the exit code, by what would happen.
+EXIT_CODES = {"nothing": 0, "start": 3, "go on": 3, "refuse": 4}
+
+
+def why(
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="OUT... [OPTION...]", help="Directories that synth made, then options to try on them."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each directory.")] = False,
+) -> None:
+    """Say what would run again if the command that made OUT were repeated now, and why.
+
+    Its input, prompts, model and options are looked at as they are today; options given after OUT are added to those
+    of the command, as in `synth why samples/ -n 50`. Nothing is run or changed. The exit code is 0 where nothing would
+    run, 3 where something would, 4 where the command would be refused because settings differ.
+    """
+    outs = [Path(word) for word in takewhile(lambda word: not word.startswith("-"), words)]
+    options = words[len(outs) :]
+    if "--json" in options:
+        options.remove("--json")
+        as_json = True
+    codes = []
+    for out in outs:
+        record = _record(out)
+        standing = _ask(out, record, options)
+        would = _would(standing)
+        if as_json:
+            print(json.dumps({"out": str(out), "would": would, **_document(standing, record)}, ensure_ascii=False))
+        else:
+            _explain(out, standing, would, record)
+        codes.append(EXIT_CODES[would])
+    raise typer.Exit(max(codes))
+
+
+def _record(out: Path) -> dict[str, Any]:
+    from schemas.dataset import partial_path
+    from schemas.errors import InputError
+
+    for folder in (out, partial_path(out)):
+        if (folder / "synth.json").is_file():
+            record: dict[str, Any] = json.loads((folder / "synth.json").read_text())
+            if not record.get("command"):
+                raise InputError(f"{folder} does not record the command that made it, so it cannot be asked")
+            return record
+    raise InputError(f"{out} is nothing that synth made: it has no synth.json, nor has {partial_path(out)}")
+
+
+def _ask(out: Path, record: Mapping[str, Any], options: Sequence[str]) -> "Standing":
+    """What the recorded command finds today at the place where it was to write."""
+    from cli.main import app
+    from cli.running import asking_why
+    from schemas.errors import InputError
+
+    # The last of two equal options counts.
+    sys.argv = ["synth", *record["command"], *options]
+    with asking_why() as found:
+        app(standalone_mode=False)
+    (standing,) = found
+    if standing.where.absolute() not in (out.absolute(), standing.where.absolute().with_name(f"{out.name}.partial")):
+        raise InputError(
+            f"{out} was made as {standing.where} by `synth {' '.join(record['command'])}`: "
+            "ask where that command was given"
+        )
+    return standing
+
+
+def _would(standing: "Standing") -> str:
+    if standing.changed:
+        return "refuse"
+    return {"absent": "start", "begun": "go on", "complete": "nothing"}[standing.state]
+
+
+def _document(standing: "Standing", record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "changed": [{"field": field, "was": old, "is": new} for field, old, new in standing.changed],
+        "software": [{"package": name, "was": old, "is": new} for name, old, new in _software(record)],
+    }
+
+
+def _software(record: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    from pipelines.runner import software
+    from schemas.writing import differences
+
+    return differences(record["software"], software()) if "software" in record else []
+
+
+def _explain(out: Path, standing: "Standing", would: str, record: Mapping[str, Any]) -> None:
+    from cli.diff import settings_part
+    from cli.rendering import DataConsole
+
+    console = DataConsole()
+    console.print(f"{out}: {_sentence(standing, would)}", soft_wrap=True)
+    for part in settings_part(standing.changed):
+        console.print(part)
+    if software := _software(record):
+        console.print("made with other versions, which is no reason to run again:", style="dim")
+        for part in settings_part(software):
+            console.print(part)
+
+
+def _sentence(standing: "Standing", would: str) -> str:
+    match would:
+        case "nothing":
+            return "complete, nothing would run again"
+        case "start":
+            return "nothing is there, everything would run"
+        case "go on":
+            return f"begun, {_progress(standing.where)}the run would go on"
+        case _:
+            state = "complete" if standing.state == "complete" else "begun"
+            return f"{state}, but made with other settings; the command would be refused (exit 4, --fresh starts over)"
+
+
+def _progress(partial: Path) -> str:
+    path = partial / "progress.json"
+    if not path.is_file():
+        return ""
+    there = json.loads(path.read_text())
+    finished = sum(there["counts"][name] for name in ("produced", "rejected"))
+    return f"{finished:,} of {there['rows']:,} rows are finished, "

@@ -1,0 +1,104 @@
+"""Where a run begins: anew, where it stopped, or with a part of what a finished run left.
+
+A finished output keeps two things that a later run can begin with. `answers/` holds the journals of the engine's
+answers, one for each chunk, where `--keep-answers` asked for them: `--reparse` lays them out again and runs every row
+over them. `failed/` holds all journals of the chunks in which rows were allowed to fail, and what every chunk was
+published as: `--retry-failed` lays out those chunks as they were, and the others as published.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipelines.chunk import Published
+from pipelines.options import Options
+from schemas.errors import UsageError
+from schemas.writing import Building, Standing, published_names, write_json
+
+__all__ = ["open_building"]
+
+
+def open_building(out: Path, identity: Mapping[str, Any], options: Options) -> Building | None:
+    """The directory in which the run goes on; None where `out` is complete and nothing of it is to be done again.
+
+    Raises what `Building.open` raises, and `UsageError` where `--reparse` finds no answers.
+    """
+    standing = Standing.of(out, identity)
+    if options.reparse:
+        return _laid_out(out, identity, options, _lay_out_answers)
+    if options.retry_failed and standing.state == "complete" and (out / "failed").is_dir():
+        standing.refuse()
+        return _laid_out(out, identity, options, _lay_out_chunks)
+    return Building.open(out, identity, command=options.command, fresh=options.fresh)
+
+
+def _laid_out(
+    out: Path, identity: Mapping[str, Any], options: Options, lay_out: Callable[[Path, Building], None]
+) -> Building:
+    building = Building(out, identity)
+    try:
+        lay_out(out, building)
+        building.begin(options.command)
+    except BaseException:
+        building.close()
+        raise
+    return building
+
+
+def _lay_out_answers(out: Path, building: Building) -> None:
+    """Leave the answers as what has been done, and nothing else. Killed in between, it can be done again."""
+    if not any(building.work.glob("*/answers.arrow")) and not any(building.shards.glob("*.json")):
+        building.clear()
+        if not (out / "answers").is_dir():
+            raise UsageError(f"{out} has no answers to parse again: only a run with --keep-answers leaves them there")
+        for journal in (out / "answers").glob("*.arrow"):
+            # A copy, because more answers may be appended to it.
+            _copy(journal, building.work / journal.stem / "answers.arrow")
+    for record in building.shards.glob("*.json"):
+        kept = building.kept / "answers" / f"{record.stem}.arrow"
+        if kept.is_file():
+            kept.rename(building.work / record.stem / "answers.arrow")
+        elif Published.read(json.loads(record.read_text())).counts.tallies.get("requests"):
+            raise UsageError(
+                f"{building.path} holds finished rows without their answers, because it was begun without "
+                "--keep-answers: finish it, or use --fresh to start over"
+            )
+        record.unlink()
+    for rows in building.work.glob("*/rows.arrow"):
+        rows.unlink()
+
+
+def _lay_out_chunks(out: Path, building: Building) -> None:
+    """Every chunk as it was when `out` was published; where an earlier try has begun, nothing."""
+    if (building.path / "synth.json").is_file():
+        return
+    building.clear()
+    building.shards.mkdir()
+    published = [
+        Published.read(record) for record in json.loads((out / "failed" / "chunks.json").read_text())["chunks"]
+    ]
+    for shards, folder in (
+        ([chunk.data for chunk in published], out),
+        ([chunk.rejected for chunk in published if chunk.rejected.rows], out / "rejected"),
+    ):
+        for shard, filename in published_names(shards):
+            os.link(folder / filename, building.shards / shard.filename)
+    for chunk in published:
+        name = Path(chunk.data.filename).stem
+        if chunk.counts.failed:
+            shutil.copytree(out / "failed" / name, building.work / name)
+            continue
+        write_json(building.shards / f"{name}.json", asdict(chunk))
+        kept = out / "answers" / f"{name}.arrow"
+        if kept.is_file():
+            (building.kept / "answers").mkdir(parents=True, exist_ok=True)
+            os.link(kept, building.kept / "answers" / kept.name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True)
+    shutil.copyfile(source, target)

@@ -1,0 +1,92 @@
+"""Shards: the Arrow files of a dataset directory, each written whole and checked by its checksum."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from io import RawIOBase
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from schemas.errors import InputError
+
+__all__ = ["ROWS_PER_SHARD", "Shard", "ShardWriter", "file_checksum"]
+
+# Where nothing else says where a shard should end.
+ROWS_PER_SHARD = 262_144
+# Every write to a file of ours waits for Python's lock, so they are few.
+_BUFFER = 1 << 20
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One closed shard: its file name, rows, bytes and XXH3-128 checksum (hex)."""
+
+    filename: str
+    rows: int
+    bytes: int
+    xxh3: str
+
+    def is_intact(self, path: Path) -> bool:
+        """Whether the file at `path` holds the bytes that were written as this shard."""
+        return path.is_file() and path.stat().st_size == self.bytes and file_checksum(path) == self.xxh3
+
+
+def file_checksum(path: Path) -> str:
+    """XXH3-128 (hex) of a file's bytes. Raises `InputError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+class _HashingFile(RawIOBase):
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self.size = 0
+        self.hash = xxhash.xxh3_128()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        # A raw file may take only a part, as it does when the disk is nearly full.
+        rest = memoryview(data)
+        while rest:
+            written = self._file.write(rest) or 0
+            self.hash.update(rest[:written])
+            self.size += written
+            rest = rest[written:]
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.fsync(self._file.fileno())
+            self._file.close()
+        super().close()
+
+
+class ShardWriter:
+    """Writes one Arrow IPC stream under a temporary name; `close` syncs it and gives it its own."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._temporary = path.with_name(f"{path.name}.tmp")
+        self._file = _HashingFile(self._temporary)
+        self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._file, mode="w"), _BUFFER)
+        self._stream = pa.ipc.new_stream(self._buffer, schema)
+        self._rows = 0
+
+    def write(self, rows: pa.Table | pa.RecordBatch) -> None:
+        self._stream.write(rows)
+        self._rows += rows.num_rows
+
+    def close(self) -> Shard:
+        self._stream.close()
+        self._buffer.flush()
+        self._file.close()
+        self._temporary.rename(self._path)
+        return Shard(self._path.name, self._rows, self._file.size, self._file.hash.hexdigest())

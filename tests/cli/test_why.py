@@ -1,0 +1,82 @@
+"""`synth why` says what a repeated command would do, and for which field, without doing it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_main import synth
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    """questions.jsonl > samples, with a prompt file of its own, made in the folder itself."""
+    rows = [{"id": f"q-{i}", "question": f"What is {i} + {i}?", "answer": f"#### {2 * i}"} for i in range(3)]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "ask.md").write_text("# user\nSolve it.\n{{ question }}\n")
+    sample = ("reject", "sample", "questions.jsonl", "samples", "--engine", "echo", "-n", 2, "--prompt", "ask.md")
+    assert synth(*sample, folder=tmp_path).returncode == 0
+    return tmp_path
+
+
+def before_and_after(folder: Path, *arguments: object) -> tuple[int, str]:
+    """Exit code and output of `synth why`, which changes no file."""
+    there = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    done = synth("why", *arguments, folder=folder)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == there
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_complete_output_needs_nothing(chain: Path) -> None:
+    assert before_and_after(chain, "samples") == (0, "samples: complete, nothing would run again\n")
+
+
+def test_an_option_to_try_is_named_with_both_values(chain: Path) -> None:
+    code, said = before_and_after(chain, "samples", "-n", 5, "--json")
+    assert code == 4
+    assert json.loads(said)["changed"] == [{"field": "options.n", "was": 2, "is": 5}]
+
+
+def test_concurrency_is_no_reason_to_run_again(chain: Path) -> None:
+    assert before_and_after(chain, "samples/", "--in-flight", 7)[0] == 0
+
+
+def test_a_changed_prompt_is_shown_line_by_line(chain: Path) -> None:
+    (chain / "ask.md").write_text("# user\nSolve it with care.\n{{ question }}\n")
+    code, said = before_and_after(chain, "samples")
+    assert code == 4
+    assert "-Solve it." in said
+    assert "+Solve it with care." in said
+
+
+def test_a_changed_input_is_named(chain: Path) -> None:
+    with (chain / "questions.jsonl").open("a") as file:
+        file.write('{"id": "q-9", "question": "What is 1?", "answer": "#### 1"}\n')
+    code, said = before_and_after(chain, "samples")
+    assert (code, "inputs.0" in said) == (4, True)
+
+
+def test_an_unfinished_run_would_go_on(chain: Path) -> None:
+    stopped = ("reject", "sample", "questions.jsonl", "other", "--engine", "echo", "-n", 1, "--budget-tokens", 1)
+    assert synth(*stopped, "--in-flight", 1, folder=chain).returncode == 3
+    code, said = before_and_after(chain, "other")
+    assert code == 3
+    assert "0 of 3 rows are finished, the run would go on" in said or "1 of 3 rows are finished" in said
+
+
+def test_of_several_directories_the_worst_counts(chain: Path) -> None:
+    assert synth("reject", "select", "samples", "accepted", folder=chain).returncode == 0
+    (chain / "ask.md").write_text("# user\n{{ question }}\n")
+    assert before_and_after(chain, "accepted", "samples")[0] == 4
+
+
+@pytest.mark.parametrize("made", ["nothing", "by datasets"])
+def test_what_synth_did_not_make_cannot_be_asked(tmp_path: Path, made: str) -> None:
+    if made == "by datasets":
+        from datasets import Dataset
+
+        Dataset.from_dict({"id": ["a"]}).save_to_disk(str(tmp_path / "there"))
+    code, said = before_and_after(tmp_path, "there")
+    assert code == 2
+    assert "nothing that synth made" in said
