@@ -31,7 +31,10 @@ def import_(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace what lies at OUTPUT.")] = False,
 ) -> None:
-    """Make a dataset directory of any input, with all its columns, and ids where it has none."""
+    """Make a dataset directory of any input.
+
+    It has all the columns of the input, and ids where the input has none.
+    """
     from schemas.inference import infer_record
     from schemas.inputs import locate
     from schemas.sources import Source

@@ -27,9 +27,9 @@ SHOWN = 1600
 MOST_TOKENS = 40_000
 # A single word, with the spaces around it, that two changes have between them is better shown as part of one.
 LEAST_COMMON = 4
-WORDS = re.compile(r"\s+|\S+")
-LINES = re.compile(r".*\n|.+\Z")
-DIGEST = re.compile(r"[0-9a-f]{32,}")
+WORDS = r"\s+|\S+"
+LINES = r".*\n|.+\Z"
+DIGEST = r"[0-9a-f]{32,}"
 
 Change = tuple[str, Any, Any]
 
@@ -42,7 +42,9 @@ def diff(
         int, typer.Option("--rows", min=0, help="How many rows to show that differ, and of those that one side lacks.")
     ] = 3,
 ) -> None:
-    """Show in what two datasets differ: settings, counts, columns and, matched by id, rows.
+    """Show in what two datasets differ.
+
+    Settings, counts and columns are compared, and rows, which are matched by id.
 
     The exit code is 0 where the rows are equal, in whatever order, 1 where they differ, and 2 where they cannot be
     compared.
@@ -257,7 +259,7 @@ def _brief(value: Any) -> str:
     from cli.rendering import literal
 
     text = value if isinstance(value, str) and value else _json(value)
-    if DIGEST.fullmatch(text):
+    if re.fullmatch(DIGEST, text):
         return f"{text[:12]}…"
     return literal(text if len(text) <= BRIEF else f"{text[:BRIEF]}…")
 
@@ -330,7 +332,7 @@ def _narrowed(old: str, new: str, gone: slice, come: slice) -> tuple[slice, slic
 def _tokens(old: str, new: str) -> tuple[list[str], list[str]]:
     """Both texts in words and spaces, or in larger pieces where these are too many to be compared."""
     for pieces in (WORDS, LINES):
-        before, after = (pieces.findall(text) for text in (old, new))
+        before, after = (re.findall(pieces, text) for text in (old, new))
         if max(len(before), len(after)) <= MOST_TOKENS:
             return before, after
     return [old], [new]

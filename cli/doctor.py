@@ -16,7 +16,10 @@ __all__ = ["doctor"]
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False) -> None:
-    """Tell what this machine has, what each absence costs, and how to get it. Exit 1 where synth cannot work."""
+    """Tell what this machine has, and how to get what it lacks.
+
+    The exit code is 1 where synth cannot work.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     from cli.machine import CHECKS

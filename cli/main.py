@@ -3,16 +3,26 @@
 import os
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from cli import augment, convert, diff, doctor, reject, schema, show, stats, trace, watch, why
 
 __all__ = ["app", "main"]
 
+
+class Commands(TyperGroup):
+    """The list of commands in plain text: laying it out with rich would take longer than all else that it takes."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "rich_markup_mode": None})
+
+
 app = typer.Typer(
     name="synth",
+    cls=Commands,
     help="Turn seed data into training data for language models, with published recipes.",
     no_args_is_help=True,
     rich_markup_mode="markdown",

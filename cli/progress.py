@@ -2,20 +2,15 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 if TYPE_CHECKING:
     from pipelines.counts import Counts
     from pipelines.runner import Observer, Summary
 
-__all__ = ["breakdown", "observing", "print_summary"]
+__all__ = ["Rates", "breakdown", "observing", "print_summary"]
 
 SECONDS_PER_LINE = 30.0
 
@@ -24,47 +19,17 @@ SECONDS_PER_LINE = 30.0
 def observing(label: str, *, details: bool = False) -> Iterator["Observer"]:
     """Show progress while the block runs; with `details`, the reasons and sums under the bar."""
     if sys.stderr.isatty():
-        with _bar(label, details) as observer:
+        # On a terminal a bar is worth the time that rich takes to be imported.
+        from cli.bar import bar
+
+        with bar(label, details) as observer:
             yield observer
     else:
         yield _lines(label)
 
 
-class _Bar(Progress):
-    """A bar with lines of text under it."""
-
-    below: Sequence[str] = ()
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        yield from super().get_renderables()
-        yield from (Text(line, "dim") for line in self.below)
-
-
-@contextmanager
-def _bar(label: str, details: bool) -> Iterator["Observer"]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.completed:,}/{task.total:,}"),
-        TextColumn("{task.fields[rates]}"),
-        TimeRemainingColumn(compact=True),
-    )
-    with _Bar(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=None, rates="starting", visible=False)
-        rates = _Rates()
-
-        def observe(counts: "Counts", total: int) -> None:
-            if details:
-                progress.below = breakdown(asdict(counts))
-            progress.update(
-                task, completed=counts.finished, total=total, rates=rates.describe(counts), visible=True, refresh=True
-            )
-
-        yield observe
-
-
 def _lines(label: str) -> "Observer":
-    rates = _Rates()
+    rates = Rates()
     last = time.monotonic()
 
     def observe(counts: "Counts", total: int) -> None:
@@ -77,7 +42,7 @@ def _lines(label: str) -> "Observer":
     return observe
 
 
-class _Rates:
+class Rates:
     """Rates since the first observation: what an earlier run had finished is not this run's speed."""
 
     def __init__(self) -> None:
@@ -114,9 +79,8 @@ def breakdown(counts: Mapping[str, Any]) -> list[str]:
 
 def print_summary(summary: "Summary") -> None:
     """Say on stderr what came of the rows."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     if summary.already_done:
-        console.print(f"{summary.out} is complete already: nothing to do", markup=False)
+        print(f"{summary.out} is complete already: nothing to do", file=sys.stderr)
         return
     record = summary.record
     counts = record["counts"]
@@ -127,8 +91,7 @@ def print_summary(summary: "Summary") -> None:
     lines += breakdown(counts)
     if cost := _cost(record.get("cost", {})):
         lines.append(cost)
-    for line in lines:
-        console.print(line, markup=False)
+    print(*lines, sep="\n", file=sys.stderr)
 
 
 def _cost(cost: Mapping[str, Any]) -> str | None:

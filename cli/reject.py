@@ -11,7 +11,7 @@ from cli.running import run_stage
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Sample reasoning paths and select the correct, distinct ones (RFT).", no_args_is_help=True)
+app = typer.Typer(help="Sample reasoning paths, select the correct ones (RFT).", no_args_is_help=True)
 
 Boxed = Annotated[bool, typer.Option("--boxed", help=r"Read MATH-style \boxed{} answers, compared by math-verify.")]
 PlainEquations = Annotated[

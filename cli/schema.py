@@ -18,7 +18,7 @@ def schema(
         str | None, typer.Argument(metavar="[NAME|INPUT]", help="A record type, a dataset directory or any input file.")
     ] = None,
 ) -> None:
-    """List the record types, or show the columns of one of them, of a dataset or of any input file."""
+    """List the record types, or show the columns of an input."""
     from cli.rendering import DataConsole, literal, provenance
     from schemas.records import RECORDS
 

@@ -31,7 +31,10 @@ def stats(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list with one object for each input.")] = False,
 ) -> None:
-    """Show what datasets hold: rows, what became of their inputs, tokens, and each column's values and lengths."""
+    """Show what datasets hold: rows, reasons, tokens, columns.
+
+    Of each column the values and lengths are shown, with bars.
+    """
     from cli.rendering import DataConsole
     from schemas.inputs import locate
     from schemas.statistics import statistics

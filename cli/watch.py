@@ -24,7 +24,10 @@ def watch(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="What the run is to make.", autocompletion=outputs)],
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON on standard output for each change.")] = False,
 ) -> None:
-    """Watch a run that another terminal started, until it is complete (exit 0) or has stopped (exit 3)."""
+    """Watch a run that another terminal started.
+
+    The exit code is 0 when it is complete, 3 when it has stopped.
+    """
     run = _Run.find(output)
     if as_json:
         _print_changes(run)

@@ -25,7 +25,7 @@ def why(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each directory.")] = False,
 ) -> None:
-    """Say what would run again if the command that made OUT were repeated now, and why.
+    """Say what would run again, and why, if OUT were made again.
 
     Its input, prompts, model and options are looked at as they are today; options given after OUT are added to those
     of the command, as in `synth why samples/ -n 50`. Nothing is run or changed. The exit code is 0 where nothing would

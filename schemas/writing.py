@@ -4,6 +4,7 @@ A directory `OUT` is built in `OUT.partial` beside it, by one process at a time,
 lies in `OUT` or `OUT.partial` carries the identity of the run that makes it; a run with another identity is refused.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -80,11 +81,9 @@ class Building:
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         except OSError as error:
             raise SynthError(f"{self.path} cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not self._is_held():
             os.close(self._lock)
-            raise SynthError(f"{final} is being written by another synth process") from None
+            raise SynthError(f"{final} is being written by another synth process")
 
     @classmethod
     def open(
@@ -100,17 +99,32 @@ class Building:
         if not fresh:
             standing.refuse()
             if standing.state == "complete":
-                shutil.rmtree(partial_path(final), ignore_errors=True)
+                _remove_remains(final, identity)
                 return None
         building = cls(final, identity)
         try:
-            if fresh or Standing.of(final, identity).state != "begun":
+            if Standing.of(final, identity) != standing:
+                raise SynthError(f"{final} has been written by another synth process just now: repeat the command")
+            if fresh or standing.state != "begun":
                 building.clear()
             building.begin(command)
         except BaseException:
             building.close()
             raise
         return building
+
+    def _is_held(self) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it before may have removed the file, and with it what this lock stands for.
+            return os.path.samestat(os.fstat(self._lock), (self.path / "lock").stat())
+        except OSError:
+            return False
+
+    def is_begun(self) -> bool:
+        """Whether a run of this identity has begun here."""
+        record = self.path / "synth.json"
+        return record.is_file() and not _changed(json.loads(record.read_text()), self._identity)
 
     def begin(self, command: Sequence[str]) -> None:
         """Make the folders, and record what is being made by which command line."""
@@ -129,14 +143,17 @@ class Building:
     def publish(self, shards: Sequence[Shard], rejected: Sequence[Shard], record: Mapping[str, Any]) -> None:
         """Give the finished `shards` their final names, record the run, and let the directory appear.
 
-        A crash in the middle is mended by calling this again with the same arguments.
+        Everything keeps its name here, too, until the directory has appeared: after a crash in the middle the run finds
+        its finished work where it was, and this can be called again.
         """
-        whole = self.path / "whole"
+        whole, replaced = self.path / "whole", self.path / "replaced"
+        for remains in (whole, replaced) if self.final.exists() else (whole,):
+            shutil.rmtree(remains, ignore_errors=True)
         data = self._arrange(whole, shards)
         turned_away = self._arrange(whole / "rejected", rejected) if rejected else []
         for folder in sorted(self.kept.iterdir()) if self.kept.is_dir() else ():
-            sync(folder)
-            folder.rename(whole / folder.name)
+            shutil.copytree(folder, whole / folder.name, copy_function=os.link)
+            sync(whole / folder.name)
         write_json(
             whole / "synth.json",
             {
@@ -148,18 +165,19 @@ class Building:
         )
         sync(whole)
         if self.final.exists():
-            self.final.rename(self.path / "replaced")
+            self.final.rename(replaced)
         whole.rename(self.final)
+        # Without it, what is left here when removing it is broken off is taken for remains.
+        (self.path / "synth.json").unlink(missing_ok=True)
         sync(self.final.parent)
         shutil.rmtree(self.path)
 
     def _arrange(self, folder: Path, shards: Sequence[Shard]) -> list[Shard]:
-        """Move shards into `folder` as numbered data files beside the JSON that `datasets` reads; skip empty ones."""
-        folder.mkdir(exist_ok=True)
+        """Put shards into `folder` as numbered data files beside the JSON that `datasets` reads; skip empty ones."""
+        folder.mkdir()
         named = []
         for shard, filename in published_names(shards):
-            if (self.shards / shard.filename).exists():
-                (self.shards / shard.filename).rename(folder / filename)
+            os.link(self.shards / shard.filename, folder / filename)
             named.append(replace(shard, filename=filename))
         write_datasets_json(folder, [shard.filename for shard in named], [shard.xxh3 for shard in named])
         sync(folder)
@@ -168,6 +186,16 @@ class Building:
     def close(self) -> None:
         """Let another process build; what is there stays for the next run."""
         os.close(self._lock)
+
+
+def _remove_remains(final: Path, identity: Mapping[str, Any]) -> None:
+    """Finish what a publication that was killed at its very end has left; a run that was begun anew stays."""
+    partial = partial_path(final)
+    if partial.is_dir() and not (partial / "synth.json").exists():
+        with contextlib.suppress(SynthError):
+            building = Building(final, identity)
+            shutil.rmtree(partial, ignore_errors=True)
+            building.close()
 
 
 def published_names(shards: Sequence[Shard]) -> list[tuple[Shard, str]]:
