@@ -117,8 +117,8 @@ class RowRun:
         spent = 0
         for chunk in self._chunks:
             if (published := chunk.published()) and not chunk.is_intact(published):
-                logging.warning(
-                    "synth: a shard of rows %d to %d is damaged, so they are done again", chunk.start, chunk.stop - 1
+                logging.getLogger("synth").warning(
+                    "a shard of rows %d to %d is damaged, so they are done again", chunk.start, chunk.stop - 1
                 )
                 chunk.record.unlink()
             elif published:

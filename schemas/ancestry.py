@@ -125,7 +125,7 @@ def _chain(specs: Sequence[str]) -> Iterator[Place]:
         except InputError as error:
             if named:
                 raise
-            logging.warning("synth: not looked into, though rows were made of it: %s", error)
+            logging.getLogger("synth").warning("not looked into, though rows were made of it: %s", error)
             return
         run = (source.dataset.run if source.dataset else None) or {}
         renamed = (run.get("identity") or {}).get("columns") or {}
