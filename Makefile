@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PEERS ?= .venv-peers
+GSM8K ?= ../shared/data/gsm8k-train.jsonl
 
-.PHONY: help setup demo test lint format tiny-model lock clean
+.PHONY: help setup demo test bench peers lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -12,7 +14,7 @@ help:  ## Show this list
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	touch $@
 
 setup: $(VENV)/installed  ## Make the environment: CPU build of vLLM and the development tools
@@ -22,6 +24,22 @@ demo: setup  ## Evolve, respond, sample, select and show the example questions w
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest
+
+bench: setup  ## Measure synth beside its rivals (half an hour; GSM8K=FILE for the paths to select)
+	$(BIN)/python benchmarks/startup.py --peers-python $(PEERS)/bin/python
+	$(BIN)/python benchmarks/overhead.py --peers-python $(PEERS)/bin/python
+	$(BIN)/python benchmarks/over_http.py --peers-python $(PEERS)/bin/python
+	$(BIN)/python benchmarks/journal.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/select_paths.py $(GSM8K)
+	$(BIN)/python benchmarks/parity.py
+
+$(PEERS)/installed: benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers.txt
+	touch $@
+
+peers: $(PEERS)/installed  ## Install the rivals that `make bench` measures, in an environment of their own
 
 lint: setup  ## Check style and types
 	$(BIN)/ruff check .

@@ -51,18 +51,20 @@ def _laid_out(
 
 def _lay_out_answers(out: Path, building: Building) -> None:
     """Leave the answers as what has been done, and nothing else. Killed in between, it can be done again."""
-    if not any(building.work.glob("*/answers.arrow")) and not any(building.shards.glob("*.json")):
+    if not (building.path / "synth.json").is_file():
         building.clear()
-        if not (out / "answers").is_dir():
-            raise UsageError(f"{out} has no answers to parse again: only a run with --keep-answers leaves them there")
-        for journal in (out / "answers").glob("*.arrow"):
-            # A copy, because more answers may be appended to it.
-            _copy(journal, building.work / journal.stem / "answers.arrow")
-    for record in building.shards.glob("*.json"):
-        kept = building.kept / "answers" / f"{record.stem}.arrow"
-        if kept.is_file():
-            kept.rename(building.work / record.stem / "answers.arrow")
-        elif Published.read(json.loads(record.read_text())).counts.tallies.get("requests"):
+    for kept in (building.kept / "answers").glob("*.arrow"):
+        _answers_of(kept.stem, building).parent.mkdir(parents=True, exist_ok=True)
+        kept.rename(_answers_of(kept.stem, building))
+    for journal in (out / "answers").glob("*.arrow"):
+        if not _answers_of(journal.stem, building).exists():
+            _copy(journal, _answers_of(journal.stem, building))
+    records = list(building.shards.glob("*.json"))
+    if not records and not any(building.work.glob("*/answers.arrow")):
+        raise UsageError(f"{out} has no answers to parse again: only a run with --keep-answers leaves them there")
+    for record in records:
+        requests = Published.read(json.loads(record.read_text())).counts.tallies.get("requests")
+        if requests and not _answers_of(record.stem, building).exists():
             raise UsageError(
                 f"{building.path} holds finished rows without their answers, because it was begun without "
                 "--keep-answers: finish it, or use --fresh to start over"
@@ -72,9 +74,13 @@ def _lay_out_answers(out: Path, building: Building) -> None:
         rows.unlink()
 
 
+def _answers_of(chunk: str, building: Building) -> Path:
+    return building.work / chunk / "answers.arrow"
+
+
 def _lay_out_chunks(out: Path, building: Building) -> None:
     """Every chunk as it was when `out` was published; where an earlier try has begun, nothing."""
-    if (building.path / "synth.json").is_file():
+    if building.is_begun():
         return
     building.clear()
     building.shards.mkdir()
@@ -100,5 +106,8 @@ def _lay_out_chunks(out: Path, building: Building) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True)
-    shutil.copyfile(source, target)
+    """A copy, because more may be appended to it; whole or not there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{target.name}.tmp")
+    shutil.copyfile(source, temporary)
+    temporary.rename(target)

@@ -101,6 +101,14 @@ class Chunk:
         """Whether the shards hold what was published."""
         return all(shard.is_intact(self._building.shards / shard.filename) for shard in published.shards)
 
+    def withdraw(self) -> None:
+        """Publish it no longer. Answers that were kept beside it need not be asked for again."""
+        kept = self._building.kept / "answers" / f"{self.name}.arrow"
+        if kept.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            kept.rename(self.folder / "answers.arrow")
+        self.record.unlink()
+
     def open(self) -> None:
         """Open the journals and find out which rows have finished in an earlier run."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -110,6 +118,8 @@ class Chunk:
         self.counts = Counts.of(self._journal.recovered)
         self.outputs = self.counts.outputs
         self._remaining = self.stop - self.start - len(self._finished)
+        # Rows that have not finished, before the last one that has.
+        self.overtaken = max(self._finished, default=self.start - 1) + 1 - self.start - len(self._finished)
 
     def pending(self, table: pa.Table) -> Iterator[tuple[int, Row]]:
         """The rows that have not finished, with their index in the input."""
@@ -125,11 +135,10 @@ class Chunk:
     def is_done(self) -> bool:
         return self._remaining == 0
 
-    def finish(self, index: int, items: Sequence[Row | Rejected], tallies: dict[str, float]) -> None:
-        """A row gave these outputs, in this order."""
-        lines = [self._line(index, item) for item in items]
-        self.outputs += sum([line[1] == OUTPUT for line in lines])
-        self._end(lines, tallies)
+    def finish(self, index: int, items: Sequence[Row | Rejected], outputs: int, tallies: dict[str, float]) -> None:
+        """A row gave these, in this order; `outputs` of them were not turned away."""
+        self.outputs += outputs
+        self._end([self._line(index, item) for item in items], tallies)
 
     def reject(
         self,
@@ -196,7 +205,8 @@ class Chunk:
         With its record, which is written last, the chunk is published. The journals stay beside the data where they
         were asked for: answers to be parsed again, all of them where failed rows may be tried again.
         """
-        self.close(table)
+        self.flush(table)
+        self.close()
         lines = self._read()
         failures = {index: failure for index, failure in self.failures.items() if stop is None or index < stop}
         if failures:
@@ -239,9 +249,8 @@ class Chunk:
                 rejected.write(turned_away.select(self._rejected.names))
         return data.close(), rejected.close() if rejected else Shard("", 0, 0, "")
 
-    def close(self, table: pa.Table) -> None:
-        """Write what waits, and let go of the journals."""
-        self.flush(table)
+    def close(self) -> None:
+        """Let go of the journals, and of what has not been flushed."""
         self.answers.close()
         self._journal.close()
         del self.answers, self._journal, self._finished

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import shutil
 import signal
 import sys
 import traceback
@@ -81,6 +82,7 @@ class RowRun:
         self._open: list[Chunk] = []
         self._workers: set[asyncio.Task[None]] = set()
         self._rows_under_way = 0
+        self._overtaken = 0
         self._rows = table.num_rows
         self._stopped = asyncio.Event()
         self._stopped_by: BaseException | None = None
@@ -97,7 +99,10 @@ class RowRun:
 
         Whatever it raises, the next execution over the same building goes on from there.
         """
-        asyncio.run(self._run())
+        try:
+            asyncio.run(self._run())
+        except OSError as error:
+            raise self._unwritable(error) from error
         total = Counts()
         records, data, rejected = [], [], []
         for chunk in self._chunks:
@@ -107,10 +112,14 @@ class RowRun:
                 rejected.append(published.rejected)
                 records.append(asdict(published))
         if self._keeps_answers:
+            (self._building.kept / "answers").mkdir(exist_ok=True)
             files = sorted(path.name for path in (self._building.kept / "answers").glob("*.arrow"))
             write_datasets_json(self._building.kept / "answers", files, [shard.xxh3 for shard in data])
         if total.failed:
             write_json(self._building.kept / "failed" / "chunks.json", {"chunks": records})
+        else:
+            # Failures of a chunk that has been done again since.
+            shutil.rmtree(self._building.kept / "failed", ignore_errors=True)
         return Finished(self._rows, total, data, [shard for shard in rejected if shard.rows])
 
     async def _run(self) -> None:
@@ -120,11 +129,11 @@ class RowRun:
                 logging.getLogger("synth").warning(
                     "a shard of rows %d to %d is damaged, so they are done again", chunk.start, chunk.stop - 1
                 )
-                chunk.record.unlink()
+                chunk.withdraw()
             elif published:
                 chunk.counts = published.counts
                 self._published.add(published.counts)
-            if self._options.budget_tokens and (chunk.folder / "answers.arrow").exists():
+            elif self._options.budget_tokens and (chunk.folder / "answers.arrow").exists():
                 spent += tokens_in(chunk.folder / "answers.arrow")
         spent += int(sum(self._published.tallies.get(name, 0) for name in ("prompt_tokens", "completion_tokens")))
         if self._engine:
@@ -150,7 +159,9 @@ class RowRun:
                 continue
             chunk.open()
             self._open.append(chunk)
+            self._overtaken = chunk.overtaken
             for index, row in chunk.pending(self._table):
+                self._overtaken -= 1
                 yield chunk, index, row
 
     async def _work(self, pending: Iterator[tuple[Chunk, int, Row]]) -> None:
@@ -204,7 +215,8 @@ class RowRun:
         """Whether another row is to be begun; while those under way may well be enough for `until`, it is not known."""
         until = self._options.until
         while not self._stopped_by:
-            if until is None:
+            # An earlier run may have finished rows after one that it had not.
+            if until is None or self._overtaken > 0:
                 return True
             outputs = self._published.outputs + sum(chunk.outputs for chunk in self._open)
             if outputs >= until:
@@ -225,19 +237,19 @@ class RowRun:
         row_id: str = row["id"]
         tools = RowTools(row_id, self._seed, self._model, self._shared, chunk.answers)
         items: list[Row | Rejected] = []
-        gave_output = False
+        outputs = 0
         try:
             async for item in self._stage.process(row, tools):
                 if isinstance(item, Rejected):
                     self._check(item.row, row_id)
                 else:
                     self._check(item, row_id)
-                    gave_output = True
+                    outputs += 1
                 items.append(item)
-            if not gave_output:
+            if not outputs:
                 raise ValueError("the stage gave neither an output row nor a reason")
         except Reject as reject:
-            if gave_output:
+            if outputs:
                 chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row that had given output")))
             else:
                 chunk.reject(index, row, reject.reason, reject.detail, items, tools.tallies)
@@ -246,7 +258,7 @@ class RowRun:
         except Exception as error:
             chunk.fail(index, _failure(row_id, error))
         else:
-            chunk.finish(index, items, tools.tallies)
+            chunk.finish(index, items, outputs, tools.tallies)
 
     def _check(self, made: Row, row_id: str) -> None:
         if not made.keys() <= self._outputs:
@@ -258,7 +270,12 @@ class RowRun:
         while chunk := next(filter(self._may_be_published, self._open), None):
             self._open.remove(chunk)
             self._published.add(chunk.counts)
-            await asyncio.to_thread(chunk.publish, self._table, keep_answers=self._keeps_answers)
+            publishing = asyncio.to_thread(chunk.publish, self._table, keep_answers=self._keeps_answers)
+            task = asyncio.create_task(publishing)
+            try:
+                await asyncio.shield(task)
+            finally:
+                await task
 
     def _may_be_published(self, chunk: Chunk) -> bool:
         """Whether all is known of a chunk. How many failures are too many is known only when all rows have ended."""
@@ -311,9 +328,14 @@ class RowRun:
 
     def _stop(self, why: BaseException) -> None:
         if isinstance(why, OSError):
-            why = SynthError(f"{self._building.path} cannot be written: {why.strerror}; what was written is kept")
+            why = self._unwritable(why)
         self._stopped_by = self._stopped_by or why
         self._stopped.set()
+
+    def _unwritable(self, error: OSError) -> SynthError:
+        return SynthError(
+            f"{self._building.path} cannot be written: {error.strerror or error}; what was written is kept"
+        )
 
     def _settle(self) -> None:
         """Publish the chunks that waited for a verdict, on failures or on `until`; let go of those of a stopped run."""
@@ -328,7 +350,7 @@ class RowRun:
                 self._stopped_by = self._partial(failures)
         for chunk in self._open:
             if self._stopped_by or chunk.start >= self._rows:
-                chunk.close(self._table)
+                chunk.close()
             else:
                 stop = self._rows if self._rows < chunk.stop else None
                 chunk.publish(self._table, stop=stop, keep_answers=self._keeps_answers)

@@ -62,7 +62,8 @@ def run(
     building = open_building(out, _identity(stage, sources, options, engine), options)
     if building is None:
         # For `make`: what is complete with this identity is up to date, however new the input's time stamp is.
-        (out / "synth.json").touch()
+        with contextlib.suppress(OSError):
+            (out / "synth.json").touch()
         return Summary(out, Dataset.open(out).run or {}, already_done=True)
     try:
         tables = [source.table(building.path / f"input-{number}") for number, source in enumerate(sources)]

@@ -35,7 +35,7 @@ class AnswerJournal:
 
     def __init__(self, path: Path, engine: bytes) -> None:
         self._journal = Journal(path, ANSWERS)
-        self._engine = engine
+        self._engine = xxhash.xxh3_64_intdigest(engine)
         self._waiting: list[tuple[str, bytes, bytes, bytes]] = []
         self._known: dict[tuple[str, bytes], str] = {}
         for batch in self._journal.recovered.select(["row", "request_hash", "answer"]).to_batches():
@@ -51,15 +51,15 @@ class AnswerJournal:
 
     def flush(self) -> None:
         if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            self._journal.write(waiting)
+            # What cannot be written waits for a disk that has room again.
+            self._journal.write(self._waiting)
+            self._waiting = []
 
     def close(self) -> None:
-        self.flush()
         self._journal.close()
 
     def _hash(self, request: bytes) -> bytes:
-        return xxhash.xxh3_128_digest(request + self._engine)
+        return xxhash.xxh3_128_digest(request, self._engine)
 
 
 _write_json = msgspec.json.Encoder().encode
@@ -151,7 +151,8 @@ class SharedEngine:
                         f"the engine gave no answer for {waited:.0f} s ({busy}): "
                         "what was answered is kept, repeat the command to go on"
                     ) from busy
-                delay = pause if busy.retry_after is None else busy.retry_after
+                # One that is to be asked again at once, and again, would never come to the end of the patience.
+                delay = pause if busy.retry_after is None else max(busy.retry_after, 0.05)
             await asyncio.sleep(delay)
             waited, pause = waited + delay, min(2 * pause, 30.0)
 

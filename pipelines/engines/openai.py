@@ -67,6 +67,8 @@ class OpenAIEngine:
             # Servers on uvicorn drop a connection after 5 idle seconds; leave it before it leaves us.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
             proxy=_proxy(self._base),
+            # An LLM server sets none, and looking for them takes time in every request.
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def generate(self, request: Request) -> Answer:

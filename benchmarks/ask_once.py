@@ -1,0 +1,65 @@
+"""synth's side of the contests over rows: a stage that asks once per row, run as any stage is.
+
+usage: ask_once.py INPUT OUT [--echo | --base-url URL] [--in-flight N]
+"""
+
+import argparse
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+
+from pipelines.engines import Answer, Completion, Engine, Message, Request, Sampling
+from pipelines.engines.echo import EchoEngine
+from pipelines.engines.openai import OpenAIEngine
+from pipelines.runner import Options, run
+from pipelines.stage import Row, RowStage, Tools
+from schemas.records import QUERY, Column, Record
+
+
+@dataclass(frozen=True)
+class AskOnce(RowStage):
+    """One request and one output row for each input row."""
+
+    name: ClassVar[str] = "ask once"
+    input: ClassVar[Record] = QUERY
+    output: ClassVar[Record] = Record(
+        "asked", "An answer.", (Column("id", pa.string(), "The row."), Column("text", pa.string(), "Its answer."))
+    )
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        answer = await tools.llm.generate((Message(role="user", content=row["query"]),), Sampling(max_tokens=128))
+        yield {"id": row["id"], "text": answer.text}
+
+
+class AtOnce(EchoEngine):
+    """Says what it was asked, as the rivals' engines in process do. EchoEngine counts words and tokens, too."""
+
+    async def generate(self, request: Request) -> Answer:
+        message = request.prompt[-1]
+        assert isinstance(message, dict)
+        return Answer((Completion(f"{message['content']} [0]", "stop", 40),), 40)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("input", type=Path)
+    arguments.add_argument("out", type=Path)
+    arguments.add_argument("--echo", action="store_true")
+    arguments.add_argument("--base-url")
+    arguments.add_argument("--in-flight", type=int, default=64)
+    given = arguments.parse_args()
+    engine: Engine = EchoEngine() if given.echo else AtOnce()
+    if given.base_url:
+        engine = OpenAIEngine(given.base_url, "loopback", concurrency=given.in_flight)
+    started = time.perf_counter()
+    summary = run(AskOnce(), [str(given.input / "rows.arrow")], given.out, Options(), engine=engine)
+    print(json.dumps({"rows": summary.counts.outputs, "seconds": time.perf_counter() - started}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""A server that speaks as much of the OpenAI protocol as the contests need, and does next to nothing else.
+
+It answers every request with the same few words, after `--delay` seconds, or after `--slow` seconds where the body says
+"slow"; `GET /counts` tells what it has seen. It is written on asyncio's bare protocol and runs in a process of its own,
+so that it is not what is measured. usage: loopback.py [--delay S] [--slow S]; prints its port.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.request import urlopen
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
+_USAGE = {"prompt_tokens": 40, "completion_tokens": 8, "total_tokens": 48}
+_TEXT = "There are 24 buns left in the evening."
+
+
+def _completion(choice: dict[str, Any]) -> bytes:
+    made = {"index": 0, "finish_reason": "stop", "logprobs": None, **choice}
+    answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "loopback"}
+    return json.dumps({**answer, "choices": [made], "usage": _USAGE}).encode()
+
+
+_CHAT = _completion({"message": {"role": "assistant", "content": _TEXT}})
+_PLAIN = _completion({"text": _TEXT})
+_MODELS = json.dumps({"object": "list", "data": [{"id": "loopback", "object": "model"}]}).encode()
+
+
+class Counts:
+    """`repeats` are requests whose body was seen before; `first` is when the first one came (monotonic seconds)."""
+
+    def __init__(self) -> None:
+        self.requests = self.repeats = self.in_flight = self.peak = 0
+        self.first: float | None = None
+        self._seen: set[int] = set()
+
+    def arrive(self, body: bytes) -> None:
+        self.first = self.first or time.monotonic()
+        self.requests += 1
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        self.repeats += hash(body) in self._seen
+        self._seen.add(hash(body))
+
+    def as_json(self) -> bytes:
+        seen = {"requests": self.requests, "repeats": self.repeats, "peak": self.peak, "first": self.first}
+        return json.dumps(seen).encode()
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, counts: Counts, delay: float, slow: float) -> None:
+        self._counts = counts
+        self._delay = delay
+        self._slow = slow
+        self._unread = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        while (end := self._unread.find(b"\r\n\r\n")) >= 0:
+            head = self._unread[:end]
+            length = int(match[1]) if (match := _LENGTH.search(head)) else 0
+            if len(self._unread) < end + 4 + length:
+                return
+            body = self._unread[end + 4 : end + 4 + length]
+            self._unread = self._unread[end + 4 + length :]
+            self._request(head, body)
+
+    def _request(self, head: bytes, body: bytes) -> None:
+        method, path, _ = head.split(b" ", 2)
+        close = _CLOSE.search(head) is not None
+        if method == b"GET":
+            self._say(_MODELS if path.endswith(b"/models") else self._counts.as_json(), close)
+            return
+        self._counts.arrive(body)
+        answer = _CHAT if path.endswith(b"/chat/completions") else _PLAIN
+        delay = self._slow if self._slow and b" slow " in body else self._delay
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._answer, answer, close)
+        else:
+            self._answer(answer, close)
+
+    def _answer(self, answer: bytes, close: bool) -> None:
+        self._counts.in_flight -= 1
+        self._say(answer, close)
+
+    def _say(self, body: bytes, close: bool) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+        if close:
+            self._transport.close()
+
+
+async def serve(delay: float, slow: float) -> None:
+    counts = Counts()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(counts, delay, slow), "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+@dataclass(frozen=True)
+class Loopback:
+    port: int
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def counts(self) -> dict[str, Any]:
+        with urlopen(f"http://127.0.0.1:{self.port}/counts") as answer:
+            counts: dict[str, Any] = json.load(answer)
+        return counts
+
+
+@contextmanager
+def serving(delay: float = 0, slow: float = 0) -> Iterator[Loopback]:
+    """A fresh server, its counts at nothing, for as long as the block runs."""
+    command = [sys.executable, __file__, "--delay", str(delay), "--slow", str(slow)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout
+        yield Loopback(int(server.stdout.readline()))
+    finally:
+        server.terminate()
+        server.wait()
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--delay", type=float, default=0)
+    arguments.add_argument("--slow", type=float, default=0)
+    given = arguments.parse_args()
+    asyncio.run(serve(given.delay, given.slow))

@@ -1,0 +1,98 @@
+"""Whether memory stays flat: peak MiB of `synth reject sample` as its input grows, and as it is cut into shards.
+
+The engine is `echo`, one sample a question; each run is a process of its own, and so is the making of its input. What
+is resident counts the pages of the input that are mapped, which the system takes back when it needs them; what is the
+process's own (RssAnon, looked at 50 times a second) does not. Beside it stands a Python that imports Arrow and the
+runner and does nothing.
+"""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from contest import SYNTH, call_apart, parser, print_table, say, scratch, write_dataset
+
+SMALL, MIDDLE, LARGE = 10_000, 100_000, 1_000_000
+SHARDS = 100
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--largest", type=int, default=LARGE, help="rows of the largest input")
+    given = arguments.parse_args()
+    cases = [(rows, 1) for rows in (SMALL, MIDDLE, LARGE) if rows <= given.largest]
+    cases.append((given.largest, SHARDS))
+    _, idle = call_apart(import_all)
+    table = [["importing alone", *"---", f"{idle:,.0f}", *"--"]]
+    first = 0.0
+    for rows, shards in cases:
+        say(f"{rows:,} rows in {shards} shards")
+        with scratch() as folder:
+            call_apart(write_questions, folder / "questions", rows, shards)
+            command = [SYNTH, "reject", "sample", str(folder / "questions"), str(folder / "out")]
+            seconds, resident, own = run_watched([*command, "--engine", "echo", "-n", "1"])
+        first = first or own
+        shown = [f"{rows:,}", f"{shards}", f"{rows / seconds:,.0f}", f"{resident:,.0f}", f"{own:,.0f}"]
+        table.append(["reject sample", *shown, f"{own / first:.2f}"])
+    columns = ["what", "rows", "shards", "rows/s", "peak resident", "peak own", "of the first"]
+    print_table("Peak memory, MiB", columns, table)
+
+
+def run_watched(command: Sequence[str]) -> tuple[float, float, float]:
+    """Seconds, peak resident memory and peak memory of its own in MiB."""
+    started = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    status = Path(f"/proc/{child.pid}/status")
+    own = 0
+    ended = False
+    while not ended:
+        if anonymous := re.search(r"RssAnon:\s+(\d+)", status.read_text()):
+            own = max(own, int(anonymous[1]))
+        time.sleep(0.02)
+        pid, code, usage = os.wait4(child.pid, os.WNOHANG)
+        ended = pid != 0
+    child.returncode = os.waitstatus_to_exitcode(code)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with exit code {child.returncode}")
+    return time.perf_counter() - started, usage.ru_maxrss / 1024, own / 1024
+
+
+def import_all() -> None:
+    import pipelines.reject.sample
+    import pipelines.runner  # noqa: F401
+
+
+def write_questions(folder: Path, rows: int, shards: int) -> None:
+    """Questions with gold answers, `rows` of them in all."""
+    each = rows // shards
+    write_dataset(
+        folder, _questions(range(1)).schema, [_batches(shard * each, (shard + 1) * each) for shard in range(shards)]
+    )
+
+
+def _batches(start: int, stop: int) -> Iterator[Any]:
+    for first in range(start, stop, 4096):
+        yield _questions(range(first, min(first + 4096, stop)))
+
+
+def _questions(numbers: range) -> Any:
+    import pyarrow as pa
+
+    asked = "There are {0} trays with {1} buns on each of them, and {2} buns are sold. How many buns are left?"
+    made = [(number % 89 + 2, number % 83 + 3, number % 5) for number in numbers]
+    return pa.record_batch(
+        [
+            [f"question-{number}" for number in numbers],
+            [asked.format(*given) for given in made],
+            [f"{a}*{b} = <<{a}*{b}={a * b}>>{a * b} buns are made.\n#### {a * b - c}" for a, b, c in made],
+        ],
+        names=["id", "question", "answer"],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""What the runner costs beside the model: `reject sample` against bare `LLM.generate` in one process, on one engine.
+
+Both sides send the same prompts with the same sampling and the same seeds to one vLLM engine that was started once, in
+turns; requests/s is over the whole of a run, its reading, journaling, checking and publishing included, against the
+call of `LLM.generate` alone. The ratio is the median of the rounds' ratios.
+
+    parity.py                                             the embedded model
+    parity.py --model DIR --engine-arg load_format=dummy  random weights of a larger one, where there is a GPU
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from statistics import median
+from typing import Any
+
+from contest import ROOT, parser, print_table, say, scratch
+
+from cli.options import parse_assignments
+from pipelines.engines import Answer, Request
+from pipelines.engines.opening import open_engine
+from pipelines.engines.vllm import VllmEngine, _sampling_params
+from pipelines.prompts import Prompt
+from pipelines.reject.sample import FOLDER, Sample
+from pipelines.runner import Options, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--model", default="tiny")
+    arguments.add_argument("--engine-arg", action="append", metavar="NAME=VALUE")
+    arguments.add_argument("--questions", default=str(ROOT / "examples" / "questions.jsonl"))
+    arguments.add_argument("--requests", type=int, default=400, help="the questions are repeated up to this many")
+    arguments.add_argument("-n", type=int, default=4, help="samples of each")
+    arguments.add_argument("--max-tokens", type=int, default=256)
+    arguments.add_argument("--rounds", type=int, default=5)
+    given = arguments.parse_args()
+    engine = open_engine("vllm", given.model, None, parse_assignments("--engine-arg", given.engine_arg))
+    assert isinstance(engine, VllmEngine)
+    stage = Sample(Prompt.load("alpaca", FOLDER), n=given.n, max_tokens=given.max_tokens)
+    with scratch() as folder:
+        repeat(Path(given.questions), folder / "questions.jsonl", given.requests)
+        lent = Lent(engine)
+        say("starting vLLM")
+        asyncio.run(engine.start())
+        bare = Bare(engine)
+
+        def through_the_runner(number: int) -> int:
+            summary = run(stage, [str(folder / "questions.jsonl")], folder / f"out-{number}", Options(), engine=lent)
+            return int(summary.counts.tallies["completion_tokens"])
+
+        # The first round warms both sides up, and tells which requests the runner sends.
+        through_the_runner(0)
+        requests = tuple(lent.requests)
+        bare.generate(requests)
+        ratios, table = [], []
+        for number in range(1, given.rounds + 1):
+            turns = [lambda number=number: through_the_runner(number), lambda: bare.generate(requests)]
+            # Who goes first alternates, for what one leaves behind the other finds.
+            if number % 2:
+                (synths, tokens), (bares, bare_tokens) = timed(turns[0]), timed(turns[1])
+            else:
+                (bares, bare_tokens), (synths, tokens) = timed(turns[1]), timed(turns[0])
+            ratios.append(bares / synths)
+            table.append([
+                f"{number}", f"{len(requests) / synths:.2f}", f"{len(requests) / bares:.2f}",
+                f"{tokens / synths:,.0f}", f"{bare_tokens / bares:,.0f}", f"{ratios[-1]:.3f}",
+            ])  # fmt: skip
+            say(f"round {number}: {ratios[-1]:.3f}")
+        asyncio.run(engine.close())
+    table.append(["median", "", "", "", "", f"{median(ratios):.3f}"])
+    columns = ["round", "synth, requests/s", "bare, requests/s", "synth, tokens/s", "bare, tokens/s", "synth / bare"]
+    print_table(f"{len(requests):,} requests of {given.n} samples, {given.model}", columns, table)
+
+
+class Lent:
+    """A started engine, lent to one run after another, which neither starts nor closes it; it notes what they ask."""
+
+    def __init__(self, engine: VllmEngine) -> None:
+        self._engine = engine
+        self.requests: list[Request] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def start(self) -> None:
+        # Answers are handed to the loop of the run that borrows it.
+        self._engine._loop = asyncio.get_running_loop()
+        self.requests.clear()
+
+    async def generate(self, request: Request) -> Answer:
+        self.requests.append(request)
+        return await self._engine.generate(request)
+
+    async def close(self) -> None:
+        pass
+
+
+class Bare:
+    """`vllm.LLM` over the engine that a `VllmEngine` has built, called in the thread in which it was built.
+
+    Another thread would have its own pool of workers, pinned otherwise; a second engine, other memory.
+    """
+
+    def __init__(self, engine: VllmEngine) -> None:
+        self._engine = engine
+        self._llm: Any = None
+        add = engine._add
+
+        def add_or_call(llm_engine: Any, job: Any) -> None:
+            if callable(job):
+                job(llm_engine)
+            else:
+                add(llm_engine, job)
+
+        engine._add = add_or_call
+
+    def generate(self, requests: tuple[Request, ...]) -> int:
+        """The tokens that `LLM.generate` answers all of the requests with."""
+        done: SimpleQueue[int | BaseException] = SimpleQueue()
+        self._engine._inbox.put(lambda llm_engine: done.put(self._attempt(llm_engine, requests)))
+        tokens = done.get()
+        if isinstance(tokens, BaseException):
+            raise tokens
+        return tokens
+
+    def _attempt(self, llm_engine: Any, requests: tuple[Request, ...]) -> int | BaseException:
+        try:
+            self._llm = self._llm or llm_over(llm_engine)
+            prompts = [request.prompt for request in requests]
+            params = [_sampling_params(request) for request in requests]
+            outputs = self._llm.generate(prompts, params, use_tqdm=False)
+        except BaseException as error:
+            return error
+        return sum(len(completion.token_ids) for output in outputs for completion in output.outputs)
+
+
+def llm_over(llm_engine: Any) -> Any:
+    """The `vllm.LLM` of an engine that is there already."""
+    from unittest.mock import patch
+
+    from vllm import LLM, LLMEngine
+
+    with patch.object(LLMEngine, "from_engine_args", return_value=llm_engine):
+        return LLM(model=llm_engine.model_config.model)
+
+
+def timed(work: Callable[[], int]) -> tuple[float, int]:
+    started = time.perf_counter()
+    made = work()
+    return time.perf_counter() - started, made
+
+
+def repeat(questions: Path, to: Path, number: int) -> None:
+    """As many lines as are wanted, with ids of their own: a row's id has a part in its seeds."""
+    import orjson
+
+    rows = [orjson.loads(line) for line in questions.read_bytes().splitlines()]
+    with to.open("wb") as file:
+        for index in range(number):
+            file.write(orjson.dumps({**rows[index % len(rows)], "id": f"question-{index}"}) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
