@@ -139,12 +139,31 @@ def test_a_finished_run_repeated_has_nothing_to_do_and_pleases_make(tmp_path: Pa
     assert (tmp_path / "out" / "synth.json").stat().st_mtime >= source.stat().st_mtime
 
 
-def test_the_command_line_loads_nothing_heavy_before_a_command_needs_it() -> None:
-    heavy = "pyarrow numpy torch vllm datasets transformers pandas aiohttp jinja2"
-    check = f"import cli.main, sys; print(*(set({heavy.split()!r}) & set(sys.modules)))"
-    assert (
-        subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout.strip() == ""
+def loaded(names: str, *arguments: object, folder: Path) -> set[str]:
+    """Those of the modules that a command has imported when it ends."""
+    program = (
+        "import sys, cli.main\n"
+        f"sys.argv = {['synth', *map(str, arguments)]!r}\n"
+        "try: cli.main.main()\n"
+        f"finally: print('loaded', *(set({names.split()!r}) & set(sys.modules)))"
     )
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+def test_help_loads_nothing_that_takes_long_to_load(tmp_path: Path) -> None:
+    assert (
+        loaded("pyarrow numpy torch vllm pandas aiohttp jinja2 pydantic rich asyncio", "--help", folder=tmp_path)
+        == set()
+    )
+
+
+def test_a_run_without_a_model_loads_no_model_library_and_without_a_terminal_no_rich(tmp_path: Path) -> None:
+    (tmp_path / "questions.jsonl").write_text('{"id": "q", "question": "1 + 1?", "answer": "#### 2"}\n')
+    sample = ("reject", "sample", "questions.jsonl", "samples", "--engine", "echo", "-n", 1)
+    for _ in range(2):
+        assert loaded("torch vllm datasets pandas aiohttp pydantic rich", *sample, folder=tmp_path) == set()
+    assert (tmp_path / "samples").is_dir()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
