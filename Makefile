@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 GSM8K ?= ../shared/data/gsm8k-train.jsonl
 
-.PHONY: help setup demo test bench peers lint format tiny-model lock clean
+.PHONY: help setup demo test soak bench peers lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -24,6 +24,9 @@ demo: setup  ## Evolve, respond, sample, select and show the example questions w
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest
+
+soak: setup  ## Kill runs at 200 random moments and see that nothing is lost (ten minutes)
+	$(BIN)/python -m tests.faults.soak
 
 bench: setup  ## Measure synth beside its rivals (half an hour; GSM8K=FILE for the paths to select)
 	$(BIN)/python benchmarks/startup.py --peers-python $(PEERS)/bin/python

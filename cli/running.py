@@ -51,11 +51,17 @@ def run_stage(
     """
     from cli.progress import observing, print_summary
     from pipelines import runner
+    from schemas.errors import EngineFailed, Interrupted, Partial
 
     opened = engine.open() if engine else None
     if is_asked_why(lambda: runner.standing(stage, inputs, out, run.options(rows), engine=opened)):
         return None
-    with observing(stage.name) as observe:
-        summary = runner.run(stage, inputs, out, run.options(rows), engine=opened, observe=observe)
+    try:
+        with observing(stage.name) as observe:
+            summary = runner.run(stage, inputs, out, run.options(rows), engine=opened, observe=observe)
+    except (EngineFailed, Interrupted, Partial) as error:
+        if run.fresh:
+            raise type(error)(f"{error} (without --fresh, which would start over again)") from error
+        raise
     print_summary(summary)
     return summary

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import shutil
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,8 +18,9 @@ from pipelines.counts import Counts
 from pipelines.engines import Engine
 from pipelines.options import Options
 from pipelines.stage import Reject, Rejected, Row, RowStage
+from pipelines.stopping import Stopping, unwritable
 from pipelines.tools import RowTools, SharedEngine, tokens_in
-from schemas.errors import BudgetSpent, Interrupted, Partial, SynthError
+from schemas.errors import Partial, SynthError
 from schemas.shards import Shard
 from schemas.writing import Building, write_datasets_json, write_json
 
@@ -28,8 +28,6 @@ __all__ = ["Finished", "RowRun"]
 
 CHUNK_ROWS = 4096
 FLUSH_SECONDS = 0.5
-# How long rows in flight may go on after the first Ctrl-C.
-GRACE_SECONDS = 5.0
 # Rows after which a worker lets others on, when its engine answers so quickly that it never waits.
 TURN_ROWS = 64
 
@@ -84,8 +82,7 @@ class RowRun:
         self._rows_under_way = 0
         self._overtaken = 0
         self._rows = table.num_rows
-        self._stopped = asyncio.Event()
-        self._stopped_by: BaseException | None = None
+        self._stopping = Stopping(building.path)
         self._engine = engine
         self._shared: SharedEngine | None = None
 
@@ -102,7 +99,7 @@ class RowRun:
         try:
             asyncio.run(self._run())
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self._building.path, error) from error
         total = Counts()
         records, data, rejected = [], [], []
         for chunk in self._chunks:
@@ -139,8 +136,9 @@ class RowRun:
         if self._engine:
             self._shared = SharedEngine(self._engine, self._options.budget_tokens, spent)
         pending = self._pending()
-        with self._interruptible(), _quick_rows():
+        with self._stopping.on_signals(self._end_rows), _quick_rows():
             ticking = asyncio.create_task(self._tick())
+            ticking.add_done_callback(self._worker_ended)
             try:
                 await self._work(pending)
             finally:
@@ -149,8 +147,8 @@ class RowRun:
                     await self._shared.close()
                 self._settle()
         self._observe_counts()
-        if self._stopped_by:
-            raise self._stopped_by
+        if self._stopping.reason:
+            raise self._stopping.reason
 
     def _pending(self) -> Iterator[tuple[Chunk, int, Row]]:
         """The rows that have not finished, in input order; their chunks are opened on the way."""
@@ -171,26 +169,23 @@ class RowRun:
             self._workers.add(task)
             task.add_done_callback(self._worker_ended)
         ended = asyncio.create_task(asyncio.wait(self._workers))
-        stopped = asyncio.create_task(self._stopped.wait())
+        stopped = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if self._workers:
-            await asyncio.wait(self._workers, timeout=self._grace())
-            for task in self._workers:
-                task.cancel()
+            engine_answers = self._shared is None or self._shared.is_ready
+            await asyncio.wait(self._workers, timeout=self._stopping.grace(engine_answers=engine_answers))
+            self._end_rows()
             await asyncio.gather(*self._workers, return_exceptions=True)
         await ended
 
-    def _grace(self) -> float | None:
-        """How long a stopped run waits for the rows under way; None as long as it takes them."""
-        if isinstance(self._stopped_by, BudgetSpent):
-            return None
-        answering = isinstance(self._stopped_by, Interrupted) and (self._shared is None or self._shared.is_ready)
-        return GRACE_SECONDS if answering else 0.0
+    def _end_rows(self) -> None:
+        for task in self._workers:
+            task.cancel()
 
     async def _worker(self, pending: Iterator[tuple[Chunk, int, Row]]) -> None:
         rows = 0
-        while (self._stopped_by is None and self._options.until is None) or await self._wants_more():
+        while (self._stopping.reason is None and self._options.until is None) or await self._wants_more():
             if (taken := next(pending, None)) is None:
                 return
             chunk = taken[0]
@@ -209,12 +204,12 @@ class RowRun:
         self._workers.discard(task)
         # A row records its own errors; what is left is a fault in recording them, and no run should outlive it.
         if not task.cancelled() and (fault := task.exception()):
-            self._stop(fault)
+            self._stopping.stop(fault)
 
     async def _wants_more(self) -> bool:
         """Whether another row is to be begun; while those under way may well be enough for `until`, it is not known."""
         until = self._options.until
-        while not self._stopped_by:
+        while not self._stopping.reason:
             # An earlier run may have finished rows after one that it had not.
             if until is None or self._overtaken > 0:
                 return True
@@ -254,7 +249,7 @@ class RowRun:
             else:
                 chunk.reject(index, row, reject.reason, reject.detail, items, tools.tallies)
         except SynthError as ended:
-            self._stop(ended)
+            self._stopping.stop(ended)
         except Exception as error:
             chunk.fail(index, _failure(row_id, error))
         else:
@@ -279,10 +274,10 @@ class RowRun:
 
     def _may_be_published(self, chunk: Chunk) -> bool:
         """Whether all is known of a chunk. How many failures are too many is known only when all rows have ended."""
-        if not chunk.is_done or self._stopped_by:
+        if not chunk.is_done or self._stopping.reason:
             return False
         self._flush(chunk)
-        if chunk.failures or self._stopped_by:
+        if chunk.failures or self._stopping.reason:
             return False
         # The last output that is wanted lies in a chunk that will be cut after it.
         until = self._options.until
@@ -299,7 +294,7 @@ class RowRun:
         try:
             chunk.flush(self._table)
         except OSError as error:
-            self._stop(error)
+            self._stopping.stop(error)
 
     def _observe_counts(self) -> None:
         counts = Counts()
@@ -309,47 +304,19 @@ class RowRun:
             counts.failed += len(chunk.failures)
         self._observe(counts)
 
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupt)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-    def _interrupt(self) -> None:
-        if self._stopped.is_set():
-            for task in self._workers:
-                task.cancel()
-        self._stop(Interrupted("interrupted: what was finished is kept, repeat the command to go on"))
-
-    def _stop(self, why: BaseException) -> None:
-        if isinstance(why, OSError):
-            why = self._unwritable(why)
-        self._stopped_by = self._stopped_by or why
-        self._stopped.set()
-
-    def _unwritable(self, error: OSError) -> SynthError:
-        return SynthError(
-            f"{self._building.path} cannot be written: {error.strerror or error}; what was written is kept"
-        )
-
     def _settle(self) -> None:
         """Publish the chunks that waited for a verdict, on failures or on `until`; let go of those of a stopped run."""
         for chunk in self._open:
             self._flush(chunk)
-        if self._stopped_by is None:
+        if self._stopping.reason is None:
             self._rows = self._rows_wanted()
             failures = [
                 failure for chunk in self._open for index, failure in chunk.failures.items() if index < self._rows
             ]
             if len(failures) > self._options.max_failures:
-                self._stopped_by = self._partial(failures)
+                self._stopping.stop(self._partial(failures))
         for chunk in self._open:
-            if self._stopped_by or chunk.start >= self._rows:
+            if self._stopping.reason or chunk.start >= self._rows:
                 chunk.close()
             else:
                 stop = self._rows if self._rows < chunk.stop else None

@@ -146,13 +146,16 @@ class SharedEngine:
             try:
                 return await self._engine.generate(request)
             except EngineBusy as busy:
-                if waited >= self.patience:
-                    raise EngineFailed(
-                        f"the engine gave no answer for {waited:.0f} s ({busy}): "
-                        "what was answered is kept, repeat the command to go on"
-                    ) from busy
                 # One that is to be asked again at once, and again, would never come to the end of the patience.
                 delay = pause if busy.retry_after is None else max(busy.retry_after, 0.05)
+                named = busy.retry_after or 0.0
+                if waited >= self.patience or named > self.patience:
+                    silent = (
+                        f"gave no answer for {waited:.0f} s" if waited else f"is to be left alone for {named:.0f} s"
+                    )
+                    raise EngineFailed(
+                        f"the engine {silent} ({busy}): what was answered is kept, repeat the command to go on"
+                    ) from busy
             await asyncio.sleep(delay)
             waited, pause = waited + delay, min(2 * pause, 30.0)
 

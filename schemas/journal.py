@@ -74,7 +74,11 @@ class Journal:
 def batch_of(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
     """Rows, each with its values in schema order, as one batch. Raises `pa.ArrowException` where one does not fit."""
     columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    try:
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    except (OverflowError, UnicodeError) as error:
+        # Of what does not fit, these are what pyarrow does not name itself.
+        raise pa.ArrowInvalid(str(error)) from error
     return pa.record_batch(arrays, schema=schema)
 
 

@@ -46,6 +46,7 @@ def file_checksum(path: Path) -> str:
 class _HashingFile(RawIOBase):
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)
+        self._error: OSError | None = None
         self.size = 0
         self.hash = xxhash.xxh3_128()
 
@@ -53,18 +54,28 @@ class _HashingFile(RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        # A raw file may take only a part, as it does when the disk is nearly full.
-        rest = memoryview(data)
+        # A raw file may take only a part, as it does when the disk is nearly full. When it takes no more, Arrow tries
+        # once again as it lets go of its buffer, and would say on stderr that this failed, too.
+        rest = memoryview(b"" if self._error else data)
         while rest:
-            written = self._file.write(rest) or 0
+            try:
+                written = self._file.write(rest) or 0
+            except OSError as error:
+                self._error = error
+                raise
             self.hash.update(rest[:written])
             self.size += written
             rest = rest[written:]
         return len(data)
 
+    def sync(self) -> None:
+        """Raises `OSError` where anything that was written is not there."""
+        if self._error:
+            raise self._error
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         if not self.closed:
-            os.fsync(self._file.fileno())
             self._file.close()
         super().close()
 
@@ -87,6 +98,7 @@ class ShardWriter:
     def close(self) -> Shard:
         self._stream.close()
         self._buffer.flush()
+        self._file.sync()
         self._file.close()
         self._temporary.rename(self._path)
         return Shard(self._path.name, self._rows, self._file.size, self._file.hash.hexdigest())

@@ -43,7 +43,8 @@ class Standing:
         if final.exists():
             if not (final / "synth.json").is_file():
                 raise UsageError(f"{final} exists and is not a directory that synth wrote: name another output")
-            return cls(final, "complete", _changed(Dataset(final).run or {}, identity))
+            if not _begun_anew(final, identity):
+                return cls(final, "complete", _changed(Dataset(final).run or {}, identity))
         partial = partial_path(final)
         if not (partial / "synth.json").is_file():
             return cls(final, "absent")
@@ -107,7 +108,7 @@ class Building:
                 raise SynthError(f"{final} has been written by another synth process just now: repeat the command")
             if fresh or standing.state != "begun":
                 building.clear()
-            building.begin(command)
+            building.begin(command, anew=fresh)
         except BaseException:
             building.close()
             raise
@@ -126,11 +127,12 @@ class Building:
         record = self.path / "synth.json"
         return record.is_file() and not _changed(json.loads(record.read_text()), self._identity)
 
-    def begin(self, command: Sequence[str]) -> None:
-        """Make the folders, and record what is being made by which command line."""
+    def begin(self, command: Sequence[str], *, anew: bool = False) -> None:
+        """Make the folders, and record what is being made by which command line, and whether to replace an output."""
         for folder in (self.shards, self.work, self.kept):
             folder.mkdir(exist_ok=True)
-        write_json(self.path / "synth.json", {"identity": self._identity, "command": list(command)})
+        anew = anew or _begun_anew(self.final, self._identity)
+        write_json(self.path / "synth.json", {"identity": self._identity, "command": list(command), "anew": anew})
 
     def clear(self) -> None:
         """Forget whatever was begun."""
@@ -236,6 +238,13 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str =
 def _changed(record: Mapping[str, Any], identity: Mapping[str, Any]) -> list[Difference]:
     # The identity makes the round trip through JSON that the recorded one has made.
     return differences(record.get("identity", {}), json.loads(json.dumps(identity)))
+
+
+def _begun_anew(final: Path, identity: Mapping[str, Any]) -> bool:
+    """Whether a run of this identity has been begun that is to replace what lies at `final`."""
+    record = partial_path(final) / "synth.json"
+    begun = json.loads(record.read_text()) if record.is_file() else {}
+    return bool(begun.get("anew")) and not _changed(begun, identity)
 
 
 def _brief(value: Any) -> str:

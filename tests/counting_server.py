@@ -19,6 +19,8 @@ class CountingServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.delay = delay
         self.asked: list[dict[str, Any]] = []
+        # When each was asked, on the clock `time.monotonic`.
+        self.times: list[float] = []
 
     @property
     def url(self) -> str:
@@ -37,6 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.times.append(time.monotonic())
         self.server.asked.append(body)
         time.sleep(self.server.delay)
         seed = body["seed"]

@@ -178,16 +178,25 @@ def _read(body: Any) -> Answer:
         # What a filter or anything else ended is as incomplete as what the limit ended.
         reasons = ["stop" if choice["finish_reason"] == "stop" else "length" for choice in choices]
         usage = body.get("usage") or {}
-        counts = _split(usage.get("completion_tokens", 0), [len(text) + 1 for text in texts])
+        counts = _split(_count(usage, "completion_tokens"), [len(text) + 1 for text in texts])
         tokens = [
-            len(choice["token_ids"]) if choice.get("token_ids") else count
+            len(choice["token_ids"]) if isinstance(choice.get("token_ids"), list) else count
             for choice, count in zip(choices, counts, strict=True)
         ]
         if not texts:
             raise ValueError("no choices")
-        return Answer(tuple(map(Completion, texts, reasons, tokens)), usage.get("prompt_tokens", 0))
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a text that is none")
+        return Answer(tuple(map(Completion, texts, reasons, tokens)), _count(usage, "prompt_tokens"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EngineBusy(f"the server's answer is not a completion ({error!r})") from error
+
+
+def _count(usage: Any, name: str) -> int:
+    count = usage.get(name) or 0
+    if not isinstance(count, int) or not 0 <= count < 1 << 40:
+        raise ValueError(f"{name} is no number of tokens")
+    return int(count)
 
 
 def _split(total: int, weights: Sequence[int]) -> list[int]:

@@ -1,0 +1,36 @@
+"""A run that is killed at a step of its own choice; a module that loads nothing but what such a run needs."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pipelines.rows
+from pipelines.options import Options
+from tests.faults.campaign import TwoCalls, run_two_calls
+
+# Steps between which a file system can be found after a crash. An open file is a step where it may be written.
+STEPS = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
+
+
+def dying(step: int, folder: Path, source: Path, options: Options, chunk_rows: int, mended: bool) -> None:
+    """Run, and be killed before the step of this number that is taken in `folder`."""
+    pipelines.rows.CHUNK_ROWS = chunk_rows
+    TwoCalls.mended = mended
+    steps = 0
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal steps
+        if event == "open":
+            path, _, flags = arguments
+            is_step = bool(flags & (os.O_WRONLY | os.O_RDWR))
+        else:
+            path, is_step = arguments[0] if arguments else None, event in STEPS
+        if is_step and isinstance(path, str | Path) and str(path).startswith(str(folder)):
+            if steps == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            steps += 1
+
+    sys.addaudithook(count)
+    run_two_calls(source, folder / "out", folder.parent / f"{folder.name}.log", options)

@@ -1,0 +1,139 @@
+"""Whatever a server does, each row gets the answer to its own question, once, and the run goes on.
+
+What the protocol cannot tell is believed: a well-formed answer to another request, of the right number of choices,
+looks like any other, also where a server sends two answers to one request and the connection is used again. Nor is
+the name of the model in an answer compared with the one asked for, because servers answer with the names of releases
+and adapters behind the name that they offer.
+"""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.engines import Answer, EngineBusy
+from pipelines.engines.openai import _read
+from tests.faults.campaign import record_of, shard_bytes
+from tests.faults.faulty_server import FaultyServer, faulty_server
+from tests.faults.processes import end, finish, start, wait_until, write_questions
+
+ROWS = 30
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_questions(tmp_path_factory.mktemp("faulty") / "questions.jsonl", ROWS)
+
+
+@pytest.fixture(scope="module")
+def whole(questions: Path) -> dict[str, bytes]:
+    with faulty_server() as server:
+        finish(*command(questions, questions.with_name("whole"), server))
+    return shard_bytes(questions.with_name("whole"))
+
+
+def command(source: Path, out: Path, server: FaultyServer) -> tuple[object, ...]:
+    patience = ("--engine-arg", "timeout=1")
+    return ("reject", "sample", source, out, "-n", 3, "--in-flight", 8, "--base-url", server.url, *patience)
+
+
+FAULTS = [
+    "429",
+    "500",
+    "half",
+    "closed",
+    "garbage",
+    "not HTTP",
+    "late",
+    "few choices",
+    "malformed",
+    "no counts",
+]
+
+
+@pytest.mark.parametrize(
+    "faults", [["429", "500"], ["half", "closed", "garbage", "not HTTP"], ["late", "hangs"], FAULTS]
+)
+def test_passing_faults_change_nothing(
+    tmp_path: Path, questions: Path, whole: dict[str, bytes], faults: list[str]
+) -> None:
+    def plan(number: int) -> str | None:
+        return faults[number // 3 % len(faults)] if number % 3 == 1 and number < 36 else None
+
+    with faulty_server(plan) as server:
+        finish(*command(questions, tmp_path / "out", server))
+        assert shard_bytes(tmp_path / "out") == whole
+        assert record_of(tmp_path / "out")["counts"]["produced"] == ROWS
+        assert len(server.answered) == len(set(server.answered)) == ROWS
+
+
+def test_a_server_that_dies_and_comes_back_on_its_port_is_found_again(
+    tmp_path: Path, questions: Path, whole: dict[str, bytes]
+) -> None:
+    with faulty_server(lambda number: None if number < 10 else "closed") as server:
+        port = server.server_address[1]
+        process = start(*command(questions, tmp_path / "out", server))
+        wait_until(lambda: server.received >= 14, process)
+        answered = list(server.answered)
+    with faulty_server(port=port) as server:
+        code, said = end(process)
+        assert code == 0, said
+        assert shard_bytes(tmp_path / "out") == whole
+        assert not set(answered) & set(server.answered)
+
+
+def test_ctrl_c_ends_a_run_whose_server_hangs(tmp_path: Path, questions: Path, whole: dict[str, bytes]) -> None:
+    with faulty_server(lambda number: "hangs" if number > 4 else None) as server:
+        process = start(*command(questions, tmp_path / "out", server), "--engine-arg", "concurrency=4")
+        wait_until(lambda: server.received >= 8, process)
+        os.killpg(process.pid, signal.SIGINT)
+        code, said = end(process, timeout=10)
+        assert code == 130
+        assert said.startswith("synth: interrupted")
+        answered = list(server.answered)
+    with faulty_server() as server:
+        finish(*command(questions, tmp_path / "out", server))
+        assert not set(answered) & set(server.answered)
+    assert shard_bytes(tmp_path / "out") == whole
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["content", "a"]), inner, max_size=2),
+    max_leaves=4,
+)
+choices = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": values | st.integers(0, 3),
+        "text": values | st.text(),
+        "message": values | st.fixed_dictionaries({"content": values}),
+        "finish_reason": values | st.just("stop"),
+        "token_ids": values | st.lists(st.integers(), max_size=3),
+    },
+)
+bodies = values | st.fixed_dictionaries(
+    {"choices": values | st.lists(choices, max_size=3)},
+    optional={
+        "usage": values
+        | st.fixed_dictionaries({}, optional={"prompt_tokens": values, "completion_tokens": values | st.integers(0, 9)})
+    },
+)
+
+
+@given(bodies)
+def test_an_answer_of_any_shape_is_either_read_or_asked_for_again(body: object) -> None:
+    """What is read goes to a journal, so it has to be what can be read from there."""
+    import msgspec
+
+    try:
+        answer = _read(json.loads(json.dumps(body)))
+    except EngineBusy:
+        return
+    assert msgspec.json.decode(msgspec.json.encode(answer), type=Answer) == answer
+    assert all(completion.tokens >= 0 for completion in answer.completions)
+    assert answer.prompt_tokens >= 0

@@ -1,0 +1,84 @@
+"""Killed or interrupted at any moment, the same command goes on where it was and ends in the same bytes."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.counting_server import counting_server
+from tests.faults.campaign import asked_for, recorded, shard_bytes
+from tests.faults.processes import end, finish, kill, start, wait_until, write_questions
+
+# All rows in one chunk, so that every answer lies in its journal until the end.
+WHOLE = 60
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    return write_questions(tmp_path / "questions.jsonl", 60)
+
+
+@pytest.mark.parametrize("answers", [1, 25, 45])
+def test_after_kill_9_no_recorded_answer_is_asked_for_again_and_the_bytes_are_the_same(
+    tmp_path: Path, questions: Path, answers: int
+) -> None:
+    with counting_server(delay=0.1) as server:
+        command = ("reject", "sample", questions, tmp_path / "out", "--base-url", server.url, "-n", 4, "--in-flight", 4)
+        process = start(*command, chunk_rows=WHOLE)
+        wait_until(lambda: len(recorded(tmp_path / "out.partial")) >= answers, process)
+        kill(process)
+        kept = recorded(tmp_path / "out.partial")
+        assert not (tmp_path / "out").exists()
+        server.asked.clear()
+        finish(*command, chunk_rows=WHOLE)
+        asked = list(map(asked_for, server.asked))
+        assert not kept & set(asked)
+        assert len(asked) == 60 - len(kept)
+        finish("reject", "sample", questions, tmp_path / "whole", "--base-url", server.url, "-n", 4, chunk_rows=WHOLE)
+    assert shard_bytes(tmp_path / "out") == shard_bytes(tmp_path / "whole")
+
+
+def test_after_kill_9_of_the_echo_engine_the_bytes_are_those_of_an_uninterrupted_run(
+    tmp_path: Path, questions: Path
+) -> None:
+    echo = ("--engine", "echo", "--engine-arg", "delay=0.05", "-n", 4)
+    command = ("reject", "sample", questions, tmp_path / "out", *echo, "--in-flight", 4)
+    process = start(*command, chunk_rows=WHOLE)
+    partial = tmp_path / "out.partial"
+    wait_until(lambda: len(recorded(partial)) > 12, process)
+    kill(process)
+    finish(*command, chunk_rows=WHOLE)
+    finish("reject", "sample", questions, tmp_path / "whole", *echo, "--in-flight", 60, chunk_rows=WHOLE)
+    assert shard_bytes(tmp_path / "out") == shard_bytes(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_was_finished_exits_130_and_the_command_goes_on(
+    tmp_path: Path, questions: Path, number: signal.Signals
+) -> None:
+    with counting_server(delay=0.1) as server:
+        command = ("reject", "sample", questions, tmp_path / "out", "--base-url", server.url, "-n", 4, "--in-flight", 4)
+        process = start(*command, chunk_rows=WHOLE)
+        wait_until(lambda: len(server.asked) >= 12, process)
+        os.killpg(process.pid, number)
+        code, said = end(process, timeout=10)
+        assert code == 130
+        assert "repeat the command" in said
+        asked = len(server.asked)
+        finish(*command, chunk_rows=WHOLE)
+        assert len(server.asked) == 60, "rows in flight at Ctrl-C were not finished, or finished rows were asked again"
+        assert asked < 60
+
+
+def test_a_second_ctrl_c_does_not_wait_for_rows_in_flight(tmp_path: Path, questions: Path) -> None:
+    with counting_server(delay=30) as server:
+        process = start("reject", "sample", questions, tmp_path / "out", "--base-url", server.url, "-n", 4)
+        wait_until(lambda: len(server.asked) >= 10, process)
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)
+        code, said = end(process, timeout=4)
+        assert code == 130
+        assert "repeat the command" in said
