@@ -165,7 +165,7 @@ def _cached_models() -> Finding:
 
 
 def _docker() -> Finding:
-    cost = "programs run in bubblewrap rather than in containers"
+    cost = "nothing yet: programs run in bubblewrap"
     client = "a client" if shutil.which("docker") else "no client"
     host = os.environ.get("DOCKER_HOST", "")
     if host and not host.startswith("unix://"):
@@ -188,7 +188,7 @@ def _docker() -> Finding:
 
 
 def _bubblewrap() -> Finding:
-    cost = "without docker, programs that a model wrote cannot run"
+    cost = "case2code execute cannot run programs"
     program = shutil.which("bwrap")
     if not program:
         return Finding("bubblewrap", "missing", "not installed", cost, "apt install bubblewrap")

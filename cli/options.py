@@ -19,11 +19,22 @@ from cli.completion import engines, prompts
 if TYPE_CHECKING:
     from pipelines.engines import Engine
     from pipelines.options import Options
+    from sandbox.pool import Sandbox
 
-__all__ = ["EngineOptions", "Input", "Output", "PromptName", "RowOptions", "RunOptions", "shared_options"]
+__all__ = [
+    "EngineOptions",
+    "Input",
+    "Output",
+    "PromptName",
+    "RowOptions",
+    "RunOptions",
+    "SandboxOptions",
+    "shared_options",
+]
 
 _RUN = "Running"
 _ENGINE = "Engine"
+_SANDBOX = "Sandbox"
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,26 @@ class EngineOptions:
         from pipelines.engines.opening import open_engine
 
         return open_engine(self.engine, self.model, self.base_url, parse_assignments("--engine-arg", self.engine_arg))
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    jail: Annotated[
+        str,
+        typer.Option(
+            help="bwrap, or landlock (for the inside of a container); auto takes bwrap.",
+            rich_help_panel=_SANDBOX,
+        ),
+    ] = "auto"
+    jails: Annotated[
+        int | None,
+        typer.Option(min=1, help="Jails at a time; one for each core if not given.", rich_help_panel=_SANDBOX),
+    ] = None
+
+    def open(self) -> "Sandbox":
+        from sandbox.pool import Sandbox
+
+        return Sandbox(self.jail, self.jails)
 
 
 def parse_assignments(flag: str, values: list[str] | None, form: str = "NAME=VALUE") -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cli.options import EngineOptions, RowOptions, RunOptions
+    from cli.options import EngineOptions, RowOptions, RunOptions, SandboxOptions
     from pipelines.runner import Summary
     from pipelines.stage import Stage
     from schemas.writing import Standing
@@ -44,6 +44,7 @@ def run_stage(
     run: "RunOptions",
     rows: "RowOptions | None" = None,
     engine: "EngineOptions | None" = None,
+    sandbox: "SandboxOptions | None" = None,
 ) -> "Summary | None":
     """Run `stage` from `inputs` to `out` as the command line asks; its summary, already printed.
 
@@ -53,12 +54,13 @@ def run_stage(
     from pipelines import runner
     from schemas.errors import EngineFailed, Interrupted, Partial
 
-    opened = engine.open() if engine else None
-    if is_asked_why(lambda: runner.standing(stage, inputs, out, run.options(rows), engine=opened)):
+    llm = engine.open() if engine else None
+    programs = sandbox.open() if sandbox else None
+    if is_asked_why(lambda: runner.standing(stage, inputs, out, run.options(rows), engine=llm, sandbox=programs)):
         return None
     try:
         with observing(stage.name) as observe:
-            summary = runner.run(stage, inputs, out, run.options(rows), engine=opened, observe=observe)
+            summary = runner.run(stage, inputs, out, run.options(rows), engine=llm, sandbox=programs, observe=observe)
     except (EngineFailed, Interrupted, Partial) as error:
         if run.fresh:
             raise type(error)(f"{error} (without --fresh, which would start over again)") from error

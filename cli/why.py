@@ -98,7 +98,8 @@ def _software(record: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     from pipelines.runner import software
     from schemas.writing import differences
 
-    return differences(record["software"], software()) if "software" in record else []
+    recorded = record.get("software", {})
+    return differences(recorded, software(recorded))
 
 
 def _explain(out: Path, standing: "Standing", would: str, record: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.chunk import Published
+from pipelines.counts import Published
 from pipelines.options import Options
 from schemas.errors import UsageError
 from schemas.writing import Building, Standing, published_names, write_json

@@ -20,14 +20,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.counts import FAILED, OUTPUT, REJECTED_INPUT, REJECTED_OUTPUT, Counts
+from pipelines.counts import FAILED, OUTPUT, REJECTED_INPUT, REJECTED_OUTPUT, Counts, Published
 from pipelines.stage import Rejected, Row, Stage
 from pipelines.tools import AnswerJournal
 from schemas.journal import Journal, batch_of, read_journal
 from schemas.shards import Shard, ShardWriter
 from schemas.writing import Building, write_json
 
-__all__ = ["Chunk", "Failure", "Published", "rejected_schema"]
+__all__ = ["Chunk", "Failure", "rejected_schema"]
 
 _write_json = msgspec.json.Encoder().encode
 # Rows that are sorted and written at a time when a chunk is published.
@@ -41,24 +41,6 @@ class Failure:
     row_id: str
     error: str
     traceback: str
-
-
-@dataclass(frozen=True)
-class Published:
-    """What a published chunk holds."""
-
-    counts: Counts
-    data: Shard
-    rejected: Shard
-
-    @property
-    def shards(self) -> list[Shard]:
-        """Those that there are: no file is written where nothing was rejected."""
-        return [self.data, self.rejected] if self.rejected.rows else [self.data]
-
-    @classmethod
-    def read(cls, record: Mapping[str, Any]) -> "Published":
-        return cls(Counts(**record["counts"]), Shard(**record["data"]), Shard(**record["rejected"]))
 
 
 def rejected_schema(stage: Stage) -> pa.Schema:

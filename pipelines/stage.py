@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from pipelines.engines import Answer, Message, Sampling
 from pipelines.prompts import Prompt
+from sandbox.verdict import Limits, Verdict
 from schemas.records import Record
 
-__all__ = ["LLM", "Output", "Reject", "Rejected", "Row", "RowStage", "Stage", "TableStage", "Tools"]
+__all__ = ["LLM", "Output", "Programs", "Reject", "Rejected", "Row", "RowStage", "Stage", "TableStage", "Tools"]
 
 Row = Mapping[str, Any]
 
@@ -34,7 +35,7 @@ class Reject(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Yielded in a row stage: an output row that was made and turned away. It goes to `rejected/` with its reason."""
+    """An output row that was made and turned away. It goes to `rejected/` with its reason."""
 
     row: Row
     reason: str
@@ -62,11 +63,31 @@ class LLM(Protocol):
         ...
 
 
+class Programs(Protocol):
+    """The sandbox as a row sees it: verdicts are journaled and replayed after a crash."""
+
+    async def run(
+        self,
+        program: str,
+        entry: str,
+        inputs: Sequence[tuple[list[Any], Mapping[str, Any]]],
+        *,
+        limits: Limits = Limits(),
+        profile: int = 0,
+        reverse: bool = False,
+    ) -> Verdict:
+        """Call the function `entry` of `program` with each of `inputs`; see `sandbox.pool.Sandbox.run`."""
+        ...
+
+
 class Tools(Protocol):
     """What a row may use."""
 
     @property
     def llm(self) -> LLM: ...
+
+    @property
+    def sandbox(self) -> Programs: ...
 
     @property
     def model(self) -> str:
@@ -90,6 +111,9 @@ class Output(Protocol):
 
     def reject(self, row: Row, reason: str, detail: str = "") -> None:
         """Turn one input row away."""
+
+    def turn_away(self, output: Rejected) -> None:
+        """Account for an output row that was made and turned away; its input row is accounted for elsewhere."""
 
     def tally(self, name: str, amount: float = 1) -> None: ...
 

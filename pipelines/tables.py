@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipelines.chunk import rejected_schema
 from pipelines.counts import Counts
 from pipelines.rows import Finished
-from pipelines.stage import Row, TableStage
+from pipelines.stage import Rejected, Row, TableStage
 from schemas.errors import Interrupted
 from schemas.shards import ROWS_PER_SHARD, Shard, ShardWriter
 from schemas.writing import Building
@@ -77,6 +77,11 @@ class _TableOutput:
         self.rejected.add({**row, "reason": reason, "detail": detail})
         self.counts.rejected += 1
         self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + 1
+
+    def turn_away(self, output: Rejected) -> None:
+        self.rejected.add({**output.row, "reason": output.reason, "detail": output.detail})
+        reasons = self.counts.output_reasons
+        reasons[output.reason] = reasons.get(output.reason, 0) + 1
 
     def tally(self, name: str, amount: float = 1) -> None:
         self.counts.tallies[name] = self.counts.tallies.get(name, 0) + amount

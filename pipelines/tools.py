@@ -8,10 +8,11 @@ recorded answers, so it arrives where it was without asking anything twice.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
@@ -20,8 +21,12 @@ import xxhash
 from pipelines.engines import Answer, Engine, EngineBusy, Message, PromptTooLong, Request, Sampling
 from pipelines.engines.probe import prove_constrained
 from pipelines.stage import Reject
+from sandbox.verdict import Limits, Verdict
 from schemas.errors import BudgetSpent, EngineFailed, SynthError
 from schemas.journal import Journal, read_journal
+
+if TYPE_CHECKING:
+    from pipelines.programs import SharedSandbox
 
 __all__ = ["ANSWERS", "AnswerJournal", "RowTools", "SharedEngine", "tokens_in"]
 
@@ -31,7 +36,7 @@ ANSWERS = pa.schema(
 
 
 class AnswerJournal:
-    """The engine's answers to the rows of one chunk. `engine` stands for which engine answers."""
+    """What the tools answered the rows of one chunk, as JSON. `engine` stands for which engine answers."""
 
     def __init__(self, path: Path, engine: bytes) -> None:
         self._journal = Journal(path, ANSWERS)
@@ -42,12 +47,11 @@ class AnswerJournal:
             rows, hashes, answers = (column.to_pylist() for column in batch.columns)
             self._known.update(zip(zip(rows, hashes, strict=True), answers, strict=True))
 
-    def find(self, row_id: str, request: bytes) -> Answer | None:
-        recorded = self._known.get((row_id, self._hash(request))) if self._known else None
-        return None if recorded is None else _read_answer(recorded)
+    def find(self, row_id: str, request: bytes) -> str | None:
+        return self._known.get((row_id, self._hash(request))) if self._known else None
 
-    def record(self, row_id: str, request: bytes, answer: Answer) -> None:
-        self._waiting.append((row_id, self._hash(request), request, _write_json(answer)))
+    def record(self, row_id: str, request: bytes, answer: bytes) -> None:
+        self._waiting.append((row_id, self._hash(request), request, answer))
 
     def flush(self) -> None:
         if self._waiting:
@@ -64,11 +68,13 @@ class AnswerJournal:
 
 _write_json = msgspec.json.Encoder().encode
 _read_answer = msgspec.json.Decoder(Answer).decode
+_read_verdict = msgspec.json.Decoder(Verdict).decode
 
 
 def tokens_in(journal: Path) -> int:
     """The tokens of the prompts and completions that a journal of answers holds."""
-    return sum(_tokens(_read_answer(answer)) for answer in read_journal(journal, ANSWERS)["answer"].to_pylist())
+    journaled = read_journal(journal, ANSWERS).select(["request", "answer"]).to_pylist()
+    return sum(_tokens(_read_answer(row["answer"])) for row in journaled if row["request"].startswith('{"prompt"'))
 
 
 def _tokens(answer: Answer) -> int:
@@ -161,14 +167,23 @@ class SharedEngine:
 
 
 class RowTools:
-    """The tools of one row. It is its own `llm`: what the engine answers belongs to the row that asked."""
+    """The tools of one row. It is its own `llm` and `sandbox`: what they answer belongs to the row that asked."""
 
-    __slots__ = ("_answers", "_engine", "_row_id", "_seed", "model", "tallies")
+    __slots__ = ("_answers", "_engine", "_programs", "_row_id", "_seed", "model", "tallies")
 
-    def __init__(self, row_id: str, seed: str, model: str, engine: SharedEngine | None, answers: AnswerJournal) -> None:
+    def __init__(
+        self,
+        row_id: str,
+        seed: str,
+        model: str,
+        engine: SharedEngine | None,
+        programs: "SharedSandbox | None",
+        answers: AnswerJournal,
+    ) -> None:
         self._row_id = row_id
         self._seed = seed
         self._engine = engine
+        self._programs = programs
         self._answers = answers
         self.model = model
         self.tallies: dict[str, float] = defaultdict(float)
@@ -191,19 +206,51 @@ class RowTools:
             raise RuntimeError("this stage was run without an engine")
         request = Request(prompt, sampling, n, _number(self._seed, self._row_id, "sample") + first_sample, schema)
         asked = _write_json(request)
-        answer = self._answers.find(self._row_id, asked)
-        if answer is None:
+        recorded = self._answers.find(self._row_id, asked)
+        if recorded is None:
             try:
                 answer = await self._engine.generate(request)
             except PromptTooLong as too_long:
                 raise Reject("prompt_too_long", str(too_long)) from None
-            self._answers.record(self._row_id, asked, answer)
+            self._answers.record(self._row_id, asked, _write_json(answer))
+        else:
+            answer = _read_answer(recorded)
         tallies = self.tallies
         tallies["requests"] += 1
         tallies["prompt_tokens"] += answer.prompt_tokens
         for completion in answer.completions:
             tallies["completion_tokens"] += completion.tokens
         return answer
+
+    @property
+    def sandbox(self) -> "RowTools":
+        return self
+
+    async def run(
+        self,
+        program: str,
+        entry: str,
+        inputs: Sequence[tuple[list[Any], Mapping[str, Any]]],
+        *,
+        limits: Limits = Limits(),
+        profile: int = 0,
+        reverse: bool = False,
+    ) -> Verdict:
+        """See `pipelines.stage.Programs`."""
+        if self._programs is None:
+            raise RuntimeError("this stage was run without a sandbox")
+        from sandbox.values import encode_text
+
+        how = {"limits": asdict(limits), "profile": profile, "reverse": reverse}
+        asked = _write_json({"program": program, "entry": entry, "inputs": encode_text(list(inputs)), **how})
+        recorded = self._answers.find(self._row_id, asked)
+        if recorded is None:
+            verdict = await self._programs.run(program, entry, inputs, limits=limits, profile=profile, reverse=reverse)
+            self._answers.record(self._row_id, asked, _write_json(verdict))
+        else:
+            verdict = _read_verdict(recorded)
+        self.tallies["programs"] += 1
+        return verdict
 
     def random(self, *purpose: str | int) -> Random:
         return Random(_number(self._seed, self._row_id, *map(str, purpose)))

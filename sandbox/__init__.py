@@ -1,1 +1,1 @@
-"""Running untrusted Python. No recipe that runs programs is here yet, so neither is a jail."""
+"""Running Python that nobody trusts: many programs, quickly, in jails that are tested before they are used."""

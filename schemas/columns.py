@@ -3,7 +3,6 @@
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas.formats import describe
 from schemas.records import Column
@@ -64,6 +63,8 @@ def _fits(column: Column, values: list[Any] | pa.Array) -> bool:
 
 
 def _converted(column: Column, values: list[Any] | pa.Array) -> pa.Array:
+    import pyarrow.compute as pc
+
     to_text = pa.types.is_string(column.type)
     if isinstance(values, list):
         kinds = set(map(type, values)) - {type(None)}

@@ -1,6 +1,7 @@
-"""What a user names as input, found on disk: a dataset directory, a file or several, a Hub dataset."""
+"""What a user names as input, found on disk: a dataset directory, files of rows or of Python source, a Hub dataset."""
 
 import glob
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ import xxhash
 from schemas.dataset import Dataset, partial_path
 from schemas.errors import InputError
 from schemas.formats import READABLE, Batch, file_format, read, stem
+from schemas.python_files import PACKAGES, installed, python_files, read_python
 from schemas.shards import file_checksum
 
 __all__ = ["Input", "locate"]
@@ -18,14 +20,21 @@ __all__ = ["Input", "locate"]
 
 @dataclass(frozen=True)
 class Input:
-    """Files to read in order. `spec` is what the user wrote; ids are made of `name` where the rows have none."""
+    """Files to read in order. `spec` is what the user wrote; ids are made of `name` where the rows have none.
+
+    Files of Python source are one row each, whose ids are `names`.
+    """
 
     spec: str
     name: str
     files: tuple[Path, ...]
     dataset: Dataset | None = None
+    names: tuple[str, ...] = ()
 
     def batches(self) -> Iterator[Batch]:
+        if self.names:
+            yield from read_python(self.files, self.names)
+            return
         for file in self.files:
             yield from read(file)
 
@@ -41,8 +50,9 @@ class Input:
 
     @cached_property
     def digest(self) -> str:
-        """XXH3-128 (hex) of the files' contents in order, wherever they lie and whatever they are called."""
+        """XXH3-128 (hex) of the files' contents in order, wherever they lie, and of the names of source files."""
         sums = [self._recorded.get(file.name) or file_checksum(file) for file in self.files]
+        sums += self.names
         return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
 
     def verify(self) -> None:
@@ -65,9 +75,13 @@ def locate(spec: str) -> Input:
     """Raises `InputError` where there is nothing to read, or nothing that is whole."""
     if spec.startswith("hf:"):
         return _on_the_hub(spec)
+    if spec == PACKAGES:
+        return _python(spec, "packages", installed())
     path = Path(spec)
     if path.is_dir():
         return _directory(spec, path)
+    if path.suffix == ".py" and path.is_file():
+        return _python(spec, path.stem, {path.name: path})
     if path.exists():
         return Input(spec, stem(path), (path,))
     if partial_path(path).exists():
@@ -91,8 +105,10 @@ def _directory(spec: str, path: Path) -> Input:
     known = [file for file in files if file_format(file)]
     if not known and partial_path(path).exists():
         Dataset.open(path)
+    if not known and (sources := python_files(path)):
+        return _python(spec, name, sources)
     if not known:
-        raise InputError(f"{spec} holds no dataset and no file that can be read ({READABLE})")
+        raise InputError(f"{spec} holds no dataset and no file that can be read ({READABLE}, or .py)")
     return Input(spec, name, _of_one_format(spec, known))
 
 
@@ -100,9 +116,16 @@ def _glob(spec: str) -> Input:
     files = sorted(file for file in map(Path, glob.glob(spec, recursive=True)) if file.is_file())  # noqa: PTH207
     if not files:
         raise InputError(f"no file matches {spec}")
+    if all(file.suffix == ".py" for file in files):
+        root = Path(os.path.commonpath([file.parent for file in files]))
+        return _python(spec, root.resolve().name, {file.relative_to(root).as_posix(): file for file in files})
     last = Path(spec).name
     fixed = last[: min(last.index(character) for character in "*?[" if character in last)] if "*" in last else ""
     return Input(spec, fixed.strip("-_. ") or files[0].resolve().parent.name, _of_one_format(spec, files))
+
+
+def _python(spec: str, name: str, files: dict[str, Path]) -> Input:
+    return Input(spec, name, tuple(files.values()), names=tuple(files))
 
 
 def _of_one_format(spec: str, files: list[Path]) -> tuple[Path, ...]:

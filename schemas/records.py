@@ -10,7 +10,23 @@ import pyarrow as pa
 
 import schemas.lean_arrow  # noqa: F401
 
-__all__ = ["CURVE", "EVOLVED", "PATH", "QUERY", "QUESTION", "RECORDS", "RESPONSE", "SELECTED", "Column", "Record"]
+__all__ = [
+    "COMPOSED",
+    "CURVE",
+    "EVOLVED",
+    "EXECUTED",
+    "FUNCTION",
+    "INPUTS",
+    "PATH",
+    "PROGRAM",
+    "QUERY",
+    "QUESTION",
+    "RECORDS",
+    "RESPONSE",
+    "SELECTED",
+    "Column",
+    "Record",
+]
 
 
 @dataclass(frozen=True)
@@ -154,4 +170,96 @@ CURVE = Record(
     ),
 )
 
-RECORDS = (QUESTION, QUERY, EVOLVED, RESPONSE, PATH, SELECTED, CURVE)
+CODE = Column("code", pa.string(), "Source of the function, after the imports that it needs.", aliases=("content",))
+FUNC_NAME = Column(
+    "func_name", pa.string(), "Name of the function; null means the last one in the code.", optional=True
+)
+EXAMPLE_INPUTS = Column(
+    "example_inputs", pa.list_(pa.string()), "Arguments of each call by name, as source text: `dict(a=1, b='x')`."
+)
+EXAMPLE_OUTPUTS = Column(
+    "example_outputs",
+    pa.list_(pa.struct([("return", pa.string()), ("error", pa.string())])),
+    "What each call gave: `return` is the value as source text, or else `error` is the exception.",
+)
+
+PROGRAM = Record(
+    "program",
+    "Python source, a file or a single function: what `case2code functions` reads.",
+    (
+        ID,
+        Column("content", pa.string(), "The source text.", aliases=("code",)),
+        Column(
+            "import_code", pa.list_(pa.string()), "Import lines that stand above the source elsewhere.", optional=True
+        ),
+    ),
+)
+
+FUNCTION = Record(
+    "function",
+    "A function that runs on its own (arXiv 2407.12504, section 3.1).",
+    (ID, Column("source_id", pa.string(), "Id of the source that it stands in."), CODE, FUNC_NAME),
+)
+
+INPUTS = Record(
+    "inputs",
+    "A function with calls to try on it (arXiv 2407.12504, section 3.2).",
+    (
+        ID,
+        CODE,
+        FUNC_NAME,
+        EXAMPLE_INPUTS,
+        Column("input_origins", pa.list_(pa.string()), "Where each call is from: `model` or `types`."),
+        Column("model", pa.string(), "Model that wrote calls; null where none was asked.", optional=True),
+        Column("tries", pa.int32(), "Replies that were asked for."),
+    ),
+)
+
+EXECUTED = Record(
+    "executed",
+    "A function with calls and what they gave: what `case2code compose` reads.",
+    (
+        ID,
+        CODE,
+        FUNC_NAME,
+        EXAMPLE_INPUTS,
+        EXAMPLE_OUTPUTS,
+        Column("exec_status", pa.bool_(), "Whether the calls were run to their end."),
+    ),
+)
+
+COMPOSED = Record(
+    "composed",
+    "A training or evaluation row: examples of an unknown function, and the function (arXiv 2407.12504).",
+    (
+        ID,
+        Column("prompt", pa.string(), "The task, with the examples shown."),
+        Column("output", pa.string(), "The function in a python fence, after a lead-in."),
+        Column(
+            "messages",
+            pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
+            "Prompt and output as a chat; null with `--style plain`.",
+            optional=True,
+        ),
+        CODE,
+        FUNC_NAME,
+        EXAMPLE_INPUTS,
+        EXAMPLE_OUTPUTS,
+        Column("shown", pa.list_(pa.int32()), "Indices of the examples in the prompt, in order; the rest are hidden."),
+    ),
+)
+
+RECORDS = (
+    QUESTION,
+    QUERY,
+    EVOLVED,
+    RESPONSE,
+    PATH,
+    SELECTED,
+    CURVE,
+    PROGRAM,
+    FUNCTION,
+    INPUTS,
+    EXECUTED,
+    COMPOSED,
+)

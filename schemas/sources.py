@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 
 from schemas.columns import Misfit, convert, wanted
@@ -158,6 +157,8 @@ class Source:
         )
 
     def _refuse_nulls(self, table: pa.Table) -> None:
+        import pyarrow.compute as pc
+
         for column in self.record.columns:
             if table[column.name].null_count and not (column.optional or column.numeric):
                 place = self.input.place(pc.index(pc.is_null(table[column.name]), True).as_py())

@@ -73,6 +73,7 @@ class Outcome:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.rejected: list[tuple[Row, str, str]] = []
+        self.turned_away: list[Rejected] = []
         self.accounted_for = 0
         self.tallies: dict[str, float] = defaultdict(float)
 
@@ -83,6 +84,9 @@ class Outcome:
     def reject(self, row: Row, reason: str, detail: str = "") -> None:
         self.rejected.append((row, reason, detail))
         self.accounted_for += 1
+
+    def turn_away(self, output: Rejected) -> None:
+        self.turned_away.append(output)
 
     def tally(self, name: str, amount: float = 1) -> None:
         self.tallies[name] += amount

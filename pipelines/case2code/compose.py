@@ -1,0 +1,150 @@
+"""Tasks from executed functions: what some calls gave, and which function it was (arXiv 2407.12504, section 3.4)."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, ClassVar, Literal, get_args
+
+from pipelines.case2code import wording
+from pipelines.case2code.literals import Unreadable, read_call, write_call, write_value
+from pipelines.case2code.signature import Signature, read_signature
+from pipelines.stage import Reject, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.records import COMPOSED, EXECUTED, Record
+
+__all__ = ["Compose", "Errors", "Style"]
+
+Style = Literal["chat", "plain"]
+Errors = Literal["message", "type", "omit"]
+
+# The longest prompt, in characters: the paper's.
+LONGEST_PROMPT = 32_768
+
+
+@dataclass(frozen=True)
+class Compose(RowStage):
+    """One task for each function, whose wording, notation, examples and order are drawn for it alone.
+
+    As in the paper: an instruction; a heading in 4 of 5 tasks; the function's name in 4 of 5; one line format for all
+    examples; all examples where there are up to three, else any number from three, shuffled; the parts in any order. A
+    line shows arguments as `k: v`, as values or as `dict(k=v)`, or else a call by name or by position, drawn for each
+    example. Outputs are shown as Python writes them. (In the published code they are quoted once more.)
+
+    `evaluation` takes the first of each kind of sentence, no heading, always the name and `dict(k=v)`. `visible` is how
+    many of the first calls may be shown; `shown` says which were, and what is not shown is there to judge by. `errors`
+    says how a call that raised is shown: with its `message`, by its `type` alone, or not at all (`omit`).
+
+    Rejected: `not_executed`, `count_mismatch`, `unreadable_input`, `nothing_to_show`, `prompt_too_long`.
+    """
+
+    name: ClassVar[str] = "case2code compose"
+    input: ClassVar[Record] = EXECUTED
+    output: ClassVar[Record] = COMPOSED
+
+    style: Style = "chat"
+    errors: Errors = "type"
+    evaluation: bool = False
+    visible: int = 10
+
+    def __post_init__(self) -> None:
+        for flag, value, choices in (("style", self.style, Style), ("errors", self.errors, Errors)):
+            if value not in get_args(choices):
+                raise UsageError(f"--{flag} {value} is none of {', '.join(get_args(choices))}")
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        if not row["exec_status"]:
+            raise Reject("not_executed", "its calls were not run to their end")
+        inputs, outputs = row["example_inputs"], row["example_outputs"]
+        if len(inputs) != len(outputs):
+            raise Reject("count_mismatch", f"{len(inputs)} inputs but {len(outputs)} outputs")
+        signature = read_signature(row["code"], row["func_name"])
+        random = tools.random("compose")
+        shown = self._chosen(outputs, random)
+        prompt = self._prompt(signature, [(_arguments(inputs[one]), outputs[one]) for one in shown], random)
+        if len(prompt) > LONGEST_PROMPT:
+            raise Reject("prompt_too_long", f"{len(prompt):,} characters, more than {LONGEST_PROMPT:,}")
+        lead_in = self._one_of(wording.LEAD_INS, random)
+        output = f"{lead_in}\n```python\n{row['code'].strip()}\n```"
+        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
+        yield {
+            "id": row["id"],
+            "prompt": prompt,
+            "output": output,
+            "messages": messages if self.style == "chat" else None,
+            "code": row["code"],
+            "func_name": signature.name,
+            "example_inputs": inputs,
+            "example_outputs": outputs,
+            "shown": shown,
+        }
+
+    def _chosen(self, outputs: Sequence[Mapping[str, Any]], random: Random) -> list[int]:
+        """Which examples are shown, in which order."""
+        at_hand = [
+            index
+            for index, output in enumerate(outputs[: self.visible])
+            if self.errors != "omit" or output["error"] is None
+        ]
+        if not at_hand:
+            raise Reject("nothing_to_show", "no call gave anything that is to be shown")
+        return random.sample(at_hand, len(at_hand) if len(at_hand) <= 3 else random.randint(3, len(at_hand)))
+
+    def _prompt(
+        self, signature: Signature, examples: Sequence[tuple[dict[str, Any], Mapping[str, Any]]], random: Random
+    ) -> str:
+        form = self._one_of((*wording.RAW_FORMATS, *wording.CALL_FORMATS), random)
+        error_form = self._one_of(wording.ERRORS, random)
+        lines = [
+            form.format(
+                input=self._input(signature, arguments, random),
+                call=_call(signature, arguments, by_name=random.random() < 0.5),
+                output=self._output(output, error_form),
+            )
+            for arguments, output in examples
+        ]
+        if not self.evaluation and random.random() < 0.8:
+            lines.insert(0, self._one_of(wording.HEADINGS, random))
+        parts = [self._one_of(wording.INSTRUCTIONS, random), "\n".join(lines)]
+        if self.evaluation or random.random() < 0.8:
+            parts.append(self._one_of(wording.NAMES, random).format(name=signature.name))
+        random.shuffle(parts)
+        return "".join(part + random.choice(wording.NEWLINES) for part in parts).strip("\n")
+
+    def _one_of(self, choices: Sequence[str], random: Random) -> str:
+        return choices[0] if self.evaluation else random.choice(choices)
+
+    def _input(self, signature: Signature, arguments: Mapping[str, Any], random: Random) -> str:
+        notation = "dict" if self.evaluation else random.choices(("named", "values", "dict"), (33, 33, 34))[0]
+        if notation == "named":
+            return ", ".join(f"{name}: {write_value(value)}" for name, value in arguments.items())
+        if notation == "values" and (values := _by_position(signature, arguments)) is not None:
+            return ", ".join(values)
+        return write_call(arguments)
+
+    def _output(self, output: Mapping[str, Any], error_form: str) -> str:
+        if output["error"] is None:
+            return str(output["return"])
+        return error_form.format(error=output["error"].partition(":")[0] if self.errors == "type" else output["error"])
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        return read_call(text)
+    except Unreadable as unreadable:
+        raise Reject("unreadable_input", f"{text[:80]}: {unreadable.detail}") from None
+
+
+def _call(signature: Signature, arguments: Mapping[str, Any], *, by_name: bool) -> str:
+    """The call as it stands in code; some parameters can only be given by position, others only by name."""
+    values = None if by_name else _by_position(signature, arguments)
+    if values is None:
+        nameless = [one.name for one in signature.parameters if not one.by_name and one.name in arguments]
+        values = [write_value(arguments[name]) for name in nameless]
+        values += [f"{name}={write_value(value)}" for name, value in arguments.items() if name not in nameless]
+    return f"{signature.name}({', '.join(values)})"
+
+
+def _by_position(signature: Signature, arguments: Mapping[str, Any]) -> list[str] | None:
+    """The values in the order of the parameters; None where one of them can only be given by name."""
+    order = [one.name for one in signature.parameters if one.by_position][: len(arguments)]
+    return [write_value(arguments[name]) for name in order] if set(order) == arguments.keys() else None

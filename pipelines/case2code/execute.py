@@ -1,0 +1,131 @@
+"""What functions give: each is called with its inputs in the sandbox (arXiv 2407.12504, section 3.3)."""
+
+import ast
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pipelines.case2code.literals import Unreadable, read_call
+from pipelines.stage import Reject, Row, RowStage, Tools
+from sandbox.values import equal, shown
+from sandbox.verdict import Limits, Outcome, Verdict
+from schemas.records import EXECUTED, INPUTS, Record
+
+__all__ = ["Execute"]
+
+_ADDRESS = re.compile(r"\bat 0x[0-9a-f]{4,}")
+# These depend on limits and on the load of the machine.
+_OF_THE_LIMITS = {"MemoryError", "RecursionError"}
+# What a name that is nowhere raises.
+_OF_NAMES = {"NameError", "UnboundLocalError"}
+
+
+@dataclass(frozen=True)
+class Execute(RowStage):
+    """The outputs of each function, by running it once with all its inputs, each a fresh copy.
+
+    As in the paper, a function whose calls all raise is rejected (`all_errors`), and so is one that did not run to its
+    end; here the reason is the verdict of the sandbox: `load_error`, `timeout`, `crashed` and the others. Beyond it:
+    `few_distinct_outputs`, `too_many_errors` and `name_error`, because the paper's filter lets through functions that
+    nothing can be learnt from; `too_long_output`, `shows_address`, `unencodable` (a value without a canonical form) and
+    `depends_on_limits`.
+
+    The published code runs a function once. Here those that pass are run again in another process with another seed
+    for hashes and for `random`, another clock where libfaketime is there, and the inputs in reverse (twice more where
+    sets are made): a function that then gives something else is `nondeterministic`. A run that took more than half of
+    its time is `near_deadline`. Errors are recorded by their type, because their texts depend on Python's version.
+    """
+
+    name: ClassVar[str] = "case2code execute"
+    input: ClassVar[Record] = INPUTS
+    output: ClassVar[Record] = EXECUTED
+
+    seconds: float = 5.0
+    memory_mb: int = 512
+    repeat: bool = True
+    min_distinct_outputs: int = 2
+    max_error_fraction: float = 0.5
+    reject_name_errors: bool = True
+    max_output_chars: int = 2000
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        limits = Limits(seconds=self.seconds, memory_mb=self.memory_mb)
+        code, entry = row["code"], row["func_name"]
+        calls: list[tuple[list[Any], dict[str, Any]]] = [([], _read(call)) for call in row["example_inputs"]]
+        outcomes = _outcomes(await tools.sandbox.run(code, entry, calls, limits=limits), limits)
+        outputs = [_output(outcome) for outcome in outcomes]
+        self._refuse(outputs)
+        for profile in self._profiles(code):
+            again = await tools.sandbox.run(code, entry, calls, limits=limits, profile=profile, reverse=True)
+            for call, one, other in zip(row["example_inputs"], outcomes, _outcomes(again, limits), strict=True):
+                if one.kind != other.kind or not equal(one.data, other.data):
+                    raise Reject("nondeterministic", f"{call} gave {_told(one)}, and run again {_told(other)}")
+        yield {
+            "id": row["id"],
+            "code": code,
+            "func_name": entry,
+            "example_inputs": row["example_inputs"],
+            "example_outputs": outputs,
+            "exec_status": True,
+        }
+
+    def _profiles(self, code: str) -> Sequence[int]:
+        """Which other processes a function is run in. One other seed finds only part of what sets put out of order."""
+        if not self.repeat:
+            return ()
+        makes_sets = any(
+            isinstance(node, ast.Set | ast.SetComp)
+            or (isinstance(node, ast.Name) and node.id in ("set", "frozenset", "hash"))
+            for node in ast.walk(ast.parse(code))
+        )
+        return (1, 2, 3) if makes_sets else (1,)
+
+    def _refuse(self, outputs: Sequence[dict[str, str]]) -> None:
+        errors = [output["error"] for output in outputs if "error" in output]
+        values = [output["return"] for output in outputs if "return" in output]
+        if self.reject_name_errors and (named := sorted(_OF_NAMES.intersection(errors))):
+            raise Reject("name_error", f"{errors.count(named[0])} of {len(outputs)} calls raise {named[0]}")
+        if limited := sorted(_OF_THE_LIMITS.intersection(errors)):
+            raise Reject("depends_on_limits", f"{errors.count(limited[0])} of {len(outputs)} calls raise {limited[0]}")
+        if not values:
+            raise Reject("all_errors", f"all {len(outputs)} calls raise, the first of them {errors[0]}")
+        if len(errors) > self.max_error_fraction * len(outputs):
+            raise Reject("too_many_errors", f"{len(errors)} of {len(outputs)} calls raise")
+        for value in values:
+            if len(value) > self.max_output_chars:
+                raise Reject("too_long_output", f"an output has {len(value):,} characters")
+            if _ADDRESS.search(value):
+                raise Reject("shows_address", f"an output holds an address in memory: {value:.200}")
+        if (distinct := len({*values, *errors})) < self.min_distinct_outputs:
+            raise Reject(
+                "few_distinct_outputs", f"{distinct} different among {len(outputs)}: {(values or errors)[0]:.200}"
+            )
+
+
+def _read(call: str) -> dict[str, Any]:
+    try:
+        return read_call(call)
+    except Unreadable as unreadable:
+        raise Reject("unreadable_input", f"{call:.200}: {unreadable.detail}") from None
+
+
+def _outcomes(verdict: Verdict, limits: Limits) -> list[Outcome]:
+    """The outcomes of a program that ran to its end and well within its time."""
+    if verdict.status != "ok":
+        raise Reject(verdict.status, verdict.detail)
+    if verdict.wall_seconds > limits.seconds / 2:
+        raise Reject("near_deadline", f"it took {verdict.wall_seconds:.1f} of {limits.seconds:g} s")
+    outcomes = [outcome for outcome in verdict.outcomes if outcome is not None]
+    if strange := next((outcome.data for outcome in outcomes if outcome.kind == "unencodable"), None):
+        raise Reject("unencodable", f"a call gave what has no canonical form: {strange}")
+    return outcomes
+
+
+def _output(outcome: Outcome) -> dict[str, str]:
+    return {"return": shown(outcome.data)} if outcome.kind == "value" else {"error": str(outcome.data)}
+
+
+def _told(outcome: Outcome) -> str:
+    ((_, text),) = _output(outcome).items()
+    return f"{text:.200}"

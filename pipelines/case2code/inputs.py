@@ -1,0 +1,144 @@
+"""Calls to try a function with, written by a model or drawn from what it expects (arXiv 2407.12504, section 3.2)."""
+
+import ast
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, get_args
+
+from pipelines.case2code.drawing import draw_calls
+from pipelines.case2code.evidence import Evidence
+from pipelines.case2code.expectation import expectations
+from pipelines.case2code.literals import Unreadable, read_arguments, write_call
+from pipelines.case2code.replies import examples_in
+from pipelines.case2code.signature import Signature, read_signature
+from pipelines.engines import Sampling
+from pipelines.prompts import Prompt
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.records import FUNCTION, INPUTS, Record
+
+__all__ = ["Inputs", "InputsFrom"]
+
+FOLDER = Path(__file__).parent
+
+InputsFrom = Literal["model", "types", "both"]
+
+
+@dataclass(frozen=True)
+class Inputs(RowStage):
+    """Up to `n` different calls for each function, written `dict(a=1, b='x')`; the row keeps its id.
+
+    `inputs_from`: `model` asks for them, up to `tries` times until `min_inputs` can be used (the paper asks up to three
+    times, until a reply is not empty); `types` draws them from annotations, defaults and uses, with no model; `both`
+    fills up what the model leaves. A reply is parsed, never run: values are literals and a few constructors.
+
+    A call that is not used is turned away: `not_a_call`, `not_a_literal`, `not_a_value`, `too_large`,
+    `unknown_argument`, `missing_argument`, `duplicate_input`. A function is rejected as `needs_object` before anything
+    is asked if it uses a parameter as no such value can be used, as `too_few_inputs`, or for its last reply: `no_code`,
+    `not_python`, `no_examples`.
+    """
+
+    name: ClassVar[str] = "case2code inputs"
+    input: ClassVar[Record] = FUNCTION
+    output: ClassVar[Record] = INPUTS
+
+    prompt: Prompt = field(default_factory=lambda: Prompt.load("inputs", FOLDER))
+    inputs_from: InputsFrom = "model"
+    n: int = 10
+    min_inputs: int = 2
+    temperature: float = 0.2
+    top_p: float = 0.95
+    max_tokens: int = 2048
+    tries: int = 3
+
+    def __post_init__(self) -> None:
+        if self.inputs_from not in get_args(InputsFrom):
+            raise UsageError(f"--inputs-from {self.inputs_from} is none of {', '.join(get_args(InputsFrom))}")
+        if self.min_inputs > self.n:
+            raise UsageError(f"--min-inputs {self.min_inputs} is more than -n {self.n} asks for")
+        if self.tries < 1:
+            raise UsageError(f"--tries {self.tries} asks for nothing; it must be 1 or more")
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        signature = read_signature(row["code"], row["func_name"])
+        expected = expectations(signature)
+        _refuse_objects(signature, expected)
+        calls = _Calls(signature, row)
+        tries, fault = 0, ("too_few_inputs", "")
+        while self.inputs_from != "types" and tries < self.tries and len(calls.origins) < self.min_inputs:
+            fault = await self._ask(row, tools, tries, calls)
+            tries += 1
+        if self.inputs_from != "model":
+            missing = self.n - len(calls.origins)
+            for call in draw_calls(signature, expected, tools.random("inputs"), missing, set(calls.origins)):
+                calls.origins[write_call(call)] = "types"
+        for turned_away in calls.turned_away:
+            yield turned_away
+        if len(calls.origins) < self.min_inputs:
+            reason, detail = fault
+            raise Reject(reason, detail or f"{len(calls.origins)} calls can be used, {self.min_inputs} are needed")
+        origins = list(calls.origins.values())
+        for origin in ("model", "types"):
+            tools.tally(f"inputs_from_{origin}", origins.count(origin))
+        yield {
+            "id": row["id"],
+            "code": row["code"],
+            "func_name": signature.name,
+            "example_inputs": list(calls.origins),
+            "input_origins": origins,
+            "model": tools.model if tries else None,
+            "tries": tries,
+        }
+
+    async def _ask(self, row: Row, tools: Tools, attempt: int, calls: "_Calls") -> tuple[str, str]:
+        """Add what one reply gives to `calls`; reason and detail to reject the row with if that is not enough."""
+        prompt = self.prompt.render(code=row["code"].strip("\n"), n=self.n)
+        sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
+        answer = await tools.llm.generate(prompt, sampling, first_sample=attempt)
+        (completion,) = answer.completions
+        try:
+            examples = examples_in(completion.text, is_cut=completion.finish_reason == "length")
+        except Reject as reject:
+            return reject.reason, reject.detail
+        for example in examples:
+            if len(calls.origins) < self.n:
+                calls.add(example)
+        return "too_few_inputs", ""
+
+
+class _Calls:
+    """The calls that can be used, with their origin, and those that a model wrote and that cannot."""
+
+    def __init__(self, signature: Signature, row: Row) -> None:
+        self._signature = signature
+        self._row = row
+        self.origins: dict[str, str] = {}
+        self.turned_away: list[Rejected] = []
+
+    def add(self, example: ast.expr) -> None:
+        try:
+            arguments = read_arguments(example)
+        except Unreadable as unreadable:
+            return self._turn_away(ast.unparse(example), unreadable.reason, unreadable.detail)
+        call = write_call(arguments)
+        if misfit := self._signature.misfit(set(arguments)):
+            return self._turn_away(call, *misfit)
+        if call in self.origins:
+            return self._turn_away(call, "duplicate_input", "the same call stands before")
+        self.origins[call] = "model"
+        return None
+
+    def _turn_away(self, call: str, reason: str, detail: str) -> None:
+        turned_away = {
+            "id": f"{self._row['id']}/call-{len(self.turned_away)}",
+            "func_name": self._signature.name,
+            "example_inputs": [call],
+        }
+        self.turned_away.append(Rejected(turned_away, reason, detail))
+
+
+def _refuse_objects(signature: Signature, expected: Mapping[str, Evidence]) -> None:
+    objects = [one.name for one in signature.parameters if one.required and expected[one.name].needs_object]
+    if objects:
+        raise Reject("needs_object", f"{', '.join(objects)} must be an object that no literal stands for")

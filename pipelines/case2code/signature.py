@@ -1,0 +1,66 @@
+"""The function of a program: its syntax tree, and what a caller must know of it."""
+
+import ast
+from dataclasses import dataclass
+
+from pipelines.stage import Reject
+
+__all__ = ["Parameter", "Signature", "read_signature"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter that takes one argument. `by_position` and `by_name` say how it can be given."""
+
+    name: str
+    required: bool
+    by_position: bool
+    by_name: bool
+    annotation: ast.expr | None
+    default: ast.expr | None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """`takes_any_name`: the function has a `**kwargs`."""
+
+    name: str
+    node: ast.FunctionDef
+    parameters: tuple[Parameter, ...]
+    takes_any_name: bool
+
+    def misfit(self, names: set[str]) -> tuple[str, str] | None:
+        """Reason and detail why the function cannot be called with arguments of these names."""
+        known = {parameter.name for parameter in self.parameters}
+        if not self.takes_any_name and (unknown := names - known):
+            return "unknown_argument", f"{self.name} has no parameter {', '.join(sorted(unknown))}"
+        missing = [one.name for one in self.parameters if one.required and one.name not in names]
+        return ("missing_argument", f"{self.name} needs {', '.join(missing)}") if missing else None
+
+
+def read_signature(code: str, func_name: str | None) -> Signature:
+    """The function `func_name` of a program, or its last one. Raises `Reject`: `syntax_error`, `no_function`."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Reject("syntax_error", f"the code cannot be parsed: {error}") from None
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    named = [node for node in functions if func_name in (None, node.name)]
+    if not named:
+        raise Reject("no_function", f"the code has no function {func_name or ''}".rstrip())
+    node = named[-1]
+    return Signature(node.name, node, tuple(_parameters(node.args)), takes_any_name=node.args.kwarg is not None)
+
+
+def _parameters(arguments: ast.arguments) -> list[Parameter]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
+    parameters = [
+        Parameter(one.arg, default is None, True, index >= len(arguments.posonlyargs), one.annotation, default)
+        for index, (one, default) in enumerate(zip(positional, defaults, strict=True))
+    ]
+    parameters += [
+        Parameter(one.arg, default is None, False, True, one.annotation, default)
+        for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    ]
+    return parameters

@@ -1,0 +1,126 @@
+"""Which system calls a jail lets through: two seccomp filters, compiled here and installed by the worker.
+
+The server's filter is an allow-list. Whatever it does not name fails with EPERM, as Python expects of a machine that
+forbids things, and not by death: libraries try new calls now and then, and fall back. What no honest program tries
+kills. The program's filter is laid over it and takes away what only the server may do: fork, signals, waiting, limits.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from errno import ENOSYS, EPERM
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+
+from sandbox.jails import SandboxUnavailable
+
+__all__ = ["ALLOWED", "DEADLY", "SERVER_ONLY", "SIGNALS", "Filters", "compiled_filters"]
+
+ALLOWED = """
+read readv pread64 preadv write writev lseek close close_range dup dup2 dup3 pipe pipe2
+fstat newfstatat stat lstat statx access faccessat faccessat2 readlink readlinkat getcwd getdents64 fstatfs
+brk mmap munmap mremap mprotect madvise mincore
+rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack
+futex set_robust_list get_robust_list set_tid_address rseq membarrier sched_yield sched_getaffinity getcpu
+restart_syscall
+clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getrusage sysinfo uname
+alarm setitimer getitimer pause
+poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2
+recvfrom shutdown getsockname getpeername getsockopt
+getpid gettid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getresuid getresgid getgroups getpriority
+getrandom getrlimit exit exit_group
+"""
+SERVER_ONLY = "kill wait4 waitid pidfd_open prctl prlimit64 setrlimit seccomp"
+SIGNALS = "tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal pidfd_getfd fork vfork"
+DEADLY = """
+ptrace process_vm_readv process_vm_writev bpf keyctl add_key request_key mount umount2 pivot_root unshare setns
+io_uring_setup io_uring_enter io_uring_register userfaultfd perf_event_open kexec_load init_module finit_module
+delete_module
+"""
+
+CLONE_THREAD = 0x10000
+# New namespaces, CLONE_PARENT, which would make siblings of the server, and CLONE_PTRACE.
+CLONE_ESCAPES = 0x7E020000 | 0x8000 | 0x2000
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# FIONBIO, FIONREAD, FIOCLEX, FIONCLEX, and TCGETS, by which isatty asks.
+IOCTLS = (0x5421, 0x541B, 0x5451, 0x5450, 0x5401)
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC: no locks, no leases, no signals.
+FCNTLS = (0, 1, 2, 3, 4, 1030)
+AF_UNIX, SOCK_STREAM = 1, 1
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Two programs for the kernel's filter machine, and a digest of what they were made from."""
+
+    server: bytes
+    program: bytes
+    digest: str
+
+
+@cache
+def compiled_filters() -> Filters:
+    """Compile for this machine. Raises `SandboxUnavailable` where libseccomp is missing."""
+    try:
+        pyseccomp = import_module("pyseccomp")
+    except (ImportError, OSError, RuntimeError) as error:
+        raise SandboxUnavailable(
+            f"the sandbox needs libseccomp and pyseccomp ({error}): apt-get install libseccomp2, pip install pyseccomp"
+        ) from error
+    server, program = _server_filter(pyseccomp), _program_filter(pyseccomp)
+    return Filters(server, program, hashlib.sha256(server + b"|" + program).hexdigest()[:16])
+
+
+def _server_filter(seccomp: ModuleType) -> bytes:
+    arg, equal, masked = seccomp.Arg, seccomp.EQ, seccomp.MASKED_EQ
+    filter_ = _Rules(seccomp, seccomp.ERRNO(EPERM))
+    for name in f"{ALLOWED} {SERVER_ONLY}".split():
+        filter_.add(seccomp.ALLOW, name)
+    for name in DEADLY.split():
+        filter_.add(seccomp.KILL_PROCESS, name)
+    filter_.add(seccomp.ALLOW, "openat", arg(2, masked, WRITING, 0))
+    filter_.add(seccomp.ALLOW, "clone", arg(0, masked, CLONE_ESCAPES, 0))
+    # glibc then uses clone, whose flags can be looked at.
+    filter_.add(seccomp.ERRNO(ENOSYS), "clone3")
+    for request in IOCTLS:
+        filter_.add(seccomp.ALLOW, "ioctl", arg(1, equal, request))
+    for command in FCNTLS:
+        filter_.add(seccomp.ALLOW, "fcntl", arg(1, equal, command))
+    # The event loop of asyncio wakes itself by a pair of these. Streams alone, and no addresses: a datagram could go
+    # to a socket of the host.
+    filter_.add(seccomp.ALLOW, "socketpair", arg(0, equal, AF_UNIX), arg(1, masked, 0xF, SOCK_STREAM))
+    filter_.add(seccomp.ALLOW, "sendto", arg(4, equal, 0))
+    return filter_.compiled()
+
+
+def _program_filter(seccomp: ModuleType) -> bytes:
+    arg, masked = seccomp.Arg, seccomp.MASKED_EQ
+    filter_ = _Rules(seccomp, seccomp.ALLOW)
+    forbidden = seccomp.ERRNO(EPERM)
+    for name in f"{SERVER_ONLY} {SIGNALS}".split():
+        if name != "prlimit64":
+            filter_.add(forbidden, name)
+    # Reading a limit is getrlimit to Python; setting one passes a pointer.
+    filter_.add(forbidden, "prlimit64", arg(2, seccomp.NE, 0))
+    filter_.add(forbidden, "clone", arg(0, masked, CLONE_THREAD, 0))
+    return filter_.compiled()
+
+
+class _Rules:
+    def __init__(self, seccomp: ModuleType, default: int) -> None:
+        self._seccomp = seccomp
+        self._filter = seccomp.SyscallFilter(default)
+        # Calls of another architecture (32 bits, x32) have other numbers, which these rules would misread.
+        self._filter.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
+
+    def add(self, action: int, name: str, *arguments: object) -> None:
+        # Not every machine has every call: the older ones are missing where they were never needed.
+        if self._seccomp.resolve_syscall(self._seccomp.Arch.NATIVE, name) >= 0:
+            self._filter.add_rule(action, name, *arguments)
+
+    def compiled(self) -> bytes:
+        with os.fdopen(os.memfd_create("filter"), "w+b") as file:
+            self._filter.export_bpf(file)
+            file.seek(0)
+            return file.read()

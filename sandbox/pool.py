@@ -1,0 +1,248 @@
+"""The sandbox: runs programs in a few warm jails, one program at a time in each.
+
+`async with Sandbox() as sandbox: verdict = await sandbox.run(source, "f", [([1, 2], {})])`
+
+A jail that fails is replaced, and the program it was running is run once more in a new one; a program under which the
+sandbox fails twice is quarantined. Jails are replaced after so many programs, and after any that cast doubt on them.
+"""
+
+import asyncio
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+from sandbox.filter import Filters, compiled_filters
+from sandbox.jails import Jail, SandboxUnavailable, Worker, open_jail
+from sandbox.rootfs import module_names
+from sandbox.running import Program, RunningJail
+from sandbox.selftest import prove
+from sandbox.stream import Broken
+from sandbox.values import Unencodable, encode_text
+from sandbox.verdict import Limits, Verdict
+
+__all__ = ["Sandbox"]
+
+# In the order in which `auto` tries them.
+_AUTOMATIC = ("bwrap",)
+# Memory that programs make a worker touch stays with it.
+_PROGRAMS_PER_JAIL = 5000
+_ATTEMPTS_TO_START = 3
+USUAL = Limits()
+
+
+@dataclass
+class _Job:
+    program: Program
+    answer: asyncio.Future[Verdict]
+
+
+class Sandbox:
+    """A pool of jails. Belongs to the event loop in which it is started."""
+
+    def __init__(
+        self,
+        jail: str = "auto",
+        workers: int | None = None,
+        limits: Limits = USUAL,
+        packages: Sequence[str] = (),
+    ) -> None:
+        """`jail` is auto, bwrap or landlock; `workers` is one for each processor if it is not given; `packages`
+        are distributions, installed beside synth, that programs may import."""
+        self._kind = jail
+        self._workers = workers or len(os.sched_getaffinity(0))
+        self._limits = limits
+        self._packages = tuple(packages)
+        self._modules: list[str] = []
+        self._filters: Filters | None = None
+        self._jail: Jail | None = None
+        self._landlock = 0
+        # The one thread that starts jails: the kernel ends them when the thread that started them ends.
+        self._spawner: ThreadPoolExecutor | None = None
+        self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
+        self._slots: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Find a jail that withstands the self-test. Raises `SandboxUnavailable`; there is no running without one."""
+        self._spawner = ThreadPoolExecutor(1, "jails")
+        try:
+            self._filters = compiled_filters()
+            self._modules = module_names(self._packages)
+            first = await self._first_jail(_AUTOMATIC if self._kind == "auto" else (self._kind,))
+        except BaseException:
+            self._spawner.shutdown()
+            raise
+        self._slots = [
+            asyncio.create_task(self._serve({0: first} if slot == 0 else {})) for slot in range(self._workers)
+        ]
+
+    async def run(
+        self,
+        program: str,
+        entry: str,
+        inputs: Sequence[tuple[list[Any], dict[str, Any]]],
+        *,
+        limits: Limits | None = None,
+        profile: int = 0,
+        reverse: bool = False,
+    ) -> Verdict:
+        """Call the function `entry` of a program with each input, in one process.
+
+        Another `profile` means another worker, another seed for hashes and for `random`, and another clock where
+        libfaketime is installed; `reverse` runs the inputs last to first (outcomes still come in the order given). What
+        an answer must not depend on is changed by both together. Raises `SandboxUnavailable` when jails can no longer
+        be started; all else is a verdict.
+        """
+        limits = limits or self._limits
+        nothing: tuple[None, ...] = (None,) * len(inputs)
+        if len(program.encode(errors="surrogatepass")) > limits.source_bytes:
+            return Verdict("refused", nothing, f"the program is longer than {limits.source_bytes} bytes")
+        try:
+            texts = [f"[{encode_text(list(args))},{encode_text(dict(kwargs))}]" for args, kwargs in inputs]
+        except Unencodable as error:
+            return Verdict("refused", nothing, f"an input is no plain value: {error}")
+        if sum(map(len, texts)) > limits.input_bytes:
+            return Verdict("refused", nothing, f"the inputs are longer than {limits.input_bytes} bytes")
+        if not self._slots:
+            raise SandboxUnavailable("the sandbox is not running: start it first")
+        job = _Job(Program(program, entry, texts, limits, profile, reverse), asyncio.get_running_loop().create_future())
+        self._jobs.put_nowait(job)
+        return await job.answer
+
+    async def close(self) -> None:
+        """Kill every jail. What is still running ends with `CancelledError`."""
+        slots, self._slots = self._slots, []
+        for slot in slots:
+            slot.cancel()
+        await asyncio.gather(*slots, return_exceptions=True)
+        while not self._jobs.empty():
+            self._jobs.get_nowait().answer.cancel()
+        if self._spawner is not None:
+            await asyncio.to_thread(self._spawner.shutdown)
+
+    def determinants(self) -> dict[str, Any]:
+        """What the outputs of programs are a function of, besides program, input and limits. Known before `start`."""
+        return {
+            "python": platform.python_version(),
+            "platform": f"{sys.platform}-{platform.machine()}",
+            "packages": list(self._packages),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """`determinants`, and the jail that programs run in. Raises `SandboxUnavailable` before `start`."""
+        if self._jail is None or self._filters is None:
+            raise SandboxUnavailable("the sandbox is not running: start it first")
+        return {
+            "jail": self._jail.kind,
+            "tier": f"{self._jail.kind}+seccomp" + f"+landlock{self._landlock}" * bool(self._landlock),
+            **self.determinants(),
+            "limits": asdict(self._limits),
+            "filter": self._filters.digest,
+            **self._jail.identity(),
+        }
+
+    async def _first_jail(self, kinds: Sequence[str]) -> RunningJail:
+        reasons = []
+        for kind in kinds:
+            try:
+                self._jail = open_jail(kind, self._packages)
+                await self._spawn(self._jail.prepare)
+                running = await self._start(0)
+                try:
+                    await prove(kind, running.run)
+                except BaseException:
+                    await self._end(running)
+                    raise
+                self._landlock = running.landlock
+                return running
+            except SandboxUnavailable as error:
+                self._jail = None
+                reasons.append(str(error))
+        raise SandboxUnavailable("; ".join(reasons))
+
+    async def _serve(self, jails: dict[int, RunningJail]) -> None:
+        """Take one job after the other, in one jail for each profile that is asked for."""
+        try:
+            while True:
+                job = await self._jobs.get()
+                if job.answer.done():
+                    # Whoever asked has given up.
+                    continue
+                try:
+                    verdict = await self._judge(jails, job.program)
+                except Exception as error:
+                    if not job.answer.done():
+                        job.answer.set_exception(error)
+                except BaseException:
+                    job.answer.cancel()
+                    raise
+                else:
+                    if not job.answer.done():
+                        job.answer.set_result(verdict)
+        finally:
+            for running in jails.values():
+                await self._end(running)
+
+    async def _judge(self, jails: dict[int, RunningJail], program: Program) -> Verdict:
+        verdict = await self._attempt(jails, program)
+        if verdict.status == "sandbox_error":
+            verdict = await self._attempt(jails, program)
+        if verdict.status == "sandbox_error":
+            return replace(verdict, status="quarantined")
+        return verdict
+
+    async def _attempt(self, jails: dict[int, RunningJail], program: Program) -> Verdict:
+        if program.profile not in jails:
+            jails[program.profile] = await self._start(program.profile)
+        running = jails[program.profile]
+        verdict = await running.run(program)
+        if running.broken or running.served >= _PROGRAMS_PER_JAIL:
+            await self._end(jails.pop(program.profile))
+        return verdict
+
+    async def _start(self, profile: int) -> RunningJail:
+        """A new jail. Raises `SandboxUnavailable` when not one of a few attempts succeeds."""
+        assert self._jail is not None
+        assert self._filters is not None
+        jail, filters = self._jail, self._filters
+        reason = ""
+        for _ in range(_ATTEMPTS_TO_START):
+            starting: asyncio.Future[Worker] = asyncio.ensure_future(self._spawn(lambda: jail.start(profile)))
+            try:
+                worker = await asyncio.shield(starting)
+            except OSError as error:
+                reason = str(error)
+                continue
+            except asyncio.CancelledError:
+                # Whatever is being started will be there in a moment, and nobody else would end it.
+                await self._spawn((await starting).kill)
+                raise
+            try:
+                return await RunningJail.open(jail, worker, filters, self._modules)
+            except Broken as error:
+                reason = await self._spawn(worker.kill) or str(error)
+            except BaseException:
+                await self._spawn(worker.kill)
+                raise
+        raise SandboxUnavailable(f"no {jail.kind} jail comes up here ({reason}): {jail.mend}")
+
+    async def _end(self, running: RunningJail) -> None:
+        running.stream.close()
+        await self._spawn(running.worker.kill)
+
+    async def _spawn(self, call: Any) -> Any:
+        assert self._spawner is not None
+        return await asyncio.get_running_loop().run_in_executor(self._spawner, call)

@@ -1,0 +1,187 @@
+"""The root of a jail: the running interpreter, its standard library and the shared libraries they need, and no more.
+
+It is copied once into a cache directory that any user may read, since a jail's user may not enter the home directory in
+which an interpreter often lies. The directory is named by a hash of its content; a link, named by what the sources
+looked like (path, size, time), leads to it, so that finding it again takes milliseconds.
+
+    python/bin/python3, python/lib/python3.x    lib: all shared libraries    dev/null: a place to mount the real one
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+import xxhash
+
+from sandbox.jails import SandboxUnavailable
+
+__all__ = ["cached_rootfs", "module_names"]
+
+_LEFT_OUT = {"__phello__", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests"}
+_LEFT_OUT |= {"tkinter", "turtledemo"}
+_TAG = f".{sys.implementation.cache_tag}.pyc"
+_FAKETIME = ("/usr/lib/{}/faketime/libfaketime.so.1", "/usr/lib64/faketime/libfaketime.so.1")
+
+
+def cached_rootfs(packages: Sequence[str] = ()) -> Path:
+    """The root for this interpreter, made if it is not there yet. `packages` are distributions installed beside synth.
+
+    Raises `SandboxUnavailable` for a package that is not installed, and where the cache cannot be written or read.
+    """
+    cache = _cache()
+    sources = dict(_sources(packages))
+    link = cache / f"sources-{_hash(f'{_stat(path)} {inside}' for inside, path in sources.items())}"
+    if link.is_dir():
+        return link.resolve()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
+        try:
+            _copy(sources, made)
+            root = cache / f"rootfs-{_content(made)}"
+            if not root.is_dir():
+                made.rename(root)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        fresh = cache / f"{made.name}.link"
+        fresh.symlink_to(root.name)
+        fresh.rename(link)
+    except OSError as error:
+        raise SandboxUnavailable(f"the sandbox cannot keep a copy of Python in {cache}: {error.strerror}") from error
+    return root
+
+
+def module_names(packages: Iterable[str]) -> list[str]:
+    """The modules that these distributions are imported by."""
+    names: list[str] = []
+    for package in packages:
+        found = _distribution(package)
+        places = [path.parts for path in found.files or ()]
+        names += sorted({place[0] for place in places if len(place) == 2 and place[1] == "__init__.py"})
+        names += sorted(place[0].removesuffix(".py") for place in places if len(place) == 1)
+    return [name for name in names if name.isidentifier() and not name.startswith("_")]
+
+
+def _cache() -> Path:
+    # Root's jails run as nobody, who may not enter root's home.
+    if os.geteuid() == 0:
+        return Path("/var/cache/synth")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "synth"
+
+
+def _sources(packages: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Each file of the root, by its place there, and the file it is a copy of."""
+    binary = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
+    library = Path(sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix, "base": sys.base_prefix}))
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    yield "python/bin/python3", binary
+    linked = [binary]
+    for inside, path in _tree(library):
+        yield f"python/lib/{version}/{inside}", path
+        if path.suffix == ".so":
+            linked.append(path)
+    for package in _with_dependencies(packages):
+        for inside, path in _installed(package):
+            yield f"python/lib/{version}/site-packages/{inside}", path
+            if ".so" in path.suffixes:
+                linked.append(path)
+    for place in _FAKETIME:
+        path = Path(place.format(sysconfig.get_config_var("MULTIARCH")))
+        if path.exists():
+            yield "lib/libfaketime.so.1", path
+            linked.append(path)
+            break
+    yield from _libraries(linked)
+
+
+def _tree(folder: Path) -> Iterator[tuple[str, Path]]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT and not name.startswith("config-"))
+        for name in sorted(names):
+            if not name.endswith((".pyc", ".a", ".exe")) or name.endswith(_TAG):
+                path = Path(place, name)
+                yield str(path.relative_to(folder)), path
+
+
+def _with_dependencies(packages: Sequence[str]) -> list[str]:
+    found: dict[str, None] = {}
+    waiting = list(packages)
+    while waiting:
+        package = waiting.pop()
+        if package not in found:
+            found[package] = None
+            waiting += _requirements(_distribution(package))
+    return sorted(found)
+
+
+def _requirements(package: Distribution) -> Iterator[str]:
+    """What a distribution always needs: a requirement for one platform only counts where it is installed."""
+    for line in package.requires or ():
+        name = re.match(r"[\w.-]+", line)
+        if name and "extra ==" not in line:
+            try:
+                distribution(name[0])
+            except PackageNotFoundError:
+                continue
+            yield re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+def _distribution(package: str) -> Distribution:
+    try:
+        return distribution(package)
+    except PackageNotFoundError as error:
+        raise SandboxUnavailable(f"the package {package} is not installed here: pip install {package}") from error
+
+
+def _installed(package: str) -> Iterator[tuple[str, Path]]:
+    for file in _distribution(package).files or ():
+        path = Path(str(file.locate()))
+        wanted = ".." not in file.parts and "tests" not in file.parts and path.is_file()
+        if wanted and (path.suffix != ".pyc" or path.name.endswith(_TAG)):
+            yield str(file), path
+
+
+def _libraries(linked: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """The shared libraries that these need; all in one folder but the loader, which binaries name by its full path."""
+    told = subprocess.run(["ldd", *map(str, linked)], capture_output=True, text=True, check=False).stdout
+    for name, path in sorted(set(re.findall(r"^\s+(\S+) => (/\S+)", told, re.MULTILINE))):
+        yield f"lib/{name}", Path(path)
+    for path in sorted(set(re.findall(r"^\s+/(\S*ld\S+) \(", told, re.MULTILINE))):
+        yield path, Path("/", path)
+
+
+def _copy(sources: dict[str, Path], root: Path) -> None:
+    root.chmod(0o755)
+    for folder in ("dev", "lib", "python/lib"):
+        (root / folder).mkdir(parents=True)
+    (root / "dev/null").touch()
+    for inside, path in sources.items():
+        copy = root / inside
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        # With its time: compiled modules count as stale when their source has another.
+        shutil.copy2(path, copy)
+        copy.chmod(0o755 if os.access(path, os.X_OK) else 0o644)
+    for place, folders, _ in os.walk(root):
+        for folder in folders:
+            Path(place, folder).chmod(0o755)
+
+
+def _stat(path: Path) -> str:
+    stat = path.stat()
+    return f"{path} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def _hash(lines: Iterable[str]) -> str:
+    return xxhash.xxh3_128_hexdigest("\n".join(sorted(lines)).encode())[:16]
+
+
+def _content(root: Path) -> str:
+    files = (path for path in root.rglob("*") if path.is_file())
+    return _hash(f"{xxhash.xxh3_128_hexdigest(path.read_bytes())} {path.relative_to(root)}" for path in files)

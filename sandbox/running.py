@@ -1,0 +1,166 @@
+"""One worker in its jail, as the pool sees it: programs go in, verdicts come out."""
+
+import asyncio
+import base64
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from signal import Signals
+from typing import Any
+
+from sandbox.filter import Filters
+from sandbox.jails import Jail, Worker, first_frame, frame
+from sandbox.payload import read_payload
+from sandbox.stream import Broken, Stream
+from sandbox.verdict import Limits, Status, Verdict
+
+__all__ = ["Program", "RunningJail"]
+
+# Of a worker that has to start Python and import, on a machine that is busy with other things.
+_STARTING_SECONDS = 60.0
+# How much later than a program's deadline its worker is given up.
+_GRACE_SECONDS = 3.0
+_HEADER_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program and its inputs, these as JSON text of canonical [arguments, keyword arguments]."""
+
+    source: str
+    entry: str
+    inputs: Sequence[str]
+    limits: Limits
+    profile: int = 0
+    reverse: bool = False
+
+    @property
+    def order(self) -> list[int]:
+        numbers = list(range(len(self.inputs)))
+        return numbers[::-1] if self.reverse else numbers
+
+
+class RunningJail:
+    """A worker that is up and locked in. `run` never raises: what goes wrong is a verdict, and `broken` then."""
+
+    def __init__(self, worker: Worker, stream: Stream) -> None:
+        self.worker = worker
+        self.stream = stream
+        self.served = 0
+        self.broken = False
+        self.landlock = 0
+
+    @classmethod
+    async def open(cls, jail: Jail, worker: Worker, filters: Filters, packages: Sequence[str]) -> "RunningJail":
+        """Hand its source to a worker that was started, and see that it is locked in. Raises `Broken`."""
+        # The transport owns what it is given, and the worker keeps its own.
+        _, stream = await asyncio.get_running_loop().create_connection(
+            lambda: Stream(worker.unwrap), sock=worker.socket.dup()
+        )
+        settings = {
+            "server_filter": base64.b64encode(filters.server).decode(),
+            "program_filter": base64.b64encode(filters.program).decode(),
+            "landlock": jail.landlock,
+            "readable": [str(jail.root / "python"), str(jail.root / "lib")],
+            "processes": jail.processes,
+            "packages": list(packages),
+        }
+        running = cls(worker, stream)
+        try:
+            async with asyncio.timeout(_STARTING_SECONDS):
+                said = await stream.ask(first_frame() + frame(json.dumps(settings).encode()), _HEADER_BYTES)
+            hello = json.loads(said)
+            if hello["version"] != sys.version:
+                raise Broken(f"the worker runs Python {hello['version']} where synth runs {sys.version}")
+            running.landlock = hello["landlock"]
+        except TimeoutError as error:
+            stream.close()
+            raise Broken(f"no worker came up within {_STARTING_SECONDS:.0f} seconds") from error
+        except (ValueError, KeyError, TypeError) as error:
+            stream.close()
+            raise Broken("the worker greets as no worker does") from error
+        except BaseException:
+            stream.close()
+            raise
+        return running
+
+    async def run(self, program: Program) -> Verdict:
+        """Run a program once. A `sandbox_error` leaves the jail `broken`, as does what casts doubt on it."""
+        self.served += 1
+        order = program.order
+        limits = program.limits
+        most = limits.output_bytes + _HEADER_BYTES + 65_536
+        try:
+            async with asyncio.timeout(limits.seconds + _GRACE_SECONDS):
+                answer = await self.stream.ask(_request(self.served, program, order), most)
+            size = int.from_bytes(answer[:4], "big")
+            header = json.loads(answer[4 : 4 + size])
+            if header["id"] != self.served:
+                raise Broken("it answered another question")
+        except (Broken, TimeoutError, ValueError, KeyError) as error:
+            self.broken = True
+            return _failed(program, str(error) or "it did not answer in time")
+        if header["end"] == "unready":
+            self.broken = True
+            return _failed(program, "a program could not be locked in")
+        verdict = _verdict(header, answer[4 + size :], order)
+        # A machine without memory, and a program that fights: neither is a ground for the next one to stand on.
+        self.broken = verdict.status in ("killed", "no_exit", "malformed")
+        return verdict
+
+    def close(self) -> str:
+        """Kill the worker and wait for its end; to be called where it was started. Returns its last words."""
+        return self.worker.kill()
+
+
+def _request(number: int, program: Program, order: Sequence[int]) -> bytes:
+    limits = program.limits
+    settings = {
+        "id": number,
+        "source": program.source,
+        "entry": program.entry,
+        "order": order,
+        "seed": program.profile,
+        "seconds": limits.seconds,
+        "memory_mb": limits.memory_mb,
+        "output_bytes": limits.output_bytes,
+    }
+    # The inputs are JSON already.
+    return frame(f'{json.dumps(settings)[:-1]},"inputs":[{",".join(program.inputs)}]}}'.encode())
+
+
+def _failed(program: Program, detail: str) -> Verdict:
+    return Verdict("sandbox_error", (None,) * len(program.inputs), detail)
+
+
+def _verdict(header: dict[str, Any], payload: bytes, order: Sequence[int]) -> Verdict:
+    """The worker's word for how it ended, and the program's for what it answered."""
+    answers = read_payload(payload, order)
+    status: Status
+    detail = ""
+    match header["end"], header["code"]:
+        case ("timeout" | "output_limit" | "no_exit") as end, _:
+            status = end
+        case _, code if code == -Signals.SIGXCPU:
+            status, detail = "timeout", "processor time"
+        case _, code if code == -Signals.SIGKILL:
+            status, detail = "killed", "the machine ran out of memory"
+        case _, code if code < 0:
+            status, detail = "crashed", _signal_name(-code)
+        case _ if answers.malformed:
+            status, detail = "malformed", answers.malformed
+        case _ if answers.load_error:
+            status, detail = "load_error", answers.load_error
+        case _ if None in answers.outcomes:
+            status, detail = "missing", f"it ended after {sum(map(bool, answers.outcomes))} of {len(order)} inputs"
+        case _:
+            status = "ok"
+    return Verdict(status, tuple(answers.outcomes), detail, header["wall"], header["cpu"], header["rss"])
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,34 @@
+"""Every hostile program comes to what it must, and the next program and the host notice nothing of it."""
+
+import os
+import time
+from fnmatch import fnmatchcase
+
+import pytest
+
+from tests.hostile import answers, outside, processes, resources
+from tests.hostile.case import Case
+from tests.jails import LentSandbox, living_descendants, told
+
+CASES = [*processes.CASES, *resources.CASES, *answers.CASES, *outside.CASES]
+
+
+def of_the_host() -> tuple[int, int]:
+    """How many descriptors this process has, and how many processes live below it."""
+    return len(os.listdir("/proc/self/fd")), len(living_descendants())  # noqa: PTH208
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_hostile_program(jail: LentSandbox, case: Case) -> None:
+    assert told(jail.run("def f(n): return n * 2", ([21], {}))) == "42"
+    before = of_the_host()
+    verdict = jail.run(case.source, *case.inputs, limits=case.limits)
+    said = told(verdict)
+    assert any(said == pattern or fnmatchcase(said, pattern) for pattern in case.expected), (said[:500], verdict.detail)
+    canary = jail.run("def f(n): return n * 2", ([21], {}))
+    assert told(canary) == "42"
+    # A jail that is replaced takes a moment to be gone.
+    until = time.monotonic() + 2
+    while of_the_host() != before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert of_the_host() == before, living_descendants()

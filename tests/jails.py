@@ -1,0 +1,95 @@
+"""What tests share about jails: which kinds there are, why one cannot be had, and a sandbox for plain functions."""
+
+import asyncio
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+
+from sandbox.pool import Sandbox
+from sandbox.values import shown
+from sandbox.verdict import Limits, Verdict
+
+T = TypeVar("T")
+JAILS = ["bwrap", "landlock"]
+
+
+def why_not(kind: str) -> str:
+    """Why a jail of this kind cannot be had on this machine, whatever the sandbox itself says; nothing if it can."""
+    if sys.platform != "linux":
+        return f"{kind} is for Linux"
+    if kind == "bwrap":
+        program = shutil.which("bwrap")
+        if program is None:
+            return "bubblewrap is not installed"
+        tried = subprocess.run(
+            [program, "--unshare-user", "--ro-bind", "/", "/", "true"], capture_output=True, check=False
+        )
+        return "" if tried.returncode == 0 else f"no user namespaces here: {tried.stderr.decode().strip()}"
+    version = ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1)
+    return "" if version >= 3 else "the kernel has no Landlock of version 3"
+
+
+class LentSandbox:
+    """A started sandbox in an event loop of its own."""
+
+    def __init__(self, kind: str, workers: int = 1, **options: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.sandbox = Sandbox(kind, workers, **options)
+        try:
+            self.wait(self.sandbox.start())
+        except BaseException:
+            self._stop()
+            raise
+
+    def run(
+        self, source: str, *inputs: tuple[list[Any], dict[str, Any]], limits: Limits | None = None, **how: Any
+    ) -> Verdict:
+        """Run the program's function f, on no arguments unless inputs are given."""
+        return self.wait(self.sandbox.run(source, "f", inputs or [([], {})], limits=limits, **how))
+
+    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def take_back(self) -> None:
+        self.wait(self.sandbox.close())
+        self._stop()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def told(verdict: Verdict) -> str:
+    """A verdict in a line: its status unless it is ok, then what each input gave."""
+    outcomes = [
+        "-" if outcome is None else shown(outcome.data) if outcome.kind == "value" else f"{outcome.kind} {outcome.data}"
+        for outcome in verdict.outcomes
+    ]
+    return "; ".join(([] if verdict.status == "ok" else [verdict.status]) + outcomes)
+
+
+def living_descendants() -> list[str]:
+    """The processes below this one that are not zombies, each by its number and name."""
+    parents: dict[str, tuple[str, str]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+            except OSError:
+                continue
+            state, parent = rest.split()[:2]
+            if state != "Z":
+                parents[entry.name] = (parent, name)
+    found = {str(os.getpid())}
+    while more := {number for number, (parent, _) in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(f"{number} {parents[number][1]}" for number in found - {str(os.getpid())})

@@ -1,0 +1,152 @@
+import sys
+
+import pytest
+
+from pipelines.case2code.candidates import Candidate, Unusable, candidates
+
+
+def found(source: str, *import_code: str) -> list[Candidate]:
+    return candidates(source, import_code, max_chars=5_120)
+
+
+def only(source: str, *import_code: str) -> Candidate:
+    (candidate,) = found(source, *import_code)
+    return candidate
+
+
+def test_a_function_that_needs_nothing_is_written_anew_without_comments() -> None:
+    kept = only("X = 1\ndef double( n ):  # twice\n    # as much\n    return n*2\n")
+    assert (kept.name, kept.reason) == ("double", "")
+    assert kept.code == "def double(n):\n    return n * 2\n"
+
+
+def test_the_imports_that_it_needs_are_put_before_it_and_no_others() -> None:
+    source = "import re, os\nfrom math import sqrt as root, pi\ndef f(s):\n    return root(len(re.sub('a', '', s)))\n"
+    assert only(source).code == (
+        "from math import sqrt as root\nimport re\n\n\ndef f(s):\n    return root(len(re.sub('a', '', s)))\n"
+    )
+
+
+def test_import_lines_may_come_beside_the_source() -> None:
+    assert only("def f(s):\n    return re.escape(s)\n", "import re").code.startswith("import re\n\n\ndef f")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        # Names of its own: itself, parameters, locals, loops, exceptions, patterns, lambdas, comprehensions.
+        "def f(n):\n    return 1 if n < 2 else n * f(n - 1)",
+        "def f(list, *more, key=None, **rest):\n    return [list, more, key, rest]",
+        "def f(xs):\n    for i, x in enumerate(xs):\n        y = i\n    return sorted(z for z in xs if z > y + x)",
+        "def f(xs):\n    return sorted(xs, key=lambda x: -x)",
+        "def f(x):\n    try:\n        return int(x)\n    except ValueError as error:\n        return str(error)",
+        "def f(x):\n    match x:\n        case [first, *others]:\n            return first\n    return None",
+        "def f(x):\n    if (n := len(x)) > 2:\n        return n\n    return 0",
+        # What is imported for types counts, because annotations are evaluated.
+        "if TYPE_CHECKING:\n    from typing import List\ndef f(x: List[int]) -> int:\n    return 1",
+        "import functools\n@functools.lru_cache(maxsize=None)\ndef f(x):\n    return x + 1",
+        "from datetime import date\ndef f(y):\n    return date(y, 1, 1).isoformat()",
+        # Parameters that are called as what would taint.
+        "def f(input, vars, id):\n    return input + vars + id",
+        "import os\ndef f(os):\n    return os + 1",
+        "def f(x, /):\n    return x",
+        "def f(x):\n    if x:\n        return\n    return 1",
+    ],
+)
+def test_it_is_kept(source: str) -> None:
+    assert only(source).reason == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "reason", "detail"),
+    [
+        ("def f():\n    return 1", "no_parameters", ""),
+        ("def f(*a, b, **c):\n    return 1", "no_parameters", ""),
+        ("async def f(x):\n    return x", "coroutine", ""),
+        ("def f(x):\n    yield x\n    return 1", "generator", "yield in line 2"),
+        ("def f(x):\n    y = [(yield x)]\n    return 1", "generator", ""),
+        ("def f(x):\n    x.append(1)", "no_return", ""),
+        ("def f(x):\n    g = lambda: 1\n    x.append(g)", "no_return", ""),
+        ("def f(x):\n    if x:\n        return\n    return None", "returns_none", ""),
+        ("def f(x):\n    def g():\n        return 1\n    return g()", "nested_def", "g in line 2"),
+        ("def f(x):\n    if x:\n        def g():\n            return 1\n    return x", "nested_def", "line 3"),
+        ("def f(x):\n    class C:\n        pass\n    return 1", "nested_def", "C"),
+        ("def f(x):\n    if x:\n        import re\n    return 1", "import_inside", "import re in line 3"),
+        ("def f(x):\n    global n\n    n = x\n    return n", "changes_globals", "global n"),
+        ("def f(x):\n    print(x)\n    return x", "prints_or_reads", "print in line 2"),
+        ("def f(x):\n    return input(x)", "prints_or_reads", "input"),
+        ("def f(x):\n    return open(x).read()", "prints_or_reads", "open"),
+        ("def f(x):\n    return sorted(x, key=id)", "looks_inside", "id"),
+        ("def f(x):\n    return eval(x)", "looks_inside", "eval"),
+        ("from datetime import date\ndef f(x):\n    return date.today() > x", "uses_time", "today()"),
+        ("import time\ndef f(x):\n    return time.time() + x", "uses_time", "it needs time"),
+        ("import random as r\ndef f(x):\n    return r.choice(x)", "uses_randomness", "it needs random"),
+        ("from os.path import join\ndef f(x):\n    return join(x)", "uses_system", "it needs os.path"),
+        ("import threading\ndef f(x):\n    return threading.Lock() or x", "uses_processes", "threading"),
+        ("import gc\ndef f(x):\n    return gc.get_count() + x", "looks_inside", "it needs gc"),
+        ("import sqlite3\ndef f(x):\n    return sqlite3.connect(x)", "impure_import", "it needs sqlite3"),
+        ("import numpy as np\ndef f(x):\n    return np.sum(x)", "needs_package", "numpy is no module"),
+        ("from . import near\ndef f(x):\n    return near(x)", "needs_package", "a relative import"),
+        ("def f(x):\n    return y + x", "free_name", "y is defined nowhere"),
+        ("N = 3\ndef f(x):\n    return N + x", "free_name", "N is defined elsewhere in the module"),
+        ("def len(x):\n    return 1\ndef f(x):\n    return len(x)", "free_name", "len is defined elsewhere"),
+        ("def f(x: Thing):\n    return x", "free_name", "Thing"),
+        ("def f(x=DEFAULT):\n    return x", "free_name", "DEFAULT"),
+        ("def f(x):\n    return [y for z in x]", "free_name", "y"),
+        ("def f(x):\n    return lambda: y", "free_name", "y"),
+        (
+            "from contextlib import contextmanager\n@contextmanager\ndef f(x):\n    return x",
+            "decorated",
+            "@contextmanager",
+        ),
+        ("@unknown(1)\ndef f(x):\n    return x", "decorated", "@unknown(1)"),
+        (f"def f(x):\n    return {'x' * 6_000!r}", "too_long", "more than 5,120"),
+        ("def f(x):\n    return '\ufffd'", "undecodable", "no text"),
+        ("def f(x):\n    break\n    return x", "unwritable", "outside loop"),
+    ],
+)
+def test_it_is_turned_away_for_a_reason_as_it_stood(source: str, reason: str, detail: str) -> None:
+    candidate = found(source)[-1]
+    assert (candidate.reason, detail in candidate.detail) == (reason, True), candidate.detail
+    assert candidate.code in source + "\n"
+
+
+def test_only_functions_that_are_children_of_the_module_are_looked_at() -> None:
+    source = "class C:\n    def f(self, x):\n        return x\nif True:\n    def g(x):\n        return x\nlambda x: x\n"
+    assert found(source) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "reason", "detail"),
+    [
+        ("def f(x)\n    return x", "syntax_error", "line 1 is not Python 3."),
+        ("print 'hello'", "syntax_error", "Missing parentheses"),
+        ("x = 'a\x00b'", "syntax_error", "null bytes"),
+        ("def f(x, x):\n    return x", "syntax_error", "duplicate argument"),
+        ("f = " + "(" * 5_000 + ")" * 5_000, "syntax_error", "too many nested parentheses"),
+        ("x = " + "-" * 100_000 + "1", "too_nested", ""),
+        ("#" * 2_000_001, "too_long", "2,000,001 characters"),
+    ],
+)
+def test_a_source_that_cannot_be_read_gives_one_reason_for_all(source: str, reason: str, detail: str) -> None:
+    with pytest.raises(Unusable) as unusable:
+        found(source)
+    assert unusable.value.reason == reason
+    assert detail in unusable.value.detail
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="this Python knows the syntax")
+def test_syntax_of_a_newer_python_is_named_as_such() -> None:
+    with pytest.raises(Unusable, match=r"line 2 is not Python 3\.11"):
+        found("import re\ndef first[T](items: list[T]) -> T:\n    return items[0]\n")
+
+
+def test_what_the_compiler_warns_of_is_no_fault() -> None:
+    assert only(r"def f(x):" + "\n" + r"    return x + '\d'").reason == ""
+
+
+def test_a_deeply_nested_function_does_no_harm_to_its_neighbours() -> None:
+    deep = "def deep(x):\n    return " + "+".join(["x"] * 2_000)
+    reasons = {one.name: one.reason for one in found(f"{deep}\ndef f(x):\n    return x + 1\n")}
+    assert reasons["f"] == ""
+    assert reasons["deep"] in ("too_nested", "")

@@ -1,0 +1,102 @@
+"""The copy of Python in which programs run: made once, readable by anybody, and what users are promised of it."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox import rootfs
+from sandbox.jails import SandboxUnavailable
+from sandbox.rootfs import cached_rootfs
+from tests.jails import JAILS, LentSandbox, told, why_not
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(rootfs, "_cache", lambda: tmp_path)
+    return cached_rootfs()
+
+
+def test_it_is_made_once(root: Path) -> None:
+    inode = root.stat().st_ino
+    assert cached_rootfs() == root
+    assert root.stat().st_ino == inode
+    assert sorted(path.name.partition("-")[0] for path in root.parent.iterdir()) == ["rootfs", "sources"]
+
+
+def test_anybody_may_read_it_and_nobody_but_its_owner_write_it(root: Path) -> None:
+    for path in [root, *root.rglob("*")]:
+        mode = path.stat().st_mode & 0o777
+        assert mode == (0o755 if path.is_dir() or mode & 0o100 else 0o644), path
+
+
+def test_it_has_the_interpreter_and_no_package(root: Path) -> None:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    assert sorted(path.name for path in root.iterdir()) in (["dev", "lib", "lib64", "python"], ["dev", "lib", "python"])
+    assert (root / "python/lib" / version / "os.py").exists()
+    assert not (root / "python/lib" / version / "site-packages").exists()
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rootfs, "_cache", lambda: tmp_path)
+    with pytest.raises(SandboxUnavailable, match="no_such_package is not installed here"):
+        cached_rootfs(["no_such_package"])
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(rootfs, "_cache", lambda: tmp_path / "file" / "cache")
+    with pytest.raises(SandboxUnavailable, match="cannot keep a copy of Python"):
+        cached_rootfs()
+
+
+@pytest.mark.parametrize("kind", JAILS)
+def test_a_package_may_be_let_in(kind: str) -> None:
+    if reason := why_not(kind):
+        pytest.skip(reason)
+    if importlib.util.find_spec("numpy") is None:
+        pytest.skip("numpy is not installed")
+    sandbox = LentSandbox(kind, packages=["numpy"])
+    try:
+        source = "import numpy\ndef f(n): return (numpy.eye(n) @ numpy.ones(n)).tolist()"
+        assert told(sandbox.run(source, ([3], {}))) == "[1.0, 1.0, 1.0]"
+        assert told(sandbox.run("import os, numpy\ndef f(): os.fork()")) == "exception PermissionError"
+        assert told(sandbox.run("import numpy\ndef f(): open(numpy.__file__, 'a')")) == "exception PermissionError"
+    finally:
+        sandbox.take_back()
+
+
+AS_NOBODY = """
+import asyncio, os, sys
+import sandbox.jails.bwrap, sandbox.jails.landlock
+from sandbox import filter, jails
+from sandbox.pool import Sandbox
+from tests.jails import told
+# What nobody may not read is read beforehand.
+root = sandbox.jails.bwrap.cached_rootfs()
+filter.compiled_filters()
+jails.first_frame()
+sandbox.jails.bwrap.cached_rootfs = sandbox.jails.landlock.cached_rootfs = lambda packages: root
+async def main():
+    async with Sandbox(sys.argv[1], 1) as pool:
+        print(told(await pool.run("def f(n): return n * 2", "f", [([21], {})])))
+loop = asyncio.new_event_loop()
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+loop.run_until_complete(main())
+"""
+
+
+@pytest.mark.parametrize("kind", JAILS)
+def test_an_ordinary_user_has_jails_too(kind: str) -> None:
+    if reason := why_not(kind):
+        pytest.skip(reason)
+    if os.geteuid() != 0:
+        pytest.skip("all other tests run as an ordinary user already")
+    command = [sys.executable, "-c", AS_NOBODY, kind]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert done.stdout == "42\n", done.stderr
