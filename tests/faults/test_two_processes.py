@@ -31,7 +31,7 @@ def test_the_second_process_is_refused_and_the_first_is_unharmed(tmp_path: Path)
 
 
 @pytest.mark.parametrize("flags", [(), ("--retry-failed",)])
-def test_a_process_that_finds_the_output_complete_leaves_one_alone_that_makes_it_anew(
+def test_while_one_process_makes_a_complete_output_anew_another_is_refused(
     tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
     source = write_questions(tmp_path / "questions.jsonl", 20)
@@ -41,7 +41,7 @@ def test_a_process_that_finds_the_output_complete_leaves_one_alone_that_makes_it
         before = shard_bytes(tmp_path / "out")
         anew = start(*command, "--fresh")
         wait_until(lambda: len(server.asked) >= 28, anew)
-        assert "complete already" in finish(*command, *flags)
+        assert "another synth process" in refused(1, *command, *flags)
         code, said = end(anew)
         assert code == 0, said
         assert len(server.asked) == 40

@@ -23,6 +23,17 @@ from sandbox.verdict import Limits, Verdict
 from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
 
 DOUBLE = "def f(n): return n * 2"
+# What other tests have left running below this process, such as the tracker of multiprocessing.
+strangers: set[str] = set()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nobody_else() -> None:
+    strangers.update(living_descendants())
+
+
+def ours() -> list[str]:
+    return [line for line in living_descendants() if line not in strangers]
 
 
 @pytest.fixture(scope="module", params=JAILS)
@@ -49,14 +60,14 @@ def lent(lent_for_all: LentSandbox) -> LentSandbox:
 def living_soon(before: Sequence[str] = ()) -> list[str]:
     """The processes below this one that were not there before, once those that were killed are gone."""
     until = time.monotonic() + 2
-    while (living := sorted(set(living_descendants()) - set(before))) and time.monotonic() < until:
+    while (living := sorted(set(ours()) - set(before))) and time.monotonic() < until:
         time.sleep(0.01)
     return living
 
 
 def servers() -> list[int]:
     """The workers' processes: what has no children of its own among our descendants."""
-    living = [int(line.split()[0]) for line in living_descendants()]
+    living = [int(line.split()[0]) for line in ours()]
     return [number for number in living if not set(living) & children_of(number)]
 
 
@@ -86,7 +97,7 @@ def test_a_worker_killed_under_a_program_is_not_charged_to_it(lent: LentSandbox)
             )
         )
         await asyncio.sleep(0.1)
-        busy = {int(line.split()[0]) for line in living_descendants()}
+        busy = {int(line.split()[0]) for line in ours()}
         (server,) = [number for number in busy if len(children_of(number) & set(servers())) and number != os.getpid()][
             -1:
         ]
