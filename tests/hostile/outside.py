@@ -35,7 +35,7 @@ CASES = [
         "files of the machine",
         TRIED
         + "import glob, os\ndef f():\n    names = ['/etc/passwd', '/etc/shadow', '/etc/hostname', '/etc/machine-id',\n"
-        "        '/root/.ssh/id_rsa', '/root/.bashrc', '/home', '/root', '/', '/etc', '/proc', '/sys', '/dev', '/usr', '/var',\n"
+        "        '/home', '/root', '/', '/etc', '/proc', '/sys', '/dev', '/usr', '/var',\n"
         "        '/tmp', '/proc/self/environ', '/proc/1/environ', '/proc/self/status', '/proc/mounts', '/proc/version',\n"
         "        '/proc/cpuinfo', '/sys/kernel', '/var/run/docker.sock', '/run/docker.sock', '/dev/random', '/dev/urandom',\n"
         "        '/dev/null', '/bin/sh', '.', '..']\n"
