@@ -215,7 +215,10 @@ def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[Exchange]
     recorded: dict[str, list[tuple[Row, Row]]] = {}
     for index in _positions(table["row"], lineage):
         (kept,) = table.slice(index, 1).to_pylist()
-        recorded.setdefault(kept["row"], []).append((json.loads(kept["request"]), json.loads(kept["answer"])))
+        request = json.loads(kept["request"])
+        # Verdicts of the sandbox are kept, too; only a model is asked with a prompt.
+        if "prompt" in request:
+            recorded.setdefault(kept["row"], []).append((request, json.loads(kept["answer"])))
     return {row: _numbered(row, pairs) for row, pairs in recorded.items()}
 
 

@@ -9,6 +9,7 @@ from pipelines.case2code.execute import Execute
 from pipelines.options import Options
 from pipelines.runner import Summary, run
 from sandbox.pool import Sandbox
+from schemas.ancestry import ancestry
 from schemas.dataset import Dataset
 from tests.jails import why_not
 
@@ -77,12 +78,12 @@ def test_verdicts_are_replayed_without_starting_a_jail(tmp_path: Path, monkeypat
         raise AssertionError("a jail was started")
 
     codes = ["def f(x):\n    return x", "def f(x):\n    return -x"]
-    (tmp_path / "kept").mkdir()
     rows = tmp_path / "inputs.jsonl"
     execute(tmp_path, codes)
     first = Dataset.open(tmp_path / "out").table
     stage, kept = Execute(seconds=2.0), Options(keep_answers=True, fresh=True)
     run(stage, [str(rows)], tmp_path / "out", kept, sandbox=Sandbox("bwrap"))
+    assert [ancestor.exchanges for ancestor in ancestry("f-0", [str(tmp_path / "out")])][-1] == []
     monkeypatch.setattr(Sandbox, "start", broken)
     run(stage, [str(rows)], tmp_path / "out", Options(reparse=True), sandbox=Sandbox("bwrap"))
     assert Dataset.open(tmp_path / "out").table.equals(first)
