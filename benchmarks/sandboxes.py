@@ -14,8 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from queue import Queue
+from tempfile import NamedTemporaryFile
 from typing import Any
+
+import docker
 
 from sandbox.jails import SandboxUnavailable
 from sandbox.pool import Sandbox
@@ -99,13 +104,21 @@ for args, kwargs in inputs:
     try: print(repr(space["f"](*args, **kwargs)))
     except Exception as error: print(type(error).__name__)
 """
+PRELUDE = "import copy, json, os, shutil, subprocess, sys\nos.fork = os.kill = os.system = shutil.rmtree = None\n"
+DRIVER = """
+results = []
+for args, kwargs in {inputs}:
+    try: results.append(repr(f(*copy.deepcopy(args), **kwargs)))
+    except Exception as error: results.append(str(type(error)) + str(error))
+print(json.dumps(results))
+"""
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=6.0, help="for each contender")
     arguments.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
-    arguments.add_argument("--jails", nargs="+", default=["bwrap", "landlock"])
+    arguments.add_argument("--jails", nargs="+", default=["docker", "bwrap", "landlock"])
     arguments.add_argument(
         "--soak", type=int, help="only this: so many programs through the first jail, and its memory"
     )
@@ -123,11 +136,51 @@ def main() -> None:
             print(f"sandbox, {jail}: left out: {error}")
     python = [sys.executable, "-I", "-S", "-c", HARNESS]
     say("a fresh process per program", *both(lambda source: call(python, source, INPUTS), given))
-    say("a fresh interpreter per call", *both(lambda source: call_each(python, source), given))
+    say("a script in a fresh interpreter, as published", *both(run_script, given))
     if shutil.which("bwrap"):
         walls = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", str(cached_rootfs()), "/"]
         inside = [*walls, "--setenv", "LD_LIBRARY_PATH", "/lib", "--", "/python/bin/python3", "-I", "-S", "-c", HARNESS]
         say("bwrap and python per program", *both(lambda source: call(inside, source, INPUTS), given))
+    if "docker" in given.jails:
+        with closing(docker.from_env()) as engine:
+            if images := engine.images.list("synth-sandbox"):
+                beside_docker(engine, images[0].tags[0], given)
+
+
+def beside_docker(engine: docker.DockerClient, image: str, given: argparse.Namespace) -> None:
+    """A container for each program, and a command for each program in a container that stays."""
+    settings: dict[str, Any] = {"network_mode": "none", "environment": {"LD_LIBRARY_PATH": "/lib"}}
+    python = [
+        "/python/bin/python3",
+        "-I",
+        "-S",
+        "-c",
+        HARNESS.replace("json.load(sys.stdin)", "json.loads(sys.argv[1])"),
+    ]
+
+    def command(source: str) -> list[str]:
+        return [*python, json.dumps([source, INPUTS])]
+
+    waiting = ["/python/bin/python3", "-c", "import time; time.sleep(3600)"]
+    stays = [engine.containers.run(image, waiting, detach=True, **settings) for _ in range(given.workers)]
+    idle = Queue[Any]()
+    for container in stays:
+        idle.put(container)
+
+    def execute(source: str) -> None:
+        container = idle.get()
+        assert container.exec_run(command(source)).exit_code == 0
+        idle.put(container)
+
+    try:
+        say("docker exec per program", *both(execute, given))
+    finally:
+        for container in stays:
+            container.remove(force=True)
+    say(
+        "a container per program",
+        *both(lambda source: engine.containers.run(image, command(source), remove=True, **settings), given),
+    )
 
 
 def say(name: str, mixed: tuple[float, ...], trivial: tuple[float, ...]) -> None:
@@ -202,9 +255,12 @@ def call(command: list[str], source: str, inputs: list[Any]) -> None:
     subprocess.run(command, input=json.dumps([source, inputs]).encode(), stdout=subprocess.DEVNULL, check=True)
 
 
-def call_each(command: list[str], source: str) -> None:
-    for given in INPUTS:
-        call(command, source, [given])
+def run_script(source: str) -> None:
+    """As the published harness does: a script made of a prelude, the function, its inputs and a driver."""
+    with NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(f"{PRELUDE}{source}\n{DRIVER.format(inputs=INPUTS)}")
+        file.flush()
+        subprocess.run([sys.executable, file.name], stdout=subprocess.DEVNULL, check=True)
 
 
 if __name__ == "__main__":

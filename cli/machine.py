@@ -165,17 +165,17 @@ def _cached_models() -> Finding:
 
 
 def _docker() -> Finding:
-    cost = "nothing yet: programs run in bubblewrap"
+    cost = "programs run in bubblewrap instead"
     client = "a client" if shutil.which("docker") else "no client"
     host = os.environ.get("DOCKER_HOST", "")
     if host and not host.startswith("unix://"):
         return Finding("docker", "missing", f"{client}, and DOCKER_HOST is elsewhere", cost, "unset DOCKER_HOST")
-    own = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")) / "docker.sock"
-    candidates = [Path(host.removeprefix("unix://"))] if host else [Path("/var/run/docker.sock"), own]
-    path = next((path for path in candidates if path.exists()), None)
-    if path is None:
+    path = Path(host.removeprefix("unix://") or "/var/run/docker.sock")
+    if not path.exists():
+        own = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")) / "docker.sock"
         cure = "start its daemon" if shutil.which("docker") else "apt install docker.io"
-        return Finding("docker", "missing", f"{client}, no daemon", cost, cure)
+        cure = f"export DOCKER_HOST=unix://{own}" if own.exists() else cure
+        return Finding("docker", "missing", f"{client}, no daemon at {path}", cost, cure)
     try:
         if _pings(path):
             return Finding("docker", "ok", f"a daemon at {path}, {client}", cost, "apt install docker.io")

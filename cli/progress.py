@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ class Rates:
         return " ".join(parts)
 
 
-def breakdown(counts: Mapping[str, Any]) -> list[str]:
-    """What was rejected, turned away and failed, a line each, then the sums; `counts` as in `synth.json`."""
+def breakdown(counts: Mapping[str, Any], means: Mapping[str, float] = MappingProxyType({})) -> list[str]:
+    """What was rejected, turned away and failed, a line each, then sums and means; all as in `synth.json`."""
     lines = []
     for title, reasons in (("rejected", counts["reasons"]), ("turned away", counts["output_reasons"])):
         if reasons:
@@ -72,8 +73,11 @@ def breakdown(counts: Mapping[str, Any]) -> list[str]:
             )
     if counts["failed"]:
         lines.append(f"  failed: {counts['failed']:,}")
-    if counts["tallies"]:
-        lines.append("  " + ", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in counts["tallies"].items()))
+    sums = {name: n for name, n in counts["tallies"].items() if name not in means}
+    if sums:
+        lines.append("  " + ", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in sums.items()))
+    if means:
+        lines.append("  mean " + ", ".join(f"{name.replace('_', ' ')} {mean:.4f}" for name, mean in means.items()))
     return lines
 
 
@@ -88,7 +92,7 @@ def print_summary(summary: "Summary") -> None:
         f"{summary.out}: {counts['outputs']:,} rows from {counts['produced']:,} of {record['input_rows']:,} input rows "
         f"in {record['seconds']:,.1f} s"
     ]
-    lines += breakdown(counts)
+    lines += breakdown(counts, record.get("means", {}))
     if cost := _cost(record.get("cost", {})):
         lines.append(cost)
     print(*lines, sep="\n", file=sys.stderr)

@@ -55,7 +55,7 @@ def _document(found: "Input", counted: "Statistics") -> dict[str, Any]:
     from dataclasses import asdict
 
     run = (found.dataset.run if found.dataset else None) or {}
-    known = ("inputs", "input_rows", "counts", "cost", "seconds", "finished")
+    known = ("inputs", "input_rows", "counts", "means", "cost", "seconds", "finished")
     return {
         "input": found.spec,
         "stage": run.get("identity", {}).get("stage"),
@@ -109,7 +109,10 @@ def _run_facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         per_row = f", {completion / counts['outputs']:,.1f} a row" if counts.get("outputs") else ""
         yield "tokens", f"{prompt:,.0f} prompt, {completion:,.0f} completion{per_row}"
     yield from _times(run, cost)
-    others = {name: n for name, n in tallies.items() if name not in ("prompt_tokens", "completion_tokens")}
+    means = run.get("means", {})
+    if means:
+        yield "means", ", ".join(f"{name} {mean:.4f}" for name, mean in means.items())
+    others = {name: n for name, n in tallies.items() if name not in ("prompt_tokens", "completion_tokens", *means)}
     if others:
         yield "tallies", ", ".join(f"{name} {amount:,.10g}" for name, amount in others.items())
 

@@ -119,7 +119,7 @@ class _Run:
         if not record or "counts" not in record:
             return [f"{self.out} is complete"]
         rows = f"{record['counts']['outputs']:,} rows, finished {record.get('finished', 'at a time not recorded')}"
-        return [f"{self.out} is complete: {rows}", *breakdown(record["counts"])]
+        return [f"{self.out} is complete: {rows}", *breakdown(record["counts"], record.get("means", {}))]
 
 
 def _read(path: Path) -> Facts | None:

@@ -93,10 +93,13 @@ def run(
             "inputs": list(inputs),
             "input_rows": finished.rows,
             "counts": asdict(finished.counts),
+            "means": _means(stage, finished.counts),
             "cost": _cost(stage, finished.counts, progress.spent["engine_seconds"], engine),
             "seconds": round(progress.spent["seconds"], 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "software": software(),
+            # What the last programs ran in. Verdicts replayed from a journal start no jail.
+            "sandbox": sandbox.identity() if sandbox else None,
         }
         building.publish(finished.data, finished.rejected, record)
     finally:
@@ -201,6 +204,11 @@ def _cost(stage: Stage, counts: Counts, engine_seconds: float, engine: Engine | 
         "completion_tokens_each": _each(tokens["completion_tokens"], accepted),
         "gpu_seconds_each": None if gpus is None else _each(gpus * engine_seconds, accepted),
     }
+
+
+def _means(stage: Stage, counts: Counts) -> dict[str, float]:
+    whole = {name: counts.tallies.get(of) for name, of in stage.means.items()}
+    return {name: round(counts.tallies[name] / of, 6) for name, of in whole.items() if of}
 
 
 def _each(total: float, accepted: float) -> float | None:

@@ -131,6 +131,11 @@ class Stage:
     input: ClassVar[Record]
     output: ClassVar[Record]
 
+    @property
+    def means(self) -> Mapping[str, str]:
+        """Tallies that are told as a mean, each with the tally of what it is a mean over."""
+        return {}
+
     def identity(self) -> dict[str, Any]:
         """The options that determine the output, as JSON values; a prompt stands for itself by its digest."""
         return {field.name: _as_json(getattr(self, field.name)) for field in fields(self)}

@@ -28,7 +28,7 @@ from sandbox.verdict import Limits, Verdict
 __all__ = ["Sandbox"]
 
 # In the order in which `auto` tries them.
-_AUTOMATIC = ("bwrap",)
+_AUTOMATIC = ("docker", "bwrap")
 # Memory that programs make a worker touch stays with it.
 _PROGRAMS_PER_JAIL = 5000
 _ATTEMPTS_TO_START = 3
@@ -51,7 +51,7 @@ class Sandbox:
         limits: Limits = USUAL,
         packages: Sequence[str] = (),
     ) -> None:
-        """`jail` is auto, bwrap or landlock; `workers` is one for each processor if it is not given; `packages`
+        """`jail` is auto, docker, bwrap or landlock; `workers` is one for each processor if it is not given; `packages`
         are distributions, installed beside synth, that programs may import."""
         self._kind = jail
         self._workers = workers or len(os.sched_getaffinity(0))
@@ -141,10 +141,10 @@ class Sandbox:
             "packages": list(self._packages),
         }
 
-    def identity(self) -> dict[str, Any]:
-        """`determinants`, and the jail that programs run in. Raises `SandboxUnavailable` before `start`."""
+    def identity(self) -> dict[str, Any] | None:
+        """`determinants`, and the jail that programs ran in; None where no jail was ever started."""
         if self._jail is None or self._filters is None:
-            raise SandboxUnavailable("the sandbox is not running: start it first")
+            return None
         return {
             "jail": self._jail.kind,
             "tier": f"{self._jail.kind}+seccomp" + f"+landlock{self._landlock}" * bool(self._landlock),
@@ -160,7 +160,7 @@ class Sandbox:
             try:
                 self._jail = open_jail(kind, self._packages)
                 await self._spawn(self._jail.prepare)
-                running = await self._start(0)
+                running = await self._start(0, self._limits.memory_mb)
                 try:
                     await prove(kind, running.run)
                 except BaseException:
@@ -205,22 +205,27 @@ class Sandbox:
         return verdict
 
     async def _attempt(self, jails: dict[int, RunningJail], program: Program) -> Verdict:
-        if program.profile not in jails:
-            jails[program.profile] = await self._start(program.profile)
-        running = jails[program.profile]
+        profile, memory_mb = program.profile, program.limits.memory_mb
+        if profile in jails and jails[profile].memory_mb < memory_mb:
+            await self._end(jails.pop(profile))
+        if profile not in jails:
+            jails[profile] = await self._start(profile, memory_mb)
+        running = jails[profile]
         verdict = await running.run(program)
         if running.broken or running.served >= _PROGRAMS_PER_JAIL:
-            await self._end(jails.pop(program.profile))
+            await self._end(jails.pop(profile))
         return verdict
 
-    async def _start(self, profile: int) -> RunningJail:
-        """A new jail. Raises `SandboxUnavailable` when not one of a few attempts succeeds."""
+    async def _start(self, profile: int, memory_mb: int) -> RunningJail:
+        """A new jail for programs of at most so much memory. Raises `SandboxUnavailable` when a few attempts fail."""
         assert self._jail is not None
         assert self._filters is not None
         jail, filters = self._jail, self._filters
         reason = ""
         for _ in range(_ATTEMPTS_TO_START):
-            starting: asyncio.Future[Worker] = asyncio.ensure_future(self._spawn(lambda: jail.start(profile)))
+            starting: asyncio.Future[Worker] = asyncio.ensure_future(
+                self._spawn(lambda: jail.start(profile, memory_mb))
+            )
             try:
                 worker = await asyncio.shield(starting)
             except OSError as error:
@@ -231,7 +236,7 @@ class Sandbox:
                 await self._spawn((await starting).kill)
                 raise
             try:
-                return await RunningJail.open(jail, worker, filters, self._modules)
+                return await RunningJail.open(jail, worker, filters, self._modules, memory_mb)
             except Broken as error:
                 reason = await self._spawn(worker.kill) or str(error)
             except BaseException:

@@ -44,15 +44,18 @@ class Program:
 class RunningJail:
     """A worker that is up and locked in. `run` never raises: what goes wrong is a verdict, and `broken` then."""
 
-    def __init__(self, worker: Worker, stream: Stream) -> None:
+    def __init__(self, worker: Worker, stream: Stream, memory_mb: int) -> None:
         self.worker = worker
         self.stream = stream
+        self.memory_mb = memory_mb
         self.served = 0
         self.broken = False
         self.landlock = 0
 
     @classmethod
-    async def open(cls, jail: Jail, worker: Worker, filters: Filters, packages: Sequence[str]) -> "RunningJail":
+    async def open(
+        cls, jail: Jail, worker: Worker, filters: Filters, packages: Sequence[str], memory_mb: int
+    ) -> "RunningJail":
         """Hand its source to a worker that was started, and see that it is locked in. Raises `Broken`."""
         # The transport owns what it is given, and the worker keeps its own.
         _, stream = await asyncio.get_running_loop().create_connection(
@@ -66,7 +69,7 @@ class RunningJail:
             "processes": jail.processes,
             "packages": list(packages),
         }
-        running = cls(worker, stream)
+        running = cls(worker, stream, memory_mb)
         try:
             async with asyncio.timeout(_STARTING_SECONDS):
                 said = await stream.ask(first_frame() + frame(json.dumps(settings).encode()), _HEADER_BYTES)
@@ -108,10 +111,6 @@ class RunningJail:
         # A machine without memory, and a program that fights: neither is a ground for the next one to stand on.
         self.broken = verdict.status in ("killed", "no_exit", "malformed")
         return verdict
-
-    def close(self) -> str:
-        """Kill the worker and wait for its end; to be called where it was started. Returns its last words."""
-        return self.worker.kill()
 
 
 def _request(number: int, program: Program, order: Sequence[int]) -> bytes:

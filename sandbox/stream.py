@@ -34,7 +34,10 @@ class Stream(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += self._unwrap(data)
+        block = self._unwrap(data)
+        if not block:
+            return
+        self._buffer += block
         if self._answer is None or self._answer.done():
             self._break("it spoke without being asked")
             return

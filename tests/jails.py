@@ -14,15 +14,18 @@ from typing import Any, TypeVar
 from sandbox.pool import Sandbox
 from sandbox.values import shown
 from sandbox.verdict import Limits, Verdict
+from tests import docker_engine
 
 T = TypeVar("T")
-JAILS = ["bwrap", "landlock"]
+JAILS = ["docker", "bwrap", "landlock"]
 
 
 def why_not(kind: str) -> str:
     """Why a jail of this kind cannot be had on this machine, whatever the sandbox itself says; nothing if it can."""
     if sys.platform != "linux":
         return f"{kind} is for Linux"
+    if kind == "docker":
+        return docker_engine.why_not()
     if kind == "bwrap":
         program = shutil.which("bwrap")
         if program is None:
@@ -78,7 +81,7 @@ def told(verdict: Verdict) -> str:
 
 
 def living_descendants() -> list[str]:
-    """The processes below this one that are not zombies, each by its number and name."""
+    """The processes below this one and in containers that are not zombies, each by its number and name."""
     parents: dict[str, tuple[str, str]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -87,9 +90,9 @@ def living_descendants() -> list[str]:
             except OSError:
                 continue
             state, parent = rest.split()[:2]
-            if state != "Z":
+            if state != "Z" and not name.startswith(("dockerd", "containerd")):
                 parents[entry.name] = (parent, name)
-    found = {str(os.getpid())}
+    found = {str(os.getpid()), *(parents.keys() & set(docker_engine.workers()))}
     while more := {number for number, (parent, _) in parents.items() if parent in found} - found:
         found |= more
     return sorted(f"{number} {parents[number][1]}" for number in found - {str(os.getpid())})

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
 
-from schemas.errors import SynthError
+from schemas.errors import SynthError, UsageError
 
 __all__ = [
     "NOBODY",
@@ -80,16 +80,20 @@ class Jail(Protocol):
     def prepare(self) -> None:
         """See that workers can be started, and clear away what a killed run left. Raises `SandboxUnavailable`."""
 
-    def start(self, profile: int) -> Worker:
-        """Start one worker. Raises `SandboxUnavailable` or OSError."""
+    def start(self, profile: int, memory_mb: int) -> Worker:
+        """Start one worker, for programs of at most so much memory. Raises `SandboxUnavailable` or OSError."""
 
     def identity(self) -> dict[str, Any]:
         """What programs could tell of this jail: added to the identity of the sandbox."""
 
 
 def open_jail(kind: str, packages: Sequence[str]) -> Jail:
-    """The jail of a kind, not yet prepared. Raises `SandboxUnavailable` for one that there is not."""
+    """The jail of a kind, not yet prepared. Raises `UsageError` for one that there is not."""
     match kind:
+        case "docker":
+            from sandbox.jails.docker import DockerJail
+
+            return DockerJail(packages)
         case "bwrap":
             from sandbox.jails.bwrap import BwrapJail
 
@@ -98,7 +102,7 @@ def open_jail(kind: str, packages: Sequence[str]) -> Jail:
             from sandbox.jails.landlock import LandlockJail
 
             return LandlockJail(packages)
-    raise SandboxUnavailable(f"there is no jail named {kind}: choose bwrap or landlock")
+    raise UsageError(f"--jail {kind}: there is no such jail, choose docker, bwrap or landlock")
 
 
 def command(root: Path) -> list[str]:

@@ -59,7 +59,7 @@ class BwrapJail:
         self._program = [program, *_WALLS, *mounts]
         _reap(self._program)
 
-    def start(self, profile: int) -> ProcessWorker:
+    def start(self, profile: int, memory_mb: int) -> ProcessWorker:  # noqa: ARG002  rlimits do that here
         shown = environment(self.root, profile, shift_clock=self._clock)
         settings = [part for name, value in shown.items() for part in ("--setenv", name, value)]
         return start_process([*self._program, *settings, "--", *command(self.root)], {})

@@ -34,7 +34,7 @@ class LandlockJail:
         self.root = cached_rootfs(self._packages)
         self._clock = (self.root / "lib/libfaketime.so.1").exists()
 
-    def start(self, profile: int) -> ProcessWorker:
+    def start(self, profile: int, memory_mb: int) -> ProcessWorker:  # noqa: ARG002  rlimits do that here
         return start_process(command(self.root), environment(self.root, profile, shift_clock=self._clock))
 
     def identity(self) -> dict[str, Any]:

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker import from_env
 
 from sandbox import filter, jails, pool, running  # noqa: A004
 from sandbox.jails import SandboxUnavailable
@@ -20,6 +21,7 @@ from sandbox.jails.processes import ProcessWorker
 from sandbox.pool import Sandbox
 from sandbox.running import Program, RunningJail
 from sandbox.verdict import Limits, Verdict
+from schemas.errors import UsageError
 from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
 
 DOUBLE = "def f(n): return n * 2"
@@ -168,6 +170,12 @@ def test_reversed_inputs_come_back_in_their_order(lent: LentSandbox) -> None:
     assert told(lent.run(source, ([1], {}), ([2], {}))) == "[1]; [1, 2]"
 
 
+def test_a_program_that_may_have_more_memory_gets_it(lent: LentSandbox) -> None:
+    much = "def f(): return len(bytearray(700 << 20))"
+    assert told(lent.run(much)) == "exception MemoryError"
+    assert told(lent.run(much, limits=Limits(memory_mb=1024))) == str(700 << 20)
+
+
 def test_arguments_arrive_as_they_were(lent: LentSandbox) -> None:
     args: list[Any] = [1, 2.5, float("inf"), {"a": {1, 2}}, (1,), b"\0", 2**70, "\ud800"]
     verdict = lent.run("def f(*args, **named): return list(args), named", (args, {"key": frozenset("ab")}))
@@ -228,7 +236,7 @@ def test_another_python_in_the_jail_is_refused(kind: str, monkeypatch: pytest.Mo
 
 
 def test_there_is_no_sandbox_without_a_jail() -> None:
-    with pytest.raises(SandboxUnavailable, match="there is no jail named none"):
+    with pytest.raises(UsageError, match="--jail none: there is no such jail"):
         LentSandbox("none")
 
 
@@ -258,13 +266,31 @@ def test_a_worker_killed_at_once_leaves_nothing(kind: str) -> None:
     jail.prepare()
     before = living_descendants()
     workers = []
-    for number in range(20):
-        workers.append(jail.start(0))
+    for number in range(5 if kind == "docker" else 20):
+        workers.append(jail.start(0, 512))
         # At many moments of its first milliseconds.
         time.sleep(number / 4000)
         workers[-1].kill()
     assert living_soon(before) == []
     assert stuck() == []
+
+
+def test_a_container_whose_host_was_killed_before_it_started_is_removed_at_the_next_start(kind: str) -> None:
+    if kind != "docker":
+        pytest.skip("only Docker keeps what was never started")
+    host = """
+import os, signal
+from sandbox.jails import docker
+jail = docker.DockerJail()
+jail.prepare()
+docker.DockerWorker = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+jail.start(0, 512)
+"""
+    with closing(from_env()) as engine:
+        before = {container.id for container in engine.containers.list(all=True)}
+        subprocess.run([sys.executable, "-c", host], cwd=Path(__file__).parents[2], check=False)
+        jails.open_jail("docker", ()).prepare()
+        assert {container.id for container in engine.containers.list(all=True)} <= before
 
 
 def test_what_bwrap_leaves_behind_is_cleared_away_at_the_next_start() -> None:
@@ -273,7 +299,7 @@ def test_what_bwrap_leaves_behind_is_cleared_away_at_the_next_start() -> None:
     jail = jails.open_jail("bwrap", ())
     jail.prepare()
     for number in range(20):
-        worker = jail.start(0)
+        worker = jail.start(0, 512)
         assert isinstance(worker, ProcessWorker)
         time.sleep(number / 4000)
         # As when a host is killed: bwrap alone dies.
