@@ -125,3 +125,41 @@ def compose(
 
     stage = Compose(style=style, errors=errors, evaluation=evaluation, visible=visible)  # type: ignore[arg-type]
     run_stage(stage, [source], output, run)
+
+
+@app.command()
+@shared_options
+def evaluate(
+    source: Input,
+    output: Output,
+    prompt: PromptName = "evaluate",
+    n: Annotated[int, typer.Option("-n", min=1, help="Samples for each task.")] = 1,
+    k: Annotated[
+        list[int] | None, typer.Option("--k", min=1, help="Estimate pass@K. Repeatable; 1 if not given.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Sampling temperature.")] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus of the sampling.")] = 0.95,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply, in tokens.")] = 2048,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time for all calls of a sample.")] = 5.0,
+    memory_mb: Annotated[int, typer.Option(min=64, help="Memory for a sample.")] = 512,
+    *,
+    run: RunOptions,
+    rows: RowOptions,
+    engine: EngineOptions,
+    sandbox: SandboxOptions,
+) -> None:
+    """Have a model write the function of each task, and judge it on the cases shown and on the hidden ones."""
+    from pipelines.case2code.evaluate import FOLDER, Evaluate
+    from pipelines.prompts import Prompt
+
+    stage = Evaluate(
+        prompt=Prompt.load(prompt, FOLDER),
+        n=n,
+        k=tuple(sorted(set(k or [1]))),
+        temperature=temperature,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        seconds=seconds,
+        memory_mb=memory_mb,
+    )
+    run_stage(stage, [source], output, run, rows, engine, sandbox)

@@ -8,7 +8,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import augment, case2code, convert, diff, doctor, reject, schema, show, stats, trace, watch, why
+from cli import (
+    augment,
+    case2code,
+    convert,
+    diff,
+    doctor,
+    dstc,
+    reject,
+    run_code,
+    schema,
+    show,
+    stats,
+    trace,
+    watch,
+    why,
+)
 
 __all__ = ["app", "main"]
 
@@ -32,6 +47,8 @@ app = typer.Typer(
 app.add_typer(augment.app, name="augment")
 app.add_typer(reject.app, name="reject")
 app.add_typer(case2code.app, name="case2code")
+app.command(name="dstc")(dstc.dstc)
+app.command(name="run-code")(run_code.run_code)
 app.command(name="show")(show.show)
 app.command(name="stats")(stats.stats)
 app.command(name="diff")(diff.diff)

@@ -47,17 +47,17 @@ class Prompt:
             raise UsageError(f"{origin} is not a prompt template: {error}") from error
 
     @classmethod
-    def load(cls, name: str, folder: Path) -> "Prompt":
-        """Read the prompt file `name`, or the one of that name which the recipe in `folder` ships."""
+    def load(cls, name: str, folder: Path, flag: str = "--prompt") -> "Prompt":
+        """Read the prompt file `name`, or the recipe's own of that name; errors speak of `flag`."""
         shipped = folder / "prompts" / f"{name}.md"
         path = shipped if shipped.is_file() else Path(name)
         try:
             return cls(path.read_text(encoding="utf-8"), origin=name)
         except FileNotFoundError:
             names = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.md")))
-            raise UsageError(f"--prompt {name}: no such file, and the recipe's own prompts are {names}") from None
+            raise UsageError(f"{flag} {name}: no such file, and the recipe's own prompts are {names}") from None
         except (UnicodeDecodeError, OSError) as error:
-            raise UsageError(f"--prompt {name} cannot be read: {error}") from error
+            raise UsageError(f"{flag} {name} cannot be read: {error}") from error
 
     def render(self, **variables: Any) -> str | tuple[Message, ...]:
         """The raw text, or the chat messages with blank space around each trimmed. An unknown variable is an error."""

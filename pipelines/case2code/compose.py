@@ -6,8 +6,8 @@ from random import Random
 from typing import Any, ClassVar, Literal, get_args
 
 from pipelines.case2code import wording
-from pipelines.case2code.literals import Unreadable, read_call, write_call, write_value
-from pipelines.case2code.signature import Signature, read_signature
+from pipelines.case2code.literals import write_call, write_value
+from pipelines.case2code.signature import Signature, read_signature, recorded_call
 from pipelines.stage import Reject, Row, RowStage, Tools
 from schemas.errors import UsageError
 from schemas.records import COMPOSED, EXECUTED, Record
@@ -60,7 +60,7 @@ class Compose(RowStage):
         signature = read_signature(row["code"], row["func_name"])
         random = tools.random("compose")
         shown = self._chosen(outputs, random)
-        prompt = self._prompt(signature, [(_arguments(inputs[one]), outputs[one]) for one in shown], random)
+        prompt = self._prompt(signature, [(recorded_call(inputs[one]), outputs[one]) for one in shown], random)
         if len(prompt) > LONGEST_PROMPT:
             raise Reject("prompt_too_long", f"{len(prompt):,} characters, more than {LONGEST_PROMPT:,}")
         lead_in = self._one_of(wording.LEAD_INS, random)
@@ -125,13 +125,6 @@ class Compose(RowStage):
         if output["error"] is None:
             return str(output["return"])
         return error_form.format(error=output["error"].partition(":")[0] if self.errors == "type" else output["error"])
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    try:
-        return read_call(text)
-    except Unreadable as unreadable:
-        raise Reject("unreadable_input", f"{text[:80]}: {unreadable.detail}") from None
 
 
 def _call(signature: Signature, arguments: Mapping[str, Any], *, by_name: bool) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipelines.case2code.literals import Unreadable, read_call
+from pipelines.case2code.signature import recorded_call
 from pipelines.stage import Reject, Row, RowStage, Tools
 from sandbox.values import equal, shown
 from sandbox.verdict import Limits, Outcome, Verdict
@@ -52,7 +52,7 @@ class Execute(RowStage):
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         limits = Limits(seconds=self.seconds, memory_mb=self.memory_mb)
         code, entry = row["code"], row["func_name"]
-        calls: list[tuple[list[Any], dict[str, Any]]] = [([], _read(call)) for call in row["example_inputs"]]
+        calls: list[tuple[list[Any], dict[str, Any]]] = [([], recorded_call(call)) for call in row["example_inputs"]]
         outcomes = _outcomes(await tools.sandbox.run(code, entry, calls, limits=limits), limits)
         outputs = [_output(outcome) for outcome in outcomes]
         self._refuse(outputs)
@@ -101,13 +101,6 @@ class Execute(RowStage):
             raise Reject(
                 "few_distinct_outputs", f"{distinct} different among {len(outputs)}: {(values or errors)[0]:.200}"
             )
-
-
-def _read(call: str) -> dict[str, Any]:
-    try:
-        return read_call(call)
-    except Unreadable as unreadable:
-        raise Reject("unreadable_input", f"{call:.200}: {unreadable.detail}") from None
 
 
 def _outcomes(verdict: Verdict, limits: Limits) -> list[Outcome]:

@@ -1,25 +1,13 @@
-"""Reading what a model wrote: the code in its reply, and the list of examples in that."""
+"""Reading what a model wrote: the code in its reply, and in that the list of examples or the function."""
 
 import ast
-import re
 import warnings
+from collections.abc import Iterator
 
+from pipelines.fences import fenced, unwrapped
 from pipelines.stage import Reject
 
-__all__ = ["examples_in", "unwrapped"]
-
-_PYTHON_FENCE = re.compile(r"^[ \t]*```[ \t]*(?:python3?|py)[ \t]*\n", re.MULTILINE | re.IGNORECASE)
-_ANY_FENCE = re.compile(r"^[ \t]*```[^\n`]*\n", re.MULTILINE)
-_END = re.compile(r"^[ \t]*```", re.MULTILINE)
-
-
-def unwrapped(reply: str) -> str:
-    """The text in the first python fence, else in the first fence, else all. An open fence ends with the reply."""
-    opening = _PYTHON_FENCE.search(reply) or _ANY_FENCE.search(reply)
-    if opening is None:
-        return reply
-    closing = _END.search(reply, opening.end())
-    return reply[opening.end() : closing.start() if closing else len(reply)]
+__all__ = ["examples_in", "function_in"]
 
 
 def examples_in(reply: str, *, is_cut: bool) -> list[ast.expr]:
@@ -42,6 +30,35 @@ def examples_in(reply: str, *, is_cut: bool) -> list[ast.expr]:
     if not found:
         raise Reject("no_examples", "the reply has no list called examples")
     return items
+
+
+def function_in(reply: str, func_name: str) -> tuple[str, str]:
+    """The code of a reply, and which of its functions is meant: `func_name`, or the last one if none has that name.
+
+    Raises `Reject` as `no_code` if the reply is empty, or has no fence and is no Python that defines a function. What
+    is wrong with code in a fence, the sandbox says.
+    """
+    code = unwrapped(reply)
+    if not code.strip():
+        raise Reject("no_code", "the reply is empty")
+    names: list[str] = []
+    try:
+        names = list(_names(_module(code, is_cut=False)))
+    except Reject as reject:
+        fault = reject.detail
+    else:
+        fault = "the reply defines no function"
+    if not names and fenced(reply) is None:
+        raise Reject("no_code", fault)
+    return code, func_name if func_name in names or not names else names[-1]
+
+
+def _names(tree: ast.Module) -> Iterator[str]:
+    """What a module defines as functions, or as lambdas with a name."""
+    for statement in tree.body:
+        match statement:
+            case ast.FunctionDef(name=name) | ast.Assign(targets=[ast.Name(name)], value=ast.Lambda()):
+                yield name
 
 
 def _module(code: str, *, is_cut: bool) -> ast.Module:

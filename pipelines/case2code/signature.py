@@ -2,10 +2,12 @@
 
 import ast
 from dataclasses import dataclass
+from typing import Any
 
+from pipelines.case2code.literals import Unreadable, read_call
 from pipelines.stage import Reject
 
-__all__ = ["Parameter", "Signature", "read_signature"]
+__all__ = ["Parameter", "Signature", "read_signature", "recorded_call"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ def read_signature(code: str, func_name: str | None) -> Signature:
         raise Reject("no_function", f"the code has no function {func_name or ''}".rstrip())
     node = named[-1]
     return Signature(node.name, node, tuple(_parameters(node.args)), takes_any_name=node.args.kwarg is not None)
+
+
+def recorded_call(text: str) -> dict[str, Any]:
+    """The arguments of a call as a row holds it, `dict(a=1)`. Raises `Reject` as `unreadable_input`."""
+    try:
+        return read_call(text)
+    except Unreadable as unreadable:
+        raise Reject("unreadable_input", f"{text:.200}: {unreadable.detail}") from None
 
 
 def _parameters(arguments: ast.arguments) -> list[Parameter]:

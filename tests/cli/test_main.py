@@ -25,6 +25,8 @@ COMMANDS = [
     "case2code inputs",
     "case2code execute",
     "case2code compose",
+    "case2code evaluate",
+    "dstc",
     "show",
     "stats",
     "diff",

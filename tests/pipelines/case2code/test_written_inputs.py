@@ -6,7 +6,8 @@ import pytest
 
 from pipelines.case2code.inputs import FOLDER, Inputs
 from pipelines.case2code.literals import read_call
-from pipelines.case2code.replies import examples_in, unwrapped
+from pipelines.case2code.replies import examples_in
+from pipelines.fences import unwrapped
 from pipelines.prompts import Prompt
 from pipelines.stage import Reject
 from schemas.errors import UsageError

@@ -1,0 +1,151 @@
+"""Reading the codes and the tests that a model wrote. Nothing of them is run here."""
+
+import ast
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from pipelines.fences import unwrapped
+from pipelines.stage import Reject, Rejected
+
+__all__ = ["Draft", "Drafts", "joined", "read_code", "read_test"]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A code or a test as it is run; `likeness` is the same where texts differ in comments and layout alone."""
+
+    text: str
+    likeness: str
+
+
+class Drafts:
+    """The codes, or the tests, that a row has left: `texts` by the number of the sample, in order.
+
+    Those that it has not are `turned_away`, as `<row id>/code-3` or `<row id>/test-0`, with their text in `column`.
+    """
+
+    def __init__(self, kind: str, row_id: str, column: str) -> None:
+        self._kind = kind
+        self._row_id = row_id
+        self._column = column
+        self.texts: dict[int, str] = {}
+        self.turned_away: list[Rejected] = []
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def read(self, replies: Iterable[str], reader: Callable[[str, str], Draft], entry: str) -> None:
+        """Take what can be used of the replies, and that once."""
+        first: dict[str, int] = {}
+        for number, reply in enumerate(replies):
+            self.texts[number] = reply
+            try:
+                draft = reader(reply, entry)
+            except Reject as reject:
+                self.drop(number, reject.reason, reject.detail)
+                continue
+            self.texts[number] = draft.text
+            if (twin := first.setdefault(draft.likeness, number)) != number:
+                self.drop(number, f"{self._kind}_duplicate", f"{self._kind}-{twin} is the same")
+
+    def drop(self, number: int, reason: str, detail: str) -> None:
+        row = {"id": f"{self._row_id}/{self._kind}-{number}", self._column: self.texts.pop(number)}
+        self.turned_away.append(Rejected(row, reason, detail))
+
+
+def read_code(reply: str, entry: str) -> Draft:
+    """The program of a reply. Raises `Reject`: `code_empty`, `code_not_python`, `code_without_entry`."""
+    text, tree = _program(reply, "code")
+    if not any(entry in _names(statement) for statement in tree.body):
+        raise Reject("code_without_entry", f"it does not define {entry}")
+    return Draft(text, ast.dump(tree))
+
+
+def read_test(reply: str, entry: str) -> Draft:
+    """The test of a reply. Functions that only a test framework would call are called at its end.
+
+    Raises `Reject`: `test_empty`, `test_not_python`, `test_redefines_entry`, `test_without_assert`,
+    `test_needs_arguments`, `test_without_call`.
+    """
+    text, tree = _program(reply, "test")
+    nodes = list(ast.walk(tree))
+    if any(_binds(node, entry) for node in nodes):
+        raise Reject("test_redefines_entry", f"it gives the name {entry} to something else")
+    if not any(isinstance(node, ast.Assert) for node in nodes):
+        raise Reject("test_without_assert", "it asserts nothing")
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name not in used]
+    calls = {one.name: _call(one, entry) for one in functions if one.name == "check" or one.name.startswith("test")}
+    if entry not in used and not any(call.endswith(f"({entry})") for call in calls.values()):
+        raise Reject("test_without_call", f"it does not call {entry}")
+    return Draft("\n\n\n".join([text, "\n".join(calls.values())]) if calls else text, ast.dump(tree))
+
+
+def joined(code: str, test: str) -> str:
+    """A code and a test as one program: what is run, and what is said to be good or bad."""
+    return f"{code}\n\n\n# Test\n{test}\n"
+
+
+def _program(reply: str, kind: str) -> tuple[str, ast.Module]:
+    """The code of a reply as text and as a tree, both without what stands under `if __name__ == "__main__":`."""
+    # Lines are counted as Python counts them.
+    text = unwrapped(reply).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n").rstrip()
+    if not text:
+        raise Reject(f"{kind}_empty", "the reply has no code")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text, kind)
+        # What cannot be written down cannot be compared.
+        ast.dump(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Reject(f"{kind}_not_python", f"it cannot be parsed: {error}") from None
+    lines = text.split("\n")
+    guards = [node for node in tree.body if _is_guard(node)]
+    for guard in reversed(guards):
+        del lines[guard.lineno - 1 : guard.end_lineno]
+    tree.body = [node for node in tree.body if node not in guards]
+    return "\n".join(lines).rstrip(), tree
+
+
+def _is_guard(node: ast.stmt) -> bool:
+    match node:
+        case ast.If(
+            test=ast.Compare(ast.Name("__name__"), [ast.Eq()], [ast.Constant("__main__")]),
+            orelse=[],
+        ):
+            return True
+    return False
+
+
+def _names(statement: ast.stmt) -> list[str]:
+    """What a statement defines."""
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.Assign(targets=targets):
+            return [target.id for target in targets if isinstance(target, ast.Name)]
+    return []
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return node.name == name
+        case ast.Name(ctx=ast.Store() | ast.Del()):
+            return node.id == name
+        case ast.arg():
+            return node.arg == name
+        case ast.alias():
+            return (node.asname or node.name.partition(".")[0]) == name
+    return False
+
+
+def _call(function: ast.FunctionDef, entry: str) -> str:
+    """A call of a function that takes nothing, or what is to be tested, as HumanEval's `check(candidate)` does."""
+    arguments = function.args
+    by_position = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
+    if by_position > 1 or None in arguments.kw_defaults:
+        raise Reject("test_needs_arguments", f"{function.name} has parameters that nothing here knows")
+    return f"{function.name}({entry if by_position else ''})"

@@ -1,0 +1,59 @@
+"""Which codes pass which tests, and the pair that is chosen from that."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Cells", "Selection", "select", "unsettled"]
+
+# By the numbers of a code and of a test: whether it passes; None where that is not known.
+Cells = Mapping[tuple[int, int], bool | None]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Numbers of codes and tests. `gap` is the share of the tests by which the chosen code is ahead, 0 to 1."""
+
+    chosen_code: int
+    chosen_test: int
+    rejected_code: int
+    rejected_test: int
+    gap: float
+
+
+def unsettled(cells: Cells) -> tuple[set[int], set[int]]:
+    """The fewest codes and tests, taken greedily, without which every cell is known.
+
+    The one with the most unknown cells goes first; of equals a test before a code, for other tests will be left, then
+    the one with the lower number.
+    """
+    unknown = {cell for cell, passes in cells.items() if passes is None}
+    codes: set[int] = set()
+    tests: set[int] = set()
+    while unknown:
+        lines = Counter[tuple[int, int]]()
+        for code, test in unknown:
+            lines.update([(0, test), (1, code)])
+        kind, number = min(lines, key=lambda line: (-lines[line], line))
+        (codes if kind else tests).add(number)
+        unknown = {cell for cell in unknown if cell[1 - kind] != number}
+    return codes, tests
+
+
+def select(cells: Cells, codes: Sequence[int], tests: Sequence[int]) -> Selection:
+    """The minimax choice over a matrix in which every test is passed by some of the codes and failed by others.
+
+    The chosen code passes the most tests, and goes with the one of them that most codes pass. The rejected code passes
+    the fewest, and goes with that one of the tests it fails which most codes pass. Of equals the first is taken.
+    """
+    passed = {code: [test for test in tests if cells[code, test] is True] for code in codes}
+    passing = {test: sum(cells[code, test] is True for code in codes) for test in tests}
+    best = max(codes, key=lambda code: len(passed[code]))
+    worst = min(codes, key=lambda code: len(passed[code]))
+    return Selection(
+        chosen_code=best,
+        chosen_test=max(passed[best], key=passing.__getitem__),
+        rejected_code=worst,
+        rejected_test=max((test for test in tests if test not in passed[worst]), key=passing.__getitem__),
+        gap=(len(passed[best]) - len(passed[worst])) / len(tests),
+    )

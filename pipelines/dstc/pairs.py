@@ -1,0 +1,207 @@
+"""Preference pairs from what a model's codes and tests say of one another (DSTC, arXiv 2411.13611)."""
+
+import keyword
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+from pipelines.dstc.drafts import Drafts, joined, read_code, read_test
+from pipelines.dstc.matrix import Cells, select, unsettled
+from pipelines.dstc.trials import Trials
+from pipelines.engines import Sampling
+from pipelines.prompts import Prompt
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from sandbox.verdict import Limits
+from schemas.errors import UsageError
+from schemas.records import INSTRUCTION, LABELLED, PREFERENCE, Record
+
+__all__ = ["Format", "Pairs", "Style"]
+
+FOLDER = Path(__file__).parent
+
+Format = Literal["dpo", "kto"]
+Style = Literal["chat", "plain"]
+
+
+@dataclass(frozen=True)
+class Pairs(RowStage):
+    """A chosen and a rejected code for each instruction, each with a test that it passes, or fails.
+
+    As in the paper, the model writes `n_code` codes and `n_tests` tests of a function with a fixed name, every code is
+    run with every test, and the pair is chosen by minimax, so that wrong tests matter less. Code and test are
+    concatenated, so that the label is true for the text (it runs, or does not) even where the test is wrong. With
+    `format` `kto` the two are labelled rows, `<id>/chosen` and `<id>/rejected`.
+
+    The details could not be read in the paper, and are ours. What `matrix.select` chooses from has no copies, no code
+    that does not run by itself (else no test would be passed by all), no test that all codes pass or none, and not the
+    fewest codes and tests without which nothing changes when it is run again (`repeat`). They are turned away by name.
+    A row is rejected as `bad_entry_point`, `too_few_codes` (of two), `too_few_tests`, `all_pass`, `none_pass` or
+    `gap_too_small`.
+    """
+
+    name: ClassVar[str] = "dstc"
+    input: ClassVar[Record] = INSTRUCTION
+
+    code_prompt: Prompt = field(default_factory=lambda: Prompt.load("code", FOLDER))
+    test_prompt: Prompt = field(default_factory=lambda: Prompt.load("test", FOLDER))
+    task_prompt: Prompt = field(default_factory=lambda: Prompt.load("task", FOLDER))
+    format: Format = "dpo"
+    style: Style = "chat"
+    entry: str = "solution"
+    n_code: int = 8
+    n_tests: int = 8
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_tokens: int = 1024
+    seconds: float = 5.0
+    memory_mb: int = 512
+    repeat: bool = True
+    min_tests: int = 2
+    min_gap: float = 0.25
+
+    def __post_init__(self) -> None:
+        for flag, value, choices in (("format", self.format, Format), ("style", self.style, Style)):
+            if value not in get_args(choices):
+                raise UsageError(f"--{flag} {value} is none of {', '.join(get_args(choices))}")
+        if not _is_name(self.entry):
+            raise UsageError(f"--entry {self.entry} is no name that a function can have")
+        if self.n_code < 2:
+            raise UsageError(f"--n-code {self.n_code} makes no pair; it must be 2 or more")
+        if not 1 <= self.min_tests <= self.n_tests:
+            raise UsageError(f"--min-tests {self.min_tests} is not between 1 and --n-tests {self.n_tests}")
+        if self.task_prompt.is_chat:
+            raise UsageError(f"--task-prompt {self.task_prompt.origin} is a chat, where plain text is needed")
+
+    @property
+    def output(self) -> Record:  # type: ignore[override]
+        return PREFERENCE if self.format == "dpo" else LABELLED
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        # In `rejected/` these columns hold what was turned away.
+        column = "rejected_{}" if self.format == "dpo" else "{}"
+        codes, tests = (Drafts(kind, row["id"], column.format(kind)) for kind in ("code", "test"))
+        made: list[Row] = []
+        fault = None
+        try:
+            made = await self._make(row, tools, codes, tests)
+        except Reject as reject:
+            fault = reject
+        for turned_away in (*codes.turned_away, *tests.turned_away):
+            yield turned_away
+        if fault:
+            raise fault
+        for one in made:
+            yield one
+
+    async def _make(self, row: Row, tools: Tools, codes: Drafts, tests: Drafts) -> list[Row]:
+        entry = row["entry_point"] or self.entry
+        if not _is_name(entry):
+            raise Reject("bad_entry_point", f"{entry!r:.100} is no name that a function can have")
+        asked = {"instruction": row["instruction"], "starter_code": row["starter_code"], "entry": entry}
+        trials = Trials(tools.sandbox, Limits(seconds=self.seconds, memory_mb=self.memory_mb), self.repeat)
+
+        codes.read(await self._ask(tools, self.code_prompt, asked, self.n_code), read_code, entry)
+        for number, fault in (await trials.faults(codes.texts)).items():
+            codes.drop(number, "code_does_not_run", fault)
+        self._need_enough(codes)
+        tests.read(await self._ask(tools, self.test_prompt, asked, self.n_tests), read_test, entry)
+        self._need_enough(codes, tests)
+        cells = await trials.matrix(codes.texts, tests.texts)
+        self._drop_unsettled(cells, codes, tests)
+        self._drop_what_tells_nothing(cells, codes, tests)
+        pair = select(cells, list(codes.texts), list(tests.texts))
+        if pair.gap < self.min_gap or pair.chosen_code == pair.rejected_code:
+            raise Reject(
+                "gap_too_small", f"the best code is ahead of the worst by {pair.gap:.2f} of {len(tests)} tests"
+            )
+
+        chosen = codes.texts[pair.chosen_code], tests.texts[pair.chosen_test]
+        rejected = codes.texts[pair.rejected_code], tests.texts[pair.rejected_test]
+        common = {
+            "prompt": self.task_prompt.render(**asked),
+            "entry_point": entry,
+            "gap": pair.gap,
+            "n_codes": len(codes),
+            "n_tests": len(tests),
+            "codes": list(codes.texts.values()),
+            "tests": list(tests.texts.values()),
+            "matrix": ["".join("01"[cells[code, test] is True] for test in tests.texts) for code in codes.texts],
+            "model": tools.model,
+        }
+        write = self._preference if self.format == "dpo" else self._labelled
+        return write(row["id"], chosen, rejected, common)
+
+    async def _ask(self, tools: Tools, prompt: Prompt, asked: Mapping[str, Any], n: int) -> list[str]:
+        sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
+        answer = await tools.llm.generate(prompt.render(**asked), sampling, n=n)
+        return [completion.text for completion in answer.completions]
+
+    def _need_enough(self, codes: Drafts, tests: Drafts | None = None) -> None:
+        if len(codes) < 2:
+            raise Reject("too_few_codes", f"{len(codes)} of {self.n_code} codes can be used, 2 are needed")
+        if tests is not None and len(tests) < self.min_tests:
+            raise Reject(
+                "too_few_tests", f"{len(tests)} of {self.n_tests} tests can be used, {self.min_tests} are needed"
+            )
+
+    def _drop_unsettled(self, cells: Cells, codes: Drafts, tests: Drafts) -> None:
+        lost_codes, lost_tests = unsettled(cells)
+        for number in sorted(lost_codes):
+            codes.drop(number, "code_nondeterministic", "what it passes changes when it is run again")
+        for number in sorted(lost_tests):
+            tests.drop(number, "test_nondeterministic", "what passes it changes when it is run again")
+        self._need_enough(codes, tests)
+
+    def _drop_what_tells_nothing(self, cells: Cells, codes: Drafts, tests: Drafts) -> None:
+        every = len(codes)
+        passing = {test: sum(cells[code, test] is True for code in codes.texts) for test in tests.texts}
+        for number, count in passing.items():
+            if count == every:
+                tests.drop(number, "test_passed_by_all", f"all {every} codes pass it")
+            elif count == 0:
+                tests.drop(number, "test_failed_by_all", f"none of {every} codes passes it")
+        if set(passing.values()) == {every}:
+            raise Reject("all_pass", f"all {every} codes pass all {len(passing)} tests")
+        if set(passing.values()) == {0}:
+            raise Reject("none_pass", f"none of {every} codes passes any of {len(passing)} tests")
+        self._need_enough(codes, tests)
+
+    def _preference(
+        self, row_id: str, chosen: tuple[str, str], rejected: tuple[str, str], common: Mapping[str, Any]
+    ) -> list[Row]:
+        pair: dict[str, Any] = {"id": row_id, **common}
+        for side, (code, test) in (("chosen", chosen), ("rejected", rejected)):
+            pair[side] = _fenced(code, test)
+            pair[f"{side}_code"], pair[f"{side}_test"] = code, test
+            pair[f"{side}_messages"] = self._chat(common["prompt"], pair[side])
+        return [pair]
+
+    def _labelled(
+        self, row_id: str, chosen: tuple[str, str], rejected: tuple[str, str], common: Mapping[str, Any]
+    ) -> list[Row]:
+        return [
+            {
+                "id": f"{row_id}/{side}",
+                "completion": _fenced(code, test),
+                "label": side == "chosen",
+                "messages": self._chat(common["prompt"], _fenced(code, test)),
+                "code": code,
+                "test": test,
+                **common,
+            }
+            for side, (code, test) in (("chosen", chosen), ("rejected", rejected))
+        ]
+
+    def _chat(self, prompt: str, completion: str) -> list[dict[str, str]] | None:
+        if self.style == "plain":
+            return None
+        return [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+
+
+def _fenced(code: str, test: str) -> str:
+    return f"```python\n{joined(code, test)}```"
+
+
+def _is_name(entry: str) -> bool:
+    return entry.isidentifier() and not keyword.iskeyword(entry)

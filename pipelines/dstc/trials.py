@@ -1,0 +1,66 @@
+"""Running codes with tests in the sandbox, each pair in a process of its own."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipelines.dstc.drafts import joined
+from pipelines.dstc.matrix import Cells
+from pipelines.stage import Programs
+from sandbox.verdict import Limits, Verdict
+
+__all__ = ["Trials"]
+
+# It stands below a program and is called when all of it has run: leaving early is no way to pass.
+_LAST = "_all_of_it_has_run"
+_LAST_LINES = f"\n\ndef {_LAST}():\n    return True\n"
+# The machine or the sandbox ended these, or never began them, which says nothing about the program.
+_UNJUDGED = {"killed", "quarantined", "refused"}
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A program passes if it runs to its last line. It is loaded as a module is, so `__name__` is not `__main__`.
+
+    With `repeat` it is run again in another process, with other seeds and another clock. One that was out of time is
+    not: endless programs would take most of a run's hours.
+    """
+
+    sandbox: Programs
+    limits: Limits
+    repeat: bool
+
+    async def faults(self, codes: Mapping[int, str]) -> dict[int, str]:
+        """Why a code does not run by itself, for each that does not."""
+        verdicts = await asyncio.gather(*(self._run(code) for code in codes.values()))
+        return {
+            number: f"by itself it ends as {verdict.status}: {verdict.detail}".rstrip(": ")
+            for number, verdict in zip(codes, verdicts, strict=True)
+            if not _passes(verdict)
+        }
+
+    async def matrix(self, codes: Mapping[int, str], tests: Mapping[int, str]) -> Cells:
+        """Whether each code passes each test; None where runs differ or say nothing.
+
+        One code at a time: other rows keep the jails busy, and the programs that wait are bounded.
+        """
+        cells: dict[tuple[int, int], bool | None] = {}
+        for number, code in codes.items():
+            judged = await asyncio.gather(*(self._judge(joined(code, test)) for test in tests.values()))
+            cells.update(zip([(number, test) for test in tests], judged, strict=True))
+        return cells
+
+    async def _judge(self, program: str) -> bool | None:
+        verdict = await self._run(program)
+        if self.repeat and verdict.status not in {*_UNJUDGED, "timeout"}:
+            again = await self._run(program, profile=1)
+            if _passes(again) != _passes(verdict):
+                return None
+        return None if verdict.status in _UNJUDGED else _passes(verdict)
+
+    async def _run(self, program: str, profile: int = 0) -> Verdict:
+        return await self.sandbox.run(program + _LAST_LINES, _LAST, [([], {})], limits=self.limits, profile=profile)
+
+
+def _passes(verdict: Verdict) -> bool:
+    return verdict.status == "ok" and all(outcome and outcome.kind == "value" for outcome in verdict.outcomes)

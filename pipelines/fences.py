@@ -1,0 +1,24 @@
+"""Code in the text that a model wrote."""
+
+import re
+
+__all__ = ["fenced", "unwrapped"]
+
+_PYTHON_FENCE = re.compile(r"^[ \t]*```[ \t]*(?:python3?|py)[ \t]*\n", re.MULTILINE | re.IGNORECASE)
+_ANY_FENCE = re.compile(r"^[ \t]*```[^\n`]*\n", re.MULTILINE)
+_END = re.compile(r"^[ \t]*```", re.MULTILINE)
+
+
+def fenced(reply: str) -> str | None:
+    """The text in the first python fence, else in the first fence. An open fence ends with the reply."""
+    opening = _PYTHON_FENCE.search(reply) or _ANY_FENCE.search(reply)
+    if opening is None:
+        return None
+    closing = _END.search(reply, opening.end())
+    return reply[opening.end() : closing.start() if closing else len(reply)]
+
+
+def unwrapped(reply: str) -> str:
+    """What is `fenced` in a reply, else all of it."""
+    inside = fenced(reply)
+    return reply if inside is None else inside

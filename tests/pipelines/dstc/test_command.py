@@ -1,0 +1,49 @@
+"""`synth dstc` as it is typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from schemas.dataset import Dataset
+from schemas.errors import SynthError, UsageError
+
+
+def dstc(folder: Path, *arguments: str) -> Result:
+    (folder / "tasks.jsonl").write_text(json.dumps({"question": "Double a number."}))
+    return CliRunner().invoke(app, ["dstc", str(folder / "tasks.jsonl"), str(folder / "out"), *arguments])
+
+
+def test_a_model_that_writes_no_python_gives_reasons_for_all_of_it(tmp_path: Path) -> None:
+    result = dstc(tmp_path, "--engine", "echo", "--n-code", "3")
+    assert result.exit_code == 0, result.output
+    assert "rejected: 1 (too_few_codes 1)" in result.stderr
+    assert "turned away: 3 (code_not_python 3)" in result.stderr
+    rejected = Dataset.open(tmp_path / "out").rejected
+    assert rejected is not None
+    *codes, task = rejected.rows()
+    assert all(code["rejected_code"].startswith("Double a number.") for code in codes)
+    assert (task["instruction"], task["detail"]) == ("Double a number.", "0 of 3 codes can be used, 2 are needed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--test-prompt", "nowhere.md"], "--test-prompt nowhere.md: no such file, .* code, task, test"),
+        (["--format", "ppo"], "--format ppo"),
+        (["--task-prompt", "test"], "--task-prompt test is a chat"),
+        (["--entry", "2x"], "--entry 2x"),
+        (["--column", "instruction=task"], "task"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_its_flag(tmp_path: Path, arguments: list[str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        raise dstc(tmp_path, "--engine", "echo", *arguments).exception or AssertionError
+
+
+def test_the_format_is_part_of_what_makes_a_run(tmp_path: Path) -> None:
+    assert dstc(tmp_path, "--engine", "echo").exit_code == 0
+    with pytest.raises(SynthError, match='format was "dpo" and is now "kto"'):
+        raise dstc(tmp_path, "--engine", "echo", "--format", "kto").exception or AssertionError

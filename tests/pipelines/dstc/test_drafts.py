@@ -1,0 +1,115 @@
+"""Codes and tests are read out of replies; what cannot be used is named."""
+
+import pytest
+
+from pipelines.dstc.drafts import Drafts, joined, read_code, read_test
+from pipelines.stage import Reject
+
+CODE = "def double(x):\n    return 2 * x"
+
+
+def reason(reader: object, reply: str) -> str:
+    with pytest.raises(Reject) as rejected:
+        reader(reply, "double")  # type: ignore[operator]
+    assert rejected.value.detail
+    return rejected.value.reason
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        CODE,
+        f"Here it is:\n```python\n{CODE}\n```\nIt doubles.",
+        f"```\n{CODE}\n",
+        f"```python\r\n{CODE}\r\n\r\n```".replace("\n    ", "\r\n    "),
+        f"```python\n{CODE}\n\nif __name__ == '__main__':\n    print(double(input()))\n```",
+    ],
+    ids=["bare", "in a fence", "in an open fence", "with other line ends", "with a part for scripts"],
+)
+def test_the_code_is_what_stands_in_the_fence_without_what_only_a_script_runs(reply: str) -> None:
+    assert read_code(reply, "double").text == CODE
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ("", "code_empty"),
+        ("```python\n\n```", "code_empty"),
+        ("I cannot do this.", "code_not_python"),
+        ("(" * 5_000, "code_not_python"),
+        ("x = '\x00'", "code_not_python"),
+        ("def treble(x):\n    return 3 * x", "code_without_entry"),
+        ("if __name__ == '__main__':\n    double = abs", "code_without_entry"),
+    ],
+)
+def test_a_code_that_cannot_be_used_is_named(reply: str, expected: str) -> None:
+    assert reason(read_code, reply) == expected
+
+
+@pytest.mark.parametrize("code", ["double = lambda x: 2 * x", "class double: pass", "async def double(x): ..."])
+def test_a_code_may_define_its_entry_in_any_way(code: str) -> None:
+    assert read_code(code, "double").text == code
+
+
+def test_drafts_that_differ_in_comments_and_layout_are_the_same() -> None:
+    assert (
+        read_code(CODE, "double").likeness
+        == read_code(f"# Twice.\n{CODE.replace('2 * x', '(2*x)')}", "double").likeness
+    )
+    assert read_code(CODE, "double").likeness != read_code(CODE.replace("2", "3"), "double").likeness
+
+
+@pytest.mark.parametrize(
+    ("test", "call"),
+    [
+        ("assert double(2) == 4", ""),
+        ("for x in range(3):\n    assert double(x) == x + x", ""),
+        ("assert list(map(double, [1, 2])) == [2, 4]", ""),
+        ("def check(candidate):\n    assert candidate(2) == 4", "check(double)"),
+        ("def check(candidate):\n    assert candidate(2) == 4\n\ncheck(double)", ""),
+        ("def test_it():\n    assert double(2) == 4", "test_it()"),
+        ("def test_it(x=2):\n    assert double(x) == 4", "test_it()"),
+        ("def test_a():\n    assert double(2) == 4\n\ndef test_b():\n    assert double(0) == 0", "test_a()\ntest_b()"),
+        ("def test_it():\n    assert double(2) == 4\n\nif __name__ == '__main__':\n    test_it()", "test_it()"),
+    ],
+)
+def test_functions_that_only_a_framework_would_call_are_called(test: str, call: str) -> None:
+    text = read_test(f"```python\n{test}\n```", "double").text
+    body = test.partition("\n\nif __name__")[0]
+    assert text == (f"{body}\n\n\n{call}" if call else body)
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        ("", "test_empty"),
+        ("double(2) is 4, I think", "test_not_python"),
+        ("double(2)", "test_without_assert"),
+        ("assert 2 + 2 == 4", "test_without_call"),
+        ("def test_it():\n    assert 2 + 2 == 4", "test_without_call"),
+        ("def test_it(x, y):\n    assert double(x) == y", "test_needs_arguments"),
+        ("from solution import double\nassert double(2) == 4", "test_redefines_entry"),
+        (f"{CODE}\nassert double(2) == 4", "test_redefines_entry"),
+        ("double = abs\nassert double(2) == 4", "test_redefines_entry"),
+        ("def check(double):\n    assert double(2) == 4", "test_redefines_entry"),
+    ],
+)
+def test_a_test_that_cannot_be_used_is_named(test: str, expected: str) -> None:
+    assert reason(read_test, test) == expected
+
+
+def test_what_is_not_used_is_turned_away_with_its_text_and_number() -> None:
+    drafts = Drafts("code", "row", "rejected_code")
+    drafts.read([CODE, "no code", f"{CODE}  # the same", "def double(x):\n    return x + x"], read_code, "double")
+    assert list(drafts.texts) == [0, 3]
+    assert [(one.row["id"], one.row["rejected_code"], one.reason) for one in drafts.turned_away] == [
+        ("row/code-1", "no code", "code_not_python"),
+        ("row/code-2", f"{CODE}  # the same", "code_duplicate"),
+    ]
+    assert drafts.turned_away[1].detail == "code-0 is the same"
+
+
+def test_a_code_and_its_test_are_one_program() -> None:
+    namespace: dict[str, object] = {}
+    exec(joined(CODE, "seen = double(4)"), namespace)
+    assert namespace["seen"] == 8
