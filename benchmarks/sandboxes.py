@@ -22,9 +22,9 @@ from typing import Any
 
 import docker
 
-from sandbox.jails import SandboxUnavailable
 from sandbox.pool import Sandbox
 from sandbox.rootfs import cached_rootfs
+from schemas.errors import SandboxUnavailable
 
 MIXED = [
     """

@@ -8,6 +8,7 @@ identified by them; what does not determine the output (concurrency, progress) b
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, Protocol
 
@@ -104,10 +105,20 @@ class Tools(Protocol):
 
 
 class Output(Protocol):
-    """Where a table stage puts its rows, in order."""
+    """Where a table stage puts its rows, in order.
+
+    A stage that is killed is called again from the start with the same folders: `work` is for what it would be sorry
+    to make twice and goes when the run ends, `kept` for folders that are to stand in the output beside the rows.
+    """
+
+    work: Path
+    kept: Path
 
     def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
         """Add output rows; `accounts_for` is the number of input rows that they stand for."""
+
+    def write_table(self, table: pa.Table, *, accounts_for: int) -> None:
+        """Add a table of output rows, which must have the columns of the stage's output, in that order."""
 
     def reject(self, row: Row, reason: str, detail: str = "") -> None:
         """Turn one input row away."""

@@ -1,4 +1,4 @@
-"""Runs a table stage: memory-mapped tables in, shards out. Quick beside generation, it starts anew when killed."""
+"""Runs a table stage: memory-mapped tables in, shards out. One that is killed starts anew, from what it laid by."""
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -34,13 +34,21 @@ class _Shards:
         if len(self._rows) >= ROWS_PER_BATCH:
             self._write()
 
+    def add_table(self, table: pa.Table) -> None:
+        if self._rows:
+            self._write()
+        self._write_table(table)
+
     def _write(self) -> None:
+        rows, self._rows = self._rows, []
+        self._write_table(pa.Table.from_pylist(rows, self._schema))
+
+    def _write_table(self, table: pa.Table) -> None:
         if self._writer is None:
             path = self._folder / f"{len(self.closed):05d}{self._suffix}.arrow"
             self._writer, self._written = ShardWriter(path, self._schema), 0
-        self._writer.write(pa.Table.from_pylist(self._rows, self._schema))
-        self._written += len(self._rows)
-        self._rows = []
+        self._writer.write(table)
+        self._written += table.num_rows
         if self._written >= ROWS_PER_SHARD:
             self._close()
 
@@ -57,10 +65,11 @@ class _Shards:
 
 
 class _TableOutput:
-    def __init__(self, stage: TableStage, folder: Path, seen: Callable[[Counts], None]) -> None:
+    def __init__(self, stage: TableStage, building: Building, seen: Callable[[Counts], None]) -> None:
+        self.work, self.kept = building.work, building.kept
         self.counts = Counts()
-        self.data = _Shards(folder, "", stage.output.schema)
-        self.rejected = _Shards(folder, ".rejected", rejected_schema(stage))
+        self.data = _Shards(building.shards, "", stage.output.schema)
+        self.rejected = _Shards(building.shards, ".rejected", rejected_schema(stage))
         self._names = set(stage.output.names)
         self._seen = seen
 
@@ -70,6 +79,12 @@ class _TableOutput:
                 raise ValueError(f"the stage wrote columns that its output has not: {sorted(row.keys() - self._names)}")
             self.data.add(row)
             self.counts.outputs += 1
+        self.counts.produced += accounts_for
+        self._seen(self.counts)
+
+    def write_table(self, table: pa.Table, *, accounts_for: int) -> None:
+        self.data.add_table(table)
+        self.counts.outputs += table.num_rows
         self.counts.produced += accounts_for
         self._seen(self.counts)
 
@@ -91,10 +106,10 @@ def run_table_stage(
     stage: TableStage, tables: Sequence[pa.Table], building: Building, observe: Callable[[Counts], None]
 ) -> Finished:
     """One pass over `tables`."""
-    # What a killed pass left is of no use to this one.
+    # The rows of a killed pass are written again; what cost more than writing, a stage keeps in `work` or `kept`.
     shutil.rmtree(building.shards)
     building.shards.mkdir()
-    output = _TableOutput(stage, building.shards, observe)
+    output = _TableOutput(stage, building, observe)
     try:
         stage.process(tables, output)
     except KeyboardInterrupt:

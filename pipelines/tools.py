@@ -239,10 +239,14 @@ class RowTools:
         """See `pipelines.stage.Programs`."""
         if self._programs is None:
             raise RuntimeError("this stage was run without a sandbox")
-        from sandbox.values import encode_text
+        from sandbox.values import Unencodable, encode_text
 
+        try:
+            texts = [encode_text([args, dict(kwargs)]) for args, kwargs in inputs]
+        except Unencodable as error:
+            raise Reject("refused", f"an input is no plain value: {error}") from None
         how = {"limits": asdict(limits), "profile": profile, "reverse": reverse}
-        asked = _write_json({"program": program, "entry": entry, "inputs": encode_text(list(inputs)), **how})
+        asked = _write_json({"program": program, "entry": entry, "inputs": texts, **how})
         recorded = self._answers.find(self._row_id, asked)
         if recorded is None:
             verdict = await self._programs.run(program, entry, inputs, limits=limits, profile=profile, reverse=reverse)

@@ -106,11 +106,10 @@ def _set(items: Any, depth: int) -> Any:
 
 def _pairs(pairs: Any, depth: int) -> Any:
     _must(type(pairs) is list)
-    written, values = [], []
-    for pair in pairs:
-        _must(type(pair) is list and len(pair) == 2)
-        written.append(pair[0])
-        values.append(pair[1])
+    if not pairs:
+        return _NO_KEY
+    _must(set(map(type, pairs)) == {list} and set(map(len, pairs)) == {2})
+    written, values = map(list, zip(*pairs, strict=True))
     keys = _keys(written, depth)
     _keys(values, depth)
     kinds = set(map(type, written))

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from sandbox.jails import SandboxUnavailable
+from schemas.errors import SandboxUnavailable
 
 __all__ = ["ALLOWED", "DEADLY", "SERVER_ONLY", "SIGNALS", "Filters", "compiled_filters"]
 

@@ -17,13 +17,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from sandbox.filter import Filters, compiled_filters
-from sandbox.jails import Jail, SandboxUnavailable, Worker, open_jail
+from sandbox.jails import Jail, Worker
+from sandbox.jails.opening import open_jail
 from sandbox.rootfs import module_names
 from sandbox.running import Program, RunningJail
 from sandbox.selftest import prove
 from sandbox.stream import Broken
 from sandbox.values import Unencodable, encode_text
 from sandbox.verdict import Limits, Verdict
+from schemas.errors import SandboxUnavailable
 
 __all__ = ["Sandbox"]
 
@@ -111,7 +113,7 @@ class Sandbox:
         if len(program.encode(errors="surrogatepass")) > limits.source_bytes:
             return Verdict("refused", nothing, f"the program is longer than {limits.source_bytes} bytes")
         try:
-            texts = [f"[{encode_text(list(args))},{encode_text(dict(kwargs))}]" for args, kwargs in inputs]
+            texts = [encode_text([list(args), dict(kwargs)]) for args, kwargs in inputs]
         except Unencodable as error:
             return Verdict("refused", nothing, f"an input is no plain value: {error}")
         if sum(map(len, texts)) > limits.input_bytes:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import xxhash
 
-from sandbox.jails import SandboxUnavailable
+from schemas.errors import SandboxUnavailable
 
 __all__ = ["cached_rootfs", "module_names"]
 

@@ -4,6 +4,7 @@ SynthError                1   the run failed
 ├── UsageError            2   an option or an argument cannot be used
 │   └── InputError        2   the data given cannot be used
 ├── EngineFailed          1   the LLM engine cannot be started or has died
+├── SandboxUnavailable    1   no jail of the kind asked for can be had on this machine
 ├── Partial               3   some rows failed, so nothing was published
 │   └── BudgetSpent       3   the budget ended the run, so nothing was published
 ├── Stale                 4   what lies there was made with other settings
@@ -12,7 +13,17 @@ SynthError                1   the run failed
 A message is one sentence: what is wrong, where, and the flag or command that mends it.
 """
 
-__all__ = ["BudgetSpent", "EngineFailed", "InputError", "Interrupted", "Partial", "Stale", "SynthError", "UsageError"]
+__all__ = [
+    "BudgetSpent",
+    "EngineFailed",
+    "InputError",
+    "Interrupted",
+    "Partial",
+    "SandboxUnavailable",
+    "Stale",
+    "SynthError",
+    "UsageError",
+]
 
 
 class SynthError(Exception):
@@ -26,6 +37,10 @@ class UsageError(SynthError):
 
 
 class InputError(UsageError):
+    pass
+
+
+class SandboxUnavailable(SynthError):
     pass
 
 

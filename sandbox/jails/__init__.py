@@ -6,24 +6,19 @@ owns nothing. The worker's own source follows on its standard input, so that no 
 
 import json
 import socket
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
 
-from schemas.errors import SynthError, UsageError
-
 __all__ = [
     "NOBODY",
     "Jail",
-    "SandboxUnavailable",
     "Worker",
     "command",
     "environment",
     "first_frame",
     "frame",
-    "open_jail",
 ]
 
 NOBODY = 65534
@@ -44,10 +39,6 @@ for name, source in json.loads(take(int.from_bytes(take(4), "big"))):
     exec(compile(source, "<" + name + ">", "exec"), module.__dict__)
 module.main()
 """
-
-
-class SandboxUnavailable(SynthError):
-    """No jail of the kind asked for can be had on this machine; says why, and how to mend it."""
 
 
 class Worker(Protocol):
@@ -85,24 +76,6 @@ class Jail(Protocol):
 
     def identity(self) -> dict[str, Any]:
         """What programs could tell of this jail: added to the identity of the sandbox."""
-
-
-def open_jail(kind: str, packages: Sequence[str]) -> Jail:
-    """The jail of a kind, not yet prepared. Raises `UsageError` for one that there is not."""
-    match kind:
-        case "docker":
-            from sandbox.jails.docker import DockerJail
-
-            return DockerJail(packages)
-        case "bwrap":
-            from sandbox.jails.bwrap import BwrapJail
-
-            return BwrapJail(packages)
-        case "landlock":
-            from sandbox.jails.landlock import LandlockJail
-
-            return LandlockJail(packages)
-    raise UsageError(f"--jail {kind}: there is no such jail, choose docker, bwrap or landlock")
 
 
 def command(root: Path) -> list[str]:

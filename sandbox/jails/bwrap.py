@@ -12,9 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sandbox.jails import SandboxUnavailable, command, environment
+from sandbox.jails import command, environment
 from sandbox.jails.processes import ProcessWorker, start_process
 from sandbox.rootfs import cached_rootfs
+from schemas.errors import SandboxUnavailable
 
 __all__ = ["BwrapJail"]
 

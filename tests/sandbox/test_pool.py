@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from docker import from_env
 
-from sandbox import filter, jails, pool, running  # noqa: A004
-from sandbox.jails import SandboxUnavailable
+from sandbox import filter, pool, running  # noqa: A004
+from sandbox.jails.opening import open_jail
 from sandbox.jails.processes import ProcessWorker
 from sandbox.pool import Sandbox
 from sandbox.running import Program, RunningJail
 from sandbox.verdict import Limits, Verdict
-from schemas.errors import UsageError
+from schemas.errors import SandboxUnavailable, UsageError
 from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
 
 DOUBLE = "def f(n): return n * 2"
@@ -217,7 +217,7 @@ def test_a_filter_that_the_kernel_refuses_is_told(kind: str, monkeypatch: pytest
 
 
 def test_a_jail_that_needs_more_landlock_than_there_is_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = jails.open_jail
+    opened = open_jail
 
     def demanding(kind: str, packages: Any) -> Any:
         jail = opened(kind, packages)
@@ -262,7 +262,7 @@ def test_closing_cancels_what_is_under_way(kind: str) -> None:
 
 
 def test_a_worker_killed_at_once_leaves_nothing(kind: str) -> None:
-    jail = jails.open_jail(kind, ())
+    jail = open_jail(kind, ())
     jail.prepare()
     before = living_descendants()
     workers = []
@@ -289,14 +289,14 @@ jail.start(0, 512)
     with closing(from_env()) as engine:
         before = {container.id for container in engine.containers.list(all=True)}
         subprocess.run([sys.executable, "-c", host], cwd=Path(__file__).parents[2], check=False)
-        jails.open_jail("docker", ()).prepare()
+        open_jail("docker", ()).prepare()
         assert {container.id for container in engine.containers.list(all=True)} <= before
 
 
 def test_what_bwrap_leaves_behind_is_cleared_away_at_the_next_start() -> None:
     if reason := why_not("bwrap"):
         pytest.skip(reason)
-    jail = jails.open_jail("bwrap", ())
+    jail = open_jail("bwrap", ())
     jail.prepare()
     for number in range(20):
         worker = jail.start(0, 512)
