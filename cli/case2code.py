@@ -26,13 +26,17 @@ def functions(
     source: Sources,
     output: Output,
     max_chars: Annotated[int, typer.Option(min=1, help="Longest program, in characters.")] = 5_120,
+    allow_package: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A module outside the standard library that may be imported. Repeatable."),
+    ] = None,
     *,
     run: RunOptions,
 ) -> None:
     """Take the functions that run on their own out of Python source, each program once."""
     from pipelines.case2code.functions import Functions
 
-    run_stage(Functions(max_chars=max_chars), [source], output, run)
+    run_stage(Functions(max_chars, tuple(sorted(set(allow_package or [])))), [source], output, run)
 
 
 @app.command()

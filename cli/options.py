@@ -135,7 +135,7 @@ class SandboxOptions:
     jail: Annotated[
         str,
         typer.Option(
-            help="bwrap, or landlock (for the inside of a container); auto takes bwrap.",
+            help="docker, bwrap, or landlock (for the inside of a container); auto takes the first that holds.",
             rich_help_panel=_SANDBOX,
         ),
     ] = "auto"
@@ -143,11 +143,19 @@ class SandboxOptions:
         int | None,
         typer.Option(min=1, help="Jails at a time; one for each core if not given.", rich_help_panel=_SANDBOX),
     ] = None
+    jail_package: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="An installed package that programs may import, such as numpy. Repeatable.",
+            rich_help_panel=_SANDBOX,
+        ),
+    ] = None
 
     def open(self) -> "Sandbox":
         from sandbox.pool import Sandbox
 
-        return Sandbox(self.jail, self.jails)
+        return Sandbox(self.jail, self.jails, packages=sorted(set(self.jail_package or [])))
 
 
 def parse_assignments(flag: str, values: list[str] | None, form: str = "NAME=VALUE") -> dict[str, str]:

@@ -19,7 +19,7 @@ from typing import Any, Self
 from sandbox.filter import Filters, compiled_filters
 from sandbox.jails import Jail, Worker
 from sandbox.jails.opening import open_jail
-from sandbox.rootfs import module_names
+from sandbox.rootfs import module_names, versions
 from sandbox.running import Program, RunningJail
 from sandbox.selftest import prove
 from sandbox.stream import Broken
@@ -140,7 +140,7 @@ class Sandbox:
         return {
             "python": platform.python_version(),
             "platform": f"{sys.platform}-{platform.machine()}",
-            "packages": list(self._packages),
+            "packages": versions(self._packages),
         }
 
     def identity(self) -> dict[str, Any] | None:

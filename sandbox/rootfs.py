@@ -22,7 +22,7 @@ import xxhash
 
 from schemas.errors import SandboxUnavailable
 
-__all__ = ["cached_rootfs", "module_names"]
+__all__ = ["cached_rootfs", "module_names", "versions"]
 
 _LEFT_OUT = {"__phello__", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests"}
 _LEFT_OUT |= {"tkinter", "turtledemo"}
@@ -67,6 +67,11 @@ def module_names(packages: Iterable[str]) -> list[str]:
         names += sorted({place[0] for place in places if len(place) == 2 and place[1] == "__init__.py"})
         names += sorted(place[0].removesuffix(".py") for place in places if len(place) == 1)
     return [name for name in names if name.isidentifier() and not name.startswith("_")]
+
+
+def versions(packages: Iterable[str]) -> list[str]:
+    """These distributions and what they need, each as `name==version`."""
+    return [f"{package}=={_distribution(package).version}" for package in _with_dependencies(list(packages))]
 
 
 def _cache() -> Path:

@@ -9,7 +9,7 @@ import builtins
 import symtable
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.case2code.likeness import NO_LIKENESS, Likeness, likeness
@@ -43,26 +43,31 @@ class Candidate:
     detail: str = ""
 
 
-def candidates(source: str, import_code: Sequence[str] = (), *, max_chars: int) -> list[Candidate]:
+def candidates(
+    source: str, import_code: Sequence[str] = (), *, max_chars: int, packages: Container[str] = ()
+) -> list[Candidate]:
     """The functions that are direct children of the module, in order. Raises `Unusable`.
 
-    `import_code` are import lines from elsewhere, as the published raw functions carry them.
+    `import_code` are import lines from elsewhere, as the published raw functions carry them. `packages` are modules
+    outside the standard library that functions may use.
     """
+    # Files that begin with a mark of their encoding are text that begins with it, once they are read.
+    source = source.removeprefix("\ufeff")
     source = "\n".join([*import_code, source]) if import_code else source
     if len(source) > LONGEST_SOURCE:
         raise Unusable("too_long", f"{len(source):,} characters, more than {LONGEST_SOURCE:,}")
     with warnings.catch_warnings():
         # What the compiler warns of, such as `"\d"`, is for the author of the source.
         warnings.simplefilter("ignore")
-        return list(_Module(source, max_chars).candidates())
+        return list(_Module(source, max_chars, packages).candidates())
 
 
 class _Module:
-    def __init__(self, source: str, max_chars: int) -> None:
+    def __init__(self, source: str, max_chars: int, packages: Container[str]) -> None:
         try:
             self._tree = ast.parse(source)
         except SyntaxError as error:
-            raise Unusable("syntax_error", f"line {error.lineno} is not {VERSION}: {error.msg}") from None
+            raise _misspelt(error) from None
         except ValueError as error:
             raise Unusable("syntax_error", f"not {VERSION}: {error}") from None
         except (RecursionError, MemoryError):
@@ -70,6 +75,7 @@ class _Module:
         self._source = source
         self._lines = source.splitlines(keepends=True)
         self._max_chars = max_chars
+        self._packages = packages
         self._names: symtable.SymbolTable | None = None
         self._imports = dict(_imports(self._tree))
 
@@ -100,7 +106,7 @@ class _Module:
                     return "", {}, ("free_name", f"{name} is defined elsewhere in the module")
                 statement = self._imports[name]
                 module = statement.names[0].name if isinstance(statement, ast.Import) else _origin(statement)
-                if fault := impure_import(module):
+                if fault := impure_import(module, self._packages):
                     return "", {}, fault
                 needed[name] = statement
             elif name not in BUILTINS:
@@ -151,7 +157,7 @@ class _Module:
             try:
                 self._names = symtable.symtable(self._source, "source", "exec")
             except SyntaxError as error:
-                raise Unusable("syntax_error", f"line {error.lineno} is not {VERSION}: {error.msg}") from None
+                raise _misspelt(error) from None
         return self._names
 
     def _is_bound(self, name: str) -> bool:
@@ -165,6 +171,12 @@ class _Module:
     def _text(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
         first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
         return "".join(self._lines[first - 1 : node.end_lineno])
+
+
+def _misspelt(error: SyntaxError) -> Unusable:
+    # What is wrong with a source as a whole is in no line.
+    place = f"line {error.lineno} is" if error.lineno else "it is"
+    return Unusable("syntax_error", f"{place} not {VERSION}: {error.msg}")
 
 
 def _shape_fault(node: ast.FunctionDef) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pipelines.case2code.literals import Unreadable, read_value
 from pipelines.case2code.replies import function_in
-from pipelines.case2code.signature import read_signature, recorded_call
+from pipelines.case2code.signature import as_called, read_signature, recorded_call
 from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
 from pipelines.stage import Reject, Row, RowStage, Tools
@@ -114,7 +114,7 @@ class Evaluate(RowStage):
 
     async def _judge(self, tools: Tools, task: "_Task", code: str, entry: str) -> "_Judged":
         limits = Limits(seconds=self.seconds, memory_mb=self.memory_mb)
-        return task.judge(await tools.sandbox.run(code, entry, task.calls, limits=limits))
+        return task.judge(await tools.sandbox.run(code, entry, as_called(code, entry, task.calls), limits=limits))
 
 
 def pass_at(k: int, n: int, correct: int) -> float:
@@ -143,7 +143,7 @@ class _Task:
 
     func_name: str
     texts: Sequence[str]
-    calls: Sequence[tuple[list[Any], dict[str, Any]]]
+    calls: Sequence[Mapping[str, Any]]
     outputs: Sequence[Mapping[str, str | None]]
     shown: frozenset[int]
 
@@ -153,7 +153,7 @@ class _Task:
         if not 0 < len(inputs) == len(outputs):
             raise Reject("count_mismatch", f"{len(inputs)} inputs and {len(outputs)} outputs")
         func_name = read_signature(row["code"], row["func_name"]).name
-        calls: list[tuple[list[Any], dict[str, Any]]] = [([], recorded_call(call)) for call in inputs]
+        calls = [recorded_call(call) for call in inputs]
         return cls(func_name, inputs, calls, outputs, frozenset(range(len(inputs))).intersection(row["shown"]))
 
     @property

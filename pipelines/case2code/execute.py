@@ -4,9 +4,9 @@ import ast
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from pipelines.case2code.signature import recorded_call
+from pipelines.case2code.signature import as_called, parsed, recorded_call
 from pipelines.stage import Reject, Row, RowStage, Tools
 from sandbox.values import equal, shown
 from sandbox.verdict import Limits, Outcome, Verdict
@@ -29,7 +29,7 @@ class Execute(RowStage):
     end; here the reason is the verdict of the sandbox: `load_error`, `timeout`, `crashed` and the others. Beyond it:
     `few_distinct_outputs`, `too_many_errors` and `name_error`, because the paper's filter lets through functions that
     nothing can be learnt from; `too_long_output`, `shows_address`, `unencodable` (a value without a canonical form) and
-    `depends_on_limits`.
+    `depends_on_limits`; `no_inputs` and `unreadable_input` where there is no call, or one that cannot be read.
 
     The published code runs a function once. Here those that pass are run again in another process with another seed
     for hashes and for `random`, another clock where libfaketime is there, and the inputs in reverse (twice more where
@@ -52,7 +52,9 @@ class Execute(RowStage):
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         limits = Limits(seconds=self.seconds, memory_mb=self.memory_mb)
         code, entry = row["code"], row["func_name"]
-        calls: list[tuple[list[Any], dict[str, Any]]] = [([], recorded_call(call)) for call in row["example_inputs"]]
+        calls = as_called(code, entry, [recorded_call(call) for call in row["example_inputs"]])
+        if not calls:
+            raise Reject("no_inputs", "it comes with no call to try")
         outcomes = _outcomes(await tools.sandbox.run(code, entry, calls, limits=limits), limits)
         outputs = [_output(outcome) for outcome in outcomes]
         self._refuse(outputs)
@@ -77,7 +79,7 @@ class Execute(RowStage):
         makes_sets = any(
             isinstance(node, ast.Set | ast.SetComp)
             or (isinstance(node, ast.Name) and node.id in ("set", "frozenset", "hash"))
-            for node in ast.walk(ast.parse(code))
+            for node in ast.walk(parsed(code))
         )
         return (1, 2, 3) if makes_sets else (1,)
 

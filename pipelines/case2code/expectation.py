@@ -5,6 +5,7 @@ import ast
 from pipelines.case2code.evidence import NEVER, TYPES, Evidence, gather
 from pipelines.case2code.literals import Unreadable, read_value
 from pipelines.case2code.signature import Signature
+from pipelines.stage import Reject
 
 __all__ = ["expectations"]
 
@@ -37,7 +38,14 @@ _EXPECTED = {name: kind for kind, names in _NAMES.items() for name in names.spli
 
 
 def expectations(signature: Signature) -> dict[str, Evidence]:
-    """Evidence on each parameter by name, in order."""
+    """Evidence on each parameter by name, in order. Raises `Reject` as `too_nested`."""
+    try:
+        return _expectations(signature)
+    except RecursionError:
+        raise Reject("too_nested", f"{signature.name} is nested too deeply to be read") from None
+
+
+def _expectations(signature: Signature) -> dict[str, Evidence]:
     found = gather(signature.node)
     for parameter in signature.parameters:
         evidence = found[parameter.name]
@@ -55,7 +63,7 @@ def _annotated(evidence: Evidence, annotation: ast.expr) -> None:
         case ast.Constant(value=str(text)):
             try:
                 _annotated(evidence, ast.parse(text, mode="eval").body)
-            except SyntaxError:
+            except (SyntaxError, ValueError, MemoryError):
                 return
         case ast.Constant(value=None):
             evidence.vote({"none": ANNOTATED / 10})

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from pipelines.case2code.candidates import Candidate, Unusable, candidates
-from pipelines.case2code.processes import in_processes
+from pipelines.processes import in_processes
 from pipelines.stage import Output, Rejected, Row, TableStage
 from schemas.records import FUNCTION, PROGRAM, Record
 
@@ -37,6 +37,8 @@ class Functions(TableStage):
     output: ClassVar[Record] = FUNCTION
 
     max_chars: int = 5_120
+    # Modules outside the standard library that functions may use, where the sandbox has them.
+    packages: tuple[str, ...] = ()
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         twins: dict[bytes, str] = {}
@@ -70,7 +72,8 @@ class Functions(TableStage):
 
     def _read(self, table: pa.Table) -> Iterator[tuple[Row, list[Candidate] | Unusable]]:
         """Each source with its functions, or why it has none that can be looked at."""
-        for rows, found in in_processes(partial(_all_candidates, max_chars=self.max_chars), _portions(table)):
+        look = partial(_all_candidates, max_chars=self.max_chars, packages=self.packages)
+        for rows, found in in_processes(look, _portions(table)):
             yield from zip(rows, found, strict=True)
 
 
@@ -88,13 +91,15 @@ def _portions(table: pa.Table) -> Iterator[list[Row]]:
     yield portion
 
 
-def _all_candidates(rows: Sequence[Row], *, max_chars: int) -> list[list[Candidate] | Unusable]:
-    return [_candidates(row, max_chars) for row in rows]
+def _all_candidates(
+    rows: Sequence[Row], *, max_chars: int, packages: Sequence[str]
+) -> list[list[Candidate] | Unusable]:
+    return [_candidates(row, max_chars, packages) for row in rows]
 
 
-def _candidates(row: Row, max_chars: int) -> list[Candidate] | Unusable:
+def _candidates(row: Row, max_chars: int, packages: Sequence[str]) -> list[Candidate] | Unusable:
     try:
-        return candidates(row["content"], row["import_code"] or (), max_chars=max_chars)
+        return candidates(row["content"], row["import_code"] or (), max_chars=max_chars, packages=packages)
     except Unusable as unusable:
         return unusable
 

@@ -34,9 +34,9 @@ class Inputs(RowStage):
     fills up what the model leaves. A reply is parsed, never run: values are literals and a few constructors.
 
     A call that is not used is turned away: `not_a_call`, `not_a_literal`, `not_a_value`, `too_large`,
-    `unknown_argument`, `missing_argument`, `duplicate_input`. A function is rejected as `needs_object` before anything
-    is asked if it uses a parameter as no such value can be used, as `too_few_inputs`, or for its last reply: `no_code`,
-    `not_python`, `no_examples`.
+    `unknown_argument`, `missing_argument`, `duplicate_input`. A function is rejected before anything is asked if it
+    cannot be read (`syntax_error`, `no_function`, `too_nested`) or uses a parameter as no such value can be used
+    (`needs_object`); and as `too_few_inputs`, or for its last reply: `no_code`, `not_python`, `no_examples`.
     """
 
     name: ClassVar[str] = "case2code inputs"

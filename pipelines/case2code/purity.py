@@ -5,6 +5,7 @@ This keeps useless programs out of the data. It is no protection: programs run i
 
 import ast
 import sys
+from collections.abc import Container
 
 from pipelines.case2code.likeness import bound_names
 
@@ -121,10 +122,13 @@ CLOCKS = frozenset({"now", "today", "utcnow"})
 SAFE_DECORATORS = frozenset({("functools", "lru_cache"), ("functools", "cache")})
 
 
-def impure_import(module: str) -> tuple[str, str] | None:
-    """Reason and detail why what is imported from `module` (its full dotted name) cannot be prepended."""
+def impure_import(module: str, packages: Container[str] = ()) -> tuple[str, str] | None:
+    """Reason and detail why what is imported from `module` (its full dotted name) cannot be prepended.
+
+    `packages` are modules outside the standard library that may be imported.
+    """
     top = module.partition(".")[0]
-    if module in PURE_SUBMODULES or top in PURE_MODULES:
+    if module in PURE_SUBMODULES or top in PURE_MODULES or top in packages:
         return None
     if top not in sys.stdlib_module_names:
         return "needs_package", f"{module or 'a relative import'} is no module of the standard library"

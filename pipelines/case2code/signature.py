@@ -1,13 +1,15 @@
 """The function of a program: its syntax tree, and what a caller must know of it."""
 
 import ast
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from pipelines.case2code.literals import Unreadable, read_call
 from pipelines.stage import Reject
 
-__all__ = ["Parameter", "Signature", "read_signature", "recorded_call"]
+__all__ = ["Parameter", "Signature", "as_called", "parsed", "read_signature", "recorded_call"]
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,33 @@ def read_signature(code: str, func_name: str | None) -> Signature:
     return Signature(node.name, node, tuple(_parameters(node.args)), takes_any_name=node.args.kwarg is not None)
 
 
-def recorded_call(text: str) -> dict[str, Any]:
+def recorded_call(text: str | None) -> dict[str, Any]:
     """The arguments of a call as a row holds it, `dict(a=1)`. Raises `Reject` as `unreadable_input`."""
     try:
-        return read_call(text)
+        # A list of texts may hold nulls.
+        return read_call(text or "")
     except Unreadable as unreadable:
-        raise Reject("unreadable_input", f"{text:.200}: {unreadable.detail}") from None
+        raise Reject("unreadable_input", f"{text!s:.200}: {unreadable.detail}") from None
+
+
+def parsed(code: str) -> ast.Module:
+    """The syntax tree of code that a model may have written; an empty one if it has none, which a run will tell."""
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])
+
+
+def as_called(code: str, entry: str, calls: Sequence[Mapping[str, Any]]) -> list[tuple[list[Any], dict[str, Any]]]:
+    """Positional and keyword arguments for each call: by name, but for what the function takes by position alone."""
+    defined = [node for node in parsed(code).body if isinstance(node, ast.FunctionDef) and node.name == entry]
+    nameless = [one.arg for one in defined[-1].args.posonlyargs] if defined else []
+    made = []
+    for arguments in calls:
+        first = list(takewhile(arguments.__contains__, nameless))
+        rest = {name: value for name, value in arguments.items() if name not in first}
+        made.append(([arguments[name] for name in first], rest))
+    return made
 
 
 def _parameters(arguments: ast.arguments) -> list[Parameter]:

@@ -27,6 +27,7 @@ COMMANDS = [
     "case2code compose",
     "case2code evaluate",
     "dstc",
+    "run-code",
     "show",
     "stats",
     "diff",

@@ -1,0 +1,309 @@
+"""`synth run-code`: a function of a file, called in the sandbox, for who wants to see what the sandbox makes of it."""
+
+import ast
+import io
+import json
+import shlex
+import sys
+import tokenize
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.options import SandboxOptions, shared_options
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from pipelines.case2code.signature import Signature
+    from sandbox.pool import Sandbox
+    from sandbox.verdict import Limits, Outcome, Verdict
+
+__all__ = ["run_code"]
+
+# What each verdict means to who wrote the program.
+MEANINGS = {
+    "ok": "it answered every call",
+    "load_error": "it could not be loaded",
+    "timeout": "it was stopped at its deadline",
+    "output_limit": "it said more than it may, and was stopped",
+    "killed": "the machine ran out of memory, and the kernel killed it",
+    "crashed": "a signal ended it: a fault, an abort, or a system call that nothing honest makes",
+    "no_exit": "it closed the descriptor on which it answers, and lived on",
+    "missing": "it ended without having answered every call",
+    "malformed": "it wrote something else than answers",
+    "quarantined": "the sandbox itself failed under it twice",
+    "refused": "it was not run",
+}
+LONGEST_SHOWN = 500
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as it was asked for, and its arguments."""
+
+    text: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a program: `again` is its second run, where that was asked for and there is what to compare."""
+
+    sandbox: dict[str, Any]
+    verdict: "Verdict"
+    again: "Verdict | None"
+
+    def differs(self, place: int) -> bool:
+        from sandbox.values import equal
+
+        if self.again is None or self.again.status != "ok":
+            return False
+        one, other = self.verdict.outcomes[place], self.again.outcomes[place]
+        assert one is not None
+        assert other is not None
+        return one.kind != other.kind or not equal(one.data, other.data)
+
+    @property
+    def is_ok(self) -> bool:
+        if self.verdict.status != "ok" or (self.again is not None and self.again.status != "ok"):
+            return False
+        return not any(map(self.differs, range(len(self.verdict.outcomes))))
+
+
+@shared_options
+def run_code(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A Python file, or - for standard input.")],
+    entry: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The function to call; the last one if not given.")
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="ARGUMENTS", help="What stands between the brackets of a call: 3, b='x'. Repeatable."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time for all calls.")] = 5.0,
+    memory_mb: Annotated[int, typer.Option(min=64, help="Memory for the program.")] = 512,
+    repeat: Annotated[
+        bool, typer.Option("--repeat", help="Run again under other seeds, in reverse, and show what differs.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
+    *,
+    sandbox: SandboxOptions,
+) -> None:
+    """Call a function of a Python file in the sandbox, and show what it gives.
+
+    The exit code is 0 where it answers every call, and where --repeat finds no difference; else 1.
+    """
+    import asyncio
+
+    from sandbox.verdict import Limits
+
+    code = _source(file)
+    signature, name = _function(code, entry, file)
+    calls = [_read(text, name) for text in given or []] or [_no_arguments(signature, name)]
+    limits = Limits(seconds=seconds, memory_mb=memory_mb)
+    ran = asyncio.run(_run(sandbox.open(), code, name, calls, limits, repeat=repeat))
+    if as_json:
+        print(json.dumps(_document(file, name, calls, ran), ensure_ascii=False))
+    else:
+        _print(file, name, calls, ran)
+    if not ran.is_ok:
+        raise typer.Exit(1)
+
+
+async def _run(
+    sandbox: "Sandbox", code: str, name: str, calls: Sequence[Call], limits: "Limits", *, repeat: bool
+) -> Ran:
+    inputs = [(call.args, call.kwargs) for call in calls]
+    async with sandbox:
+        verdict = await sandbox.run(code, name, inputs, limits=limits)
+        again = None
+        if repeat and verdict.status == "ok":
+            again = await sandbox.run(code, name, inputs, limits=limits, profile=1, reverse=True)
+        return Ran({**(sandbox.identity() or {}), "limits": asdict(limits)}, verdict, again)
+
+
+def _source(file: str) -> str:
+    from schemas.errors import InputError
+
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        # As Python does, from a line that declares it.
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        return content.decode(encoding)
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from error
+    except (SyntaxError, UnicodeDecodeError):
+        raise InputError(f"{file} is no text in UTF-8, nor in an encoding that it declares") from None
+
+
+def _function(code: str, entry: str | None, file: str) -> "tuple[Signature | None, str]":
+    """What is known of the function before anything is run, which is nothing of a program that cannot be parsed."""
+    from pipelines.case2code.signature import read_signature
+    from pipelines.stage import Reject
+    from schemas.errors import InputError
+
+    try:
+        defined = [node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None, entry or "f"
+    if not (entry or defined):
+        raise InputError(f"{file} defines no function: --entry names what is to be called")
+    name = entry or defined[-1].name
+    try:
+        return read_signature(code, name), name
+    except Reject:
+        return None, name
+
+
+def _read(text: str, name: str) -> Call:
+    from pipelines.case2code.literals import Unreadable, read_value
+    from schemas.errors import UsageError
+
+    shown = f"--input {text[:80]}"
+    try:
+        call = ast.parse(f"f({text}\n)", mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        call = ast.Constant(None)
+    names = [keyword.arg for keyword in call.keywords] if isinstance(call, ast.Call) else []
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or len(set(names)) < len(names):
+        raise UsageError(f"{shown}: not what stands between the brackets of a call, such as 3, [1, 2] or a=1, b='x'")
+    if None in names or any(isinstance(argument, ast.Starred) for argument in call.args):
+        raise UsageError(f"{shown}: * and ** cannot be used, write the arguments themselves")
+    try:
+        args = [read_value(argument) for argument in call.args]
+        kwargs = {str(keyword.arg): read_value(keyword.value) for keyword in call.keywords}
+    except Unreadable as unreadable:
+        raise UsageError(f"{shown}: {unreadable.detail}") from None
+    return Call(ast.unparse(ast.Call(ast.Name(name), call.args, call.keywords)), args, kwargs)
+
+
+def _no_arguments(signature: "Signature | None", name: str) -> Call:
+    from schemas.errors import UsageError
+
+    needed = [one.name for one in signature.parameters if one.required] if signature else []
+    if signature and needed:
+        raise UsageError(f"{name} needs {', '.join(needed)}: try --input {_example(signature, needed)}")
+    return Call(f"{name}()", [], {})
+
+
+def _example(signature: "Signature", needed: Sequence[str]) -> str:
+    """Arguments of the kinds that the function seems to expect, as the shell takes them."""
+    from random import Random
+
+    from pipelines.case2code.drawing import draw_calls
+    from pipelines.case2code.expectation import expectations
+    from pipelines.case2code.literals import write_value
+    from pipelines.stage import Reject
+
+    try:
+        (call,) = draw_calls(signature, expectations(signature), Random(0), 1, set())
+    except Reject:
+        call = dict.fromkeys(needed, 0)
+    named = {one.name: one.by_name for one in signature.parameters}
+    text = ", ".join(f"{name}={write_value(call[name])}" if named[name] else write_value(call[name]) for name in call)
+    return f'"{text}"' if "'" in text and not set('"$`\\!').intersection(text) else shlex.quote(text)
+
+
+def _document(file: str, name: str, calls: Sequence[Call], ran: Ran) -> dict[str, Any]:
+    return {
+        "file": file,
+        "entry": name,
+        "sandbox": ran.sandbox,
+        **_verdict(ran.verdict, calls),
+        **({"again": _verdict(ran.again, calls)} if ran.again else {}),
+    }
+
+
+def _verdict(verdict: "Verdict", calls: Sequence[Call]) -> dict[str, Any]:
+    return {
+        "status": verdict.status,
+        "detail": verdict.detail,
+        "wall_seconds": round(verdict.wall_seconds, 6),
+        "cpu_seconds": round(verdict.cpu_seconds, 6),
+        "max_rss_kb": verdict.max_rss_kb,
+        "calls": [
+            {"call": call.text, **({outcome.kind: _data(outcome)} if outcome else {})}
+            for call, outcome in zip(calls, verdict.outcomes, strict=True)
+        ],
+    }
+
+
+def _data(outcome: "Outcome") -> str:
+    from sandbox.values import shown
+
+    return shown(outcome.data) if outcome.kind == "value" else str(outcome.data)
+
+
+def _print(file: str, name: str, calls: Sequence[Call], ran: Ran) -> None:
+    from rich.text import Text
+
+    from cli.rendering import DataConsole, literal
+
+    console = DataConsole()
+    verdict, again = ran.verdict, ran.again
+    place = "standard input" if file == "-" else literal(file)
+    console.print(Text.assemble((literal(name), "bold"), f" of {place}, in a {ran.sandbox['jail']} jail"))
+    console.print(_said(verdict))
+    console.print(
+        f"{verdict.wall_seconds:.3f} s, {verdict.cpu_seconds:.3f} s of processor time, "
+        f"{verdict.max_rss_kb / 1024:.1f} MB",
+        style="dim",
+    )
+    console.print()
+    for number, (call, outcome) in enumerate(zip(calls, verdict.outcomes, strict=True)):
+        line = Text.assemble((_cut(call.text), "cyan"), (" → ", "dim"), _came(outcome))
+        if again is not None and ran.differs(number):
+            line.append(" and run again ", "yellow").append_text(_came(again.outcomes[number]))
+        console.print(line)
+    if again is not None:
+        console.print()
+        console.print(_compared(ran, again))
+
+
+def _said(verdict: "Verdict") -> "Text":
+    from rich.text import Text
+
+    from cli.rendering import literal
+
+    detail = f" ({literal(verdict.detail)})" if verdict.detail else ""
+    style = "bold green" if verdict.status == "ok" else "bold red"
+    return Text.assemble((verdict.status, style), f": {MEANINGS[verdict.status]}{detail}")
+
+
+def _came(outcome: "Outcome | None") -> "Text":
+    from rich.text import Text
+
+    if outcome is None:
+        return Text("not reached", "dim")
+    match outcome.kind:
+        case "value":
+            return Text(_cut(_data(outcome)))
+        case "exception":
+            return Text(f"raises {_cut(_data(outcome))}", "red")
+        case "unencodable":
+            return Text(f"unencodable: {_cut(_data(outcome))}", "yellow")
+
+
+def _compared(ran: Ran, again: "Verdict") -> "Text":
+    from rich.text import Text
+
+    how = "run again in another process, in reverse, under other seeds"
+    how += " and another clock" * bool(ran.sandbox.get("clock_shift"))
+    if again.status != "ok":
+        return Text.assemble((f"{how}, it came to ", "yellow"), _said(again))
+    if different := sum(map(ran.differs, range(len(again.outcomes)))):
+        return Text(f"{how}, {different} of {len(again.outcomes)} calls gave something else", "yellow")
+    return Text(f"{how}, it gave the same", "green")
+
+
+def _cut(text: str) -> str:
+    from cli.rendering import literal
+
+    return literal(text) if len(text) <= LONGEST_SHOWN else f"{literal(text[:LONGEST_SHOWN])}… {len(text):,} characters"

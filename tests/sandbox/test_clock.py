@@ -1,0 +1,83 @@
+"""Where libfaketime is installed, other profiles see another day, and what tells the day is nondeterministic."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from pipelines.case2code.execute import Execute
+from pipelines.options import Options
+from pipelines.runner import run
+from sandbox.pool import Sandbox
+from sandbox.rootfs import cached_rootfs
+from schemas.dataset import Dataset
+from tests.jails import JAILS, LentSandbox, told, why_not
+
+TODAY = "import datetime, time\ndef f(): return datetime.date.today(), time.time(), time.monotonic()"
+
+
+@pytest.fixture(scope="module", params=JAILS)
+def lent(request: pytest.FixtureRequest) -> Iterator[LentSandbox]:
+    if reason := why_not(request.param):
+        pytest.skip(reason)
+    if not (cached_rootfs() / "lib/libfaketime.so.1").exists():
+        pytest.skip("libfaketime is not installed (apt-get install faketime)")
+    sandbox = LentSandbox(request.param)
+    yield sandbox
+    sandbox.take_back()
+
+
+def clocks(lent: LentSandbox, profile: int) -> tuple[date, float, float]:
+    verdict = lent.run(TODAY, profile=profile)
+    assert verdict.status == "ok"
+    assert verdict.outcomes[0] is not None
+    day, now, monotonic = verdict.outcomes[0].data["tuple"]
+    return date.fromisoformat(day["date"]), float(now["float"]), float(monotonic["float"])
+
+
+def test_only_the_date_is_another_one(lent: LentSandbox) -> None:
+    assert (lent.sandbox.identity() or {})["clock_shift"] is True
+    day, now, monotonic = clocks(lent, 0)
+    assert abs((datetime.now(UTC).date() - day).days) <= 1
+    for profile in (1, 2):
+        other_day, other_now, other_monotonic = clocks(lent, profile)
+        assert 432 <= (other_day - day).days <= 434
+        assert other_now - now > 432 * 86_400
+        # Deadlines and pauses are measured by this one.
+        assert 0 <= other_monotonic - monotonic < 3_600
+
+
+def test_pauses_are_as_long_as_ever(lent: LentSandbox) -> None:
+    source = "import time\ndef f(seconds):\n    start = time.monotonic()\n    time.sleep(seconds)\n"
+    source += "    return round(time.monotonic() - start, 1)"
+    for profile in (0, 1):
+        assert told(lent.run(source, ([0.2], {}), ([-1], {}), profile=profile)) == "0.2; exception ValueError"
+
+
+def test_execute_rejects_functions_of_the_day(lent: LentSandbox, tmp_path: Path) -> None:
+    codes = {
+        "import datetime\ndef f(x):\n    return datetime.date.today().year - x": "nondeterministic",
+        "import datetime\ndef f(x):\n    return [x, datetime.datetime.now().isoformat()[:13]]": "nondeterministic",
+        "import datetime\ndef f(x):\n    return datetime.date(2000 + x, 1, 1)": "kept",
+    }
+    rows = [
+        {
+            "id": f"f-{number}",
+            "code": code,
+            "func_name": "f",
+            "example_inputs": ["dict(x=1)", "dict(x=2)"],
+            "input_origins": ["types"] * 2,
+            "tries": 0,
+        }
+        for number, code in enumerate(codes)
+    ]
+    (tmp_path / "inputs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kind = (lent.sandbox.identity() or {})["jail"]
+    run(Execute(), [str(tmp_path / "inputs.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox(kind))
+    executed = Dataset.open(tmp_path / "out")
+    assert executed.rejected is not None
+    found = {row["code"]: row["reason"] for row in executed.rejected.rows()}
+    found.update((row["code"], "kept") for row in executed.rows())
+    assert found == codes

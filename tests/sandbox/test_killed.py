@@ -1,0 +1,78 @@
+"""A program that the kernel kills for want of memory is `killed`, and the next one stands on new ground."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sandbox.verdict import Limits
+from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
+
+DOUBLE = "def f(n): return n * 2"
+MEMORY = Path("/sys/fs/cgroup/memory")
+
+
+# What runs below this process on behalf of other tests.
+strangers: set[str] = set()
+
+
+@pytest.fixture(params=JAILS)
+def lent(request: pytest.FixtureRequest) -> Iterator[LentSandbox]:
+    if reason := why_not(request.param):
+        pytest.skip(reason)
+    strangers.update(living_descendants())
+    sandbox = LentSandbox(request.param)
+    yield sandbox
+    sandbox.take_back()
+
+
+def ours() -> set[int]:
+    return {int(line.split()[0]) for line in living_descendants() if line not in strangers}
+
+
+@contextmanager
+def memory_limit(size: int) -> Iterator[Path]:
+    """A group of processes that have so much memory between them; they are those written to its `cgroup.procs`."""
+    group = MEMORY / f"synth-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(size))
+    except OSError as error:
+        pytest.skip(f"no memory limit can be made here: {error}")
+    try:
+        yield group
+    finally:
+        for number in (group / "cgroup.procs").read_text().split():
+            (MEMORY / "cgroup.procs").write_text(number)
+        group.rmdir()
+
+
+def test_the_kernel_kills_the_program_and_not_its_worker(lent: LentSandbox) -> None:
+    assert told(lent.run(DOUBLE, ([1], {}))) == "2"
+    with memory_limit(128 << 20) as group:
+        for number in ours():
+            (group / "cgroup.procs").write_text(str(number))
+        # Within its own limit of 512 MB, at which it would be told MemoryError.
+        verdict = lent.run("def f(n):\n    return len(bytearray(n << 20))", ([16], {}), ([400], {}), ([16], {}))
+        assert (verdict.status, verdict.detail) == ("killed", "the machine ran out of memory")
+        assert told(verdict) == f"killed; {16 << 20}; -; -"
+        assert told(lent.run(DOUBLE, ([21], {}))) == "42"
+
+
+def test_a_program_killed_from_outside_is_killed_and_its_worker_replaced(lent: LentSandbox) -> None:
+    workers = ours()
+    with ThreadPoolExecutor() as thread:
+        verdict = thread.submit(lent.run, "def f():\n    while True: pass", limits=Limits(seconds=30.0))
+        until = time.monotonic() + 20
+        while not (program := ours() - workers) and time.monotonic() < until:
+            time.sleep(0.01)
+        (number,) = program
+        os.kill(number, signal.SIGKILL)
+        assert told(verdict.result()) == "killed; -"
+    assert told(lent.run(DOUBLE, ([21], {}))) == "42"
+    assert not workers & ours()
