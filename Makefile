@@ -23,7 +23,7 @@ demo: setup  ## Evolve, respond, sample, select and show the example questions w
 	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth
 
 test: setup  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: setup  ## Kill runs at 200 random moments and see that nothing is lost (ten minutes)
 	$(BIN)/python -m tests.faults.soak

@@ -19,8 +19,8 @@ __all__ = ["Program", "RunningJail"]
 
 # Of a worker that has to start Python and import, on a machine that is busy with other things.
 _STARTING_SECONDS = 60.0
-# How much later than a program's deadline its worker is given up.
-_GRACE_SECONDS = 3.0
+# How much later than a program's deadline its worker is given up; it may take five to begin.
+_GRACE_SECONDS = 8.0
 _HEADER_BYTES = 4096
 
 

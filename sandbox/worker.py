@@ -31,6 +31,7 @@ RESULT = 3
 READY = b"\x00"
 HOST_IN, HOST_OUT = 10, 11
 DESCRIPTORS = 64
+LOCKING_SECONDS = 5.0
 BLOCK = 65_536
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -161,7 +162,6 @@ def _syscall(number: int, *arguments: Any) -> int:
 def _serve(request: dict[str, Any], confine: Callable[[], None], processes: int | None) -> None:
     """Run one program to its end, whatever that is, and tell the host."""
     answers, answering = os.pipe()
-    started = time.monotonic()
     child = os.fork()
     if not child:
         try:
@@ -170,8 +170,8 @@ def _serve(request: dict[str, Any], confine: Callable[[], None], processes: int 
             _exit(0)
     os.close(answering)
     payload = bytearray()
-    end = _listen(answers, payload, started + request["seconds"], request["output_bytes"])
-    if end == "exit" and not _wait(child, started + request["seconds"]):
+    end, deadline = _listen(answers, payload, request["seconds"], request["output_bytes"])
+    if end == "exit" and not _wait(child, deadline):
         end = "no_exit"
     if end != "exit":
         os.kill(child, signal.SIGKILL)
@@ -181,7 +181,7 @@ def _serve(request: dict[str, Any], confine: Callable[[], None], processes: int 
         "id": request["id"],
         "end": end if payload[:1] == READY else "unready",
         "code": os.waitstatus_to_exitcode(status),
-        "wall": time.monotonic() - started,
+        "wall": time.monotonic() - (deadline - request["seconds"]),
         "cpu": used.ru_utime + used.ru_stime,
         "rss": used.ru_maxrss,
     }
@@ -189,11 +189,15 @@ def _serve(request: dict[str, Any], confine: Callable[[], None], processes: int 
     _write_frame(len(head).to_bytes(4, "big") + head + payload[1:])
 
 
-def _listen(answers: int, payload: bytearray, deadline: float, most: int) -> str:
-    """Take what the child writes until it closes its end, says too much, or runs out of time."""
+def _listen(answers: int, payload: bytearray, seconds: float, most: int) -> tuple[str, float]:
+    """Take what the child writes until it closes its end, says too much, or runs out of time; and when that is.
+
+    Its time begins when it is locked in, which on a busy machine may take longer than all the time it has.
+    """
     watched = select.poll()
     watched.register(answers, select.POLLIN)
     watched.register(HOST_IN, select.POLLIN)
+    deadline = time.monotonic() + LOCKING_SECONDS
     while (left := deadline - time.monotonic()) > 0:
         for descriptor, _ in watched.poll(left * 1000):
             if descriptor == HOST_IN:
@@ -201,11 +205,13 @@ def _listen(answers: int, payload: bytearray, deadline: float, most: int) -> str
                 _exit(1)
             block = os.read(answers, BLOCK)
             if not block:
-                return "exit"
+                return "exit", deadline
+            if not payload:
+                deadline = time.monotonic() + seconds
             payload += block
             if len(payload) > most:
-                return "output_limit"
-    return "timeout"
+                return "output_limit", deadline
+    return "timeout", deadline
 
 
 def _wait(child: int, deadline: float) -> bool:

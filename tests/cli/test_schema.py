@@ -13,7 +13,9 @@ from schemas.records import QUERY, RECORDS
 
 
 def schema(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["schema", *map(str, arguments)])
+    # A path may be longer than a line.
+    wide = {"COLUMNS": "200"} if any(isinstance(argument, Path) for argument in arguments) else {}
+    return CliRunner(env=wide).invoke(app, ["schema", *map(str, arguments)])
 
 
 def test_record_types_are_listed_with_what_they_are() -> None:
