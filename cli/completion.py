@@ -24,7 +24,7 @@ def prompts(ctx: typer.Context, incomplete: str) -> list[str]:
     import pipelines
 
     _, recipe, *_ = ctx.command_path.split()
-    shipped = (Path(pipelines.__path__[0]) / recipe / "prompts").glob("*.md")
+    shipped = (Path(pipelines.__path__[0]) / recipe.replace("-", "_") / "prompts").glob("*.md")
     return sorted(path.stem for path in shipped if path.stem.startswith(incomplete))
 
 

@@ -12,9 +12,11 @@ from cli import (
     augment,
     case2code,
     convert,
+    dedup,
     diff,
     doctor,
     dstc,
+    query_of_cc,
     reject,
     run_code,
     schema,
@@ -47,7 +49,10 @@ app = typer.Typer(
 app.add_typer(augment.app, name="augment")
 app.add_typer(reject.app, name="reject")
 app.add_typer(case2code.app, name="case2code")
+app.add_typer(query_of_cc.app, name="query-of-cc")
 app.command(name="dstc")(dstc.dstc)
+app.command(name="dedup")(dedup.dedup)
+app.command(name="decontaminate")(dedup.decontaminate)
 app.command(name="run-code")(run_code.run_code)
 app.command(name="show")(show.show)
 app.command(name="stats")(stats.stats)

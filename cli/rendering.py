@@ -6,7 +6,7 @@ All that comes from data is shown literally: no markup is read in it, and contro
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from io import TextIOWrapper
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
+
+from cli.highlighting import mark, telling_part
 
 if TYPE_CHECKING:
     from rich.syntax import Syntax
@@ -63,15 +65,18 @@ def provenance(source: "Input") -> list[str]:
     return [f"{source.dataset.table.num_rows:,} rows", *(str(fact) for fact in made if fact)]
 
 
-def row_panel(title: str, row: Mapping[str, Any], *, full: bool = False) -> RenderableType:
-    """The row under its id: runs of short values in a grid, long ones each under the name of its column."""
+def row_panel(title: str, row: Mapping[str, Any], *, full: bool = False, words: Collection[str] = ()) -> RenderableType:
+    """The row under its id: runs of short values in a grid, long ones each under the name of its column.
+
+    `words` are those by which its `text` was found.
+    """
     parts: list[RenderableType] = []
     for is_short, columns in groupby(row.items(), key=lambda item: _is_short(item[1])):
         if is_short:
             parts.append(Columns([_pair(name, value) for name, value in columns], padding=(0, 3)))
         else:
             for name, value in columns:
-                parts += _block(name, value, full)
+                parts += _block(name, value, full, words if name == "text" else ())
     return Panel(Group(*parts), title=Text(literal(title)), title_align="left", border_style="dim")
 
 
@@ -79,6 +84,11 @@ def _is_short(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) <= SHORT and "\n" not in value
     return value is None or not isinstance(value, list | dict | tuple | bytes) or len(_json(value)) <= SHORT
+
+
+def _is_simple(value: Any) -> bool:
+    """Whether it is a list of short values, which are read more easily in lines than under each other."""
+    return isinstance(value, list) and all(not isinstance(item, list | dict) and _is_short(item) for item in value)
 
 
 def _pair(name: str, value: Any) -> Text:
@@ -89,11 +99,16 @@ def _pair(name: str, value: Any) -> Text:
     return Text.assemble((f"{literal(name)} ", "cyan"), shown)
 
 
-def _block(name: str, value: Any, full: bool) -> Iterator[RenderableType]:
-    text = value if isinstance(value, str) else _json(value, indent=1)
-    shown = text if full else _cut(text)
+def _block(name: str, value: Any, full: bool, words: Collection[str]) -> Iterator[RenderableType]:
+    text = value if isinstance(value, str) else _json(value, indent=None if _is_simple(value) else 1)
+    start = 0 if full or len(_cut(text)) == len(text) or not words else telling_part(text, words, CUT_CHARACTERS // 2)
+    shown = text if full else _cut(text[start:])
     yield Text(literal(name), "bold cyan")
+    if start:
+        yield Padding(Text("…", "dim"), (0, 0, 0, 2))
     for part in _body(name, literal(shown.rstrip("\n")), is_text=isinstance(value, str)):
+        if words and isinstance(part, Text):
+            mark(part, words)
         yield Padding(part, (0, 0, 0, 2))
     if len(shown) < len(text):
         yield Padding(Text(f"… {len(text):,} characters", "dim"), (0, 0, 0, 2))

@@ -98,7 +98,8 @@ def show(
     console = DataConsole()
     shown = 0
     for identifier, values in _rows(found, row, conditions):
-        console.print(row_panel(identifier, _arranged(identifier, values, chosen), full=full))
+        arranged = _arranged(identifier, values, chosen)
+        console.print(row_panel(identifier, arranged, full=full, words=_words_found(values)))
         shown += 1
         if shown == number:
             return
@@ -152,6 +153,12 @@ def _arranged(identifier: str, values: Row, chosen: list[str] | None) -> Row:
         return {column: identifier if column == "id" else values.get(column) for column in chosen}
     first = [column for column in ("reason", "detail") if column in values]
     return {column: values[column] for column in dict.fromkeys([*first, *values]) if column != "id"}
+
+
+def _words_found(values: Row) -> Sequence[str]:
+    """The words by which a document was found, if it says so."""
+    terms = values.get("terms")
+    return [term for term in terms if isinstance(term, str)] if isinstance(terms, list) else []
 
 
 def _number(text: str) -> float | None:

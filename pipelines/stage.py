@@ -123,6 +123,9 @@ class Output(Protocol):
     def reject(self, row: Row, reason: str, detail: str = "") -> None:
         """Turn one input row away."""
 
+    def reject_table(self, table: pa.Table, reasons: Sequence[str], details: Sequence[str]) -> None:
+        """Turn input rows away, each with its reason and detail."""
+
     def turn_away(self, output: Rejected) -> None:
         """Account for an output row that was made and turned away; its input row is accounted for elsewhere."""
 
@@ -163,7 +166,11 @@ class RowStage(Stage):
 
 @dataclass(frozen=True)
 class TableStage(Stage):
-    """Whole tables at a time. Every input row must be written from or rejected; the runner checks the sum."""
+    """Whole tables at a time. Every input row must be written from or rejected; the runner checks the sum.
+
+    Where `input` is an open record there is one table, of the rows of all inputs; if `output` is open, too, output rows
+    have its columns.
+    """
 
     @abstractmethod
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:

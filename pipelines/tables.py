@@ -57,6 +57,10 @@ class _Shards:
             self.closed.append(self._writer.close())
             self._writer = None
 
+    def abandon(self) -> None:
+        if self._writer is not None:
+            self._writer.abandon()
+
     def close(self) -> list[Shard]:
         if self._rows or not self.closed:
             self._write()
@@ -65,12 +69,15 @@ class _Shards:
 
 
 class _TableOutput:
-    def __init__(self, stage: TableStage, building: Building, seen: Callable[[Counts], None]) -> None:
+    def __init__(
+        self, inputs: pa.Schema, outputs: pa.Schema, building: Building, seen: Callable[[Counts], None]
+    ) -> None:
         self.work, self.kept = building.work, building.kept
         self.counts = Counts()
-        self.data = _Shards(building.shards, "", stage.output.schema)
-        self.rejected = _Shards(building.shards, ".rejected", rejected_schema(stage))
-        self._names = set(stage.output.names)
+        self.data = _Shards(building.shards, "", outputs)
+        self._rejected = rejected_schema(inputs, outputs)
+        self.rejected = _Shards(building.shards, ".rejected", self._rejected)
+        self._names = set(outputs.names)
         self._seen = seen
 
     def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
@@ -93,6 +100,16 @@ class _TableOutput:
         self.counts.rejected += 1
         self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + 1
 
+    def reject_table(self, table: pa.Table, reasons: Sequence[str], details: Sequence[str]) -> None:
+        why = {"reason": pa.array(reasons, pa.string()), "detail": pa.array(details, pa.string())}
+        columns = {**{name: table[name] for name in table.column_names}, **why}
+        arrays = [columns.get(field.name, pa.nulls(table.num_rows, field.type)) for field in self._rejected]
+        self.rejected.add_table(pa.Table.from_arrays(arrays, schema=self._rejected))
+        self.counts.rejected += table.num_rows
+        for reason in reasons:
+            self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + 1
+        self._seen(self.counts)
+
     def turn_away(self, output: Rejected) -> None:
         self.rejected.add({**output.row, "reason": output.reason, "detail": output.detail})
         reasons = self.counts.output_reasons
@@ -109,10 +126,15 @@ def run_table_stage(
     # The rows of a killed pass are written again; what cost more than writing, a stage keeps in `work` or `kept`.
     shutil.rmtree(building.shards)
     building.shards.mkdir()
-    output = _TableOutput(stage, building, observe)
+    inputs, outputs = (tables[0].schema if of.open else of.schema for of in (stage.input, stage.output))
+    output = _TableOutput(inputs, outputs, building, observe)
     try:
         stage.process(tables, output)
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted: nothing was published, repeat the command to do this step again") from None
+    except BaseException as error:
+        output.data.abandon()
+        output.rejected.abandon()
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted("interrupted: nothing was published, repeat the command to do this step again") from None
+        raise
     rejected = [shard for shard in output.rejected.close() if shard.rows]
     return Finished(sum(table.num_rows for table in tables), output.counts, output.data.close(), rejected)

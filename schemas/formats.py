@@ -1,10 +1,12 @@
-"""The files that rows can be read from: JSONL, JSON, CSV, Parquet and Arrow, in batches of bounded size.
+"""The files that rows can be read from: JSONL, JSON, CSV, Parquet, Arrow and WET, in batches of bounded size.
 
-JSON rows come as dicts, since only a record type or a look at all of them can say what their columns hold; the other
-formats come as Arrow record batches, with the cells of a CSV file as text.
+Rows of JSON and WET come as dicts, since only a record type or a look at all of them can say what their columns hold;
+the other formats come as Arrow record batches, with the cells of a CSV file as text.
 """
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,9 +31,11 @@ SUFFIXES = {
     ".parquet": "Parquet",
     ".arrow": "Arrow",
     ".feather": "Arrow",
+    # The text that crawlers have taken out of pages, as in Common Crawl's `*.warc.wet.gz`.
+    ".wet": "WET",
 }
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
-TEXT = ("JSONL", "JSON", "CSV")
+TEXT = ("JSONL", "JSON", "CSV", "WET")
 READABLE = f"{', '.join(SUFFIXES)} (text also with {' or '.join(COMPRESSED)})"
 BYTES_PER_BATCH = 2 << 20
 ROWS_PER_BATCH = 4096
@@ -88,17 +92,16 @@ def read(path: Path) -> Iterator[Batch]:
         raise InputError(f"{path} has none of the extensions that can be read: {READABLE}")
     if form == "JSON" and _holds_lines(path):
         form = "JSONL"
-    reader = {"JSONL": _json_lines, "JSON": _json_document, "CSV": _csv, "Parquet": _parquet, "Arrow": _arrow}[form]
     first = 0
     with _readable(path, form):
-        for rows in reader(path):
+        for rows in _READERS[form](path):
             if len(rows):
                 yield Batch(path, form, first, rows)
             first += len(rows)
 
 
 def schema_of(path: Path) -> pa.Schema | None:
-    """The columns that the file declares; None for JSON, which declares none."""
+    """The columns that the file declares; None where each row has its own."""
     form = file_format(path)
     with _readable(path, str(form)):
         if form == "Parquet":
@@ -120,7 +123,7 @@ def _readable(path: Path, form: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{path} cannot be read as {form}: {error.strerror or _first_line(error)}") from error
-    except (pa.ArrowException, EOFError) as error:
+    except (pa.ArrowException, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read as {form}: {_first_line(error)}") from error
 
 
@@ -227,6 +230,27 @@ def describe(value: Any) -> str:
     return words.get(type(value), "a number")
 
 
+def _wet(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Rows of id, url and text. Bytes that are no UTF-8 become U+FFFD."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    rows: list[dict[str, Any]] = []
+    size = 0
+    # Of what is compressed, only this says where it has been cut off.
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        for record in ArchiveIterator(file, WarcRecordType.conversion, parse_http=False):
+            text = record.reader.read()
+            if record.headers.get("Content-Length") != str(len(text)):
+                raise EOFError(f"it is cut off in the record {record.record_id}")
+            url = record.headers.get("WARC-Target-URI")
+            rows.append({"id": record.record_id, "url": url, "text": text.decode(errors="replace")})
+            size += len(text)
+            if size >= BYTES_PER_BATCH:
+                yield rows
+                rows, size = [], 0
+    yield rows
+
+
 def _csv(path: Path) -> Iterator[pa.RecordBatch]:
     from pyarrow import csv
 
@@ -311,3 +335,13 @@ def _arrow_reader(path: Path) -> Any:
 def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     for start in range(0, batch.num_rows, ROWS_PER_BATCH):
         yield batch.slice(start, ROWS_PER_BATCH)
+
+
+_READERS = {
+    "JSONL": _json_lines,
+    "JSON": _json_document,
+    "CSV": _csv,
+    "Parquet": _parquet,
+    "Arrow": _arrow,
+    "WET": _wet,
+}

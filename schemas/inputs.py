@@ -1,4 +1,4 @@
-"""What a user names as input, found on disk: a dataset directory, files of rows or of Python source, a Hub dataset."""
+"""What a user names as input, found on disk: a dataset directory, files of rows or of text, a Hub dataset."""
 
 import glob
 import os
@@ -12,8 +12,8 @@ import xxhash
 from schemas.dataset import Dataset, partial_path
 from schemas.errors import InputError
 from schemas.formats import READABLE, Batch, file_format, read, stem
-from schemas.python_files import PACKAGES, installed, python_files, read_python
 from schemas.shards import file_checksum
+from schemas.text_files import PACKAGES, SUFFIXES, files_below, installed, read_texts
 
 __all__ = ["Input", "locate"]
 
@@ -22,7 +22,7 @@ __all__ = ["Input", "locate"]
 class Input:
     """Files to read in order. `spec` is what the user wrote; ids are made of `name` where the rows have none.
 
-    Files of Python source are one row each, whose ids are `names`.
+    Files of Python source or of plain text are one row each, whose ids are `names`.
     """
 
     spec: str
@@ -33,7 +33,7 @@ class Input:
 
     def batches(self) -> Iterator[Batch]:
         if self.names:
-            yield from read_python(self.files, self.names)
+            yield from read_texts(self.files, self.names)
             return
         for file in self.files:
             yield from read(file)
@@ -50,7 +50,7 @@ class Input:
 
     @cached_property
     def digest(self) -> str:
-        """XXH3-128 (hex) of the files' contents in order, wherever they lie, and of the names of source files."""
+        """XXH3-128 (hex) of the files' contents in order, wherever they lie, and of the names of files of text."""
         sums = [self._recorded.get(file.name) or file_checksum(file) for file in self.files]
         sums += self.names
         return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
@@ -76,12 +76,12 @@ def locate(spec: str) -> Input:
     if spec.startswith("hf:"):
         return _on_the_hub(spec)
     if spec == PACKAGES:
-        return _python(spec, "packages", installed())
+        return _texts(spec, "packages", installed())
     path = Path(spec)
     if path.is_dir():
         return _directory(spec, path)
-    if path.suffix == ".py" and path.is_file():
-        return _python(spec, path.stem, {path.name: path})
+    if path.suffix in SUFFIXES and path.is_file():
+        return _texts(spec, path.stem, {path.name: path})
     if path.exists():
         return Input(spec, stem(path), (path,))
     if partial_path(path).exists():
@@ -105,10 +105,11 @@ def _directory(spec: str, path: Path) -> Input:
     known = [file for file in files if file_format(file)]
     if not known and partial_path(path).exists():
         Dataset.open(path)
-    if not known and (sources := python_files(path)):
-        return _python(spec, name, sources)
+    for suffix in () if known else SUFFIXES:
+        if texts := files_below(path, suffix):
+            return _texts(spec, name, texts)
     if not known:
-        raise InputError(f"{spec} holds no dataset and no file that can be read ({READABLE}, or .py)")
+        raise InputError(f"{spec} holds no dataset and no file that can be read ({READABLE}, {' or '.join(SUFFIXES)})")
     return Input(spec, name, _of_one_format(spec, known))
 
 
@@ -116,15 +117,15 @@ def _glob(spec: str) -> Input:
     files = sorted(file for file in map(Path, glob.glob(spec, recursive=True)) if file.is_file())  # noqa: PTH207
     if not files:
         raise InputError(f"no file matches {spec}")
-    if all(file.suffix == ".py" for file in files):
+    if files[0].suffix in SUFFIXES and len({file.suffix for file in files}) == 1:
         root = Path(os.path.commonpath([file.parent for file in files]))
-        return _python(spec, root.resolve().name, {file.relative_to(root).as_posix(): file for file in files})
+        return _texts(spec, root.resolve().name, {file.relative_to(root).as_posix(): file for file in files})
     last = Path(spec).name
     fixed = last[: min(last.index(character) for character in "*?[" if character in last)] if "*" in last else ""
     return Input(spec, fixed.strip("-_. ") or files[0].resolve().parent.name, _of_one_format(spec, files))
 
 
-def _python(spec: str, name: str, files: dict[str, Path]) -> Input:
+def _texts(spec: str, name: str, files: dict[str, Path]) -> Input:
     return Input(spec, name, tuple(files.values()), names=tuple(files))
 
 

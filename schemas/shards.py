@@ -68,6 +68,9 @@ class _HashingFile(RawIOBase):
             rest = rest[written:]
         return len(data)
 
+    def abandon(self) -> None:
+        self._error = self._error or OSError("abandoned")
+
     def sync(self) -> None:
         """Raises `OSError` where anything that was written is not there."""
         if self._error:
@@ -94,6 +97,10 @@ class ShardWriter:
     def write(self, rows: pa.Table | pa.RecordBatch) -> None:
         self._stream.write(rows)
         self._rows += rows.num_rows
+
+    def abandon(self) -> None:
+        """Write no more, not even what Arrow holds back and would write when it is let go of."""
+        self._file.abandon()
 
     def close(self) -> Shard:
         self._stream.close()

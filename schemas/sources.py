@@ -6,7 +6,7 @@ streams by, into an Arrow file that is then memory-mapped.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from schemas.columns import Misfit, convert, wanted
 from schemas.dataset import read_shard
 from schemas.errors import InputError, UsageError
 from schemas.formats import Batch
+from schemas.inference import infer_record
 from schemas.inputs import Input, locate
 from schemas.records import Column, Record
 
-__all__ = ["Source"]
+__all__ = ["Source", "first_repetition", "joined"]
 
 _ABSENT = object()
 
@@ -32,24 +33,31 @@ class Source:
 
     `columns` names the input column of a record column; one that is not in it is searched for by its name, then by its
     aliases. `limit` takes the first rows only. Rows without an id get `<name>-<index>`, the index over the whole input.
+
+    An open record has every column of the input, with the type that its values have; there `columns` renames.
     """
 
     def __init__(self, spec: str, record: Record, columns: Mapping[str, str], limit: int | None) -> None:
         """Raises `InputError` where there is nothing to read, `UsageError` where `columns` cannot be meant."""
         for name, given in columns.items():
-            if name not in record.names:
+            if name not in record.names and not record.open:
                 raise UsageError(f"--column {name}={given}: no column {name} is read, only {', '.join(record.names)}")
             others = [other for other in columns if columns[other] == given and other != name]
             if others:
                 raise UsageError(f"--column {name}={given}: {given} is already read as {others[0]}")
         self.input: Input = locate(spec)
-        self.record = record
         self.columns = columns
         self.limit = limit
+        self._asked = record
 
     @property
     def name(self) -> str:
         return self.input.name
+
+    @cached_property
+    def record(self) -> Record:
+        """What the rows are read as: the columns that were asked for, or all of them."""
+        return infer_record(self.input, self.columns) if self._asked.open else self._asked
 
     @cached_property
     def fingerprint(self) -> str:
@@ -60,7 +68,7 @@ class Source:
         first = next(self.input.batches(), None)
         if first is None:
             raise InputError(f"{self.input.spec} has no rows")
-        if any(first.has(name) for name in self._candidates(self.record.columns[0])):
+        if any(first.has(name) for name in self._candidates(self._asked.columns[0])):
             return self.input.digest
         return xxhash.xxh3_128(f"{self.input.digest} {self.name}".encode()).hexdigest()
 
@@ -78,7 +86,10 @@ class Source:
         if not table.num_rows:
             raise InputError(f"{self.input.spec} has no rows")
         self._refuse_nulls(table)
-        self._refuse_repeated_ids(table["id"])
+        _refuse_repeated_ids(table["id"], self.input.place)
+        if self._asked.open and self.input.dataset:
+            # What `datasets` knows of the columns, such as the names of classes.
+            table = table.replace_schema_metadata(self.input.dataset.table.schema.metadata)
         return table
 
     def _candidates(self, column: Column) -> tuple[str, ...]:
@@ -167,14 +178,39 @@ class Source:
                     f"name another column with --column {column.name}=NAME, or leave the row out"
                 )
 
-    def _refuse_repeated_ids(self, ids: pa.ChunkedArray) -> None:
-        repeated = _first_repetition(ids)
-        if repeated:
-            first, second = map(self.input.place, repeated)
-            raise InputError(
-                f"id {ids[repeated[0]].as_py()!r} stands in {first} and again in {second}: "
-                "ids must be unique, so name another column with --column id=NAME"
-            )
+
+def joined(sources: Sequence[Source], tables: Sequence[pa.Table]) -> pa.Table:
+    """The tables of sources of an open record as one, with the columns that any of them has; ids unique.
+
+    Nothing is copied but columns whose types differ. Raises `InputError` where no type holds the values of both.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    schema = tables[0].schema
+    for source, table in zip(sources, tables, strict=True):
+        try:
+            schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise InputError(f"{source.input.spec} does not go with the inputs before it: {error}") from error
+    together = pa.concat_tables(tables, promote_options="permissive")
+    starts = np.cumsum([0, *(table.num_rows for table in tables)])
+
+    def place(index: int) -> str:
+        number = int(np.searchsorted(starts, index, side="right")) - 1
+        return sources[number].input.place(index - int(starts[number]))
+
+    _refuse_repeated_ids(together["id"], place)
+    return together
+
+
+def _refuse_repeated_ids(ids: pa.ChunkedArray, place: Callable[[int], str]) -> None:
+    repeated = first_repetition(ids)
+    if repeated:
+        first, second = map(place, repeated)
+        raise InputError(
+            f"id {ids[repeated[0]].as_py()!r} stands in {first} and again in {second}: "
+            "ids must be unique, so name another column with --column id=NAME"
+        )
 
 
 def _values(batch: Batch, candidates: tuple[str, ...]) -> list[Any] | pa.Array:
@@ -191,7 +227,7 @@ def _values(batch: Batch, candidates: tuple[str, ...]) -> list[Any] | pa.Array:
     return [next((row[name] for name in candidates if name in row), _ABSENT) for row in batch.rows]
 
 
-def _first_repetition(ids: pa.ChunkedArray) -> tuple[int, int] | None:
+def first_repetition(ids: pa.ChunkedArray) -> tuple[int, int] | None:
     """Indices of two equal ids. Eight bytes an id are held: equal hashes first, then the few ids that have them."""
     hashes = np.empty(len(ids), np.uint64)
     start = 0

@@ -254,7 +254,8 @@ def _brief(value: Any) -> str:
 
 def _holds_work(partial: Path) -> bool:
     # Of shards only those count that a chunk has been published with; others a stage will write again.
-    return any((partial / "shards").glob("*.json")) or any(p.is_file() for p in (partial / "work").rglob("*"))
+    laid_by = (path for name in ("work", "kept") for path in (partial / name).rglob("*"))
+    return any((partial / "shards").glob("*.json")) or any(path.is_file() for path in laid_by)
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = True) -> None:

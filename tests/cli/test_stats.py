@@ -105,8 +105,8 @@ def test_what_comes_from_data_is_shown_literally_and_fits_the_width(tmp_path: Pa
 
 def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "half.partial").mkdir()
-    (tmp_path / "notes.txt").write_text("no rows")
-    for name, words in (("half", "is not finished"), ("nowhere", "does not exist"), ("notes.txt", "extensions")):
+    (tmp_path / "notes.odt").write_text("no rows")
+    for name, words in (("half", "is not finished"), ("nowhere", "does not exist"), ("notes.odt", "extensions")):
         done = synth("stats", name, folder=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         (line,) = done.stderr.splitlines()

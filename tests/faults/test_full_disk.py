@@ -1,6 +1,8 @@
 """A disk that is full or cannot be written: one sentence, nothing lost, and the command goes on when it can."""
 
+import json
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,3 +77,18 @@ def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     assert "Permission denied" in refused(
         1, "reject", "sample", source, tmp_path / "closed" / "out", "--engine", "echo"
     )
+
+
+def test_an_index_on_a_full_disk_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    rng = random.Random(0)
+    texts = (" ".join(f"w{rng.randrange(10**6)}" for _ in range(100)) for _ in range(3000))
+    corpus.write_text("".join(json.dumps({"id": f"d{n}", "text": text}) + "\n" for n, text in enumerate(texts)))
+    finish("query-of-cc", "index", corpus, tmp_path / "whole")
+    with small_disk(tmp_path / "disk", 5600) as disk:
+        said = refused(1, "query-of-cc", "index", corpus, disk / "index")
+        assert "bm25 cannot be written, as on a full disk" in said
+        mount("-o", "remount,size=64m", disk)
+        finish("query-of-cc", "index", corpus, disk / "index")
+        assert shard_bytes(disk / "index") == shard_bytes(tmp_path / "whole")
+        assert record_of(disk / "index")["counts"] == record_of(tmp_path / "whole")["counts"]

@@ -98,3 +98,51 @@ def test_damaged_files_are_named_with_their_format(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).write_bytes(content)
         assert f"{name} cannot be read as " in refusal(tmp_path / name)
+
+
+def record(number: int, text: bytes, kind: str = "conversion") -> bytes:
+    head = (
+        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://a.example/{number}\r\n"
+        f"WARC-Record-ID: <urn:uuid:{number}>\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n"
+    )
+    return head.encode() + text + b"\r\n\r\n"
+
+
+RECORDS = [
+    record(0, b"software: x\r\n", "warcinfo"),
+    record(1, "Größe\n東京".encode()),
+    record(2, b"caf\xe9 \x00 " * 90),
+]
+WET_ROWS = [
+    {"id": "<urn:uuid:1>", "url": "http://a.example/1", "text": "Größe\n東京"},
+    {"id": "<urn:uuid:2>", "url": "http://a.example/2", "text": "caf\ufffd \x00 " * 90},
+]
+
+
+def test_a_wet_archive_is_read_however_it_is_compressed(tmp_path: Path) -> None:
+    for name, content in {
+        "plain.warc.wet": b"".join(RECORDS),
+        "by-record.warc.wet.gz": b"".join(map(gzip.compress, RECORDS)),
+        "at-once.warc.wet.gz": gzip.compress(b"".join(RECORDS)),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        assert rows(tmp_path / name) == WET_ROWS
+    (tmp_path / "none.warc.wet.gz").write_bytes(gzip.compress(RECORDS[0]))
+    assert rows(tmp_path / "none.warc.wet.gz") == []
+
+
+@pytest.mark.parametrize("cut", [1, 9, 60, 150])
+def test_a_wet_archive_that_is_cut_off_is_named_as_such(tmp_path: Path, cut: int) -> None:
+    (tmp_path / "a.warc.wet.gz").write_bytes(b"".join(map(gzip.compress, RECORDS))[:-cut])
+    assert "a.warc.wet.gz cannot be read as WET: " in refusal(tmp_path / "a.warc.wet.gz")
+
+
+def test_a_damaged_wet_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.warc.wet").write_bytes(b"".join(RECORDS)[:-100])
+    assert "a.warc.wet cannot be read as WET: it is cut off in the record <urn:uuid:2>" in refusal(
+        tmp_path / "a.warc.wet"
+    )
+    (tmp_path / "a.warc.wet").write_bytes(b"hello" * 100)
+    assert "a.warc.wet cannot be read as WET: Invalid WARC header" in refusal(tmp_path / "a.warc.wet")
+    (tmp_path / "a.warc.wet.gz").write_bytes(b"hello" * 100)
+    assert "a.warc.wet.gz cannot be read as WET: Not a gzipped file" in refusal(tmp_path / "a.warc.wet.gz")

@@ -45,8 +45,8 @@ def test_a_hub_name_is_loaded_through_datasets(tmp_path: Path, monkeypatch: pyte
 def test_what_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.jsonl") == f"{tmp_path}/none.jsonl does not exist"
     assert refusal(tmp_path / "*.jsonl") == f"no file matches {tmp_path}/*.jsonl"
-    (tmp_path / "notes.txt").write_text("hello")
-    assert "notes.txt has none of the extensions that can be read: .jsonl" in refusal(tmp_path / "notes.txt")
+    (tmp_path / "notes.odt").write_text("hello")
+    assert "notes.odt has none of the extensions that can be read: .jsonl" in refusal(tmp_path / "notes.odt")
     (tmp_path / "empty").mkdir()
     assert "empty holds no dataset and no file that can be read" in refusal(tmp_path / "empty")
 

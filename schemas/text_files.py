@@ -1,4 +1,4 @@
-"""Files of Python source as rows: `id` is the path below where the search began, `content` the text."""
+"""Files of Python source or plain text as rows: `id` is the path below where the search began, `content` the text."""
 
 import os
 import sysconfig
@@ -9,19 +9,21 @@ from typing import Any
 
 from schemas.formats import BYTES_PER_BATCH, Batch
 
-__all__ = ["PACKAGES", "installed", "python_files", "read_python"]
+__all__ = ["PACKAGES", "SUFFIXES", "files_below", "installed", "read_texts"]
+
+SUFFIXES = (".py", ".txt")
 
 # Instead of a path: the standard library of the running interpreter, and the packages installed beside it.
 PACKAGES = "packages:"
 
 
-def python_files(root: Path) -> dict[str, Path]:
-    """All `.py` files below `root` by their path in it, sorted; hidden folders and site-packages left out."""
+def files_below(root: Path, suffix: str) -> dict[str, Path]:
+    """All files of this suffix below `root` by their path in it, sorted; hidden folders and site-packages left out."""
     found: dict[str, Path] = {}
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "site-packages")
         for name in sorted(files):
-            if name.endswith(".py"):
+            if name.endswith(suffix):
                 path = Path(folder, name)
                 found[path.relative_to(root).as_posix()] = path
     return found
@@ -30,14 +32,14 @@ def python_files(root: Path) -> dict[str, Path]:
 def installed() -> dict[str, Path]:
     """The standard library as `stdlib/...`, then installed packages as `site-packages/...`."""
     paths = sysconfig.get_paths()
-    found = {f"stdlib/{name}": path for name, path in python_files(Path(paths["stdlib"])).items()}
+    found = {f"stdlib/{name}": path for name, path in files_below(Path(paths["stdlib"]), ".py").items()}
     for root in dict.fromkeys((paths["purelib"], paths["platlib"])):
-        found.update((f"site-packages/{name}", path) for name, path in python_files(Path(root)).items())
+        found.update((f"site-packages/{name}", path) for name, path in files_below(Path(root), ".py").items())
     return found
 
 
-def read_python(files: Sequence[Path], names: Sequence[str]) -> Iterator[Batch]:
-    """Rows in order. Bytes that a file's declared encoding has not become U+FFFD."""
+def read_texts(files: Sequence[Path], names: Sequence[str]) -> Iterator[Batch]:
+    """Rows in order. Bytes that UTF-8, or the encoding that a file declares, has not become U+FFFD."""
     rows: list[dict[str, Any]] = []
     first = size = 0
     for index, (file, name) in enumerate(zip(files, names, strict=True)):
@@ -45,7 +47,7 @@ def read_python(files: Sequence[Path], names: Sequence[str]) -> Iterator[Batch]:
         rows.append({"id": name, "content": content})
         size += len(content)
         if size >= BYTES_PER_BATCH or index == len(files) - 1:
-            yield Batch(files[first], "Python", first, rows)
+            yield Batch(files[first], "text", first, rows)
             rows, first, size = [], index + 1, 0
 
 

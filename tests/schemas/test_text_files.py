@@ -1,4 +1,4 @@
-"""Files of Python source as rows."""
+"""Files of Python source and of plain text as rows."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import pytest
 
 from schemas.errors import InputError
 from schemas.inputs import locate
-from schemas.python_files import PACKAGES
 from schemas.records import PROGRAM
 from schemas.sources import Source
+from schemas.text_files import PACKAGES
 
 
 def rows(spec: Path | str, scratch: Path) -> dict[str, str]:
@@ -51,6 +51,17 @@ def test_a_file_and_a_glob(folder: Path) -> None:
     assert list(rows(folder / "**" / "o*.py", folder.parent)) == ["a/one.py", "odd.py", "site-packages/other.py"]
 
 
+def test_plain_text_is_read_where_there_is_no_source(folder: Path) -> None:
+    texts = folder.parent / "texts"
+    (texts / "a").mkdir(parents=True)
+    (texts / "b.txt").write_bytes(b"\xef\xbb\xbfone\r\n")
+    (texts / "a" / "c.txt").write_bytes(b"tw\xff")
+    assert rows(texts, folder.parent) == {"b.txt": "one\r\n", "a/c.txt": "tw\ufffd"}
+    assert rows(texts / "b.txt", folder.parent) == {"b.txt": "one\r\n"}
+    assert rows(texts / "**" / "*.txt", folder.parent) == {"a/c.txt": "tw\ufffd", "b.txt": "one\r\n"}
+    assert rows(folder / "**" / "*.txt", folder.parent) == {"notes.txt": "no source"}
+
+
 def test_what_the_files_hold_and_are_called_is_what_counts(folder: Path) -> None:
     before = locate(str(folder)).digest
     moved = folder.rename(folder.with_name("elsewhere"))
@@ -65,7 +76,7 @@ def test_files_of_rows_go_before_files_of_source(folder: Path) -> None:
 
 
 def test_a_folder_with_neither_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"or \.py"):
+    with pytest.raises(InputError, match=r"\.py or \.txt"):
         locate(str(tmp_path))
 
 

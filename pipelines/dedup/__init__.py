@@ -1,0 +1,1 @@
+"""Stages that the rows of any dataset can go through: without their doubles, and without what evaluation sets hold."""

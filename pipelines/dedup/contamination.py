@@ -1,0 +1,159 @@
+"""The rows of any dataset without those that hold what evaluation sets hold, found by n-grams of words."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipelines.dedup.passing import pack, pass_on, portions, unpack
+from pipelines.dedup.texts import Texts, all_text_columns, text_columns, texts_of
+from pipelines.dedup.words import Hashes, windows, word_hashes, words
+from pipelines.processes import in_processes
+from pipelines.stage import Output, TableStage
+from schemas.errors import InputError
+from schemas.records import ROW, Record
+from schemas.sources import Source
+
+__all__ = ["Decontaminate"]
+
+# Of a row with several texts, one of fewer words than this tells nothing alone: "yes" stands everywhere.
+TELLING = 5
+# Shared n-grams of a row that are looked at: the first, unless another text happens to have its hash.
+TRIED = 8
+
+
+class Gram(NamedTuple):
+    """Words of a row in a row, joined by blanks, whose hash some evaluation row has, too."""
+
+    hash: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Decontaminate(TableStage):
+    """Every column of what is kept goes through. A row is `contaminated` if any of its texts shares `ngram` words in a
+    row with any text of the evaluation sets `against`; `detail` names the set, its row and the words.
+
+    Case and what stands between words do not count. An evaluation text of fewer words is found where a text of a row
+    consists of the same words; where the row has several texts (columns, messages), only if they are at least five.
+    """
+
+    name: ClassVar[str] = "decontaminate"
+    input: ClassVar[Record] = ROW
+    output: ClassVar[Record] = ROW
+
+    against: tuple[str, ...]
+    text: tuple[str, ...] = ()
+    against_column: tuple[str, ...] = ()
+    ngram: int = 13
+
+    @cached_property
+    def _sources(self) -> list[Source]:
+        return [Source(spec, ROW, {}, None) for spec in self.against]
+
+    def identity(self) -> dict[str, Any]:
+        # Where the sets lie has no part in it.
+        return {**super().identity(), "against": {str(n): source.fingerprint for n, source in enumerate(self._sources)}}
+
+    def process(self, tables: Sequence[pa.Table], output: Output) -> None:
+        (table,) = tables
+        columns = text_columns(table.schema, self.text)
+        sets = _Sets(self._sources, self.against_column, self.ngram, output.work)
+        look = partial(_shared, columns=columns, ngram=self.ngram, known=sets.known)
+        packed = (pack(rows.select(columns)) for rows in portions(table))
+        for rows, (_, shared) in zip(portions(table), in_processes(look, packed), strict=True):
+            found = {row: place for row, grams in shared.items() if (place := sets.place(grams))}
+            for name, _ in found.values():
+                output.tally(f"in {name}")
+            pass_on(rows, {row: ("contaminated", detail) for row, (_, detail) in found.items()}, output)
+
+
+class _Sets:
+    """The n-grams of evaluation sets: their hashes, sorted, in the file `known`, and here where each one stands."""
+
+    def __init__(self, sources: Sequence[Source], named: Sequence[str], ngram: int, folder: Path) -> None:
+        self._ngram = ngram
+        times = Counter(source.name for source in sources)
+        self._names = [source.name if times[source.name] == 1 else source.input.spec for source in sources]
+        tables = [source.table(folder / f"against-{number}") for number, source in enumerate(sources)]
+        columns = [_columns(source, table, named) for source, table in zip(sources, tables, strict=True)]
+        self._texts = list(map(Texts, tables, columns))
+        self._ids = [Texts(table, ["id"]) for table in tables]
+        # All rows of all sets, one set after the other.
+        self._starts = np.cumsum([0, *(table.num_rows for table in tables)])
+        found = [
+            (grams, rows + start)
+            for table, names, start in zip(tables, columns, self._starts, strict=False)
+            for grams, rows in _grams(table, names, ngram)
+        ]
+        if not any(len(grams) for grams, _ in found):
+            raise InputError(f"--against {' '.join(source.input.spec for source in sources)}: there is no word in it")
+        hashes, first = np.unique(np.concatenate([grams for grams, _ in found]), return_index=True)
+        self._hashes = hashes
+        self._rows = np.concatenate([rows for _, rows in found])[first]
+        self.known = folder / "ngrams.npy"
+        np.save(self.known, hashes)
+
+    def place(self, grams: Sequence[Gram]) -> tuple[str, str] | None:
+        """The name of the set in which the first of `grams` stands, and a description; None where it is another text
+        that has its hash, which for all of them is next to impossible."""
+        for gram in grams:
+            row = int(self._rows[np.searchsorted(self._hashes, np.uint64(gram.hash))])
+            number = int(np.searchsorted(self._starts, row, side="right")) - 1
+            row -= int(self._starts[number])
+            if any(self._holds(text, gram) for text in self._texts[number][row]):
+                return self._names[number], f"{self._names[number]}, {self._ids[number][row][0]}: {gram.words}"
+        return None
+
+    def _holds(self, text: str, gram: Gram) -> bool:
+        all_words = list(chain.from_iterable(words(text)))
+        shown = " ".join(all_words)
+        return f" {gram.words} " in f" {shown} " if len(all_words) >= self._ngram else gram.words == shown
+
+
+def _columns(source: Source, table: pa.Table, named: Sequence[str]) -> tuple[str, ...]:
+    columns = [name for name in all_text_columns(table.schema) if not named or name in named]
+    if not columns:
+        wanted = f"has no column {' or '.join(named)} that holds" if named else "has no column that holds"
+        raise InputError(f"--against {source.input.spec} {wanted} text, only {', '.join(table.column_names)}")
+    return tuple(columns)
+
+
+def _grams(table: pa.Table, columns: Sequence[str], ngram: int) -> Iterator[tuple[Hashes, npt.NDArray[np.int64]]]:
+    """Hashes of the n-grams of all texts, each with the index of its row."""
+    start = 0
+    for rows in portions(table):
+        texts = texts_of(rows, columns)
+        grams, starts = windows(*word_hashes(chain.from_iterable(texts)), ngram)
+        of_texts = np.repeat(np.arange(start, start + len(texts)), [len(row) for row in texts])
+        yield grams, np.repeat(of_texts, np.diff(starts))
+        start += len(texts)
+
+
+def _shared(packed: bytes, *, columns: Sequence[str], ngram: int, known: Path) -> dict[int, list[Gram]]:
+    """The first n-grams of each row that may stand in an evaluation set, for those that have any."""
+    hashes = np.load(known, mmap_mode="r")
+    rows = texts_of(unpack(packed), columns)
+    texts = [(index, text) for index, row in enumerate(rows) for text in row]
+    word_starts: npt.NDArray[np.int64]
+    of_words, word_starts = word_hashes(text for _, text in texts)
+    lengths = np.diff(word_starts)
+    grams, starts = windows(of_words, word_starts, ngram)
+    places = np.minimum(np.searchsorted(hashes, grams), len(hashes) - 1)
+    found: dict[int, list[Gram]] = {}
+    for place in np.flatnonzero(hashes[places] == grams):
+        number = int(np.searchsorted(starts, place, side="right")) - 1
+        index, text = texts[number]
+        tells = len(rows[index]) == 1 or lengths[number] >= min(TELLING, ngram)
+        if tells and len(found.get(index, ())) < TRIED:
+            first = int(place - starts[number])
+            shown = " ".join(islice(chain.from_iterable(words(text)), first, first + ngram))
+            found.setdefault(index, []).append(Gram(int(grams[place]), shown))
+    return found

@@ -1,0 +1,68 @@
+"""The rows of any dataset without doubles: the first of those that are alike is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from pipelines.dedup.fingerprints import Compared, Fingerprints
+from pipelines.dedup.near import bands_for
+from pipelines.dedup.passing import pass_on, portions
+from pipelines.dedup.texts import Texts, text_columns, url_column
+from pipelines.dedup.twins import Twin, Twins
+from pipelines.stage import Output, TableStage
+from schemas.records import ROW, Record
+
+__all__ = ["Dedup"]
+
+
+@dataclass(frozen=True)
+class Dedup(TableStage):
+    """Every column of what is kept goes through; `detail` of what is rejected names the kept row that it doubles.
+
+    Rows are compared by the columns `text`, or by the one that holds the text of a document: they are an
+    `exact_duplicate` where the texts are the same but for white space, the `same_url` where there are addresses that
+    lead to the same page, and a `near_duplicate` where the sets of their five-word shingles have a Jaccard similarity
+    of `threshold` or more. Rows without any text are compared by their addresses only.
+
+    What it takes on disk is some 500 bytes a row, and in memory some 30.
+    """
+
+    name: ClassVar[str] = "dedup"
+    input: ClassVar[Record] = ROW
+    output: ClassVar[Record] = ROW
+
+    text: tuple[str, ...] = ()
+    threshold: float = 0.8
+    url: bool = True
+    near: bool = True
+
+    def identity(self) -> dict[str, Any]:
+        if not self.near:
+            return super().identity()
+        from rensa import RMinHash
+
+        return {**super().identity(), "minhash": f"rensa {RMinHash.ALGORITHM_VERSION}"}
+
+    def process(self, tables: Sequence[pa.Table], output: Output) -> None:
+        (table,) = tables
+        compared = Compared(
+            text_columns(table.schema, self.text),
+            url_column(table.schema) if self.url else None,
+            bands_for(self.threshold) if self.near else 0,
+        )
+        found = Fingerprints(table, compared, output.work)
+        twins = Twins(table, compared, self.threshold, found, output.work)
+        ids = Texts(table, ["id"])
+        start = 0
+        for rows in portions(table):
+            doubles = twins.among(start, start + rows.num_rows)
+            pass_on(
+                rows, {row - start: (twin.reason, _told(twin, *ids[twin.row])) for row, twin in doubles.items()}, output
+            )
+            start += rows.num_rows
+
+
+def _told(twin: Twin, twin_id: str) -> str:
+    return f"{twin_id}, similarity {twin.similarity:.2f}" if twin.reason == "near_duplicate" else twin_id

@@ -1,0 +1,110 @@
+"""Fingerprints of all rows, on disk: what tells which of them have to be compared.
+
+A row takes 8 bytes for each of its keys and 256 for its signature; rows whose keys differ in every place are no
+duplicates. They are made by all cores and appended in the order of the rows, so that a run that was killed goes on.
+"""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+from pipelines.dedup.exact import same_text, same_url
+from pipelines.dedup.near import SLOTS, band_keys, signatures
+from pipelines.dedup.passing import pack, portions, unpack
+from pipelines.dedup.texts import texts_of
+from pipelines.dedup.words import Hashes, windows, word_hashes
+from pipelines.processes import in_processes
+from schemas.writing import write_json
+
+__all__ = ["EXACT", "SHINGLE", "URL", "Compared", "Fingerprints"]
+
+SHINGLE = 5
+# Places of the keys of a row; those of its bands follow.
+EXACT, URL, BANDS = 0, 1, 2
+# Of each slot of a signature only the low half is kept: unequal slots share it once in 65,536 times.
+Halves = npt.NDArray[np.uint16]
+
+SECONDS_PER_SYNC = 2.0
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What rows are compared by: these columns of text, the column `url` if any, and this many bands, 0 for none."""
+
+    columns: tuple[str, ...]
+    url: str | None
+    bands: int
+
+    @property
+    def keys(self) -> int:
+        return BANDS + self.bands
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys([*self.columns, *([self.url] if self.url else [])]))
+
+    def text(self, texts: list[str]) -> str:
+        """The texts of a row as one, in which none can be taken for the other; empty where there is nothing in them."""
+        return "\0".join(texts) if any(text and not text.isspace() for text in texts) else ""
+
+
+class Fingerprints:
+    """Keys (rows x keys; 0 is none) and signatures (rows x 128) of the rows of `table`, kept in `folder`."""
+
+    def __init__(self, table: pa.Table, compared: Compared, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._keys, self._signatures, self._record = (folder / name for name in ("keys", "signatures", "made.json"))
+        self._widths = 8 * compared.keys, 2 * SLOTS * bool(compared.bands)
+        self._make(table, compared)
+        self.keys: Hashes = np.memmap(self._keys, np.uint64, "r", shape=(table.num_rows, compared.keys))
+        if compared.bands:
+            mapped = np.memmap(self._signatures, np.uint16, "r", shape=(table.num_rows, SLOTS))
+            # One row of a plain array is had sooner.
+            self.signatures: Halves = np.asarray(mapped)
+
+    def _make(self, table: pa.Table, compared: Compared) -> None:
+        made: int = json.loads(self._record.read_text())["rows"] if self._record.exists() else 0
+        with self._keys.open("ab") as keys, self._signatures.open("ab") as signatures:
+            files = keys, signatures
+            for file, width in zip(files, self._widths, strict=True):
+                file.truncate(made * width)
+            synced = time.monotonic()
+            rest = table.slice(made).select(compared.names)
+            for _, found in in_processes(partial(_of_packed, compared=compared), map(pack, portions(rest))):
+                made += len(found[0])
+                keys.write(found[0].tobytes())
+                signatures.write(found[1].tobytes())
+                if made == table.num_rows or time.monotonic() - synced > SECONDS_PER_SYNC:
+                    for file in files:
+                        file.flush()
+                        os.fsync(file.fileno())
+                    write_json(self._record, {"rows": made})
+                    synced = time.monotonic()
+
+
+def _of_packed(packed: bytes, *, compared: Compared) -> tuple[Hashes, Halves]:
+    table = unpack(packed)
+    texts = [compared.text(texts) for texts in texts_of(table, compared.columns)]
+    keys = np.zeros((len(texts), compared.keys), np.uint64)
+    keys[:, EXACT] = [_key(same_text(text)) for text in texts]
+    if compared.url:
+        keys[:, URL] = [_key(same_url(url or "")) for url in table[compared.url].to_pylist()]
+    if not compared.bands:
+        return keys, np.empty((0, 0), np.uint16)
+    hashes, starts = word_hashes(texts)
+    found = signatures(*windows(hashes, starts, SHINGLE))
+    keys[:, BANDS:] = np.where(np.diff(starts)[:, None] >= SHINGLE, band_keys(found, compared.bands), 0)
+    return keys, found.astype(np.uint16)
+
+
+def _key(same: str) -> int:
+    """A hash that is not 0, unless there is nothing to hash."""
+    return max(1, xxhash.xxh3_64_intdigest(same.encode("utf-8", "surrogatepass"))) if same else 0

@@ -1,0 +1,86 @@
+"""The texts of a row: the columns that are compared, each a text, a list of texts, or the messages of a chat."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.errors import InputError
+
+__all__ = ["Texts", "all_text_columns", "text_columns", "texts_of", "url_column"]
+
+# Where a document's text stands by the names that corpora give it, and its address.
+TEXT_NAMES = ("text", "content", "document", "passage", "raw_content")
+URL_NAMES = ("url", "source_url", "URL", "uri")
+# Where a message of a chat has what was said.
+MESSAGE_TEXT = ("content", "value")
+
+
+def text_columns(schema: pa.Schema, named: Sequence[str], flag: str = "--text") -> tuple[str, ...]:
+    """The columns to compare: those `named`, or else the document's text, or else the only one that holds text."""
+    possible = all_text_columns(schema)
+    known = f"only {', '.join(possible)}" if possible else "and no other column does"
+    for name in named:
+        if name not in possible:
+            raise InputError(f"{flag} {name}: the input has no column {name} that holds text or messages, {known}")
+    if named:
+        return tuple(named)
+    chosen = [name for name in TEXT_NAMES if name in possible][:1] or possible
+    if len(chosen) == 1:
+        return tuple(chosen)
+    if not chosen:
+        raise InputError(f"the input has no column that holds text or messages, only {', '.join(schema.names)}")
+    raise InputError(f"the columns {', '.join(chosen)} hold text: name the one to compare with {flag} NAME")
+
+
+def all_text_columns(schema: pa.Schema) -> list[str]:
+    return [field.name for field in schema if field.name != "id" and _is_text(field.type)]
+
+
+def url_column(schema: pa.Schema) -> str | None:
+    return next((name for name in URL_NAMES if name in schema.names and _is_string(schema.field(name).type)), None)
+
+
+def texts_of(table: pa.Table, columns: Sequence[str]) -> list[list[str]]:
+    """The texts of each row: of every column, and of every message in it. Where there is none it is the empty text."""
+    values = [table[name].to_pylist() for name in columns]
+    return [[text for value in row for text in _texts(value)] for row in zip(*values, strict=True)]
+
+
+class Texts:
+    """The texts of single rows of a memory-mapped table."""
+
+    def __init__(self, table: pa.Table, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._batches = table.select(list(columns)).to_batches()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+
+    def __getitem__(self, row: int) -> list[str]:
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        batch = self._batches[number].slice(row - int(self._starts[number]), 1)
+        return texts_of(pa.Table.from_batches([batch]), self._columns)[0]
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    if isinstance(value, dict):
+        return [next((value[name] for name in MESSAGE_TEXT if isinstance(value.get(name), str)), "")]
+    return [value or ""]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _is_text(kind.value_type) or _is_message(kind.value_type)
+    return _is_string(kind)
+
+
+def _is_message(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and any(
+        _is_string(kind.field(index).type) for index in range(kind.num_fields) if kind.field(index).name in MESSAGE_TEXT
+    )
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -1,0 +1,265 @@
+"""Queries from seeds: question extension, thought generation, and both fed back (Query of CC, arXiv 2401.14624)."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from pipelines.dedup.near import NearDuplicates
+from pipelines.engines import Answer, Completion, Message, Sampling
+from pipelines.prompts import Prompt
+from pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.records import QUERY_POOL, SEED, Record
+
+__all__ = ["KINDS", "Bootstrap"]
+
+FOLDER = Path(__file__).parent
+
+KINDS = ("category", "question", "phrase", "passage", "thought")
+# From this many words on, a seed that does not say what it is is taken for a passage.
+PASSAGE_WORDS = 25
+
+
+@dataclass(frozen=True)
+class Bootstrap(RowStage):
+    """The tree of queries that grows from each seed, with the seed as its root.
+
+    As in the paper, a round asks for questions about everything that the last one gave (breadth) and for a thought
+    about each new question (depth), and hands questions and thoughts on to the next. The prompts, the numbers and what
+    is turned away are ours, and so is the bound: from the second round on at most `parents` questions and thoughts are
+    extended, drawn at random. A tree has up to `samples * questions_per_seed` questions in its first round, and up to
+    `parents` times as many in each later one.
+
+    Queries have ids such as `<seed>/q2/t0/q1`. Within a tree those are turned away that repeat or resemble an earlier
+    one, the seed included. Trees do not know of each other, so that they can grow at a time, in any order, and go on
+    after an interruption: what several seeds gave is for `synth dedup` to remove. A seed that gives nothing is rejected
+    for the reason that all its outputs share, or as `nothing_kept`.
+
+    The rows of a pool are seeds, too: its seeds are rejected as `already_extended`, its questions and thoughts are
+    extended and not written again. So a round can be run by itself, and the whole pool freed of duplicates between
+    rounds.
+    """
+
+    name: ClassVar[str] = "query-of-cc bootstrap"
+    input: ClassVar[Record] = SEED
+    output: ClassVar[Record] = QUERY_POOL
+
+    questions_prompt: Prompt = field(default_factory=lambda: Prompt.load("questions", FOLDER))
+    thought_prompt: Prompt = field(default_factory=lambda: Prompt.load("thought", FOLDER))
+    rounds: int = 2
+    questions_per_seed: int = 10
+    samples: int = 1
+    thoughts_per_question: int = 1
+    parents: int = 20
+    temperature: float = 1.0
+    thought_temperature: float = 0.7
+    max_tokens: int = 1024
+    max_query_chars: int = 1000
+    min_query_words: int = 4
+    threshold: float = 0.8
+    shingle: int = 5
+
+    def __post_init__(self) -> None:
+        for flag in ("rounds", "questions_per_seed", "samples", "parents", "max_query_chars", "shingle"):
+            if getattr(self, flag) < 1:
+                raise UsageError(f"--{flag.replace('_', '-')} {getattr(self, flag)} is too few; it must be 1 or more")
+        if not 0.1 <= self.threshold <= 1:
+            raise UsageError(f"--threshold {self.threshold} is not between 0.1 and 1")
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        tree = _Tree(self, row, tools)
+        for number in range(tree.root["round"] + 1, tree.root["round"] + self.rounds + 1):
+            await tree.grow(number)
+        for turned_away in tree.turned_away:
+            yield turned_away
+        if not tree.queries:
+            raise tree.why_empty()
+        if row["round"] is None:
+            yield {**tree.root, "kind": "seed", "text": tree.shortened(tree.root["text"])}
+        for query in tree.queries:
+            yield query
+
+
+class _Tree:
+    """What has grown from one seed: its `queries` in order, and what was `turned_away`."""
+
+    def __init__(self, rules: Bootstrap, row: Row, tools: Tools) -> None:
+        self._rules = rules
+        self._tools = tools
+        self.root: Row = _root(row)
+        self.queries: list[Row] = []
+        self.turned_away: list[Rejected] = []
+        self._domain = self.root["domain"]
+        self._first_said: dict[str, str] = {}
+        self._near = NearDuplicates(rules.threshold, rules.shingle)
+        self._twin(self.root["id"], self.root["text"])
+        # What the last round gave.
+        self._fresh = [self.root]
+
+    async def grow(self, number: int) -> None:
+        """One round: questions about what the last one gave, thoughts about the questions."""
+        questions = await self._extend(self._parents(number), number)
+        thoughts = await self._think(questions, number)
+        self._fresh = [*questions, *thoughts]
+
+    def why_empty(self) -> Reject:
+        reasons = Counter(turned_away.reason for turned_away in self.turned_away)
+        if len(reasons) == 1:
+            return Reject(self.turned_away[0].reason, self.turned_away[0].detail)
+        return Reject("nothing_kept", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
+
+    def shortened(self, text: str) -> str:
+        """A text that is no longer than a query may be."""
+        if len(text) > self._rules.max_query_chars:
+            self._tools.tally("shortened")
+        return cut(text, self._rules.max_query_chars)
+
+    def _parents(self, number: int) -> list[Row]:
+        if len(self._fresh) <= self._rules.parents:
+            return self._fresh
+        self._tools.tally("not_extended", len(self._fresh) - self._rules.parents)
+        drawn = self._tools.random("parents", number).sample(range(len(self._fresh)), self._rules.parents)
+        return [self._fresh[index] for index in sorted(drawn)]
+
+    async def _extend(self, parents: Sequence[Row], number: int) -> list[Row]:
+        wanted = self._rules.questions_per_seed
+        prompts = [
+            self._rules.questions_prompt.render(domain=self._domain, kind=one["kind"], text=one["text"], n=wanted)
+            for one in parents
+        ]
+        replies = await self._ask(prompts, self._rules.temperature, self._rules.samples)
+        return [
+            question
+            for parent, reply in zip(parents, replies, strict=True)
+            for question in self._questions(parent, reply, number)
+        ]
+
+    def _questions(self, parent: Row, reply: Answer | Reject, number: int) -> list[Row]:
+        if isinstance(reply, Reject):
+            self._turn_away(self._row(f"{parent['id']}/q0", parent, "question", "", number), reply.reason, reply.detail)
+            return []
+        kept: list[Row] = []
+        wanted = self._rules.questions_per_seed
+        for sample, completion in enumerate(reply.completions):
+            texts = read_questions(completion.text)
+            rows = [
+                self._row(f"{parent['id']}/q{sample * wanted + place}", parent, "question", text, number)
+                for place, text in enumerate(texts[:wanted])
+            ]
+            if len(texts) > len(rows):
+                self._tools.tally("surplus_questions", len(texts) - len(rows))
+            if not texts:
+                unread = self._row(f"{parent['id']}/q{sample * wanted}", parent, "question", completion.text, number)
+                self._turn_away(unread, "no_list", "the reply has no list of questions")
+            elif completion.finish_reason == "length" and len(rows) == len(texts):
+                self._turn_away(rows.pop(), "truncated", f"cut after {completion.tokens} tokens; see --max-tokens")
+            kept += [row for row in rows if self._keep(row)]
+        return kept
+
+    async def _think(self, questions: Sequence[Row], number: int) -> list[Row]:
+        if not self._rules.thoughts_per_question:
+            return []
+        prompts = [self._rules.thought_prompt.render(domain=self._domain, question=one["text"]) for one in questions]
+        replies = await self._ask(prompts, self._rules.thought_temperature, self._rules.thoughts_per_question)
+        return [
+            thought
+            for question, reply in zip(questions, replies, strict=True)
+            for thought in self._thoughts(question, reply, number)
+        ]
+
+    def _thoughts(self, question: Row, reply: Answer | Reject, number: int) -> list[Row]:
+        if isinstance(reply, Reject):
+            lost = self._row(f"{question['id']}/t0", question, "thought", "", number)
+            self._turn_away(lost, reply.reason, reply.detail)
+            return []
+        rows = [
+            self._row(f"{question['id']}/t{sample}", question, "thought", self._thought(completion), number)
+            for sample, completion in enumerate(reply.completions)
+        ]
+        return [row for row in rows if self._keep(row)]
+
+    def _thought(self, completion: Completion) -> str:
+        text = read_thought(completion.text)
+        # A last sentence that the token limit cut is no sentence.
+        return self.shortened(cut(text, len(text) - 1) if completion.finish_reason == "length" else text)
+
+    async def _ask(
+        self, prompts: Sequence[str | tuple[Message, ...]], temperature: float, n: int
+    ) -> list[Answer | Reject]:
+        """The answers to all prompts, which are sent at a time; for one that is too long, why."""
+        sampling = Sampling(temperature=temperature, max_tokens=self._rules.max_tokens)
+        asked = [self._tools.llm.generate(prompt, sampling, n=n) for prompt in prompts]
+        answers: list[Answer | Reject] = []
+        # Where one cannot be had, the others are waited for all the same, so that they are paid for only once.
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, Reject):
+                raise answer
+            answers.append(answer)
+        return answers
+
+    def _row(self, query_id: str, parent: Row, kind: str, text: str, number: int) -> Row:
+        return {
+            "id": query_id,
+            "domain": self._domain,
+            "kind": kind,
+            "text": text,
+            "parent_id": parent["id"],
+            "round": number,
+            "model": self._tools.model,
+        }
+
+    def _keep(self, row: Row) -> bool:
+        """Whether a query joins the tree; otherwise it is turned away with its reason."""
+        rules = self._rules
+        if (count := words(row["text"])) < rules.min_query_words:
+            return self._turn_away(row, "too_short", f"{count:g} words; see --min-query-words")
+        if len(row["text"]) > rules.max_query_chars:
+            return self._turn_away(row, "too_long", f"{len(row['text'])} characters; see --max-query-chars")
+        if twin := self._twin(row["id"], row["text"]):
+            return self._turn_away(row, *twin)
+        self.queries.append(row)
+        return True
+
+    def _twin(self, query_id: str, text: str) -> tuple[str, str] | None:
+        """Which earlier query a text repeats, as a reason and a detail. A text that repeats none is remembered."""
+        said = plain(text)
+        if (same := self._first_said.setdefault(said, query_id)) != query_id:
+            return "duplicate", f"of {same}"
+        if like := self._near.seen(query_id, said):
+            return "near_duplicate", f"of {like}"
+        return None
+
+    def _turn_away(self, row: Row, reason: str, detail: str) -> bool:
+        self.turned_away.append(Rejected(row, reason, detail))
+        return False
+
+
+def _root(row: Row) -> Row:
+    """The seed as the root of its tree. Raises `Reject`: `no_text`, `no_domain`, `unknown_kind`, `already_extended`."""
+    text, domain = row["text"].strip(), row["domain"].strip()
+    if not text or not domain:
+        raise Reject("no_text" if domain else "no_domain", "a seed needs a text and a domain")
+    if row["round"] == 0:
+        raise Reject("already_extended", "it is the seed of a pool, whose queries of round 1 came from it")
+    kind = (row["kind"] or "").strip().lower() or _guess(text)
+    if kind not in KINDS:
+        raise Reject("unknown_kind", f"{kind!r:.100} is none of {', '.join(KINDS)}")
+    return {
+        "id": row["id"],
+        "domain": domain,
+        "kind": kind,
+        "text": text,
+        "parent_id": None,
+        "round": row["round"] or 0,
+        "model": None,
+    }
+
+
+def _guess(text: str) -> str:
+    if text.endswith(("?", "？", "؟")):
+        return "question"
+    return "passage" if words(text) >= PASSAGE_WORDS else "phrase"

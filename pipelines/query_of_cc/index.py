@@ -1,0 +1,146 @@
+"""Indexing a corpus (Query of CC, arXiv 2401.14624, section 3.3: documents are found by BM25)."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from pipelines.query_of_cc.opened import BM25, INDEX_STAGE, OpenedIndex
+from pipelines.retrieval import analysis
+from pipelines.retrieval.analysis import Analysis, passages
+from pipelines.retrieval.bm25 import Bm25Writer
+from pipelines.stage import Output, TableStage
+from schemas.errors import InputError, Stale
+from schemas.records import DOCUMENT, Record
+from schemas.sources import first_repetition
+
+__all__ = ["Index"]
+
+# As much text is indexed again when a run is killed: some seconds of work.
+CHARACTERS_PER_COMMIT = 1 << 26
+ROWS_AT_A_TIME = 256
+
+
+@dataclass(frozen=True)
+class Index(TableStage):
+    """The documents that have text, in order, and beside them in `bm25/` the index of their passages.
+
+    A document is indexed in passages of `passage_words` terms; a rest of less than half of that goes with the last one.
+    With `stem`, words are indexed without their English endings. `extend` is an index to which the documents are
+    added: the output holds its documents, which stay where they are, too, and then the new ones. Documents without a
+    word are rejected as `no_text`.
+    """
+
+    name: ClassVar[str] = INDEX_STAGE
+    input: ClassVar[Record] = DOCUMENT
+    output: ClassVar[Record] = DOCUMENT
+
+    passage_words: int = 200
+    stem: bool = False
+    extend: OpenedIndex | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("passage_words", "stem"):
+            if self.extend and self.extend.settings[name] != getattr(self, name):
+                raise Stale(
+                    f"--extend {self.extend.path}: it was made with other settings ({name} was "
+                    f"{self.extend.settings[name]} and is now {getattr(self, name)}), so nothing can be added to it"
+                )
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "passage_words": self.passage_words,
+            "stem": self.stem,
+            "analysis": analysis.VERSION,
+            "tantivy": version("tantivy"),
+            "extend": self.extend.fingerprint if self.extend else None,
+        }
+
+    def process(self, tables: Sequence[pa.Table], output: Output) -> None:
+        before = self.extend.documents if self.extend else DOCUMENT.schema.empty_table()
+        _refuse_repeated_ids([before, *tables])
+        folder = output.kept / BM25
+        if self.extend and not folder.exists():
+            _lay_out(self.extend.bm25, output.work / BM25, folder)
+        documents = _Documents(Bm25Writer(folder), Analysis(stem=self.stem), self.passage_words)
+        for batch in _batches(before):
+            output.write_table(pa.table(batch), accounts_for=0)
+        documents.count = before.num_rows
+        for table in tables:
+            for batch in _batches(table):
+                has_text = [documents.add(text.as_py() or "") for text in batch.column("text")]
+                kept = pa.table(batch.filter(pa.array(has_text)))
+                output.write_table(kept, accounts_for=kept.num_rows)
+                for index in (index for index, kept in enumerate(has_text) if not kept):
+                    output.reject(batch.slice(index, 1).to_pylist()[0], "no_text")
+        if not documents.count:
+            raise InputError("no document has any text: name the column that holds it with --column text=NAME")
+        output.tally("passages", documents.writer.close())
+
+
+class _Documents:
+    """The documents as they go by; those that an earlier run has committed are counted and left."""
+
+    def __init__(self, writer: Bm25Writer, analysis: Analysis, passage_words: int) -> None:
+        self.writer = writer
+        self.count = 0
+        self._analysis = analysis
+        self._passage_words = passage_words
+        self._characters = 0
+
+    def add(self, text: str) -> bool:
+        """Index one document; whether it has any text."""
+        has_text = self._analysis.has_terms(text) if self.count < self.writer.committed else self._index(text)
+        self.count += has_text
+        return has_text
+
+    def _index(self, text: str) -> bool:
+        if self._characters >= CHARACTERS_PER_COMMIT:
+            self.writer.commit()
+            self._characters = 0
+        self._characters += len(text)
+        has_text = False
+        for passage in passages(self._analysis.terms(text), self._passage_words):
+            self.writer.add(self.count, passage)
+            has_text = True
+        return has_text
+
+
+def _batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    yield from table.to_batches(max_chunksize=ROWS_AT_A_TIME)
+
+
+def _refuse_repeated_ids(tables: Sequence[pa.Table]) -> None:
+    """Within one corpus ids are unique already."""
+    if sum(table.num_rows > 0 for table in tables) < 2:
+        return
+    ids = pa.chunked_array([chunk for table in tables for chunk in table["id"].chunks], pa.string())
+    if repeated := first_repetition(ids):
+        raise InputError(
+            f"id {ids[repeated[0]].as_py()!r} stands in two corpora, or in a corpus and in the index that --extend "
+            "names: ids must be unique, so name another column with --column id=NAME"
+        )
+
+
+def _lay_out(source: Path, scratch: Path, target: Path) -> None:
+    """A copy of an index that can be added to; whole or not there. Segments never change, so they are shared."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    for file in source.iterdir():
+        if file.suffix == ".json":
+            shutil.copyfile(file, scratch / file.name)
+        else:
+            _link(file, scratch / file.name)
+    scratch.rename(target)
+
+
+def _link(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copyfile(file, target)

@@ -1,0 +1,206 @@
+"""Retrieving the documents of a domain (Query of CC, arXiv 2401.14624, section 3.3)."""
+
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import takewhile
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipelines.query_of_cc.opened import OpenedIndex
+from pipelines.retrieval.analysis import Analysis
+from pipelines.retrieval.bm25 import Bm25
+from pipelines.retrieval.engine import Engine, Hits
+from pipelines.stage import Output, TableStage
+from schemas.errors import InputError
+from schemas.records import RETRIEVED, SEARCH, Record
+
+__all__ = ["Retrieve"]
+
+# Laid by together: what a killed run searches for again.
+QUERIES_AT_A_TIME = 1024
+DOCUMENTS_AT_A_TIME = 256
+HITS_AT_A_TIME = 1 << 20
+TABLES_AT_A_TIME = 64
+BYTES_AT_A_TIME = 8 << 20
+# One document that one query found: positions of both, and the score.
+HIT = np.dtype([("document", "<u4"), ("query", "<u4"), ("score", "<f4")])
+
+HitArray = NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Retrieve(TableStage):
+    """Each document that is among the `top_k` of any query, once, in the order of the index.
+
+    It has the union of the queries that found it, with their scores and domains. Queries are bags of terms; of long
+    ones, such as thoughts, the `max_terms` rarest terms count. Queries without a word are rejected as `no_terms`, those
+    of whose words no document has any as `no_hits`.
+    """
+
+    name: ClassVar[str] = "query-of-cc retrieve"
+    input: ClassVar[Record] = SEARCH
+    output: ClassVar[Record] = RETRIEVED
+
+    index: OpenedIndex
+    top_k: int = 100
+    max_terms: int = 64
+
+    def identity(self) -> dict[str, Any]:
+        return {"index": self.index.fingerprint, "top_k": self.top_k, "max_terms": self.max_terms}
+
+    def process(self, tables: Sequence[pa.Table], output: Output) -> None:
+        queries = pa.concat_tables(tables)
+        analysis = Analysis(stem=self.index.settings["stem"])
+        engine = Bm25(self.index.bm25, analysis, self.max_terms)
+        documents = self.index.documents
+        if engine.documents != documents.num_rows:
+            raise InputError(
+                f"{self.index.path} is damaged: {engine.documents:,} of its {documents.num_rows:,} documents are in "
+                f"{self.index.bm25}; index the corpus again"
+            )
+        laid_by = [
+            _search(engine, self.top_k, queries.slice(start, QUERIES_AT_A_TIME), start, analysis.has_terms, output)
+            for start in range(0, queries.num_rows, QUERIES_AT_A_TIME)
+        ]
+        rows = _Rows(queries, engine, analysis)
+        for table in _gathered(rows.of(*found) for found in _documents_found(documents, laid_by)):
+            output.write_table(table, accounts_for=0)
+        output.tally("hits", sum(map(len, laid_by)))
+
+
+def _search(
+    engine: Engine, k: int, queries: pa.Table, first: int, has_terms: Callable[[str], bool], output: Output
+) -> HitArray:
+    """What the queries find, sorted by document; kept in a file, from which it is memory-mapped.
+
+    `first` is the position of the first query.
+    """
+    path = output.work / f"hits-{first:09d}-{queries.num_rows}.npy"
+    texts = queries["text"].to_pylist()
+    if not path.exists():
+        _lay_by(path, _found(engine.search(texts, k), first))
+    hits: HitArray = np.load(path, mmap_mode="r")
+    found = np.zeros(len(texts), bool)
+    found[hits["query"] - first] = True
+    output.write([], accounts_for=int(found.sum()))
+    for index in np.flatnonzero(~found).tolist():
+        reason = "no_hits" if has_terms(texts[index]) else "no_terms"
+        output.reject(queries.slice(index, 1).to_pylist()[0], reason)
+    return hits
+
+
+def _found(searched: Iterator[Hits], first: int) -> HitArray:
+    parts = []
+    for query, hits in enumerate(searched, first):
+        part = np.empty(len(hits), HIT)
+        part["document"], part["query"], part["score"] = hits.ords, query, hits.scores
+        parts.append(part)
+    found = np.concatenate(parts)
+    return found[np.argsort(found["document"], kind="stable")]
+
+
+def _lay_by(path: Path, hits: HitArray) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, hits)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def _documents_found(documents: pa.Table, laid_by: Sequence[HitArray]) -> Iterator[tuple[pa.RecordBatch, HitArray]]:
+    """Documents that were found, some at a time, with their hits: sorted by document, then the best first."""
+    for first, hits in _stretches(documents.num_rows, laid_by):
+        found = np.ascontiguousarray(hits["document"])
+        stretch = documents.slice(first, int(found.max(initial=first)) - first + 1)
+        for batch in stretch.to_batches(max_chunksize=DOCUMENTS_AT_A_TIME):
+            here = slice(*np.searchsorted(found, [first, first + batch.num_rows]))
+            if here.start < here.stop:
+                yield batch.take(pa.array(np.unique(found[here]) - first)), hits[here]
+            first += batch.num_rows
+
+
+def _stretches(documents: int, laid_by: Sequence[HitArray]) -> Iterator[tuple[int, HitArray]]:
+    """Stretches of documents with few enough hits to be in memory: the first of each, and its hits, sorted."""
+    starts = [0] * len(laid_by)
+    first, width = 0, documents
+    while first < documents:
+        stops = [
+            bisect_left(hits, first + width, start, key=itemgetter("document"))
+            for hits, start in zip(laid_by, starts, strict=True)
+        ]
+        if sum(stops) - sum(starts) > HITS_AT_A_TIME and width > 1:
+            width = (width + 1) // 2
+            continue
+        hits = np.concatenate([hits[start:stop] for hits, start, stop in zip(laid_by, starts, stops, strict=True)])
+        yield first, hits[np.lexsort((hits["query"], -hits["score"], hits["document"]))]
+        starts = stops
+        first += width
+
+
+class _Rows:
+    """Makes the output rows of documents from their hits."""
+
+    def __init__(self, queries: pa.Table, engine: Bm25, analysis: Analysis) -> None:
+        self._ids = queries["id"].combine_chunks()
+        self._texts = queries["text"]
+        self._analysis = analysis
+        self._wanted = lru_cache(QUERIES_AT_A_TIME)(lambda query: _telling_terms(engine, self._texts[query].as_py()))
+        self._domains = pc.unique(queries["domain"]).drop_null().sort()
+        codes = pc.index_in(queries["domain"], self._domains)
+        self._domain_of: NDArray[np.int64] = pc.fill_null(codes, -1).to_numpy().astype(np.int64)
+
+    def of(self, documents: pa.RecordBatch, hits: HitArray) -> pa.Table:
+        """`hits` are those of the documents, in their order."""
+        starts = np.unique(hits["document"], return_index=True)[1]
+        offsets = np.append(starts, len(hits)).astype(np.int32)
+        best = hits["query"][starts].tolist()
+        texts = zip(documents.column("text"), best, strict=True)
+        columns = {
+            "id": documents.column("id"),
+            "text": documents.column("text"),
+            "url": documents.column("url"),
+            "domains": self._domain_lists(hits["query"], offsets),
+            "queries": pa.ListArray.from_arrays(offsets, self._ids.take(pa.array(hits["query"]))),
+            "scores": pa.ListArray.from_arrays(offsets, pa.array(hits["score"])),
+            "best_score": pa.array(hits["score"][starts]),
+            "terms": [self._analysis.occurring(self._wanted(query), text.as_py()) for text, query in texts],
+        }
+        return pa.table(columns, schema=RETRIEVED.schema)
+
+    def _domain_lists(self, queries: NDArray[np.uint32], offsets: NDArray[np.int32]) -> pa.ListArray:
+        document = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+        domain = self._domain_of[queries]
+        pairs = np.unique((document * len(self._domains) + domain)[domain >= 0])
+        ends = np.searchsorted(pairs, np.arange(len(offsets)) * len(self._domains))
+        names = self._domains.take(pa.array(pairs % max(len(self._domains), 1)))
+        return pa.ListArray.from_arrays(ends.astype(np.int32), names)
+
+
+def _telling_terms(engine: Bm25, query: str) -> list[str]:
+    """The terms of a query that say something about a document, or all of them where none does."""
+    terms = list(engine.terms(query))
+    return list(takewhile(lambda term: not engine.is_common(term), terms)) or terms
+
+
+def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in larger tables."""
+    pending: list[pa.Table] = []
+    size = 0
+    for table in tables:
+        pending.append(table)
+        size += table.nbytes
+        if len(pending) == TABLES_AT_A_TIME or size >= BYTES_AT_A_TIME:
+            yield pa.concat_tables(pending).combine_chunks()
+            pending, size = [], 0
+    if pending:
+        yield pa.concat_tables(pending).combine_chunks()

@@ -1,0 +1,32 @@
+"""What every engine that searches an index directory does."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Engine", "Hits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What one query found: each document once, the best first, equal scores by the documents' order in the index.
+
+    `ords` are positions of documents in the index, from 0.
+    """
+
+    ords: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ords)
+
+
+class Engine(Protocol):
+    """A way to search an index."""
+
+    def search(self, queries: Sequence[str], k: int) -> Iterator[Hits]:
+        """Up to `k` documents for each of `queries`, in their order."""
+        ...

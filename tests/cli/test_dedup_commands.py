@@ -1,0 +1,73 @@
+"""`synth dedup` and `synth decontaminate`, also as commands of `synth query-of-cc`."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from schemas.dataset import Dataset
+from schemas.errors import InputError, UsageError
+
+PREFIXES: list[list[str]] = [[], ["query-of-cc"]]
+ITEM = "Which of the two trains that leave the city at noon will be the first to arrive at the coast?"
+
+
+def write(path: Path, *texts: str) -> Path:
+    path.write_bytes(b"".join(orjson.dumps({"content": text, "n": n}) + b"\n" for n, text in enumerate(texts)))
+    return path
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_doubles_of_several_inputs_are_removed(tmp_path: Path, prefix: list[str]) -> None:
+    sources = [write(tmp_path / "one.jsonl", "a text", ITEM), write(tmp_path / "two.jsonl", "a  text", f"{ITEM} And?")]
+    result = CliRunner().invoke(app, [*prefix, "dedup", *map(str, sources), str(tmp_path / "out")])
+    assert result.exit_code == 0
+    assert "out: 2 rows from 2 of 4 input rows" in result.stderr
+    assert "rejected: 2 (exact_duplicate 1, near_duplicate 1)" in result.stderr
+    assert [row["id"] for row in Dataset.open(tmp_path / "out").rows()] == ["one-0", "one-1"]
+    again = CliRunner().invoke(app, [*prefix, "dedup", *map(str, sources), str(tmp_path / "out")])
+    assert "nothing to do" in again.stderr
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_what_evaluation_sets_hold_is_removed(tmp_path: Path, prefix: list[str]) -> None:
+    source, other = write(tmp_path / "rows.jsonl", "a text", f"Read this: {ITEM}"), write(tmp_path / "other.jsonl", "x")
+    evaluation = write(tmp_path / "eval.jsonl", ITEM)
+    command = [*prefix, "decontaminate", str(source), str(tmp_path / "out"), "--against", str(evaluation)]
+    result = CliRunner().invoke(app, [*command, "--against", str(other), "--text", "content"])
+    assert result.exit_code == 0
+    assert "rejected: 1 (contaminated 1)" in result.stderr
+    assert "in eval 1" in result.stderr
+    (row,) = Dataset.open(tmp_path / "out" / "rejected").rows()
+    assert row["detail"].startswith("eval, eval-0: which of the two trains")
+
+
+def test_without_an_evaluation_set_there_is_nothing_to_do(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["decontaminate", str(write(tmp_path / "rows.jsonl", "x")), str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "--against" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "said"),
+    [
+        (["none"], InputError, "none does not exist"),
+        (["rows.jsonl", "--text", "n"], InputError, "--text n: the input has no column n that holds text"),
+        (["rows.jsonl", "--column", "id=no"], InputError, "--column id=no: .* has no column no, only content, n"),
+        (["rows.jsonl", "--column", "id=n", "--column", "text=content", "--text", "content"], InputError, "only text"),
+        (["rows.jsonl", "rows.jsonl"], InputError, "id 'rows-0' stands in .* and again in"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], kind: type[Exception], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "rows.jsonl", "x", "y")
+    (tmp_path / "theirs").mkdir()
+    inputs = [argument for argument in arguments if argument.endswith(("none", ".jsonl"))]
+    with pytest.raises(kind, match=said):
+        raise CliRunner().invoke(app, ["dedup", *inputs, "out", *arguments[len(inputs) :]]).exception or AssertionError
+    with pytest.raises(UsageError, match="not a directory that synth wrote"):
+        raise CliRunner().invoke(app, ["dedup", "rows.jsonl", "theirs"]).exception or AssertionError

@@ -1,0 +1,124 @@
+"""`synth query-of-cc`: from a corpus to the documents that queries find, and how good they are."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+from typer.testing import CliRunner, Result
+
+from cli.highlighting import mark, telling_part
+from cli.main import app
+from schemas.dataset import Dataset
+from schemas.errors import InputError, Stale, UsageError
+from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES, jsonl
+
+
+def synth(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A corpus, its index, and queries."""
+    jsonl(tmp_path / "queries.jsonl", QUERIES)
+    synth("query-of-cc", "index", jsonl(tmp_path / "corpus.jsonl", CORPUS), tmp_path / "index")
+    return tmp_path
+
+
+def settings(index: Path) -> dict[str, object]:
+    run = Dataset.open(index).run
+    assert run
+    return {name: run["identity"]["options"][name] for name in ("passage_words", "stem")}
+
+
+def test_a_pool_of_queries_finds_documents_that_can_be_shown_and_measured(folder: Path) -> None:
+    run, qrels = folder / "run.txt", folder / "qrels.txt"
+    done = synth("query-of-cc", "retrieve", folder / "queries.jsonl", folder / "index", folder / "docs", "--run", run)
+    assert "docs: 4 rows from 4 of 6 input rows" in done.stderr
+    assert "rejected: 2 (no_terms 1, no_hits 1)" in done.stderr
+    assert run.read_text().splitlines()[:2] == [
+        "q-cats Q0 tokyo 1 0.588789463 synth",
+        "q-cells Q0 cells 1 1.611696 synth",
+    ]
+    qrels.write_text("q-moon 0 moon 1\nq-tides 0 tides 1\nq-tides 0 moon 1\nq-else 0 moon 1\n")
+    for source in (folder / "docs", run):
+        result = synth("query-of-cc", "evaluate", source, qrels, "--json", "--by-query")
+        assert json.loads(result.stdout) == {
+            "queries": 3,
+            **dict.fromkeys(("nDCG@10", "R@100", "AP"), pytest.approx(2 / 3)),
+            "by_query": {
+                "q-moon": {"nDCG@10": 1.0, "R@100": 1.0, "AP": 1.0},
+                "q-tides": {"nDCG@10": 1.0, "R@100": 1.0, "AP": 1.0},
+                "q-else": {"nDCG@10": 0.0, "R@100": 0.0, "AP": 0.0},
+            },
+        }
+        assert "1 of 3 judged queries found nothing" in result.stderr
+    shown = synth("query-of-cc", "evaluate", run, qrels).stdout
+    assert shown.split() == ["query", "nDCG@10", "R@100", "AP", "─" * 35, "mean", "0.6667", "0.6667", "0.6667"]
+    assert "q-else" in synth("query-of-cc", "evaluate", run, qrels, "--by-query").stdout
+    again = synth("query-of-cc", "retrieve", folder / "queries.jsonl", folder / "index", folder / "docs", "--run", run)
+    assert "complete already" in again.stderr
+
+
+def test_the_words_that_found_a_document_are_marked_in_its_preview(folder: Path) -> None:
+    synth("query-of-cc", "retrieve", folder / "queries.jsonl", folder / "index", folder / "docs")
+    shown = synth("show", folder / "docs", "--row", "moon").stdout
+    assert "The moon moves the tides of the sea." in shown
+    text = Text("The MOON moves\nthe tides, 月の出")
+    mark(text, ["moon", "tides", "月の"])
+    assert [text.plain[span.start : span.end] for span in text.spans] == ["MOON", "tides", "月の"]
+    console = Console(force_terminal=True, width=80)
+    with console.capture() as capture:
+        console.print(text)
+    assert "\x1b[1;33mMOON\x1b[0m" in capture.get()
+
+
+def test_a_long_text_is_shown_where_most_of_the_words_are() -> None:
+    filler = "nothing to see\n" * 400
+    text = f"{filler}a moon alone\n{filler}moon and tides\n{filler}"
+    start = telling_part(text, ["moon", "tides"], 750)
+    assert text[start:].startswith("moon and tides")
+    assert telling_part(text, ["unheard"], 750) == 0
+    line = "x " * 2000 + "moon " + "y " * 2000
+    start = telling_part(line, ["moon"], 750)
+    assert 0 < line.index("moon") - start < 80
+    assert text[telling_part(filler + "moon", ["moon"], 750) :].startswith("nothing to see\n")
+
+
+def test_an_extended_index_takes_the_settings_of_the_first(folder: Path) -> None:
+    corpus, more = folder / "corpus.jsonl", jsonl(folder / "more.jsonl", [{"id": "more", "text": "more tides"}])
+    first = folder / "first"
+    synth("query-of-cc", "index", corpus, first, "--stem", "--passage-words", 30)
+    synth("query-of-cc", "index", more, folder / "second", "--extend", first)
+    assert settings(folder / "second") == settings(first) == {"passage_words": 30, "stem": True}
+    assert settings(folder / "index") == {"passage_words": 200, "stem": False}
+    with pytest.raises(Stale, match=r"--extend .*stem was True and is now False"):
+        synth("query-of-cc", "index", more, folder / "third", "--extend", first, "--no-stem")
+
+
+def test_what_cannot_be_used_is_refused(folder: Path) -> None:
+    retrieve = ("query-of-cc", "retrieve", folder / "queries.jsonl")
+    with pytest.raises(InputError, match="is not a dataset directory"):
+        synth(*retrieve, folder / "corpus.jsonl", folder / "docs")
+    with pytest.raises(InputError, match="no column text or query or question"):
+        synth("query-of-cc", "retrieve", jsonl(folder / "q.jsonl", [{"id": "q"}]), folder / "index", folder / "docs")
+    with pytest.raises(UsageError, match=r"--run .* cannot be written"):
+        synth(*retrieve, folder / "index", folder / "docs", "--run", folder / "none" / "run.txt")
+    assert synth(*retrieve, folder / "index", folder / "more", "--top-k", 1001).exit_code == 2
+    (folder / "qrels.txt").write_text("q 0 moon 1\n")
+    with pytest.raises(InputError, match="nowhere cannot be read: No such file"):
+        synth("query-of-cc", "evaluate", folder / "nowhere", folder / "qrels.txt")
+
+
+def test_why_says_that_another_index_makes_the_documents_stale(folder: Path) -> None:
+    # As `make` would ask: the command is repeated with what lies there now.
+    retrieve = ("query-of-cc", "retrieve", folder / "queries.jsonl", folder / "index", folder / "docs")
+    synth(*retrieve)
+    synth("query-of-cc", "index", folder / "corpus.jsonl", folder / "index", "--stem", "--fresh")
+    with pytest.raises(Stale, match=r"options\.index was"):
+        synth(*retrieve)

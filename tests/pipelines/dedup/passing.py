@@ -1,0 +1,41 @@
+"""Running a stage over rows, and what came of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipelines.options import Options
+from pipelines.runner import run
+from pipelines.stage import Stage
+from schemas.dataset import Dataset
+
+Rows = list[dict[str, Any]]
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    return path
+
+
+def passed(stage: Stage, inputs: Sequence[Path | str], out: Path, **options: Any) -> tuple[Rows, Rows]:
+    """The rows that came through, and those that were rejected."""
+    run(stage, list(map(str, inputs)), out, Options(**options))
+    output = Dataset.open(out)
+    return list(output.rows()), list(output.rejected.rows()) if output.rejected else []
+
+
+def texts_passed(stage: Stage, folder: Path, *texts: str | None) -> tuple[list[str], dict[str, tuple[str, str]]]:
+    """Ids of those of the texts `r-0`, `r-1`, ... that came through; reason and detail of the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"id": f"r-{i}", "text": text} for i, text in enumerate(texts)]
+    kept, rejected = passed(stage, [write_rows(folder / "rows.jsonl", rows)], folder / "out", fresh=True)
+    return [row["id"] for row in kept], {row["id"]: (row["reason"], row["detail"]) for row in rejected}
+
+
+def shards(folder: Path) -> list[str]:
+    """Checksums of the shards of an output, those of what was rejected after the others."""
+    record = json.loads((folder / "synth.json").read_text())
+    return [shard["xxh3"] for kind in ("shards", "rejected_shards") for shard in record[kind]]

@@ -1,0 +1,57 @@
+import pytest
+
+from pipelines.dedup import words
+from pipelines.dedup.exact import same_text, same_url
+
+
+def test_texts_are_the_same_but_for_white_space_and_composition() -> None:
+    assert same_text(" Caf\u00e9\n\u00a0au\tlait ") == same_text("Cafe\u0301 au lait")
+    assert same_text("Two words") != same_text("two words")
+    assert same_text("2 + 2") != same_text("2 - 2")
+
+
+def test_a_long_text_is_the_same_however_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "  some words \n\n of  a longer\ttext " * 20
+    whole = " ".join(text.split())
+    assert same_text(text) == whole
+    for portion in range(1, 40):
+        monkeypatch.setattr(words, "PORTION", portion)
+        assert same_text(text) == whole
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "http://Example.org/a/b?q=1",
+        "https://example.org:443/a/b?q=1#part",
+        "HTTPS://example.org/a/b/?q=1",
+        " https://example.org./a/b?q=1",
+        "example.org/a/b?q=1",
+        "http://example.org:80/a/b?q=1",
+        "https://user:word@example.org/a/b?q=1",
+    ],
+)
+def test_addresses_of_one_page_are_the_same(other: str) -> None:
+    assert same_url(other) == same_url("https://example.org/a/b?q=1")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "https://example.org/A/b?q=1",
+        "https://example.org/a/b",
+        "https://example.org/a/b?q=2",
+        "https://example.org:8080/a/b?q=1",
+        "https://www.example.org/a/b?q=1",
+        "http://[broken/a/b?q=1",
+        "http://example.org:port/a/b?q=1",
+        "",
+    ],
+)
+def test_addresses_of_other_pages_are_not(other: str) -> None:
+    assert same_url(other) != same_url("https://example.org/a/b?q=1")
+
+
+@pytest.mark.parametrize("nowhere", ["", " ", "//", "http://", "#top"])
+def test_what_leads_nowhere_is_no_address(nowhere: str) -> None:
+    assert same_url(nowhere) == ""

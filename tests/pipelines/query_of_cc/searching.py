@@ -1,0 +1,65 @@
+"""Corpora, queries and runs of the two stages that search, small enough to look at."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines import runner
+from pipelines.options import Options
+from pipelines.query_of_cc.index import Index
+from pipelines.query_of_cc.opened import OpenedIndex
+from pipelines.query_of_cc.retrieve import Retrieve
+from pipelines.runner import Summary
+from schemas.dataset import Dataset
+
+CORPUS = [
+    {"id": "moon", "text": "The moon moves the tides of the sea.", "url": "http://a.example/moon"},
+    {"id": "tides", "text": "Tides rise twice a day.", "url": "http://a.example/tides"},
+    {"id": "blank", "text": " \n\t—"},
+    {"id": "cells", "text": "A cell divides; the cells of a leaf divide, too."},
+    {"id": "tokyo", "text": "東京都に住む猫"},
+]
+QUERIES = [
+    {"id": "q-tides", "text": "why do tides rise?", "domain": "physics"},
+    {"id": "q-moon", "text": "moon AND (tides", "domain": "astronomy"},
+    {"id": "q-cells", "text": "cells of a leaf", "domain": "biology"},
+    {"id": "q-cats", "text": "京都", "domain": None},
+    {"id": "q-signs", "text": "?!", "domain": "physics"},
+    {"id": "q-none", "text": "unheard", "domain": "physics"},
+]
+
+
+def jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def index(
+    folder: Path,
+    name: str = "index",
+    rows: Sequence[Mapping[str, Any]] = CORPUS,
+    *,
+    extend: Path | None = None,
+    limit: int | None = None,
+    **settings: Any,
+) -> Path:
+    corpus = jsonl(folder / f"{name}.jsonl", rows)
+    stage = Index(extend=OpenedIndex(extend) if extend else None, **settings)
+    runner.run(stage, [str(corpus)], folder / name, Options(limit=limit))
+    return folder / name
+
+
+def retrieve(
+    folder: Path, index: Path, name: str = "docs", rows: Sequence[Mapping[str, Any]] = QUERIES, **settings: Any
+) -> Summary:
+    queries = jsonl(folder / "queries.jsonl", rows)
+    return runner.run(Retrieve(index=OpenedIndex(index), **settings), [str(queries)], folder / name, Options())
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return list(Dataset.open(path).rows())
+
+
+def shard_bytes(path: Path) -> list[bytes]:
+    return [shard.read_bytes() for shard in Dataset.open(path).shards]

@@ -1,0 +1,89 @@
+"""Open records: every column of an input, as it is."""
+
+from pathlib import Path
+from typing import Any
+
+import datasets
+import orjson
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+
+from schemas.errors import InputError
+from schemas.records import ROW
+from schemas.sources import Source, joined
+
+ROWS: list[dict[str, Any]] = [
+    {"id": "a", "text": "x", "n": 1, "nested": {"list": [1, 2], "none": None}},
+    {"id": "b", "text": None, "n": None, "nested": None},
+]
+
+
+def source(path: Path, rows: list[dict[str, Any]], **columns: str) -> Source:
+    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    return Source(str(path), ROW, columns, None)
+
+
+def test_every_column_is_read_with_the_type_that_its_values_have(tmp_path: Path) -> None:
+    table = source(tmp_path / "rows.jsonl", ROWS).table(tmp_path / "scratch")
+    assert table.to_pylist() == ROWS
+    assert table.schema.field("n").type == pa.int64()
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv", "directory"])
+def test_other_formats_are_read_alike(tmp_path: Path, name: str) -> None:
+    rows = [{"id": "a", "text": "x", "n": "1"}, {"id": "b", "text": "", "n": "2"}]
+    table = pa.Table.from_pylist(rows)
+    if name == "directory":
+        datasets.Dataset(table).save_to_disk(tmp_path / name)
+    else:
+        (csv.write_csv if name.endswith("csv") else parquet.write_table)(table, tmp_path / name)
+    assert Source(str(tmp_path / name), ROW, {}, None).table(tmp_path / "scratch").to_pylist() == rows
+
+
+def test_a_dataset_directory_with_ids_is_used_in_place(tmp_path: Path) -> None:
+    datasets.Dataset(pa.Table.from_pylist(ROWS)).save_to_disk(tmp_path / "in")
+    table = Source(str(tmp_path / "in"), ROW, {}, 1).table(tmp_path / "scratch")
+    assert table.to_pylist() == ROWS[:1]
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_columns_are_renamed_and_ids_made(tmp_path: Path) -> None:
+    rows = [{"key": 7, "body": "x"}, {"key": 8, "body": "y", "more": True}]
+    table = source(tmp_path / "rows.jsonl", rows, id="key", text="body").table(tmp_path / "scratch")
+    assert table.to_pylist() == [{"id": "7", "text": "x", "more": None}, {"id": "8", "text": "y", "more": True}]
+    table = source(tmp_path / "rows.jsonl", rows).table(tmp_path / "scratch")
+    assert table["id"].to_pylist() == ["rows-0", "rows-1"]
+    with pytest.raises(InputError, match=r"--column id=no: .* has no column no, only key, body, more"):
+        source(tmp_path / "rows.jsonl", rows, id="no").table(tmp_path / "scratch")
+
+
+def test_the_tables_of_several_inputs_become_one(tmp_path: Path) -> None:
+    sources = [
+        source(tmp_path / "one.jsonl", [{"id": "a", "n": 1, "x": None}]),
+        source(tmp_path / "two.jsonl", [{"id": "b", "n": 0.5, "y": ["z"]}, {"id": "c", "x": "w"}]),
+    ]
+    tables = [each.table(tmp_path / f"scratch-{number}") for number, each in enumerate(sources)]
+    assert joined(sources, tables).to_pylist() == [
+        {"id": "a", "n": 1.0, "x": None, "y": None},
+        {"id": "b", "n": 0.5, "x": None, "y": ["z"]},
+        {"id": "c", "n": None, "x": "w", "y": None},
+    ]
+    assert joined(sources[:1], tables[:1]) is tables[0]
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"id": "b", "n": "many"}, "two.jsonl does not go with the inputs before it: .*n"),
+        ({"id": "a", "n": 2}, "id 'a' stands in .*one.jsonl:1 and again in .*two.jsonl:2: ids must be unique"),
+    ],
+)
+def test_inputs_that_do_not_go_together_are_refused(tmp_path: Path, second: dict[str, Any], said: str) -> None:
+    sources = [
+        source(tmp_path / "one.jsonl", [{"id": "a", "n": 1}]),
+        source(tmp_path / "two.jsonl", [{"id": "z"}, second]),
+    ]
+    tables = [each.table(tmp_path / f"scratch-{number}") for number, each in enumerate(sources)]
+    with pytest.raises(InputError, match=said):
+        joined(sources, tables)
