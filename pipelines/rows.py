@@ -188,8 +188,10 @@ class RowRun:
         if self._workers:
             engine_answers = self._shared is None or self._shared.is_ready
             await asyncio.wait(self._workers, timeout=self._stopping.grace(engine_answers=engine_answers))
+        while self._workers:
+            # Again and again: a cancellation is lost where it meets that of a request which is out of time.
             self._end_rows()
-            await asyncio.gather(*self._workers, return_exceptions=True)
+            await asyncio.wait(self._workers, timeout=0.5)
         await ended
 
     def _end_rows(self) -> None:
@@ -279,11 +281,7 @@ class RowRun:
             self._open.remove(chunk)
             self._published.add(chunk.counts)
             publishing = asyncio.to_thread(chunk.publish, self._table, keep_answers=self._keeps_answers)
-            task = asyncio.create_task(publishing)
-            try:
-                await asyncio.shield(task)
-            finally:
-                await task
+            await _to_its_end(asyncio.create_task(publishing))
 
     def _may_be_published(self, chunk: Chunk) -> bool:
         """Whether all is known of a chunk. How many failures are too many is known only when all rows have ended."""
@@ -358,6 +356,19 @@ class RowRun:
             f"nothing was published, {log} has the tracebacks; "
             "repeat the command to try them again, or allow them with --max-failures"
         )
+
+
+async def _to_its_end(task: "asyncio.Task[None]") -> None:
+    """Wait for a task, however often this is cancelled meanwhile; that takes effect afterwards."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled:
+        raise cancelled
 
 
 @contextmanager

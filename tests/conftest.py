@@ -10,8 +10,13 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pipelines.engines import Answer, Engine, Request
+
+# Tests say nothing of how long anything takes, nor of how busy the machine is.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 CONTEXT = 512
 CHAT_TEMPLATE = (

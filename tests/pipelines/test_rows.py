@@ -193,6 +193,23 @@ def test_a_dead_engine_ends_the_run_and_the_answers_it_gave_are_kept(tmp_path: P
     assert not {r.seed for r in first.asked if r in second.asked}
 
 
+def test_a_run_ends_although_a_row_misses_that_it_is_cancelled(tmp_path: Path) -> None:
+    class Deaf(EchoEngine):
+        async def generate(self, request: Request) -> Answer:
+            if "die" in str(request.prompt):
+                await asyncio.sleep(0.05)
+                raise EngineFailed("it is dead")
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                # As where a request runs out of time in the same moment, and is sent again.
+                await asyncio.sleep(60)
+            raise AssertionError("it was waited for")
+
+    with pytest.raises(EngineFailed, match="it is dead"):
+        ask(tmp_path, ["one", "die"], Deaf())
+
+
 def test_a_prompt_too_long_for_the_model_rejects_its_row(tmp_path: Path) -> None:
     counts = ask(tmp_path, ["one", "two"], CountingEngine([PromptTooLong("1,000 tokens into 512")])).counts
     assert (counts.produced, counts.reasons) == (1, {"prompt_too_long": 1})
