@@ -18,6 +18,11 @@ def of_the_host() -> tuple[int, int]:
     return len(os.listdir("/proc/self/fd")), len(living_descendants())  # noqa: PTH208
 
 
+def left_behind(before: tuple[int, int]) -> bool:
+    """Whether the host has more of anything than before; what the collector still had to close may be gone."""
+    return any(now > then for now, then in zip(of_the_host(), before, strict=True))
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_hostile_program(jail: LentSandbox, case: Case) -> None:
     assert told(jail.run("def f(n): return n * 2", ([21], {}))) == "42"
@@ -29,6 +34,6 @@ def test_a_hostile_program(jail: LentSandbox, case: Case) -> None:
     assert told(canary) == "42"
     # A jail that is replaced takes a moment to be gone.
     until = time.monotonic() + 2
-    while of_the_host() != before and time.monotonic() < until:
+    while left_behind(before) and time.monotonic() < until:
         time.sleep(0.01)
-    assert of_the_host() == before, living_descendants()
+    assert not left_behind(before), living_descendants()
