@@ -273,16 +273,16 @@ _UNORDERED = {"dict", "Counter"}
 
 def equal(one: Any, other: Any) -> bool:
     """Whether two canonical values are the same value; the order of a dict's keys does not count."""
-    return dumps(_withoutplace_in_set(one)) == dumps(_withoutplace_in_set(other))
+    return dumps(_without_order(one)) == dumps(_without_order(other))
 
 
-def _withoutplace_in_set(canonical: Any) -> Any:
+def _without_order(canonical: Any) -> Any:
     if type(canonical) is list:
-        return [_withoutplace_in_set(item) for item in canonical]
+        return [_without_order(item) for item in canonical]
     if type(canonical) is not dict:
         return canonical
     ((tag, body),) = canonical.items()
-    body = _withoutplace_in_set(body)
+    body = _without_order(body)
     if tag == "defaultdict":
         body = [body[0], sorted(body[1], key=dumps)]
     return {tag: sorted(body, key=dumps) if tag in _UNORDERED else body}
