@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -92,21 +92,53 @@ def index(
     stem: Annotated[
         bool | None, typer.Option("--stem/--no-stem", help="Index words without English endings.  [default: no-stem]")
     ] = None,
+    bm25: Annotated[bool | None, typer.Option("--bm25/--no-bm25", help="Index words.  [default: bm25]")] = None,
+    dense: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Index vectors of the passages, too, by this sentence-transformers model."),
+    ] = None,
+    faiss: Annotated[
+        Literal["flat", "ivf", "ivfpq"] | None,
+        typer.Option(help="How vectors are searched.  [default: by their number]"),
+    ] = None,
+    query_prompt: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What the model wants before a query.  [default: the model's own]"),
+    ] = None,
+    passage_prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What it wants before a passage.  [default: the model's own]")
+    ] = None,
     extend: Annotated[
         Path | None, typer.Option(metavar="INDEX", help="Take the documents of this index, too, and its settings.")
     ] = None,
     *,
     run: RunOptions,
 ) -> None:
-    """Index the documents of corpora for BM25."""
+    """Index the documents of corpora: their words for BM25, their meaning as vectors."""
     from pipelines.query_of_cc.index import Index
     from pipelines.query_of_cc.opened import OpenedIndex
+    from pipelines.retrieval.embedding import Embedder
+    from schemas.errors import UsageError
 
     opened = OpenedIndex(extend) if extend else None
-    settings = {"passage_words": 200, "stem": False} | (opened.settings if opened else {})
+    defaults = {"passage_words": 200, "stem": False, "bm25": True, "dense": None, "faiss": None}
+    settings = defaults | (opened.settings if opened else {})
+    if settings["dense"]:
+        embedder = Embedder.recorded(settings["dense"], dense).prompted(query_prompt, passage_prompt)
+    elif dense:
+        embedder = Embedder.named(dense, query_prompt, passage_prompt)
+    elif faiss or query_prompt is not None or passage_prompt is not None:
+        raise UsageError(
+            "--faiss, --query-prompt and --passage-prompt are for vectors: name a model with --dense MODEL"
+        )
+    else:
+        embedder = None
     stage = Index(
         passage_words=settings["passage_words"] if passage_words is None else passage_words,
         stem=settings["stem"] if stem is None else stem,
+        bm25=settings["bm25"] if bm25 is None else bm25,
+        dense=embedder,
+        faiss=faiss or settings["faiss"],
         extend=opened,
     )
     run_stage(stage, corpora, output, run)
@@ -120,6 +152,14 @@ def retrieve(
     output: Output,
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Documents for each query.")] = 100,
     max_terms: Annotated[int, typer.Option(min=1, help="Of longer queries only the rarest terms count.")] = 64,
+    by: Annotated[
+        Literal["bm25", "dense", "hybrid"] | None,
+        typer.Option(help="Words, meaning, or both.  [default: bm25 if the index has it]"),
+    ] = None,
+    nprobe: Annotated[int, typer.Option(min=1, help="Clusters of vectors to look into for a query.")] = 32,
+    dense: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Where the model of the index's vectors is, if it has moved.")
+    ] = None,
     run_file: Annotated[
         Path | None, typer.Option("--run", metavar="FILE", help="Write the hits as a run in TREC's format, too.")
     ] = None,
@@ -132,7 +172,15 @@ def retrieve(
     from pipelines.query_of_cc.retrieve import Retrieve
     from pipelines.retrieval.trec import write_run
 
-    stage = Retrieve(index=OpenedIndex(index), top_k=top_k, max_terms=max_terms)
+    opened = OpenedIndex(index)
+    stage = Retrieve(
+        index=opened,
+        top_k=top_k,
+        max_terms=max_terms,
+        by=by or ("bm25" if opened.settings["bm25"] else "dense"),
+        nprobe=nprobe,
+        model=dense,
+    )
     if run_stage(stage, [queries], output, run) and run_file:
         write_run(run_file, hits_by_query(output))
 

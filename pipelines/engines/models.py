@@ -6,7 +6,7 @@ from pathlib import Path
 
 from schemas.errors import UsageError
 
-__all__ = ["locate", "revision_of"]
+__all__ = ["cached_snapshot", "locate", "revision_of"]
 
 TINY = "tiny"
 
@@ -38,7 +38,7 @@ def locate(model: str, revision: str = "main") -> str:
             f"--model {model}: there is no such directory; give a model directory, a hub name such as "
             f"Qwen/Qwen2.5-7B-Instruct, or {TINY} for the small model that comes with synth"
         )
-    snapshot = _cached_snapshot(model, revision)
+    snapshot = cached_snapshot(model, revision)
     return str(snapshot) if snapshot else model
 
 
@@ -84,7 +84,8 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _cached_snapshot(name: str, revision: str) -> Path | None:
+def cached_snapshot(name: str, revision: str) -> Path | None:
+    """The directory in the local cache that has the weights of a hub's model, without asking the hub."""
     from huggingface_hub import try_to_load_from_cache
 
     config = try_to_load_from_cache(name, "config.json", revision=revision)

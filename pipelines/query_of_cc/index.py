@@ -1,21 +1,25 @@
-"""Indexing a corpus (Query of CC, arXiv 2401.14624, section 3.3: documents are found by BM25)."""
+"""Indexing a corpus (Query of CC, arXiv 2401.14624, section 3.3: documents are found by BM25; vectors are ours)."""
 
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import compress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from pipelines.query_of_cc.opened import BM25, INDEX_STAGE, OpenedIndex
+from pipelines.query_of_cc.opened import BM25, DENSE, INDEX_STAGE, OpenedIndex
 from pipelines.retrieval import analysis
 from pipelines.retrieval.analysis import Analysis, passages
 from pipelines.retrieval.bm25 import Bm25Writer
+from pipelines.retrieval.dense import DenseWriter
+from pipelines.retrieval.embedding import Embedder
+from pipelines.retrieval.vectors import Vectors, copy_vectors
 from pipelines.stage import Output, TableStage
-from schemas.errors import InputError, Stale
+from schemas.errors import InputError, Stale, UsageError
 from schemas.records import DOCUMENT, Record
 from schemas.sources import first_repetition
 
@@ -28,12 +32,13 @@ ROWS_AT_A_TIME = 256
 
 @dataclass(frozen=True)
 class Index(TableStage):
-    """The documents that have text, in order, and beside them in `bm25/` the index of their passages.
+    """The documents that have text, in order, and beside them what they are searched by.
 
-    A document is indexed in passages of `passage_words` terms; a rest of less than half of that goes with the last one.
-    With `stem`, words are indexed without their English endings. `extend` is an index to which the documents are
-    added: the output holds its documents, which stay where they are, too, and then the new ones. Documents without a
-    word are rejected as `no_text`.
+    That is in `bm25/` the index of their passages, and with `dense` in `dense/` the passages' vectors, with a FAISS
+    index of the kind `faiss` or one that fits their number. A passage is `passage_words` terms of a document; a rest of
+    less than half of that goes with the last one. With `stem`, words are indexed without their English endings.
+    `extend` is an index to which the documents are added: the output holds its documents, which stay where they are,
+    too, and then the new ones. Documents without a word are rejected as `no_text`.
     """
 
     name: ClassVar[str] = INDEX_STAGE
@@ -42,14 +47,20 @@ class Index(TableStage):
 
     passage_words: int = 200
     stem: bool = False
+    bm25: bool = True
+    dense: Embedder | None = None
+    faiss: str | None = None
     extend: OpenedIndex | None = None
 
     def __post_init__(self) -> None:
-        for name in ("passage_words", "stem"):
-            if self.extend and self.extend.settings[name] != getattr(self, name):
+        if not self.bm25 and not self.dense:
+            raise UsageError("--no-bm25 leaves nothing to search by: name a model with --dense MODEL")
+        identity = self.identity()
+        for name in ("passage_words", "stem", "bm25", "dense"):
+            if self.extend and self.extend.settings[name] != identity[name]:
                 raise Stale(
                     f"--extend {self.extend.path}: it was made with other settings ({name} was "
-                    f"{self.extend.settings[name]} and is now {getattr(self, name)}), so nothing can be added to it"
+                    f"{self.extend.settings[name]} and is now {identity[name]}), so nothing can be added to it"
                 )
 
     def identity(self) -> dict[str, Any]:
@@ -57,58 +68,76 @@ class Index(TableStage):
             "passage_words": self.passage_words,
             "stem": self.stem,
             "analysis": analysis.VERSION,
-            "tantivy": version("tantivy"),
+            "bm25": self.bm25,
+            "tantivy": version("tantivy") if self.bm25 else None,
+            "dense": self.dense.identity() if self.dense else None,
+            "faiss": self.faiss,
             "extend": self.extend.fingerprint if self.extend else None,
         }
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         before = self.extend.documents if self.extend else DOCUMENT.schema.empty_table()
         _refuse_repeated_ids([before, *tables])
+        analysis = Analysis(stem=self.stem)
+        lexical = _Lexical(self._bm25_writer(output), analysis, self.passage_words) if self.bm25 else None
+        dense = self._dense_writer(output, self.dense, analysis) if self.dense else None
+        indexes = [index for index in (lexical, dense) if index]
+        for batch in _batches(before):
+            output.write_table(pa.table(batch), accounts_for=0)
+        documents = before.num_rows
+        for table in tables:
+            for batch in _batches(table):
+                texts = [text.as_py() or "" for text in batch.column("text")]
+                has_text = list(map(analysis.has_terms, texts))
+                for document, text in enumerate(compress(texts, has_text), documents):
+                    for index in indexes:
+                        index.add(document, text)
+                documents += sum(has_text)
+                kept = pa.table(batch.filter(pa.array(has_text)))
+                output.write_table(kept, accounts_for=kept.num_rows)
+                for row in (row for row, kept in enumerate(has_text) if not kept):
+                    output.reject(batch.slice(row, 1).to_pylist()[0], "no_text")
+        if not documents:
+            raise InputError("no document has any text: name the column that holds it with --column text=NAME")
+        if lexical:
+            output.tally("passages", lexical.writer.close())
+        if dense:
+            output.tally("vectors", dense.close(documents, self.faiss))
+
+    def _bm25_writer(self, output: Output) -> Bm25Writer:
         folder = output.kept / BM25
         if self.extend and not folder.exists():
             _lay_out(self.extend.bm25, output.work / BM25, folder)
-        documents = _Documents(Bm25Writer(folder), Analysis(stem=self.stem), self.passage_words)
-        for batch in _batches(before):
-            output.write_table(pa.table(batch), accounts_for=0)
-        documents.count = before.num_rows
-        for table in tables:
-            for batch in _batches(table):
-                has_text = [documents.add(text.as_py() or "") for text in batch.column("text")]
-                kept = pa.table(batch.filter(pa.array(has_text)))
-                output.write_table(kept, accounts_for=kept.num_rows)
-                for index in (index for index, kept in enumerate(has_text) if not kept):
-                    output.reject(batch.slice(index, 1).to_pylist()[0], "no_text")
-        if not documents.count:
-            raise InputError("no document has any text: name the column that holds it with --column text=NAME")
-        output.tally("passages", documents.writer.close())
+        return Bm25Writer(folder)
+
+    def _dense_writer(self, output: Output, embedder: Embedder, analysis: Analysis) -> DenseWriter:
+        folder = output.kept / DENSE
+        if not self.extend:
+            return DenseWriter(folder, embedder, analysis, self.passage_words)
+        if not folder.exists():
+            copy_vectors(self.extend.dense, output.work / DENSE, folder)
+        base = Vectors.open(self.extend.dense).passages
+        return DenseWriter(folder, embedder, analysis, self.passage_words, base)
 
 
-class _Documents:
-    """The documents as they go by; those that an earlier run has committed are counted and left."""
+class _Lexical:
+    """Documents as passages of terms. Those that an earlier run has committed are passed over."""
 
     def __init__(self, writer: Bm25Writer, analysis: Analysis, passage_words: int) -> None:
         self.writer = writer
-        self.count = 0
         self._analysis = analysis
         self._passage_words = passage_words
         self._characters = 0
 
-    def add(self, text: str) -> bool:
-        """Index one document; whether it has any text."""
-        has_text = self._analysis.has_terms(text) if self.count < self.writer.committed else self._index(text)
-        self.count += has_text
-        return has_text
-
-    def _index(self, text: str) -> bool:
+    def add(self, document: int, text: str) -> None:
+        if document < self.writer.committed:
+            return
         if self._characters >= CHARACTERS_PER_COMMIT:
             self.writer.commit()
             self._characters = 0
         self._characters += len(text)
-        has_text = False
         for passage in passages(self._analysis.terms(text), self._passage_words):
-            self.writer.add(self.count, passage)
-            has_text = True
-        return has_text
+            self.writer.add(document, passage)
 
 
 def _batches(table: pa.Table) -> Iterator[pa.RecordBatch]:

@@ -14,11 +14,11 @@ from schemas.dataset import Dataset
 from schemas.errors import InputError, Stale
 from schemas.records import DOCUMENT
 
-__all__ = ["BM25", "INDEX_STAGE", "OpenedIndex"]
+__all__ = ["BM25", "DENSE", "INDEX_STAGE", "OpenedIndex"]
 
 INDEX_STAGE = "query-of-cc index"
-# The folder in an index directory that holds the BM25 index.
-BM25 = "bm25"
+# The folders in an index directory that hold the BM25 index, and the vectors.
+BM25, DENSE = "bm25", "dense"
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,10 @@ class OpenedIndex:
     @property
     def bm25(self) -> Path:
         return self.path / BM25
+
+    @property
+    def dense(self) -> Path:
+        return self.path / DENSE
 
     @cached_property
     def _run(self) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import takewhile
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +18,17 @@ from numpy.typing import NDArray
 from pipelines.query_of_cc.opened import OpenedIndex
 from pipelines.retrieval.analysis import Analysis
 from pipelines.retrieval.bm25 import Bm25
+from pipelines.retrieval.dense import Dense
+from pipelines.retrieval.embedding import Embedder
 from pipelines.retrieval.engine import Engine, Hits
+from pipelines.retrieval.fusion import Fusion
 from pipelines.stage import Output, TableStage
-from schemas.errors import InputError
+from schemas.errors import InputError, UsageError
 from schemas.records import RETRIEVED, SEARCH, Record
 
 __all__ = ["Retrieve"]
+
+By = Literal["bm25", "dense", "hybrid"]
 
 # Laid by together: what a killed run searches for again.
 QUERIES_AT_A_TIME = 1024
@@ -41,9 +46,10 @@ HitArray = NDArray[np.void]
 class Retrieve(TableStage):
     """Each document that is among the `top_k` of any query, once, in the order of the index.
 
-    It has the union of the queries that found it, with their scores and domains. Queries are bags of terms; of long
-    ones, such as thoughts, the `max_terms` rarest terms count. Queries without a word are rejected as `no_terms`, those
-    of whose words no document has any as `no_hits`.
+    It has the union of the queries that found it, with their scores and domains. `by` BM25, queries are bags of terms;
+    of long ones, such as thoughts, the `max_terms` rarest terms count. Dense search, for which see `Nearest` and its
+    `nprobe`, takes the model of the index, which `model` names if it has moved. Queries without a word are rejected as
+    `no_terms`, those of whose words no document has any as `no_hits`.
     """
 
     name: ClassVar[str] = "query-of-cc retrieve"
@@ -53,28 +59,56 @@ class Retrieve(TableStage):
     index: OpenedIndex
     top_k: int = 100
     max_terms: int = 64
+    by: By = "bm25"
+    nprobe: int = 32
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` where the index cannot be searched so, `Stale` where the model is another one."""
+        if self.by != "dense" and not self.index.settings["bm25"]:
+            raise UsageError(f"--by {self.by}: {self.index.path} was made with --no-bm25; take --by dense")
+        if self.by != "bm25" and not self.index.settings["dense"]:
+            raise UsageError(f"--by {self.by}: {self.index.path} has no vectors; make them with index --dense MODEL")
+        if self.by == "bm25" and self.model:
+            raise UsageError(f"--dense {self.model} has no part in a search --by bm25; take --by dense or hybrid")
+        if self.by != "bm25":
+            _ = self._embedder
 
     def identity(self) -> dict[str, Any]:
-        return {"index": self.index.fingerprint, "top_k": self.top_k, "max_terms": self.max_terms}
+        return {
+            "index": self.index.fingerprint,
+            "top_k": self.top_k,
+            "max_terms": self.max_terms,
+            "by": self.by,
+            "nprobe": None if self.by == "bm25" else self.nprobe,
+        }
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         queries = pa.concat_tables(tables)
         analysis = Analysis(stem=self.index.settings["stem"])
-        engine = Bm25(self.index.bm25, analysis, self.max_terms)
         documents = self.index.documents
-        if engine.documents != documents.num_rows:
-            raise InputError(
-                f"{self.index.path} is damaged: {engine.documents:,} of its {documents.num_rows:,} documents are in "
-                f"{self.index.bm25}; index the corpus again"
-            )
+        bm25 = Bm25(self.index.bm25, analysis, self.max_terms) if self.index.settings["bm25"] else None
+        dense = Dense(self.index.dense, self._embedder, self.nprobe) if self.by != "bm25" else None
+        for part, folder in ((bm25, self.index.bm25), (dense, self.index.dense)):
+            if part and part.documents != documents.num_rows:
+                raise InputError(
+                    f"{self.index.path} is damaged: {part.documents:,} of its {documents.num_rows:,} documents are in "
+                    f"{folder}; index the corpus again"
+                )
+        asked: list[Engine] = [part for part in (bm25 if self.by != "dense" else None, dense) if part]
+        engine = asked[0] if len(asked) == 1 else Fusion(asked)
         laid_by = [
             _search(engine, self.top_k, queries.slice(start, QUERIES_AT_A_TIME), start, analysis.has_terms, output)
             for start in range(0, queries.num_rows, QUERIES_AT_A_TIME)
         ]
-        rows = _Rows(queries, engine, analysis)
+        rows = _Rows(queries, analysis, partial(_telling_terms, bm25) if bm25 else partial(_own_terms, analysis))
         for table in _gathered(rows.of(*found) for found in _documents_found(documents, laid_by)):
             output.write_table(table, accounts_for=0)
         output.tally("hits", sum(map(len, laid_by)))
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder.recorded(self.index.settings["dense"], self.model)
 
 
 def _search(
@@ -86,23 +120,25 @@ def _search(
     """
     path = output.work / f"hits-{first:09d}-{queries.num_rows}.npy"
     texts = queries["text"].to_pylist()
+    with_terms = [index for index, text in enumerate(texts) if has_terms(text)]
     if not path.exists():
-        _lay_by(path, _found(engine.search(texts, k), first))
+        searched = engine.search([texts[index] for index in with_terms], k)
+        _lay_by(path, _found(zip(with_terms, searched, strict=True), first))
     hits: HitArray = np.load(path, mmap_mode="r")
     found = np.zeros(len(texts), bool)
     found[hits["query"] - first] = True
     output.write([], accounts_for=int(found.sum()))
     for index in np.flatnonzero(~found).tolist():
-        reason = "no_hits" if has_terms(texts[index]) else "no_terms"
+        reason = "no_hits" if index in with_terms else "no_terms"
         output.reject(queries.slice(index, 1).to_pylist()[0], reason)
     return hits
 
 
-def _found(searched: Iterator[Hits], first: int) -> HitArray:
-    parts = []
-    for query, hits in enumerate(searched, first):
+def _found(searched: Iterable[tuple[int, Hits]], first: int) -> HitArray:
+    parts = [np.empty(0, HIT)]
+    for query, hits in searched:
         part = np.empty(len(hits), HIT)
-        part["document"], part["query"], part["score"] = hits.ords, query, hits.scores
+        part["document"], part["query"], part["score"] = hits.ords, first + query, hits.scores
         parts.append(part)
     found = np.concatenate(parts)
     return found[np.argsort(found["document"], kind="stable")]
@@ -150,11 +186,11 @@ def _stretches(documents: int, laid_by: Sequence[HitArray]) -> Iterator[tuple[in
 class _Rows:
     """Makes the output rows of documents from their hits."""
 
-    def __init__(self, queries: pa.Table, engine: Bm25, analysis: Analysis) -> None:
+    def __init__(self, queries: pa.Table, analysis: Analysis, telling_terms: Callable[[str], list[str]]) -> None:
         self._ids = queries["id"].combine_chunks()
         self._texts = queries["text"]
         self._analysis = analysis
-        self._wanted = lru_cache(QUERIES_AT_A_TIME)(lambda query: _telling_terms(engine, self._texts[query].as_py()))
+        self._wanted = lru_cache(QUERIES_AT_A_TIME)(lambda query: telling_terms(self._texts[query].as_py()))
         self._domains = pc.unique(queries["domain"]).drop_null().sort()
         codes = pc.index_in(queries["domain"], self._domains)
         self._domain_of: NDArray[np.int64] = pc.fill_null(codes, -1).to_numpy().astype(np.int64)
@@ -190,6 +226,11 @@ def _telling_terms(engine: Bm25, query: str) -> list[str]:
     """The terms of a query that say something about a document, or all of them where none does."""
     terms = list(engine.terms(query))
     return list(takewhile(lambda term: not engine.is_common(term), terms)) or terms
+
+
+def _own_terms(analysis: Analysis, query: str) -> list[str]:
+    """Where nothing tells how rare they are: the terms of a query in its own order."""
+    return list(dict.fromkeys(analysis.terms(query)))
 
 
 def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -12,8 +12,11 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import chain, islice, pairwise
+from typing import TypeVar
 
-__all__ = ["VERSION", "Analysis", "passages", "spans"]
+__all__ = ["VERSION", "Analysis", "passages", "slices", "spans"]
+
+T = TypeVar("T")
 
 # Rises when the same text would give other terms.
 VERSION = 1
@@ -29,6 +32,9 @@ _SPACELESS = (
 )
 _RUN = re.compile(f"[{_SPACELESS}]+")
 _RUN_OR_REST = re.compile(f"([{_SPACELESS}]+)|[^{_SPACELESS}]+")
+_UNBROKEN = re.compile(f"[{_SPACELESS}]|[^\\s{_SPACELESS}]{{1,{LONGEST_TERM}}}")
+# Nothing that is done to a text takes such a letter away.
+_PLAIN = re.compile("[A-Za-z0-9]")
 # They stand inside words and are not seen.
 _INVISIBLE = re.compile("[\u00ad\u200c-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe00-\ufe0f\ufeff]")
 
@@ -49,7 +55,7 @@ class Analysis:
         return map(self._stem, words) if self._stem else words
 
     def has_terms(self, text: str) -> bool:
-        return next(self.words(text), None) is not None
+        return bool(_PLAIN.search(text)) or next(self.words(text), None) is not None
 
     def occurring(self, terms: Sequence[str], text: str) -> list[str]:
         """Those words of the text whose term is one of `terms`, in the order of these."""
@@ -72,7 +78,7 @@ def spans(text: str, words: Collection[str]) -> Iterator[tuple[int, int]]:
                     yield first, last
 
 
-def passages(terms: Iterator[str], size: int) -> Iterator[list[str]]:
+def passages(terms: Iterator[T], size: int) -> Iterator[list[T]]:
     """`size` terms each; a rest of less than half of that goes with the last."""
     passage = list(islice(terms, size))
     while following := list(islice(terms, size)):
@@ -83,6 +89,12 @@ def passages(terms: Iterator[str], size: int) -> Iterator[list[str]]:
             passage = following
     if passage:
         yield passage
+
+
+def slices(text: str, size: int) -> Iterator[str]:
+    """The text itself in such passages. Words end at white space here; in writing without it each character is one."""
+    for words in passages((word.span() for word in _UNBROKEN.finditer(text)), size):
+        yield text[words[0][0] : words[-1][1]]
 
 
 def _parts(text: str) -> Iterator[str]:

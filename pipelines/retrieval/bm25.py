@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.retrieval.analysis import Analysis
-from pipelines.retrieval.engine import Hits
+from pipelines.retrieval.engine import Hits, best_documents
 from schemas.errors import InputError, SynthError
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ class Bm25:
         while True:
             ords, scores = self._passages(query, limit)
             if len(ords) < limit:
-                return _documents(ords, scores, k)
-            best = _documents(ords[scores > scores[-1]], scores[scores > scores[-1]], k)
+                return best_documents(ords, scores, k)
+            best = best_documents(ords[scores > scores[-1]], scores[scores > scores[-1]], k)
             if len(best[0]) == k:
                 return best
             if limit == MOST_HITS:
@@ -192,16 +192,6 @@ class Bm25:
         hits: list[Any] = self._searcher.search(query, limit, count=False).hits
         ords = self._searcher.fast_field_values("ord", [address for _, address in hits])
         return np.array(ords, np.int64), np.array([score for score, _ in hits], np.float64)
-
-
-def _documents(
-    ords: NDArray[np.int64], scores: NDArray[np.float64], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Each document with the score of its best passage; the `k` best, equal ones in their order."""
-    order = np.lexsort((ords, -scores))
-    ords, scores = ords[order], scores[order]
-    best = np.sort(np.unique(ords, return_index=True)[1])[:k]
-    return ords[best], scores[best]
 
 
 def _opened(folder: Path) -> "tantivy.Index":

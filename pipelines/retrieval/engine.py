@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Engine", "Hits"]
+__all__ = ["Engine", "Hits", "best_documents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +30,11 @@ class Engine(Protocol):
     def search(self, queries: Sequence[str], k: int) -> Iterator[Hits]:
         """Up to `k` documents for each of `queries`, in their order."""
         ...
+
+
+def best_documents(ords: NDArray[np.int64], scores: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Of passages, the `k` best documents, each with the score of its best passage; equal ones in their order."""
+    order = np.lexsort((ords, -scores))
+    ords, scores = ords[order], scores[order]
+    best = np.sort(np.unique(ords, return_index=True)[1])[:k]
+    return ords[best], scores[best]

@@ -13,6 +13,7 @@ from cli.main import app
 from schemas.dataset import Dataset
 from schemas.errors import InputError, Stale, UsageError
 from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES, jsonl
+from tests.pipelines.retrieval.meanings import MODEL, SENTENCES, needs_model
 
 
 def synth(*arguments: object) -> Result:
@@ -99,6 +100,36 @@ def test_an_extended_index_takes_the_settings_of_the_first(folder: Path) -> None
     assert settings(folder / "index") == {"passage_words": 200, "stem": False}
     with pytest.raises(Stale, match=r"--extend .*stem was True and is now False"):
         synth("query-of-cc", "index", more, folder / "third", "--extend", first, "--no-stem")
+
+
+@needs_model
+def test_an_index_with_vectors_is_searched_by_words_by_meaning_or_by_both(folder: Path) -> None:
+    corpus = jsonl(folder / "corpus.jsonl", [{"id": f"s{n}", "text": text} for n, text in enumerate(SENTENCES)])
+    queries = jsonl(folder / "questions.jsonl", [{"id": "q", "text": "How do I mend a flat bicycle tyre?"}])
+    synth("query-of-cc", "index", corpus, folder / "both", "--dense", MODEL)
+    for by, tag in (((), "bm25"), (("--by", "dense"), "dense"), (("--by", "hybrid"), "hybrid")):
+        run, out = folder / "run.txt", folder / tag
+        synth("query-of-cc", "retrieve", queries, folder / "both", out, "--top-k", 3, "--run", run, *by)
+        assert (Dataset.open(out).run or {})["identity"]["options"]["by"] == tag
+        assert tag == "bm25" or run.read_text().split()[2] == "s0"
+    more = jsonl(folder / "more.jsonl", [{"id": "more", "text": "A saddle is what a cyclist sits upon."}])
+    synth("query-of-cc", "index", more, folder / "second", "--extend", folder / "both")
+    assert (folder / "second" / "dense" / "dense.json").exists()
+    synth("query-of-cc", "index", more, folder / "meaning", "--dense", MODEL, "--no-bm25", "--faiss", "flat")
+    synth("query-of-cc", "retrieve", queries, folder / "meaning", folder / "found", "--dense", MODEL)
+    assert Dataset.open(folder / "found").table["id"].to_pylist() == ["more"]
+    refused: tuple[tuple[tuple[object, ...], str], ...] = (
+        (
+            ("index", more, folder / "x", "--faiss", "ivf"),
+            "--faiss, --query-prompt and --passage-prompt are for vectors",
+        ),
+        (("index", more, folder / "x", "--no-bm25"), "--no-bm25 leaves nothing to search by"),
+        (("retrieve", queries, folder / "index", folder / "x", "--by", "dense"), "has no vectors"),
+        (("retrieve", queries, folder / "both", folder / "x", "--by", "dense", "--dense", "none"), "no such directory"),
+    )
+    for command, said in refused:
+        with pytest.raises(UsageError, match=said):
+            synth("query-of-cc", *command)
 
 
 def test_what_cannot_be_used_is_refused(folder: Path) -> None:

@@ -10,17 +10,21 @@ from pathlib import Path
 import pytest
 
 from schemas.dataset import Dataset
+from tests.pipelines.retrieval.meanings import MODEL, needs_model
 
 WORDS = ["moon", "tides", "rise", "sea", "cells", "leaf", "divide", "day", "twice", "of", "the", "a"]
 # The command itself, in small steps, killed when the method of this name is called for the n-th time, or has been.
 PROGRAM = """
 import os, signal
 import pipelines.query_of_cc.index as index, pipelines.query_of_cc.retrieve as retrieve
+import pipelines.retrieval.dense as dense
 from pipelines.retrieval.bm25 import Bm25Writer
+from pipelines.retrieval.vectors import VectorWriter
 from pipelines.tables import _TableOutput
 from cli.main import main
 
 index.CHARACTERS_PER_COMMIT = 2_000
+dense.PASSAGES_AT_A_TIME = 32
 retrieve.QUERIES_AT_A_TIME, retrieve.TABLES_AT_A_TIME, retrieve.HITS_AT_A_TIME = 8, 1, 200
 owner, name, number, before = {owner}, {name!r}, {number}, {before}
 method, calls = getattr(owner, name), 0
@@ -89,6 +93,26 @@ def test_an_index(corpus: Path, tmp_path: Path, owner: str, name: str, number: i
     assert outcome(tmp_path / "index") == outcome(corpus / "index")
     assert run("retrieve", corpus / "queries.jsonl", tmp_path / "index", tmp_path / "docs") == 0
     assert outcome(tmp_path / "docs") == outcome(corpus / "docs")
+
+
+@needs_model
+def test_an_index_of_vectors(corpus: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.jsonl"
+    small.write_text("".join((corpus / "corpus.jsonl").read_text().splitlines(keepends=True)[:150]))
+    command = ("index", small, "--dense", MODEL, "--no-bm25", "--passage-words", 10, "--faiss", "ivf")
+    assert run(*command, tmp_path / "whole") == 0
+    for owner, name, number, before in (
+        ("VectorWriter", "append", 3, True),
+        ("VectorWriter", "append", 5, False),
+        ("dense", "build", 1, True),
+        ("dense", "finish", 1, False),
+    ):
+        killed = run(*command, tmp_path / "index", owner=owner, name=name, number=number, before=before)
+        assert killed == -signal.SIGKILL
+    assert run(*command, tmp_path / "index") == 0
+    assert outcome(tmp_path / "index") == outcome(tmp_path / "whole")
+    for file in (tmp_path / "whole" / "dense").iterdir():
+        assert (tmp_path / "index" / "dense" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 @pytest.mark.parametrize(("number", "before"), [(5, True), (60, False)])

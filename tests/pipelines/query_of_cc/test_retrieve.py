@@ -166,4 +166,5 @@ def test_the_options_determine_the_identity(tmp_path: Path) -> None:
 
     opened = OpenedIndex(index(tmp_path))
     stage = Retrieve(index=opened, top_k=7)
-    assert stage.identity() == {"index": opened.fingerprint, "top_k": 7, "max_terms": 64}
+    options = {"top_k": 7, "max_terms": 64, "by": "bm25", "nprobe": None}
+    assert stage.identity() == {"index": opened.fingerprint, **options}
