@@ -1,4 +1,4 @@
-"""An index of vectors beside comparing all of them: recall@10 and queries/s, at several numbers of clusters looked into.
+"""An index of vectors beside comparing all of them: recall@10 and queries/s, by how many clusters are looked into.
 
 Vectors have length 1 and lie around topics, with noise of their own in every direction (`--noise`: its length, where a
 topic has length 1), which is harder than what a model makes of texts. Queries are further such vectors. Exact search is
