@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import compress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -87,12 +86,13 @@ class Index(TableStage):
         documents = before.num_rows
         for table in tables:
             for batch in _batches(table):
-                texts = [text.as_py() or "" for text in batch.column("text")]
-                has_text = list(map(analysis.has_terms, texts))
-                for document, text in enumerate(compress(texts, has_text), documents):
-                    for index in indexes:
-                        index.add(document, text)
-                documents += sum(has_text)
+                has_text = []
+                # One at a time, since each may be large.
+                for text in (text.as_py() or "" for text in batch.column("text")):
+                    has_text.append(analysis.has_terms(text))
+                    for index in indexes if has_text[-1] else ():
+                        index.add(documents, text)
+                    documents += has_text[-1]
                 kept = pa.table(batch.filter(pa.array(has_text)))
                 output.write_table(kept, accounts_for=kept.num_rows)
                 for row in (row for row, kept in enumerate(has_text) if not kept):

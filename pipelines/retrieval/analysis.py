@@ -33,8 +33,8 @@ _SPACELESS = (
 _RUN = re.compile(f"[{_SPACELESS}]+")
 _RUN_OR_REST = re.compile(f"([{_SPACELESS}]+)|[^{_SPACELESS}]+")
 _UNBROKEN = re.compile(f"[{_SPACELESS}]|[^\\s{_SPACELESS}]{{1,{LONGEST_TERM}}}")
-# Nothing that is done to a text takes such a letter away.
-_PLAIN = re.compile("[A-Za-z0-9]")
+# Nothing that is done to a text takes such a letter away: most texts that have terms show it at once.
+_PLAIN = re.compile("[A-Za-z0-9\u0430-\u044f\u3041-\u3096\u4e00-\u9fff\uac00-\ud7a3]")
 # They stand inside words and are not seen.
 _INVISIBLE = re.compile("[\u00ad\u200c-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe00-\ufe0f\ufeff]")
 

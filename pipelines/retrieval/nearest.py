@@ -63,6 +63,10 @@ def build(vectors: Vectors) -> None:
 
     array = vectors.array
     index = _untrained(vectors.passages, vectors.dimensions, vectors.faiss)
+    if _gpus():
+        # Bound to a name: the index does not keep it alive.
+        on_gpus = faiss.index_cpu_to_all_gpus(faiss.IndexFlatIP(vectors.dimensions))
+        index.clustering_index = on_gpus
     index.train(_sample(array, min(SAMPLE_PER_CLUSTER * index.nlist, MOST_SAMPLE)))
     for start in range(0, len(array), VECTORS_AT_A_TIME):
         index.add(array[start : start + VECTORS_AT_A_TIME].astype(np.float32))
@@ -91,8 +95,6 @@ def _untrained(passages: int, dimensions: int, kind: str) -> "faiss.IndexIVF":
         index.pq.cp.seed = SEED
         index.pq.cp.min_points_per_centroid = 1
         index.pq.cp.max_points_per_centroid = SAMPLE_PER_VALUE
-    if _gpus():
-        index.clustering_index = faiss.index_cpu_to_all_gpus(faiss.IndexFlatIP(dimensions))
     return index
 
 
@@ -126,7 +128,9 @@ class Nearest:
                 limit = min(limit, self._most)
                 for some in np.array_split(left, -(-len(left) * limit // CANDIDATES_AT_A_TIME)):
                     best = pool.map(self._best, queries[some], *self._candidates(queries[some], limit), repeat(k))
-                    hits |= {query: found for query, found in zip(some.tolist(), best, strict=True) if found}
+                    hits |= {
+                        query: found for query, found in zip(some.tolist(), best, strict=True) if found is not None
+                    }
                 left = left[[query not in hits for query in left.tolist()]]
                 limit *= 4
         return map(hits.__getitem__, range(len(queries)))

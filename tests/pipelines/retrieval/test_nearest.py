@@ -113,6 +113,13 @@ def test_few_vectors_are_searched_as_well(tmp_path: Path, kind: str, count: int)
     assert len(found) == min(count, 5)
 
 
+def test_a_search_ends_where_the_clusters_that_are_looked_into_are_empty(tmp_path: Path) -> None:
+    made = laid_by(tmp_path / "same", np.repeat(clustered(1, 8, 1, 0.1), 40, axis=0), "ivf")
+    queries = clustered(30, 8, 30, 1.0, seed=2)
+    assert {len(found) for found in Nearest(made, 1).search(queries, 5)} <= {0, 5}
+    assert {len(found) for found in Nearest(made, 32).search(queries, 5)} == {5}
+
+
 @pytest.mark.parametrize("kind", ["ivf", "ivfpq"])
 def test_the_same_vectors_give_the_same_bytes(tmp_path: Path, kind: str) -> None:
     vectors = clustered(2000, 16, 20, 0.5)
