@@ -18,7 +18,8 @@ from pipelines.engines.echo import EchoEngine
 from pipelines.engines.openai import OpenAIEngine
 from pipelines.runner import Options, run
 from pipelines.stage import Row, RowStage, Tools
-from schemas.records import QUERY, Column, Record
+from schemas.record import Column, Record
+from schemas.records import QUERY
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def _located(name: str, records: list[str]) -> "Input":
 
 def _schema_of(found: "Input") -> "pa.Schema":
     from schemas.inference import columns_of, declared_schema
-    from schemas.records import Record
+    from schemas.record import Record
 
     declared = declared_schema(found)
     return Record("", "", tuple(columns_of(found))).schema if declared is None else declared

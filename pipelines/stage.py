@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipelines.engines import Answer, Message, Sampling
 from pipelines.prompts import Prompt
 from sandbox.verdict import Limits, Verdict
-from schemas.records import Record
+from schemas.record import Record
 
 __all__ = ["LLM", "Output", "Programs", "Reject", "Rejected", "Row", "RowStage", "Stage", "TableStage", "Tools"]
 

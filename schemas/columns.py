@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.formats import describe
-from schemas.records import Column
+from schemas.record import Column
 
 __all__ = ["Misfit", "convert", "wanted"]
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 from schemas.errors import InputError
 from schemas.formats import Batch, describe, schema_of
 from schemas.inputs import Input
-from schemas.records import ID, Column, Record
+from schemas.record import Column, Record
+from schemas.records.shared import ID
 
 __all__ = ["columns_of", "declared_schema", "infer_record"]
 

@@ -21,7 +21,7 @@ from schemas.errors import InputError, UsageError
 from schemas.formats import Batch
 from schemas.inference import infer_record
 from schemas.inputs import Input, locate
-from schemas.records import Column, Record
+from schemas.record import Column, Record
 
 __all__ = ["Source", "first_repetition", "joined"]
 

@@ -19,7 +19,7 @@ from schemas.fingerprints import Fingerprints, fingerprints
 from schemas.formats import Batch
 from schemas.inference import columns_of
 from schemas.inputs import Input
-from schemas.records import Column
+from schemas.record import Column
 
 __all__ = ["BINS", "ColumnStatistics", "Spread", "Statistics", "statistics"]
 

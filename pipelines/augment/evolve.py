@@ -10,7 +10,8 @@ from pipelines.engines import Completion, Sampling
 from pipelines.prompts import Prompt
 from pipelines.stage import Reject, Row, RowStage, Tools
 from schemas.errors import UsageError
-from schemas.records import EVOLVED, QUERY, Record
+from schemas.record import Record
+from schemas.records import EVOLVED, QUERY
 
 __all__ = ["EVOLUTIONS", "Evolve", "parse_evolutions"]
 

@@ -11,7 +11,8 @@ from pipelines.reject.answer import extract_answer, majority
 from pipelines.reject.equations import equation_fault, find_equations
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from schemas.errors import UsageError
-from schemas.records import QUERY, RESPONSE, Record
+from schemas.record import Record
+from schemas.records import QUERY, RESPONSE
 
 __all__ = ["Keep", "Respond"]
 

@@ -10,7 +10,8 @@ from pipelines.case2code.literals import write_call, write_value
 from pipelines.case2code.signature import Signature, read_signature, recorded_call
 from pipelines.stage import Reject, Row, RowStage, Tools
 from schemas.errors import UsageError
-from schemas.records import COMPOSED, EXECUTED, Record
+from schemas.record import Record
+from schemas.records import COMPOSED, EXECUTED
 
 __all__ = ["Compose", "Errors", "Style"]
 

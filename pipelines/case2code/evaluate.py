@@ -16,7 +16,8 @@ from pipelines.stage import Reject, Row, RowStage, Tools
 from sandbox.values import encode, equal, shown
 from sandbox.verdict import Limits, Outcome, Verdict
 from schemas.errors import UsageError
-from schemas.records import COMPOSED, EVALUATED, Record
+from schemas.record import Record
+from schemas.records import COMPOSED, EVALUATED
 
 __all__ = ["Evaluate", "pass_at"]
 

@@ -10,7 +10,8 @@ from pipelines.case2code.signature import as_called, parsed, recorded_call
 from pipelines.stage import Reject, Row, RowStage, Tools
 from sandbox.values import equal, shown
 from sandbox.verdict import Limits, Outcome, Verdict
-from schemas.records import EXECUTED, INPUTS, Record
+from schemas.record import Record
+from schemas.records import EXECUTED, INPUTS
 
 __all__ = ["Execute"]
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 from pipelines.case2code.candidates import Candidate, Unusable, candidates
 from pipelines.processes import in_processes
 from pipelines.stage import Output, Rejected, Row, TableStage
-from schemas.records import FUNCTION, PROGRAM, Record
+from schemas.record import Record
+from schemas.records import FUNCTION, PROGRAM
 
 __all__ = ["Functions"]
 

@@ -16,7 +16,8 @@ from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from schemas.errors import UsageError
-from schemas.records import FUNCTION, INPUTS, Record
+from schemas.record import Record
+from schemas.records import FUNCTION, INPUTS
 
 __all__ = ["Inputs", "InputsFrom"]
 

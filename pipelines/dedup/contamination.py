@@ -18,7 +18,8 @@ from pipelines.dedup.words import Hashes, windows, word_hashes, words
 from pipelines.processes import in_processes
 from pipelines.stage import Output, TableStage
 from schemas.errors import InputError
-from schemas.records import ROW, Record
+from schemas.record import Record
+from schemas.records import ROW
 from schemas.sources import Source
 
 __all__ = ["Decontaminate"]

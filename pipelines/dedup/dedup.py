@@ -12,7 +12,8 @@ from pipelines.dedup.passing import pass_on, portions
 from pipelines.dedup.texts import Texts, text_columns, url_column
 from pipelines.dedup.twins import Twin, Twins
 from pipelines.stage import Output, TableStage
-from schemas.records import ROW, Record
+from schemas.record import Record
+from schemas.records import ROW
 
 __all__ = ["Dedup"]
 

@@ -14,7 +14,8 @@ from pipelines.prompts import Prompt
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from sandbox.verdict import Limits
 from schemas.errors import UsageError
-from schemas.records import INSTRUCTION, LABELLED, PREFERENCE, Record
+from schemas.record import Record
+from schemas.records import INSTRUCTION, LABELLED, PREFERENCE
 
 __all__ = ["Format", "Pairs", "Style"]
 

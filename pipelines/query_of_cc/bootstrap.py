@@ -13,7 +13,8 @@ from pipelines.prompts import Prompt
 from pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from schemas.errors import UsageError
-from schemas.records import QUERY_POOL, SEED, Record
+from schemas.record import Record
+from schemas.records import QUERY_POOL, SEED
 
 __all__ = ["KINDS", "Bootstrap"]
 

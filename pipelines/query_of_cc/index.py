@@ -19,7 +19,8 @@ from pipelines.retrieval.embedding import Embedder
 from pipelines.retrieval.vectors import Vectors, copy_vectors
 from pipelines.stage import Output, TableStage
 from schemas.errors import InputError, Stale, UsageError
-from schemas.records import DOCUMENT, Record
+from schemas.record import Record
+from schemas.records import DOCUMENT
 from schemas.sources import first_repetition
 
 __all__ = ["Index"]

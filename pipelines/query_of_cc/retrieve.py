@@ -24,7 +24,8 @@ from pipelines.retrieval.engine import Engine, Hits
 from pipelines.retrieval.fusion import Fusion
 from pipelines.stage import Output, TableStage
 from schemas.errors import InputError, UsageError
-from schemas.records import RETRIEVED, SEARCH, Record
+from schemas.record import Record
+from schemas.records import RETRIEVED, SEARCH
 
 __all__ = ["Retrieve"]
 

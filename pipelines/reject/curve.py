@@ -11,7 +11,8 @@ from pipelines.reject.answer import answer_rule
 from pipelines.reject.questions import paths_by_question
 from pipelines.reject.selection import judge
 from pipelines.stage import Output, TableStage
-from schemas.records import CURVE, PATH, Record
+from schemas.record import Record
+from schemas.records import CURVE, PATH
 
 __all__ = ["PAPER_DISTINCT_PATHS", "SAMPLE_COUNTS", "Curve"]
 

@@ -12,7 +12,8 @@ from pipelines.reject.answer import AnswerRule, answer_rule
 from pipelines.reject.selection import judge
 from pipelines.stage import Reject, Row, RowStage, Tools
 from schemas.errors import UsageError
-from schemas.records import PATH, QUESTION, Record
+from schemas.record import Record
+from schemas.records import PATH, QUESTION
 
 __all__ = ["Sample"]
 

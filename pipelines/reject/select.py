@@ -11,7 +11,8 @@ from pipelines.reject.equations import calculation_key, find_equations
 from pipelines.reject.questions import paths_by_question
 from pipelines.reject.selection import judge, select_paths
 from pipelines.stage import Output, Row, TableStage
-from schemas.records import PATH, SELECTED, Record
+from schemas.record import Record
+from schemas.records import PATH, SELECTED
 
 __all__ = ["Select"]
 

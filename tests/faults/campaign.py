@@ -16,7 +16,8 @@ from pipelines.runner import Summary, run
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from pipelines.tools import ANSWERS
 from schemas.journal import read_journal
-from schemas.records import QUERY, Record
+from schemas.record import Record
+from schemas.records import QUERY
 
 # A prompt and the seed of its first sample.
 Asked = tuple[str, int]

@@ -23,7 +23,8 @@ from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from schemas.dataset import Dataset
 from schemas.errors import EngineFailed, Partial
 from schemas.journal import Journal, read_journal
-from schemas.records import QUERY, Record
+from schemas.record import Record
+from schemas.records import QUERY
 from tests.faults.campaign import questions, shard_bytes
 
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])

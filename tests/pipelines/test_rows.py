@@ -16,7 +16,8 @@ from pipelines.runner import Options, Summary, run
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from schemas.dataset import Dataset
 from schemas.errors import BudgetSpent, EngineFailed, InputError, Partial, Stale, UsageError
-from schemas.records import QUERY, Record
+from schemas.record import Record
+from schemas.records import QUERY
 
 
 @dataclass(frozen=True)

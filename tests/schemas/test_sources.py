@@ -14,7 +14,9 @@ import zstandard
 from pyarrow import csv, feather, parquet
 
 from schemas.errors import InputError, UsageError
-from schemas.records import ID, QUESTION, Column, Record
+from schemas.record import Column, Record
+from schemas.records import QUESTION
+from schemas.records.shared import ID
 from schemas.shards import ShardWriter
 from schemas.sources import Source
 from schemas.writing import Building

@@ -1,0 +1,50 @@
+"""A record type is an Arrow schema whose columns carry their documentation.
+
+So `synth schema` can print it, and a dataset directory can be checked against it.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+import schemas.lean_arrow  # noqa: F401
+
+__all__ = ["Column", "Record"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One documented column.
+
+    `aliases` are names under which other steps of the same recipes, or the published data, hold the same thing: an
+    input that lacks `name` is searched for them in order. An `optional` column may be absent from an input, or null.
+    A `numeric` text column also takes numbers, written as Python writes them (a gold answer of 72 or 0.5).
+    """
+
+    name: str
+    type: pa.DataType
+    doc: str
+    aliases: tuple[str, ...] = ()
+    optional: bool = False
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """A named row type. `schema` is its Arrow form: one nullable field a column, its doc in the field's metadata.
+
+    Rows of an `open` record have whatever other columns the input has, too.
+    """
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+    open: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([pa.field(c.name, c.type, metadata={"doc": c.doc}) for c in self.columns])
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
