@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.counts import FAILED, OUTPUT, REJECTED_INPUT, REJECTED_OUTPUT, Counts, Published
-from pipelines.stage import Rejected, Row, Stage
+from pipelines.stage import Rejected, Row
 from pipelines.tools import AnswerJournal
 from schemas.journal import Journal, batch_of, read_journal
 from schemas.shards import Shard, ShardWriter
@@ -53,7 +53,16 @@ def rejected_schema(inputs: pa.Schema, outputs: pa.Schema) -> pa.Schema:
 class Chunk:
     """Rows `start` to `stop` of the input of the run that is building `building`."""
 
-    def __init__(self, stage: Stage, index: int, start: int, stop: int, building: Building, engine: bytes) -> None:
+    def __init__(
+        self,
+        inputs: pa.Schema,
+        outputs: pa.Schema,
+        index: int,
+        start: int,
+        stop: int,
+        building: Building,
+        engine: bytes,
+    ) -> None:
         self.start, self.stop = start, stop
         self.counts = Counts()
         # Outputs of rows that have ended, whether they have been written to the journal or not.
@@ -63,8 +72,8 @@ class Chunk:
         self.folder = building.work / self.name
         self._building = building
         self._engine = engine
-        self._output = stage.output.schema
-        self._rejected = rejected_schema(stage.input.schema, stage.output.schema)
+        self._output = outputs
+        self._rejected = rejected_schema(inputs, outputs)
         # A line can be an output, too: the columns of rejected rows are those of outputs and more.
         self._columns = self._rejected.names
         self._lines = pa.schema(

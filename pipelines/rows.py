@@ -20,7 +20,7 @@ from pipelines.counts import Counts
 from pipelines.engines import Engine
 from pipelines.options import Options
 from pipelines.programs import SharedSandbox
-from pipelines.stage import Reject, Rejected, Row, RowStage
+from pipelines.stage import Reject, Rejected, Row, RowStage, row_schemas
 from pipelines.stopping import Stopping, unwritable
 from pipelines.tools import RowTools, SharedEngine, tokens_in
 from schemas.errors import Partial, SynthError
@@ -77,11 +77,12 @@ class RowRun:
         identity = engine.identity() if engine else {}
         self._model = str(identity.get("model"))
         self._seed = f"{options.seed}\x00{stage.name}"
-        self._outputs = set(stage.output.names)
+        inputs, outputs = row_schemas(stage, table)
+        self._outputs = set(outputs.names)
         answering = msgspec.json.encode(identity, order="sorted")
         starts = range(0, table.num_rows, CHUNK_ROWS)
         self._chunks = [
-            Chunk(stage, index, start, min(start + CHUNK_ROWS, table.num_rows), building, answering)
+            Chunk(inputs, outputs, index, start, min(start + CHUNK_ROWS, table.num_rows), building, answering)
             for index, start in enumerate(starts)
         ]
         self._published = Counts()

@@ -68,8 +68,8 @@ def run(
 ) -> Summary:
     """Run `stage` over `inputs` into the dataset directory `out`, going on where an earlier run of it stopped.
 
-    A row stage takes one input. Raises the errors of `schemas.errors`; whatever it raises, finished work is kept in
-    `out.partial` and the same call goes on from there.
+    A row stage takes one input, unless it reads an open record. Raises the errors of `schemas.errors`; whatever it
+    raises, finished work is kept in `out.partial` and the same call goes on from there.
     """
     started = time.monotonic()
     sources = [Source(spec, stage.input, options.columns, options.limit) for spec in inputs]

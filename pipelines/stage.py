@@ -18,9 +18,22 @@ import pyarrow as pa
 from pipelines.engines import Answer, Message, Sampling
 from pipelines.prompts import Prompt
 from sandbox.verdict import Limits, Verdict
+from schemas.errors import InputError
 from schemas.record import Record
 
-__all__ = ["LLM", "Output", "Programs", "Reject", "Rejected", "Row", "RowStage", "Stage", "TableStage", "Tools"]
+__all__ = [
+    "LLM",
+    "Output",
+    "Programs",
+    "Reject",
+    "Rejected",
+    "Row",
+    "RowStage",
+    "Stage",
+    "TableStage",
+    "Tools",
+    "row_schemas",
+]
 
 Row = Mapping[str, Any]
 
@@ -126,6 +139,9 @@ class Output(Protocol):
     def reject_table(self, table: pa.Table, reasons: Sequence[str], details: Sequence[str]) -> None:
         """Turn input rows away, each with its reason and detail."""
 
+    def pass_over(self, count: int, reason: str) -> None:
+        """Turn input rows away without a copy of each in `rejected/`: those that a selection has no place for."""
+
     def turn_away(self, output: Rejected) -> None:
         """Account for an output row that was made and turned away; its input row is accounted for elsewhere."""
 
@@ -135,6 +151,9 @@ class Output(Protocol):
 @dataclass(frozen=True)
 class Stage:
     """What both kinds share. `version` rises when the same options would give other rows.
+
+    Where `input` is an open record, all inputs are read as one table; where `output` is, too, output rows have every
+    column of that table, and then those of the record, of which one takes the place of a column with its name.
 
     `accepted` is the tally that counts what the stage is run for, where that is not its output rows.
     """
@@ -166,15 +185,31 @@ class RowStage(Stage):
 
 @dataclass(frozen=True)
 class TableStage(Stage):
-    """Whole tables at a time. Every input row must be written from or rejected; the runner checks the sum.
-
-    Where `input` is an open record there is one table, of the rows of all inputs; if `output` is open, too, output rows
-    have its columns.
-    """
+    """Whole tables at a time. Every input row must be written from or rejected; the runner checks the sum."""
 
     @abstractmethod
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         """Read memory-mapped tables that hold exactly the columns of `input`; write to `output` in a stable order."""
+
+
+def row_schemas(stage: Stage, table: pa.Table) -> tuple[pa.Schema, pa.Schema]:
+    """The columns of a stage's input rows and of its output rows, where it reads `table`."""
+    inputs = table.schema if stage.input.open else stage.input.schema
+    if not stage.output.open:
+        return inputs, stage.output.schema
+    outputs = inputs
+    for field in stage.output.schema:
+        place = inputs.get_field_index(field.name)
+        if place < 0:
+            outputs = outputs.append(field)
+        elif inputs.field(place).type == field.type:
+            outputs = outputs.set(place, field)
+        else:
+            raise InputError(
+                f"{stage.name} writes a column {field.name} of its own ({field.type}), and the input has another one "
+                f"({inputs.field(place).type}): give that another name with --column NAME={field.name}"
+            )
+    return inputs, outputs
 
 
 def _as_json(value: Any) -> Any:

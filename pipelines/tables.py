@@ -1,6 +1,7 @@
 """Runs a table stage: memory-mapped tables in, shards out. One that is killed starts anew, from what it laid by."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 from pipelines.chunk import rejected_schema
 from pipelines.counts import Counts
 from pipelines.rows import Finished
-from pipelines.stage import Rejected, Row, TableStage
+from pipelines.stage import Rejected, Row, TableStage, row_schemas
 from schemas.errors import Interrupted
 from schemas.shards import ROWS_PER_SHARD, Shard, ShardWriter
 from schemas.writing import Building
@@ -97,23 +98,29 @@ class _TableOutput:
 
     def reject(self, row: Row, reason: str, detail: str = "") -> None:
         self.rejected.add({**row, "reason": reason, "detail": detail})
-        self.counts.rejected += 1
-        self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + 1
+        self._count_rejected(reason, 1)
 
     def reject_table(self, table: pa.Table, reasons: Sequence[str], details: Sequence[str]) -> None:
         why = {"reason": pa.array(reasons, pa.string()), "detail": pa.array(details, pa.string())}
         columns = {**{name: table[name] for name in table.column_names}, **why}
         arrays = [columns.get(field.name, pa.nulls(table.num_rows, field.type)) for field in self._rejected]
         self.rejected.add_table(pa.Table.from_arrays(arrays, schema=self._rejected))
-        self.counts.rejected += table.num_rows
-        for reason in reasons:
-            self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + 1
+        for reason, count in Counter(reasons).items():
+            self._count_rejected(reason, count)
+        self._seen(self.counts)
+
+    def pass_over(self, count: int, reason: str) -> None:
+        self._count_rejected(reason, count)
         self._seen(self.counts)
 
     def turn_away(self, output: Rejected) -> None:
         self.rejected.add({**output.row, "reason": output.reason, "detail": output.detail})
         reasons = self.counts.output_reasons
         reasons[output.reason] = reasons.get(output.reason, 0) + 1
+
+    def _count_rejected(self, reason: str, count: int) -> None:
+        self.counts.rejected += count
+        self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + count
 
     def tally(self, name: str, amount: float = 1) -> None:
         self.counts.tallies[name] = self.counts.tallies.get(name, 0) + amount
@@ -126,8 +133,7 @@ def run_table_stage(
     # The rows of a killed pass are written again; what cost more than writing, a stage keeps in `work` or `kept`.
     shutil.rmtree(building.shards)
     building.shards.mkdir()
-    inputs, outputs = (tables[0].schema if of.open else of.schema for of in (stage.input, stage.output))
-    output = _TableOutput(inputs, outputs, building, observe)
+    output = _TableOutput(*row_schemas(stage, tables[0]), building, observe)
     try:
         stage.process(tables, output)
     except BaseException as error:
