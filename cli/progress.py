@@ -1,9 +1,11 @@
 """What a running command says on stderr: a bar on a terminal, elsewhere a line every 30 seconds, and a summary."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from textwrap import wrap
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -63,22 +65,21 @@ class Rates:
 
 
 def breakdown(counts: Mapping[str, Any], means: Mapping[str, float] = MappingProxyType({})) -> list[str]:
-    """What was rejected, turned away and failed, a line each, then sums and means; all as in `synth.json`."""
-    lines = []
+    """What was rejected, turned away and failed, then sums and means; all as in `synth.json`."""
+    told = []
     for title, reasons in (("rejected", counts["reasons"]), ("turned away", counts["output_reasons"])):
         if reasons:
             ordered = sorted(reasons.items(), key=lambda item: -item[1])
-            lines.append(
-                f"  {title}: {sum(reasons.values()):,} (" + ", ".join(f"{name} {n:,}" for name, n in ordered) + ")"
-            )
+            told.append(f"{title}: {sum(reasons.values()):,} ({', '.join(f'{name} {n:,}' for name, n in ordered)})")
     if counts["failed"]:
-        lines.append(f"  failed: {counts['failed']:,}")
+        told.append(f"failed: {counts['failed']:,}")
     sums = {name: n for name, n in counts["tallies"].items() if name not in means}
     if sums:
-        lines.append("  " + ", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in sums.items()))
+        told.append(", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in sums.items()))
     if means:
-        lines.append("  mean " + ", ".join(f"{name.replace('_', ' ')} {mean:.4f}" for name, mean in means.items()))
-    return lines
+        told.append("mean " + ", ".join(f"{name.replace('_', ' ')} {mean:.4f}" for name, mean in means.items()))
+    width = shutil.get_terminal_size().columns
+    return [line for text in told for line in wrap(text, width, initial_indent="  ", subsequent_indent="    ")]
 
 
 def print_summary(summary: "Summary") -> None:
