@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from importlib.util import find_spec
@@ -17,6 +18,9 @@ from pipelines.engines import Answer, Engine, Request
 # Tests say nothing of how long anything takes, nor of how busy the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+# A shell that starts the tests in the background has Ctrl-C ignored, and every process that they start inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CONTEXT = 512
 CHAT_TEMPLATE = (
