@@ -35,8 +35,8 @@ def import_(
 
     It has all the columns of the input, and ids where the input has none.
     """
-    from schemas.inference import infer_record
     from schemas.inputs import locate
+    from schemas.records import ROW
     from schemas.sources import Source
     from schemas.writing import Building, Standing
 
@@ -50,7 +50,7 @@ def import_(
         print(f"{output} is complete already: nothing to do", file=sys.stderr)
         return
     try:
-        table = Source(source, infer_record(found, columns), columns, limit).table(building.path / "input")
+        table = Source(source, ROW, columns, limit).table(building.path / "input")
         _publish(building, source, table)
     except BaseException:
         # There is nothing to go on from, and what is left would refuse the mended input as another one.

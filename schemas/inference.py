@@ -10,27 +10,31 @@ from schemas.errors import InputError
 from schemas.formats import Batch, describe, schema_of
 from schemas.inputs import Input
 from schemas.record import Column, Record
-from schemas.records.shared import ID
 
 __all__ = ["columns_of", "declared_schema", "infer_record"]
 
 
-def infer_record(source: Input, columns: Mapping[str, str]) -> Record:
-    """All columns of `source` under their names, or under those that `columns` gives (record column to input column).
+def infer_record(source: Input, asked: Record, columns: Mapping[str, str]) -> Record:
+    """The columns of the open record `asked`, found as those of any record are, and all others of `source`.
 
-    There is an `id` in any case. A JSON column that holds text and numbers is a numeric text column; one that mixes
-    other kinds raises `InputError`, as does a name in `columns` that cannot be meant.
+    `columns` gives names of columns of `source` (record column to input column); the others keep theirs. A JSON column
+    that holds text and numbers is a numeric text column; one that mixes other kinds raises `InputError`, as does a name
+    in `columns` that cannot be meant.
     """
     kept = columns_of(source)
     given = [column.name for column in kept]
-    renamed = {old: new for new, old in columns.items()}
+    new_names = {old: new for new, old in columns.items()}
     for new, old in columns.items():
         if old not in given:
             raise InputError(f"--column {new}={old}: {source.spec} has no column {old}, only {', '.join(given)}")
-        if new in given and new not in renamed:
+        if new in given and new not in new_names:
             raise InputError(f"--column {new}={old}: {source.spec} has a column {new} already")
-    named = [Column(renamed.get(c.name, c.name), c.type, c.doc, optional=True, numeric=c.numeric) for c in kept]
-    return Record(source.name, "", (ID, *(column for column in named if column.name != "id")))
+    for column in asked.columns:
+        found = next((name for name in (column.name, *column.aliases) if name in given), None)
+        if column.name not in columns and found:
+            new_names.setdefault(found, column.name)
+    named = [Column(new_names.get(c.name, c.name), c.type, c.doc, optional=True, numeric=c.numeric) for c in kept]
+    return Record(source.name, "", (*asked.columns, *(column for column in named if column.name not in asked.names)))
 
 
 def columns_of(source: Input) -> list[Column]:

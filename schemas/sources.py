@@ -34,7 +34,8 @@ class Source:
     `columns` names the input column of a record column; one that is not in it is searched for by its name, then by its
     aliases. `limit` takes the first rows only. Rows without an id get `<name>-<index>`, the index over the whole input.
 
-    An open record has every column of the input, with the type that its values have; there `columns` renames.
+    An open record has every other column of the input, too, with the type that its values have; there `columns`
+    renames.
     """
 
     def __init__(self, spec: str, record: Record, columns: Mapping[str, str], limit: int | None) -> None:
@@ -57,7 +58,7 @@ class Source:
     @cached_property
     def record(self) -> Record:
         """What the rows are read as: the columns that were asked for, or all of them."""
-        return infer_record(self.input, self.columns) if self._asked.open else self._asked
+        return infer_record(self.input, self._asked, self.columns) if self._asked.open else self._asked
 
     @cached_property
     def fingerprint(self) -> str:

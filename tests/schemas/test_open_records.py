@@ -10,7 +10,9 @@ import pytest
 from pyarrow import csv, parquet
 
 from schemas.errors import InputError
+from schemas.record import Column, Record
 from schemas.records import ROW
+from schemas.records.shared import ID
 from schemas.sources import Source, joined
 
 ROWS: list[dict[str, Any]] = [
@@ -56,6 +58,24 @@ def test_columns_are_renamed_and_ids_made(tmp_path: Path) -> None:
     assert table["id"].to_pylist() == ["rows-0", "rows-1"]
     with pytest.raises(InputError, match=r"--column id=no: .* has no column no, only key, body, more"):
         source(tmp_path / "rows.jsonl", rows, id="no").table(tmp_path / "scratch")
+
+
+TASK = Record("task", "", (ID, Column("instruction", pa.string(), "", aliases=("prompt", "query"))), open=True)
+
+
+def test_columns_of_the_record_are_found_by_their_aliases_and_the_others_stay(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(orjson.dumps({"kind": "about", "query": "x"}))
+    assert Source(str(path), TASK, {}, None).table(tmp_path / "scratch").to_pylist() == [
+        {"id": "rows-0", "instruction": "x", "kind": "about"}
+    ]
+    path.write_bytes(orjson.dumps({"kind": "about", "query": "x", "instruction": "y"}))
+    assert Source(str(path), TASK, {}, None).table(tmp_path / "scratch-2").to_pylist() == [
+        {"id": "rows-0", "instruction": "y", "kind": "about", "query": "x"}
+    ]
+    path.write_bytes(orjson.dumps({"kind": "about"}))
+    with pytest.raises(InputError, match="has no column instruction or prompt or query, only kind"):
+        Source(str(path), TASK, {}, None).table(tmp_path / "scratch-3")
 
 
 def test_the_tables_of_several_inputs_become_one(tmp_path: Path) -> None:
