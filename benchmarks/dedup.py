@@ -6,10 +6,8 @@ own (RssAnon, looked at ten times a second): mapped files are not in it. What sy
 and writing included; datasketch does the first rows only, and neither reads nor writes in its time.
 """
 
-import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from contest import (
     print_table,
     rival,
     run_apart,
+    run_watched,
     say,
     scratch,
     write_dataset,
@@ -52,16 +51,18 @@ def main() -> None:
                 ("decontaminate", ["--against", str(folder / "items")]),
             ):
                 command = [SYNTH, name.split(",")[0], str(source), str(folder / f"{name}-{rows}"), *options]
-                seconds, peak = run_watched(command)
-                rates[name, rows] = rows / seconds
+                outcome, own = run_watched(command)
+                rate = rates[name, rows] = rows / outcome.seconds
                 table.append(
-                    [f"synth {name}", f"{rows:,}", f"{seconds:.1f}", f"{rows / seconds:,.0f}", f"{peak:,.0f}", ""]
+                    [f"synth {name}", f"{rows:,}", f"{outcome.seconds:.1f}", f"{rate:,.0f}", f"{own:,.0f}", ""]
                 )
         contender = rival("datasketch", "on_datasketch.py", given.peers_python)
-        outcome = run_apart([*contender.command, str(folder / f"{given.small}"), str(given.rival_rows)])
-        if outcome.fault:
-            say(f"datasketch: {contender.missing() or outcome.fault}")
+        if contender.missing():
+            say(f"datasketch: {contender.missing()}")
         else:
+            outcome = run_apart([*contender.command, str(folder / f"{given.small}"), str(given.rival_rows)])
+            if outcome.fault:
+                raise SystemExit(f"datasketch: {outcome.fault}")
             seconds = outcome.report["seconds"]
             rate = given.rival_rows / seconds
             ahead = multiple(rates["dedup", given.small] / rate)
@@ -70,37 +71,6 @@ def main() -> None:
             )
     columns = ["what", "rows", "seconds", "rows/s", "peak own, MiB", "synth dedup is faster by"]
     print_table("Rows without doubles, and without evaluation items", columns, table)
-
-
-def run_watched(command: Sequence[str]) -> tuple[float, float]:
-    """Seconds, and peak MiB of the memory of the command's own and of the processes that it started."""
-    started = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    peak = 0
-    while child.poll() is None:
-        peak = max(peak, sum(map(own_kib, descendants(child.pid))))
-        time.sleep(0.1)
-    if child.returncode:
-        raise SystemExit(f"{' '.join(command)}: {child.communicate()[1]}")
-    return time.perf_counter() - started, peak / 1024
-
-
-def descendants(pid: int) -> Iterator[int]:
-    yield pid
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for started in (task / "children").read_text().split():
-                yield from descendants(int(started))
-    except OSError:
-        pass  # It has ended meanwhile.
-
-
-def own_kib(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
 
 
 def write_rows(folder: Path, rows: int, seed: int) -> None:

@@ -6,15 +6,11 @@ process's own (RssAnon, looked at 50 times a second) does not. Beside it stands 
 runner and does nothing.
 """
 
-import os
-import re
-import subprocess
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from contest import SYNTH, call_apart, parser, print_table, say, scratch, write_dataset
+from contest import SYNTH, call_apart, parser, print_table, run_watched, say, scratch, write_dataset
 
 SMALL, MIDDLE, LARGE = 10_000, 100_000, 1_000_000
 SHARDS = 100
@@ -34,31 +30,12 @@ def main() -> None:
         with scratch() as folder:
             call_apart(write_questions, folder / "questions", rows, shards)
             command = [SYNTH, "reject", "sample", str(folder / "questions"), str(folder / "out")]
-            seconds, resident, own = run_watched([*command, "--engine", "echo", "-n", "1"])
+            outcome, own = run_watched([*command, "--engine", "echo", "-n", "1"])
         first = first or own
-        shown = [f"{rows:,}", f"{shards}", f"{rows / seconds:,.0f}", f"{resident:,.0f}", f"{own:,.0f}"]
+        shown = [f"{rows:,}", f"{shards}", f"{rows / outcome.seconds:,.0f}", f"{outcome.peak:,.0f}", f"{own:,.0f}"]
         table.append(["reject sample", *shown, f"{own / first:.2f}"])
     columns = ["what", "rows", "shards", "rows/s", "peak resident", "peak own", "of the first"]
     print_table("Peak memory, MiB", columns, table)
-
-
-def run_watched(command: Sequence[str]) -> tuple[float, float, float]:
-    """Seconds, peak resident memory and peak memory of its own in MiB."""
-    started = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    status = Path(f"/proc/{child.pid}/status")
-    own = 0
-    ended = False
-    while not ended:
-        if anonymous := re.search(r"RssAnon:\s+(\d+)", status.read_text()):
-            own = max(own, int(anonymous[1]))
-        time.sleep(0.02)
-        pid, code, usage = os.wait4(child.pid, os.WNOHANG)
-        ended = pid != 0
-    child.returncode = os.waitstatus_to_exitcode(code)
-    if child.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with exit code {child.returncode}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024, own / 1024
 
 
 def import_all() -> None:

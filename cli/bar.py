@@ -42,11 +42,10 @@ def bar(label: str, details: bool) -> Iterator["Observer"]:
         task = progress.add_task(label, total=None, rates="starting", visible=False)
         rates = Rates()
 
-        def observe(counts: "Counts", total: int) -> None:
+        def observe(counts: "Counts", total: int, prepared: int) -> None:
             if details:
                 progress.below = breakdown(asdict(counts))
-            progress.update(
-                task, completed=counts.finished, total=total, rates=rates.describe(counts), visible=True, refresh=True
-            )
+            done, described = counts.finished or prepared, rates.describe(counts, prepared)
+            progress.update(task, completed=done, total=total, rates=described, visible=True, refresh=True)
 
         yield observe

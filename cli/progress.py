@@ -35,12 +35,13 @@ def _lines(label: str) -> "Observer":
     rates = Rates()
     last = time.monotonic()
 
-    def observe(counts: "Counts", total: int) -> None:
+    def observe(counts: "Counts", total: int, prepared: int) -> None:
         nonlocal last
-        described = rates.describe(counts)
+        described = rates.describe(counts, prepared)
         if time.monotonic() - last >= SECONDS_PER_LINE:
             last = time.monotonic()
-            print(f"{label}: {counts.finished:,}/{total:,} rows, {described}", file=sys.stderr, flush=True)
+            rows = counts.finished or prepared
+            print(f"{label}: {rows:,}/{total:,} rows, {described}", file=sys.stderr, flush=True)
 
     return observe
 
@@ -51,7 +52,9 @@ class Rates:
     def __init__(self) -> None:
         self._start: tuple[float, int, float] | None = None
 
-    def describe(self, counts: "Counts") -> str:
+    def describe(self, counts: "Counts", prepared: int = 0) -> str:
+        if prepared and not counts.finished:
+            return "first pass"
         now, rows, tokens = time.monotonic(), counts.finished, counts.tallies.get("completion_tokens", 0)
         if self._start is None:
             self._start = (now, rows, tokens)

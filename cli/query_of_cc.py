@@ -170,8 +170,10 @@ def retrieve(
     from pipelines.query_of_cc.opened import OpenedIndex
     from pipelines.query_of_cc.ranking import hits_by_query
     from pipelines.query_of_cc.retrieve import Retrieve
-    from pipelines.retrieval.trec import write_run
+    from pipelines.retrieval.trec import refuse_unwritable, write_run
 
+    if run_file:
+        refuse_unwritable(run_file)
     opened = OpenedIndex(index)
     stage = Retrieve(
         index=opened,

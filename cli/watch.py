@@ -148,14 +148,14 @@ def _draw(run: _Run) -> None:
     label = (run.progress() or {}).get("stage") or run.out.name
     with observing(label, details=True) as observe:
         for facts in run.observations():
-            observe(Counts(**facts["counts"]), facts["rows"])
+            observe(Counts(**facts["counts"]), facts["rows"], facts.get("prepared", 0))
 
 
 def _print_changes(run: _Run) -> None:
     """A line whenever more rows are finished, more is counted or another process has taken over; and one at the end."""
     before: Facts | None = None
     for facts in run.observations():
-        told: Facts = {name: facts[name] for name in ("rows", "pid", "counts") if name in facts}
+        told: Facts = {name: facts[name] for name in ("rows", "pid", "prepared", "counts") if name in facts}
         if told != before:
             print(json.dumps({"state": "running", **facts}, ensure_ascii=False), flush=True)
         before = told

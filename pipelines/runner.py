@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Observer", "Summary", "run", "software", "standing"]
 
-# Called about twice a second with the counts so far and the number of input rows.
-Observer = Callable[[Counts, int], None]
+# Called about twice a second with the counts so far, the number of input rows, and how many of these a first pass has
+# gone through, where a stage makes one.
+Observer = Callable[[Counts, int, int], None]
 
 OBSERVE_SECONDS = 0.5
 # Packages whose version may explain a difference, with the module that says whether they had a part in it.
 _SOFTWARE = {
+    "accelerate": "accelerate",
+    "peft": "peft",
     "pyarrow": "pyarrow",
     "rensa": "rensa",
     "tantivy": "tantivy",
@@ -64,7 +67,7 @@ def run(
     *,
     engine: Engine | None = None,
     sandbox: "Sandbox | None" = None,
-    observe: Observer = lambda _counts, _total: None,
+    observe: Observer = lambda _counts, _total, _prepared: None,
 ) -> Summary:
     """Run `stage` over `inputs` into the dataset directory `out`, going on where an earlier run of it stopped.
 
@@ -159,6 +162,7 @@ class _Progress:
         self._observe = observe
         self._started = started
         self._counts = Counts()
+        self._prepared = 0
         self._next = 0.0
         self.engine_seconds: Callable[[], float] = lambda: 0.0
         self._before = {"seconds": 0.0, "engine_seconds": 0.0}
@@ -177,15 +181,15 @@ class _Progress:
         here = {"seconds": time.monotonic() - self._started, "engine_seconds": self.engine_seconds()}
         return {name: before + here[name] for name, before in self._before.items()}
 
-    def observe(self, counts: Counts) -> None:
-        self._counts = counts
+    def observe(self, counts: Counts, prepared: int = 0) -> None:
+        self._counts, self._prepared = counts, prepared
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + OBSERVE_SECONDS
             self._write()
-            self._observe(counts, self._rows)
+            self._observe(counts, self._rows, prepared)
 
     def _write(self) -> None:
-        facts = {"stage": self._stage, "rows": self._rows, **self.spent, "pid": os.getpid()}
+        facts = {"stage": self._stage, "rows": self._rows, "prepared": self._prepared, **self.spent, "pid": os.getpid()}
         # Where this cannot be written the journals cannot either, and say so.
         with contextlib.suppress(OSError):
             write_json(self._path, {**facts, "counts": asdict(self._counts)}, durable=False)

@@ -145,6 +145,9 @@ class Output(Protocol):
     def turn_away(self, output: Rejected) -> None:
         """Account for an output row that was made and turned away; its input row is accounted for elsewhere."""
 
+    def prepared(self, rows: int) -> None:
+        """Say how many input rows a first pass over all of them has gone through: what is shown until one is done."""
+
     def tally(self, name: str, amount: float = 1) -> None: ...
 
 

@@ -71,7 +71,7 @@ class _Shards:
 
 class _TableOutput:
     def __init__(
-        self, inputs: pa.Schema, outputs: pa.Schema, building: Building, seen: Callable[[Counts], None]
+        self, inputs: pa.Schema, outputs: pa.Schema, building: Building, observe: Callable[[Counts, int], None]
     ) -> None:
         self.work, self.kept = building.work, building.kept
         self.counts = Counts()
@@ -79,7 +79,8 @@ class _TableOutput:
         self._rejected = rejected_schema(inputs, outputs)
         self.rejected = _Shards(building.shards, ".rejected", self._rejected)
         self._names = set(outputs.names)
-        self._seen = seen
+        self._prepared = 0
+        self._observe = observe
 
     def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
         for row in rows:
@@ -88,13 +89,13 @@ class _TableOutput:
             self.data.add(row)
             self.counts.outputs += 1
         self.counts.produced += accounts_for
-        self._seen(self.counts)
+        self._seen()
 
     def write_table(self, table: pa.Table, *, accounts_for: int) -> None:
         self.data.add_table(table)
         self.counts.outputs += table.num_rows
         self.counts.produced += accounts_for
-        self._seen(self.counts)
+        self._seen()
 
     def reject(self, row: Row, reason: str, detail: str = "") -> None:
         self.rejected.add({**row, "reason": reason, "detail": detail})
@@ -107,11 +108,11 @@ class _TableOutput:
         self.rejected.add_table(pa.Table.from_arrays(arrays, schema=self._rejected))
         for reason, count in Counter(reasons).items():
             self._count_rejected(reason, count)
-        self._seen(self.counts)
+        self._seen()
 
     def pass_over(self, count: int, reason: str) -> None:
         self._count_rejected(reason, count)
-        self._seen(self.counts)
+        self._seen()
 
     def turn_away(self, output: Rejected) -> None:
         self.rejected.add({**output.row, "reason": output.reason, "detail": output.detail})
@@ -122,12 +123,19 @@ class _TableOutput:
         self.counts.rejected += count
         self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + count
 
+    def prepared(self, rows: int) -> None:
+        self._prepared = rows
+        self._seen()
+
+    def _seen(self) -> None:
+        self._observe(self.counts, self._prepared)
+
     def tally(self, name: str, amount: float = 1) -> None:
         self.counts.tallies[name] = self.counts.tallies.get(name, 0) + amount
 
 
 def run_table_stage(
-    stage: TableStage, tables: Sequence[pa.Table], building: Building, observe: Callable[[Counts], None]
+    stage: TableStage, tables: Sequence[pa.Table], building: Building, observe: Callable[[Counts, int], None]
 ) -> Finished:
     """One pass over `tables`."""
     # The rows of a killed pass are written again; what cost more than writing, a stage keeps in `work` or `kept`.

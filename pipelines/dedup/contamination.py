@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain, islice
@@ -57,11 +58,14 @@ class Decontaminate(TableStage):
 
     @cached_property
     def _sources(self) -> list[Source]:
-        return [Source(spec, ROW, {}, None) for spec in self.against]
+        with _reading_sets():
+            return [Source(spec, ROW, {}, None) for spec in self.against]
 
     def identity(self) -> dict[str, Any]:
-        # Where the sets lie has no part in it.
-        return {**super().identity(), "against": {str(n): source.fingerprint for n, source in enumerate(self._sources)}}
+        with _reading_sets():
+            # Where the sets lie has no part in it.
+            contents = {str(number): source.fingerprint for number, source in enumerate(self._sources)}
+        return {**super().identity(), "against": contents}
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
@@ -76,6 +80,15 @@ class Decontaminate(TableStage):
             pass_on(rows, {row: ("contaminated", detail) for row, (_, detail) in found.items()}, output)
 
 
+@contextmanager
+def _reading_sets() -> Iterator[None]:
+    """Rows have no part in what goes wrong here."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"--against: {error}") from error
+
+
 class _Sets:
     """The n-grams of evaluation sets: their hashes, sorted, in the file `known`, and here where each one stands."""
 
@@ -83,7 +96,8 @@ class _Sets:
         self._ngram = ngram
         times = Counter(source.name for source in sources)
         self._names = [source.name if times[source.name] == 1 else source.input.spec for source in sources]
-        tables = [source.table(folder / f"against-{number}") for number, source in enumerate(sources)]
+        with _reading_sets():
+            tables = [source.table(folder / f"against-{number}") for number, source in enumerate(sources)]
         columns = [_columns(source, table, named) for source, table in zip(sources, tables, strict=True)]
         self._texts = list(map(Texts, tables, columns))
         self._ids = [Texts(table, ["id"]) for table in tables]

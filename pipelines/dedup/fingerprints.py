@@ -7,6 +7,7 @@ duplicates. They are made by all cores and appended in the order of the rows, so
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,18 +60,19 @@ class Compared:
 class Fingerprints:
     """Keys (rows x keys; 0 is none) and signatures (rows x 128) of the rows of `table`, kept in `folder`."""
 
-    def __init__(self, table: pa.Table, compared: Compared, folder: Path) -> None:
+    def __init__(self, table: pa.Table, compared: Compared, folder: Path, seen: Callable[[int], None]) -> None:
+        """`seen` is told how many rows have theirs."""
         folder.mkdir(exist_ok=True)
         self._keys, self._signatures, self._record = (folder / name for name in ("keys", "signatures", "made.json"))
         self._widths = 8 * compared.keys, 2 * SLOTS * bool(compared.bands)
-        self._make(table, compared)
+        self._make(table, compared, seen)
         self.keys: Hashes = np.memmap(self._keys, np.uint64, "r", shape=(table.num_rows, compared.keys))
         if compared.bands:
             mapped = np.memmap(self._signatures, np.uint16, "r", shape=(table.num_rows, SLOTS))
             # One row of a plain array is had sooner.
             self.signatures: Halves = np.asarray(mapped)
 
-    def _make(self, table: pa.Table, compared: Compared) -> None:
+    def _make(self, table: pa.Table, compared: Compared, seen: Callable[[int], None]) -> None:
         made: int = json.loads(self._record.read_text())["rows"] if self._record.exists() else 0
         with self._keys.open("ab") as keys, self._signatures.open("ab") as signatures:
             files = keys, signatures
@@ -80,6 +82,7 @@ class Fingerprints:
             rest = table.slice(made).select(compared.names)
             for _, found in in_processes(partial(_of_packed, compared=compared), map(pack, portions(rest))):
                 made += len(found[0])
+                seen(made)
                 keys.write(found[0].tobytes())
                 signatures.write(found[1].tobytes())
                 if made == table.num_rows or time.monotonic() - synced > SECONDS_PER_SYNC:

@@ -13,12 +13,12 @@ ROWS_AT_A_TIME = 4096
 BYTES_AT_A_TIME = 4 << 20
 
 
-def portions(table: pa.Table) -> Iterator[pa.Table]:
-    """All rows in order, in slices that do not take more than `BYTES_AT_A_TIME` unless one row does."""
+def portions(table: pa.Table, most_rows: int = ROWS_AT_A_TIME, most_bytes: int = BYTES_AT_A_TIME) -> Iterator[pa.Table]:
+    """All rows in order, in slices that do not take more than `most_bytes` unless one row does."""
     start = 0
     while start < table.num_rows:
-        rows = ROWS_AT_A_TIME
-        while rows > 1 and table.slice(start, rows).nbytes > BYTES_AT_A_TIME:
+        rows = most_rows
+        while rows > 1 and table.slice(start, rows).nbytes > most_bytes:
             rows //= 2
         yield table.slice(start, rows)
         start += rows

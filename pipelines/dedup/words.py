@@ -12,17 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from pipelines.scripts import SPACELESS
+
 __all__ = ["Hashes", "folded", "spans", "windows", "word_hashes", "words"]
 
 Hashes = npt.NDArray[np.uint64]
 
-# Thai, Lao, Myanmar, Khmer, kana, and Han with its extensions; Hangul puts blanks between words.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_WORD = re.compile(rf"[{SPACELESS}]|[^\W{SPACELESS}]+")
 _WORD_OF_ASCII = re.compile(r"\w+", re.ASCII)
-_BETWEEN_WORDS = re.compile(rf"[\W{_UNSPACED}]")
+_BETWEEN_WORDS = re.compile(rf"[\W{SPACELESS}]")
 # Characters whose words are held as text at a time, and words whose hashes are remembered.
 PORTION = 1 << 20
 VOCABULARY = 1 << 19

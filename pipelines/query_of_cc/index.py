@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipelines.query_of_cc.opened import BM25, DENSE, INDEX_STAGE, OpenedIndex
 from pipelines.retrieval import analysis
 from pipelines.retrieval.analysis import Analysis, passages
-from pipelines.retrieval.bm25 import Bm25Writer
+from pipelines.retrieval.bm25 import Bm25Writer, refuse_damaged
 from pipelines.retrieval.dense import DenseWriter
 from pipelines.retrieval.embedding import Embedder
 from pipelines.retrieval.vectors import Vectors, copy_vectors
@@ -159,6 +159,7 @@ def _refuse_repeated_ids(tables: Sequence[pa.Table]) -> None:
 
 def _lay_out(source: Path, scratch: Path, target: Path) -> None:
     """A copy of an index that can be added to; whole or not there. Segments never change, so they are shared."""
+    refuse_damaged(source)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     for file in source.iterdir():

@@ -14,25 +14,23 @@ from functools import cache, lru_cache
 from itertools import chain, islice, pairwise
 from typing import TypeVar
 
+from pipelines.scripts import HANGUL, SPACELESS
+
 __all__ = ["VERSION", "Analysis", "passages", "slices", "spans"]
 
 T = TypeVar("T")
 
 # Rises when the same text would give other terms.
-VERSION = 1
+VERSION = 2
 # Lucene's limit: of a longer word every so many characters are a term.
 LONGEST_TERM = 255
 CHARACTERS_AT_A_TIME = 1 << 16
 STEMS_REMEMBERED = 1 << 17
 
-_SPACELESS = (
-    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ec6\u0ec8-\u0ece\u1000-\u103f\u1050-\u108f\u1100-\u11ff\u1780-\u17d3"
-    "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff"
-    "\uac00-\ud7a3\uf900-\ufaff"
-)
-_RUN = re.compile(f"[{_SPACELESS}]+")
-_RUN_OR_REST = re.compile(f"([{_SPACELESS}]+)|[^{_SPACELESS}]+")
-_UNBROKEN = re.compile(f"[{_SPACELESS}]|[^\\s{_SPACELESS}]{{1,{LONGEST_TERM}}}")
+_UNSPACED = SPACELESS + HANGUL
+_RUN = re.compile(f"[{_UNSPACED}]+")
+_RUN_OR_REST = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
+_UNBROKEN = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]{{1,{LONGEST_TERM}}}")
 # Nothing that is done to a text takes such a letter away: most texts that have terms show it at once.
 _PLAIN = re.compile("[A-Za-z0-9\u0430-\u044f\u3041-\u3096\u4e00-\u9fff\uac00-\ud7a3]")
 # They stand inside words and are not seen.

@@ -7,6 +7,7 @@ thirty-second to an eighth), and a term that stands twice in the query counts tw
 its best passage.
 """
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,11 +21,12 @@ from numpy.typing import NDArray
 from pipelines.retrieval.analysis import Analysis
 from pipelines.retrieval.engine import Hits, best_documents
 from schemas.errors import InputError, SynthError
+from schemas.writing import write_json
 
 if TYPE_CHECKING:
     import tantivy
 
-__all__ = ["Bm25", "Bm25Writer"]
+__all__ = ["FILES", "Bm25", "Bm25Writer", "refuse_damaged"]
 
 K1, B = 1.2, 0.75
 # Lucene has left out since version 8, and tantivy has not.
@@ -34,6 +36,9 @@ HEAP_BYTES = 256 << 20
 MOST_WRITERS = 4
 # Passages that one search may bring into memory.
 MOST_HITS = 1 << 18
+
+# The files of a whole index and their sizes; it is there from `close` on.
+FILES = "files.json"
 
 _ANALYZER = "terms"
 
@@ -47,6 +52,7 @@ class Bm25Writer:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILES).unlink(missing_ok=True)
         self._folder = folder
         self._index = _opened(folder)
         self.committed = _last_ord(self._index.searcher()) + 1
@@ -72,7 +78,7 @@ class Bm25Writer:
             raise self._failed(error) from error
 
     def close(self) -> int:
-        """Commit, and wait until all is in its place; the number of passages."""
+        """Commit, wait until all is in its place, and record it; the number of passages."""
         self.commit()
         try:
             self._writer.wait_merging_threads()
@@ -80,6 +86,7 @@ class Bm25Writer:
             self._index.writer(HEAP_BYTES, 1).garbage_collect_files()
         except ValueError as error:
             raise self._failed(error) from error
+        write_json(self._folder / FILES, _sizes(self._folder))
         self._index.reload()
         return int(self._index.searcher().num_docs)
 
@@ -100,9 +107,8 @@ class Bm25:
     """
 
     def __init__(self, folder: Path, analysis: Analysis, max_terms: int) -> None:
-        """Raises `InputError` where `folder` holds no index, or one that this version of tantivy cannot read."""
-        if not (folder / "meta.json").is_file():
-            raise InputError(f"{folder} is no BM25 index: it has no meta.json")
+        """Raises `InputError` where `folder` holds no whole index, or one that this version of tantivy cannot read."""
+        refuse_damaged(folder)
         self._index = _opened(folder)
         self._searcher = self._index.searcher()
         self._analysis = analysis
@@ -192,6 +198,24 @@ class Bm25:
         hits: list[Any] = self._searcher.search(query, limit, count=False).hits
         ords = self._searcher.fast_field_values("ord", [address for _, address in hits])
         return np.array(ords, np.int64), np.array([score for score, _ in hits], np.float64)
+
+
+def refuse_damaged(folder: Path) -> None:
+    """Raises `InputError` where `folder` holds no index, or one whose files are not those that were recorded."""
+    try:
+        recorded: dict[str, int] = json.loads((folder / FILES).read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} is no whole BM25 index: {FILES} cannot be read ({error})") from error
+    there = _sizes(folder)
+    for name, size in recorded.items():
+        if there.get(name) != size:
+            found = f"has {there[name]:,} bytes of {size:,}" if name in there else "is missing"
+            raise InputError(f"{folder} is damaged: {name} {found}; index the corpus again")
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """In bytes; of locks and lists of files that only writers need, nothing."""
+    return {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if not file.name.startswith(".")}
 
 
 def _opened(folder: Path) -> "tantivy.Index":

@@ -34,20 +34,24 @@ class Embedder:
     passage_prompt: str | None = None
     # Where the model is now, if not under its name.
     location: str | None = None
+    # What the command calls it.
+    option: str = "--dense"
 
     @classmethod
-    def named(cls, model: str, query_prompt: str | None = None, passage_prompt: str | None = None) -> "Embedder":
+    def named(
+        cls, model: str, query_prompt: str | None = None, passage_prompt: str | None = None, option: str = "--dense"
+    ) -> "Embedder":
         """Raises `UsageError` where there is no such directory, or no package to load it with."""
-        return cls(model, revision_of(_located(model)), query_prompt, passage_prompt)
+        return cls(model, revision_of(_located(model, option)), query_prompt, passage_prompt, option=option)
 
     @classmethod
     def recorded(cls, identity: dict[str, Any], model: str | None = None) -> "Embedder":
         """The model of that `identity`, which `model` names if it has moved. Raises `Stale` where it is another one."""
         wanted = cls(**identity, location=model)
-        revision = revision_of(_located(model or wanted.model))
+        revision = revision_of(_located(model or wanted.model, wanted.option))
         if revision != wanted.revision:
             raise Stale(
-                f"--dense {model or wanted.model} is another model than the index was made with (its files had "
+                f"{wanted.option} {model or wanted.model} is another model than the index was made with (its files had "
                 f"revision {wanted.revision} and have {revision}): name the same model, or index the corpus again"
             )
         return wanted
@@ -77,6 +81,14 @@ class Embedder:
         """Vectors of `texts`, one a row. Of those longer than the model reads, the beginning counts."""
         return self._checked(self._model.encode_query(list(texts), prompt=self._before_queries, **_HOW))
 
+    def unread(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which texts have a piece that the model does not know: to it, all such pieces are the same."""
+        tokenizer = self._model.tokenizer
+        unknown = getattr(tokenizer, "unk_token_id", None)
+        if not texts or unknown is None or not callable(tokenizer):
+            return np.zeros(len(texts), np.bool_)
+        return np.array([unknown in tokens for tokens in tokenizer(list(texts), verbose=False)["input_ids"]])
+
     def whole(self, texts: Sequence[str]) -> Iterator[str]:
         """The texts, those halved, and halved again, that have more tokens than the model reads at a time."""
         lengths = self._lengths([self._before_passages + text for text in texts])
@@ -95,7 +107,7 @@ class Embedder:
 
     def _checked(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(vectors).all():
-            raise InputError(f"--dense {self.model}: the model gives vectors that are not numbers")
+            raise InputError(f"{self.option} {self.model}: the model gives vectors that are not numbers")
         return vectors
 
     @property
@@ -124,11 +136,11 @@ class Embedder:
 
         transformers.utils.logging.disable_progress_bar()
         try:
-            return SentenceTransformer(_located(self.location or self.model))
+            return SentenceTransformer(_located(self.location or self.model, self.option))
         # A directory of other files, weights that do not fit, a hub that does not answer: classes without a base.
         except Exception as error:
             raise UsageError(
-                f"--dense {self.location or self.model} cannot be loaded by sentence-transformers: "
+                f"{self.option} {self.location or self.model} cannot be loaded by sentence-transformers: "
                 f"{(str(error) or type(error).__name__).splitlines()[0]}"
             ) from error
 
@@ -141,21 +153,21 @@ _HOW: dict[str, Any] = {
 }
 
 
-def _located(model: str) -> str:
+def _located(model: str, option: str) -> str:
     """The directory of a model, or its name on the hub where the local cache has not all of it."""
     for package, module in (("sentence-transformers", "sentence_transformers"), ("faiss", "faiss")):
         if find_spec(module) is None:
             raise UsageError(
-                f"--dense needs {package}, which is not installed: pip install 'synth[cpu]', or 'synth[gpu]' with a GPU"
+                f"{option} needs {package}, which is not installed: pip install 'synth[cpu]' (or 'synth[gpu]')"
             )
     path = Path(model).expanduser()
     if path.is_dir():
         if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
-            raise UsageError(f"--dense {model} is not a model directory: it has neither modules.json nor config.json")
+            raise UsageError(f"{option} {model} is not a model directory: it has neither modules.json nor config.json")
         return str(path)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise UsageError(
-            f"--dense {model}: there is no such directory; give a model directory, or a hub name such as "
+            f"{option} {model}: there is no such directory; give a model directory, or a hub name such as "
             "sentence-transformers/all-MiniLM-L6-v2"
         )
     snapshot = cached_snapshot(model, "main")

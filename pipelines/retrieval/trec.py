@@ -6,6 +6,7 @@ what is written here has strictly falling scores.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +15,7 @@ import numpy as np
 
 from schemas.errors import InputError, UsageError
 
-__all__ = ["MEASURES", "Judgements", "Run", "measure", "read_judgements", "read_run", "write_run"]
+__all__ = ["MEASURES", "Judgements", "Run", "measure", "read_judgements", "read_run", "refuse_unwritable", "write_run"]
 
 MEASURES = ("nDCG@10", "R@100", "AP")
 
@@ -32,6 +33,16 @@ def read_judgements(path: Path) -> Judgements:
 def read_run(path: Path) -> Run:
     """Raises `InputError` naming the line that cannot be read."""
     return _read(path, ("query", "Q0", "document", "rank", "score", "tag"), 2, 4, _score)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """To be asked before a long search: raises `UsageError` where `write_run` could not write afterwards."""
+    if path.is_dir():
+        raise UsageError(f"--run {path} cannot be written: it is a directory")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--run {path} cannot be written: {path.parent} is no directory")
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        raise UsageError(f"--run {path} cannot be written: nothing can be made in {path.parent}")
 
 
 def write_run(path: Path, hits: Iterable[tuple[str, str, float]]) -> None:

@@ -1,12 +1,15 @@
 """`synth dedup` and `synth decontaminate`, also as commands of `synth query-of-cc`."""
 
+import re
 from pathlib import Path
 
 import orjson
 import pytest
 from typer.testing import CliRunner
 
+from cli import progress
 from cli.main import app
+from pipelines import runner
 from schemas.dataset import Dataset
 from schemas.errors import InputError, UsageError
 
@@ -42,6 +45,15 @@ def test_what_evaluation_sets_hold_is_removed(tmp_path: Path, prefix: list[str])
     assert "in eval 1" in result.stderr
     (row,) = Dataset.open(tmp_path / "out" / "rejected").rows()
     assert row["detail"].startswith("eval, eval-0: which of the two trains")
+
+
+def test_progress_is_shown_from_the_first_pass_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_PER_LINE", 0.0)
+    monkeypatch.setattr(runner, "OBSERVE_SECONDS", 0.0)
+    source = write(tmp_path / "rows.jsonl", "one text", "another text")
+    said = CliRunner().invoke(app, ["dedup", str(source), str(tmp_path / "out")]).stderr.splitlines()
+    assert said[0] == "dedup: 2/2 rows, first pass"
+    assert re.fullmatch(r"dedup: 2/2 rows, [\d,.]+ rows/s 100% kept", said[1])
 
 
 def test_without_an_evaluation_set_there_is_nothing_to_do(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cli.highlighting import mark, telling_part
 from cli.main import app
+from pipelines.retrieval.trec import MEASURES
 from schemas.dataset import Dataset
 from schemas.errors import InputError, Stale, UsageError
 from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES, jsonl
@@ -105,13 +106,17 @@ def test_an_extended_index_takes_the_settings_of_the_first(folder: Path) -> None
 @needs_model
 def test_an_index_with_vectors_is_searched_by_words_by_meaning_or_by_both(folder: Path) -> None:
     corpus = jsonl(folder / "corpus.jsonl", [{"id": f"s{n}", "text": text} for n, text in enumerate(SENTENCES)])
-    queries = jsonl(folder / "questions.jsonl", [{"id": "q", "text": "How do I mend a flat bicycle tyre?"}])
+    queries = jsonl(folder / "questions.jsonl", [{"id": "q", "text": "How do I mend a punctured bicycle tyre?"}])
+    qrels = folder / "qrels.txt"
+    qrels.write_text("q 0 s0 1\n")
     synth("query-of-cc", "index", corpus, folder / "both", "--dense", MODEL)
     for by, tag in (((), "bm25"), (("--by", "dense"), "dense"), (("--by", "hybrid"), "hybrid")):
         run, out = folder / "run.txt", folder / tag
         synth("query-of-cc", "retrieve", queries, folder / "both", out, "--top-k", 3, "--run", run, *by)
         assert (Dataset.open(out).run or {})["identity"]["options"]["by"] == tag
-        assert tag == "bm25" or run.read_text().split()[2] == "s0"
+        assert run.read_text().split()[2] == "s0"
+        measured = [synth("query-of-cc", "evaluate", source, qrels, "--json").stdout for source in (out, run)]
+        assert json.loads(measured[0]) == json.loads(measured[1]) == {"queries": 1, **dict.fromkeys(MEASURES, 1.0)}
     more = jsonl(folder / "more.jsonl", [{"id": "more", "text": "A saddle is what a cyclist sits upon."}])
     synth("query-of-cc", "index", more, folder / "second", "--extend", folder / "both")
     assert (folder / "second" / "dense" / "dense.json").exists()
@@ -138,8 +143,10 @@ def test_what_cannot_be_used_is_refused(folder: Path) -> None:
         synth(*retrieve, folder / "corpus.jsonl", folder / "docs")
     with pytest.raises(InputError, match="no column text or query or question"):
         synth("query-of-cc", "retrieve", jsonl(folder / "q.jsonl", [{"id": "q"}]), folder / "index", folder / "docs")
-    with pytest.raises(UsageError, match=r"--run .* cannot be written"):
-        synth(*retrieve, folder / "index", folder / "docs", "--run", folder / "none" / "run.txt")
+    for place, why in (("none/run.txt", "none is no directory"), ("index", "it is a directory")):
+        with pytest.raises(UsageError, match=f"--run .*{place} cannot be written: .*{why}"):
+            synth(*retrieve, folder / "index", folder / "found", "--run", folder / place)
+    assert not any(folder.glob("found*")), "it was searched for what could not be written"
     assert synth(*retrieve, folder / "index", folder / "more", "--top-k", 1001).exit_code == 2
     (folder / "qrels.txt").write_text("q 0 moon 1\n")
     with pytest.raises(InputError, match="nowhere cannot be read: No such file"):

@@ -2,70 +2,46 @@
 
 import json
 import random
+import shutil
 import signal
-import subprocess
-import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from pipelines.query_of_cc.opened import OpenedIndex
 from schemas.dataset import Dataset
+from schemas.errors import InputError
+from tests.faults.forking import Death, Forks
 from tests.pipelines.retrieval.meanings import MODEL, needs_model
 
 WORDS = ["moon", "tides", "rise", "sea", "cells", "leaf", "divide", "day", "twice", "of", "the", "a"]
-# The command itself, in small steps, killed when the method of this name is called for the n-th time, or has been.
-PROGRAM = """
-import os, signal
-import pipelines.query_of_cc.index as index, pipelines.query_of_cc.retrieve as retrieve
-import pipelines.retrieval.dense as dense
-from pipelines.retrieval.bm25 import Bm25Writer
-from pipelines.retrieval.vectors import VectorWriter
-from pipelines.tables import _TableOutput
-from cli.main import main
-
-index.CHARACTERS_PER_COMMIT = 2_000
-dense.PASSAGES_AT_A_TIME = 32
-retrieve.QUERIES_AT_A_TIME, retrieve.TABLES_AT_A_TIME, retrieve.HITS_AT_A_TIME = 8, 1, 200
-owner, name, number, before = {owner}, {name!r}, {number}, {before}
-method, calls = getattr(owner, name), 0
-
-def dying(*arguments, **named):
-    global calls
-    calls += 1
-    if before and calls == number:
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = method(*arguments, **named)
-    if calls == number:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-setattr(owner, name, dying)
-main()
-"""
-
-
-def run(*arguments: object, owner: str = "index", name: str = "_batches", number: int = -1, before: bool = True) -> int:
-    program = PROGRAM.format(owner=owner, name=name, number=number, before=before)
-    command = [sys.executable, "-c", program, "query-of-cc", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode
+DENSE = ("--dense", MODEL, "--no-bm25", "--passage-words", 10, "--faiss", "ivf")
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    forks = Forks(tmp_path_factory.mktemp("forks"))
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
+    """A corpus and its index, queries and what they find; and a small corpus."""
     folder = tmp_path_factory.mktemp("corpus")
     rng = random.Random(0)
-    with (folder / "corpus.jsonl").open("w") as file:
-        for number in range(600):
-            text = " ".join(rng.choices(WORDS, k=number % 40))
-            file.write(json.dumps({"id": f"d{number}", "text": text}) + "\n")
+    texts = [" ".join(rng.choices(WORDS, k=number % 40)) for number in range(300)]
+    lines = [json.dumps({"id": f"d{number}", "text": text}) + "\n" for number, text in enumerate(texts)]
+    (folder / "corpus.jsonl").write_text("".join(lines))
+    (folder / "small.jsonl").write_text("".join(lines[:60]))
     with (folder / "queries.jsonl").open("w") as file:
         for number in range(50):
             text = " ".join(rng.sample(WORDS, 2)) if number % 9 else "?"
             file.write(json.dumps({"id": f"q{number}", "text": text, "domain": f"x{number % 3}"}) + "\n")
-    assert run("index", folder / "corpus.jsonl", folder / "index") == 0
-    assert run("retrieve", folder / "queries.jsonl", folder / "index", folder / "docs") == 0
+    assert forks.run("index", folder / "corpus.jsonl", folder / "index") == 0
+    assert forks.run("retrieve", folder / "queries.jsonl", folder / "index", folder / "docs") == 0
     return folder
 
 
@@ -75,71 +51,109 @@ def outcome(path: Path) -> tuple[list[bytes], object]:
     return [shard.read_bytes() for shard in dataset.shards], dataset.run["counts"]
 
 
+def vectors(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (path / "dense").iterdir()}
+
+
+def kill_at_random(forks: Forks, command: Sequence[object], folder: Path, kills: int) -> None:
+    """Run `command` to `folder/whole`; kill it at random moments on its way to `folder/out`, then let it end there."""
+    begun = time.monotonic()
+    assert forks.run(*command, folder / "whole") == 0
+    longest = time.monotonic() - begun
+    rng = random.Random(str(command[0]))
+    out = folder / "out"
+    while kills:
+        forks.start(*command, out)
+        time.sleep(rng.uniform(0.1, 0.9) * longest)
+        if forks.kill() == -signal.SIGKILL:
+            kills -= 1
+        if not out.exists():
+            with pytest.raises(InputError, match=r"is not finished|is not a dataset directory"):
+                OpenedIndex(out)
+        elif kills:
+            # It had ended already: from the start, and sooner.
+            shutil.rmtree(out)
+            longest *= 0.8
+    assert forks.run(*command, out) == 0
+    assert not (folder / "out.partial").exists()
+
+
 @pytest.mark.parametrize(
-    ("owner", "name", "number", "before"),
+    "death",
     [
-        ("Bm25Writer", "commit", 1, True),
-        ("Bm25Writer", "commit", 4, False),
-        ("Bm25Writer", "add", 500, True),
-        ("Bm25Writer", "close", 1, False),
-        ("os", "link", 5, True),
+        Death("Bm25Writer", "commit", 1, before=True),
+        Death("Bm25Writer", "commit", 4, before=False),
+        Death("Bm25Writer", "add", 200, before=True),
+        Death("Bm25Writer", "close", 1, before=False),
+        Death("os", "link", 5, before=True),
     ],
 )
-def test_an_index(corpus: Path, tmp_path: Path, owner: str, name: str, number: int, before: bool) -> None:
+def test_an_index(forks: Forks, corpus: Path, tmp_path: Path, death: Death) -> None:
     command = ("index", corpus / "corpus.jsonl", tmp_path / "index")
-    assert run(*command, owner=owner, name=name, number=number, before=before) == -signal.SIGKILL
-    assert run("retrieve", corpus / "queries.jsonl", tmp_path / "index", tmp_path / "docs") == 2
-    assert run(*command) == 0
+    assert forks.run(*command, death=death) == -signal.SIGKILL
+    assert forks.run("retrieve", corpus / "queries.jsonl", tmp_path / "index", tmp_path / "docs") == 2
+    assert forks.run(*command) == 0
     assert outcome(tmp_path / "index") == outcome(corpus / "index")
-    assert run("retrieve", corpus / "queries.jsonl", tmp_path / "index", tmp_path / "docs") == 0
+    assert forks.run("retrieve", corpus / "queries.jsonl", tmp_path / "index", tmp_path / "docs") == 0
+    assert outcome(tmp_path / "docs") == outcome(corpus / "docs")
+
+
+def test_an_index_at_random_moments(forks: Forks, corpus: Path, tmp_path: Path) -> None:
+    kill_at_random(forks, ("index", corpus / "corpus.jsonl"), tmp_path, kills=4)
+    assert outcome(tmp_path / "out") == outcome(corpus / "index")
+    assert forks.run("retrieve", corpus / "queries.jsonl", tmp_path / "out", tmp_path / "docs") == 0
     assert outcome(tmp_path / "docs") == outcome(corpus / "docs")
 
 
 @needs_model
-def test_an_index_of_vectors(corpus: Path, tmp_path: Path) -> None:
-    small = tmp_path / "small.jsonl"
-    small.write_text("".join((corpus / "corpus.jsonl").read_text().splitlines(keepends=True)[:150]))
-    command = ("index", small, "--dense", MODEL, "--no-bm25", "--passage-words", 10, "--faiss", "ivf")
-    assert run(*command, tmp_path / "whole") == 0
-    for owner, name, number, before in (("VectorWriter", "append", 3, True), ("dense", "finish", 1, True)):
-        killed = run(*command, tmp_path / "index", owner=owner, name=name, number=number, before=before)
-        assert killed == -signal.SIGKILL
-    assert run(*command, tmp_path / "index") == 0
-    assert outcome(tmp_path / "index") == outcome(tmp_path / "whole")
-    for file in (tmp_path / "whole" / "dense").iterdir():
-        assert (tmp_path / "index" / "dense" / file.name).read_bytes() == file.read_bytes(), file.name
+def test_an_index_of_vectors(forks: Forks, corpus: Path, tmp_path: Path) -> None:
+    command = ("index", *DENSE, corpus / "small.jsonl")
+    kill_at_random(forks, command, tmp_path, kills=2)
+    for death in (Death("VectorWriter", "append", 3, before=True), Death("dense", "finish", 1, before=True)):
+        assert forks.run(*command, tmp_path / "index", death=death) == -signal.SIGKILL
+        with pytest.raises(InputError, match="is not finished"):
+            OpenedIndex(tmp_path / "index")
+    assert forks.run(*command, tmp_path / "index") == 0
+    for name in ("out", "index"):
+        assert outcome(tmp_path / name) == outcome(tmp_path / "whole")
+        assert vectors(tmp_path / name) == vectors(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(("number", "before"), [(5, True), (60, False)])
-def test_an_index_that_extends_another(corpus: Path, tmp_path: Path, number: int, before: bool) -> None:
+def test_an_index_that_extends_another(forks: Forks, corpus: Path, tmp_path: Path, number: int, before: bool) -> None:
     lines = (corpus / "corpus.jsonl").read_text().splitlines(keepends=True)
-    for name, part in (("first", lines[:300]), ("second", lines[300:])):
+    for name, part in (("first", lines[:150]), ("second", lines[150:])):
         (tmp_path / f"{name}.jsonl").write_text("".join(part))
-    assert run("index", tmp_path / "first.jsonl", tmp_path / "first") == 0
+    assert forks.run("index", tmp_path / "first.jsonl", tmp_path / "first") == 0
     before_it = outcome(tmp_path / "first")
     command = ("index", tmp_path / "second.jsonl", tmp_path / "index", "--extend", tmp_path / "first")
-    assert run(*command, owner="Bm25Writer", name="add", number=number, before=before) == -signal.SIGKILL
-    assert run(*command) == 0
+    assert forks.run(*command, death=Death("Bm25Writer", "add", number, before)) == -signal.SIGKILL
+    assert forks.run(*command) == 0
     assert outcome(tmp_path / "first") == before_it
     for name in ("index", "first"):
-        assert run("retrieve", corpus / "queries.jsonl", tmp_path / name, tmp_path / f"docs-{name}") == 0
+        assert forks.run("retrieve", corpus / "queries.jsonl", tmp_path / name, tmp_path / f"docs-{name}") == 0
     assert Dataset.open(tmp_path / "docs-index").table.equals(Dataset.open(corpus / "docs").table)
     assert not Dataset.open(tmp_path / "docs-first").table.equals(Dataset.open(corpus / "docs").table)
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "number", "before"),
+    "death",
     [
-        ("retrieve", "_found", 1, True),
-        ("retrieve", "_lay_by", 3, True),
-        ("retrieve", "_lay_by", 3, False),
-        ("_TableOutput", "write_table", 2, True),
-        ("os", "link", 1, True),
+        Death("retrieve", "_found", 1, before=True),
+        Death("retrieve", "_lay_by", 3, before=True),
+        Death("retrieve", "_lay_by", 3, before=False),
+        Death("_TableOutput", "write_table", 2, before=True),
+        Death("os", "link", 1, before=True),
     ],
 )
-def test_retrieved_documents(corpus: Path, tmp_path: Path, owner: str, name: str, number: int, before: bool) -> None:
+def test_retrieved_documents(forks: Forks, corpus: Path, tmp_path: Path, death: Death) -> None:
     command = ("retrieve", corpus / "queries.jsonl", corpus / "index", tmp_path / "docs")
-    assert run(*command, owner=owner, name=name, number=number, before=before) == -signal.SIGKILL
+    assert forks.run(*command, death=death) == -signal.SIGKILL
     assert not (tmp_path / "docs").exists()
-    assert run(*command) == 0
+    assert forks.run(*command) == 0
     assert outcome(tmp_path / "docs") == outcome(corpus / "docs")
+
+
+def test_retrieved_documents_at_random_moments(forks: Forks, corpus: Path, tmp_path: Path) -> None:
+    kill_at_random(forks, ("retrieve", corpus / "queries.jsonl", corpus / "index"), tmp_path, kills=4)
+    assert outcome(tmp_path / "out") == outcome(corpus / "docs")

@@ -182,7 +182,8 @@ def test_evaluation_sets_are_part_of_what_a_run_is(tmp_path: Path) -> None:
         ([{"id": "q", "n": 1}], {}, "--against .*eval.jsonl has no column that holds text, only id, n"),
         ([{"id": "q", "a": "x"}], {"against_column": ("b",)}, "has no column b that holds text, only id, a"),
         ([{"id": "q", "a": "..."}], {}, "--against .*: there is no word in it"),
-        ([], {}, "eval.jsonl has no rows"),
+        ([], {}, "--against: .*eval.jsonl has no rows"),
+        ([{"id": "q", "a": "x"}, {"id": "q", "a": "y"}], {}, "--against: id 'q' stands in"),
     ],
 )
 def test_evaluation_sets_without_texts_are_refused(
@@ -194,7 +195,7 @@ def test_evaluation_sets_without_texts_are_refused(
 
 def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", texts("x"))
-    with pytest.raises(InputError, match=r"none.jsonl does not exist"):
+    with pytest.raises(InputError, match=r"--against: .*none.jsonl does not exist"):
         passed(Decontaminate(against=(str(tmp_path / "none.jsonl"),)), [source], tmp_path / "out")
 
 

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines import runner
+from pipelines.counts import Counts
 from pipelines.dedup import fingerprints, passing, twins
 from pipelines.dedup.dedup import Dedup
 from pipelines.options import Options
@@ -357,3 +359,16 @@ def test_fingerprints_that_were_laid_by_are_not_made_again(tmp_path: Path, monke
     assert passed(Dedup(), [source], tmp_path / "out") == whole
     assert sum(made) == len(rows) + 1
     assert shards(tmp_path / "out") == shards(tmp_path / "whole")
+
+
+def test_the_first_pass_over_the_rows_is_told_as_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passing, "ROWS_AT_A_TIME", 10)
+    monkeypatch.setattr(runner, "OBSERVE_SECONDS", 0.0)
+    source = write_rows(tmp_path / "rows.jsonl", [{"id": f"r-{i}", "text": f"text {i}"} for i in range(20)])
+    told: list[tuple[int, int, int]] = []
+
+    def observe(counts: Counts, total: int, prepared: int) -> None:
+        told.append((counts.finished, prepared, total))
+
+    run(Dedup(), [str(source)], tmp_path / "out", Options(), observe=observe)
+    assert told == [(0, 10, 20), (0, 20, 20), (10, 20, 20), (20, 20, 20)]

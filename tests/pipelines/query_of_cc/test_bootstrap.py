@@ -297,7 +297,7 @@ def test_seeds_in_writing_without_spaces_grow_as_others_do() -> None:
         "种子/①/q0/t0": ("端口是一个数字，" * 13)[:100],
     }
     assert turned_away == {
-        "种子/①/q1": ("too_short", "1.5 words; see --min-query-words"),
+        "种子/①/q1": ("too_short", "2 words; see --min-query-words"),
         "种子/①/q2": ("duplicate", "of 种子/①/q0"),
     }
 

@@ -132,6 +132,41 @@ def test_an_extended_index_is_as_one_made_of_all_and_leaves_the_first_whole(
         index(tmp_path, "third", CORPUS[10:], extend=first, dense=embedder.prompted("query: ", None))
 
 
+ODD = {
+    "control": ("a\x00b\x1b[31m The apples are \x07red\x07.", "red\x00 apples\x1b["),
+    "syntax": ("C++ AND ( are signs of a query", "C++ AND ("),
+    "endless": ("x9" * 700, "x9" * 200),
+    "unspaced": ("東京都に住む猫は魚を食べる", "東京都の猫"),
+    "pictures": ("The cat 😀 sat on the mat 🧶", "a cat on a mat"),
+}
+
+
+def test_odd_texts_are_indexed_and_found_by_meaning(tmp_path: Path, embedder: Embedder) -> None:
+    corpus = [{"id": name, "text": text} for name, (text, _) in ODD.items()]
+    path = index(tmp_path, rows=corpus, dense=embedder)
+    queries = [{"id": name, "text": query} for name, (_, query) in ODD.items()]
+    retrieve(tmp_path, path, rows=[*queries, {"id": "signs", "text": "((?"}], by="dense", top_k=1)
+    assert best(tmp_path / "docs") == dict(zip(ODD, ODD, strict=True))
+    assert [(row["id"], row["reason"]) for row in rows(tmp_path / "docs" / "rejected")] == [("signs", "no_terms")]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "said"),
+    [
+        ([], "has no rows"),
+        ([{"id": "a", "text": ""}, {"id": "b", "text": None}, {"id": "c", "text": "?!"}], "no document has any text"),
+        ([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}], "'a' stands in"),
+    ],
+    ids=["empty", "without text", "a repeated id"],
+)
+def test_a_corpus_that_cannot_be_indexed_is_refused(
+    tmp_path: Path, embedder: Embedder, corpus: list[dict[str, object]], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        index(tmp_path, rows=corpus, dense=embedder)
+    assert not (tmp_path / "index").exists()
+
+
 def test_a_search_goes_on_after_the_queries_that_are_done(
     tmp_path: Path, both: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

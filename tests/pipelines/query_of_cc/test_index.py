@@ -135,7 +135,7 @@ def test_what_is_no_index_or_one_of_other_rules_is_refused(tmp_path: Path, monke
         with pytest.raises(InputError, match=said):
             OpenedIndex(other)
     monkeypatch.setattr(analysis, "VERSION", 0)
-    with pytest.raises(Stale, match=r"analysis was 1 and is now 0.*index the corpus again"):
+    with pytest.raises(Stale, match=r"analysis was \d and is now 0.*index the corpus again"):
         OpenedIndex(path)
 
 
@@ -145,8 +145,13 @@ def test_an_index_that_has_lost_documents_is_refused(tmp_path: Path) -> None:
     shutil.copytree(other / "bm25", path / "bm25")
     with pytest.raises(InputError, match=r"is damaged: 1 of its 4 documents"):
         retrieve(tmp_path, path)
+    next((path / "bm25").glob("*.term")).write_bytes(b"")
+    with pytest.raises(InputError, match=r"bm25 is damaged: .*\.term has 0 bytes of .*; index the corpus again"):
+        retrieve(tmp_path, path)
+    with pytest.raises(InputError, match=r"bm25 is damaged: .*\.term has 0 bytes of .*; index the corpus again"):
+        index(tmp_path, "more", [{"id": "new", "text": "x"}], extend=path)
     shutil.rmtree(path / "bm25")
-    with pytest.raises(InputError, match="is no BM25 index"):
+    with pytest.raises(InputError, match="is no whole BM25 index"):
         retrieve(tmp_path, path)
 
 

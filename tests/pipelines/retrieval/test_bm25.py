@@ -148,9 +148,30 @@ def test_what_was_committed_is_there_and_more_can_be_added(tmp_path: Path) -> No
     assert {document for document, _ in found(Bm25(tmp_path, Analysis(), 64), "b")} == {1, 2}
 
 
-def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no BM25 index"):
+def test_a_folder_without_a_whole_index_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no whole BM25 index"):
+        Bm25(tmp_path / "none", Analysis(), 64)
+    writer = Bm25Writer(tmp_path)
+    writer.add(0, ["a"])
+    writer.commit()
+    with pytest.raises(InputError, match=r"is no whole BM25 index: files.json cannot be read"):
         Bm25(tmp_path, Analysis(), 64)
+    writer.close()
+    Bm25(tmp_path, Analysis(), 64)
     (tmp_path / "meta.json").write_text("{}")
+    (tmp_path / "files.json").write_text('{"meta.json": 2}')
     with pytest.raises(InputError, match="is no BM25 index that can be read"):
+        Bm25(tmp_path, Analysis(), 64)
+
+
+def test_a_file_that_is_missing_or_cut_off_is_noticed(tmp_path: Path) -> None:
+    built(tmp_path, [["a b"], ["b c"]])
+    postings = next(tmp_path.glob("*.idx"))
+    whole = postings.read_bytes()
+    postings.write_bytes(whole[:-1])
+    cut = f"{postings.name} has {len(whole) - 1} bytes of {len(whole)}"
+    with pytest.raises(InputError, match=f"damaged: {cut}; index the corpus again"):
+        Bm25(tmp_path, Analysis(), 64)
+    postings.unlink()
+    with pytest.raises(InputError, match=f"damaged: {postings.name} is missing; index the corpus again"):
         Bm25(tmp_path, Analysis(), 64)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,12 @@ def test_slices_are_the_text_itself_in_passages_of_so_many_words() -> None:
     assert list(slices("東京都に住む猫 and a dog", 4)) == ["東京都に", "住む猫 and", "a dog"]
     assert list(slices("x" * 600, 1)) == ["x" * 255, "x" * 255, "x" * 90]
     assert list(slices(" \n", 3)) == []
+
+
+def test_of_a_long_text_only_the_slice_at_hand_is_held() -> None:
+    text = "the moon moves the tides\n" * 40_000
+    tracemalloc.start()
+    assert sum(1 for _ in slices(text, 200)) == 1_000
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 1 << 18

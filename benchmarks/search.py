@@ -1,0 +1,206 @@
+"""`synth query-of-cc index` and `retrieve` beside bm25s and rank-bm25: speed, memory, and how good the rankings are.
+
+Passages of about 100 words, drawn by Zipf's law from the words of Python's sources. For each query there is a passage
+that it was made from, and two copies of that in which 10 to 50 % of the words are others: these three are to be found.
+A keyword query is 3 to 5 words of the passage, a thought 150 words, of which 25 are of the passage. A second collection
+is held out of real text: the first line of a docstring is to find the rest of it.
+
+What synth takes to index is from exec to exit, reading and writing included; the others have the texts in memory before
+their time starts, and write nothing. Searches are by all cores (rank-bm25 has one only), queries read and split in the
+time; of a thought synth takes the 64 rarest words, or all (`--max-terms`), as the others do. rank-bm25 gets the same
+passages and few queries. All split texts in the same way. Own memory (RssAnon) leaves out mapped files.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from contest import (
+    SYNTH,
+    Contender,
+    Outcome,
+    add_peers_option,
+    call_apart,
+    multiple,
+    parser,
+    print_table,
+    rival,
+    run_watched,
+    say,
+    scratch,
+)
+
+KEYWORDS, THOUGHTS, TITLES = "keywords", "thoughts", "titles"
+MOST_TERMS, ALL_TERMS = 64, 1000
+Rate = dict[str, float]
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--passages", type=int, default=1_000_000)
+    arguments.add_argument("--queries", type=int, default=1_000, help="of each kind; up to a third of the passages")
+    arguments.add_argument("--k", type=int, default=100)
+    arguments.add_argument("--rounds", type=int, default=3, help="searches that a rate is the median of")
+    arguments.add_argument("--rank-bm25-queries", type=int, nargs=2, default=[20, 3], help="keywords and thoughts")
+    add_peers_option(arguments)
+    given = arguments.parse_args()
+    bm25s = rival("bm25s", "on_bm25s.py", given.peers_python)
+    rivals = [
+        bm25s,
+        rival("bm25s, numba", "on_bm25s.py", given.peers_python, "--backend", "numba"),
+        rival("rank-bm25", "on_rank_bm25.py", given.peers_python),
+    ]
+    if problem := bm25s.missing():
+        raise SystemExit(f"bm25s: {problem}")
+    with scratch() as folder:
+        say(f"{given.passages:,} passages")
+        words, _ = call_apart(write_collection, "write_known_items", folder / "made", given.passages, given.queries)
+        title = f"{given.passages:,} passages of {words:,} different words"
+        indexed = index(folder / "made")
+        rates = {
+            "synth": search(folder / "made", MOST_TERMS, given),
+            "synth, all terms": search(folder / "made", ALL_TERMS, given),
+            "synth retrieve, from exec to exit": retrieve(folder / "made", (KEYWORDS, THOUGHTS), MOST_TERMS, given.k),
+        }
+        retrieve(folder / "made", (THOUGHTS,), ALL_TERMS, given.k)
+        theirs = {contender.name: run_rival(contender, folder / "made", given) for contender in rivals}
+        print_builds(title, given.passages, indexed, theirs)
+        print_searches(title, given, rates, theirs)
+        documents, _ = call_apart(write_collection, "write_docstrings", folder / "held-out", given.queries)
+        index(folder / "held-out")
+        retrieve(folder / "held-out", (TITLES,), MOST_TERMS, given.k)
+        run_rival(bm25s, folder / "held-out", given, TITLES)
+        print_quality(folder, f"{title}, and {documents:,} docstrings")
+
+
+def write_collection(name: str, *arguments: Any) -> Any:
+    import corpora
+
+    return getattr(corpora, name)(*arguments)
+
+
+def index(folder: Path) -> tuple[Outcome, float]:
+    say(f"index of {folder.name}")
+    return run_watched([SYNTH, "query-of-cc", "index", str(folder / "corpus"), str(folder / "index")])
+
+
+def retrieve(folder: Path, kinds: Sequence[str], most_terms: int, k: int) -> Rate:
+    """Queries/s of the command, which writes the documents and, for the measures, a run."""
+    rates = {}
+    for kind in kinds:
+        name = f"{kind}-{most_terms}"
+        say(f"retrieve {name}")
+        options = ["--top-k", str(k), "--max-terms", str(most_terms), "--run", str(folder / f"{name}.synth")]
+        queries = folder / f"{kind}.jsonl"
+        outcome, own = run_watched(
+            [SYNTH, "query-of-cc", "retrieve", str(queries), str(folder / "index"), str(folder / name), *options]
+        )
+        say(f"peak {outcome.peak:,.0f} MiB resident, {own:,.0f} own")
+        rates[kind] = len(queries.read_text().splitlines()) / outcome.seconds
+    return rates
+
+
+def search(folder: Path, most_terms: int, given: Any) -> Rate:
+    say(f"search with up to {most_terms} terms")
+    rates, _ = call_apart(search_alone, folder, most_terms, given)
+    return dict(rates)
+
+
+def search_alone(folder: Path, most_terms: int, given: Any) -> Rate:
+    """Queries/s of the search alone, as `retrieve` does it."""
+    from statistics import median
+
+    from pipelines.retrieval.analysis import Analysis
+    from pipelines.retrieval.bm25 import Bm25
+
+    engine = Bm25(folder / "index" / "bm25", Analysis(), most_terms)
+    rates = {}
+    for kind in (KEYWORDS, THOUGHTS):
+        queries = [json.loads(line)["text"] for line in (folder / f"{kind}.jsonl").read_text().splitlines()]
+        list(engine.search(queries[:1], given.k))
+        seconds = []
+        for _ in range(given.rounds):
+            started = time.perf_counter()
+            for _ in engine.search(queries, given.k):
+                pass
+            seconds.append(time.perf_counter() - started)
+        rates[kind] = len(queries) / median(seconds)
+    return rates
+
+
+def run_rival(contender: Contender, folder: Path, given: Any, *kinds: str) -> tuple[Outcome, float]:
+    say(f"{contender.name} on {folder.name}")
+    command = [*contender.command, str(folder / "terms"), "--k", str(given.k)]
+    for kind in kinds or (KEYWORDS, THOUGHTS):
+        command += ["--search", str(folder / f"{kind}.terms.jsonl"), str(folder / f"{kind}.{contender.name}")]
+    if contender.name == "rank-bm25":
+        return run_watched([*command, "--limit", *map(str, given.rank_bm25_queries)])
+    return run_watched([*command, "--rounds", str(given.rounds)])
+
+
+def print_builds(
+    title: str, passages: int, indexed: tuple[Outcome, float], theirs: dict[str, tuple[Outcome, float]]
+) -> None:
+    outcome, own = indexed
+    rate = passages / outcome.seconds
+    table = [["synth", f"{rate:,.0f}", f"{outcome.peak:,.0f}", f"{own:,.0f}", "", ""]]
+    for name, (outcome, own_of_it) in theirs.items():
+        of_it = passages / outcome.report["index"]
+        figures = [f"{of_it:,.0f}", f"{outcome.peak:,.0f}", f"{own_of_it:,.0f}"]
+        table.append([name, *figures, multiple(rate / of_it), multiple(own_of_it / own)])
+    columns = ["index", "passages/s", "peak resident, MiB", "peak own, MiB", "synth is faster by", "memory of synth's"]
+    print_table(f"{title} (memory of the others: searches included)", columns, table)
+
+
+def print_searches(title: str, given: Any, rates: dict[str, Rate], theirs: dict[str, tuple[Outcome, float]]) -> None:
+    table = [
+        [name, *(f"{rate[kind]:,.1f}" for kind in (KEYWORDS, THOUGHTS)), *3 * [""]] for name, rate in rates.items()
+    ]
+    ours = [rates["synth"][KEYWORDS], rates["synth"][THOUGHTS], rates["synth, all terms"][THOUGHTS]]
+    for name, (outcome, _) in theirs.items():
+        keywords, thoughts = (1 / seconds for seconds in outcome.report["search"])
+        ahead = [multiple(ours[0] / keywords), multiple(ours[1] / thoughts), multiple(ours[2] / thoughts)]
+        counted = f" ({given.rank_bm25_queries[0]} and {given.rank_bm25_queries[1]} queries)"
+        table.append([name + counted * (name == "rank-bm25"), f"{keywords:,.1f}", f"{thoughts:,.1f}", *ahead])
+    columns = ["queries/s", "keywords", "thoughts", "synth is faster by", "of thoughts", "with all terms"]
+    print_table(f"{title}, k = {given.k}", columns, table)
+
+
+def print_quality(folder: Path, title: str) -> None:
+    table = []
+    for name, kind, ours in (
+        ("made", KEYWORDS, f"{KEYWORDS}-{MOST_TERMS}"),
+        ("made", THOUGHTS, f"{THOUGHTS}-{MOST_TERMS}"),
+        ("made", THOUGHTS, f"{THOUGHTS}-{ALL_TERMS}"),
+        ("held-out", TITLES, f"{TITLES}-{MOST_TERMS}"),
+    ):
+        figures, _ = call_apart(compare, folder / name, kind, ours)
+        told = f"{kind}, all terms" if ours.endswith(str(ALL_TERMS)) else kind
+        table += [[f"{told}: {measure}", *(f"{figure:.4f}" for figure in row)] for measure, row in figures.items()]
+    columns = ["ranking", "synth", "bm25s", "difference", "its standard error"]
+    print_table(f"{title} (the mean of AP is MAP)", columns, table)
+
+
+def compare(folder: Path, kind: str, ours: str) -> dict[str, tuple[float, ...]]:
+    """By measure, the means of synth and bm25s, and the mean of the queries' differences with its standard error."""
+    import numpy as np
+
+    from pipelines.retrieval.trec import MEASURES, measure, read_judgements, read_run
+
+    judged = read_judgements(folder / "qrels.txt")
+    runs = [read_run(folder / f"{ours}.synth"), read_run(folder / f"{kind}.bm25s")]
+    asked = [json.loads(line)["id"] for line in (folder / f"{kind}.jsonl").read_text().splitlines()]
+    found = [measure(run, {query: judged[query] for query in asked}) for run in runs]
+    figures = {}
+    for name in MEASURES:
+        one, other = (np.array([values[query][name] for query in asked]) for values in found)
+        differences = one - other
+        error = float(differences.std(ddof=1) / len(asked) ** 0.5)
+        figures[name] = (float(one.mean()), float(other.mean()), float(differences.mean()), error)
+    return figures
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""`synth` in processes that begin at once: forks of one that has loaded all that a search needs, and has run nothing.
+
+Run as a module it is that process: it reads orders, and says with which exit code each fork has ended.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from tests.pipelines.retrieval.meanings import MODEL
+
+ROOT = Path(__file__).parents[2]
+
+
+class Death(NamedTuple):
+    """A fork kills itself when this method is called for the n-th time: before it runs, or after."""
+
+    owner: str
+    name: str
+    number: int
+    before: bool
+
+
+class Forks:
+    """Starts one fork at a time, in small steps: a corpus of hundreds of documents is many commits."""
+
+    def __init__(self, folder: Path) -> None:
+        self._said = folder / "said"
+        self._loaded = subprocess.Popen(
+            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+
+    def run(self, *arguments: object, death: Death | None = None) -> int:
+        self.start(*arguments, death=death)
+        return self._ended("wait")
+
+    def start(self, *arguments: object, death: Death | None = None) -> None:
+        order = {"arguments": list(map(str, arguments)), "death": death, "said": str(self._said)}
+        assert self._ended(json.dumps(order)) == 0
+
+    def kill(self) -> int:
+        return self._ended("kill")
+
+    def close(self) -> None:
+        self._loaded.kill()
+        self._loaded.communicate()
+
+    def _ended(self, order: str) -> int:
+        assert self._loaded.stdin
+        assert self._loaded.stdout
+        print(order, file=self._loaded.stdin, flush=True)
+        code = int(self._loaded.stdout.readline())
+        assert "Traceback" not in self._said.read_text(), self._said.read_text()
+        return code
+
+
+def main() -> None:
+    import cli.query_of_cc  # noqa: F401
+    import pipelines.query_of_cc.index
+    import pipelines.query_of_cc.retrieve
+    import pipelines.tables  # noqa: F401
+
+    if MODEL:
+        _load(MODEL)
+    for line in sys.stdin:
+        order = json.loads(line)
+        Path(order["said"]).write_text("")
+        child = os.fork()
+        if not child:
+            _run(order)
+        print(0, flush=True)
+        if sys.stdin.readline() == "kill\n":
+            os.kill(child, signal.SIGKILL)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _load(model: Path) -> None:
+    """All modules of a model and its tokenizer, of which many are imported only when it is made."""
+    import faiss  # noqa: F401
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    # Threads do not outlive a fork, and who waits for them, waits for ever.
+    torch.set_num_threads(1)
+    SentenceTransformer(str(model), device="cpu")
+
+
+def _run(order: Mapping[str, Any]) -> NoReturn:
+    from cli.main import main as synth
+
+    nowhere, said = os.open(os.devnull, os.O_RDWR), os.open(order["said"], os.O_WRONLY | os.O_APPEND)
+    for target, source in ((0, nowhere), (1, nowhere), (2, said)):
+        os.dup2(source, target)
+    sys.argv = ["synth", "query-of-cc", *order["arguments"]]
+    code: Any = 1
+    try:
+        _take_small_steps()
+        if order["death"]:
+            _die_at(Death(*order["death"]))
+        synth()
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _take_small_steps() -> None:
+    from pipelines.query_of_cc import index, retrieve
+    from pipelines.retrieval import dense
+
+    index.CHARACTERS_PER_COMMIT = 2_000
+    dense.PASSAGES_AT_A_TIME = 32
+    retrieve.QUERIES_AT_A_TIME, retrieve.TABLES_AT_A_TIME, retrieve.HITS_AT_A_TIME = 8, 1, 200
+
+
+def _die_at(death: Death) -> None:
+    from pipelines.query_of_cc import index, retrieve
+    from pipelines.retrieval import bm25, dense, vectors
+    from pipelines.tables import _TableOutput
+
+    modules = (index, retrieve, dense, os, bm25.Bm25Writer, vectors.VectorWriter, _TableOutput)
+    owner: Any = next(module for module in modules if module.__name__.rpartition(".")[2] == death.owner)
+    method, calls = getattr(owner, death.name), 0
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if death.before and calls == death.number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = method(*arguments, **named)
+        if calls == death.number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, death.name, dying)
+
+
+if __name__ == "__main__":
+    main()
