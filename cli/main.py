@@ -16,6 +16,7 @@ from cli import (
     diff,
     doctor,
     dstc,
+    instag,
     query_of_cc,
     reject,
     run_code,
@@ -50,6 +51,7 @@ app.add_typer(augment.app, name="augment")
 app.add_typer(reject.app, name="reject")
 app.add_typer(case2code.app, name="case2code")
 app.add_typer(query_of_cc.app, name="query-of-cc")
+app.add_typer(instag.app, name="instag")
 app.command(name="dstc")(dstc.dstc)
 app.command(name="dedup")(dedup.dedup)
 app.command(name="decontaminate")(dedup.decontaminate)

@@ -39,6 +39,10 @@ class LentEngine:
         self._thread.start()
         self._call(engine.start()).result()
 
+    @property
+    def gpus(self) -> int | None:
+        return self._engine.gpus
+
     def identity(self) -> dict[str, Any]:
         return self._engine.identity()
 

@@ -1,23 +1,28 @@
-"""A loopback server that speaks the OpenAI protocol, always answers the same, and remembers what it was asked."""
+"""A loopback server that speaks the OpenAI protocol, says the same to all, and remembers what it was asked."""
 
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
+def solution(seed: int) -> str:
+    return f"First {seed % 5}+2=<<{seed % 5}+2={seed % 5 + 2}>>.\n#### {seed % 3}"
+
+
 class CountingServer(ThreadingHTTPServer):
-    """`asked` holds every request body; `delay` seconds pass before each answer."""
+    """`asked` holds every request body; `delay` seconds pass before each answer, which `says` makes of the seed."""
 
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float, says: Callable[[int], str]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.delay = delay
+        self.says = says
         self.asked: list[dict[str, Any]] = []
         # When each was asked, on the clock `time.monotonic`.
         self.times: list[float] = []
@@ -42,11 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.times.append(time.monotonic())
         self.server.asked.append(body)
         time.sleep(self.server.delay)
-        seed = body["seed"]
-        texts = [
-            f"First {(seed + i) % 5}+2=<<{(seed + i) % 5}+2={(seed + i) % 5 + 2}>>.\n#### {(seed + i) % 3}"
-            for i in range(body.get("n", 1))
-        ]
+        texts = [self.server.says(body["seed"] + i) for i in range(body.get("n", 1))]
         choices = [
             {"index": i, "text": text, "message": {"content": text}, "finish_reason": "stop"}
             for i, text in enumerate(texts)
@@ -66,8 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def counting_server(delay: float = 0.0) -> Iterator[CountingServer]:
-    server = CountingServer(delay)
+def counting_server(delay: float = 0.0, says: Callable[[int], str] = solution) -> Iterator[CountingServer]:
+    server = CountingServer(delay, says)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -30,5 +30,5 @@ async def _prove(generate: Generate, word: str) -> None:
     if not obeyed:
         raise EngineFailed(
             f"the engine does not hold to JSON schemas: allowed the word {word} alone, it answers {text!r}; "
-            "use --engine vllm or a server with structured output"
+            "use --engine vllm, a server with structured output, or --no-schema where the step has it"
         )

@@ -15,6 +15,7 @@ from schemas.records.code import (
     PREFERENCE,
     PROGRAM,
 )
+from schemas.records.instag import NORMALIZED, TAGGED, VOCABULARY
 from schemas.records.math import CURVE, EVOLVED, PATH, QUERY, QUESTION, RESPONSE, SELECTED
 from schemas.records.search import DOCUMENT, QUERY_POOL, RETRIEVED, SEARCH, SEED
 from schemas.records.shared import ROW
@@ -30,6 +31,7 @@ __all__ = [
     "INPUTS",
     "INSTRUCTION",
     "LABELLED",
+    "NORMALIZED",
     "PATH",
     "PREFERENCE",
     "PROGRAM",
@@ -43,6 +45,8 @@ __all__ = [
     "SEARCH",
     "SEED",
     "SELECTED",
+    "TAGGED",
+    "VOCABULARY",
 ]
 
 RECORDS: tuple[Record, ...] = (
@@ -68,4 +72,7 @@ RECORDS: tuple[Record, ...] = (
     DOCUMENT,
     RETRIEVED,
     ROW,
+    TAGGED,
+    NORMALIZED,
+    VOCABULARY,
 )

@@ -1,0 +1,145 @@
+"""What `synth instag measure` shows: one tagged dataset, or two side by side, in 80 columns."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.rendering import literal
+
+if TYPE_CHECKING:
+    from pipelines.instag.measure import Measures, Pair
+
+__all__ = ["page"]
+
+PARTS = " ▏▎▍▌▋▊▉█"
+# Cells of the longest bar, of one dataset and of two.
+BARS = (32, 8)
+LABEL = 22
+# Characters of a tag, beyond which nothing would be seen of it.
+SHOWN = 40
+MOST_TAGS = 20
+MOST_PAIRS = 10
+# From this number of tags on, queries share a line.
+MANY = 25
+
+
+def page(specs: Sequence[str], measures: "Sequence[Measures]", vocabulary: str | None) -> Iterator[RenderableType]:
+    """The parts of the page; `vocabulary` is what the user named to be covered."""
+    for name, spec in zip("AB", specs, strict=False):
+        yield Text.assemble((f"{name}  " if len(specs) > 1 else "", "bold cyan"), (literal(spec), "bold"))
+    yield _facts(measures, vocabulary)
+    if not measures[0].tags:
+        return
+    unit, units = ("query", "queries") if measures[0].unit == "query" else ("row", "rows")
+    yield Text(f"\ntags of a {unit}, and the {units} that have so many", "bold")
+    yield _bars(_sizes(measures))
+    yield Text("\ncommonest tags, and the rows that have them", "bold")
+    yield _bars(_tags(measures))
+    if measures[0].pairs:
+        yield Text("\ncommonest pairs, and the rows that have both", "bold")
+        yield _pairs(measures)
+
+
+def _facts(measures: "Sequence[Measures]", vocabulary: str | None) -> Table:
+    table = _table()
+    for _ in measures:
+        table.add_column()
+    if len(measures) > 1:
+        table.add_row("", *(Text(name, "bold cyan") for name in "AB"))
+    for name, facts in (
+        ("rows", [f"{each.rows:,}" for each in measures]),
+        ("without tags", [f"{each.untagged:,} ({each.untagged / each.rows:.1%})" for each in measures]),
+        ("queries", [f"{each.queries:,}" if each.unit == "query" else "one a row" for each in measures]),
+        ("different tags", [f"{each.distinct:,}" for each in measures]),
+        ("complexity", [f"{each.complexity:.2f} tags a {each.unit}" for each in measures]),
+        ("diversity", [_coverage(each) for each in measures]),
+    ):
+        table.add_row(name, *facts)
+    whole = vocabulary or ("all that occur" if len(measures) == 1 else "all of A and B")
+    table.add_row("vocabulary", Text(literal(f"{measures[0].vocabulary:,} tags, {whole}"), overflow="fold"))
+    return table
+
+
+def _coverage(measures: "Measures") -> str:
+    if measures.diversity is None:
+        return "no tags"
+    beyond = measures.distinct - measures.covered
+    return f"{measures.diversity:.1%}" + (f", and {beyond:,} others" if beyond else "")
+
+
+def _sizes(measures: "Sequence[Measures]") -> "_Lines":
+    """Each number of tags with the queries that have so many, and their share."""
+    sizes = {size for each in measures for size in each.tags_per_query}
+    for size in range(min(sizes), min(max(sizes), MANY - 1) + 1):
+        yield f"{size}", [(each.tags_per_query.get(size, 0), each.queries) for each in measures]
+    if max(sizes) >= MANY:
+        more = [sum(n for size, n in each.tags_per_query.items() if size >= MANY) for each in measures]
+        yield f"{MANY} to {max(sizes):,}", [(n, each.queries) for n, each in zip(more, measures, strict=True)]
+
+
+def _tags(measures: "Sequence[Measures]") -> "_Lines":
+    for place, tag in enumerate(measures[0].tags[:MOST_TAGS]):
+        yield _shown(tag.tag), [(each.tags[place].rows, each.rows) for each in measures]
+
+
+# What stands in front of a line of bars, and of each dataset a number and what it is a part of.
+_Lines = Iterator[tuple[str, list[tuple[int, int]]]]
+
+
+def _bars(lines: _Lines) -> Table:
+    """The longest bar is that of the largest share."""
+    counted = list(lines)
+    shares = [[count / whole if whole else 0.0 for count, whole in counts] for _, counts in counted]
+    longest = max(max(line) for line in shares) or 1.0
+    width = BARS[len(shares[0]) - 1]
+    table = _table()
+    for _ in shares[0]:
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+    if len(shares[0]) > 1:
+        table.add_row("", *(Text(name, "cyan") for name in ("A", "", "", "B")))
+    for (label, counts), line in zip(counted, shares, strict=True):
+        cells: list[Text | str] = []
+        for (count, _), share in zip(counts, line, strict=True):
+            cells += [Text(_bar(share / longest, width), "green"), f"{count:,}", f"{share:.1%}"]
+        table.add_row(Text(label), *cells)
+    return table
+
+
+def _bar(share: float, width: int) -> str:
+    eighths = max(round(share * width * 8), 1 if share else 0)
+    return ("█" * (eighths // 8) + PARTS[eighths % 8].strip()).ljust(width)
+
+
+def _pairs(measures: "Sequence[Measures]") -> Table:
+    table = _table()
+    table.columns[0].no_wrap = False
+    table.columns[0].max_width = 60 - 20 * (len(measures) - 1)
+    for _ in range(3 * len(measures)):
+        table.add_column(justify="right", no_wrap=True)
+    table.add_row("", *(Text(name, "dim") for _ in measures for name in ("rows", "share", "lift")))
+    for place, pair in enumerate(measures[0].pairs[:MOST_PAIRS]):
+        label = Text(f"{_shown(pair.first)} → {_shown(pair.second)}", overflow="fold")
+        table.add_row(label, *(cell for each in measures for cell in _figures(each.pairs[place])))
+    return table
+
+
+def _figures(pair: "Pair") -> tuple[str, str, str]:
+    if pair.confidence is None or pair.lift is None:
+        return f"{pair.rows:,}", "-", "-"
+    return f"{pair.rows:,}", f"{pair.confidence:.1%}", f"{pair.lift:,.2f}"
+
+
+def _table() -> Table:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(style="cyan", no_wrap=True, overflow="ellipsis", max_width=LABEL)
+    return table
+
+
+def _shown(tag: str) -> str:
+    shown = literal(tag[:SHOWN]).replace("\n", "\\n").replace("\t", "\\t")
+    return f"{shown}…" if len(tag) > SHOWN else shown

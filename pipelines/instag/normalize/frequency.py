@@ -1,0 +1,25 @@
+"""Step 1: tags that are rare are dropped (InsTag, arXiv 2308.07074, section 3.2)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import InputError
+
+__all__ = ["frequent"]
+
+
+def frequent(texts: Sequence[str], counts: NDArray[np.int64], alpha: int) -> NDArray[np.bool_]:
+    """Whether at least `alpha` queries have each form: the paper counts how often a tag is seen, here it is in queries.
+
+    Raises `InputError` where none is left.
+    """
+    kept = counts >= alpha
+    if not kept.any():
+        most = int(counts.max(initial=0))
+        raise InputError(
+            f"the most frequent tag, {texts[int(counts.argmax())]!r}, occurs in {most} "
+            f"{'query' if most == 1 else 'queries'}, so that --alpha {alpha} leaves none: give a lower --alpha"
+        )
+    return kept

@@ -1,0 +1,150 @@
+"""Tags that mean the same under one name (InsTag, arXiv 2308.07074, section 3.2): the paper's four steps, in order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipelines.dedup.passing import portions
+from pipelines.instag.normalize.association import unite_associated
+from pipelines.instag.normalize.counting import Occurrences, count, first_of_each
+from pipelines.instag.normalize.embedding import Characters, Model
+from pipelines.instag.normalize.forms import Forms, Tags
+from pipelines.instag.normalize.overrides import NONE, Overrides
+from pipelines.instag.normalize.rules import unite_equal, words
+from pipelines.instag.normalize.semantics import unite_near
+from pipelines.instag.normalize.vocabulary import Vocabulary
+from pipelines.instag.tagsets import tag_column
+from pipelines.stage import Output, TableStage, row_schemas
+from schemas.errors import InputError
+from schemas.record import Record
+from schemas.records import NORMALIZED, ROW
+
+__all__ = ["Normalize"]
+
+Whole = NDArray[np.int64]
+
+RAW = "raw_tags"
+
+
+@dataclass(frozen=True)
+class Normalize(TableStage):
+    """Every row stays, with all its columns, its canonical `tags`, and how many of these its queries have on average.
+
+    Raw tags are in the column `tags`, or else in `raw_tags`, or else in `tags`: lists of texts, or of structs with
+    `tag`, and `turn` where a row has several queries. The unit is the query: `alpha`, `min_support` and what comes
+    together count queries. The tags of a row are those of its queries, each once, in the order in which they occur.
+
+    A tag is shown by one of the forms in which it was given, the most frequent one (then the shortest, then the first
+    by alphabet); of tags that rules of association make one, by that of the most frequent tag. `vocabulary/` in the
+    output is the tag table, of every form what became of it and by which step.
+
+    `overrides` come first: a pinned form has its tag, takes along what the steps make one with it, and is never rare.
+    Forms that are to stay apart do so through chains, too: see `Groups.unite`.
+
+    Memory holds some 200 bytes for each distinct form and 30 for each tag of a query.
+    """
+
+    name: ClassVar[str] = "instag normalize"
+    input: ClassVar[Record] = ROW
+    output: ClassVar[Record] = NORMALIZED
+
+    embedder: Model | Characters
+    tags: str | None = None
+    alpha: int = 20
+    eps: float | None = None
+    min_support: int = 40
+    min_confidence: float = 0.99
+    overrides: Overrides = NONE
+
+    @property
+    def distance(self) -> float:
+        return self.embedder.eps if self.eps is None else self.eps
+
+    @property
+    def means(self) -> Mapping[str, str]:
+        return {"tags_per_query": "queries"}
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            **{name: getattr(self, name) for name in ("tags", "alpha", "min_support", "min_confidence")},
+            "eps": self.distance,
+            "embedder": self.embedder.identity(),
+            "overrides": self.overrides.digest,
+        }
+
+    def process(self, tables: Sequence[pa.Table], output: Output) -> None:
+        (table,) = tables
+        column = tag_column(table.schema, self.tags or (RAW if RAW in table.column_names else None))
+        self.embedder.load()
+        counted = count(table, column, output.work, output.prepared)
+        for reason, skipped in counted.skipped.items():
+            if skipped:
+                output.tally(reason, skipped)
+        output.tally("raw_tags", len(counted.texts))
+
+        try:
+            if not counted.texts:
+                raise InputError(
+                    f"{column} holds no tag in any of {table.num_rows:,} rows: name another with --tags NAME"
+                )
+            forms = Forms.of(counted.texts, counted.counts, self.alpha, self.overrides)
+        except InputError:
+            # What is laid by would stand in the way of a try with another threshold.
+            counted.forget()
+            raise
+        if unmet := self.overrides.forms.difference(counted.texts):
+            output.tally("overrides_not_met", len(unmet))
+        groups = forms.grouped(self.overrides)
+        output.tally("after_frequency", len(groups.leaders))
+
+        texts = [forms.texts[form] for form in forms.kept]
+        unite_equal(groups, texts)
+        output.tally("after_rules", len(groups.leaders))
+
+        points = self.embedder.points([" ".join(words(texts[leader])) for leader in groups.leaders], output.work)
+        if points.without_length:
+            output.tally("unread_by_the_model", points.without_length)
+        unite_near(groups, points, self.distance, output.work)
+        output.tally("after_semantics", len(groups.leaders))
+
+        sets = counted.all_sets(forms.tags(groups).of_form)
+        output.tally("association_rules", unite_associated(groups, sets, self.min_support, self.min_confidence))
+        output.tally("after_association", len(groups.leaders))
+
+        tags = forms.tags(groups)
+        counts = self._write_rows(table, counted, tags, output)
+        Vocabulary(forms, groups, tags, counts).write(output.kept / "vocabulary", counted.examples)
+
+    def _write_rows(self, table: pa.Table, counted: Occurrences, tags: Tags, output: Output) -> Whole:
+        """All rows, each with its tags; how many queries have each tag."""
+        _, schema = row_schemas(self, table)
+        counts = np.zeros(len(tags.texts), np.int64)
+        first = 0
+        for rows in portions(table):
+            stop = first + rows.num_rows
+            in_query, found = counted.sets(tags.of_form, *counted.rows[[first, stop]].tolist())
+            counts += np.bincount(found, minlength=len(counts))
+            row_of_query = np.repeat(np.arange(rows.num_rows), np.diff(counted.rows[first : stop + 1]))
+            tags_of_queries = np.bincount(row_of_query, in_query, rows.num_rows)
+            asked = counted.asked[first:stop]
+            row_of_tag = np.repeat(row_of_query, in_query)
+            once = first_of_each(row_of_tag, found)
+            ends = np.cumsum(np.bincount(row_of_tag[once], minlength=rows.num_rows))
+            columns = {
+                "tags": pa.ListArray.from_arrays(
+                    pa.array(np.append(0, ends), pa.int32()), tags.texts.take(pa.array(found[once]))
+                ),
+                "tags_per_query": pa.array(tags_of_queries / np.maximum(asked, 1), pa.float32()),
+            }
+            arrays = [columns[name] if name in columns else rows[name] for name in schema.names]
+            output.write_table(pa.Table.from_arrays(arrays, schema=schema), accounts_for=rows.num_rows)
+            output.tally("queries", int(asked.sum()))
+            output.tally("tags_per_query", len(found))
+            if without := int(np.count_nonzero(tags_of_queries == 0)):
+                output.tally("rows_without_tags", without)
+            first = stop
+        return counts

@@ -1,0 +1,66 @@
+"""The queries of a row: its instruction, or what the user says in each turn of its chat."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.stage import Reject, Row
+from schemas.errors import InputError
+
+__all__ = ["queries_of"]
+
+# Where chats and instructions stand by the names that datasets give them; a chat may have its first line beside it.
+NAMES = ("messages", "conversations", "conversation", "instruction", "query", "prompt", "question", "text", "content")
+USERS = ("user", "human")
+
+
+def queries_of(row: Row, named: Sequence[str]) -> list[str]:
+    """The text of each user turn in order, blank where a turn has none; a plain instruction is one turn.
+
+    It is taken from the first of the columns `named`, or else of those with a usual name, that has something in this
+    row, so that chats and plain instructions may stand in one table. Raises `Reject` as `no_query` where no turn has
+    text, `InputError` where it cannot be known which column is meant.
+    """
+    columns = _columns(row, named)
+    value = next((row[name] for name in columns if row[name]), None)
+    if value is None:
+        raise Reject("no_query", f"there is nothing in {' or '.join(columns)}")
+    if isinstance(value, str):
+        queries = [value]
+    elif isinstance(value, list) and all(isinstance(message, Mapping) for message in value):
+        queries = [_text(message) for message in value if _role(message).casefold() in USERS]
+    else:
+        raise Reject("no_query", f"this is neither a text nor the messages of a chat: {value!r:.200}")
+    if not any(query.strip() for query in queries):
+        raise Reject("no_query", _nothing_said(value))
+    return queries
+
+
+def _columns(row: Row, named: Sequence[str]) -> Sequence[str]:
+    others = [name for name in row if name != "id"]
+    for name in named:
+        if name not in others:
+            raise InputError(f"--text {name}: the input has no column {name}, only {', '.join(others)}")
+    columns = named or [name for name in NAMES if name in others] or others
+    if len(columns) == 1 or named or columns[0] in NAMES:
+        return columns
+    raise InputError(f"the input has the columns {', '.join(row)}: name the one with the instructions with --text NAME")
+
+
+def _role(message: Mapping[str, Any]) -> str:
+    return str(message.get("role") or message.get("from") or "")
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    content = message.get("content") or message.get("value")
+    if isinstance(content, list):
+        # Parts, of which some may be pictures.
+        texts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        return "\n".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) else ""
+
+
+def _nothing_said(value: str | list[Mapping[str, Any]]) -> str:
+    if isinstance(value, str):
+        return "the instruction is blank"
+    roles = ", ".join(dict.fromkeys(_role(message) or "none" for message in value))
+    return f"no user says anything in {len(value)} messages, whose roles are: {roles}"

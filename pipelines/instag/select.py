@@ -1,0 +1,89 @@
+"""N of many tagged rows: complex ones that are different (InsTag, arXiv 2308.07074, section 3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.instag.picking import picked
+from pipelines.instag.sampling import Rows, at_random, most_tags_first, rounds
+from pipelines.instag.tagsets import Queries, TagSets, Vocabulary, tag_column, tag_sets
+from pipelines.stage import Output, TableStage
+from schemas.record import Record
+from schemas.records import ROW
+
+__all__ = ["WAYS", "Select"]
+
+WAYS = ("complexity-first-diverse", "random", "complexity", "diversity")
+
+
+@dataclass(frozen=True)
+class Select(TableStage):
+    """The first `n` rows by one of four ways, whole, in the order in which they were selected.
+
+    `complexity-first-diverse` is Algorithm 1: rows by their number of tags, the most first, scanned in rounds, each of
+    which takes what adds a tag to it. `complexity` is the same order without rounds, `diversity` the same rounds over
+    rows in random order, `random` the first rows of that order, which follows from `seed` and the ids.
+
+    The tags of a row are those of all its queries (the paper does not say what it does with sessions), each once. Rows
+    without tags are never selected, and there the paper's loop would not end: here it does, and the shortfall is told.
+
+    Memory holds some 25 bytes a tag and 40 a row of the pool, and the rows that are on their way (`picking`).
+    """
+
+    name: ClassVar[str] = "instag select"
+    input: ClassVar[Record] = ROW
+    output: ClassVar[Record] = ROW
+
+    n: int
+    by: str = WAYS[0]
+    tags: str | None = None
+    seed: int = 0
+
+    @property
+    def means(self) -> Mapping[str, str]:
+        return {"complexity": "queries", "pool_complexity": "pool_queries", "coverage": "pool_tags"}
+
+    def identity(self) -> dict[str, Any]:
+        """Without the seed, which stands in the identity of every run."""
+        return {name: value for name, value in super().identity().items() if name != "seed"}
+
+    def process(self, tables: Sequence[pa.Table], output: Output) -> None:
+        (table,) = tables
+        column = tag_column(table.schema, self.tags)
+        vocabulary = Vocabulary()
+        sets = tag_sets(table[column].chunks, vocabulary, output.prepared)
+        selected = self._select(table, sets, output)
+        untagged = int(np.count_nonzero(sets.sizes == 0))
+        left = {"not_selected": len(sets) - untagged - len(selected), "no_tags": untagged}
+        for reason, count in left.items():
+            if count:
+                output.pass_over(count, reason)
+        for rows in picked(table, selected):
+            output.write_table(rows, accounts_for=rows.num_rows)
+        if len(selected) < self.n:
+            output.tally("shortfall", self.n - len(selected))
+        output.tally("pool_tags", len(vocabulary))
+        output.tally("coverage", sets.distinct(selected))
+        queries = Queries.of(table, column, sets)
+        for prefix, part in (("", selected), ("pool_", slice(None))):
+            output.tally(f"{prefix}queries", float(queries.counts[part].sum()))
+            output.tally(f"{prefix}complexity", float(queries.means[part] @ queries.counts[part]))
+
+    def _select(self, table: pa.Table, sets: TagSets, output: Output) -> Rows:
+        if self.by in ("complexity-first-diverse", "complexity"):
+            order = most_tags_first(sets)
+        else:
+            order = at_random(table["id"], f"{self.seed}\x00{self.name}")
+        order = order[sets.sizes[order] > 0]
+        if self.by in ("complexity", "random"):
+            return order[: self.n]
+        taken: list[int] = []
+        for taken_in_round in rounds(sets, order):
+            taken += taken_in_round
+            output.tally("rounds")
+            if len(taken) >= self.n:
+                break
+        return np.array(taken[: self.n], np.int64)

@@ -1,0 +1,144 @@
+"""Open-set tagging: what each query asks for, in tags that a model chooses (InsTag, arXiv 2308.07074, section 3.1)."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pipelines.engines import Completion, Sampling
+from pipelines.instag.queries import queries_of
+from pipelines.instag.replies import Reading, read_tags
+from pipelines.prompts import Prompt
+from pipelines.stage import Reject, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.record import Record
+from schemas.records import ROW, TAGGED
+
+__all__ = ["Tag"]
+
+FOLDER = Path(__file__).parent
+
+# Tags in order, each with its explanation where it has one.
+Tags = Sequence[tuple[str, str | None]]
+
+# What a schema allows, so that a weak model comes to an end. Queries of the paper have five tags or so.
+MOST_TAGS = 20
+LONGEST_EXPLANATION = 300
+# Of a reply without tags a greedy model would give the same again.
+WARM = 1.0
+
+
+@dataclass(frozen=True)
+class Tag(RowStage):
+    """Every query of a row gets its tags, each with an explanation, as `raw_tags`; all columns of the row stay.
+
+    As in the paper a query is tagged on its own: what was said before it in a chat is not shown to the model. Queries
+    are the user turns of a chat, or the one plain instruction, in the first of the columns `text` that has something in
+    this row; without `text`, of those with a usual name (see `queries_of`). They are asked about at a time.
+
+    With `schema` the engine holds the model to a JSON list of objects; replies are read with the same tolerance either
+    way. Tags of more than `max_tag_chars` characters are left out and counted. `tries` replies are asked for until one
+    has a tag; the paper names no temperature, and where it is 0 all but the first are drawn at 1.
+
+    A query that gets no tag is counted (`untagged_queries`) if another of its row does. Else the row is rejected, with
+    the reason of most of its queries: `unreadable` (no list and no object in the reply), `no_tags` (none in them),
+    `truncated` (the reply was cut before one was whole), `prompt_too_long`; or as `no_query`.
+    """
+
+    name: ClassVar[str] = "instag tag"
+    input: ClassVar[Record] = ROW
+    output: ClassVar[Record] = TAGGED
+
+    prompt: Prompt = field(default_factory=lambda: Prompt.load("tag", FOLDER))
+    text: tuple[str, ...] = ()
+    schema: bool = True
+    temperature: float = 0.0
+    max_tokens: int = 512
+    max_tag_chars: int = 80
+    tries: int = 3
+
+    def __post_init__(self) -> None:
+        for flag in ("max_tag_chars", "tries"):
+            if getattr(self, flag) < 1:
+                raise UsageError(f"--{flag.replace('_', '-')} {getattr(self, flag)} is too few; it must be 1 or more")
+
+    @property
+    def means(self) -> Mapping[str, str]:
+        return {"tags_per_query": "tagged_queries"}
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        queries = queries_of(row, self.text)
+        answers = await self._ask(queries, tools)
+        raw_tags = [
+            {"turn": turn, "tag": tag, "explanation": explanation}
+            for turn, tags in enumerate(answers, start=1)
+            if not isinstance(tags, Reject)
+            for tag, explanation in tags
+        ]
+        faults = {turn: answer for turn, answer in enumerate(answers, start=1) if isinstance(answer, Reject)}
+        if not raw_tags:
+            raise _shared_fault(faults)
+        if faults:
+            tools.tally("untagged_queries", len(faults))
+        tools.tally("tagged_queries", len(queries) - len(faults))
+        tools.tally("tags_per_query", len(raw_tags))
+        yield {**row, "raw_tags": raw_tags, "queries": len(queries) - len(faults)}
+
+    async def _ask(self, queries: Sequence[str], tools: Tools) -> list[Tags | Reject]:
+        """The tags of each query; where it has none, why."""
+        answers: list[Tags | Reject] = []
+        # Where one cannot be had, the others are waited for all the same, so that they are paid for only once.
+        for answer in await asyncio.gather(*(self._tag(query, tools) for query in queries), return_exceptions=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, Reject):
+                raise answer
+            answers.append(answer)
+        return answers
+
+    async def _tag(self, query: str, tools: Tools) -> Tags:
+        if not query.strip():
+            raise Reject("no_query", "this turn is blank")
+        prompt = self.prompt.render(query=query)
+        for attempt in range(self.tries):
+            temperature = self.temperature if self.temperature or not attempt else WARM
+            sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
+            answer = await tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form)
+            (completion,) = answer.completions
+            reading = read_tags(completion.text, self.max_tag_chars)
+            for name, count in (("tags_too_long", reading.too_long), ("tags_without_text", reading.without_text)):
+                if count:
+                    tools.tally(name, count)
+            if reading.tags:
+                return reading.tags
+        raise _fault(reading, completion)
+
+    @cached_property
+    def _form(self) -> Mapping[str, Any] | None:
+        """The JSON schema of a reply: the list that the prompt asks for."""
+        if not self.schema:
+            return None
+        texts = {
+            "tag": {"type": "string", "minLength": 1, "maxLength": self.max_tag_chars},
+            "explanation": {"type": "string", "maxLength": LONGEST_EXPLANATION},
+        }
+        tag = {"type": "object", "properties": texts, "required": list(texts), "additionalProperties": False}
+        return {"type": "array", "items": tag, "minItems": 1, "maxItems": MOST_TAGS}
+
+
+def _fault(reading: Reading, completion: Completion) -> Reject:
+    said = f"the reply is {completion.text!r:.300}"
+    if completion.finish_reason == "length" and any(opening in completion.text for opening in "[{"):
+        return Reject("truncated", f"cut after {completion.tokens} tokens, see --max-tokens: {said}")
+    if not reading.is_json:
+        return Reject("unreadable", said)
+    left_out = f"{reading.too_long} too long, {reading.without_text} without text"
+    return Reject("no_tags", f"{left_out}: {said}" if reading.too_long or reading.without_text else said)
+
+
+def _shared_fault(faults: Mapping[int, Reject]) -> Reject:
+    """The reason of most queries of a row, with the detail of the first that has it."""
+    ((reason, _),) = Counter(fault.reason for fault in faults.values()).most_common(1)
+    turn, fault = next((turn, fault) for turn, fault in faults.items() if fault.reason == reason)
+    return fault if len(faults) == 1 else Reject(reason, f"query {turn} of {len(faults)}: {fault.detail}")

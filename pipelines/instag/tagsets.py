@@ -1,0 +1,169 @@
+"""The tags of rows as sets of numbers: a few bytes a tag, in the order of the rows."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from schemas.errors import InputError
+
+__all__ = ["QUERY_COLUMNS", "Queries", "TagSets", "Vocabulary", "tag_column", "tag_sets"]
+
+Whole = NDArray[np.int64]
+Numbers = NDArray[np.int32]
+Means = NDArray[np.float64]
+
+DEFAULT = "tags"
+# What `instag normalize` says of a row's queries beside its tags: how many tags they have, and how many they are.
+QUERY_COLUMNS = ("tags_per_query", "queries")
+BYTES_AT_A_TIME = 16 << 20
+
+
+class Vocabulary:
+    """Tags as numbers, from 0 in the order in which they are met. Some 150 bytes a tag."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @property
+    def tags(self) -> list[str]:
+        return list(self._numbers)
+
+    def encode(self, tags: pa.ChunkedArray) -> Numbers:
+        """The numbers of texts. Null and the empty text are no tags: theirs is -1."""
+        if pa.types.is_null(tags.type):
+            return np.full(len(tags), -1, np.int32)
+        found = tags.dictionary_encode().combine_chunks()
+        texts, known = found.dictionary.to_pylist(), self._numbers
+        numbers = [known.setdefault(text, len(known)) if text else -1 for text in texts]
+        places = pc.fill_null(found.indices, len(texts)).to_numpy()
+        encoded: Numbers = np.array([*numbers, -1], np.int32)[places]
+        return encoded
+
+
+@dataclass(frozen=True)
+class TagSets:
+    """Row i has the tags `tags[starts[i]:starts[i + 1]]`, each once, in ascending order of their numbers."""
+
+    starts: Whole
+    tags: Numbers
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def sizes(self) -> Whole:
+        return np.diff(self.starts)
+
+    def distinct(self, rows: Whole) -> int:
+        """How many tags these rows have between them."""
+        has = np.zeros(len(self), bool)
+        has[rows] = True
+        return int(np.count_nonzero(np.bincount(self.tags[np.repeat(has, self.sizes)])))
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Of each row the mean number of tags of its queries, and how many these are.
+
+    `unit` is `query`, or `row` where rows do not tell: then each counts as one query.
+    """
+
+    unit: str
+    means: Means
+    counts: Means
+
+    @property
+    def complexity(self) -> float:
+        """The mean number of tags of a query."""
+        return float(self.means @ self.counts / max(self.counts.sum(), 1))
+
+    @classmethod
+    def of(cls, table: pa.Table, column: str, sets: TagSets) -> "Queries":
+        """As `table` says of the tags in `column`, which are `sets`."""
+        told = [table[name] for name in QUERY_COLUMNS if name in table.column_names and column == DEFAULT]
+        if len(told) < len(QUERY_COLUMNS) or not all(_is_number(values.type) for values in told):
+            return cls("row", sets.sizes.astype(np.float64), np.ones(len(sets)))
+        means, counts = (values.cast(pa.float64()).to_numpy() for values in told)
+        # No comparison holds of a null.
+        return cls("query", np.where(means >= 0, means, sets.sizes), np.where(counts >= 0, counts, 1))
+
+
+def tag_column(schema: pa.Schema, named: str | None, where: str = "the input") -> str:
+    """The column that holds lists of tags, each a text or a struct with `tag`. Raises `InputError` where none does."""
+    possible = [field.name for field in schema if _holds_tags(field.type)]
+    name = named or DEFAULT
+    if name in possible:
+        return name
+    fault = f"is {schema.field(name).type}" if name in schema.names else "is not there"
+    others = [field for field in possible if not pa.types.is_null(schema.field(field).type)]
+    there = f"{' and '.join(others)} could be read" if others else f"there is only {', '.join(schema.names)}"
+    raise InputError(
+        f"{where} has no list of tags in the column {name}, which {fault}: name another with --tags NAME ({there})"
+    )
+
+
+def tag_sets(
+    columns: Iterable[pa.Array], vocabulary: Vocabulary, seen: Callable[[int], None] = lambda _rows: None
+) -> TagSets:
+    """The rows of several arrays; `seen` is told how many have been read.
+
+    Memory holds 8 bytes a row and 4 a tag, twice while they are put together.
+    """
+    sizes, tags = [np.zeros(1, np.int64)], [np.empty(0, np.int32)]
+    read = 0
+    for lengths, texts in _gathered(columns):
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        numbers = vocabulary.encode(texts)
+        # In order, what a row has twice lies side by side.
+        keys = np.sort(rows[numbers >= 0] << 32 | numbers[numbers >= 0])
+        keys = keys[np.diff(keys, prepend=-1) != 0]
+        sizes.append(np.bincount(keys >> 32, minlength=len(lengths)))
+        tags.append((keys & 0xFFFFFFFF).astype(np.int32))
+        read += len(lengths)
+        seen(read)
+    return TagSets(np.cumsum(np.concatenate(sizes)), np.concatenate(tags))
+
+
+def _gathered(columns: Iterable[pa.Array]) -> Iterator[tuple[Whole, pa.ChunkedArray]]:
+    """The numbers of tags of some rows, and these tags one after another: a few megabytes at a time."""
+    lengths: list[Whole] = []
+    texts: list[pa.Array] = []
+    size = 0
+    for column in columns:
+        if pa.types.is_null(column.type):
+            lengths.append(np.zeros(len(column), np.int64))
+            continue
+        lengths.append(pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64))
+        items = column.flatten()
+        texts.append(pc.struct_field(items, "tag") if pa.types.is_struct(items.type) else items)
+        size += texts[-1].nbytes + lengths[-1].nbytes
+        if size >= BYTES_AT_A_TIME:
+            yield np.concatenate(lengths), pa.chunked_array(texts)
+            lengths, texts, size = [], [], 0
+    if lengths:
+        yield np.concatenate(lengths), pa.chunked_array(texts, None if texts else pa.null())
+
+
+def _holds_tags(kind: pa.DataType) -> bool:
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return bool(pa.types.is_null(kind))
+    items = kind.value_type
+    if not pa.types.is_struct(items):
+        return _is_text(items)
+    place = items.get_field_index("tag")
+    return place >= 0 and _is_text(items.field(place).type)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
