@@ -236,6 +236,10 @@ def _math_verify() -> Finding:
     return _package("math-verify", "math_verify", "--boxed cannot compare answers", "pip install '.[math]'")
 
 
+def _vl_convert() -> Finding:
+    return _package("vl-convert-python", "vl_convert", "synth report cannot draw", "pip install '.[report]'")
+
+
 def _package(name: str, module: str, cost: str, cure: str | None = None) -> Finding:
     found = _version(name, module=module)
     return Finding(name, "ok" if found else "missing", found or "not installed", cost, cure or f"pip install {name}")
@@ -243,7 +247,7 @@ def _package(name: str, module: str, cost: str, cure: str | None = None) -> Find
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
     *(_python, _synth, _arrow, _processor, _memory, _disk, _gpus, _vllm, _tiny, _chosen_model, _cached_models),
-    *(_docker, _bubblewrap, _landlock, _seccomp, _faiss, _sentence_transformers, _math_verify),
+    *(_docker, _bubblewrap, _landlock, _seccomp, _faiss, _sentence_transformers, _math_verify, _vl_convert),
 )
 
 

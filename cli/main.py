@@ -19,6 +19,7 @@ from cli import (
     instag,
     query_of_cc,
     reject,
+    report,
     run_code,
     schema,
     show,
@@ -59,6 +60,7 @@ app.command(name="run-code")(run_code.run_code)
 app.command(name="show")(show.show)
 app.command(name="stats")(stats.stats)
 app.command(name="diff")(diff.diff)
+app.command(name="report")(report.report)
 app.command(name="schema")(schema.schema)
 app.command(name="import")(convert.import_)
 app.command(name="export")(convert.export)

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.facts import number, plural, run_facts, share, size
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
     from schemas.inputs import Input
-    from schemas.statistics import ColumnStatistics, Spread, Statistics
+    from schemas.statistics import ColumnStatistics, Statistics
+    from schemas.tallies import Spread
 
 __all__ = ["stats"]
 
@@ -22,7 +25,6 @@ PARTS = " ▏▎▍▌▋▊▉█"
 BAR = 16
 HEIGHT = 2
 MOST_VALUES = 8
-ACCOUNTS = ("produced", "rejected", "failed")
 
 
 def stats(
@@ -44,8 +46,8 @@ def stats(
         print(json.dumps([_document(found, statistics(found)) for found in located], ensure_ascii=False, indent=1))
         return
     console = DataConsole()
-    for number, found in enumerate(located):
-        if number:
+    for place, found in enumerate(located):
+        if place:
             console.print()
         for part in _page(found, statistics(found)):
             console.print(part)
@@ -73,8 +75,8 @@ def _page(found: "Input", counted: "Statistics") -> "Iterator[RenderableType]":
     yield Text(literal(found.spec), "bold")
     facts = _grid(style="cyan")
     files = "shard" if found.dataset else "file"
-    facts.add_row("rows", f"{counted.rows:,} in {_plural(counted.files, files)}, {_bytes(counted.bytes)}")
-    for name, fact in _run_facts(run):
+    facts.add_row("rows", f"{counted.rows:,} in {plural(counted.files, files)}, {size(counted.bytes)}")
+    for name, fact in run_facts(run):
         facts.add_row(name, Text(literal(fact)))
     yield facts
     counts = run.get("counts", {})
@@ -88,44 +90,6 @@ def _page(found: "Input", counted: "Statistics") -> "Iterator[RenderableType]":
     if counted.columns:
         yield ""
         yield _columns(counted)
-
-
-def _run_facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the run record tells, as far as it tells it."""
-    counts = run.get("counts", {})
-    made = [run.get("identity", {}).get("stage"), run.get("finished")]
-    if any(made):
-        yield "made by", ", ".join(str(fact) for fact in made if fact)
-    if run.get("inputs"):
-        yield "from", ", ".join(run["inputs"])
-    if "produced" in counts:
-        whole = run.get("input_rows") or 0
-        became = (f"{counts[kind]:,} {kind}{_share(counts[kind], whole)}" for kind in ACCOUNTS)
-        yield "input", f"{_plural(whole, 'row')}: {', '.join(became)}"
-    tallies = dict(counts.get("tallies", {}))
-    cost = {**tallies, **run.get("cost", {})}
-    prompt, completion = (cost.get(name) or 0 for name in ("prompt_tokens", "completion_tokens"))
-    if prompt or completion:
-        per_row = f", {completion / counts['outputs']:,.1f} a row" if counts.get("outputs") else ""
-        yield "tokens", f"{prompt:,.0f} prompt, {completion:,.0f} completion{per_row}"
-    yield from _times(run, cost)
-    means = run.get("means", {})
-    if means:
-        yield "means", ", ".join(f"{name} {mean:.4f}" for name, mean in means.items())
-    others = {name: n for name, n in tallies.items() if name not in ("prompt_tokens", "completion_tokens", *means)}
-    if others:
-        yield "tallies", ", ".join(f"{name} {amount:,.10g}" for name, amount in others.items())
-
-
-def _times(run: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    times = [f"{run['seconds']:,.1f} s"] if "seconds" in run else []
-    if cost.get("engine_seconds"):
-        gpus = f" on {_plural(cost['gpus'], 'GPU')}" if cost.get("gpus") else ""
-        times.append(f"engine {cost['engine_seconds']:,.1f} s{gpus}")
-    if cost.get("gpu_seconds_each"):
-        times.append(f"{cost['gpu_seconds_each']:,.3g} GPU-seconds for each accepted")
-    if times:
-        yield "time", ", ".join(times)
 
 
 def _columns(counted: "Statistics") -> "Table":
@@ -146,11 +110,11 @@ def _columns(counted: "Statistics") -> "Table":
 def _values(column: "ColumnStatistics", rows: int) -> "RenderableType":
     from rich.text import Text
 
-    from schemas.statistics import BINS
+    from schemas.tallies import BINS
 
     notes = []
     if column.nulls:
-        notes.append(f"{_plural(column.nulls, 'null')}{_share(column.nulls, rows)}")
+        notes.append(f"{plural(column.nulls, 'null')}{share(column.nulls, rows)}")
     if column.not_finite:
         notes.append(f"{column.not_finite:,} NaN or infinite")
     if column.values:
@@ -161,7 +125,7 @@ def _values(column: "ColumnStatistics", rows: int) -> "RenderableType":
     table = _grid()
     if column.spread:
         spread, unit = column.spread, column.unit or ""
-        low, high, median, ninth = map(_number, (spread.minimum, spread.maximum, spread.median, spread.ninth_decile))
+        low, high, median, ninth = map(number, (spread.minimum, spread.maximum, spread.median, spread.ninth_decile))
         span = f"{low} to {high} {unit}" if low != high else f"{low} {unit}"
         told = [span.rstrip(), f"median {median}, 90% {ninth}" if low != high else "", *notes]
         if spread.logarithmic:
@@ -217,23 +181,3 @@ def _grid(style: str = "") -> "Table":
     table.add_column(style=style, no_wrap=True, overflow="ellipsis")
     table.add_column()
     return table
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
-
-
-def _share(count: int, whole: int) -> str:
-    return f" ({count / whole:.1%})" if count else ""
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _bytes(size: float) -> str:
-    units = ["bytes", "kB", "MB", "GB", "TB"]
-    while size >= 1000 and len(units) > 1:
-        size /= 1000
-        del units[0]
-    return f"{size:,.0f} bytes" if units[0] == "bytes" else f"{size:,.1f} {units[0]}"

@@ -20,33 +20,15 @@ from schemas.formats import Batch
 from schemas.inference import columns_of
 from schemas.inputs import Input
 from schemas.record import Column
+from schemas.tallies import GATHERED, Spread, Tally
 
-__all__ = ["BINS", "ColumnStatistics", "Spread", "Statistics", "statistics"]
+__all__ = ["ColumnStatistics", "Statistics", "Survey", "statistics", "survey"]
 
 # Different values of a column that are told apart, 8 bytes each; beyond that nobody wonders how many there are.
 MOST_DISTINCT = 1 << 22
 # A column of at most so many different texts, none of them longer, is one of categories.
 CATEGORIES = 24
 CATEGORY_CHARACTERS = 40
-BINS = 24
-# Values that are gathered before they are sorted into what is known.
-GATHERED = 1 << 17
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How numbers are spread. Quantiles are values that occur: the least that so large a share does not exceed.
-
-    Bin i counts the values from `edges[i]` up to `edges[i + 1]`, the last bin with its end.
-    """
-
-    minimum: float
-    median: float
-    ninth_decile: float
-    maximum: float
-    edges: list[float]
-    bins: list[int]
-    logarithmic: bool
 
 
 @dataclass(frozen=True)
@@ -78,17 +60,46 @@ class Statistics:
     columns: list[ColumnStatistics]
 
 
+@dataclass(frozen=True)
+class Survey:
+    """An input in numbers that can be set beside those of another one.
+
+    By column, `tallies` count its numbers or its lengths in the unit of its statistics, and `words` the lengths of its
+    texts in words: what stands between ASCII white space.
+    """
+
+    statistics: Statistics
+    tallies: Mapping[str, Tally]
+    words: Mapping[str, Tally]
+
+
 def statistics(source: Input) -> Statistics:
     """Read all rows of `source` once (JSON twice). Raises `InputError` for what cannot be read."""
+    statistics, _ = _observed(source)
+    return statistics
+
+
+def survey(source: Input) -> Survey:
+    """As `statistics`, with the counts behind them."""
+    statistics, observers = _observed(source, _WordCounting)
+    named = {observer.name: observer for observer in observers}
+    return Survey(
+        statistics,
+        {name: observer.tally for name, observer in named.items() if observer.tally},
+        {name: observer.words for name, observer in named.items() if isinstance(observer, _WordCounting)},
+    )
+
+
+def _observed(source: Input, texts: "type[_Texts] | None" = None) -> tuple[Statistics, list["_Observer"]]:
     columns = columns_of(source)
-    observers = [_Observer.of(column) for column in columns]
+    observers = [_Observer.of(column, texts or _Texts) for column in columns]
     rows = 0
     for batch in source.batches():
         rows += len(batch)
         for column, observer in zip(columns, observers, strict=True):
             observer.see(_values(batch, column))
     size = sum(file.stat().st_size for file in source.files)
-    return Statistics(rows, len(source.files), size, [observer.statistics() for observer in observers])
+    return Statistics(rows, len(source.files), size, [observer.statistics() for observer in observers]), observers
 
 
 def _values(batch: Batch, column: Column) -> pa.Array:
@@ -104,20 +115,26 @@ class _Observer:
     """Sees the values of one column pass, and says at the end what they were."""
 
     unit: str | None = None
+    # How often each number, or each length in `unit`, occurs.
+    tally: Tally | None = None
 
     def __init__(self, column: Column) -> None:
         self._column = column
         self._nulls = 0
 
+    @property
+    def name(self) -> str:
+        return self._column.name
+
     @classmethod
-    def of(cls, column: Column) -> "_Observer":
+    def of(cls, column: Column, texts: "type[_Texts]") -> "_Observer":
         types, kind = pa.types, column.type
         if types.is_boolean(kind):
             return _Flags(column)
         if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
             return _Numbers(column)
         if types.is_string(kind):
-            return _Texts(column)
+            return texts(column)
         if types.is_binary(kind) or types.is_large_binary(kind):
             return _Blobs(column)
         if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
@@ -151,37 +168,41 @@ class _Flags(_Observer):
 
 
 class _Numbers(_Observer):
+    tally: Tally
+
     def __init__(self, column: Column) -> None:
         super().__init__(column)
-        self._tally = _Tally()
+        self.tally = Tally()
         self._not_finite = 0
 
     def _see(self, values: pa.Array) -> None:
         numbers = (values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values).to_numpy(False)
         finite = np.isfinite(numbers)
         self._not_finite += len(numbers) - int(finite.sum())
-        self._tally.add(numbers[finite])
+        self.tally.add(numbers[finite])
 
     def _found(self) -> dict[str, Any]:
-        values, _ = self._tally.sorted()
-        return {"distinct": len(values), "spread": self._tally.spread(), "not_finite": self._not_finite}
+        values, _ = self.tally.sorted()
+        return {"distinct": len(values), "spread": self.tally.spread(), "not_finite": self._not_finite}
 
 
 class _Lengths(_Observer):
     """A column of which the lengths are of interest."""
 
+    tally: Tally
+
     def __init__(self, column: Column) -> None:
         super().__init__(column)
-        self._lengths = _Tally()
+        self.tally = Tally()
 
     def _see(self, values: pa.Array) -> None:
-        self._lengths.add(self._measure(values).to_numpy(False))
+        self.tally.add(self._measure(values).to_numpy(False))
 
     def _measure(self, values: pa.Array) -> pa.Array:
         raise NotImplementedError
 
     def _found(self) -> dict[str, Any]:
-        return {"distinct": None, "unit": self.unit, "spread": self._lengths.spread()}
+        return {"distinct": None, "unit": self.unit, "spread": self.tally.spread()}
 
 
 class _Texts(_Lengths):
@@ -208,6 +229,16 @@ class _Texts(_Lengths):
         # Values of which hardly any comes twice are no categories, however few there are.
         values = dict(seen.most_common()) if seen and 2 * len(seen) <= seen.total() else None
         return {**super()._found(), "distinct": self._distinct.count(), "values": values}
+
+
+class _WordCounting(_Texts):
+    def __init__(self, column: Column) -> None:
+        super().__init__(column)
+        self.words = Tally()
+
+    def _see(self, values: pa.Array) -> None:
+        super()._see(values)
+        self.words.add(_word_counts(values))
 
 
 class _Blobs(_Lengths):
@@ -255,60 +286,22 @@ class _Distinct:
         return None if self._known is None else len(self._known)
 
 
-class _Tally:
-    """How often each number occurs."""
-
-    def __init__(self) -> None:
-        self._values: NDArray[Any] = np.empty(0, np.int64)
-        self._counts: NDArray[np.int64] = np.empty(0, np.int64)
-        self._gathered: list[NDArray[Any]] = []
-        self._size = 0
-
-    def add(self, numbers: NDArray[Any]) -> None:
-        self._gathered.append(numbers)
-        self._size += len(numbers)
-        if self._size >= max(GATHERED, len(self._values)):
-            self.sorted()
-
-    def sorted(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """The different numbers in order, and how often each was seen."""
-        if self._size:
-            new, counts = np.unique(np.concatenate(self._gathered), return_counts=True)
-            values = np.concatenate([self._values, new]) if len(self._values) else new
-            self._values, positions = np.unique(values, return_inverse=True)
-            merged = np.zeros(len(self._values), np.int64)
-            np.add.at(merged, positions, np.concatenate([self._counts, counts]))
-            self._counts, self._gathered, self._size = merged, [], 0
-        return self._values, self._counts
-
-    def spread(self) -> Spread | None:
-        """None where no number was seen."""
-        values, counts = self.sorted()
-        if not len(values):
-            return None
-        ends = np.cumsum(counts)
-        median, ninth = (values[np.searchsorted(ends, -(-ends[-1] * tenths // 10))].item() for tenths in (5, 9))
-        low, high = values[0].item(), values[-1].item()
-        whole = isinstance(low, int) and max(-low, high) < 1 << 52
-        # Where nearly all would lie in the first bins, and the scale can begin, each bin is wider than the one before.
-        logarithmic = high - low > max(8 * (ninth - low), BINS if whole else 0) and low > (-1 if whole else 0)
-        edges = _edges(low, high, whole=whole, logarithmic=logarithmic)
-        positions = np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2)
-        bins = np.zeros(len(edges) - 1, np.int64)
-        np.add.at(bins, positions, counts)
-        return Spread(low, median, ninth, high, edges.tolist(), bins.tolist(), bool(logarithmic))
-
-
-def _edges(low: float, high: float, *, whole: bool, logarithmic: bool) -> NDArray[Any]:
-    """The ends of at most `BINS` bins from `low` to `high`, or to beyond it for whole numbers, whose ends are whole."""
-    if low == high:
-        return np.array([low, high])
-    if not whole:
-        return np.geomspace(low, high, BINS + 1) if logarithmic else np.linspace(low, high, BINS + 1)
-    if logarithmic:
-        return np.unique(np.rint(np.geomspace(low + 1, high + 2, BINS + 1)).astype(np.int64)) - 1
-    width = int(-(-(high + 1 - low) // BINS))
-    return np.arange(low, high + 1 + width, width)
+def _word_counts(values: pa.Array) -> NDArray[np.int64]:
+    """How many words each text has, none of them null."""
+    texts = values.cast(pa.large_string())
+    counts = np.zeros(len(texts), np.int64)
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    filled = offsets[1:] > offsets[:-1]
+    if not filled.any():
+        return counts
+    bytes_ = np.frombuffer(texts.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    visible = bytes_ > ord(" ")
+    begins = visible.copy()
+    begins[1:] &= ~visible[:-1]
+    firsts = offsets[:-1][filled] - offsets[0]
+    begins[firsts] = visible[firsts]
+    counts[filled] = np.add.reduceat(begins, firsts, dtype=np.int64)
+    return counts
 
 
 def _counted(values: pa.Array) -> Mapping[str, int]:

@@ -41,6 +41,7 @@ COMMANDS = [
     "show",
     "stats",
     "diff",
+    "report",
     "schema",
     "import",
     "export",

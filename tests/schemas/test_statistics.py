@@ -10,9 +10,11 @@ import pytest
 from pyarrow import parquet
 
 from schemas import statistics as module
+from schemas import tallies
 from schemas.errors import InputError
 from schemas.inputs import locate
-from schemas.statistics import ColumnStatistics, Spread, statistics
+from schemas.statistics import ColumnStatistics, statistics, survey
+from schemas.tallies import Spread, joint_spreads
 
 
 def columns(path: Path) -> dict[str, ColumnStatistics]:
@@ -41,7 +43,7 @@ def test_lengths_are_characters_and_quantiles_are_values_that_occur(tmp_path: Pa
 def test_quantiles_and_bins_are_exact_over_many_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    monkeypatch.setattr(module, "GATHERED", 1000)
+    monkeypatch.setattr(tallies, "GATHERED", 1000)
     rng = random.Random(rows)
     numbers = [rng.choice([rng.randrange(-50, 50), rng.randrange(10_000)]) for _ in range(rows)]
     found = column(tmp_path, list(numbers))
@@ -116,3 +118,23 @@ def test_json_rows_need_not_all_have_the_same_columns(tmp_path: Path) -> None:
     path.write_text('{"a": 1}\n{"a": "x"}\n{"a": []}\n')
     with pytest.raises(InputError, match="a column holds one kind of value"):
         columns(path)
+
+
+def test_inputs_that_are_compared_have_the_same_bins(tmp_path: Path) -> None:
+    surveys = []
+    for name, numbers in (("a", [1, 2, 2, 3]), ("b", [40, 41])):
+        parquet.write_table(pa.table({"x": numbers}), tmp_path / f"{name}.parquet")
+        surveys.append(survey(locate(str(tmp_path / f"{name}.parquet"))))
+    first, second = joint_spreads([found.tallies["x"] for found in surveys])
+    assert first.edges == second.edges == list(range(1, 44, 2))
+    assert (first.bins[:2], sum(first.bins)) == ([3, 1], 4)
+    assert (first.maximum, second.minimum) == (3, 40)
+    assert second.bins[-2:] == [1, 1]
+
+
+def test_words_are_what_stands_between_white_space(tmp_path: Path) -> None:
+    texts = ["", " two  words\n", None, "wörter, drei davon", "日本", " \t", "a b c d", "x"]
+    table = pa.table({"x": pa.array(["left out", *texts]).slice(1)})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    values, counts = survey(locate(str(tmp_path / "x.parquet"))).words["x"].sorted()
+    assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == {0: 2, 1: 2, 2: 1, 3: 1, 4: 1}

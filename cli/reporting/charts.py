@@ -1,0 +1,151 @@
+"""Bars, curves and squares. Every mark has a text, which is shown when it is pointed at."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cli.facts import number
+from cli.reporting.frame import HEIGHT, SOFT, WIDTH, Chart, Name, colour, colours, dashes, framed, legend_height
+
+__all__ = ["Bar", "Point", "bars", "curves", "parts", "squares"]
+
+LINE = 20
+# So few values of x are all written below the axis, and so many points are each marked.
+FEW_STEPS = 10
+FEW_POINTS = 40
+NAMES_AXIS = {"title": None, "domain": False, "ticks": False, "labelColor": "var(--ink)", "labelOverlap": False}
+
+
+class Bar(NamedTuple):
+    """One bar: the line it stands on, the series it belongs to, its length, the figure at its end."""
+
+    label: str
+    series: str
+    amount: float
+    figure: str
+
+
+class Point(NamedTuple):
+    series: Name
+    x: float
+    y: float
+
+
+def bars(items: Sequence[Bar], series: Sequence[str], unit: str, *, share: bool = False) -> Chart:
+    """Horizontal bars, a line for each label in order; those of several series side by side on it."""
+    several = len(series) > 1
+    labels = list(dict.fromkeys(bar.label for bar in items))
+    longest = max((bar.amount for bar in items), default=0)
+    encoding: dict[str, Any] = {
+        "y": {"field": "label", "type": "nominal", "sort": labels, "axis": NAMES_AXIS},
+        "x": {
+            "field": "amount",
+            "type": "quantitative",
+            "axis": {"title": unit, **(_percent_axis(longest) if share else {})},
+            # The figure at the end of the longest bar needs room.
+            "scale": {"domain": [0, longest * 1.2 or 1], "nice": False},
+        },
+        "description": {"field": "told"},
+    }
+    if several:
+        encoding |= {"yOffset": {"field": "series", "sort": list(series)}, "color": colours(series)}
+    values = [{**bar._asdict(), "told": f"{_both(bar.label, bar.series, series)}: {bar.figure}"} for bar in items]
+    layers = [
+        {"mark": {"type": "bar", **({} if several else {"color": colour(series[0])})}},
+        {
+            "mark": {"type": "text", "align": "left", "dx": 4, "fontSize": 11, "aria": False},
+            "encoding": {"text": {"field": "figure"}, "color": {"value": SOFT}},
+        },
+    ]
+    lines = len(labels) * (0.45 + 0.75 * len(series) if several else 1)
+    return framed(values, {"layer": layers, "encoding": encoding}, 48 + LINE * lines + legend_height(series))
+
+
+def parts(items: Sequence[Bar], kinds: Mapping[str, str], unit: str) -> Chart:
+    """A bar for each label, made of the shares that are the series of `items`, in the colours that `kinds` gives."""
+    labels = list(dict.fromkeys(bar.label for bar in items))
+    encoding = {
+        "y": {"field": "label", "type": "nominal", "sort": labels, "axis": NAMES_AXIS},
+        "x": {"field": "amount", "type": "quantitative", "axis": {"title": unit, "format": "%"}},
+        "color": colours(list(kinds), list(kinds.values())),
+        "order": {"field": "place"},
+        "description": {"field": "told"},
+    }
+    values = [
+        {**bar._asdict(), "place": list(kinds).index(bar.series), "told": f"{bar.label}, {bar.series}: {bar.figure}"}
+        for bar in items
+    ]
+    mark = {"type": "bar", "stroke": "var(--paper)", "strokeWidth": 1}
+    return framed(values, {"mark": mark, "encoding": encoding}, 56 + 26 * len(labels) + legend_height(list(kinds)))
+
+
+def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", share: bool = False) -> Chart:
+    """Lines through points. `logarithmic` names the axes whose steps multiply, such as `xy`; `share` is for percent."""
+    series = list(dict.fromkeys(point.series for point in points))
+    several = len(series) > 1
+    steps = sorted({point.x for point in points})
+    written = {"values": steps} if len(steps) <= FEW_STEPS else {}
+    percent = {"format": ".2~%"} if share else {}
+    scales = {axis: {"type": "log", "nice": False} if axis in logarithmic else {"zero": axis == "y"} for axis in "xy"}
+    encoding = {
+        "x": {
+            "field": "x",
+            "type": "quantitative",
+            "scale": scales["x"],
+            "axis": {"title": x, "grid": False, **written},
+        },
+        "y": {"field": "y", "type": "quantitative", "scale": scales["y"], "axis": {"title": y, **percent}},
+        "description": {"field": "told"},
+        **({"color": colours(series, symbol="stroke")} if several else {}),
+    }
+    one = {} if several else {"color": colour(series[0])}
+    size = 45 if len(points) <= FEW_POINTS * len(series) else 10
+    layers = [
+        {
+            "mark": {"type": "line", "strokeWidth": 2, "aria": False, **one},
+            "encoding": {"strokeDash": dashes(series)} if several else {},
+        },
+        {"mark": {"type": "point", "filled": True, "size": size, "opacity": 1, **one}},
+    ]
+    values = [
+        {
+            **point._asdict(),
+            "told": f"{_both(number(point.x), point.series, series)}: "
+            + (f"{point.y:.2%}" if share else number(point.y)),
+        }
+        for point in points
+    ]
+    return framed(values, {"layer": layers, "encoding": encoding}, HEIGHT + legend_height(series))
+
+
+def squares(name: Name, labels: Sequence[str], cells: Mapping[tuple[str, str], float], unit: str) -> Chart:
+    """Of the input `name` a square for each pair of labels, its colour the stronger the more it has.
+
+    There is none where `cells` has nothing.
+    """
+    places = {"type": "nominal", "scale": {"domain": list(labels)}}
+    encoding = {
+        "y": {"field": "first", **places, "axis": NAMES_AXIS},
+        "x": {"field": "second", **places, "axis": {**NAMES_AXIS, "labelAngle": -60, "labelLimit": 100}},
+        "opacity": {
+            "field": "amount",
+            "type": "quantitative",
+            "scale": {"domainMin": 0, "range": [0.08, 1]},
+            "legend": None,
+        },
+        "description": {"field": "told"},
+    }
+    values = [
+        {"first": first, "second": second, "amount": amount, "told": f"{first} and {second}: {number(amount)} {unit}"}
+        for (first, second), amount in cells.items()
+    ]
+    mark = {"type": "rect", "color": colour(name), "stroke": "var(--paper)", "strokeWidth": 1}
+    return framed(values, {"mark": mark, "encoding": encoding}, WIDTH)
+
+
+def _percent_axis(longest: float) -> dict[str, Any]:
+    """No figure beyond the whole, for which there is room at the end."""
+    return {"format": ".2~%", **({"values": [0, 0.25, 0.5, 0.75, 1]} if longest > 0.6 else {})}
+
+
+def _both(label: str, series: str, all_series: Sequence[str]) -> str:
+    return f"{series}, {label}" if len(all_series) > 1 else label

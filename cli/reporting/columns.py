@@ -1,0 +1,189 @@
+"""The columns of any dataset: how long its texts are, how its numbers are spread, which values there are."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from cli.facts import number
+from cli.reporting.charts import Bar, bars
+from cli.reporting.distributions import bin_counts, distribution
+from cli.reporting.frame import Name
+from cli.reporting.page import Chapter, Figure, Table
+from cli.reporting.sources import Source
+from cli.reporting.wording import distinct, listed, percent, shown
+from schemas.statistics import ColumnStatistics
+from schemas.tallies import Spread, joint_spreads
+
+__all__ = ["columns"]
+
+# Nobody looks at a hundred charts.
+MOST_CHARTS = 40
+MOST_VALUES = 12
+# Of names of rows neither the values nor the lengths say anything.
+NAMES = ("id", "_id")
+
+# The columns of one name that hold the same kind of thing.
+Group = list[tuple[Source, ColumnStatistics]]
+
+
+def columns(sources: Sequence[Source]) -> Chapter | None:
+    """None where there is no column."""
+    figures: list[Figure] = []
+    unshown: list[str] = []
+    for group in _groups(sources):
+        if told := _uncharted(group):
+            unshown.append(f"{_name(group)}{_whose(group, sources)}: {told}.")
+        elif len(figures) < MOST_CHARTS:
+            heading = _name(group) + (_whose(group, sources) if len(group) == 1 else "")
+            figures.append(_values(group, heading) if _is_categories(group) else _spreads(group, heading))
+        else:
+            unshown.append(
+                f"{_name(group)}: only the first {MOST_CHARTS} columns have charts; `synth stats` shows all."
+            )
+    return Chapter("columns", "The columns", figures=figures, unshown=unshown) if figures or unshown else None
+
+
+def _groups(sources: Sequence[Source]) -> Iterator[Group]:
+    """In the order in which the inputs have them."""
+    groups: dict[tuple[str, str], Group] = {}
+    for source in sources:
+        for column in source.columns.values():
+            kind = column.unit or ("values" if column.values is not None else "numbers" if column.spread else "other")
+            groups.setdefault((column.name, kind), []).append((source, column))
+    yield from groups.values()
+
+
+def _uncharted(group: Group) -> str | None:
+    """Why the column has no chart, if it has none."""
+    _, first = group[0]
+    if all(column.nulls == source.rows for source, column in group):
+        return "there are no values" if any(source.rows for source, _ in group) else "there are no rows"
+    if _is_categories(group):
+        values = _shares(group)
+        return f"it is always {shown(next(iter(values)), 40)}{_but_nulls(group)}" if len(values) == 1 else None
+    if first.name.endswith(NAMES) and first.unit == "characters":
+        told = [f"{column.distinct:,} different ones in {source.name}" for source, column in group if column.distinct]
+        return f"it names rows, {listed(told)}" if told else "it names rows"
+    spreads = [column.spread for _, column in group if column.spread]
+    if not spreads and any(column.not_finite for _, column in group):
+        return "all its values are NaN or infinite"
+    if not spreads:
+        return f"there is no chart for the type {shown(first.type, 80)}"
+    if (low := min(spread.minimum for spread in spreads)) == max(spread.maximum for spread in spreads):
+        return f"{'its length' if first.unit else 'it'} is always {_amount(low, first.unit)}{_but_nulls(group)}"
+    return None
+
+
+def _values(group: Group, heading: str) -> Figure:
+    """The commonest values; of several inputs as shares of the rows."""
+    several = len(group) > 1
+    names = [source.name for source, _ in group]
+    values = list(_shares(group))
+    labels = dict(zip(values, distinct(values, 40), strict=True))
+    items, rows = [], []
+    for value in values:
+        counts = [(source, _counts(column).get(value, 0)) for source, column in group]
+        written = [f"{count:,} ({percent(count, source.rows)})" for source, count in counts]
+        rows.append([labels[value], *written])
+        if len(rows) <= MOST_VALUES:
+            for source, count in counts:
+                share = count / source.rows if source.rows else 0.0
+                figure = percent(count, source.rows) if several else f"{count:,}"
+                items.append(Bar(labels[value], source.name, share if several else count, figure))
+    return Figure(
+        f"{heading}: most often {listed(_commonest(group, labels))}",
+        bars(items, names, "share of the rows" if several else "rows", share=several),
+        numbers=Table(["value", *names], rows),
+        note=_left_out(group),
+    )
+
+
+def _commonest(group: Group, labels: Mapping[str, str]) -> list[str]:
+    """The commonest value of each input, named once where it is the same one, with its share."""
+    told: dict[str, list[str]] = {}
+    for source, column in group:
+        if counts := _counts(column):
+            value, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
+            where = f" of {source.name}" if len(group) > 1 else ""
+            told.setdefault(labels[value], []).append(f"{percent(count, source.rows)} of the rows{where}")
+    return [f"{label} in {listed(shares)}" for label, shares in told.items()]
+
+
+def _spreads(group: Group, heading: str) -> Figure:
+    """How numbers or lengths are spread, all in the same bins."""
+    filled = [(source, column) for source, column in group if column.spread]
+    spreads = joint_spreads([source.survey.tallies[column.name] for source, column in filled])
+    named = {source.name: spread for (source, _), spread in zip(filled, spreads, strict=True)}
+    _, first = group[0]
+    return Figure(
+        _spread_title(heading, named, first.unit),
+        distribution(named, f"length in {first.unit}" if first.unit else _name(group), "rows"),
+        _quantiles(filled, spreads),
+        Table([first.unit or "values", *named], bin_counts(named)),
+        _left_out(group),
+    )
+
+
+def _spread_title(heading: str, named: Mapping[Name, Spread], unit: str | None) -> str:
+    if len(named) == 1:
+        (spread,) = named.values()
+        median, ninth = _amount(spread.median, unit), number(spread.ninth_decile)
+        return f"{heading}: half have at most {median}, nine of ten at most {ninth}"
+    (first, spread), *rest = named.items()
+    told = [f"{_amount(spread.median, unit)} in {first}", *(f"{number(each.median)} in {name}" for name, each in rest)]
+    return f"{heading}: the median is {listed(told)}"
+
+
+def _quantiles(filled: Group, spreads: Sequence[Spread]) -> Table:
+    head = ["dataset", "values", "least", "median", "90%", "greatest"]
+    rows = []
+    for (source, column), spread in zip(filled, spreads, strict=True):
+        quantiles = (spread.minimum, spread.median, spread.ninth_decile, spread.maximum)
+        row = [source.name, f"{sum(spread.bins):,}", *map(number, quantiles)]
+        words = source.survey.words.get(column.name)
+        if words and (counted := words.spread()):
+            row += [number(counted.median), number(counted.ninth_decile)]
+        rows.append(row)
+    return Table([*head, *["median in words", "90% in words"][: len(rows[0]) - len(head)]], rows)
+
+
+def _left_out(group: Group) -> str:
+    nulls = [f"{percent(column.nulls, source.rows)} of {source.name}" for source, column in group if column.nulls]
+    strange = sum(column.not_finite for _, column in group)
+    told = [f"Null in {listed(nulls)}."] if nulls else []
+    told += [f"{strange:,} values that are NaN or infinite are left out."] if strange else []
+    return " ".join(told)
+
+
+def _but_nulls(group: Group) -> str:
+    nulls = sum(column.nulls for _, column in group)
+    return f", but for {nulls:,} nulls" if nulls else ""
+
+
+def _whose(group: Group, sources: Sequence[Source]) -> str:
+    return "" if len(group) == len(sources) else f" of {listed([source.name for source, _ in group])}"
+
+
+def _is_categories(group: Group) -> bool:
+    return all(column.values is not None for _, column in group)
+
+
+def _shares(group: Group) -> Mapping[str, float]:
+    """The values of all inputs, the commonest first, with the sums of their shares."""
+    shares: Counter[str] = Counter()
+    for source, column in group:
+        shares.update({value: count / source.rows for value, count in _counts(column).items()})
+    return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _counts(column: ColumnStatistics) -> Mapping[str, int]:
+    return column.values or {}
+
+
+def _name(group: Group) -> str:
+    return shown(group[0][1].name, 40)
+
+
+def _amount(value: float, unit: str | None) -> str:
+    if unit is None:
+        return number(value)
+    return f"{number(value)} {unit.removesuffix('s') if value == 1 else unit}"

@@ -1,0 +1,26 @@
+"""Which chapters a report has: those for which its inputs have something to show."""
+
+from collections.abc import Sequence
+
+from cli.reporting.columns import columns
+from cli.reporting.page import Chapter
+from cli.reporting.runs import runs
+from cli.reporting.sampling import is_curve, sampling
+from cli.reporting.sources import Source
+from cli.reporting.tags import tags
+from cli.reporting.vocabulary import vocabulary
+
+__all__ = ["chapters"]
+
+
+def chapters(sources: Sequence[Source], tag_column: str | None) -> list[Chapter]:
+    """Raises `InputError` where no input has the column of tags that is named."""
+    possible = (
+        runs(sources),
+        sampling(sources),
+        *tags(sources, tag_column),
+        vocabulary(sources),
+        # The columns of a curve have their charts already.
+        columns([source for source in sources if not is_curve(source)]),
+    )
+    return [chapter for chapter in possible if chapter]

@@ -1,0 +1,128 @@
+"""Histograms: one as bars, several with the same bins as outlines over each other."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from cli.facts import number
+from cli.reporting.frame import HEIGHT, Chart, Name, colour, colours, dashes, framed, legend_height
+from schemas.tallies import Spread
+
+__all__ = ["bin_counts", "distribution"]
+
+EDGES_WRITTEN = 6
+# From here on they are written shortly, such as 200k.
+LONG_NUMBERS = 100_000
+
+
+def distribution(spreads: Mapping[Name, Spread], x: str, rows: str) -> Chart:
+    """How many of the `rows` lie in each bin; of several inputs, by name, which share of each one's."""
+    return (
+        _outlines(spreads, x, f"share of the {rows}")
+        if len(spreads) > 1
+        else _bars(*next(iter(spreads.items())), x, rows)
+    )
+
+
+def bin_counts(spreads: Mapping[Name, Spread]) -> list[list[str]]:
+    """For each bin what it holds, in words, and how many values of each input."""
+    bins = zip(*(spread.bins for spread in spreads.values()), strict=True)
+    names = _names(next(iter(spreads.values())))
+    return [[name, *(f"{count:,}" for count in counts)] for name, counts in zip(names, bins, strict=True)]
+
+
+def _bars(name: Name, spread: Spread, x: str, rows: str) -> Chart:
+    places, axis = _axis(spread, x)
+    values = [
+        {"low": low, "high": high, "amount": amount, "told": f"{bin_name}: {amount:,}"}
+        for low, high, amount, bin_name in zip(places, places[1:], spread.bins, _names(spread), strict=False)
+    ]
+    encoding = {
+        "x": {"field": "low", "type": "quantitative", **axis},
+        "x2": {"field": "high"},
+        "y": {"field": "amount", "type": "quantitative", "axis": {"title": rows, **_whole_ticks(max(spread.bins))}},
+        "y2": {"datum": 0},
+        "description": {"field": "told"},
+    }
+    mark = {"type": "rect", "color": colour(name), "stroke": "var(--paper)", "strokeWidth": 1}
+    return framed(values, {"mark": mark, "encoding": encoding})
+
+
+def _outlines(spreads: Mapping[Name, Spread], x: str, share: str) -> Chart:
+    series = list(spreads)
+    bins = []
+    corners = []
+    for name, spread in spreads.items():
+        places, axis = _axis(spread, x)
+        shares = [count / sum(spread.bins) for count in spread.bins]
+        told = [f"{name}, {bin_name}: {share:.1%}" for bin_name, share in zip(_names(spread), shares, strict=True)]
+        corners += [{"series": name, "low": low, "share": y} for low, y in zip(places, [*shares, 0], strict=True)]
+        bins += [
+            {"series": name, "low": low, "high": high, "share": share, "told": words}
+            for low, high, share, words in zip(places, places[1:], shares, told, strict=False)
+        ]
+    encoding = {
+        "x": {"field": "low", "type": "quantitative", **axis},
+        "y": {"field": "share", "type": "quantitative", "axis": {"title": share, "format": "%"}},
+        "color": colours(series, symbol="stroke"),
+    }
+    layers = [
+        {
+            "mark": {"type": "rect", "opacity": 0.15},
+            "encoding": {"x2": {"field": "high"}, "y2": {"datum": 0}, "description": {"field": "told"}},
+        },
+        {
+            "data": {"values": corners},
+            "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2, "aria": False},
+            "encoding": {"strokeDash": dashes(series)},
+        },
+    ]
+    return framed(bins, {"layer": layers, "encoding": encoding}, HEIGHT + legend_height(series))
+
+
+def _names(spread: Spread) -> list[str]:
+    """What each bin holds, in words."""
+    edges = spread.edges
+    if _is_whole(edges):
+        lasts = [high - 1 for high in edges[1:]]
+        return [
+            number(low) if low >= last else f"{number(low)} to {number(last)}"
+            for low, last in zip(edges, lasts, strict=False)
+        ]
+    return [f"{number(low)} to {number(high)}" for low, high in pairwise(edges)]
+
+
+def _axis(spread: Spread, title: str) -> tuple[Sequence[float], dict[str, Any]]:
+    """Where the edges of the bins stand on an axis, and that axis.
+
+    Bins that grow are drawn equally wide, with their edges written below; those of one whole number have it below their
+    middle.
+    """
+    edges = spread.edges
+    axis: dict[str, Any] = {"title": title}
+    places: Sequence[float] = edges
+    if spread.logarithmic:
+        places = range(len(edges))
+        step = -(-len(edges) // EDGES_WRITTEN)
+        axis = {
+            "title": f"{title} (growing steps)",
+            "values": list(range(0, len(edges), step)),
+            "labelExpr": f"{[number(edge) for edge in edges]}[datum.value]",
+        }
+    elif edges[0] == edges[-1]:
+        places = [edges[0] - 0.5, edges[0] + 0.5]
+        axis["values"] = edges[:1]
+    elif _is_whole(edges) and edges[1] - edges[0] == 1:
+        places = [edge - 0.5 for edge in edges]
+        axis |= {"tickMinStep": 1, "format": ",d"}
+    elif max(map(abs, edges)) >= LONG_NUMBERS:
+        axis["format"] = "~s"
+    return places, {"axis": axis, "scale": {"domain": [places[0], places[-1]], "nice": False, "zero": False}}
+
+
+def _whole_ticks(most: int) -> dict[str, Any]:
+    return {"values": list(range(most + 1))} if most < 5 else {"format": "~s" if most >= LONG_NUMBERS else ",d"}
+
+
+def _is_whole(edges: Sequence[float]) -> bool:
+    return all(isinstance(edge, int) for edge in edges)

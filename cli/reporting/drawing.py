@@ -1,0 +1,46 @@
+"""Drawing: a Vega-Lite chart as SVG that stands in the page, takes its colours and needs no script."""
+
+from xml.etree import ElementTree
+
+from markupsafe import Markup
+
+from cli.reporting.frame import Chart
+from schemas.errors import UsageError
+
+__all__ = ["draw", "require"]
+
+SVG = "http://www.w3.org/2000/svg"
+ElementTree.register_namespace("", SVG)
+
+
+def require() -> None:
+    """Raises `UsageError` where what draws is not installed."""
+    try:
+        import vl_convert  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            "synth report needs vl-convert-python, which is not installed: pip install 'synth[report]'"
+        ) from None
+
+
+def draw(chart: Chart, label: str) -> Markup:
+    """The chart as an `svg` element that scales with the page. What a mark stands for is told when pointed at.
+
+    To a reader of the screen it is one picture named `label`; the numbers are in the tables under it.
+    """
+    import vl_convert
+
+    root = ElementTree.fromstring(vl_convert.vegalite_to_svg(chart, vl_version="6.4", allowed_base_urls=[]))
+    for attribute in ("width", "height", "version", "class"):
+        root.attrib.pop(attribute, None)
+    root.set("role", "img")
+    root.set("aria-label", label)
+    for mark in list(root.iter()):
+        told = mark.attrib.pop("aria-label", None) if mark is not root else None
+        if told and mark.attrib.get("role") == "graphics-symbol":
+            ElementTree.SubElement(mark, f"{{{SVG}}}title").text = told
+            mark.set("class", "mark")
+        for attribute in ("role", "aria-roledescription", "aria-hidden", "font-family") if mark is not root else ():
+            mark.attrib.pop(attribute, None)
+    # The serialisation of a tree of texts and attributes is safe to stand in the page as it is.
+    return Markup(ElementTree.tostring(root, encoding="unicode"))

@@ -1,0 +1,118 @@
+"""What all charts share: their size, their colours and how series are told apart.
+
+A chart is Vega-Lite in the colours of the page: `var(--…)` is looked up where the chart stands. It is laid out for a
+width that a telephone shows legibly. Series differ by colour and by dash or place, so that they can be told apart in
+grey, too.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = [
+    "HEIGHT",
+    "MOST_SERIES",
+    "SOFT",
+    "WIDTH",
+    "Chart",
+    "Name",
+    "colour",
+    "colours",
+    "dashes",
+    "framed",
+    "legend_height",
+]
+
+Chart = dict[str, Any]
+
+WIDTH = 440
+HEIGHT = 240
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 4], [1, 3], [10, 3], [3, 1])
+MOST_SERIES = len(DASHES)
+COLOURS = [f"var(--series-{place})" for place in range(1, MOST_SERIES + 1)]
+PLAIN = "var(--plain)"
+SOFT = "var(--soft)"
+CONFIG = {
+    "background": None,
+    "view": {"stroke": None},
+    "font": "sans-serif",
+    "axis": {
+        "labelColor": SOFT,
+        "titleColor": SOFT,
+        "gridColor": "var(--line)",
+        "domainColor": "var(--rule)",
+        "tickColor": "var(--rule)",
+        "labelFontSize": 12,
+        "labelLimit": 150,
+        "labelOverlap": "greedy",
+        "labelSeparation": 10,
+        "labelPadding": 4,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titlePadding": 8,
+        "tickCount": 5,
+        "aria": False,
+    },
+    "legend": {
+        "title": None,
+        "orient": "top",
+        "offset": 8,
+        "labelColor": "var(--ink)",
+        "labelFontSize": 12,
+        "labelLimit": 170,
+        "symbolOpacity": 1,
+        "symbolStrokeWidth": 2.5,
+        "columnPadding": 16,
+        "aria": False,
+    },
+}
+
+
+class Name(str):
+    """What an input is called. By its `place` among the inputs it has the same colour and dash in all charts."""
+
+    place: int
+
+    def __new__(cls, name: str, place: int) -> "Name":
+        made = super().__new__(cls, name)
+        made.place = place
+        return made
+
+
+def framed(values: Sequence[Mapping[str, Any]], view: Mapping[str, Any], height: float = HEIGHT) -> Chart:
+    """A chart of `values`, `height` pixels high with its axes and its legend."""
+    return {
+        "data": {"values": list(values)},
+        "width": WIDTH,
+        "height": round(height),
+        "autosize": {"type": "fit", "contains": "padding"},
+        # Letters of the reader's font may be wider than those that the labels were measured with.
+        "padding": {"left": 10, "right": 6, "top": 4, "bottom": 4},
+        "config": CONFIG,
+        **view,
+    }
+
+
+def colour(series: str) -> str:
+    """That of an input; a plain one for what is none."""
+    return COLOURS[series.place] if isinstance(series, Name) else PLAIN
+
+
+def colours(series: Sequence[str], of: Sequence[str] = (), symbol: str = "square") -> dict[str, Any]:
+    """A colour for each series, its own unless they are given, with a legend."""
+    legend = {"columns": _legend_columns(series), "symbolType": symbol, "symbolSize": 300 if symbol == "stroke" else 90}
+    scale = {"domain": list(series), "range": list(of) or [colour(name) for name in series]}
+    return {"field": "series", "type": "nominal", "scale": scale, "legend": legend}
+
+
+def dashes(series: Sequence[Name]) -> dict[str, Any]:
+    """A dash for each series, in the legend of lines that `colours` makes."""
+    scale = {"domain": list(series), "range": [DASHES[name.place] for name in series]}
+    return {"field": "series", "type": "nominal", "scale": scale}
+
+
+def legend_height(series: Sequence[str]) -> int:
+    return 12 + 17 * -(-len(series) // _legend_columns(series)) if len(series) > 1 else 0
+
+
+def _legend_columns(series: Sequence[str]) -> int:
+    return max(1, (WIDTH - 60) // (42 + 7 * min(24, max(map(len, series)))))

@@ -1,0 +1,70 @@
+"""A report as a page: chapters of figures and tables, and the HTML that holds them.
+
+The page is one file without any script: charts are drawn when it is written, and a content security policy in it
+forbids whatever could run or be fetched.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from cli.reporting.drawing import draw
+from cli.reporting.frame import Chart
+
+__all__ = ["GENERATOR", "Chapter", "Figure", "Table", "html"]
+
+# By this a report is known among other pages.
+GENERATOR = '<meta name="generator" content="synth report'
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as they are read; those of the first column name the rows. Most hold numbers, unless it is `textual`."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    textual: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart under a title that says what one sees in it, with the figures that it was drawn from.
+
+    `facts` stand open under the chart, `numbers` folded.
+    """
+
+    title: str
+    chart: Chart
+    facts: Table | None = None
+    numbers: Table | None = None
+    note: str = ""
+
+    @property
+    def drawing(self) -> str:
+        return draw(self.chart, self.title)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """`name` is its anchor on the page; `unshown` says what of its matter has no chart, and why."""
+
+    name: str
+    title: str
+    paragraphs: Sequence[str] = ()
+    facts: Table | None = None
+    figures: Sequence[Figure] = ()
+    unshown: Sequence[str] = field(default=())
+
+
+def html(title: str, chapters: Sequence[Chapter]) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(title=title, chapters=chapters, version=version("synth"))

@@ -1,0 +1,44 @@
+"""What k samples a question give (arXiv 2308.01825, section 3.3), from the directories of `reject curve`."""
+
+from collections.abc import Sequence
+
+from cli.facts import number
+from cli.reporting.charts import Point, curves
+from cli.reporting.page import Chapter, Figure, Table
+from cli.reporting.sources import Source
+from cli.reporting.wording import listed
+
+__all__ = ["is_curve", "sampling"]
+
+COUNTED = {"distinct_paths": "different calculations", "correct_paths": "correct paths"}
+
+
+def is_curve(source: Source) -> bool:
+    return source.rows > 0 and source.input.dataset is not None and {"k", *COUNTED} <= source.columns.keys()
+
+
+def sampling(sources: Sequence[Source]) -> Chapter | None:
+    """None where no input is such a directory."""
+    known = {
+        source.name: sorted(source.input.dataset.rows(("k", *COUNTED)), key=lambda row: row["k"])
+        for source in sources
+        if is_curve(source) and source.input.dataset
+    }
+    if not known:
+        return None
+    figures = []
+    for column, words in COUNTED.items():
+        points = [Point(name, row["k"], row[column]) for name, rows in known.items() for row in rows]
+        heights = {(point.series, point.x): f"{point.y:.3f}" for point in points}
+        steps = sorted({point.x for point in points})
+        told = [f"{rows[-1][column]:.2f} with {number(rows[-1]['k'])} in {name}" for name, rows in known.items()]
+        figures.append(
+            Figure(
+                f"{words.capitalize()} for a question grow with the samples, to {listed(told)}",
+                curves(points, "samples of each question", f"{words} per question", logarithmic="x"),
+                numbers=Table(
+                    ["samples", *known], [[number(k), *(heights.get((name, k), "") for name in known)] for k in steps]
+                ),
+            )
+        )
+    return Chapter("sampling", "What more samples give", figures=figures)

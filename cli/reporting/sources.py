@@ -1,0 +1,55 @@
+"""The inputs of a report: each read once, under the shortest name that tells it from the others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.reporting.frame import Name
+from cli.reporting.wording import distinct
+from schemas.inputs import Input, locate
+from schemas.statistics import ColumnStatistics, Survey, survey
+
+__all__ = ["Source", "opened"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """`name` is a text for the page; `run` is empty where `synth` did not write the input."""
+
+    name: Name
+    input: Input
+    survey: Survey
+
+    @property
+    def run(self) -> Mapping[str, Any]:
+        return (self.input.dataset.run if self.input.dataset else None) or {}
+
+    @property
+    def counts(self) -> Mapping[str, Any]:
+        counts: Mapping[str, Any] = self.run.get("counts", {})
+        return counts
+
+    @property
+    def rows(self) -> int:
+        return self.survey.statistics.rows
+
+    @property
+    def columns(self) -> Mapping[str, ColumnStatistics]:
+        return {column.name: column for column in self.survey.statistics.columns}
+
+
+def opened(specs: Sequence[str]) -> list[Source]:
+    """Raises `InputError` for what cannot be read."""
+    located = [locate(spec) for spec in specs]
+    return [Source(name, found, survey(found)) for name, found in zip(_names(specs), located, strict=True)]
+
+
+def _names(specs: Sequence[str]) -> list[Name]:
+    """The ends of the paths, as much of them as it takes for all to differ."""
+    paths = [Path(spec).parts or (spec,) for spec in specs]
+    for length in range(1, max(map(len, paths)) + 1):
+        ends = ["/".join(parts[-length:]) for parts in paths]
+        if len(set(ends)) == len(ends):
+            break
+    return [Name(name, place) for place, name in enumerate(distinct(ends, 32))]

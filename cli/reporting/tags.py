@@ -1,0 +1,211 @@
+"""Tagged datasets (InsTag, arXiv 2308.07074): which tags, how many of them, which go together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from cli.facts import number, plural
+from cli.reporting.charts import Bar, Point, bars, curves, squares
+from cli.reporting.distributions import bin_counts, distribution
+from cli.reporting.frame import Name
+from cli.reporting.page import Chapter, Figure, Table
+from cli.reporting.sources import Source
+from cli.reporting.wording import distinct, listed, percent, shown
+from schemas.errors import InputError
+from schemas.tallies import Tally, joint_spreads
+
+if TYPE_CHECKING:
+    from pipelines.instag.measure import Measures
+
+__all__ = ["tags"]
+
+MOST_BARS = 20
+# Of several inputs each tag has several bars.
+MOST_GROUPS = 12
+MOST_SQUARES = 14
+
+Measured = Mapping[Name, "Measures"]
+
+
+def tags(sources: Sequence[Source], named: str | None = None) -> Iterator[Chapter]:
+    """A chapter on the tags in the column `named` (by default `tags`), and one on `raw_tags` where there are no others.
+
+    Raises `InputError` where no input has the column that is named.
+    """
+    normal = [source for source in sources if _has_tags(source, named)]
+    if named and not normal:
+        raise InputError(f"--tags {named}: none of the inputs has a column {named} that holds lists of tags")
+    if normal:
+        others = [source.name for source in sources if source not in normal]
+        lacking = [f"{listed(others)}: no lists of tags in a column {shown(named or 'tags')}."] if others else []
+        yield _chapter(normal, named or "tags", "tags", "Tags", lacking)
+    raw = [source for source in sources if source not in normal and _has_tags(source, "raw_tags")]
+    if raw and not named:
+        yield _chapter(raw, "raw_tags", "raw-tags", "Tags as the model gave them", [])
+
+
+def _has_tags(source: Source, named: str | None) -> bool:
+    from pipelines.instag.tagsets import tag_column
+    from schemas.inference import columns_of
+
+    schema = pa.schema([(column.name, column.type) for column in columns_of(source.input)])
+    try:
+        tag_column(schema, named)
+    except InputError:
+        return False
+    return source.rows > 0
+
+
+def _chapter(sources: Sequence[Source], column: str, anchor: str, title: str, unshown: Sequence[str]) -> Chapter:
+    from pipelines.instag.measure import measure
+
+    found = measure([source.input for source in sources], column)
+    measured = {source.name: measures for source, measures in zip(sources, found, strict=True)}
+    names = [count.tag for count in found[0].tags]
+    if not names:
+        return Chapter(anchor, title, facts=_facts(measured), unshown=[*unshown, "Charts of tags: no row has any."])
+    labels = dict(zip(names, distinct(names, 32), strict=True))
+    figures = [_per_query(measured), _ranks(measured)]
+    if len(measured) > 1:
+        figures += [_complexity(measured), _diversity(measured)]
+    figures += [_commonest(measured, labels), *_together(measured, labels)]
+    return Chapter(anchor, title, facts=_facts(measured), figures=figures, unshown=unshown)
+
+
+def _facts(measured: Measured) -> Table:
+    unit, _ = _unit(measured)
+    head = [
+        "dataset",
+        "rows",
+        "without any tag",
+        "queries",
+        f"complexity: mean tags per {unit}",
+        "different tags",
+        "diversity: share of all tags",
+    ]
+    rows = [
+        [
+            name,
+            f"{found.rows:,}",
+            f"{found.untagged:,}",
+            f"{found.queries:,}",
+            f"{found.complexity:.2f}",
+            f"{found.distinct:,}",
+            "" if found.diversity is None else f"{found.covered:,} of {found.vocabulary:,}, {found.diversity:.1%}",
+        ]
+        for name, found in measured.items()
+    ]
+    return Table(head, rows)
+
+
+def _unit(measured: Measured) -> tuple[str, str]:
+    """What tags are counted in, and more than one of it."""
+    is_query = any(found.unit == "query" for found in measured.values())
+    return ("query", "queries") if is_query else ("row", "rows")
+
+
+def _per_query(measured: Measured) -> Figure:
+    unit, units = _unit(measured)
+    has_chats = any(found.queries > found.rows for found in measured.values())
+    counted = {name: Tally.of(found.tags_per_query) for name, found in measured.items() if found.tags_per_query}
+    named = dict(zip(counted, joint_spreads(list(counted.values())), strict=True))
+    told = [f"{found.complexity:.2f} in {name}" for name, found in measured.items()]
+    return Figure(
+        f"Tags per {unit}: on average {listed(told)}",
+        distribution(named, f"tags of a {unit}", units),
+        numbers=Table([f"tags of a {unit}", *named], bin_counts(named)),
+        note="Each turn of a chat counts as the mean of the chat, rounded." if has_chats else "",
+    )
+
+
+def _complexity(measured: Measured) -> Figure:
+    unit, _ = _unit(measured)
+    most = max(measured, key=lambda name: measured[name].complexity)
+    items = [Bar(name, "", found.complexity, f"{found.complexity:.2f}") for name, found in measured.items()]
+    return Figure(f"Complexity: {most} has the most tags per {unit}", bars(items, [""], f"mean tags per {unit}"))
+
+
+def _diversity(measured: Measured) -> Figure:
+    shares = {name: found.diversity or 0.0 for name, found in measured.items()}
+    told = [f"{percent(share, 1)} in {name}" for name, share in shares.items()]
+    items = [Bar(name, "", share, percent(share, 1)) for name, share in shares.items()]
+    return Figure(
+        f"Diversity: of the tags that occur in any of these {listed(told)}",
+        bars(items, [""], "share of all tags", share=True),
+    )
+
+
+def _commonest(measured: Measured, labels: Mapping[str, str]) -> Figure:
+    several = len(measured) > 1
+    most = MOST_GROUPS if several else MOST_BARS
+    items, rows = [], []
+    for place, label in enumerate(labels.values()):
+        counts = [(name, found.tags[place].rows, found.rows) for name, found in measured.items()]
+        rows.append([label, *(f"{count:,} ({percent(count, whole)})" for _, count, whole in counts)])
+        if place < most:
+            items += [
+                Bar(label, name, count / whole, percent(count, whole))
+                if several
+                else Bar(label, name, count, f"{count:,}")
+                for name, count, whole in counts
+            ]
+    told = [
+        f"{percent(found.tags[0].rows, found.rows)} of the rows" + (f" of {name}" if several else "")
+        for name, found in measured.items()
+    ]
+    left = len(labels) - most
+    return Figure(
+        f"The commonest tag, {next(iter(labels.values()))}, is in {listed(told)}",
+        bars(items, list(measured), "share of the rows" if several else "rows", share=several),
+        numbers=Table(["tag", *measured], rows),
+        note=f"{plural(left, 'rarer tag')} in the table alone." if left > 0 else "",
+    )
+
+
+def _ranks(measured: Measured) -> Figure:
+    """How quickly tags become rare."""
+    shares = {
+        name: sorted((count.rows / found.rows for count in found.tags if count.rows), reverse=True)
+        for name, found in measured.items()
+    }
+    points = [Point(name, rank, share) for name, known in shares.items() for rank, share in enumerate(known, 1)]
+    rank = min(10, *(len(known) for known in shares.values() if known))
+    told = [f"{percent(known[rank - 1], 1)} of {name}" for name, known in shares.items() if known]
+    return Figure(
+        f"How quickly tags become rare: number {rank} is in {listed(told)}",
+        curves(points, "rank of the tag by its frequency", "share of the rows", logarithmic="xy", share=True),
+    )
+
+
+def _together(measured: Measured, labels: Mapping[str, str]) -> Iterator[Figure]:
+    """For each dataset the tags that meet most often."""
+    for name, found in measured.items():
+        pairs = sorted((pair for pair in found.pairs if pair.rows), key=lambda pair: -pair.rows)
+        if not pairs:
+            continue
+        corner = list(dict.fromkeys(labels[tag] for pair in pairs for tag in (pair.second, pair.first)))[:MOST_SQUARES]
+        cells = {}
+        for pair in pairs:
+            first, second = labels[pair.first], labels[pair.second]
+            if first in corner and second in corner:
+                cells[first, second] = cells[second, first] = pair.rows
+        rows = [
+            [
+                labels[pair.first],
+                labels[pair.second],
+                f"{pair.rows:,} ({percent(pair.rows, found.rows)})",
+                "" if pair.confidence is None else percent(pair.confidence, 1),
+                "" if pair.lift is None else number(round(pair.lift, 2)),
+            ]
+            for pair in pairs
+        ]
+        yield Figure(
+            f"Tags that go together in {name}: most often {labels[pairs[0].first]} with {labels[pairs[0].second]}",
+            squares(name, corner, cells, "rows"),
+            numbers=Table(
+                ["tag", "with tag", "rows with both", "of the rows with the first", "times as often as by chance"], rows
+            ),
+            note="The stronger its colour, the more rows have both tags; pairs without a square are not "
+            f"among the {len(found.pairs)} commonest.",
+        )

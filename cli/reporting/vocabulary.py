@@ -1,0 +1,103 @@
+"""What normalising made of the raw tags (InsTag, arXiv 2308.07074, section 2.2), from `vocabulary/` of its output."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cli.facts import plural
+from cli.reporting.charts import Bar, bars
+from cli.reporting.frame import Name
+from cli.reporting.page import Chapter, Figure, Table
+from cli.reporting.sources import Source
+from cli.reporting.wording import distinct, listed, shown
+from schemas.dataset import Dataset
+
+__all__ = ["vocabulary"]
+
+COLUMNS = {"form", "count", "step", "tag"}
+STAYED = "stayed as they were"
+MOST_TAGS = 20
+MOST_FORMS = 8
+
+
+def vocabulary(sources: Sequence[Source]) -> Chapter | None:
+    """None where no input has a vocabulary beside it."""
+    tables = {source.name: table for source in sources if (table := _table(source)) is not None}
+    if not tables:
+        return None
+    figures = [_steps(tables), *(figure for name, table in tables.items() if (figure := _merged(name, table)))]
+    return Chapter("vocabulary", "From raw tags to tags", figures=figures)
+
+
+def _table(source: Source) -> pa.Table | None:
+    """A row for each surface form, memory-mapped."""
+    folder = source.input.dataset.path / "vocabulary" if source.input.dataset else None
+    if not folder or not (folder / "state.json").is_file():
+        return None
+    table = Dataset.open(folder).table
+    return table if set(table.column_names) >= COLUMNS and len(table) else None
+
+
+def _steps(tables: Mapping[Name, pa.Table]) -> Figure:
+    """What became of the surface forms, by the step that did it."""
+    known = {name: _fates(table) for name, table in tables.items()}
+    together: Counter[str] = Counter()
+    for fates in known.values():
+        together.update(fates)
+    ordered = [fate for fate, _ in together.most_common()]
+    items = [Bar(fate, name, fates[fate], f"{fates[fate]:,}") for fate in ordered for name, fates in known.items()]
+    told = [
+        f"{len(table):,} forms became {plural(pc.count_distinct(table['tag']).as_py(), 'tag')} in {name}"
+        for name, table in tables.items()
+    ]
+    return Figure(
+        f"What normalising did: {listed(told)}",
+        bars(items, list(known), "surface forms"),
+        numbers=Table(
+            ["surface forms", *known], [[fate, *(f"{n[fate]:,}" for n in known.values())] for fate in ordered]
+        ),
+    )
+
+
+def _fates(table: pa.Table) -> Counter[str]:
+    fates = pa.table({"step": table["step"], "dropped": pc.is_null(table["tag"])})
+    counted = fates.group_by(["step", "dropped"]).aggregate([([], "count_all")])
+    return Counter({_words(row["step"], dropped=row["dropped"]): row["count_all"] for row in counted.to_pylist()})
+
+
+def _words(step: str | None, *, dropped: bool) -> str:
+    """What a step did to a form."""
+    if step is None:
+        return "dropped" if dropped else STAYED
+    return f"{'dropped' if dropped else 'merged'} by {shown(step)}"
+
+
+def _merged(name: Name, table: pa.Table) -> Figure | None:
+    """The tags with the most surface forms; None where every tag has one."""
+    kept = table.select(["tag", "form", "count"]).filter(pc.is_valid(table["tag"]))
+    merged = kept.group_by("tag").aggregate([("form", "count"), ("count", "sum")])
+    merged = merged.filter(pc.greater(merged["form_count"], 1))
+    merged = merged.sort_by([("form_count", "descending"), ("tag", "ascending")]).slice(0, MOST_TAGS).to_pylist()
+    if not merged:
+        return None
+    labels = distinct([row["tag"] for row in merged], 32)
+    items = [
+        Bar(label, "", row["form_count"], f"{row['form_count']:,}") for label, row in zip(labels, merged, strict=True)
+    ]
+    rows = [
+        [label, f"{row['form_count']:,}", f"{row['count_sum']:,}", _commonest_forms(kept, row["tag"])]
+        for label, row in zip(labels, merged, strict=True)
+    ]
+    return Figure(
+        f"Tags that were written in many ways in {name}: most of all {labels[0]}",
+        bars(items, [name], "surface forms of the tag"),
+        numbers=Table(["tag", "forms", "queries", "its commonest forms"], rows),
+    )
+
+
+def _commonest_forms(table: pa.Table, tag: str) -> str:
+    forms = table.filter(pc.equal(table["tag"], tag)).sort_by([("count", "descending")])["form"]
+    more = f" and {len(forms) - MOST_FORMS:,} more" if len(forms) > MOST_FORMS else ""
+    return ", ".join(shown(form, 32) for form in forms.slice(0, MOST_FORMS).to_pylist()) + more

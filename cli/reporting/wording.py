@@ -1,0 +1,49 @@
+"""Texts from data as they stand in a report, and numbers in words."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import count
+
+from cli.rendering import literal
+
+__all__ = ["distinct", "listed", "percent", "shown"]
+
+RIGHT_TO_LEFT = {"R", "AL", "AN"}
+# No characters, and what XML, as which charts are read again, does not take.
+NO_CHARACTERS = re.compile("[\ufffe\uffff]")
+
+
+def shown(text: str, most: int = 48) -> str:
+    """`text` on one line, at most `most` characters of it, with what could reorder the page written as an escape.
+
+    Text that runs from right to left is isolated, so that what follows it stays where it is.
+    """
+    whole = text[: most + 1].encode("utf-8", "backslashreplace").decode() or "(empty)"
+    line = NO_CHARACTERS.sub("\ufffd", literal(whole)).replace("\n", "\\n").replace("\t", "\\t")
+    if len(line) > most:
+        line = f"{line[: most - 1]}…"
+    if any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in line):
+        return f"\u2068{line}\u2069"
+    return line
+
+
+def distinct(texts: Sequence[str], most: int = 48) -> list[str]:
+    """Each of different texts as it is shown, with a number where two would look alike."""
+    named: dict[str, None] = {}
+    for text in texts:
+        name = shown(text, most)
+        again = (f"{name} ({number})" for number in count(2))
+        while name in named:
+            name = next(again)
+        named[name] = None
+    return list(named)
+
+
+def percent(part: float, whole: float) -> str:
+    share = part / whole if whole else 0.0
+    return f"{share:.0%}" if share in (0, 1) or 0.1 <= share <= 0.99 else f"{share:.1%}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    return " and ".join((", ".join(parts[:-1]), parts[-1])) if len(parts) > 1 else "".join(parts)

@@ -1,0 +1,114 @@
+"""How numbers are spread: exact counts, the quantiles and histograms that follow from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BINS", "GATHERED", "Spread", "Tally", "joint_spreads"]
+
+BINS = 24
+# Values that are gathered before they are sorted into what is known.
+GATHERED = 1 << 17
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How numbers are spread. Quantiles are values that occur: the least that so large a share does not exceed.
+
+    Bin i counts the values from `edges[i]` up to `edges[i + 1]`, the last bin with its end.
+    """
+
+    minimum: float
+    median: float
+    ninth_decile: float
+    maximum: float
+    edges: list[float]
+    bins: list[int]
+    logarithmic: bool
+
+
+class Tally:
+    """How often each number occurs."""
+
+    def __init__(self) -> None:
+        self._values: NDArray[Any] = np.empty(0, np.int64)
+        self._counts: NDArray[np.int64] = np.empty(0, np.int64)
+        self._gathered: list[NDArray[Any]] = []
+        self._size = 0
+
+    @classmethod
+    def of(cls, counts: Mapping[int, int]) -> "Tally":
+        """How often each number occurs, as it was counted elsewhere."""
+        tally = cls()
+        tally._merge(np.array(list(counts), np.int64), np.array(list(counts.values()), np.int64))
+        return tally
+
+    def add(self, numbers: NDArray[Any]) -> None:
+        self._gathered.append(numbers)
+        self._size += len(numbers)
+        if self._size >= max(GATHERED, len(self._values)):
+            self.sorted()
+
+    def include(self, other: "Tally") -> None:
+        """Add all that `other` has seen."""
+        self.sorted()
+        self._merge(*other.sorted())
+
+    def sorted(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The different numbers in order, and how often each was seen."""
+        if self._size:
+            new = np.unique(np.concatenate(self._gathered), return_counts=True)
+            self._gathered, self._size = [], 0
+            self._merge(*new)
+        return self._values, self._counts
+
+    def _merge(self, new: NDArray[Any], counts: NDArray[np.int64]) -> None:
+        values = np.concatenate([self._values, new]) if len(self._values) else new
+        self._values, positions = np.unique(values, return_inverse=True)
+        merged = np.zeros(len(self._values), np.int64)
+        np.add.at(merged, positions, np.concatenate([self._counts, counts]))
+        self._counts = merged
+
+    def spread(self, like: Spread | None = None) -> Spread | None:
+        """None where no number was seen. The bins are those of `like`, which must hold all numbers, if it is given."""
+        values, counts = self.sorted()
+        if not len(values):
+            return None
+        ends = np.cumsum(counts)
+        median, ninth = (values[np.searchsorted(ends, -(-ends[-1] * tenths // 10))].item() for tenths in (5, 9))
+        low, high = values[0].item(), values[-1].item()
+        whole = isinstance(low, int) and max(-low, high) < 1 << 52
+        if like:
+            edges, logarithmic = np.array(like.edges), like.logarithmic
+        else:
+            # Where nearly all would lie in the first bins, and the scale can begin, each is wider than the one before.
+            logarithmic = high - low > max(8 * (ninth - low), BINS if whole else 0) and low > (-1 if whole else 0)
+            edges = _edges(low, high, whole=whole, logarithmic=logarithmic)
+        positions = np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2)
+        bins = np.zeros(len(edges) - 1, np.int64)
+        np.add.at(bins, positions, counts)
+        return Spread(low, median, ninth, high, edges.tolist(), bins.tolist(), bool(logarithmic))
+
+
+def _edges(low: float, high: float, *, whole: bool, logarithmic: bool) -> NDArray[Any]:
+    """The ends of at most `BINS` bins from `low` to `high`, or to beyond it for whole numbers, whose ends are whole."""
+    if low == high:
+        return np.array([low, high])
+    if not whole:
+        return np.geomspace(low, high, BINS + 1) if logarithmic else np.linspace(low, high, BINS + 1)
+    if logarithmic:
+        return np.unique(np.rint(np.geomspace(low + 1, high + 2, BINS + 1)).astype(np.int64)) - 1
+    width = int(-(-(high + 1 - low) // BINS))
+    return np.arange(low, high + 1 + width, width)
+
+
+def joint_spreads(tallies: Sequence[Tally]) -> list[Spread]:
+    """The spread of each of the tallies, all with the edges that suit them together. Each holds at least one number."""
+    together = Tally()
+    for tally in tallies:
+        together.include(tally)
+    whole = together.spread()
+    return [spread for tally in tallies if (spread := tally.spread(whole))]
