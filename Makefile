@@ -58,7 +58,7 @@ tiny-model: setup  ## Train the embedded model from nothing (under an hour on tw
 
 # Left out: CUDA builds that break `import transformers` beside the CPU build of torch, and a compiler for GPUs.
 lock:  ## Resolve requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --extra cpu --extra math --extra dev --no-annotate --no-header --quiet \
+	uv pip compile pyproject.toml --extra cpu --extra report --extra train --extra math --extra dev --no-annotate --no-header --quiet \
 	  | grep -Ev '^(torchvision|torchaudio|torchcodec|triton)==' | sed 's/+cpu//' > requirements.lock
 
 clean:  ## Remove what the demo made

@@ -69,8 +69,12 @@ def export(
         typer.Option("--format", help="By default what the file's extension says; .gz and .zst compress."),
     ] = None,
     shape: Annotated[
-        Literal["rows", "messages", "sharegpt", "alpaca"],
-        typer.Option("--as", help="The rows as they are, or a prompt and its response as trainers read them."),
+        Literal["rows", "messages", "sharegpt", "alpaca", "llama-factory"],
+        typer.Option(
+            "--as",
+            help="The rows as they are, or a prompt and its response as trainers read them; for LLaMA-Factory with "
+            "its dataset_info.json.",
+        ),
     ] = "rows",
     prompt_column: Annotated[
         str | None, typer.Option(help="By default the first there of query, question, instruction, prompt.")
@@ -82,8 +86,9 @@ def export(
 ) -> None:
     """Write a dataset to a JSONL, Parquet or CSV file."""
     from schemas.dataset import Dataset
-    from schemas.export import format_of, replacing, shaped, write
+    from schemas.export import TrainerList, format_of, replacing, shaped, write
 
+    listing = TrainerList(Path(output)) if shape == "llama-factory" else None
     schema, tables = shaped(Dataset.open(source), shape, prompt=prompt_column, response=response_column)
     if output == "-":
         write(sys.stdout.buffer, "", form or "jsonl", schema, tables)
@@ -94,6 +99,8 @@ def export(
     with replacing(path, force=force) as file:
         rows = write(file, path.name, form, schema, tables)
     print(f"{path}: {rows:,} rows", file=sys.stderr)
+    if listing:
+        print(f"{path.with_name('dataset_info.json')} has it as {listing.add(schema)}", file=sys.stderr)
 
 
 def _publish(building: "Building", source: str, table: "pa.Table") -> None:

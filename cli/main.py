@@ -22,6 +22,7 @@ from cli import (
     report,
     run_code,
     schema,
+    self_lengthen,
     show,
     stats,
     trace,
@@ -53,6 +54,7 @@ app.add_typer(reject.app, name="reject")
 app.add_typer(case2code.app, name="case2code")
 app.add_typer(query_of_cc.app, name="query-of-cc")
 app.add_typer(instag.app, name="instag")
+app.add_typer(self_lengthen.app, name="self-lengthen")
 app.command(name="dstc")(dstc.dstc)
 app.command(name="dedup")(dedup.dedup)
 app.command(name="decontaminate")(dedup.decontaminate)

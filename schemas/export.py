@@ -13,13 +13,15 @@ import zstandard
 
 from schemas.dataset import Dataset
 from schemas.errors import InputError, UsageError
-from schemas.writing import sync
+from schemas.writing import sync, write_json
 
-__all__ = ["FileFormat", "Shape", "format_of", "replacing", "shaped", "write"]
+__all__ = ["FileFormat", "Shape", "TrainerList", "format_of", "replacing", "shaped", "write"]
 
 FileFormat = Literal["jsonl", "parquet", "csv"]
-Shape = Literal["rows", "messages", "sharegpt", "alpaca"]
+Shape = Literal["rows", "messages", "sharegpt", "alpaca", "llama-factory"]
 
+# One of these says where a dataset of LLaMA-Factory comes from.
+LISTED_AS = {"file_name", "hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name"}
 PROMPTS = ("query", "question", "instruction", "prompt")
 RESPONSES = ("response", "answer", "output")
 ROWS_AT_ONCE = 16_384
@@ -45,6 +47,21 @@ SHAPES: dict[str, Callable[[str, str, str], dict[str, Any]]] = {
     },
     "alpaca": lambda prompt, context, response: {"instruction": prompt, "input": context, "output": response},
 }
+# How LLaMA-Factory is to read them.
+LLAMA_FACTORY: dict[str, dict[str, Any]] = {
+    "messages": {
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages"},
+        "tags": {
+            "role_tag": "role",
+            "content_tag": "content",
+            "user_tag": "user",
+            "assistant_tag": "assistant",
+            "system_tag": "system",
+        },
+    },
+    "alpaca": {"columns": {"prompt": "instruction", "query": "input", "response": "output"}},
+}
 
 
 def format_of(path: Path) -> FileFormat:
@@ -63,12 +80,18 @@ def shaped(
     """The columns of `shape`, and its rows a few thousand at a time.
 
     `prompt` and `response` name the columns to take; otherwise the first of the usual names that is there is taken.
-    Raises `InputError` where none is, where one holds no text, or where a row has a null in it.
+    Rows that are chats already, with a column `messages`, stay so as `messages`. `llama-factory` are such rows, or else
+    those of `alpaca`. Raises `InputError` where none is, where one holds no text, or where a row has a null in it.
     """
     table = dataset.table
     if shape == "rows":
         plain = table.replace_schema_metadata(None)
         return plain.schema, (plain.slice(i, ROWS_AT_ONCE) for i in range(0, table.num_rows, ROWS_AT_ONCE))
+    if shape in ("messages", "llama-factory") and not (prompt or response) and _has_chats(table.schema):
+        chats = table.select(["messages"]).replace_schema_metadata(None)
+        return chats.schema, (chats.slice(i, ROWS_AT_ONCE) for i in range(0, chats.num_rows, ROWS_AT_ONCE))
+    if shape == "llama-factory":
+        shape = "alpaca"
     asked = _text_column(dataset, prompt, PROMPTS, "prompt")
     answered = _text_column(dataset, response, RESPONSES, "response")
     return SCHEMAS[shape], _training_rows(dataset, shape, asked, answered)
@@ -90,6 +113,13 @@ def _training_rows(dataset: Dataset, shape: str, prompt: str, response: str) -> 
         yield pa.Table.from_pylist(rows, SCHEMAS[shape])
 
 
+def _has_chats(schema: pa.Schema) -> bool:
+    kind = schema.field("messages").type if "messages" in schema.names else pa.null()
+    if not (pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)):
+        return False
+    return {"role", "content"} <= {kind.value_type.field(index).name for index in range(kind.value_type.num_fields)}
+
+
 def _text_column(dataset: Dataset, asked: str | None, usual: Sequence[str], role: str) -> str:
     names = dataset.table.column_names
     found = next((name for name in ([asked] if asked else usual) if name in names), None)
@@ -102,6 +132,36 @@ def _text_column(dataset: Dataset, asked: str | None, usual: Sequence[str], role
             f"{found} in {dataset.path} is {kind}, where text is needed: name another with --{role}-column"
         )
     return found
+
+
+class TrainerList:
+    """The `dataset_info.json` beside a file for LLaMA-Factory, which names the datasets that lie there.
+
+    Raises `UsageError` where it is something else, as the one of a dataset directory is, or where LLaMA-Factory cannot
+    read the file.
+    """
+
+    def __init__(self, file: Path) -> None:
+        if file.suffix not in (".jsonl", ".parquet"):
+            raise UsageError(f"{file}: LLaMA-Factory knows a file by its name, which must end in .jsonl or .parquet")
+        self._file = file
+        self._path = file.with_name("dataset_info.json")
+        self._listed: dict[str, Any] = {}
+        if self._path.exists():
+            try:
+                self._listed = orjson.loads(self._path.read_bytes())
+                is_list = all(isinstance(entry, dict) and LISTED_AS & entry.keys() for entry in self._listed.values())
+            except (ValueError, AttributeError):
+                is_list = False
+            if not is_list:
+                raise UsageError(f"{self._path} is no list of datasets for LLaMA-Factory: write to another directory")
+
+    def add(self, schema: pa.Schema) -> str:
+        """List the file, by its name without the ending, in the place of what had that name; the name."""
+        shape = "messages" if "messages" in schema.names else "alpaca"
+        self._listed[self._file.stem] = {"file_name": self._file.name, **LLAMA_FACTORY[shape]}
+        write_json(self._path, self._listed)
+        return self._file.stem
 
 
 @contextmanager

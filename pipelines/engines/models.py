@@ -6,9 +6,11 @@ from pathlib import Path
 
 from schemas.errors import UsageError
 
-__all__ = ["cached_snapshot", "locate", "revision_of"]
+__all__ = ["MODEL_FOLDER", "cached_snapshot", "locate", "revision_of"]
 
 TINY = "tiny"
+# Where the output of a training holds its model.
+MODEL_FOLDER = "model"
 
 # Files up to this size are hashed whole; of a larger one, this many pieces of this many bytes, evenly spread.
 _WHOLE_BYTES = 4 << 20
@@ -19,8 +21,9 @@ _PIECE_BYTES = 64 << 10
 def locate(model: str, revision: str = "main") -> str:
     """The directory that `model` names, or the hub name itself where the local cache has not all of it.
 
-    `tiny` is the model that comes with this package. A cached snapshot is named by its directory because vLLM asks the
-    hub about a name even when it has the files, and fails without one. Raises `UsageError` for a path without a model.
+    `tiny` is the model that comes with this package; the output of a training stands for the model in it. A cached
+    snapshot is named by its directory because vLLM asks the hub about a name even when it has the files, and fails
+    without one. Raises `UsageError` for a path without a model.
     """
     if model == TINY:
         from pipelines.tiny import MODEL_DIR
@@ -28,9 +31,10 @@ def locate(model: str, revision: str = "main") -> str:
         return str(MODEL_DIR)
     path = Path(model).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file() and not (path / "params.json").is_file():
-            raise UsageError(f"--model {model} is not a model directory: it has no config.json")
-        return str(path)
+        for folder in (path, path / MODEL_FOLDER):
+            if (folder / "config.json").is_file() or (folder / "params.json").is_file():
+                return str(folder)
+        raise UsageError(f"--model {model} is not a model directory: it has no config.json")
     if path.exists():
         raise UsageError(f"--model {model} is a file; name the model directory that holds it")
     if model.startswith((".", "/", "~")) or model.count("/") != 1:

@@ -199,3 +199,71 @@ def test_a_reader_that_goes_away_leaves_no_traceback(tmp_path: Path) -> None:
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == {"id": "rows-0", **rows[0]}
     assert result.stderr == ""
+
+
+CHATS = [{"id": "a", "messages": [{"role": "user", "content": "Eins?"}, {"role": "assistant", "content": "1"}]}]
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    (tmp_path / "chats.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in CHATS))
+    synth("import", tmp_path / "chats.jsonl", tmp_path / "chats")
+    return tmp_path / "chats"
+
+
+def test_chats_stay_what_they_are(tmp_path: Path, chats: Path) -> None:
+    synth("export", chats, tmp_path / "out.jsonl", "--as", "messages")
+    assert [orjson.loads(line) for line in (tmp_path / "out.jsonl").read_bytes().splitlines()] == [
+        {"messages": CHATS[0]["messages"]}
+    ]
+
+
+def test_llama_factory_gets_chats_with_the_list_that_it_finds_them_by(tmp_path: Path, chats: Path) -> None:
+    result = synth("export", chats, tmp_path / "extender.jsonl", "--as", "llama-factory")
+    assert [orjson.loads(line) for line in (tmp_path / "extender.jsonl").read_bytes().splitlines()] == [
+        {"messages": CHATS[0]["messages"]}
+    ]
+    assert result.stderr.endswith("dataset_info.json has it as extender\n")
+    assert orjson.loads((tmp_path / "dataset_info.json").read_bytes()) == {
+        "extender": {
+            "file_name": "extender.jsonl",
+            "formatting": "sharegpt",
+            "columns": {"messages": "messages"},
+            "tags": {
+                "role_tag": "role",
+                "content_tag": "content",
+                "user_tag": "user",
+                "assistant_tag": "assistant",
+                "system_tag": "system",
+            },
+        }
+    }
+
+
+def test_llama_factory_gets_other_rows_as_alpaca_and_what_is_listed_stays(tmp_path: Path, directory: Path) -> None:
+    listed = {"mine": {"hf_hub_url": "somebody/mine"}, "rows": {"file_name": "old.json"}}
+    (tmp_path / "dataset_info.json").write_bytes(orjson.dumps(listed))
+    synth("export", directory, tmp_path / "rows.parquet", "--as", "llama-factory")
+    rows = parquet.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert rows[0] == {"instruction": "One?", "input": "", "output": "1"}
+    assert orjson.loads((tmp_path / "dataset_info.json").read_bytes()) == {
+        "mine": listed["mine"],
+        "rows": {
+            "file_name": "rows.parquet",
+            "columns": {"prompt": "instruction", "query": "input", "response": "output"},
+        },
+    }
+
+
+@pytest.mark.parametrize("name", ["-", "rows.csv", "rows.jsonl.gz", "rows.txt"])
+def test_llama_factory_must_know_a_file_by_its_name(tmp_path: Path, directory: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"must end in .jsonl or .parquet"):
+        synth("export", directory, name if name == "-" else tmp_path / name, "--as", "llama-factory")
+
+
+def test_the_description_of_a_dataset_directory_is_not_taken_for_a_list(directory: Path) -> None:
+    before = (directory / "dataset_info.json").read_bytes()
+    with pytest.raises(UsageError, match="is no list of datasets for LLaMA-Factory: write to another directory"):
+        synth("export", directory, directory / "rows.jsonl", "--as", "llama-factory")
+    assert (directory / "dataset_info.json").read_bytes() == before
+    assert not (directory / "rows.jsonl").exists()

@@ -105,11 +105,12 @@ def test_a_chat_goes_through_the_template_and_raw_text_does_not(model: Engine) -
     assert raw.text != chat.text
 
 
-def test_an_assistant_message_at_the_end_is_continued(model: Engine) -> None:
+@pytest.mark.parametrize("begun", ["Because", "Because.\n\n"])
+def test_an_assistant_message_at_the_end_is_continued(model: Engine, begun: str) -> None:
     continued, rendered = ask(
         model,
-        Request((*user("Why?"), Message(role="assistant", content="Because")), SHORT, seed=1),
-        Request("<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\nBecause", SHORT, seed=1),
+        Request((*user("Why?"), Message(role="assistant", content=begun)), SHORT, seed=1),
+        Request(f"<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n{begun}", SHORT, seed=1),
     )
     assert continued == rendered
 

@@ -1,0 +1,1 @@
+"""Long texts from a model that writes short ones, by a generator and an extender (Self-Lengthen, arXiv 2410.23933)."""

@@ -1,0 +1,194 @@
+"""Instructions that say how long the text is to be, from texts that are there (arXiv 2410.23933, section 4)."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from math import ceil, floor
+from pathlib import Path
+from random import Random
+from typing import ClassVar
+
+from pipelines.engines import Completion, Sampling
+from pipelines.prompts import Prompt
+from pipelines.scripts import SPACELESS
+from pipelines.self_lengthen import language, words
+from pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
+from pipelines.self_lengthen.numerals import GREATEST, in_chinese, numbers_in
+from pipelines.stage import Reject, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.record import Record
+from schemas.records import ANSWERED, CONSTRAINED
+
+__all__ = ["Constrain", "Label", "draw_label"]
+
+FOLDER = Path(__file__).parent
+
+# The shares of the kinds, in the order of KINDS.
+SHARES = (0.40, 0.25, 0.10, 0.25)
+# How often numbers are multiples of twice the base, and how often they are written in Chinese numerals in Chinese.
+TWICE, NUMERALS = 0.2, 0.5
+# How many words longer than the instruction its rewriting may be, or how many times as long.
+ADDED_WORDS, TIMES = 60, 2
+
+_PHRASES: Mapping[language.Language, Mapping[Kind, str]] = {
+    "en": {
+        "about": "around {} words",
+        "range": "{}-{} words",
+        "above": "more than {} words",
+        "below": "less than {} words",
+    },
+    # In the published code the last two are swapped: its Chinese labels contradict the texts.
+    "zh": {"about": "大约{}字", "range": "{}字至{}字", "above": "大于{}字", "below": "小于{}字"},
+}
+_STATED = re.compile(
+    r"((?<![\d,])[\d,]{0,11}\d|[零〇一二两三四五六七八九十百千万]{1,15})[\s-]?(?:words?\b|字)", re.IGNORECASE
+)
+_SPACELESS = re.compile(f"[{SPACELESS}]")
+_QUOTES = {'"': '"', "“": "”", "「": "」", "'": "'"}
+
+
+@dataclass(frozen=True)
+class Label:
+    """A constraint: its text, its kind, and from how many words to how many a text keeps it."""
+
+    text: str
+    kind: Kind
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Constrain(RowStage):
+    """Each row with an instruction that asks for about the length that its response has.
+
+    The constraint is drawn (see `draw_label`); a model then writes it into the instruction, in its own words and place.
+    What it gives is taken if all numbers of the constraint occur in it, in digits or numerals, and if it is still the
+    instruction. Otherwise another sample is drawn; after `tries` of them the row is rejected for the last one's fault:
+    `no_constraint`, `old_constraint` (one of the old instruction is still there), `not_rewritten` (too long to be the
+    instruction), `empty`, `truncated`.
+
+    The words are those of the response's language. Texts in neither Chinese nor English get the English constraint,
+    which the model is to put into their language; where no blanks part the words (Japanese, Thai) there is nothing to
+    count, and they are rejected as `not_countable`. Also rejected: `no_instruction`, `no_response`, `too_short`,
+    `too_long`.
+    """
+
+    name: ClassVar[str] = "self-lengthen constrain"
+    input: ClassVar[Record] = ANSWERED
+    output: ClassVar[Record] = CONSTRAINED
+
+    prompt: Prompt = field(default_factory=lambda: Prompt.load("constrain", FOLDER))
+    min_words: int = 2000
+    max_words: int = 8000
+    base: int = 1000
+    temperature: float = 0.7
+    top_p: float = 0.8
+    max_tokens: int = 2048
+    tries: int = 10
+
+    def __post_init__(self) -> None:
+        for flag in ("min_words", "base", "tries"):
+            if getattr(self, flag) < 1:
+                raise UsageError(f"--{flag.replace('_', '-')} {getattr(self, flag)} is too few; it must be 1 or more")
+        if self.min_words >= self.max_words:
+            raise UsageError(f"--min-words {self.min_words} leaves nothing below --max-words {self.max_words}")
+        if self.max_words >= GREATEST:
+            raise UsageError(f"--max-words {self.max_words} cannot be written in Chinese; it must be below {GREATEST}")
+
+    @property
+    def means(self) -> Mapping[str, str]:
+        return {"words": "constrained"}
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        instruction, response = row["instruction"].strip(), row["response"]
+        if not instruction or not response.strip():
+            raise Reject("no_response" if instruction else "no_instruction", "it is empty")
+        length = words.count(response)
+        if not self.min_words <= length < self.max_words:
+            flag = "min-words" if length < self.min_words else "max-words"
+            raise Reject("too_short" if length < self.min_words else "too_long", f"{length:,} words; see --{flag}")
+        spoken = language.of(response)
+        if spoken == "other" and len(_SPACELESS.findall(response)) > length / 2:
+            raise Reject("not_countable", "there are no blanks between its words")
+        label = draw_label(length, spoken, self, tools.random("label"))
+        rewritten = await self._rewritten(instruction, label, spoken, tools)
+        tools.tally("constrained")
+        tools.tally(label.kind)
+        tools.tally("words", length)
+        yield {
+            **row,
+            "instruction": rewritten,
+            "original_instruction": row["instruction"],
+            "constraint": label.text,
+            "type": label.kind,
+            "low": label.low,
+            "high": label.high,
+            "words": length,
+            "rewriter_model": tools.model,
+        }
+
+    async def _rewritten(self, instruction: str, label: Label, spoken: language.Language, tools: Tools) -> str:
+        prompt = self.prompt.render(instruction=instruction, constraint=label.text, language=spoken)
+        sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
+        faults: list[Reject] = []
+        while len(faults) < self.tries:
+            answer = await tools.llm.generate(prompt, sampling, first_sample=len(faults))
+            (completion,) = answer.completions
+            text = _unquoted(completion.text.strip(), instruction)
+            fault = self._fault(completion, text, instruction, label)
+            if fault is None:
+                return text
+            tools.tally("refused_rewritings")
+            faults.append(fault)
+        raise faults[-1]
+
+    def _fault(self, completion: Completion, text: str, instruction: str, label: Label) -> Reject | None:
+        said = f"{label.text}: {text!r:.300}"
+        if completion.finish_reason == "length":
+            return Reject("truncated", f"cut after {completion.tokens} tokens, see --max-tokens")
+        if not text:
+            return Reject("empty", "the reply is empty")
+        asked = set(numbers_in(label.text))
+        if not asked <= set(numbers_in(text)) or (text == instruction and label.text not in text):
+            return Reject("no_constraint", said)
+        if words.count(text) > max(TIMES * words.count(instruction), words.count(instruction) + ADDED_WORDS):
+            return Reject("not_rewritten", said)
+        # Small numbers may be of a part ("an introduction of 100 words").
+        if {number for number in _stated(instruction) & _stated(text) if number >= self.min_words} - asked:
+            return Reject("old_constraint", said)
+        return None
+
+
+def draw_label(length: int, spoken: language.Language, rules: Constrain, random: Random) -> Label:
+    """A constraint that a text of `length` words keeps: its LonGen score is 1.
+
+    As in the published code numbers are multiples of a base, mostly 1,000, clipped to the lengths that are taken, and
+    in Chinese half of them in numerals. There a number may lie outside the tolerance of the score, a range may be from
+    n to n, and `about` rounds halves to even numbers. Here the two ends of a range lie around the length, halves are
+    rounded up, and what the score, or "more than", contradicts is drawn again.
+    """
+    phrases = _PHRASES.get(spoken, _PHRASES["en"])
+    while True:
+        base = rules.base * (2 if random.random() < TWICE else 1)
+        low = max((length - 1) // base * base, rules.min_words)
+        high = min((length // base + 1) * base, rules.max_words)
+        about = min(max((2 * length + base) // (2 * base) * base, rules.min_words), rules.max_words)
+        (kind,) = random.choices(KINDS, SHARES)
+        numbers = {"about": [about], "range": [low, high], "above": [low], "below": [high]}[kind]
+        in_numerals = spoken == "zh" and random.random() < NUMERALS
+        text = phrases[kind].format(*map(in_chinese if in_numerals else str, numbers))
+        least, most = bounds(text, kind)
+        if score(length, least, most) == 1 and not (kind == "above" and low == length):
+            return Label(text, kind, ceil(least), floor(most))
+
+
+def _stated(instruction: str) -> set[int]:
+    """The numbers of words that an instruction speaks of."""
+    return {number for found in _STATED.finditer(instruction) for number in numbers_in(found[1])}
+
+
+def _unquoted(text: str, instruction: str) -> str:
+    """A text without quotes around all of it, which models put there, unless the instruction has them, too."""
+    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and not instruction.startswith(text[0]):
+        return text[1:-1].strip()
+    return text

@@ -1,0 +1,92 @@
+"""First responses to instructions, each drawn again until it is fit to be trained on (arXiv 2410.23933, section 3)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from pipelines.engines import Sampling
+from pipelines.prompts import Prompt
+from pipelines.self_lengthen import language, quality, words
+from pipelines.self_lengthen.tries import SAMPLING, cut, nothing_kept, side_by_side
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.record import Record
+from schemas.records import DRAFTED, UNANSWERED
+
+__all__ = ["Draft"]
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Draft(RowStage):
+    """The Generator: `n` responses to each instruction, `<id>/r0` and on, each with up to `tries` tries of its own.
+
+    A try that `quality` refuses, or that the token limit ended (`cut`), is turned away as `<id>/r0/t3`, and the next
+    sample is drawn. Without `check` the first answer is taken as it is, as a model is to be evaluated.
+
+    An instruction is rejected as `no_instruction` if it is empty, and for the reason that all its tries share, or as
+    `nothing_kept`, if none of its responses came to be.
+    """
+
+    name: ClassVar[str] = "self-lengthen draft"
+    input: ClassVar[Record] = UNANSWERED
+    output: ClassVar[Record] = DRAFTED
+
+    prompt: Prompt = field(default_factory=lambda: Prompt.load("draft", FOLDER))
+    n: int = 2
+    tries: int = 20
+    check: bool = True
+    sampling: Sampling = SAMPLING
+
+    def __post_init__(self) -> None:
+        for flag, value in (("-n", self.n), ("--tries", self.tries)):
+            if value < 1:
+                raise UsageError(f"{flag} {value} asks for nothing; it must be 1 or more")
+
+    @property
+    def means(self) -> dict[str, str]:
+        return {"words": "responses"}
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        if not row["instruction"].strip():
+            raise Reject("no_instruction", "it is empty")
+        tried = await side_by_side(self._respond(row, tools, number) for number in range(self.n))
+        refused = [one for tries in tried for one in tries if isinstance(one, Rejected)]
+        for one in refused:
+            yield one
+        if len(refused) == sum(map(len, tried)):
+            raise nothing_kept(refused)
+        for tries in tried:
+            if not isinstance(response := tries[-1], Rejected):
+                tools.tally("responses")
+                tools.tally("words", response["words"])
+                yield response
+
+    async def _respond(self, row: Row, tools: Tools, number: int) -> list[Row | Rejected]:
+        """The tries at one response, of which the last may be it."""
+        prompt = self.prompt.render(instruction=row["instruction"], language=language.of(row["instruction"]))
+        tries: list[Row | Rejected] = []
+        for attempt in range(self.tries):
+            answer = await tools.llm.generate(prompt, self.sampling, first_sample=number * self.tries + attempt)
+            (completion,) = answer.completions
+            text = completion.text.strip()
+            response = {
+                **row,
+                "id": f"{row['id']}/r{number}",
+                "instruction_id": row["id"],
+                "response": text,
+                "words": words.count(text),
+                "language": language.of(text),
+                "tries": attempt + 1,
+                "model": tools.model,
+                "finish_reason": completion.finish_reason,
+                "prompt_tokens": answer.prompt_tokens,
+                "completion_tokens": completion.tokens,
+            }
+            fault = (cut(completion) or quality.refusal(text)) if self.check else None
+            if fault is None:
+                return [*tries, response]
+            tries.append(Rejected({**response, "id": f"{row['id']}/r{number}/t{attempt}"}, *fault))
+        return tries

@@ -1,0 +1,158 @@
+"""Responses measured: do they keep the length that was asked for (LonGen), and are they good (arXiv 2410.23933)?"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pipelines.engines import Completion, Sampling
+from pipelines.prompts import Prompt
+from pipelines.self_lengthen import words
+from pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
+from pipelines.stage import Reject, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.record import Record
+from schemas.records import CONSTRAINED_ANSWER, JUDGED, SCORED
+
+__all__ = ["CRITERIA", "Evaluate", "Judge"]
+
+FOLDER = Path(__file__).parent
+
+CRITERIA = ("relevance", "accuracy", "coherence", "consistency", "clarity", "creativity", "engagement")
+MARKS = range(1, 11)
+LONGEST_ANALYSIS = 2000
+WARM = 1.0
+
+
+@dataclass(frozen=True)
+class Evaluate(RowStage):
+    """Each row with the words of its response and the score of their number; an empty response has 0 words.
+
+    The bounds come from `constraint` alone and never from the instruction, which may write them in another way, or
+    hold other numbers. Rejected: `no_constraint`, `no_number`, `unknown_type`.
+
+    Means are told over all rows and of each type, and beside them what texts of 4,000 words would score throughout:
+    on LonGen's own prompts 0.678, so that a score means little by itself.
+    """
+
+    name: ClassVar[str] = "self-lengthen evaluate"
+    input: ClassVar[Record] = CONSTRAINED_ANSWER
+    output: ClassVar[Record] = SCORED
+
+    @property
+    def means(self) -> Mapping[str, str]:
+        baseline = f"constant_{CONSTANT}"
+        return {
+            "words": "scored",
+            "length_score": "scored",
+            **{f"{kind}_score": kind for kind in KINDS},
+            baseline: "scored",
+            **{f"{baseline}_{kind}": kind for kind in KINDS},
+        }
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        constraint = row["constraint"].strip()
+        if not constraint:
+            raise Reject("no_constraint", "it is empty")
+        kind = (row["type"] or "").strip().lower() or kind_of(constraint)
+        if kind not in KINDS:
+            raise Reject("unknown_type", f"{kind!r:.100} is none of {', '.join(KINDS)}")
+        try:
+            low, high = bounds(constraint, kind)
+        except ValueError as error:
+            raise Reject("no_number", str(error)) from error
+        length = words.count(row["response"])
+        scored = score(length, low, high)
+        baseline = score(CONSTANT, low, high)
+        for name, amount in (
+            ("scored", 1.0),
+            (kind, 1.0),
+            ("words", length),
+            ("length_score", scored),
+            (f"{kind}_score", scored),
+            (f"constant_{CONSTANT}", baseline),
+            (f"constant_{CONSTANT}_{kind}", baseline),
+        ):
+            tools.tally(name, amount)
+        yield {**row, "type": kind, "words": length, "length_score": scored}
+
+
+@dataclass(frozen=True)
+class Judge(Evaluate):
+    """The same with the marks of a judge, a model that is told not to mind the length.
+
+    Seven criteria, marks from 1 to 10, an analysis before them (the published prompt speaks of six and lists seven).
+    A reply without all marks is asked for again; after `tries` of them the row has none, and is counted as not judged.
+    """
+
+    output: ClassVar[Record] = JUDGED
+
+    prompt: Prompt = field(default_factory=lambda: Prompt.load("judge", FOLDER))
+    schema: bool = True
+    temperature: float = 0.0
+    max_tokens: int = 1024
+    tries: int = 3
+
+    def __post_init__(self) -> None:
+        if self.tries < 1:
+            raise UsageError(f"--tries {self.tries} is too few; it must be 1 or more")
+
+    @property
+    def means(self) -> Mapping[str, str]:
+        return {**super().means, **dict.fromkeys(CRITERIA, "judged")}
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        async for scored in super().process(row, tools):
+            try:
+                judgement = await self._judgement(row, tools)
+            except Reject as reject:
+                tools.tally(f"not_judged_{reject.reason}")
+                judgement = {}
+            else:
+                tools.tally("judged")
+                for criterion in CRITERIA:
+                    tools.tally(criterion, judgement[criterion])
+            yield {**scored, **dict.fromkeys(("analysis", *CRITERIA)), **judgement, "judge_model": tools.model}
+
+    async def _judgement(self, row: Row, tools: Tools) -> dict[str, Any]:
+        """The analysis and the marks, by the names of their columns."""
+        prompt = self.prompt.render(instruction=row["instruction"], response=row["response"], criteria=CRITERIA)
+        for attempt in range(self.tries):
+            temperature = self.temperature if self.temperature or not attempt else WARM
+            sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
+            answer = await tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form)
+            (completion,) = answer.completions
+            if judgement := _read(completion.text):
+                return judgement
+        raise _fault(completion)
+
+    @cached_property
+    def _form(self) -> Mapping[str, Any] | None:
+        """The JSON schema of a reply."""
+        if not self.schema:
+            return None
+        mark = {"type": "integer", "minimum": MARKS[0], "maximum": MARKS[-1]}
+        parts = {"analysis": {"type": "string", "maxLength": LONGEST_ANALYSIS}, **dict.fromkeys(CRITERIA, mark)}
+        return {"type": "object", "properties": parts, "required": list(parts), "additionalProperties": False}
+
+
+def _read(reply: str) -> dict[str, Any]:
+    """The analysis and the marks in a reply, whatever stands around its JSON object; empty if one is missing."""
+    start = reply.find("{")
+    try:
+        found, _ = json.JSONDecoder(strict=False).raw_decode(reply, max(start, 0))
+        given = {str(name).strip().lower(): value for name, value in found.items()}
+        marks = {criterion: int(given[criterion]) for criterion in CRITERIA}
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return {}
+    if not all(mark in MARKS for mark in marks.values()):
+        return {}
+    return {"analysis": str(given.get("analysis") or ""), **marks}
+
+
+def _fault(completion: Completion) -> Reject:
+    if completion.finish_reason == "length":
+        return Reject("truncated", f"cut after {completion.tokens} tokens, see --max-tokens")
+    return Reject("unreadable", f"the reply is {completion.text!r:.300}")

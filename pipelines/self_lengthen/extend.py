@@ -1,0 +1,206 @@
+"""Responses made longer by the model that wrote them, in two passes a round (arXiv 2410.23933, section 3)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pipelines.engines import Answer, Completion, Message, Sampling
+from pipelines.prompts import Prompt
+from pipelines.self_lengthen import language, quality, words
+from pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
+from pipelines.self_lengthen.tries import SAMPLING, cut, nothing_kept, side_by_side
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.record import Record
+from schemas.records import ANSWERED, EXTENDED
+
+__all__ = ["Extend"]
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Extend(RowStage):
+    """The Extender: each response is made longer `n` times, `<id>/x0` and on, with up to `tries` tries each.
+
+    A try has `rounds` rounds, and each starts from the longest text so far. The first half of its paragraphs is
+    extended alone; of what comes out the first two thirds are trusted; from there the model goes on, with the whole
+    text as its outline. What stands then is taken if it is longer, fit by the rules of `quality`, and in the language
+    of the response; otherwise the next round starts from the same text again, with other samples. A try succeeds if it
+    ends with more than `growth` times the words of the response.
+
+    Where the published code differs: there nothing is put between the trusted paragraphs and what the model goes on
+    with, here a new paragraph begins. There a text of one line is extended from an empty half first; here the whole of
+    it at once. Texts that the token limit ended are refused (`cut`); in the first pass they only lose their last
+    paragraph, which is not trusted anyway.
+
+    Rounds that were refused are turned away as `<id>/x0/t3/k1`; a try that fell short as `<id>/x0/t3`, `too_little`.
+    A response is rejected as `no_instruction` or `no_response`, or for the reason that all that was turned away shares,
+    or as `nothing_kept`. Where a prompt does not fit the model a try ends with what it has; with nothing, it is the
+    last.
+    """
+
+    name: ClassVar[str] = "self-lengthen extend"
+    input: ClassVar[Record] = ANSWERED
+    output: ClassVar[Record] = EXTENDED
+
+    prompt: Prompt = field(default_factory=lambda: Prompt.load("extend", FOLDER))
+    n: int = 2
+    tries: int = 20
+    rounds: int = 3
+    growth: float = 1.2
+    sampling: Sampling = SAMPLING
+
+    def __post_init__(self) -> None:
+        for flag, value in (("-n", self.n), ("--tries", self.tries), ("--rounds", self.rounds)):
+            if value < 1:
+                raise UsageError(f"{flag} {value} asks for nothing; it must be 1 or more")
+        if self.growth < 1:
+            raise UsageError(f"--growth {self.growth} would make texts shorter; it must be 1 or more")
+
+    @property
+    def means(self) -> dict[str, str]:
+        return {"words": "extended", "words_before": "extended"}
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        for column in ("instruction", "response"):
+            if not row[column].strip():
+                raise Reject(f"no_{column}", "it is empty")
+        extensions = [_Extension(self, row, tools, number) for number in range(self.n)]
+        extended = await side_by_side(extension.run() for extension in extensions)
+        refused = [one for extension in extensions for one in extension.refused]
+        for one in refused:
+            yield one
+        if not any(extended):
+            raise nothing_kept(refused)
+        for text in filter(None, extended):
+            tools.tally("extended")
+            tools.tally("words", text["words"])
+            tools.tally("words_before", text["initial_words"])
+            yield text
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A text, and how many rounds gave it."""
+
+    text: str
+    words: int
+    rounds: int
+    finish_reason: str = "stop"
+
+
+class _Extension:
+    """One text that is to grow out of a response, and what was `refused` on the way."""
+
+    def __init__(self, rules: Extend, row: Row, tools: Tools, number: int) -> None:
+        self._rules = rules
+        self._row = row
+        self._tools = tools
+        self._id = f"{row['id']}/x{number}"
+        text = row["response"].strip()
+        self._language = language.of(text)
+        self._response = _Text(text, words.count(text), 0)
+        # Each call is another sample: up to two in a round.
+        self._samples = count(number * rules.tries * rules.rounds * 2)
+        self._attempt = 0
+        self._answers: list[Answer] = []
+        self.refused: list[Rejected] = []
+
+    async def run(self) -> Row | None:
+        """The extended response, or None after all tries."""
+        for attempt in range(self._rules.tries):
+            self._attempt, self._answers = attempt, []
+            best, fits = await self._try()
+            if best.words > self._rules.growth * self._response.words:
+                return self._output(self._id, best)
+            if best.rounds:
+                grown = f"{best.words:,} words from {self._response.words:,}"
+                self._refuse(f"t{attempt}", best, "too_little", f"{grown}, and --growth is {self._rules.growth:g}")
+            elif not fits:
+                break
+        return None
+
+    async def _try(self) -> tuple[_Text, bool]:
+        """The longest text after all rounds, and whether all prompts fitted the model."""
+        best = self._response
+        for number in range(self._rules.rounds):
+            place = f"t{self._attempt}/k{number}"
+            try:
+                new, last = await self._round(best)
+            except Reject as too_long:
+                self._refuse(place, _Text("", 0, best.rounds), too_long.reason, too_long.detail)
+                return best, False
+            if fault := self._fault(new, last, best):
+                self._refuse(place, new, *fault)
+            else:
+                best = new
+        return best, True
+
+    async def _round(self, best: _Text) -> tuple[_Text, Completion]:
+        """What two passes make of a text, and the completion that ends it."""
+        trusted = ""
+        if half := first_half(best.text):
+            trusted = first_two_thirds((await self._ask(half)).text)
+        last = await self._ask(best.text, trusted)
+        text = joined(trusted, last.text)
+        return _Text(text, words.count(text), best.rounds + 1, last.finish_reason), last
+
+    async def _ask(self, outline: str, written: str = "") -> Completion:
+        """What the model writes after `written`, by an outline of it all."""
+        prompt = self._rules.prompt.render(
+            instruction=self._row["instruction"], outline=outline, language=self._language
+        )
+        answer = await self._tools.llm.generate(
+            _continued(prompt, written), self._rules.sampling, first_sample=next(self._samples)
+        )
+        self._answers.append(answer)
+        return answer.completions[0]
+
+    def _fault(self, new: _Text, last: Completion, best: _Text) -> tuple[str, str] | None:
+        """Why what a round made of `best` is refused."""
+        if not last.text.strip():
+            return "empty", "the second pass wrote nothing"
+        if fault := cut(last) or quality.refusal(new.text):
+            return fault
+        if (spoken := language.of(new.text)) != self._language:
+            return "other_language", f"{spoken}, where the response is {self._language}"
+        if new.words <= best.words:
+            return "not_longer", f"{new.words:,} words from {best.words:,}"
+        return None
+
+    def _refuse(self, place: str, text: _Text, reason: str, detail: str) -> None:
+        self.refused.append(Rejected(self._output(f"{self._id}/{place}", text), reason, detail))
+
+    def _output(self, text_id: str, text: _Text) -> dict[str, Any]:
+        return {
+            **self._row,
+            "id": text_id,
+            "draft_id": self._row["id"],
+            "initial": self._row["response"],
+            "initial_words": self._response.words,
+            "response": text.text,
+            "words": text.words,
+            "language": language.of(text.text),
+            "rounds": text.rounds,
+            "tries": self._attempt + 1,
+            "model": self._tools.model,
+            "finish_reason": text.finish_reason,
+            "prompt_tokens": sum(answer.prompt_tokens for answer in self._answers),
+            "completion_tokens": sum(one.tokens for answer in self._answers for one in answer.completions),
+        }
+
+
+def _continued(prompt: str | tuple[Message, ...], written: str) -> str | tuple[Message, ...]:
+    """The prompt with the beginning of its answer, after which a new paragraph is to come."""
+    if not written:
+        return prompt
+    beginning = f"{written}\n\n"
+    if isinstance(prompt, str):
+        return f"{prompt}{beginning}"
+    *before, last = prompt
+    if last["role"] == "assistant":
+        return (*before, Message(role="assistant", content=last["content"] + beginning))
+    return (*prompt, Message(role="assistant", content=beginning))

@@ -1,0 +1,237 @@
+"""New instructions in the manner of a few, judged by the model that writes them (arXiv 2410.23933, section 3)."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+from msgspec import Struct, json
+from msgspec.structs import replace
+
+from pipelines.engines import Sampling
+from pipelines.prompts import Prompt
+from pipelines.self_lengthen import language, words
+from pipelines.self_lengthen.tries import SAMPLING, cut, nothing_kept, side_by_side
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from schemas.errors import UsageError
+from schemas.record import Record
+from schemas.records import NEW_INSTRUCTION, SEED_INSTRUCTION
+
+__all__ = ["Examples", "Instruct", "Seed"]
+
+FOLDER = Path(__file__).parent
+
+Examples = Literal["pool", "seeds"]
+
+# An item of a list is one paragraph: what follows it would be a remark, or the next item.
+END_OF_ITEM = ("\n\n", "\n4.", "\n4、")
+# The number of the item, from a model that does not go on with the list but says it again.
+_NUMBER = re.compile(r"\A\s*3\s*[.、](?!\d)")
+_NO_LETTERS = re.compile(r"[\W_]+")
+_YES = {"yes", "是", "是的"}
+
+
+class Seed(Struct, frozen=True):
+    """An instruction that somebody wrote, and its language: `en`, `zh` or any other name; detected if None."""
+
+    id: str
+    instruction: str
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Instruct(RowStage):
+    """About `n` instructions, equally many from each of the `seeds`: `<id>/i0` and on.
+
+    A list is begun with two examples, and the model writes its third item. The examples of an instruction are any two
+    of its pool: the seeds of its language, and what has been accepted for its own seed so far; with `examples` "seeds",
+    of the seeds alone. (The paper has one pool and begins it anew every 500 instructions. Here a pool is one row, and
+    pools grow at a time.) Instructions are written in waves of as many as the pool holds, each with up to `tries`
+    tries, until there are enough or a whole wave gives none.
+
+    What is taken has more than `min_words` and fewer than `max_words`, repeats nothing of its pool, is in its language,
+    and then the model says yes to it, asked whether it suits an article of more than 2,000 words. The published code
+    takes `yes` and refuses `Yes.`; here case, punctuation and emphasis do not count, but any further word does.
+
+    What is not is turned away as `<id>/i0/t3`: `cut`, `too_short`, `too_long`, `repeats`, `other_language`,
+    `not_suited`, `prompt_too_long`. A seed is rejected as `no_instruction`, `unknown_language`, `too_few_seeds` (of its
+    language), or for the reason that all its tries share, or as `nothing_kept`.
+    """
+
+    name: ClassVar[str] = "self-lengthen instruct"
+    input: ClassVar[Record] = SEED_INSTRUCTION
+    output: ClassVar[Record] = NEW_INSTRUCTION
+
+    seeds: tuple[Seed, ...]
+    prompt: Prompt = field(default_factory=lambda: Prompt.load("instruct", FOLDER))
+    judge_prompt: Prompt = field(default_factory=lambda: Prompt.load("suited", FOLDER, "--judge-prompt"))
+    n: int = 5000
+    tries: int = 10
+    examples: Examples = "pool"
+    min_words: int = 3
+    max_words: int = 500
+    # What needs more tokens would have too many words.
+    sampling: Sampling = replace(SAMPLING, max_tokens=1024, stop=END_OF_ITEM)
+
+    def __post_init__(self) -> None:
+        for flag, value in (("-n", self.n), ("--tries", self.tries)):
+            if value < 1:
+                raise UsageError(f"{flag} {value} asks for nothing; it must be 1 or more")
+        if self.max_words - self.min_words < 2:
+            raise UsageError(f"--max-words {self.max_words} leaves nothing between it and --min-words {self.min_words}")
+        if self.examples not in get_args(Examples):
+            raise UsageError(f"--examples {self.examples} is none of {', '.join(get_args(Examples))}")
+
+    @property
+    def means(self) -> Mapping[str, str]:
+        return {"words": "instructions"}
+
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "seeds": sha256(json.encode(self.seeds)).hexdigest()}
+
+    @cached_property
+    def by_language(self) -> Mapping[str, Mapping[str, Seed]]:
+        """The different seeds of each language, by their `_plain` texts."""
+        found: dict[str, dict[str, Seed]] = {}
+        for seed in self.seeds:
+            if (spoken := _language(seed)) and (text := _plain(seed.instruction)):
+                found.setdefault(spoken, {}).setdefault(text, seed)
+        return found
+
+    @cached_property
+    def per_seed(self) -> int:
+        """How many instructions each seed that can be used stands for."""
+        usable = [seed for seed in self.seeds if len(self.by_language.get(_language(seed) or "", ())) > 1]
+        return -(-self.n // max(1, sum(bool(_plain(seed.instruction)) for seed in usable)))
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        pool = _Pool(self, Seed(row["id"], row["instruction"], row["language"]), tools)
+        while pool.wanted and await pool.wave():
+            pass
+        for refused in pool.refused:
+            yield refused
+        if not pool.accepted:
+            raise nothing_kept(pool.refused)
+        for instruction in pool.accepted:
+            tools.tally("instructions")
+            tools.tally("words", instruction["words"])
+            yield instruction
+
+
+class _Pool:
+    """The instructions that one seed stands for: those `accepted`, in order, and the tries that were `refused`."""
+
+    def __init__(self, rules: Instruct, root: Seed, tools: Tools) -> None:
+        if not root.instruction.strip():
+            raise Reject("no_instruction", "it is empty")
+        spoken = _language(root)
+        if spoken is None:
+            raise Reject("unknown_language", "it is neither English nor Chinese; name its language in `language`")
+        seeds = rules.by_language.get(spoken, {})
+        if len(seeds) < 2:
+            raise Reject("too_few_seeds", f"two different examples are needed, and no other seed is in {spoken!r}")
+        self._rules = rules
+        self._tools = tools
+        self._id = root.id
+        self._language = spoken
+        self._known = dict(seeds)
+        self._begun = 0
+        self._examples: list[Seed] = []
+        self.accepted: list[Row] = []
+        self.refused: list[Rejected] = []
+
+    @property
+    def wanted(self) -> int:
+        return self._rules.per_seed - len(self.accepted)
+
+    async def wave(self) -> bool:
+        """Write as many instructions as are known, at a time; whether any is accepted."""
+        self._examples = list(self._known.values())
+        if self._rules.examples == "seeds":
+            self._examples = self._examples[: len(self._rules.by_language[self._language])]
+        slots = range(self._begun, self._begun + min(self.wanted, len(self._known)))
+        self._begun = slots.stop
+        before = len(self.accepted)
+        for tries in await side_by_side(self._write(slot) for slot in slots):
+            *refused, last = tries
+            self.refused += [one for one in refused if isinstance(one, Rejected)]
+            if not isinstance(last, Rejected) and (fault := self._repetition(last["instruction"])):
+                last = Rejected(last, *fault)
+            if isinstance(last, Rejected):
+                self.refused.append(last)
+            else:
+                self.accepted.append(last)
+                self._known[_plain(last["instruction"])] = Seed(last["id"], last["instruction"])
+        return len(self.accepted) > before
+
+    async def _write(self, slot: int) -> list[Row | Rejected]:
+        """The tries at one instruction, of which the last may be it."""
+        tries: list[Row | Rejected] = []
+        for attempt in range(self._rules.tries):
+            first, second = self._tools.random("examples", slot, attempt).sample(self._examples, 2)
+            row = {
+                "id": f"{self._id}/i{slot}",
+                "instruction": "",
+                "language": self._language,
+                "words": 0,
+                "examples": [first.id, second.id],
+                "tries": attempt + 1,
+                "model": self._tools.model,
+            }
+            fault: tuple[str, str] | None
+            try:
+                prompt = self._rules.prompt.render(
+                    first=first.instruction, second=second.instruction, language=self._language
+                )
+                sample = slot * self._rules.tries + attempt
+                answer = await self._tools.llm.generate(prompt, self._rules.sampling, first_sample=sample)
+                (completion,) = answer.completions
+                text = _NUMBER.sub("", completion.text).strip()
+                row |= {"instruction": text, "words": words.count(text)}
+                fault = cut(completion) or self._fault(text) or await self._judgement(text)
+            except Reject as too_long:
+                fault = too_long.reason, too_long.detail
+            if fault is None:
+                return [*tries, row]
+            tries.append(Rejected({**row, "id": f"{row['id']}/t{attempt}"}, *fault))
+        return tries
+
+    def _fault(self, text: str) -> tuple[str, str] | None:
+        """What is wrong with an instruction that needs no judge to tell."""
+        rules, counted = self._rules, words.count(text)
+        if counted <= rules.min_words:
+            return "too_short", f"{counted} words; see --min-words"
+        if counted >= rules.max_words:
+            return "too_long", f"{counted} words; see --max-words"
+        spoken = language.of(text)
+        if self._language in ("en", "zh") and spoken != self._language:
+            return "other_language", f"{spoken}, where the seed is {self._language}"
+        return self._repetition(text)
+
+    def _repetition(self, text: str) -> tuple[str, str] | None:
+        same = self._known.get(_plain(text))
+        return ("repeats", f"it is {same.id}") if same else None
+
+    async def _judgement(self, text: str) -> tuple[str, str] | None:
+        # Not the sampling of texts: its penalty on repetitions would count against the word that the question offers.
+        sampling = Sampling(temperature=0, max_tokens=16)
+        prompt = self._rules.judge_prompt.render(instruction=text, language=self._language)
+        verdict = (await self._tools.llm.generate(prompt, sampling)).text
+        if _NO_LETTERS.sub("", verdict).casefold() in _YES:
+            return None
+        return "not_suited", f"the model says {verdict.strip()!r:.100}"
+
+
+def _language(seed: Seed) -> str | None:
+    """The language that a seed names, or the one that it is in where that is English or Chinese."""
+    if named := (seed.language or "").strip().lower():
+        return named
+    spoken = language.of(seed.instruction)
+    return None if spoken == "other" else spoken
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())

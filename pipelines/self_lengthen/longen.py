@@ -1,0 +1,68 @@
+"""How well a text keeps the length that was asked for: the score of LonGen (arXiv 2410.23933, section 4)."""
+
+import re
+from typing import Literal, cast, get_args
+
+from pipelines.self_lengthen.numerals import numbers_in
+
+__all__ = ["CONSTANT", "KINDS", "Kind", "bounds", "kind_of", "score"]
+
+Kind = Literal["about", "range", "above", "below"]
+KINDS = cast(tuple[Kind, ...], get_args(Kind))
+# If every response had this many words, the overall score on LonGen's own prompts would be 0.678.
+CONSTANT = 4000
+
+_NOT_ABOVE = re.compile(
+    r"\b(?:no|not) (?:more|longer|greater) than|\b(?:not|don't) exceed|不(?:多|大|高|超)[于过出]", re.IGNORECASE
+)
+_NOT_BELOW = re.compile(r"\b(?:no|not) (?:less|fewer|shorter) than|不(?:少|小|低)于", re.IGNORECASE)
+_ABOVE = re.compile(
+    r"\b(?:more|longer|greater) than\b|\b(?:over|above|at least|minimum|exceed\w*)\b|大于|多于|超过|高于|至少|以上",
+    re.IGNORECASE,
+)
+_BELOW = re.compile(
+    r"\b(?:less|fewer|shorter) than\b|\b(?:under|below|at most|up to|within|maximum)\b"
+    r"|小于|少于|低于|至多|最多|以内|以下",
+    re.IGNORECASE,
+)
+
+
+def kind_of(constraint: str) -> Kind:
+    """The kind of a constraint that comes without one: two numbers are a range; otherwise its wording decides."""
+    if len(numbers_in(constraint)) > 1:
+        return "range"
+    if _NOT_ABOVE.search(constraint):
+        return "below"
+    if _NOT_BELOW.search(constraint) or _ABOVE.search(constraint):
+        return "above"
+    return "below" if _BELOW.search(constraint) else "about"
+
+
+def bounds(constraint: str, kind: Kind) -> tuple[float, float]:
+    """Least and greatest number of words that keep a constraint, by the first number in it; of a range by two.
+
+    Raises `ValueError` where there are none.
+    """
+    numbers = numbers_in(constraint)
+    needed = 2 if kind == "range" else 1
+    if len(numbers) < needed or not all(numbers[:needed]):
+        raise ValueError(f"{constraint!r:.200} has not the {'two numbers' if needed == 2 else 'number'} of {kind!r}")
+    first, *others = numbers
+    match kind:
+        case "about":
+            return 0.8 * first, 1.2 * first
+        case "range":
+            return min(first, others[0]), max(first, others[0])
+        case "above":
+            return first, 1.5 * first
+        case "below":
+            return 0.5 * first, first
+
+
+def score(words: int, low: float, high: float) -> float:
+    """1 from `low` to `high` words; 0 at half of `low` and at one and a half of `high`; linear between."""
+    if words < low:
+        return max(0.0, 2 * words / low - 1)
+    if words > high:
+        return max(0.0, 3 - 2 * words / high)
+    return 1.0

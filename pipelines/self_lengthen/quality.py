@@ -1,0 +1,107 @@
+"""Whether a response is fit to be trained on (arXiv 2410.23933): whole, about its subject, and not going in circles.
+
+The published code has one set of rules for its Chinese models and one for its English ones. Here the text's language
+chooses; what else differs from them, and why, is said at each rule.
+"""
+
+import re
+import unicodedata
+
+import numpy as np
+
+from pipelines.dedup.words import folded
+from pipelines.scripts import SPACELESS
+from pipelines.self_lengthen import language
+
+__all__ = ["refusal"]
+
+# What ends a sentence in Chinese and in English, half and full width, and what may follow it or end a text by itself:
+# closing quotes and brackets, and the fence of a program. The published English set has commas and dashes, too, and no
+# curly quotes; the Chinese one has no ASCII full stop. An ellipsis of three dots can be no last character.
+_ENDS = frozenset(".!?…。！？．｡" + "\"'”’»›」』】》〉）〕］｝)]}>`＂＇")
+# Elsewhere any punctuation ends a text but what goes on: these, dashes, and opening brackets.
+_GOES_ON = frozenset(",;:，、；：،؛՝፣፤፥᠂·・@#%&*/\\¿¡†‡")
+# Scripts that write no full stop: Thai, Lao, Khmer.
+_NO_FULL_STOP = re.compile("[\u0e01-\u0e4e\u0e81-\u0ece\u1780-\u17d3]")
+_EMPHASIS = "*_~ "
+
+# What an answer says of itself. A title may well have such a word for its subject ("The King James Version"), unless it
+# begins with a label of nothing but such words ("Revised Version: The King").
+_OF_ITSELF = re.compile(r"\b(?:revised|revision|response|version|paragraph)\b", re.IGNORECASE)
+_LABEL = frozenset(
+    re.findall(
+        r"\w+",
+        "the a an full final new improved updated extended expanded longer complete text article essay story "
+        "revised revision response version paragraph",
+    )
+)
+_LONGEST_TITLE = 100
+_LINES_BEFORE, _LINES_AFTER = 2, 3
+
+_LETTERS = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"\S+")
+# A character where words do not stand apart, or else a word.
+_UNIT = re.compile(rf"[{SPACELESS}]|[^\s{SPACELESS}]+")
+_ENGLISH_REPEAT, _OTHER_REPEAT = 10, 13
+
+
+def refusal(text: str) -> tuple[str, str] | None:
+    """Why `text` is unfit, as a reason and a detail, or None: `empty`, `unfinished`, `about_itself`, `repetition`.
+
+    Takes time in proportion to the text.
+    """
+    text = text.rstrip()
+    if not text:
+        return "empty", "there is no text"
+    spoken = language.of(text)
+    if not _is_finished(text, spoken):
+        return "unfinished", f"it ends with {text[-20:]!r}"
+    if spoken == "en" and (word := _word_of_itself(text)):
+        return "about_itself", f"its first or last lines say {word!r}"
+    pattern, length = (_WORD, _ENGLISH_REPEAT) if spoken == "en" else (_UNIT, _OTHER_REPEAT)
+    if repeated := _repeated(pattern.findall(text), length):
+        return "repetition", f"{length} in a row occur twice: {' '.join(repeated):.200}"
+    return None
+
+
+def _is_finished(text: str, spoken: language.Language) -> bool:
+    last = (text.rstrip(_EMPHASIS) or text)[-1]
+    if last in _ENDS:
+        return True
+    if spoken != "other" or last in _GOES_ON:
+        return False
+    return unicodedata.category(last) in ("Po", "Pe", "Pf", "Pi") or bool(_NO_FULL_STOP.match(last))
+
+
+def _word_of_itself(text: str) -> str | None:
+    lines = text.split("\n")
+    for line in (*lines[:_LINES_BEFORE], *lines[-_LINES_AFTER:]):
+        if (found := _OF_ITSELF.search(line)) and not _is_title(line):
+            return found[0]
+    return None
+
+
+def _is_title(line: str) -> bool:
+    """Whether a line names a subject: a heading, a line in bold, or one whose longer words all begin with a capital."""
+    line = line.strip()
+    if len(line) > _LONGEST_TITLE or _LABEL.issuperset(_LETTERS.findall(line.partition(":")[0].lower())):
+        return False
+    is_marked = line.startswith("#") or (line.startswith("**") and line.endswith("**"))
+    return is_marked or all(len(word) < 4 or word[0].isupper() for word in _LETTERS.findall(line))
+
+
+def _repeated(units: list[str], length: int) -> list[str]:
+    """The first `length` units in a row that have occurred before; empty if none have."""
+    if len(units) <= length:
+        return []
+    numbers: dict[str, int] = {}
+    of_units = np.array([numbers.setdefault(unit, len(numbers)) for unit in units], np.uint64)
+    count = len(units) - length + 1
+    grams = folded([of_units[start : start + count] for start in range(length)]).tolist()
+    seen: set[int] = set()
+    if len(set(grams)) < count:
+        for start, gram in enumerate(grams):
+            if gram in seen:
+                return units[start : start + length]
+            seen.add(gram)
+    return []
