@@ -4,15 +4,11 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Output, RunOptions, shared_options
+from cli.options import Inputs, Output, RunOptions, shared_options
 from cli.running import run_stage
 
 __all__ = ["decontaminate", "dedup"]
 
-Inputs = Annotated[
-    list[str],
-    typer.Argument(metavar="INPUT...", help="Dataset directories, files, globs, or hf:NAME[:CONFIG][:SPLIT]."),
-]
 Text = Annotated[
     list[str] | None,
     typer.Option(

@@ -6,17 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.options import EngineOptions, Output, PromptName, RowOptions, RunOptions, shared_options
+from cli.options import EngineOptions, Inputs, Output, PromptName, RowOptions, RunOptions, shared_options
 from cli.running import run_stage
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Tag instructions, and select by tags (InsTag).", no_args_is_help=True)
-
-Inputs = Annotated[
-    list[str],
-    typer.Argument(metavar="INPUT...", help="Dataset directories, files, globs, or hf:NAME[:CONFIG][:SPLIT]."),
-]
 
 
 TagColumn = Annotated[

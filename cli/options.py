@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EngineOptions",
     "Input",
+    "Inputs",
     "Output",
     "PromptName",
     "RowOptions",
@@ -203,6 +204,10 @@ def shared_options(command: Callable[..., None]) -> Callable[..., None]:
 
 Input = Annotated[
     str, typer.Argument(metavar="INPUT", help="Dataset directory, file, glob, or hf:NAME[:CONFIG][:SPLIT].")
+]
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="INPUT...", help="Dataset directories, files, globs, or hf:NAME[:CONFIG][:SPLIT]."),
 ]
 Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset directory to make.")]
 PromptName = Annotated[

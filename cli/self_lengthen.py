@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.options import EngineOptions, Input, Output, PromptName, RowOptions, RunOptions, shared_options
+from cli.options import EngineOptions, Input, Inputs, Output, PromptName, RowOptions, RunOptions, shared_options
 from cli.running import run_stage
 
 if TYPE_CHECKING:
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Teach a model to write long texts, by its own (Self-Lengthen).", no_args_is_help=True)
-
-Inputs = Annotated[
-    list[str],
-    typer.Argument(metavar="INPUT...", help="Dataset directories, files, globs, or hf:NAME[:CONFIG][:SPLIT]."),
-]
 
 
 @dataclass(frozen=True)
