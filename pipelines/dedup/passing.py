@@ -13,12 +13,12 @@ ROWS_AT_A_TIME = 4096
 BYTES_AT_A_TIME = 4 << 20
 
 
-def portions(table: pa.Table, most_rows: int = ROWS_AT_A_TIME, most_bytes: int = BYTES_AT_A_TIME) -> Iterator[pa.Table]:
-    """All rows in order, in slices that do not take more than `most_bytes` unless one row does."""
+def portions(table: pa.Table, most_rows: int | None = None, most_bytes: int | None = None) -> Iterator[pa.Table]:
+    """All rows in order, in slices that do not take more than `most_bytes` (4 MB) unless one row does."""
     start = 0
     while start < table.num_rows:
-        rows = most_rows
-        while rows > 1 and table.slice(start, rows).nbytes > most_bytes:
+        rows = most_rows or ROWS_AT_A_TIME
+        while rows > 1 and table.slice(start, rows).nbytes > (most_bytes or BYTES_AT_A_TIME):
             rows //= 2
         yield table.slice(start, rows)
         start += rows
