@@ -145,7 +145,10 @@ def test_an_index_that_has_lost_documents_is_refused(tmp_path: Path) -> None:
     shutil.copytree(other / "bm25", path / "bm25")
     with pytest.raises(InputError, match=r"is damaged: 1 of its 4 documents"):
         retrieve(tmp_path, path)
-    next((path / "bm25").glob("*.term")).write_bytes(b"")
+    terms = next((path / "bm25").glob("*.term"))
+    # In its place: the file itself is still mapped by a thread that looks whether the index has changed.
+    terms.unlink()
+    terms.touch()
     with pytest.raises(InputError, match=r"bm25 is damaged: .*\.term has 0 bytes of .*; index the corpus again"):
         retrieve(tmp_path, path)
     with pytest.raises(InputError, match=r"bm25 is damaged: .*\.term has 0 bytes of .*; index the corpus again"):

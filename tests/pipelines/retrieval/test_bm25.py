@@ -168,6 +168,8 @@ def test_a_file_that_is_missing_or_cut_off_is_noticed(tmp_path: Path) -> None:
     built(tmp_path, [["a b"], ["b c"]])
     postings = next(tmp_path.glob("*.idx"))
     whole = postings.read_bytes()
+    # In its place: the file itself is still mapped by a thread that looks whether the index has changed.
+    postings.unlink()
     postings.write_bytes(whole[:-1])
     cut = f"{postings.name} has {len(whole) - 1} bytes of {len(whole)}"
     with pytest.raises(InputError, match=f"damaged: {cut}; index the corpus again"):
