@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from tests.pipelines.retrieval.meanings import MODEL
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -28,13 +26,15 @@ class Death(NamedTuple):
 
 
 class Forks:
-    """Starts one fork at a time, in small steps: a corpus of hundreds of documents is many commits."""
+    """Starts one fork at a time, in small steps: a corpus of hundreds of documents is many commits.
 
-    def __init__(self, folder: Path) -> None:
+    With `model`, all that it takes to embed texts by this one has been loaded, too.
+    """
+
+    def __init__(self, folder: Path, model: Path | None = None) -> None:
         self._said = folder / "said"
-        self._loaded = subprocess.Popen(
-            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        command = [sys.executable, "-m", __name__, *([str(model)] if model else [])]
+        self._loaded = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
     def run(self, *arguments: object, death: Death | None = None) -> int:
         self.start(*arguments, death=death)
@@ -66,8 +66,8 @@ def main() -> None:
     import pipelines.query_of_cc.retrieve
     import pipelines.tables  # noqa: F401
 
-    if MODEL:
-        _load(MODEL)
+    for model in sys.argv[1:]:
+        _load(model)
     for line in sys.stdin:
         order = json.loads(line)
         Path(order["said"]).write_text("")
@@ -80,15 +80,17 @@ def main() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
-def _load(model: Path) -> None:
+def _load(model: str) -> None:
     """All modules of a model and its tokenizer, of which many are imported only when it is made."""
     import faiss  # noqa: F401
     import torch
+    import transformers
     from sentence_transformers import SentenceTransformer
 
+    transformers.utils.logging.disable_progress_bar()
     # Threads do not outlive a fork, and who waits for them, waits for ever.
     torch.set_num_threads(1)
-    SentenceTransformer(str(model), device="cpu")
+    SentenceTransformer(model, device="cpu")
 
 
 def _run(order: Mapping[str, Any]) -> NoReturn:

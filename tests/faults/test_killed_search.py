@@ -28,6 +28,13 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
 
 
 @pytest.fixture(scope="module")
+def embedding_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    forks = Forks(tmp_path_factory.mktemp("embedding-forks"), MODEL)
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
     """A corpus and its index, queries and what they find; and a small corpus."""
     folder = tmp_path_factory.mktemp("corpus")
@@ -106,14 +113,14 @@ def test_an_index_at_random_moments(forks: Forks, corpus: Path, tmp_path: Path) 
 
 
 @needs_model
-def test_an_index_of_vectors(forks: Forks, corpus: Path, tmp_path: Path) -> None:
+def test_an_index_of_vectors(embedding_forks: Forks, corpus: Path, tmp_path: Path) -> None:
     command = ("index", *DENSE, corpus / "small.jsonl")
-    kill_at_random(forks, command, tmp_path, kills=2)
+    kill_at_random(embedding_forks, command, tmp_path, kills=2)
     for death in (Death("VectorWriter", "append", 3, before=True), Death("dense", "finish", 1, before=True)):
-        assert forks.run(*command, tmp_path / "index", death=death) == -signal.SIGKILL
+        assert embedding_forks.run(*command, tmp_path / "index", death=death) == -signal.SIGKILL
         with pytest.raises(InputError, match="is not finished"):
             OpenedIndex(tmp_path / "index")
-    assert forks.run(*command, tmp_path / "index") == 0
+    assert embedding_forks.run(*command, tmp_path / "index") == 0
     for name in ("out", "index"):
         assert outcome(tmp_path / name) == outcome(tmp_path / "whole")
         assert vectors(tmp_path / name) == vectors(tmp_path / "whole")
