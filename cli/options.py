@@ -6,7 +6,7 @@ fields on the command line in the place of these parameters.
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -30,6 +30,7 @@ __all__ = [
     "RowOptions",
     "RunOptions",
     "SandboxOptions",
+    "refuse_given",
     "shared_options",
 ]
 
@@ -171,6 +172,16 @@ def parse_assignments(flag: str, values: list[str] | None, form: str = "NAME=VAL
             raise UsageError(f"{flag} {name}: given twice")
         parsed[name] = right
     return parsed
+
+
+def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Raises `UsageError` where one of the options stands on the command line, in which it has no part."""
+    from schemas.errors import UsageError
+
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name.replace('_', '-')} has no part {why}")
 
 
 def shared_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,11 +1,21 @@
 """`synth self-lengthen`: train a model to write longer, on texts that it lengthened itself (arXiv 2410.23933)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.options import EngineOptions, Input, Inputs, Output, PromptName, RowOptions, RunOptions, shared_options
+from cli.options import (
+    EngineOptions,
+    Input,
+    Inputs,
+    Output,
+    PromptName,
+    RowOptions,
+    RunOptions,
+    refuse_given,
+    shared_options,
+)
 from cli.running import run_stage
 
 if TYPE_CHECKING:
@@ -148,6 +158,7 @@ def drop_short(
 @app.command()
 @shared_options
 def curate(
+    context: typer.Context,
     sources: Inputs,
     output: Output,
     role: Annotated[Literal["generator", "extender"], typer.Option(help="Who is to be trained.", show_default=False)],
@@ -162,6 +173,8 @@ def curate(
     from pipelines.prompts import Prompt
     from pipelines.self_lengthen.curate import FOLDER, CurateExtender, CurateGenerator
 
+    if role == "generator":
+        refuse_given(context, ("drop", "prompt"), "in --role generator")
     extender = CurateExtender(Prompt.load(prompt, FOLDER), drop)
     run_stage(extender if role == "extender" else CurateGenerator(), sources, output, run)
 
@@ -204,6 +217,7 @@ def constrain(
 @app.command()
 @shared_options
 def evaluate(
+    context: typer.Context,
     sources: Inputs,
     output: Output,
     judge: Annotated[bool, typer.Option("--judge", help="Have the model --model mark the responses, too.")] = False,
@@ -227,6 +241,8 @@ def evaluate(
     from pipelines.self_lengthen.evaluate import FOLDER, Evaluate, Judge
 
     if not judge:
+        of_the_judge = ("prompt", "schema", "temperature", "max_tokens", "tries")
+        refuse_given(context, (*of_the_judge, *(field.name for field in fields(EngineOptions))), "without --judge")
         run_stage(Evaluate(), sources, output, run, rows)
         return
     stage = Judge(

@@ -185,7 +185,7 @@ EXTENDED = Record(
 )
 
 TRAINING_STEP = Record(
-    "training-step",
+    "training_step",
     "A step of a training. The model that came out of it stands in `model/` beside these rows.",
     (
         Column("step", pa.int32(), "Number of the step, from 1."),

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from schemas.dataset import Dataset
-from schemas.errors import Stale
+from schemas.errors import Stale, UsageError
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "query": "Write in 3,000 words.", "response": "sea " * 3000, "constraint": "around 3000 words"},
@@ -75,3 +75,20 @@ def test_a_reply_that_repeats_the_whole_prompt_is_no_instruction(tmp_path: Path,
         "b": "not_rewritten",
         "c": "too_short",
     }
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("curate", "--role", "generator", "--drop", "0.5"), "--drop has no part in --role generator"),
+        (("evaluate", "--model", "tiny"), "--model has no part without --judge"),
+        (("evaluate", "--no-schema"), "--schema has no part without --judge"),
+    ],
+)
+def test_options_without_a_part_are_refused(
+    command: tuple[str, ...], says: str, tmp_path: Path, answered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        self_lengthen(command[0], answered, tmp_path / "out", *command[1:])
+    monkeypatch.setenv("SYNTH_MODEL", "tiny")
+    self_lengthen("evaluate", answered, tmp_path / "out")
