@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 GSM8K ?= ../shared/data/gsm8k-train.jsonl
 
-.PHONY: help setup demo test soak bench peers lint format tiny-model lock clean
+.PHONY: help setup demo test soak bench bench-runner bench-sandbox bench-search bench-instag bench-lengthen peers lint format \
+        tiny-model lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +29,9 @@ test: setup  ## Run the tests
 soak: setup  ## Kill runs at 200 random moments and see that nothing is lost (ten minutes)
 	$(BIN)/python -m tests.faults.soak
 
-bench: setup  ## Measure synth beside its rivals (half an hour; GSM8K=FILE for the paths to select)
+bench: bench-runner bench-sandbox bench-search bench-instag bench-lengthen  ## All of what follows, hours of it
+
+bench-runner: setup  ## Measure starting, running and stopping beside rivals (half an hour; GSM8K=FILE: paths to select)
 	$(BIN)/python benchmarks/startup.py --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/overhead.py --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/over_http.py --peers-python $(PEERS)/bin/python
@@ -37,12 +40,28 @@ bench: setup  ## Measure synth beside its rivals (half an hour; GSM8K=FILE for t
 	$(BIN)/python benchmarks/select_paths.py $(GSM8K)
 	$(BIN)/python benchmarks/parity.py
 
+bench-sandbox: setup  ## Measure running programs, in each jail and beside other ways (ten minutes)
+	$(BIN)/python benchmarks/sandboxes.py
+
+bench-search: setup  ## Measure search and deduplication beside rivals (two hours, 40 GB of disk under TMPDIR)
+	$(BIN)/python benchmarks/search.py --peers-python $(PEERS)/bin/python
+	$(BIN)/python benchmarks/dense.py
+	$(BIN)/python benchmarks/dedup.py --peers-python $(PEERS)/bin/python
+	$(BIN)/python benchmarks/search_memory.py
+
+bench-instag: setup  ## Measure tags of ten million rows beside rivals (half an hour)
+	$(BIN)/python benchmarks/instag_normalize.py --embedder characters --peers-python $(PEERS)/bin/python
+	$(BIN)/python benchmarks/instag_select.py
+
+bench-lengthen: setup  ## Measure whether extending keeps the engine busy (ten minutes)
+	$(BIN)/python benchmarks/self_lengthen.py
+
 $(PEERS)/installed: benchmarks/peers.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers.txt
 	touch $@
 
-peers: $(PEERS)/installed  ## Install the rivals that `make bench` measures, in an environment of their own
+peers: $(PEERS)/installed  ## Install the rivals that the measurements have, in an environment of their own
 
 lint: setup  ## Check style and types
 	$(BIN)/ruff check .
