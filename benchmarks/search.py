@@ -8,7 +8,8 @@ is held out of real text: the first line of a docstring is to find the rest of i
 What synth takes to index is from exec to exit, reading and writing included; the others have the texts in memory before
 their time starts, and write nothing. Searches are by all cores (rank-bm25 has one only), queries read and split in the
 time; of a thought synth takes the 64 rarest words, or all (`--max-terms`), as the others do. rank-bm25 gets the same
-passages and few queries. All split texts in the same way. Own memory (RssAnon) leaves out mapped files.
+passages and few queries. All split texts in the same way. Own memory (RssAnon) leaves out mapped files. Beside each
+rate by the clock stands that by seconds of CPU, which other work on the machine changes less.
 """
 
 import json
@@ -34,7 +35,8 @@ from contest import (
 
 KEYWORDS, THOUGHTS, TITLES = "keywords", "thoughts", "titles"
 MOST_TERMS, ALL_TERMS = 64, 1000
-Rate = dict[str, float]
+# By kind of query, queries per second and per second of CPU.
+Rates = dict[str, tuple[float, float]]
 
 
 def main() -> None:
@@ -67,7 +69,8 @@ def main() -> None:
         retrieve(folder / "made", (THOUGHTS,), ALL_TERMS, given.k)
         theirs = {contender.name: run_rival(contender, folder / "made", given) for contender in rivals}
         print_builds(title, given.passages, indexed, theirs)
-        print_searches(title, given, rates, theirs)
+        for clock, unit in enumerate(("queries/s", "queries/CPU s")):
+            print_searches(f"{title}, k = {given.k}", unit, clock, given, rates, theirs)
         documents, _ = call_apart(write_collection, "write_docstrings", folder / "held-out", given.queries)
         index(folder / "held-out")
         retrieve(folder / "held-out", (TITLES,), MOST_TERMS, given.k)
@@ -86,8 +89,8 @@ def index(folder: Path) -> tuple[Outcome, float]:
     return run_watched([SYNTH, "query-of-cc", "index", str(folder / "corpus"), str(folder / "index")])
 
 
-def retrieve(folder: Path, kinds: Sequence[str], most_terms: int, k: int) -> Rate:
-    """Queries/s of the command, which writes the documents and, for the measures, a run."""
+def retrieve(folder: Path, kinds: Sequence[str], most_terms: int, k: int) -> Rates:
+    """Rates of the command, which writes the documents and, for the measures, a run."""
     rates = {}
     for kind in kinds:
         name = f"{kind}-{most_terms}"
@@ -98,18 +101,19 @@ def retrieve(folder: Path, kinds: Sequence[str], most_terms: int, k: int) -> Rat
             [SYNTH, "query-of-cc", "retrieve", str(queries), str(folder / "index"), str(folder / name), *options]
         )
         say(f"peak {outcome.peak:,.0f} MiB resident, {own:,.0f} own")
-        rates[kind] = len(queries.read_text().splitlines()) / outcome.seconds
+        asked = len(queries.read_text().splitlines())
+        rates[kind] = asked / outcome.seconds, asked / outcome.cpu
     return rates
 
 
-def search(folder: Path, most_terms: int, given: Any) -> Rate:
+def search(folder: Path, most_terms: int, given: Any) -> Rates:
     say(f"search with up to {most_terms} terms")
     rates, _ = call_apart(search_alone, folder, most_terms, given)
     return dict(rates)
 
 
-def search_alone(folder: Path, most_terms: int, given: Any) -> Rate:
-    """Queries/s of the search alone, as `retrieve` does it."""
+def search_alone(folder: Path, most_terms: int, given: Any) -> Rates:
+    """Rates of the search alone, as `retrieve` does it."""
     from statistics import median
 
     from pipelines.retrieval.analysis import Analysis
@@ -120,13 +124,13 @@ def search_alone(folder: Path, most_terms: int, given: Any) -> Rate:
     for kind in (KEYWORDS, THOUGHTS):
         queries = [json.loads(line)["text"] for line in (folder / f"{kind}.jsonl").read_text().splitlines()]
         list(engine.search(queries[:1], given.k))
-        seconds = []
+        rounds = []
         for _ in range(given.rounds):
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             for _ in engine.search(queries, given.k):
                 pass
-            seconds.append(time.perf_counter() - started)
-        rates[kind] = len(queries) / median(seconds)
+            rounds.append((time.perf_counter() - started, time.process_time() - cpu))
+        rates[kind] = len(queries) / median(wall for wall, _ in rounds), len(queries) / median(cpu for _, cpu in rounds)
     return rates
 
 
@@ -144,28 +148,34 @@ def print_builds(
     title: str, passages: int, indexed: tuple[Outcome, float], theirs: dict[str, tuple[Outcome, float]]
 ) -> None:
     outcome, own = indexed
-    rate = passages / outcome.seconds
-    table = [["synth", f"{rate:,.0f}", f"{outcome.peak:,.0f}", f"{own:,.0f}", "", ""]]
+    rates = passages / outcome.seconds, passages / outcome.cpu
+    table = [["synth", *(f"{figure:,.0f}" for figure in (*rates, outcome.peak, own)), *3 * [""]]]
     for name, (outcome, own_of_it) in theirs.items():
-        of_it = passages / outcome.report["index"]
-        figures = [f"{of_it:,.0f}", f"{outcome.peak:,.0f}", f"{own_of_it:,.0f}"]
-        table.append([name, *figures, multiple(rate / of_it), multiple(own_of_it / own)])
-    columns = ["index", "passages/s", "peak resident, MiB", "peak own, MiB", "synth is faster by", "memory of synth's"]
+        of_it = [passages / seconds for seconds in outcome.report["index"]]
+        ahead = [multiple(rate / other) for rate, other in zip(rates, of_it, strict=True)]
+        figures = [f"{figure:,.0f}" for figure in (*of_it, outcome.peak, own_of_it)]
+        table.append([name, *figures, *ahead, multiple(own_of_it / own)])
+    columns = ["index", "passages/s", "per CPU s", "peak resident, MiB", "peak own, MiB"]
+    columns += ["synth is faster by", "per CPU s", "memory of synth's"]
     print_table(f"{title} (memory of the others: searches included)", columns, table)
 
 
-def print_searches(title: str, given: Any, rates: dict[str, Rate], theirs: dict[str, tuple[Outcome, float]]) -> None:
+def print_searches(
+    title: str, unit: str, clock: int, given: Any, rates: dict[str, Rates], theirs: dict[str, tuple[Outcome, float]]
+) -> None:
+    """By the wall's clock (0) or that of the CPU (1)."""
     table = [
-        [name, *(f"{rate[kind]:,.1f}" for kind in (KEYWORDS, THOUGHTS)), *3 * [""]] for name, rate in rates.items()
+        [name, *(f"{rate[kind][clock]:,.1f}" for kind in (KEYWORDS, THOUGHTS)), *3 * [""]]
+        for name, rate in rates.items()
     ]
     ours = [rates["synth"][KEYWORDS], rates["synth"][THOUGHTS], rates["synth, all terms"][THOUGHTS]]
     for name, (outcome, _) in theirs.items():
-        keywords, thoughts = (1 / seconds for seconds in outcome.report["search"])
-        ahead = [multiple(ours[0] / keywords), multiple(ours[1] / thoughts), multiple(ours[2] / thoughts)]
+        keywords, thoughts = (1 / seconds[clock] for seconds in outcome.report["search"])
+        ahead = [multiple(ours[0][clock] / keywords), *(multiple(rate[clock] / thoughts) for rate in ours[1:])]
         counted = f" ({given.rank_bm25_queries[0]} and {given.rank_bm25_queries[1]} queries)"
-        table.append([name + counted * (name == "rank-bm25"), f"{keywords:,.1f}", f"{thoughts:,.1f}", *ahead])
-    columns = ["queries/s", "keywords", "thoughts", "synth is faster by", "of thoughts", "with all terms"]
-    print_table(f"{title}, k = {given.k}", columns, table)
+        table.append([name + counted * (name == "rank-bm25"), f"{keywords:,.1f}", f"{thoughts:,.2f}", *ahead])
+    columns = [unit, "keywords", "thoughts", "synth is faster by", "of thoughts", "with all terms"]
+    print_table(title, columns, table)
 
 
 def print_quality(folder: Path, title: str) -> None:

@@ -35,25 +35,31 @@ class Collection:
     def report(
         self, given: argparse.Namespace, index: Callable[[], Any], search: Callable[[Any, list[str]], Sequence[Any]]
     ) -> None:
-        """Time both and print it: `search` gives for each query the positions of documents, the best first."""
-        started = time.perf_counter()
-        engine = index()
-        built = time.perf_counter() - started
+        """Time both and print it, as seconds and seconds of CPU, of a search those of a query.
+
+        `search` gives for each query the positions of documents, the best first.
+        """
+        engine, built = _timed(index)
         per_query = []
         for number, (queries, run) in enumerate(given.search):
             rows = [json.loads(line) for line in queries.read_text().splitlines()]
             rows = rows[: given.limit[number]] if given.limit else rows
             texts = [row["text"] for row in rows]
             search(engine, texts[:1])
-            seconds = []
-            for _ in range(given.rounds):
-                started = time.perf_counter()
-                found = search(engine, texts)
-                seconds.append(time.perf_counter() - started)
-            per_query.append(median(seconds) / len(texts))
+            rounds = [_timed(lambda texts=texts: search(engine, texts)) for _ in range(given.rounds)]
+            found = rounds[0][0]
+            per_query.append(
+                [median(seconds) / len(texts) for seconds in zip(*(took for _, took in rounds), strict=True)]
+            )
             with run.open("w") as file:
                 for row, hits in zip(rows, found, strict=True):
                     file.writelines(
                         f"{row['id']} Q0 {self.ids[hit]} {rank} {-rank} rival\n" for rank, hit in enumerate(hits, 1)
                     )
         print(json.dumps({"index": built, "search": per_query}))
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, tuple[float, float]]:
+    started, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    return result, (time.perf_counter() - started, time.process_time() - cpu)
