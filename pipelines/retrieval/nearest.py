@@ -39,7 +39,7 @@ SAMPLE_PER_CLUSTER, MOST_SAMPLE, SAMPLE_PER_VALUE = 64, 1 << 18, 64
 VECTORS_AT_A_TIME = 1 << 16
 # Candidates for each passage that is wanted, and at least.
 CANDIDATES = {FLAT: 1, IVF: 2, IVFPQ: 5}
-FEWEST_CANDIDATES = 100
+FEWEST_CANDIDATES = 200
 # For one query: on a GPU FAISS gives no more.
 MOST_CANDIDATES, MOST_ON_GPU = 1 << 14, 2048
 CANDIDATES_AT_A_TIME = 1 << 21
@@ -110,7 +110,8 @@ class Nearest:
 
     def __init__(self, vectors: Vectors, nprobe: int) -> None:
         """Raises `InputError` where the index is not there or not one that this version of FAISS can read."""
-        self._vectors = vectors.array
+        # Without the class of mapped arrays, which costs more than what a query reads of it.
+        self._vectors = np.asarray(vectors.array)
         self._of = vectors.of
         self._kind = vectors.faiss
         self._most = min(MOST_ON_GPU if _gpus() else MOST_CANDIDATES, vectors.passages)
@@ -149,7 +150,7 @@ class Nearest:
             chosen = proposed_by > proposed_by.min() + SLACK
         passages = np.sort(candidates[chosen])
         # Rounded from more digits than are needed, so that equal vectors score the same wherever they stand.
-        scores = (self._vectors[passages].astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
+        scores = (self._vectors.take(passages, axis=0).astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
         hits = Hits(*best_documents(self._of[passages].astype(np.int64), scores, k))
         return None if may_be_more and len(hits) < k else hits
 
