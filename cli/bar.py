@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from cli.progress import Rates, breakdown
+from cli.counted import Rates, breakdown
 
 if TYPE_CHECKING:
     from pipelines.counts import Counts

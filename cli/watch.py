@@ -113,7 +113,7 @@ class _Run:
         return f"the run that makes {self.out} has stopped {where}{failed}; repeat its command to go on{repeat}"
 
     def completion(self) -> list[str]:
-        from cli.progress import breakdown
+        from cli.counted import breakdown
 
         record = _read(self.out / "synth.json")
         if not record or "counts" not in record:

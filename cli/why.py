@@ -19,6 +19,7 @@ EXIT_CODES = {"nothing": 0, "start": 3, "go on": 3, "refuse": 4}
 
 
 def why(
+    context: typer.Context,
     words: Annotated[
         list[str],
         typer.Argument(metavar="OUT... [OPTION...]", help="Directories that synth made, then options to try on them."),
@@ -39,7 +40,7 @@ def why(
     codes = []
     for out in outs:
         record = _record(out)
-        standing = _ask(out, record, options)
+        standing = _ask(context, out, record, options)
         would = _would(standing)
         if as_json:
             print(json.dumps({"out": str(out), "would": would, **_document(standing, record)}, ensure_ascii=False))
@@ -62,16 +63,16 @@ def _record(out: Path) -> dict[str, Any]:
     raise InputError(f"{out} is nothing that synth made: it has no synth.json, nor has {partial_path(out)}")
 
 
-def _ask(out: Path, record: Mapping[str, Any], options: Sequence[str]) -> "Standing":
+def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: Sequence[str]) -> "Standing":
     """What the recorded command finds today at the place where it was to write."""
-    from cli.main import app
     from cli.running import asking_why
     from schemas.errors import InputError
 
     # The last of two equal options counts.
-    sys.argv = ["synth", *record["command"], *options]
+    command = [*record["command"], *options]
+    sys.argv = ["synth", *command]
     with asking_why() as found:
-        app(standalone_mode=False)
+        context.find_root().command.main(command, standalone_mode=False)
     (standing,) = found
     if standing.where.absolute() not in (out.absolute(), standing.where.absolute().with_name(f"{out.name}.partial")):
         raise InputError(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from cli.counted import breakdown
 from cli.main import app
-from cli.progress import breakdown
 from pipelines.case2code.evaluate import Evaluate, pass_at
 from pipelines.case2code.replies import function_in
 from pipelines.engines import Answer, Completion, Request
