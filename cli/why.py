@@ -99,8 +99,9 @@ def _software(record: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     from pipelines.runner import software
     from schemas.writing import differences
 
+    # What was only begun does not say yet.
     recorded = record.get("software", {})
-    return differences(recorded, software(recorded))
+    return differences(recorded, software(recorded)) if recorded else []
 
 
 def _explain(out: Path, standing: "Standing", would: str, record: Mapping[str, Any]) -> None:

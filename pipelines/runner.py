@@ -35,9 +35,13 @@ OBSERVE_SECONDS = 0.5
 # Packages whose version may explain a difference, with the module that says whether they had a part in it.
 _SOFTWARE = {
     "accelerate": "accelerate",
+    "faiss-cpu": "faiss",
+    "faiss-gpu": "faiss",
+    "nltk": "nltk",
     "peft": "peft",
     "pyarrow": "pyarrow",
     "rensa": "rensa",
+    "sentence-transformers": "sentence_transformers",
     "tantivy": "tantivy",
     "torch": "torch",
     "transformers": "transformers",

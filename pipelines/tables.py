@@ -148,7 +148,7 @@ def run_table_stage(
         output.data.abandon()
         output.rejected.abandon()
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted("interrupted: nothing was published, repeat the command to do this step again") from None
+            raise Interrupted("interrupted: nothing was published yet, repeat the command to go on") from None
         raise
     rejected = [shard for shard in output.rejected.close() if shard.rows]
     return Finished(sum(table.num_rows for table in tables), output.counts, output.data.close(), rejected)
