@@ -57,12 +57,11 @@ def main() -> None:
                     [f"synth {name}", f"{rows:,}", f"{outcome.seconds:.1f}", f"{rate:,.0f}", f"{own:,.0f}", ""]
                 )
         contender = rival("datasketch", "on_datasketch.py", given.peers_python)
-        if contender.missing():
-            say(f"datasketch: {contender.missing()}")
+        if problem := contender.missing():
+            say(f"datasketch: {problem}")
+        elif (outcome := run_apart([*contender.command, str(folder / f"{given.small}"), str(given.rival_rows)])).fault:
+            say(f"datasketch: {outcome.fault}")
         else:
-            outcome = run_apart([*contender.command, str(folder / f"{given.small}"), str(given.rival_rows)])
-            if outcome.fault:
-                raise SystemExit(f"datasketch: {outcome.fault}")
             seconds = outcome.report["seconds"]
             rate = given.rival_rows / seconds
             ahead = multiple(rates["dedup", given.small] / rate)
