@@ -110,7 +110,7 @@ class Nearest:
 
     def __init__(self, vectors: Vectors, nprobe: int) -> None:
         """Raises `InputError` where the index is not there or not one that this version of FAISS can read."""
-        # Without the class of mapped arrays, which costs more than what a query reads of it.
+        # Mapped all the same, without what the class of mapped arrays does whenever something is taken from it.
         self._vectors = np.asarray(vectors.array)
         self._of = vectors.of
         self._kind = vectors.faiss
