@@ -258,6 +258,7 @@ def evaluate(
 @app.command()
 @shared_options
 def train(
+    context: typer.Context,
     sources: Inputs,
     output: Output,
     model: Annotated[
@@ -286,7 +287,12 @@ def train(
     from pipelines.self_lengthen.train import Train
     from pipelines.training import Recipe, is_small
 
+    if train_command is not None:
+        of_the_recipe = ("full", "rank", "epochs", "learning_rate", "warmup", "batch", "cutoff")
+        refuse_given(context, of_the_recipe, "beside --train-command")
     whole = is_small(locate(model)) if full is None else full
+    if whole:
+        refuse_given(context, ("rank",), "where all weights are trained")
     recipe = Recipe(whole, rank, epochs, learning_rate, warmup, batch, cutoff)
     run_stage(Train(model, recipe, train_command, run.seed), sources, output, run)
 
