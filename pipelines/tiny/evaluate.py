@@ -2,28 +2,40 @@
 
 On questions of which none was in the training data: how many it solves greedily, for how many 16 samples hold two
 distinct correct paths, how many replies to the evolution prompt can be read, and on how many evolved questions the
-samples agree.
+samples agree. And on instructions of which it saw none: how many new ones it writes that it finds fit, how long its
+drafts are, and how many of them it makes longer by more than a fifth in one pass.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
+from random import Random
+
+from msgspec.structs import replace
 
 from pipelines.augment.evolve import Evolve, parse_evolutions
 from pipelines.augment.respond import Respond
-from pipelines.engines import Completion, Engine, Request, Sampling
+from pipelines.engines import Completion, Engine, Message, Request, Sampling
 from pipelines.engines.opening import open_engine
+from pipelines.prompts import Prompt
 from pipelines.reject.answer import Hashes, extract_answer, majority
 from pipelines.reject.sample import Sample
 from pipelines.reject.selection import judge
+from pipelines.self_lengthen import instruct, quality, words
+from pipelines.self_lengthen.draft import Draft
+from pipelines.self_lengthen.extend import Extend
 from pipelines.stage import Reject
 from pipelines.tiny.problems import examples
+from pipelines.tiny.texts import example_instructions, subjects, unsuited
 
-__all__ = ["measure"]
+__all__ = ["measure", "measure_texts"]
 
 SAMPLES = 16
+DRAFTS = 8
 _LIMIT = 1024
 
 
@@ -72,6 +84,62 @@ async def measure(engine: Engine) -> dict[str, float]:
     }
 
 
+async def measure_texts(engine: Engine) -> dict[str, float]:
+    """Shares of new instructions, drafts and extensions for which each claim holds, and mean lengths in words."""
+    asked = [row["instruction"] for row in example_instructions()]
+    sampling = replace(Extend().sampling, max_tokens=_LIMIT)
+    writing, judging = (Prompt.load(name, instruct.FOLDER) for name in ("instruct", "suited"))
+    drafting, extending = Draft().prompt, Extend().prompt
+
+    async def ask(prompt: str | tuple[Message, ...], sampling: Sampling, n: int = 1) -> list[str]:
+        return [
+            completion.text.strip() for completion in (await engine.generate(Request(prompt, sampling, n))).completions
+        ]
+
+    async def suits(text: str) -> bool:
+        (verdict,) = await ask(judging.render(instruction=text, language="en"), Sampling(0.0, max_tokens=4))
+        return verdict == "Yes"
+
+    async def write(first: str, second: str) -> list[str]:
+        return await ask(writing.render(first=first, second=second, language="en"), sampling, DRAFTS)
+
+    async def draft(instruction: str) -> list[str]:
+        return await ask(drafting.render(instruction=instruction, language="en"), sampling, DRAFTS)
+
+    async def extend(instruction: str, text: str) -> str:
+        return (await ask(extending.render(instruction=instruction, outline=text, language="en"), sampling))[0]
+
+    lists = await asyncio.gather(*(write(*pair) for pair in itertools.pairwise(asked)))
+    new = [text for texts in lists for text in texts]
+    random = Random("unsuited")
+    trivial = [unsuited(subject, random) for subject in itertools.islice(subjects("unsuited"), 40)]
+    verdicts = await asyncio.gather(*map(suits, new))
+    refusals = await asyncio.gather(*map(suits, trivial))
+    replies = await asyncio.gather(*map(draft, asked))
+    drafts = [(instruction, text) for instruction, texts in zip(asked, replies, strict=True) for text in texts]
+    fit = [(instruction, text) for instruction, text in drafts if not quality.refusal(text)]
+    extended = await asyncio.gather(*(extend(*pair) for pair in fit))
+    grown = [
+        text
+        for (_, short), text in zip(fit, extended, strict=True)
+        if not quality.refusal(text) and words.count(text) > 1.2 * words.count(short)
+    ]
+    return {
+        "new instructions, distinct": len(set(new) - set(asked)) / len(new),
+        "new instructions found fit": sum(verdicts) / len(new),
+        "trivial instructions found fit": sum(refusals) / len(trivial),
+        "drafts that pass": len(fit) / len(drafts),
+        "words of a draft that passes, mean": _mean_words(text for _, text in fit),
+        "extensions that pass and grow by a fifth": len(grown) / max(1, len(fit)),
+        "words of such an extension, mean": _mean_words(grown),
+    }
+
+
+def _mean_words(texts: Iterable[str]) -> float:
+    counts = [words.count(text) for text in texts]
+    return sum(counts) / max(1, len(counts))
+
+
 def _tell_by_kind(rows: list[dict[str, str]], greedy: list[set[str]], sampled: list[set[str]]) -> None:
     kinds: dict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -86,7 +154,7 @@ async def _run(model: str) -> dict[str, float]:
     engine = open_engine("vllm", model, None, {})
     await engine.start()
     try:
-        return await measure(engine)
+        return {**await measure(engine), **await measure_texts(engine)}
     finally:
         await engine.close()
 

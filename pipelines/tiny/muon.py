@@ -1,6 +1,8 @@
 """The Muon optimizer (Jordan and others, 2024): momentum whose singular values are all set to about one.
 
-On matrices as small as these it needs less than half of AdamW's steps, which lets the model be trained in minutes.
+On matrices as small as these it needs less than half of AdamW's steps, which lets the model be trained in two hours.
+`torch.optim.Muon` iterates in bfloat16 and a matrix at a time: without instructions for bfloat16 a step of it takes
+sixteen times as long as one of this, and longer than the rest of a training step.
 """
 
 from collections import defaultdict
@@ -24,6 +26,12 @@ class Muon:
         self._averages = {
             shape: torch.zeros(len(matrices), *shape, dtype=torch.float32) for shape, matrices in self._of_shape.items()
         }
+
+    def state_dict(self) -> dict[torch.Size, torch.Tensor]:
+        return self._averages
+
+    def load_state_dict(self, state: dict[torch.Size, torch.Tensor]) -> None:
+        self._averages = state
 
     def step(self, rate: float) -> None:
         """Follow the gradients, at a rate that is about the size of the change relative to a weight."""

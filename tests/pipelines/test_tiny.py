@@ -70,7 +70,7 @@ def test_the_example_questions_are_those_of_the_generator() -> None:
 
 
 def test_training_sees_no_example_question() -> None:
-    from pipelines.tiny.train import training_families
+    from pipelines.tiny.tasks import training_families
 
     held_out = {row["question"] for row in examples()}
     for family in itertools.islice(training_families("0"), 500):
@@ -104,7 +104,7 @@ def test_a_chat_that_ends_in_an_assistant_message_can_be_continued() -> None:
 def test_training_sees_chats_as_the_chat_template_writes_them() -> None:
     transformers = pytest.importorskip("transformers", reason="the model's chat template needs transformers")
     from pipelines.augment.respond import Respond
-    from pipelines.tiny.train import render
+    from pipelines.tiny.tasks import render
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL_DIR, local_files_only=True)
     chat = Respond().prompt.render(query="2+2?", shots=[{"question": "1+1?", "answer": "#### 2"}])

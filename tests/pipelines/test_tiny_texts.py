@@ -1,13 +1,14 @@
-"""Texts for a small model to learn: instructions, short texts, and the same texts made longer."""
+"""What the embedded model learns to write: instructions, short texts, and the same texts made longer."""
 
 import itertools
 import json
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from pipelines.self_lengthen import language, quality, words
-from pipelines.tiny import EXAMPLES
+from pipelines.tiny import EXAMPLES, MODEL_DIR
 from pipelines.tiny.sentences import ASPECTS
 from pipelines.tiny.texts import Text, example_instructions, instruction, short_text, subjects, unsuited
 
@@ -83,3 +84,105 @@ def test_the_example_instructions_are_those_of_the_generator() -> None:
     rows = [json.loads(line) for line in INSTRUCTIONS.read_text().splitlines()]
     assert rows == list(example_instructions())
     assert len({row["id"] for row in rows}) == len({row["instruction"] for row in rows}) == len(rows) == 8
+
+
+def test_training_sees_no_example_instruction() -> None:
+    from pipelines.tiny.tasks import Sources
+
+    sources = Sources("0")
+    held_out = {row["instruction"] for row in example_instructions()}
+    assert held_out.isdisjoint(sources.instruction() for _ in range(3000))
+
+
+def test_the_examples_of_every_task_follow_from_the_seed() -> None:
+    from pipelines.tiny.tasks import TASKS, Sources
+
+    for task in TASKS:
+        prompt, answer = task(Sources("a"))
+        assert (prompt, answer) == task(Sources("a"))
+        assert answer.strip()
+        assert task(Sources("a")) != task(Sources("b"))
+
+
+def test_calculations_are_right() -> None:
+    from pipelines.reject.equations import equation_fault, find_equations
+    from pipelines.tiny.tasks import TASKS, Sources
+
+    calculate = next(task for task in TASKS if "calculate" in task.__name__)
+    sources = Sources("calculations")
+    for _ in range(100):
+        equations = find_equations(calculate(sources)[1])
+        assert len(equations) == 8
+        assert [equation_fault(equation) for equation in equations] == [None] * 8
+
+
+def test_the_model_was_trained_on_the_prompts_as_they_are() -> None:
+    """Where this fails a prompt was changed that the embedded model knows: train it anew (`make tiny-model`)."""
+    from pipelines.tiny.tasks import prompt_digests
+
+    assert json.loads((MODEL_DIR / "prompts.json").read_text()) == prompt_digests()
+
+
+def test_a_text_that_is_gone_on_with_after_a_blank_line_is_read_as_it_was_in_the_middle() -> None:
+    transformers = pytest.importorskip("transformers", reason="the model's tokenizer needs transformers")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL_DIR, local_files_only=True)
+    begun, rest = "The day ends.\n\n", "On the left stand the lamps."
+    assert tokenizer.encode(begun + rest) == tokenizer.encode(begun) + tokenizer.encode(rest)
+    asked = [{"role": "user", "content": "?"}, {"role": "assistant", "content": begun}]
+    assert tokenizer.apply_chat_template(asked, tokenize=False, continue_final_message=True).endswith(begun)
+
+
+def test_the_model_has_weights_for_every_token() -> None:
+    transformers = pytest.importorskip("transformers", reason="the model's tokenizer needs transformers")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL_DIR, local_files_only=True)
+    assert len(tokenizer) == json.loads((MODEL_DIR / "config.json").read_text())["vocab_size"]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training of a model of some thousand weights."""
+    pytest.importorskip("transformers", reason="training needs transformers")
+    from pipelines.tiny import train
+
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    monkeypatch.setattr(train, "SHAPE", shape)
+    monkeypatch.setattr(train, "VOCABULARY", 400)
+    monkeypatch.setattr(train, "CHECKPOINT_STEPS", 2)
+    monkeypatch.setattr(train, "TOKENIZER_EXAMPLES", 10)
+
+
+def weights(model: Path) -> bytes:
+    return (model / "model.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_checkpoint_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.tiny import train
+
+    train.train(tmp_path / "whole", 5, 0)
+    learn = train._Training.learn
+
+    def killed(training: train._Training, batch: train.Batch, share: float) -> float:
+        if training.step == 3:
+            raise KeyboardInterrupt
+        return learn(training, batch, share)
+
+    monkeypatch.setattr(train._Training, "learn", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(tmp_path / "killed", 5, 0)
+    monkeypatch.setattr(train._Training, "learn", learn)
+    train.train(tmp_path / "killed", 5, 0)
+    assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
+    assert (tmp_path / "whole" / "prompts.json").is_file()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_trained_model_is_what_further_training_begins_with(tmp_path: Path) -> None:
+    from pipelines.tiny import train
+
+    train.train(tmp_path / "first", 1, 0)
+    train.train(tmp_path / "same", 0, 1, tmp_path / "first")
+    train.train(tmp_path / "further", 1, 1, tmp_path / "first")
+    assert weights(tmp_path / "same") == weights(tmp_path / "first") != weights(tmp_path / "further")
+    tokenizers = [(tmp_path / name / "tokenizer.json").read_text() for name in ("first", "further")]
+    assert tokenizers[0] == tokenizers[1]
