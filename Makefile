@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 GSM8K ?= ../shared/data/gsm8k-train.jsonl
 
-.PHONY: help setup demo test soak bench bench-runner bench-sandbox bench-search bench-instag bench-lengthen peers lint format \
-        tiny-model lock clean
+.PHONY: help setup demo query-of-cc self-lengthen test soak bench bench-runner bench-sandbox bench-search bench-instag \
+        bench-lengthen peers lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -22,6 +22,12 @@ setup: $(VENV)/installed  ## Make the environment: CPU build of vLLM and the dev
 
 demo: setup  ## Evolve, respond, sample, select and show the example questions with the embedded model
 	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth
+
+query-of-cc: setup  ## Go from a few seeds to the documents of a domain
+	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth $@
+
+self-lengthen: setup  ## Let the embedded model learn to write longer from what it wrote, twice (ten minutes)
+	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth $@
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -72,7 +78,7 @@ format: setup  ## Put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-tiny-model: setup  ## Train the embedded model from nothing (under an hour on two cores)
+tiny-model: setup  ## Train the embedded model from nothing (two hours on two cores)
 	$(BIN)/python -m pipelines.tiny.train --out pipelines/tiny/model
 
 # Left out: CUDA builds that break `import transformers` beside the CPU build of torch, and a compiler for GPUs.

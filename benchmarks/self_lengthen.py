@@ -63,14 +63,13 @@ def main() -> None:
             reasons.update(extended=summary.counts.outputs, **summary.counts.output_reasons)
             return int(summary.counts.tallies["completion_tokens"])
 
-        # The first round warms both sides up, and tells which requests the rows make.
+        # The first round warms the engine up, and tells which requests the rows make.
         in_rows(0)
         requests = tuple(lent.requests)
 
         def flat(_: int) -> int:
             return asyncio.run(all_at_once(lent, requests))
 
-        flat(0)
         ratios, table = [], []
         for number in range(1, given.rounds + 1):
             figures = {}
