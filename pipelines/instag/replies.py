@@ -21,8 +21,11 @@ _STRAIGHT, _SINGLE, _SMART, _SMART_SINGLE = '"', "'", '"“”„‟«»', "'‘
 _CLOSING = {opening: marks for marks in (_SMART_SINGLE, _SMART, _SINGLE, _STRAIGHT) for opening in marks}
 _GOES_ON = r"\s*(?:[]},:，：、]|$)"
 # The rest of a quoted text. A mark ends it only where its list or object goes on: texts quote, words have apostrophes.
+# It is not possessive as a whole, which Python 3.11 up to 3.11.4 gets wrong.
 _REST = {
-    marks: re.compile(rf"((?:[^\\{marks}]++|\\.|[{marks}](?!{_GOES_ON})){{0,{LONGEST}}}+)[{marks}]", re.DOTALL)
+    marks: re.compile(
+        rf"((?:[^\\{marks}]++|\\.|[{marks}](?!{_GOES_ON})){{0,{LONGEST}}})[{marks}](?={_GOES_ON})", re.DOTALL
+    )
     for marks in (_STRAIGHT, _SINGLE, _SMART, _SMART_SINGLE)
 }
 # What a reasoning model thinks before its reply; some chat templates open the thought themselves.
