@@ -60,7 +60,7 @@ bench-instag: setup  ## Measure tags of ten million rows beside rivals (half an 
 	$(BIN)/python benchmarks/instag_select.py
 
 bench-lengthen: setup  ## Measure whether extending keeps the engine busy (ten minutes)
-	$(BIN)/python benchmarks/self_lengthen.py
+	$(BIN)/python benchmarks/self_lengthen.py --rows 32 -n 2 --rounds 1 --engine-arg max_num_seqs=16
 
 $(PEERS)/installed: benchmarks/peers.txt
 	$(PYTHON) -m venv $(PEERS)

@@ -122,7 +122,7 @@ async def measure_texts(engine: Engine) -> dict[str, float]:
     grown = [
         text
         for (_, short), text in zip(fit, extended, strict=True)
-        if not quality.refusal(text) and words.count(text) > 1.2 * words.count(short)
+        if not quality.refusal(text) and words.count(text) > Extend().growth * words.count(short)
     ]
     return {
         "new instructions, distinct": len(set(new) - set(asked)) / len(new),
