@@ -37,12 +37,11 @@ class Rates:
 def breakdown(counts: Mapping[str, Any], means: Mapping[str, float] = MappingProxyType({})) -> list[str]:
     """What was rejected, turned away and failed, then sums and means; all as in `synth.json`."""
     told = []
-    for title, reasons in (("rejected", counts["reasons"]), ("turned away", counts["output_reasons"])):
+    for title, kind in (("rejected", "reasons"), ("failed", "failures"), ("turned away", "output_reasons")):
+        reasons = counts.get(kind)
         if reasons:
             ordered = sorted(reasons.items(), key=lambda item: -item[1])
             told.append(f"{title}: {sum(reasons.values()):,} ({', '.join(f'{name} {n:,}' for name, n in ordered)})")
-    if counts["failed"]:
-        told.append(f"failed: {counts['failed']:,}")
     sums = {name: n for name, n in counts["tallies"].items() if name not in means}
     if sums:
         told.append(", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in sums.items()))

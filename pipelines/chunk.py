@@ -36,11 +36,15 @@ SLICE = 8192
 
 @dataclass(frozen=True)
 class Failure:
-    """An input row whose own processing raised: its traceback is for the person who mends the cause."""
+    """An input row that nothing was decided about, by the name under which `rejected/` counts it.
+
+    Either its processing raised, and the traceback is for the person who mends the cause; or no engine answered it.
+    """
 
     row_id: str
     error: str
     traceback: str
+    reason: str = "failed"
 
 
 def rejected_schema(inputs: pa.Schema, outputs: pa.Schema) -> pa.Schema:
@@ -223,7 +227,7 @@ class Chunk:
         lines = []
         for index, failure in failures.items():
             (row,) = table.slice(index, 1).to_pylist()
-            lines.append(self._turned_away(index, FAILED, Rejected(row, "failed", failure.traceback)))
+            lines.append(self._turned_away(index, FAILED, Rejected(row, failure.reason, failure.traceback)))
         return pa.Table.from_batches([batch_of(lines, self._lines)])
 
     def _write_shards(self, lines: pa.Table) -> tuple[Shard, Shard]:

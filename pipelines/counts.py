@@ -20,8 +20,8 @@ OUTPUT, REJECTED_OUTPUT, REJECTED_INPUT, FAILED = range(4)
 class Counts:
     """What became of the input rows, and what came out. `produced + rejected + failed` is the number of finished rows.
 
-    `reasons` counts rejected input rows, `output_reasons` the outputs that were made and turned away; `tallies` are the
-    sums that stages and tools keep.
+    `reasons` counts rejected input rows, `failures` those that failed, `output_reasons` the outputs that were made and
+    turned away; `tallies` are the sums that stages and tools keep.
     """
 
     produced: int = 0
@@ -29,6 +29,7 @@ class Counts:
     failed: int = 0
     outputs: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
     output_reasons: dict[str, int] = field(default_factory=dict)
     tallies: dict[str, float] = field(default_factory=dict)
 
@@ -39,7 +40,7 @@ class Counts:
     def add(self, other: "Counts") -> None:
         for name in ("produced", "rejected", "failed", "outputs"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("reasons", "output_reasons", "tallies"):
+        for name in ("reasons", "failures", "output_reasons", "tallies"):
             mine, theirs = getattr(self, name), getattr(other, name)
             for key, amount in theirs.items():
                 mine[key] = mine.get(key, 0) + amount
@@ -54,7 +55,11 @@ class Counts:
         counts.produced = len(np.unique(made))
         counts.rejected = int((kinds == REJECTED_INPUT).sum())
         counts.failed = int((kinds == FAILED).sum())
-        for kind, reasons in ((REJECTED_INPUT, counts.reasons), (REJECTED_OUTPUT, counts.output_reasons)):
+        for kind, reasons in (
+            (REJECTED_INPUT, counts.reasons),
+            (FAILED, counts.failures),
+            (REJECTED_OUTPUT, counts.output_reasons),
+        ):
             reasons.update(_histogram(lines["reason"].filter(pa.array(kinds == kind))))
         for tallies, rows in _histogram(lines["_tallies"].drop_null()):
             for name, amount in json.loads(tallies).items():

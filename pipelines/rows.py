@@ -20,7 +20,7 @@ from pipelines.counts import Counts
 from pipelines.engines import Engine
 from pipelines.options import Options
 from pipelines.programs import SharedSandbox
-from pipelines.stage import Reject, Rejected, Row, RowStage, row_schemas
+from pipelines.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
 from pipelines.stopping import Stopping, unwritable
 from pipelines.tools import RowTools, SharedEngine, tokens_in
 from schemas.errors import Partial, SynthError
@@ -259,6 +259,8 @@ class RowRun:
                 items.append(item)
             if not outputs:
                 raise ValueError("the stage gave neither an output row nor a reason")
+        except Unanswered as unanswered:
+            chunk.fail(index, Failure(row_id, unanswered.detail, unanswered.detail, unanswered.reason))
         except Reject as reject:
             if outputs:
                 chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row that had given output")))

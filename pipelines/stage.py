@@ -32,6 +32,7 @@ __all__ = [
     "Stage",
     "TableStage",
     "Tools",
+    "Unanswered",
     "row_schemas",
 ]
 
@@ -45,6 +46,14 @@ class Reject(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class Unanswered(Reject):
+    """Raised by a tool that gets no answer to one request, though others get theirs.
+
+    A stage that needs the answer lets it pass, and the row has failed by that name: nobody has judged it, and it may be
+    tried again. A stage that can do without it catches `Reject` and turns away what the answer was for.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +80,12 @@ class LLM(Protocol):
         """Draw samples `first_sample` to `first_sample + n - 1` of `prompt`.
 
         Sample `i` depends on (run seed, stage, row id, `i`) and the request alone: drawing 4 and 4 more gives what
-        drawing 8 gives, and a second try at the same prompt asks for the next sample. A prompt that is too long for
-        the model rejects the row as `prompt_too_long`.
+        drawing 8 gives, and a second try at the same prompt asks for the next sample. Texts of the completions are
+        answers: reasoning is in a field of its own.
+
+        Raises `Unanswered`: `prompt_too_long` where the prompt leaves no room in the model's context, `refused` where
+        the engine does not accept the request, `engine_error` where this request alone makes it fail. Raises `Reject`
+        as `refused` where the model or a filter declines every completion, and as `empty_answer` where all are blank.
         """
         ...
 

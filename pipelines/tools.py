@@ -18,9 +18,10 @@ import msgspec
 import pyarrow as pa
 import xxhash
 
-from pipelines.engines import Answer, Engine, EngineBusy, Message, PromptTooLong, Request, Sampling
+from pipelines.engines import Answer, Engine, EngineBusy, Message, Request, RequestFailed, Sampling
 from pipelines.engines.probe import prove_constrained
-from pipelines.stage import Reject
+from pipelines.engines.reasoning import separated
+from pipelines.stage import Reject, Unanswered
 from sandbox.verdict import Limits, Verdict
 from schemas.errors import BudgetSpent, EngineFailed, SynthError
 from schemas.journal import Journal, read_journal
@@ -78,7 +79,7 @@ def tokens_in(journal: Path) -> int:
 
 
 def _tokens(answer: Answer) -> int:
-    return answer.prompt_tokens + sum(completion.tokens for completion in answer.completions)
+    return (answer.prompt_tokens or 0) + sum(completion.tokens or 0 for completion in answer.completions)
 
 
 class SharedEngine:
@@ -210,17 +211,24 @@ class RowTools:
         if recorded is None:
             try:
                 answer = await self._engine.generate(request)
-            except PromptTooLong as too_long:
-                raise Reject("prompt_too_long", str(too_long)) from None
+            except RequestFailed as failure:
+                raise Unanswered(failure.reason, str(failure)) from None
             self._answers.record(self._row_id, asked, _write_json(answer))
         else:
             answer = _read_answer(recorded)
+        self._count(answer)
+        answer = Answer(tuple([separated(completion) for completion in answer.completions]), answer.prompt_tokens)
+        _refuse_nothing_said(answer)
+        return answer
+
+    def _count(self, answer: Answer) -> None:
         tallies = self.tallies
         tallies["requests"] += 1
-        tallies["prompt_tokens"] += answer.prompt_tokens
-        for completion in answer.completions:
-            tallies["completion_tokens"] += completion.tokens
-        return answer
+        counts = [answer.prompt_tokens, *[completion.tokens for completion in answer.completions]]
+        tallies["prompt_tokens"] += counts[0] or 0
+        tallies["completion_tokens"] += sum([count or 0 for count in counts[1:]])
+        if None in counts:
+            tallies["uncounted_requests"] += 1
 
     @property
     def sandbox(self) -> "RowTools":
@@ -261,6 +269,18 @@ class RowTools:
 
     def tally(self, name: str, amount: float = 1) -> None:
         self.tallies[name] += amount
+
+
+def _refuse_nothing_said(answer: Answer) -> None:
+    """Raises `Reject` where no completion says anything, so that no recipe takes silence for a text it cannot parse.
+
+    A blank completion among others is left to the recipe, and so is one that the token limit cut while it reasoned.
+    """
+    if any(completion.text.strip() or completion.finish_reason == "length" for completion in answer.completions):
+        return
+    if any(completion.finish_reason == "refused" for completion in answer.completions):
+        raise Reject("refused", "the model or a filter declined to answer")
+    raise Reject("empty_answer", "the model ended its answer before the first word")
 
 
 def _number(*words: str) -> int:

@@ -9,7 +9,18 @@ from typing import Any, Protocol, TypedDict
 
 from msgspec import Struct
 
-__all__ = ["Answer", "Completion", "Engine", "EngineBusy", "Message", "PromptTooLong", "Request", "Sampling"]
+__all__ = [
+    "Answer",
+    "Completion",
+    "Engine",
+    "EngineBusy",
+    "Message",
+    "PromptRefused",
+    "PromptTooLong",
+    "Request",
+    "RequestFailed",
+    "Sampling",
+]
 
 
 class Message(TypedDict):
@@ -46,18 +57,27 @@ class Request(Struct, frozen=True):
 
 
 class Completion(Struct, frozen=True):
-    """One completion. `finish_reason` is `stop` or `length`; `tokens` counts generated tokens."""
+    """One completion.
+
+    `finish_reason` is `stop`, `length` where the token limit cut it, `refused` where the model or a filter declined to
+    answer, or None where the engine does not say. `tokens` counts all generated tokens, those of the reasoning
+    included; None where the engine does not count them.
+
+    An engine gives `reasoning` where it separates it itself; otherwise it stands in `text` with its markers, and
+    `pipelines.engines.reasoning` separates the two before a recipe sees them.
+    """
 
     text: str
-    finish_reason: str
-    tokens: int
+    finish_reason: str | None
+    tokens: int | None
+    reasoning: str | None = None
 
 
 class Answer(Struct, frozen=True):
-    """The `n` completions of a request in sample order, and the tokens of its prompt."""
+    """The `n` completions of a request in sample order, and the tokens of its prompt, None where nobody counts them."""
 
     completions: tuple[Completion, ...]
-    prompt_tokens: int
+    prompt_tokens: int | None
 
     @property
     def text(self) -> str:
@@ -66,8 +86,22 @@ class Answer(Struct, frozen=True):
         return only.text
 
 
-class PromptTooLong(Exception):
-    """The prompt leaves no room in the model's context; the row is rejected, the run goes on."""
+class RequestFailed(Exception):
+    """The engine does not answer this one request, though it answers others: the row fails, the run goes on."""
+
+    reason = "engine_error"
+
+
+class PromptTooLong(RequestFailed):
+    """The prompt leaves no room in the model's context."""
+
+    reason = "prompt_too_long"
+
+
+class PromptRefused(RequestFailed):
+    """The engine does not accept the request, such as a prompt that a content filter flags."""
+
+    reason = "refused"
 
 
 class EngineBusy(Exception):
@@ -79,7 +113,7 @@ class EngineBusy(Exception):
 
 
 class Engine(Protocol):
-    """What every engine offers. Errors: `PromptTooLong`, `EngineBusy`, and `EngineFailed` when it cannot go on."""
+    """What every engine offers. Errors: `RequestFailed`, `EngineBusy`, and `EngineFailed` when it cannot go on."""
 
     @property
     def gpus(self) -> int | None:

@@ -74,7 +74,7 @@ class OpenAIEngine:
     async def generate(self, request: Request) -> Answer:
         path = "/completions" if isinstance(request.prompt, str) else "/chat/completions"
         completions: list[Completion] = []
-        prompt_tokens = 0
+        prompt_tokens: int | None = 0
         while len(completions) < request.n:
             more = _read(await self._post(path, self._body(request, first=len(completions))))
             completions.extend(more.completions)

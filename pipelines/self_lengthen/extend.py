@@ -89,7 +89,7 @@ class _Text:
     text: str
     words: int
     rounds: int
-    finish_reason: str = "stop"
+    finish_reason: str | None = "stop"
 
 
 class _Extension:

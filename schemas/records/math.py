@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from schemas.record import Column, Record
-from schemas.records.shared import COMPLETION_TOKENS, FINISH_REASON, ID, MODEL, PROMPT_TOKENS, QUERY_TEXT
+from schemas.records.shared import COMPLETION_TOKENS, FINISH_REASON, ID, MODEL, PROMPT_TOKENS, QUERY_TEXT, REASONING
 
 __all__ = ["CURVE", "EVOLVED", "PATH", "QUERY", "QUESTION", "RESPONSE", "SELECTED"]
 
@@ -55,6 +55,7 @@ RESPONSE = Record(
         Column("agreement", pa.float64(), "Share of the query's samples that give this answer, 0 to 1."),
         Column("temperature", pa.float64(), "Sampling temperature."),
         Column("shots", pa.int32(), "Number of worked examples in the prompt."),
+        REASONING,
         MODEL,
         FINISH_REASON,
         PROMPT_TOKENS,
@@ -73,6 +74,7 @@ PATH = Record(
         Column("response", pa.string(), "The sampled path, as the model wrote it."),
         Column("sample", pa.int32(), "Sample index of the path under its question, from 0."),
         Column("temperature", pa.float64(), "Sampling temperature."),
+        REASONING,
         MODEL,
         FINISH_REASON,
         PROMPT_TOKENS,
@@ -92,6 +94,7 @@ SELECTED = Record(
         Column("key", pa.string(), "Its equations in order, joined by `|`, without spaces: what makes paths distinct."),
         Column("sample", pa.int32(), "Sample index of the path; null for gold."),
         Column("model", pa.string(), "Model that wrote the path; null for gold."),
+        REASONING,
     ),
 )
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from schemas.record import Column, Record
-from schemas.records.shared import COMPLETION_TOKENS, FINISH_REASON, ID, MESSAGES, MODEL, PROMPT_TOKENS
+from schemas.records.shared import COMPLETION_TOKENS, FINISH_REASON, ID, MESSAGES, MODEL, PROMPT_TOKENS, REASONING
 
 __all__ = [
     "ANSWERED",
@@ -156,6 +156,7 @@ DRAFTED = Record(
         Column("response", pa.string(), "The response."),
         *_MEASURED_RESPONSE,
         Column("tries", pa.int32(), "Tries that it took."),
+        REASONING,
         MODEL,
         FINISH_REASON,
         PROMPT_TOKENS,
@@ -176,6 +177,7 @@ EXTENDED = Record(
         *_MEASURED_RESPONSE,
         Column("rounds", pa.int32(), "Rounds that made it longer."),
         Column("tries", pa.int32(), "Tries that it took."),
+        REASONING,
         MODEL,
         FINISH_REASON,
         Column("prompt_tokens", pa.int32(), "Tokens of all prompts of the last try."),

@@ -4,14 +4,39 @@ import pyarrow as pa
 
 from schemas.record import Column, Record
 
-__all__ = ["COMPLETION_TOKENS", "FINISH_REASON", "ID", "MESSAGES", "MODEL", "PROMPT_TOKENS", "QUERY_TEXT", "ROW"]
+__all__ = [
+    "COMPLETION_TOKENS",
+    "FINISH_REASON",
+    "ID",
+    "MESSAGES",
+    "MODEL",
+    "PROMPT_TOKENS",
+    "QUERY_TEXT",
+    "REASONING",
+    "ROW",
+]
 
 ID = Column("id", pa.string(), "Unique name of the row; a path such as `gsm8k-17/evolve-2/path-5` tells its lineage.")
 QUERY_TEXT = Column("query", pa.string(), "The question as the model is asked it.")
-MODEL = Column("model", pa.string(), "Model that wrote the text, as named on the command line.")
-FINISH_REASON = Column("finish_reason", pa.string(), "`stop`, or `length` where the token limit cut the text.")
-PROMPT_TOKENS = Column("prompt_tokens", pa.int32(), "Tokens of the prompt that this text answered.")
-COMPLETION_TOKENS = Column("completion_tokens", pa.int32(), "Tokens of the text.")
+MODEL = Column("model", pa.string(), "Model that wrote the text, as named on the command line.", optional=True)
+REASONING = Column(
+    "reasoning", pa.string(), "What the model thought before its answer; null where it did not.", optional=True
+)
+FINISH_REASON = Column(
+    "finish_reason",
+    pa.string(),
+    "`stop`, `length` where the token limit cut the text, or `refused`; null where the engine does not say.",
+    optional=True,
+)
+PROMPT_TOKENS = Column(
+    "prompt_tokens", pa.int32(), "Tokens of the prompt that this text answers; null where unknown.", optional=True
+)
+COMPLETION_TOKENS = Column(
+    "completion_tokens",
+    pa.int32(),
+    "Tokens that were generated for the text and its reasoning; null where unknown.",
+    optional=True,
+)
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
 ROW = Record(

@@ -211,9 +211,12 @@ def test_a_run_ends_although_a_row_misses_that_it_is_cancelled(tmp_path: Path) -
         ask(tmp_path, ["one", "die"], Deaf())
 
 
-def test_a_prompt_too_long_for_the_model_rejects_its_row(tmp_path: Path) -> None:
-    counts = ask(tmp_path, ["one", "two"], CountingEngine([PromptTooLong("1,000 tokens into 512")])).counts
-    assert (counts.produced, counts.reasons) == (1, {"prompt_too_long": 1})
+def test_a_prompt_too_long_for_the_model_fails_its_row_by_name(tmp_path: Path) -> None:
+    engine = CountingEngine([PromptTooLong("1,000 tokens into 512")])
+    counts = ask(tmp_path, ["one", "two"], engine, max_failures=1).counts
+    assert (counts.produced, counts.failures) == (1, {"prompt_too_long": 1})
+    rejected = Dataset.open(tmp_path / "out" / "rejected").table.select(["reason", "detail"]).to_pylist()
+    assert {"reason": "prompt_too_long", "detail": "1,000 tokens into 512"} in rejected
 
 
 def test_a_finished_run_repeated_asks_nothing(tmp_path: Path) -> None:
