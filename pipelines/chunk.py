@@ -65,7 +65,6 @@ class Chunk:
         start: int,
         stop: int,
         building: Building,
-        engine: bytes,
     ) -> None:
         self.start, self.stop = start, stop
         self.counts = Counts()
@@ -75,7 +74,6 @@ class Chunk:
         self.name = f"{index:05d}"
         self.folder = building.work / self.name
         self._building = building
-        self._engine = engine
         self._output = outputs
         self._rejected = rejected_schema(inputs, outputs)
         # A line can be an output, too: the columns of rejected rows are those of outputs and more.
@@ -108,7 +106,7 @@ class Chunk:
     def open(self) -> None:
         """Open the journals and find out which rows have finished in an earlier run."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.answers = AnswerJournal(self.folder / "answers.arrow", self._engine)
+        self.answers = AnswerJournal(self.folder / "answers.arrow")
         self._journal = Journal(self.folder / "rows.arrow", self._lines)
         self._finished = set(self._journal.recovered["_row"].to_pylist())
         self.counts = Counts.of(self._journal.recovered)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipelines.engines.shared import identity_key
 from sandbox.verdict import Limits, Verdict
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ class SharedSandbox:
 
     def __init__(self, sandbox: "Sandbox") -> None:
         self._sandbox = sandbox
+        self.key = identity_key(sandbox.determinants())
         self._start: asyncio.Task[None] | None = None
 
     async def run(
