@@ -24,7 +24,7 @@ Reply = tuple[int, dict[str, Any]]
 
 
 def reply(body: dict[str, Any]) -> Reply:
-    """One prompt is flagged, one makes the server fail, one is too long; all others get one right answer and one wrong."""
+    """One prompt is flagged, one makes the server fail, one is too long; others get one right answer and one wrong."""
     prompt = body["prompt"]
     if FLAGGED in prompt:
         return 400, {"error": {"message": "the prompt violates the content policy", "code": "content_filter"}}
