@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from pipelines.counts import FAILED, OUTPUT, REJECTED_INPUT, REJECTED_OUTPUT, Counts, Published
 from pipelines.stage import Rejected, Row
-from pipelines.tools import AnswerJournal
+from schemas.answers import AnswerJournal
 from schemas.journal import Journal, batch_of, read_journal
 from schemas.shards import Shard, ShardWriter
 from schemas.writing import Building, write_json

@@ -13,7 +13,6 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 import xxhash
 
 from pipelines.engines import Answer, Message, Request, RequestFailed, Sampling
@@ -21,44 +20,13 @@ from pipelines.engines.reasoning import separated
 from pipelines.engines.shared import SharedEngine, tokens_of
 from pipelines.stage import Reject, Unanswered
 from sandbox.verdict import Limits, Verdict
-from schemas.journal import Journal, read_journal
+from schemas.answers import ANSWERS, AnswerJournal
+from schemas.journal import read_journal
 
 if TYPE_CHECKING:
     from pipelines.programs import SharedSandbox
 
-__all__ = ["ANSWERS", "AnswerJournal", "RowTools", "tokens_in"]
-
-ANSWERS = pa.schema(
-    [("row", pa.string()), ("request_hash", pa.binary(16)), ("request", pa.string()), ("answer", pa.string())]
-)
-
-
-class AnswerJournal:
-    """What the tools answered the rows of one chunk, as JSON. `by` is the key of the tool that answers."""
-
-    def __init__(self, path: Path) -> None:
-        self._journal = Journal(path, ANSWERS)
-        self._waiting: list[tuple[str, bytes, bytes, bytes]] = []
-        self._known: dict[tuple[str, bytes], str] = {}
-        for batch in self._journal.recovered.select(["row", "request_hash", "answer"]).to_batches():
-            rows, hashes, answers = (column.to_pylist() for column in batch.columns)
-            self._known.update(zip(zip(rows, hashes, strict=True), answers, strict=True))
-
-    def find(self, row_id: str, request: bytes, by: int) -> str | None:
-        return self._known.get((row_id, xxhash.xxh3_128_digest(request, by))) if self._known else None
-
-    def record(self, row_id: str, request: bytes, by: int, answer: bytes) -> None:
-        self._waiting.append((row_id, xxhash.xxh3_128_digest(request, by), request, answer))
-
-    def flush(self) -> None:
-        if self._waiting:
-            # What cannot be written waits for a disk that has room again.
-            self._journal.write(self._waiting)
-            self._waiting = []
-
-    def close(self) -> None:
-        self._journal.close()
-
+__all__ = ["RowTools", "tokens_in"]
 
 _write_json = msgspec.json.Encoder().encode
 _read_answer = msgspec.json.Decoder(Answer).decode

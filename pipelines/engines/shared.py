@@ -7,18 +7,15 @@ answers nobody: a request that keeps failing while others are answered, a neutra
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any
 
-import msgspec
-import xxhash
 from msgspec.structs import replace
 
 from pipelines.engines import Answer, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
 from pipelines.engines.probe import prove_constrained
+from schemas.answers import key_of
 from schemas.errors import BudgetSpent, EngineFailed, SynthError, UsageError
 
-__all__ = ["SharedEngine", "identity_key", "tokens_of"]
+__all__ = ["SharedEngine", "tokens_of"]
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -26,11 +23,6 @@ LONGEST_PAUSE = 30.0
 LONGEST_PAUSE_AFTER_FAULT = 8.0
 SECONDS_BETWEEN_WARNINGS = 30.0
 NEUTRAL = "Hello"
-
-
-def identity_key(identity: Mapping[str, Any]) -> int:
-    """What stands in a journal for the plug that gave an answer: 64 bits of its identity."""
-    return xxhash.xxh3_64_intdigest(msgspec.json.encode(identity, order="sorted"))
 
 
 def tokens_of(answer: Answer) -> int | None:
@@ -53,7 +45,7 @@ class SharedEngine:
 
     def __init__(self, engine: Engine, budget: int | None, spent: int) -> None:
         self._engine = engine
-        self.key = identity_key(engine.identity())
+        self.key = key_of(engine.identity())
         self._budget = budget
         self._spent = spent
         self._began: float | None = None

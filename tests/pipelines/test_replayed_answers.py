@@ -13,6 +13,7 @@ from pipelines.options import Options
 from pipelines.runner import run
 from pipelines.stage import Row, RowStage, Tools
 from sandbox.pool import Sandbox
+from schemas.ancestry import ancestry
 from schemas.dataset import Dataset
 from schemas.record import Column, Record
 from schemas.records import QUERY
@@ -87,3 +88,11 @@ def test_texts_of_another_engine_are_not_replayed_and_verdicts_are(tmp_path: Pat
     made(source, out, first, Options(keep_answers=True))
     assert made(source, out, second, Options(reparse=True)) == {("goodbye", "'not there'")}
     assert second.asked == 2
+
+
+def test_a_trace_shows_only_what_the_engine_of_the_run_said(tmp_path: Path, source: str) -> None:
+    out = tmp_path / "out"
+    made(source, out, Counting("hello"), Options(keep_answers=True))
+    made(source, out, Counting("goodbye"), Options(reparse=True))
+    (row,) = ancestry("a", [str(out)])[-1:]
+    assert [sample.text for exchange in row.exchanges for sample in exchange.samples] == ["goodbye"]
