@@ -41,7 +41,7 @@ class Failure:
     Either its processing raised, and the traceback is for the person who mends the cause; or no engine answered it.
     """
 
-    row_id: str
+    id: str
     error: str
     traceback: str
     reason: str = "failed"

@@ -6,6 +6,7 @@ import logging
 import shutil
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -352,11 +353,13 @@ class RowRun:
 
     def _partial(self, failures: list[Failure]) -> Partial:
         log = self._building.path / "failed.json"
-        write_json(log, {"failed": [{"id": f.row_id, "error": f.error, "traceback": f.traceback} for f in failures]})
+        write_json(log, {"failed": list(map(asdict, failures))})
+        reasons = Counter(one.reason for one in failures)
+        named = "" if reasons.keys() == {"failed"} else f" ({', '.join(f'{name} {n}' for name, n in reasons.items())})"
         first = failures[0]
         return Partial(
-            f"{len(failures)} of {self._table.num_rows} rows failed, the first of them {first.row_id} ({first.error}): "
-            f"nothing was published, {log} has the tracebacks; "
+            f"{len(failures)} of {self._table.num_rows} rows failed{named}, the first of them {first.id} "
+            f"({first.error}): nothing was published, {log} has the details; "
             "repeat the command to try them again, or allow them with --max-failures"
         )
 

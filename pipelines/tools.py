@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import xxhash
 
-from pipelines.engines import Answer, Message, Request, RequestFailed, Sampling
+from pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
 from pipelines.engines.reasoning import separated
 from pipelines.engines.shared import SharedEngine, tokens_of
 from pipelines.stage import Reject, Unanswered
@@ -152,11 +152,18 @@ def _refuse_nothing_said(answer: Answer) -> None:
 
     A blank completion among others is left to the recipe, and so is one that the token limit cut while it reasoned.
     """
-    if any(completion.text.strip() or completion.finish_reason == "length" for completion in answer.completions):
+    if any(map(_says_something, answer.completions)):
         return
     if any(completion.finish_reason == "refused" for completion in answer.completions):
         raise Reject("refused", "the model or a filter declined to answer")
     raise Reject("empty_answer", "the model ended its answer before the first word")
+
+
+def _says_something(completion: Completion) -> bool:
+    # What a filter stopped in the middle is no answer, whatever precedes it.
+    return completion.finish_reason != "refused" and bool(
+        completion.text.strip() or completion.finish_reason == "length"
+    )
 
 
 def _number(*words: str) -> int:
