@@ -14,6 +14,7 @@ from schemas.records.code import (
     LABELLED,
     PREFERENCE,
     PROGRAM,
+    TEST,
 )
 from schemas.records.instag import NORMALIZED, TAGGED, VOCABULARY
 from schemas.records.math import CURVE, EVOLVED, PATH, QUERY, QUESTION, RESPONSE, SELECTED
@@ -72,6 +73,7 @@ __all__ = [
     "SEED_INSTRUCTION",
     "SELECTED",
     "TAGGED",
+    "TEST",
     "TRAINING_STEP",
     "UNANSWERED",
     "VOCABULARY",
@@ -90,6 +92,7 @@ RECORDS: tuple[Record, ...] = (
     INPUTS,
     EXECUTED,
     COMPOSED,
+    TEST,
     EVALUATED,
     INSTRUCTION,
     PREFERENCE,

@@ -1,5 +1,7 @@
 """The records of Case2Code (arXiv 2407.12504) and DSTC (arXiv 2411.13611)."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from schemas.record import Column, Record
@@ -15,6 +17,7 @@ __all__ = [
     "LABELLED",
     "PREFERENCE",
     "PROGRAM",
+    "TEST",
 ]
 
 CODE = Column("code", pa.string(), "Source of the function, after the imports that it needs.", aliases=("content",))
@@ -31,6 +34,13 @@ EXAMPLE_OUTPUTS = Column(
     "example_outputs",
     pa.list_(pa.struct([("return", pa.string()), ("error", pa.string())])),
     "What each call gave: `return` is the value as source text, or else `error` is the exception.",
+)
+
+EXAMPLE_STR = Column(
+    "example_str",
+    pa.string(),
+    "Source that adds the arguments of each call to a list `examples`, as published rows have it.",
+    optional=True,
 )
 
 PROGRAM = Record(
@@ -96,6 +106,30 @@ COMPOSED = Record(
         EXAMPLE_INPUTS,
         EXAMPLE_OUTPUTS,
         Column("shown", pa.list_(pa.int32()), "Indices of the examples in the prompt, in order; the rest are hidden."),
+    ),
+)
+
+TEST = Record(
+    "test",
+    "An evaluation row, made here or published: what `case2code evaluate` reads.",
+    (
+        ID,
+        Column("prompt", pa.string(), "The task, with the examples shown."),
+        Column(
+            "output", pa.string(), "The function in a python fence: the answer that `--gold` judges.", optional=True
+        ),
+        CODE,
+        FUNC_NAME,
+        replace(EXAMPLE_INPUTS, optional=True),
+        EXAMPLE_STR,
+        EXAMPLE_OUTPUTS,
+        Column(
+            "shown",
+            pa.list_(pa.int32()),
+            "Indices of the examples in the prompt; the rest are hidden. Null: all are shown.",
+            aliases=("choosed_example_idx",),
+            optional=True,
+        ),
     ),
 )
 
