@@ -14,7 +14,7 @@ from pipelines.case2code.signature import as_called
 from pipelines.stage import Programs, Reject
 from sandbox.verdict import Limits, Outcome
 
-__all__ = ["UNMADE", "Calls", "PlainCalls", "Ran", "WrittenCalls"]
+__all__ = ["UNMADE", "Calls", "PlainCalls", "Ran", "WrittenCalls", "parsed_examples"]
 
 # What a run comes to whose calls cannot be made, whatever the function.
 UNMADE = {"unreadable_input", "count_mismatch"}
@@ -64,22 +64,15 @@ class WrittenCalls:
     @classmethod
     def read(cls, source: str, count: int) -> "WrittenCalls":
         """`count` calls that `source` adds up to. Raises `Reject` as `unreadable_input`."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(source)
-            blocks = [ast.unparse(ast.Module(block, [])) for block in _blocks(tree)]
-            texts = [ast.unparse(item) for item in examples_among(tree) or ()]
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise Reject("unreadable_input", f"example_str cannot be parsed: {error}") from None
-        if not blocks:
-            raise Reject("unreadable_input", "example_str has no list called examples")
+        tree = parsed_examples(source)
+        blocks = [ast.unparse(ast.Module(block, [])) for block in _blocks(tree)]
+        texts = [ast.unparse(item) for item in examples_among(tree) or ()]
         return cls(texts if len(texts) == count else [f"call {number}" for number in range(1, count + 1)], blocks)
 
     async def run(self, sandbox: Programs, code: str, entry: str, limits: Limits, profile: int = 0) -> Ran:
         program = f"{_driver()}\n\ncall = Driver({code!r}, {entry!r}, {list(self.blocks)!r}).call\n"
         indices = [*range(len(self.texts)), None]
-        inputs = [([index], {}) for index in indices]
+        inputs: list[tuple[list[Any], dict[str, Any]]] = [([index], {}) for index in indices]
         limits = replace(limits, source_bytes=LONGEST_PROGRAM)
         verdict = await sandbox.run(program, "call", inputs, limits=limits, profile=profile)
         for outcome in verdict.outcomes:
@@ -93,6 +86,21 @@ class WrittenCalls:
 
     def _unmade(self, why: str, detail: str) -> Ran:
         return Ran(why, detail, [None] * len(self.texts))
+
+
+def parsed_examples(source: str) -> ast.Module:
+    """Source that makes a list `examples`, unread. Raises `Reject` as `unreadable_input`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+        # Whatever else walks the tree has as deep a way to go.
+        ast.unparse(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Reject("unreadable_input", f"example_str cannot be parsed: {error}") from None
+    if not _names_examples(tree):
+        raise Reject("unreadable_input", "example_str has no list called examples")
+    return tree
 
 
 def _blocks(tree: ast.Module) -> list[list[ast.stmt]]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipelines.case2code.calls import UNMADE, Calls, PlainCalls, Ran, WrittenCalls
-from pipelines.case2code.given import Given, agree, recorded
+from pipelines.case2code.given import Given, agree
 from pipelines.case2code.gold import why_it_differs
+from pipelines.case2code.layouts import outputs_of
 from pipelines.case2code.replies import function_in
 from pipelines.case2code.signature import read_signature, recorded_call
 from pipelines.engines import Sampling
@@ -178,7 +179,7 @@ class _Task:
             calls = PlainCalls(inputs, [recorded_call(call) for call in inputs])
         every = frozenset(range(len(outputs)))
         shown = every if row["shown"] is None else every.intersection(row["shown"])
-        return cls(func_name, calls, recorded(outputs, published=bool(source)), shown)
+        return cls(func_name, calls, outputs_of(row), shown)
 
     @property
     def has_hidden(self) -> bool:

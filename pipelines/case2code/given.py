@@ -1,13 +1,12 @@
 """What calls give, and what they are recorded to have given, here or by the published code (arXiv 2407.12504)."""
 
 import ast
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.case2code.literals import Unreadable, read_value
+from pipelines.case2code.literals import Unreadable, read_value, unquoted
 from sandbox.values import encode, equal, shown
 from sandbox.verdict import Outcome
 
@@ -48,18 +47,10 @@ class Given:
 def recorded(outputs: Sequence[Mapping[str, Any]], *, published: bool) -> list[Given]:
     """The outputs of a row. Where it is of the `published` data, values are quoted once more, as JSON."""
     values = [output["return"] for output in outputs if output["error"] is None]
-    decoded = [_unquoted(value) for value in values]
+    decoded = [unquoted(value) for value in values]
     quoted = published and None not in decoded
     found = iter(decoded if quoted else values)
     return [Given(next(found)) if output["error"] is None else _error(output["error"]) for output in outputs]
-
-
-def _unquoted(text: str | None) -> str | None:
-    try:
-        value = json.loads(text or "")
-    except ValueError:
-        return None
-    return value if isinstance(value, str) else None
 
 
 def _error(text: str) -> Given:
@@ -67,7 +58,7 @@ def _error(text: str) -> Given:
 
     Both the print and the message may hold the mark, too.
     """
-    told = next(filter(None, map(_unquoted, _after_marks(text))), text)
+    told = next(filter(None, map(unquoted, _after_marks(text))), text)
     named = _CLASS.match(told)
     kind, message = (named[1], told[named.end() :]) if named else told.partition(":")[::2]
     return Given(error=kind.strip().rpartition(".")[2], message=message.strip())
@@ -94,7 +85,18 @@ def agree(given: Given | None, record: Given) -> bool:
 
 def _are_one_literal(text: str, other: str) -> bool:
     try:
-        one, two = (encode(read_value(ast.parse(each, mode="eval").body)) for each in (text, other))
+        one, two = (encode(read_value(_expression(each))) for each in (text, other))
     except (SyntaxError, ValueError, RecursionError, MemoryError, Unreadable):
         return False
     return equal(one, two)
+
+
+def _expression(text: str) -> ast.expr:
+    """What Python writes of a value, in which `inf` and `nan` are floats."""
+    tree: ast.Expression = _Floats().visit(ast.parse(text, mode="eval"))
+    return tree.body
+
+
+class _Floats(ast.NodeTransformer):
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(float(node.id)) if node.id in ("inf", "nan") else node
