@@ -8,7 +8,7 @@ import copy
 import json
 import sys
 from itertools import takewhile
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 __all__ = ["Driver"]
@@ -30,6 +30,8 @@ class Driver:
         self._entry = entry
         self._blocks = blocks
         self._runs = 0
+        # As deep as in a script, where one frame is beneath the function's.
+        sys.setrecursionlimit(sys.getrecursionlimit() + _depth(sys._getframe()) - 1)
         self._begin([])
 
     def call(self, index: int | None) -> list[str]:
@@ -78,6 +80,10 @@ class Driver:
         return self._function(
             *map(example.get, first), **{name: example[name] for name in example if name not in first}
         )
+
+
+def _depth(frame: FrameType | None) -> int:
+    return 1 + _depth(frame.f_back) if frame else 0
 
 
 def _message(error: BaseException) -> str:

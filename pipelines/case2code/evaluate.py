@@ -12,7 +12,7 @@ from pipelines.case2code.gold import why_it_differs
 from pipelines.case2code.layouts import outputs_of
 from pipelines.case2code.replies import function_in
 from pipelines.case2code.signature import read_signature, recorded_call
-from pipelines.engines import Sampling
+from pipelines.engines import Answer, Completion, Sampling
 from pipelines.prompts import Prompt
 from pipelines.stage import Reject, Row, RowStage, Tools
 from sandbox.verdict import Limits
@@ -41,9 +41,13 @@ class Evaluate(RowStage):
     Labels: `correct`; `wrong_on_hidden`, where all calls that the prompt shows are right; `wrong_output`; `no_code`;
     or the sandbox's verdict where a sample did not run to its end: `load_error`, `timeout` and the others.
 
+    The published test set is read as it is. Where a row has `example_str`, that is run in the sandbox to build inputs,
+    and outputs are unquoted (see `calls` and `given`).
+
     The recorded function itself is judged first, and a task that it fails is rejected as `gold_differs`: recorded under
     another version of Python, or not deterministic. No sample could be right there but by luck, and no token is spent.
-    Also rejected: `count_mismatch`, `unreadable_input`, `syntax_error`, `no_function`, `prompt_too_long`.
+    Also rejected: `count_mismatch`, `unreadable_input`, `syntax_error`, `no_function`. With `gold` the recorded answer
+    of each task is judged, and no model is asked.
 
     pass@k is the unbiased estimate from `n` samples (see `pass_at`), over all calls, over those shown, over the hidden
     ones. The paper's settings are the defaults: one sample at temperature 0, nucleus 0.95, 2,048 tokens.
@@ -80,11 +84,11 @@ class Evaluate(RowStage):
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         task = _Task.of(row)
         await self._refuse_wrong_gold(tools, task, row["code"])
-        responses = [row["output"] or row["code"]] if self.gold else await self._responses(tools, row)
+        answer = await self._answer(tools, row)
         samples = []
-        for response in responses:
+        for completion in answer.completions:
             try:
-                code, entry = function_in(response, task.func_name)
+                code, entry = function_in(completion.text, task.func_name)
             except Reject as reject:
                 samples.append(_Judged(reject.reason, reject.detail, on_shown=False, on_hidden=False))
             else:
@@ -103,7 +107,7 @@ class Evaluate(RowStage):
         yield {
             "id": row["id"],
             "func_name": task.func_name,
-            "responses": responses,
+            "responses": [completion.text for completion in answer.completions],
             "labels": [one.label for one in samples],
             "details": [one.detail for one in samples],
             "right_on_shown": [one.on_shown for one in samples],
@@ -114,10 +118,11 @@ class Evaluate(RowStage):
             "model": None if self.gold else tools.model,
         }
 
-    async def _responses(self, tools: Tools, row: Row) -> list[str]:
+    async def _answer(self, tools: Tools, row: Row) -> Answer:
+        if self.gold:
+            return Answer((Completion(row["output"] or row["code"], None, None),), None)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        answer = await tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n)
-        return [completion.text for completion in answer.completions]
+        return await tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n)
 
     async def _run(self, tools: Tools, task: "_Task", code: str, entry: str, profile: int = 0) -> Ran:
         limits = Limits(seconds=self.seconds, memory_mb=self.memory_mb)
@@ -129,7 +134,7 @@ class Evaluate(RowStage):
         if ran.status in UNMADE:
             raise Reject(ran.status, ran.detail)
         if ran.status != "ok":
-            raise Reject("gold_differs", f"{ran.status}: {ran.detail or 'the recorded function does not end well'}")
+            raise Reject("gold_differs", f"{ran.status}: {ran.detail or 'the function does not run to its end'}")
         for index in task.wrong(ran)[:1]:
             again = await self._run(tools, task, code, task.func_name, profile=1)
             given = ran.given[index] or Given()

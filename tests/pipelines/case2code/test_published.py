@@ -5,6 +5,8 @@ what a test below says of the rows that cannot be right.
 """
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,21 @@ def test_a_sample_has_what_the_blocks_define_and_no_block_replaces_it(tmp_path: 
     assert found["labels"] == ["correct", "wrong_output", "wrong_output"]
     assert found["details"][1] == ("dict(day='Mon') gave True, not NameError: name 'OPENING_DAYS' is not defined"), (
         "that is what is recorded of the first block, whatever one thinks of it"
+    )
+
+
+@jailed
+def test_a_recorded_answer_whose_value_is_too_long_to_be_told_is_set_apart(tmp_path: Path) -> None:
+    row = {**row_of("shout"), "code": "def shout(word):\n    return word * 40_000"}
+    (tmp_path / "task.jsonl").write_text(json.dumps(row) + "\n")
+    stage = Evaluate(gold=True)
+    run(stage, [str(tmp_path / "task.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox("bwrap"))
+    rejected = Dataset.open(tmp_path / "out").rejected
+    assert rejected is not None
+    (found,) = rejected.rows()
+    assert found["reason"] == "gold_differs"
+    assert found["detail"] == (
+        "the value cannot be told in full: dict(word='no') gave what has no canonical form: too long, not 'NO!'"
     )
 
 
@@ -300,3 +317,13 @@ def test_a_list_that_begins_again_replaces_the_one_before(jail: LentSandbox) -> 
     source = "examples = [dict(x=1)]\nexamples = [dict(x=2), dict(x=3)]\nexamples += [dict(x=4)]"
     ran = jail.wait(WrittenCalls.read(source, 3).run(jail.sandbox, "def f(x): return x", "f", Limits()))
     assert [str(one) for one in ran.given] == ["2", "3", "4"]
+
+
+@jailed
+def test_a_function_recurses_as_deep_as_in_a_script(jail: LentSandbox) -> None:
+    code = "def f(n):\n    return n and 1 + f(n - 1)\n"
+    source = "examples = [dict(n=n) for n in range(970, 1010)]"
+    calls = "for call in examples:\n    try: print(f(**call))\n    except RecursionError: print('RecursionError')"
+    script = subprocess.run([sys.executable, "-c", "\n".join([code, source, calls])], capture_output=True, check=True)
+    ran = jail.wait(WrittenCalls.read(source, 40).run(jail.sandbox, code, "f", Limits()))
+    assert [str(one).partition(":")[0] for one in ran.given] == script.stdout.decode().split()
