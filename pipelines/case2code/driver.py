@@ -30,7 +30,7 @@ class Driver:
         self._entry = entry
         self._blocks = blocks
         self._runs = 0
-        # As deep as in a script, where one frame is beneath the function's.
+        # So a function may recurse as deep as in a script, where it has one frame beneath it.
         sys.setrecursionlimit(sys.getrecursionlimit() + _depth(sys._getframe()) - 1)
         self._begin([])
 

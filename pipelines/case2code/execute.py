@@ -28,7 +28,8 @@ class Execute(RowStage):
     end; here the reason is the verdict of the sandbox: `load_error`, `timeout`, `crashed` and the others. Beyond it:
     `few_distinct_outputs`, `too_many_errors` and `name_error`, because the paper's filter lets through functions that
     nothing can be learnt from; `too_long_output`, `shows_address`, `unencodable` (a value without a canonical form) and
-    `depends_on_limits`; `no_inputs` and `unreadable_input` where there is no call, or one that cannot be read.
+    `depends_on_limits`; `no_code`, `no_inputs` and `unreadable_input` where there is no function, no call, or one that
+    cannot be read.
 
     The published code runs a function once. Here those that pass are run again in another process with another seed
     for hashes and for `random`, another clock where libfaketime is there, and the inputs in reverse (twice more where

@@ -45,12 +45,16 @@ class Given:
 
 
 def recorded(outputs: Sequence[Mapping[str, Any]], *, published: bool) -> list[Given]:
-    """The outputs of a row. Where it is of the `published` data, values are quoted once more, as JSON."""
-    values = [output["return"] for output in outputs if output["error"] is None]
-    decoded = [unquoted(value) for value in values]
-    quoted = published and None not in decoded
-    found = iter(decoded if quoted else values)
-    return [Given(next(found)) if output["error"] is None else _error(output["error"]) for output in outputs]
+    """The outputs of a row. In the `published` form values are quoted once more, as JSON."""
+    values = [output["return"] for output in outputs if output["return"] is not None]
+    quoted = published and None not in map(unquoted, values)
+    return [_recorded(output["return"], output["error"], quoted=quoted) for output in outputs]
+
+
+def _recorded(value: str | None, error: str | None, *, quoted: bool) -> Given:
+    if error is not None:
+        return _error(error)
+    return Given(unquoted(value) if quoted else value)
 
 
 def _error(text: str) -> Given:

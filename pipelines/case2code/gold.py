@@ -11,7 +11,7 @@ HARNESS = frozenset({"r", "e", "ex", "examples", "json"})
 def why_it_differs(func_name: str, given: Given, again: Given | None, record: Given) -> str:
     """The likely cause for a reader, from what a call gave in two runs and what is recorded of it."""
     if given.value is None and given.error is None:
-        return "the value cannot be told in full"
+        return "the value is too long, or of a kind that cannot be compared"
     if any(value and ADDRESS.search(value) for value in (given.value, record.value)):
         return "the value shows an address in memory, which changes from run to run"
     if not agree(again, given):

@@ -138,7 +138,7 @@ def test_a_sample_has_what_the_blocks_define_and_no_block_replaces_it(tmp_path: 
 
 
 @jailed
-def test_a_recorded_answer_whose_value_is_too_long_to_be_told_is_set_apart(tmp_path: Path) -> None:
+def test_a_recorded_answer_whose_value_is_too_long_is_rejected(tmp_path: Path) -> None:
     row = {**row_of("shout"), "code": "def shout(word):\n    return word * 40_000"}
     (tmp_path / "task.jsonl").write_text(json.dumps(row) + "\n")
     stage = Evaluate(gold=True)
@@ -148,7 +148,8 @@ def test_a_recorded_answer_whose_value_is_too_long_to_be_told_is_set_apart(tmp_p
     (found,) = rejected.rows()
     assert found["reason"] == "gold_differs"
     assert found["detail"] == (
-        "the value cannot be told in full: dict(word='no') gave what has no canonical form: too long, not 'NO!'"
+        "the value is too long, or of a kind that cannot be compared: "
+        "dict(word='no') gave what has no canonical form: too long, not 'NO!'"
     )
 
 
@@ -210,6 +211,10 @@ def test_values_are_unquoted_where_all_of_a_published_row_are_quoted() -> None:
         return [one.value for one in recorded([{"return": t, "error": None} for t in texts], published=published)]
 
     assert values('"42"', "\"'a'\"", '"\\"it\'s\\""') == ["42", "'a'", '"it\'s"']
+    assert recorded([{"return": '"1"', "error": None}, {"return": None, "error": None}], published=True) == [
+        Given("1"),
+        Given(),
+    ]
     assert values("42", '"it\'s"') == ["42", '"it\'s"'], "as synth writes them"
     assert values('"it\'s"', published=False) == ['"it\'s"']
 
