@@ -163,17 +163,16 @@ def bare_answer(text: str, read: Reader) -> FinalAnswer | None:
 
 
 def _whole_answer(solution: str, marks: tuple[str, ...]) -> FinalAnswer | None:
-    """The first number or time after a mark; words are an answer where there is neither.
-
-    So that a heading (`#### Step 1`) is not taken for the answer that follows it.
-    """
+    """The first number or time after a mark, so that a heading (`#### Step 1`) is no answer; else the first words."""
     return extract_answer(solution, marks, _read_number) or extract_answer(solution, marks, _read_words)
 
 
 @lru_cache(1 << 14)
 def _read_number(line: str) -> Reading | None:
     """A number or a time; of a line that opens with a number and states another thing, its words."""
-    text = _plain(line)
+    if len(line) > _LONGEST_LINE:
+        return Reading(None, line)
+    text = plain(line)
     value = read_value(text)
     if value:
         return Reading(*value)
@@ -181,12 +180,8 @@ def _read_number(line: str) -> Reading | None:
 
 
 def _read_words(line: str) -> Reading:
-    text = _plain(line)
+    text = plain(line) if len(line) <= _LONGEST_LINE else ""
     return Reading(read_words(text), text)
-
-
-def _plain(line: str) -> str:
-    return plain(line) if len(line) <= _LONGEST_LINE else ""
 
 
 @lru_cache

@@ -43,7 +43,11 @@ _LATEX = tuple(
         (r"\\([%&#_])", r"\1"),
     )
 )
-_POWER = re.compile(r"(?<=[\d)])\*\*(?=[-+\d(])")
+_BOLD = re.compile(r"(?<!\w)\*\*([^*]+)\*\*")
+_POWER = re.compile(r"(?<=[\w)])\*\*(?=[-+\w(])")
+# What an engine may leave at the end, and the hashes that may close a heading.
+_SPECIAL_TOKENS = re.compile(r"(?:\s*(?:</?(?:s|[a-z_]{3,})>|<\|[^\s<>|]*\|>|(?<=\s)#+))+$")
+_WRAPPERS = frozenset("\"'*_")
 
 
 def plain(text: str) -> str:
@@ -58,9 +62,9 @@ def plain(text: str) -> str:
         text = _BEYOND_ASCII.sub(lambda match: _typed(match[0]), text)
     if "\\" in text or "{" in text or "$" in text:
         text = _without_latex(text)
-    text = _POWER.sub("^", text).replace("**", "").replace("`", "")
-    text = _without_special_tokens(text).strip("\"'*_# \t\r\n\v\f").lstrip(":= ")
-    return text[:-1].rstrip("\"'*_ ") if text.endswith(".") and not text.endswith("..") else text
+    text = _POWER.sub("^", _BOLD.sub(r"\1", text)).replace("**", "").replace("`", "")
+    text = _unwrapped(_SPECIAL_TOKENS.sub("", text.strip()))
+    return _unwrapped(text[:-1]) if text.endswith(".") and not text.endswith("..") else text
 
 
 def _typed(character: str) -> str:
@@ -89,12 +93,8 @@ def _without_latex(text: str) -> str:
     return text
 
 
-def _without_special_tokens(text: str) -> str:
-    """`text` without what an engine may leave at its end, such as `</s>` and `<|im_end|>`."""
-    text = text.rstrip()
-    while text.endswith(">"):
-        start = text.rfind("<")
-        if start < 0 or not re.fullmatch(r"<[^\s>]+>", text[start:]):
-            break
-        text = text[:start].rstrip()
-    return text
+def _unwrapped(text: str) -> str:
+    text = text.strip()
+    while len(text) > 1 and text[0] == text[-1] and text[0] in _WRAPPERS:
+        text = text[1:-1].strip()
+    return text.lstrip(":=*_ ")

@@ -51,6 +51,9 @@ def test_paths_that_end_in_other_marks_are_a_warning_until_the_marks_are_named(t
     assert (done.returncode, "all 3 rows were rejected as no_answer" in done.stderr) == (0, True)
     assert "--answer-mark" in done.stderr
 
+    done = synth(*select, "--fresh", "--answer-mark", "The answer is", folder=tmp_path)
+    assert "2 of 3 rows were rejected as no_answer: --answer-mark" in done.stderr
+
     marks = ("--answer-mark", "A: ", "--answer-mark", "The answer is")
     assert "warning" not in synth(*select, "--fresh", *marks, folder=tmp_path).stderr
     kept = ["<<3+4=7>>\nA: 7", "<<4+3=7>>\nThe answer is 7. Next!"]
