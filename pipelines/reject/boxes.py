@@ -22,6 +22,7 @@ from schemas.errors import UsageError
 __all__ = ["Boxed"]
 
 _BOXES_AND_BRACES = re.compile(r"\\boxed\s*\{|[{}]")
+_TEXT_AFTER_NUMBER = re.compile(r"\d\s*\\(?:text|mathrm|mbox)")
 _LONGEST_BOX = 512
 _MATH_VERIFY_SECONDS = 5
 
@@ -75,12 +76,15 @@ class Boxed:
 
     def _are_equal(self, gold: str, answer: str) -> bool:
         exact = _exact(gold), _exact(answer)
-        # `50\\%` is 50 for some golds, and 0.5 for others.
+        # `50\%` is 50 for some golds, and 0.5 for others.
         if None not in exact and "%" not in gold + answer:
             return exact[0] == exact[1]
         return bool(self._verify(self._parsed(gold), self._parsed(answer), timeout_seconds=_time_limit()))
 
     def _parse_box(self, content: str) -> Any:
+        # Of `2 \text{ hours } 30 \text{ minutes}` math-verify would read the 2.
+        if _TEXT_AFTER_NUMBER.search(content) and _exact(content) is None:
+            content = plain(content)
         return self._parse(f"$\\boxed{{{content}}}$", parsing_timeout=_time_limit())
 
 

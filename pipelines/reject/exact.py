@@ -11,8 +11,8 @@ _LONGEST_NUMBER = 256  # characters
 _LARGEST_EXPONENT = 1000
 _WIDEST_POWER = 1 << 13  # bits
 
-# Thousands by dots, or by blanks before a decimal comma. A comma alone may part two numbers, so `1,5` is none; and
-# `2 100/300` is 2 1/3, so no thousands are parted by blanks before a slash.
+# Thousands by dots, or by blanks before a decimal comma. A comma alone may separate two numbers, so `1,5` is none; and
+# `2 100/300` is 2 1/3, so blanks separate no thousands before a slash.
 _CONTINENTAL = r"[1-9][0-9]{0,2}(?:(?:(?:\.[0-9]{3})+|(?: [0-9]{3})+),[0-9]+|(?:\.[0-9]{3}){2,}(?![.0-9]))"
 _THOUSANDS = (
     r"[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?: [0-9]{3})+(?! ?/)|(?:'[0-9]{3})+|(?:_[0-9]{3})+)(?![0-9])"
@@ -39,9 +39,9 @@ _IS_CONTINENTAL = re.compile(_CONTINENTAL)
 def exact_number(text: str) -> tuple[Fraction, str] | None:
     """The number that the whole of a plain `text` states, and how it is written there; None where it states none.
 
-    Integers and decimals (thousands parted by commas, blanks, apostrophes or underscores; or by dots before a decimal
-    comma), `3/4`, `2 1/2`, `1e6`, `1.5 × 10^6`, `2^10`, each with a sign, and with units after it as `factor` reads
-    them. None too for what is too long or too large to be calculated.
+    Integers and decimals (thousands separated by commas, blanks, apostrophes or underscores; or by dots before a
+    decimal comma), `3/4`, `2 1/2`, `1e6`, `1.5 × 10^6`, `2^10`, each with a sign, and with units after it as `factor`
+    reads them. None too for what is too long or too large to be calculated.
     """
     match = _NUMBER.match(text)
     if match is None or match.end() > _LONGEST_NUMBER:
