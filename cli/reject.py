@@ -1,12 +1,21 @@
 """`synth reject`: rejection sampling of reasoning paths (RFT, arXiv 2308.01825)."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.options import EngineOptions, Input, Output, PromptName, RowOptions, RunOptions, shared_options
+from cli.options import (
+    AnswerMarks,
+    EngineOptions,
+    Input,
+    Output,
+    PromptName,
+    RowOptions,
+    RunOptions,
+    parse_answer_marks,
+    shared_options,
+)
 from cli.running import run_stage
 
 __all__ = ["app"]
@@ -38,6 +47,7 @@ def sample(
     ] = None,
     max_samples: Annotated[int, typer.Option(min=1, metavar="K", help="... or K are drawn.")] = 100,
     boxed: Boxed = False,
+    answer_mark: AnswerMarks = None,
     plain_equations: PlainEquations = False,
     *,
     run: RunOptions,
@@ -56,6 +66,7 @@ def sample(
         until_distinct=until_distinct,
         max_samples=max_samples,
         boxed=boxed,
+        answer_marks=parse_answer_marks(answer_mark),
         plain_equations=plain_equations,
     )
     run_stage(stage, [source], output, run, rows, engine)
@@ -69,6 +80,7 @@ def select(
     merge: Merge = None,
     gold: Annotated[bool, typer.Option(help="Put each question's gold solution before its paths.")] = True,
     boxed: Boxed = False,
+    answer_mark: AnswerMarks = None,
     plain_equations: PlainEquations = False,
     *,
     run: RunOptions,
@@ -76,14 +88,10 @@ def select(
     """Keep the paths with the right answer, right equations, and a calculation that no other kept path has."""
     from pipelines.reject.select import Select
 
-    stage = Select(gold=gold, boxed=boxed, plain_equations=plain_equations)
-    summary = run_stage(stage, [source, *(merge or [])], output, run)
-    if summary and summary.counts.reasons.get("no_answer", 0) > summary.counts.finished / 2:
-        print(
-            "  most paths end without a line `#### <answer>`: a model that was not tuned on that form "
-            "is asked for it by `reject sample --prompt chat`",
-            file=sys.stderr,
-        )
+    stage = Select(
+        gold=gold, boxed=boxed, answer_marks=parse_answer_marks(answer_mark), plain_equations=plain_equations
+    )
+    run_stage(stage, [source, *(merge or [])], output, run)
 
 
 @app.command()
@@ -93,6 +101,7 @@ def curve(
     output: Output,
     merge: Merge = None,
     boxed: Boxed = False,
+    answer_mark: AnswerMarks = None,
     plain_equations: PlainEquations = False,
     *,
     run: RunOptions,
@@ -100,7 +109,8 @@ def curve(
     """Count correct and distinct paths per question by the number of samples, as the paper's table does."""
     from pipelines.reject.curve import Curve
 
-    if run_stage(Curve(boxed=boxed, plain_equations=plain_equations), [source, *(merge or [])], output, run):
+    stage = Curve(boxed=boxed, answer_marks=parse_answer_marks(answer_mark), plain_equations=plain_equations)
+    if run_stage(stage, [source, *(merge or [])], output, run):
         _print_curve(output)
 
 

@@ -1,14 +1,15 @@
 """How many distinct paths a question gets from its first k samples (arXiv 2308.01825, section 3.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.reject.answer import answer_rule
+from pipelines.reject.answer import GSM8K_MARKS
 from pipelines.reject.questions import paths_by_question
+from pipelines.reject.rules import ADVICE, answer_rule, check_marks
 from pipelines.reject.selection import judge
 from pipelines.stage import Output, TableStage
 from schemas.record import Record
@@ -39,14 +40,20 @@ class Curve(TableStage):
     """
 
     name: ClassVar[str] = "reject curve"
+    version: ClassVar[int] = 2
+    advice: ClassVar[Mapping[str, str]] = ADVICE
     input: ClassVar[Record] = PATH
     output: ClassVar[Record] = CURVE
 
     boxed: bool = False
+    answer_marks: tuple[str, ...] = GSM8K_MARKS
     plain_equations: bool = False
 
+    def __post_init__(self) -> None:
+        check_marks(self.answer_marks, boxed=self.boxed)
+
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
-        answers = answer_rule(self.boxed)
+        answers = answer_rule(self.boxed, self.answer_marks)
         most = 1 + max((pc.max(table["sample"]).as_py() for table in tables if len(table)), default=-1)
         counts = [k for k in SAMPLE_COUNTS if k < most] + [most] * (most > 0)
         correct = dict.fromkeys(counts, 0)
