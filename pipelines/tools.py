@@ -20,8 +20,8 @@ import xxhash
 
 from pipelines.engines import Answer, Engine, EngineBusy, Message, Request, RequestFailed, Sampling
 from pipelines.engines.probe import prove_constrained
-from pipelines.engines.reasoning import separated
-from pipelines.stage import Reject, Unanswered
+from pipelines.engines.reasoning import opening_of, separated
+from pipelines.stage import NothingSaid, Reject, Unanswered
 from sandbox.verdict import Limits, Verdict
 from schemas.errors import BudgetSpent, EngineFailed, SynthError
 from schemas.journal import Journal, read_journal
@@ -217,7 +217,9 @@ class RowTools:
         else:
             answer = _read_answer(recorded)
         self._count(answer)
-        answer = Answer(tuple([separated(completion) for completion in answer.completions]), answer.prompt_tokens)
+        opened = opening_of(prompt)
+        said = tuple([separated(completion, opened) for completion in answer.completions])
+        answer = Answer(said, answer.prompt_tokens)
         _refuse_nothing_said(answer)
         return answer
 
@@ -272,15 +274,17 @@ class RowTools:
 
 
 def _refuse_nothing_said(answer: Answer) -> None:
-    """Raises `Reject` where no completion says anything, so that no recipe takes silence for a text it cannot parse.
+    """Raises `NothingSaid` where no completion says anything, so that no recipe tries to parse silence.
 
     A blank completion among others is left to the recipe, and so is one that the token limit cut while it reasoned.
     """
-    if any(completion.text.strip() or completion.finish_reason == "length" for completion in answer.completions):
-        return
-    if any(completion.finish_reason == "refused" for completion in answer.completions):
-        raise Reject("refused", "the model or a filter declined to answer")
-    raise Reject("empty_answer", "the model ended its answer before the first word")
+    silences: dict[str, str] = {}
+    for completion in answer.completions:
+        if completion.silence is None or completion.cut:
+            return
+        silences.update([completion.silence])
+    reason = "refused" if "refused" in silences else "empty_answer"
+    raise NothingSaid(reason, silences[reason], answer)
 
 
 def _number(*words: str) -> int:

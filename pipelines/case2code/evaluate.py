@@ -12,7 +12,7 @@ from pipelines.case2code.replies import function_in
 from pipelines.case2code.signature import as_called, read_signature, recorded_call
 from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Row, RowStage, Tools
+from pipelines.stage import NothingSaid, Reject, Row, RowStage, Tools
 from sandbox.values import encode, equal, shown
 from sandbox.verdict import Limits, Outcome, Verdict
 from schemas.errors import UsageError
@@ -38,7 +38,8 @@ class Evaluate(RowStage):
     code takes the first one, which may be a helper.)
 
     Labels: `correct`; `wrong_on_hidden`, where all calls that the prompt shows are right; `wrong_output`; `no_code`;
-    or the sandbox's verdict where a sample did not run to its end: `load_error`, `timeout` and the others.
+    `refused`, `empty_answer`, or `truncated` where a sample was cut while it reasoned; or the sandbox's verdict where
+    it did not run to its end: `load_error`, `timeout` and the others.
 
     The recorded function itself is judged first, and a task that it fails is rejected as `gold_differs`: recorded under
     another version of Python, or not deterministic. No sample could be right there but by luck, and no token is spent.
@@ -79,9 +80,15 @@ class Evaluate(RowStage):
         if gold.label != "correct":
             raise Reject("gold_differs", f"{gold.label}: {gold.detail}")
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        answer = await tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n)
+        try:
+            answer = await tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n)
+        except NothingSaid as nothing:
+            answer = nothing.answer
         samples = []
         for completion in answer.completions:
+            if completion.silence:
+                samples.append(_Judged(*completion.silence, on_shown=False, on_hidden=False))
+                continue
             try:
                 code, entry = function_in(completion.text, task.func_name)
             except Reject as reject:
@@ -103,6 +110,7 @@ class Evaluate(RowStage):
             "id": row["id"],
             "func_name": task.func_name,
             "responses": [completion.text for completion in answer.completions],
+            "reasonings": [completion.reasoning for completion in answer.completions],
             "labels": [one.label for one in samples],
             "details": [one.detail for one in samples],
             "right_on_shown": [one.on_shown for one in samples],

@@ -94,6 +94,7 @@ def test_a_response_ends_with_its_answer_line() -> None:
             "agreement": 1.0,
             "temperature": 1.0,
             "shots": 0,
+            "reasoning": None,
             "model": "scripted",
             "finish_reason": "length",
             "prompt_tokens": 11,

@@ -43,6 +43,7 @@ def test_the_defaults_are_those_of_the_paper() -> None:
             "input_origins": ["model"] * 3,
             "model": "scripted",
             "tries": 1,
+            "reasoning": None,
         }
     ]
 
@@ -89,7 +90,8 @@ def test_it_asks_again_until_enough_calls_can_be_used_and_keeps_what_was_there()
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ([""] * 3, "no_code"),
+        ([""] * 3, "empty_answer"),
+        (["```\n```"] * 3, "no_code"),
         (["Sorry, no."] * 3, "not_python"),
         (["```python\nx = 1\n```"] * 3, "no_examples"),
         ([reply("dict(word='a')")] * 3, "too_few_inputs"),

@@ -46,6 +46,7 @@ def test_a_round_asks_for_questions_and_then_for_a_thought_about_each() -> None:
             "parent_id": None,
             "round": 0,
             "model": None,
+            "reasoning": None,
         },
         *(
             {
@@ -56,6 +57,7 @@ def test_a_round_asks_for_questions_and_then_for_a_thought_about_each() -> None:
                 "parent_id": parent,
                 "round": 1,
                 "model": "scripted",
+                "reasoning": None,
             }
             for query_id, kind, text, parent in [
                 ("s/q0", "question", "How is soup made well?", "s"),

@@ -33,6 +33,7 @@ def test_a_path_is_kept_as_the_model_wrote_it() -> None:
         "response": "#### 7\nand so",
         "sample": 1,
         "temperature": 0.7,
+        "reasoning": None,
         "model": "scripted",
         "finish_reason": "length",
         "prompt_tokens": 11,
