@@ -4,7 +4,7 @@ import inspect
 import json
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -305,6 +305,29 @@ def test_a_model_that_says_nothing_is_named_as_that(name: str, tmp_path: Path, r
         said_in_the_row(case, reason, tmp_path, counts.tallies)
     else:
         assert (counts.outputs, counts.reasons) == (0, {reason: 1})
+
+
+class Hesitant(Model):
+    """The same model, which says nothing at first."""
+
+    def __init__(self, says: Says) -> None:
+        super().__init__(says, self._hesitate)
+        self.said: list[str] = []
+
+    def _hesitate(self, text: str) -> Completion:
+        self.said.append(text if self.said else "")
+        return plain(self.said[-1])
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if hasattr(case.stage, "tries")])
+def test_a_stage_that_has_tries_asks_again_where_nothing_was_said(name: str, tmp_path: Path) -> None:
+    case = replace(CASES[name], stage=replace(CASES[name].stage, tries=6))
+    (tmp_path / "in.jsonl").write_text(json.dumps(case.row) + "\n")
+    hesitant = Hesitant(case.says)
+    counts = run(case.stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=hesitant).counts
+    assert (counts.produced, counts.failed) == (1, 0)
+    assert (hesitant.said[0], len(hesitant.said) > 1) == ("", True)
+    assert all(row.get("analysis", "") is not None for row in Dataset.open(tmp_path / "out").table.to_pylist())
 
 
 def chokes(_: str) -> Completion:

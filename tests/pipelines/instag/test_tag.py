@@ -282,3 +282,13 @@ def test_tagging_again_replaces_the_tags(tmp_path: Path) -> None:
     (row,) = load_from_disk(str(tmp_path / "again")).to_list()
     assert list(row) == ["id", "instruction", "raw_tags", "queries"]
     assert turns(row) == [(1, "c")]
+
+
+def test_a_row_fails_where_the_engine_answers_none_of_its_queries(tmp_path: Path) -> None:
+    rows = [
+        {"messages": chat(("user", first), ("user", "also too long"))} for first in ("a", "too long", "let us chat")
+    ]
+    summary = run_over(tmp_path, rows, tag(), TalkingEngine(model=knowing))
+    assert (summary.counts.produced, summary.counts.failures) == (1, {"prompt_too_long": 1})
+    assert summary.counts.reasons == {"unreadable": 1}
+    assert summary.counts.tallies["untagged_queries"] == 1
