@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from pipelines.augment.evolve import EVOLUTIONS
 from pipelines.engines import Answer, Completion, Request
 from pipelines.engines.echo import EchoEngine
 from pipelines.options import Options
@@ -16,6 +17,7 @@ from pipelines.reject.sample import Sample
 from pipelines.runner import run
 from schemas.dataset import Dataset
 from schemas.errors import InputError, UsageError
+from tests.counting_server import counting_server
 
 DRAFT = "The harbour is loud at noon. Gulls cry over the boats."
 THOUGHT = "A short text on a harbour.\nShould it rain? No."
@@ -123,3 +125,58 @@ def test_a_trace_shows_reasoning_apart_and_copes_with_what_nobody_counted(tmp_pa
         "finish_reason": None,
         "reasoning": "Two and one.",
     }
+
+
+QUESTION = '{"id": "q", "question": "Anna has 4 pens and buys 3. How many?", "answer": "4+3=<<4+3=7>>7\\n#### 7"}\n'
+PATH = "Four and three: 4+3=<<4+3=7>>7\n#### 7"
+UNSURE = "Perhaps\n#### 12\nif she buys them in packs? No: 7."
+SURE = "4+3=<<4+3=7>>7\nso\n#### 7\nNow I write that up, in my own words."
+
+
+def selected(folder: Path, reply: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The paths that are accepted when a server gives this reply, and reasons to reject the others."""
+    (folder / "in.jsonl").write_text(QUESTION)
+    with counting_server(says=lambda _: reply) as server:
+        how = ("--base-url", server.url, "--prompt", "chat", "-n", "1", "--fresh")
+        synth("reject", "sample", folder / "in.jsonl", folder / "samples", *how)
+        synth("reject", "select", folder / "samples", folder / "accepted", "--no-gold", "--fresh")
+    accepted = Dataset.open(folder / "accepted")
+    return list(accepted.rows()), [] if accepted.rejected is None else accepted.rejected.table["reason"].to_pylist()
+
+
+@pytest.mark.parametrize("thought", [UNSURE, SURE])
+@pytest.mark.parametrize("form", ["<think>\n{}\n</think>\n\n", "{}</think>\n", "[THINK]{}[/THINK]"])
+def test_the_answer_of_a_path_is_not_looked_for_in_the_thought(tmp_path: Path, thought: str, form: str) -> None:
+    ((path,), rejected) = selected(tmp_path, form.format(thought) + PATH)
+    assert (path["response"], path["reasoning"], rejected) == (PATH, thought, [])
+
+
+def test_a_wrong_answer_after_a_right_thought_is_wrong(tmp_path: Path) -> None:
+    assert selected(tmp_path, f"<think>{SURE}</think>Eight.\n#### 8") == ([], ["wrong_answer"])
+
+
+EVOLVED = "\n".join(f"{number}. **{name}**: What is {number}+1?" for number, name in enumerate(EVOLUTIONS, 1))
+
+
+def evolved(folder: Path, reply: str) -> Dataset:
+    (folder / "in.jsonl").write_text(QUESTION)
+    with counting_server(says=lambda _: reply) as server:
+        synth("augment", "evolve", folder / "in.jsonl", folder / "out", "--base-url", server.url)
+    return Dataset.open(folder / "out")
+
+
+def test_a_list_that_is_begun_in_the_thought_is_not_counted(tmp_path: Path) -> None:
+    begun = EVOLVED.replace("What is", "How much is").partition("\n3.")[0]
+    rows = list(evolved(tmp_path, f"<think>{begun}</think>\n{EVOLVED}").rows())
+    assert [row["query"] for row in rows] == [f"What is {number}+1?" for number in range(1, 6)]
+    assert {row["reasoning"] for row in rows} == {begun}
+
+
+def test_a_list_in_a_thought_that_never_ends_is_none(tmp_path: Path) -> None:
+    out = evolved(tmp_path, f"<think>So it could be:\n{EVOLVED}")
+    assert out.rejected is not None
+    (row,) = out.rejected.rows()
+    assert (row["reason"], row["detail"]) == (
+        "truncated",
+        "the reasoning did not end within 7 tokens; see --max-tokens",
+    )
