@@ -33,8 +33,8 @@ class Respond(RowStage):
 
     A question is rejected as `no_agreement` if no two of its samples give the same answer (or its only sample gives
     none), and as `nothing_kept` if all its responses are turned away: for `no_answer`, `low_agreement` or
-    `wrong_equation`. A sample that says nothing is turned away as `refused`, `empty_answer`, or `truncated`, cut while
-    it reasoned; it counts as one that agrees with no other. Each temperature takes `num_shots` of the worked
+    `wrong_equation`. A sample that says nothing is filtered as `refused`, `empty_answer`, or `truncated`, where it was
+    cut while it reasoned; it counts as one that agrees with no other. Each temperature takes `num_shots` of the worked
     examples `shots` (question, answer) at random.
     """
 

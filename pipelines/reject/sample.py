@@ -31,9 +31,9 @@ class Sample(RowStage):
     different calculations or `max_samples` are drawn. `boxed` and `plain_equations` say how paths are judged for this
     and for the tallies `correct_paths` and `distinct_paths`; they do not change a path.
 
-    A sample that says nothing is turned away as `refused`, `empty_answer`, or `truncated` where it was cut while it
-    reasoned; a question all of whose samples say nothing is rejected. The others keep their indices, so that for
-    `Curve` it is one of the first k samples, and has no correct path.
+    A sample that says nothing is filtered as `refused`, `empty_answer`, or `truncated` where it was cut while it
+    reasoned; a question all of whose samples say nothing is rejected. Samples keep their indices, so that for `Curve`
+    a filtered one is among the first k samples, and has no correct path.
     """
 
     name: ClassVar[str] = "reject sample"
