@@ -50,7 +50,7 @@ _MARKER = re.compile(
     f"(?=[<[◁])(?:{_OPENINGS}|{'|'.join(re.escape(closing) for _, closing in MARKERS)})", re.IGNORECASE | re.ASCII
 )
 # How markers end: text that has none of these endings is recognised ten times as fast as by the pattern.
-_ENDINGS = tuple(sorted({marker.lower()[-5:] for pair in MARKERS for marker in pair}))
+_ENDINGS = tuple(sorted({marker.lower()[-2 if marker.endswith("|>") else -5 :] for pair in MARKERS for marker in pair}))
 _OPENING_AT_END = re.compile(rf"(?:{_OPENINGS})\s*\Z", re.IGNORECASE | re.ASCII)
 _LONGEST_OPENING = 80
 _ENVELOPES = [

@@ -1,5 +1,6 @@
 """Reasoning is separated from the answer, however a model marks it."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.engines import Completion, Message
+from pipelines.engines import Answer, Completion, Message, Request
+from pipelines.engines.probe import prove_constrained
 from pipelines.engines.reasoning import ENVELOPES, MARKERS, opening_of, separated
+from schemas.errors import EngineFailed
 
 MARK = re.compile("|".join(re.escape(mark) for pair in MARKERS for mark in pair), re.IGNORECASE | re.ASCII)
 CLOSES = {opening.lower(): closing.lower() for opening, closing in MARKERS}
@@ -194,3 +197,23 @@ def test_nothing_but_markers_and_white_space_is_lost(text: str) -> None:
     apart = separated(said(text))
     kept = sorted(black((apart.reasoning or "") + "\n" + apart.text))
     assert kept == sorted(black(text))
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_a_model_that_reasons_before_json_is_given_the_room_to_prove_that_it_obeys(obeys: bool) -> None:
+    limits: list[int] = []
+
+    async def reasoner(request: Request) -> Answer:
+        limits.append(request.sampling.max_tokens)
+        if request.sampling.max_tokens < 1000:
+            return Answer((said("<think>The sky scatters", finish_reason="length"),), 9)
+        assert request.schema is not None
+        word = request.schema["properties"]["word"]["enum"][0] if obeys else "blue"
+        return Answer((said(f'<think>The sky scatters light.</think>{{"word": "{word}"}}'),), 9)
+
+    if obeys:
+        asyncio.run(prove_constrained(reasoner))
+    else:
+        with pytest.raises(EngineFailed, match="does not hold to JSON schemas"):
+            asyncio.run(prove_constrained(reasoner))
+    assert set(limits) == {64, 8192}
