@@ -7,7 +7,7 @@ identified by them; what does not determine the output (concurrency, progress) b
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
@@ -35,6 +35,7 @@ __all__ = [
     "TableStage",
     "Tools",
     "Unanswered",
+    "even_if_silent",
     "nothing_kept",
     "row_schemas",
 ]
@@ -62,12 +63,21 @@ class Unanswered(Reject):
 class NothingSaid(Reject):
     """Raised by the engine's tool where no completion of an `answer` says anything.
 
-    A stage that has another try asks for the next sample; one that gives a row for each completion takes the answer.
+    Where it passes through a stage, the input row is rejected. A stage that has another try, or that gives a row for
+    each completion, takes the answer (`even_if_silent`) and looks at each completion's `silence`.
     """
 
     def __init__(self, reason: str, detail: str, answer: Answer) -> None:
         super().__init__(reason, detail)
         self.answer = answer
+
+
+async def even_if_silent(asked: Awaitable[Answer]) -> Answer:
+    """What `LLM.generate` answers, even where no completion says anything."""
+    try:
+        return await asked
+    except NothingSaid as nothing:
+        return nothing.answer
 
 
 @dataclass(frozen=True, slots=True)

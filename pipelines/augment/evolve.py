@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pipelines.engines import Completion, Sampling
 from pipelines.prompts import Prompt
-from pipelines.stage import NothingSaid, Reject, Row, RowStage, Tools
+from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import EVOLVED, QUERY
@@ -72,11 +72,7 @@ class Evolve(RowStage):
         prompt = self.prompt.render(query=query)
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         for attempt in range(self.tries):
-            try:
-                answer = await tools.llm.generate(prompt, sampling, first_sample=attempt)
-            except NothingSaid as nothing:
-                fault: Reject = nothing
-                continue
+            answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=attempt))
             (completion,) = answer.completions
             try:
                 return _read(completion), completion.reasoning
@@ -88,6 +84,8 @@ class Evolve(RowStage):
 def _read(completion: Completion) -> list[str]:
     if completion.cut:
         raise Reject("truncated", completion.cut)
+    if completion.silence:
+        raise Reject(*completion.silence)
     return parse_evolutions(completion.text)
 
 

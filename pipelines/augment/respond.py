@@ -9,7 +9,7 @@ from pipelines.engines import Completion, Sampling
 from pipelines.prompts import Prompt
 from pipelines.reject.answer import extract_answer, majority
 from pipelines.reject.equations import equation_fault, find_equations
-from pipelines.stage import NothingSaid, Reject, Rejected, Row, RowStage, Tools, nothing_kept
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import QUERY, RESPONSE
@@ -104,10 +104,7 @@ class Respond(RowStage):
                 query=row["query"], shots=[{"question": question, "answer": answer} for question, answer in shots]
             )
             sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
-            try:
-                answer = await tools.llm.generate(prompt, sampling, n=self.n, first_sample=turn * self.n)
-            except NothingSaid as nothing:
-                answer = nothing.answer
+            answer = await even_if_silent(tools.llm.generate(prompt, sampling, n=self.n, first_sample=turn * self.n))
             for sample, completion in enumerate(answer.completions, start=turn * self.n):
                 response = {
                     "id": f"{row['id']}/path-{sample}",

@@ -12,7 +12,7 @@ from pipelines.case2code.replies import function_in
 from pipelines.case2code.signature import as_called, read_signature, recorded_call
 from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
-from pipelines.stage import NothingSaid, Reject, Row, RowStage, Tools
+from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
 from sandbox.values import encode, equal, shown
 from sandbox.verdict import Limits, Outcome, Verdict
 from schemas.errors import UsageError
@@ -80,10 +80,7 @@ class Evaluate(RowStage):
         if gold.label != "correct":
             raise Reject("gold_differs", f"{gold.label}: {gold.detail}")
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        try:
-            answer = await tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n)
-        except NothingSaid as nothing:
-            answer = nothing.answer
+        answer = await even_if_silent(tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n))
         samples = []
         for completion in answer.completions:
             if completion.silence:

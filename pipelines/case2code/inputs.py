@@ -14,7 +14,7 @@ from pipelines.case2code.replies import examples_in
 from pipelines.case2code.signature import Signature, read_signature
 from pipelines.engines import Completion, Sampling
 from pipelines.prompts import Prompt
-from pipelines.stage import NothingSaid, Reject, Rejected, Row, RowStage, Tools, Unanswered
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, Unanswered, even_if_silent
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import FUNCTION, INPUTS
@@ -109,10 +109,7 @@ class Inputs(RowStage):
     async def _ask(self, row: Row, tools: Tools, attempt: int) -> Completion:
         prompt = self.prompt.render(code=row["code"].strip("\n"), n=self.n)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        try:
-            answer = await tools.llm.generate(prompt, sampling, first_sample=attempt)
-        except NothingSaid as nothing:
-            answer = nothing.answer
+        answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=attempt))
         (completion,) = answer.completions
         return completion
 

@@ -12,7 +12,7 @@ from pipelines.engines import Completion, Sampling
 from pipelines.instag.queries import queries_of
 from pipelines.instag.replies import Reading, read_tags
 from pipelines.prompts import Prompt
-from pipelines.stage import NothingSaid, Reject, Row, RowStage, Tools, Unanswered
+from pipelines.stage import Reject, Row, RowStage, Tools, Unanswered, even_if_silent
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import ROW, TAGGED
@@ -105,20 +105,15 @@ class Tag(RowStage):
         for attempt in range(self.tries):
             temperature = self.temperature if self.temperature or not attempt else WARM
             sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
-            try:
-                answer = await tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form)
-            except NothingSaid as nothing:
-                fault: Reject = nothing
-                continue
-            (completion,) = answer.completions
-            reading = read_tags(completion.text, self.max_tag_chars)
+            asked = tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form)
+            (completion,) = (await even_if_silent(asked)).completions
+            reading = read_tags("" if completion.silence else completion.text, self.max_tag_chars)
             for name, count in (("tags_too_long", reading.too_long), ("tags_without_text", reading.without_text)):
                 if count:
                     tools.tally(name, count)
             if reading.tags:
                 return reading.tags
-            fault = _fault(reading, completion)
-        raise fault
+        raise _fault(reading, completion)
 
     @cached_property
     def _form(self) -> Mapping[str, Any] | None:

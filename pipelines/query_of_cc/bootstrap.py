@@ -10,7 +10,7 @@ from pipelines.dedup.near import NearDuplicates
 from pipelines.engines import Answer, Completion, Message, Sampling
 from pipelines.prompts import Prompt
 from pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
-from pipelines.stage import NothingSaid, Reject, Rejected, Row, RowStage, Tools, nothing_kept
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import QUERY_POOL, SEED
@@ -194,13 +194,13 @@ class _Tree:
     ) -> list[Answer | Reject]:
         """The answers to all prompts, which are sent at a time; where the engine gives none, why."""
         sampling = Sampling(temperature=temperature, max_tokens=self._rules.max_tokens)
-        asked = [self._tools.llm.generate(prompt, sampling, n=n) for prompt in prompts]
+        asked = [even_if_silent(self._tools.llm.generate(prompt, sampling, n=n)) for prompt in prompts]
         answers: list[Answer | Reject] = []
         # Where one cannot be had, the others are waited for all the same, so that they are paid for only once.
         for answer in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(answer, BaseException) and not isinstance(answer, Reject):
                 raise answer
-            answers.append(answer.answer if isinstance(answer, NothingSaid) else answer)
+            answers.append(answer)
         return answers
 
     def _row(self, query_id: str, parent: Row, kind: str, text: str, number: int, reasoning: str | None = None) -> Row:

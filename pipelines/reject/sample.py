@@ -10,7 +10,7 @@ from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
 from pipelines.reject.answer import AnswerRule, answer_rule
 from pipelines.reject.selection import judge
-from pipelines.stage import NothingSaid, Reject, Rejected, Row, RowStage, Tools, nothing_kept
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import PATH, QUESTION
@@ -72,10 +72,7 @@ class Sample(RowStage):
         drawn = correct = 0
         while drawn == 0 or self._wants_more(drawn, len(keys)):
             count = self.n if self.until_distinct is None else min(self.n, self.max_samples - drawn)
-            try:
-                answer = await tools.llm.generate(prompt, sampling, n=count, first_sample=drawn)
-            except NothingSaid as nothing:
-                answer = nothing.answer
+            answer = await even_if_silent(tools.llm.generate(prompt, sampling, n=count, first_sample=drawn))
             for sample, completion in enumerate(answer.completions, start=drawn):
                 path = {
                     "id": f"{row['id']}/path-{sample}",

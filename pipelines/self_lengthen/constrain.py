@@ -14,7 +14,7 @@ from pipelines.scripts import SPACELESS
 from pipelines.self_lengthen import language, words
 from pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
 from pipelines.self_lengthen.numerals import GREATEST, in_chinese, numbers_in
-from pipelines.stage import NothingSaid, Reject, Row, RowStage, Tools
+from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import ANSWERED, CONSTRAINED
@@ -136,10 +136,7 @@ class Constrain(RowStage):
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
         faults: list[Reject] = []
         while len(faults) < self.tries:
-            try:
-                answer = await tools.llm.generate(prompt, sampling, first_sample=len(faults))
-            except NothingSaid as nothing:
-                answer = nothing.answer
+            answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=len(faults)))
             (completion,) = answer.completions
             text = _unquoted(completion.text.strip(), instruction)
             fault = self._fault(completion, text, instruction, label)

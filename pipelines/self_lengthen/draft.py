@@ -9,7 +9,7 @@ from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import language, quality, words
 from pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
-from pipelines.stage import NothingSaid, Reject, Rejected, Row, RowStage, Tools, nothing_kept
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import DRAFTED, UNANSWERED
@@ -70,10 +70,9 @@ class Draft(RowStage):
         prompt = self.prompt.render(instruction=row["instruction"], language=language.of(row["instruction"]))
         tries: list[Row | Rejected] = []
         for attempt in range(self.tries):
-            try:
-                answer = await tools.llm.generate(prompt, self.sampling, first_sample=number * self.tries + attempt)
-            except NothingSaid as nothing:
-                answer = nothing.answer
+            answer = await even_if_silent(
+                tools.llm.generate(prompt, self.sampling, first_sample=number * self.tries + attempt)
+            )
             (completion,) = answer.completions
             text = "" if completion.silence else completion.text.strip()
             response = {

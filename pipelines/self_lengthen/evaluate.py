@@ -11,7 +11,7 @@ from pipelines.engines import Completion, Sampling
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import words
 from pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
-from pipelines.stage import NothingSaid, Reject, Row, RowStage, Tools
+from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import CONSTRAINED_ANSWER, JUDGED, SCORED
@@ -124,10 +124,7 @@ class Judge(Evaluate):
         for attempt in range(self.tries):
             temperature = self.temperature if self.temperature or not attempt else WARM
             sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
-            try:
-                answer = await tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form)
-            except NothingSaid as nothing:
-                answer = nothing.answer
+            answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form))
             (completion,) = answer.completions
             if judgement := {} if completion.silence else _read(completion.text):
                 return {**judgement, "judge_reasoning": completion.reasoning}

@@ -11,7 +11,7 @@ from pipelines.prompts import Prompt
 from pipelines.self_lengthen import language, quality, words
 from pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
 from pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
-from pipelines.stage import NothingSaid, Reject, Rejected, Row, RowStage, Tools, Unanswered, nothing_kept
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, Unanswered, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import ANSWERED, EXTENDED
@@ -158,12 +158,11 @@ class _Extension:
         prompt = self._rules.prompt.render(
             instruction=self._row["instruction"], outline=outline, language=self._language
         )
-        try:
-            answer = await self._tools.llm.generate(
+        answer = await even_if_silent(
+            self._tools.llm.generate(
                 _continued(prompt, written), self._rules.sampling, first_sample=next(self._samples)
             )
-        except NothingSaid as nothing:
-            answer = nothing.answer
+        )
         self._answers.append(answer)
         (completion,) = answer.completions
         if completion.silence and (fault := fault_of(completion)):

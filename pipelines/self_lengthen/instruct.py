@@ -15,7 +15,7 @@ from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import language, words
 from pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
-from pipelines.stage import NothingSaid, Reject, Rejected, Row, RowStage, Tools, nothing_kept
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import NEW_INSTRUCTION, SEED_INSTRUCTION
@@ -223,10 +223,7 @@ class _Pool:
         # One word is asked for, but the reasoning before it takes as many tokens as it takes.
         sampling = Sampling(temperature=0, max_tokens=self._rules.sampling.max_tokens)
         prompt = self._rules.judge_prompt.render(instruction=text, language=self._language)
-        try:
-            answer = await self._tools.llm.generate(prompt, sampling)
-        except NothingSaid as nothing:
-            answer = nothing.answer
+        answer = await even_if_silent(self._tools.llm.generate(prompt, sampling))
         (verdict,) = answer.completions
         if verdict.silence:
             reason, detail = verdict.silence
