@@ -82,14 +82,25 @@ def export(
     response_column: Annotated[
         str | None, typer.Option(help="By default the first there of response, answer, output.")
     ] = None,
+    reasoning: Annotated[
+        Literal["think", "field"] | None,
+        typer.Option(
+            help="Put a row's reasoning before its response: within <think> and </think>, or as the field "
+            "reasoning_content of the assistant's message. By default it is left out.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
 ) -> None:
     """Write a dataset to a JSONL, Parquet or CSV file."""
     from schemas.dataset import Dataset
     from schemas.export import TrainerList, format_of, replacing, shaped, write
+    from schemas.reasoning import with_reasoning
 
     listing = TrainerList(Path(output)) if shape == "llama-factory" else None
-    schema, tables = shaped(Dataset.open(source), shape, prompt=prompt_column, response=response_column)
+    dataset = Dataset.open(source)
+    schema, tables = shaped(dataset, shape, prompt=prompt_column, response=response_column)
+    if reasoning:
+        schema, tables = with_reasoning(dataset, shape, schema, tables, reasoning)
     if output == "-":
         write(sys.stdout.buffer, "", form or "jsonl", schema, tables)
         sys.stdout.buffer.flush()

@@ -1,6 +1,7 @@
 """`synth trace`: a row's ancestry through a chain of dataset directories, with its prompts and answers where kept."""
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ from cli.completion import datasets
 
 if TYPE_CHECKING:
     from cli.rendering import DataConsole
-    from schemas.ancestry import Ancestor, Exchange
+    from schemas.ancestry import Ancestor, Exchange, Sample
 
 __all__ = ["trace"]
 
@@ -30,12 +31,15 @@ def trace(
 ) -> None:
     """Show a row's ancestors and what the model was asked.
 
-    The oldest comes first: the row, how it was made, and where answers were kept, prompts and answers.
+    The oldest comes first: the row, how it was made, and where answers were kept, prompts, reasoning and answers.
     """
     from cli.rendering import DataConsole
     from schemas.ancestry import ancestry
 
-    found = ancestry(identifier, directories)
+    found = [
+        replace(ancestor, exchanges=[_separated(exchange) for exchange in ancestor.exchanges])
+        for ancestor in ancestry(identifier, directories)
+    ]
     if as_json:
         document = {"id": identifier, "rows": [ancestor.as_json() for ancestor in found]}
         print(json.dumps(document, ensure_ascii=False, default=str))
@@ -65,9 +69,28 @@ def _print(console: "DataConsole", ancestor: "Ancestor") -> None:
     held = ancestor.row.get("sample")
     holds = any(sample.sample == held for exchange in ancestor.exchanges for sample in exchange.samples)
     for exchange in ancestor.exchanges:
-        title = f"asked for {exchange.row}: {exchange.prompt_tokens:,} tokens"
+        title = f"asked for {exchange.row}: {_count(exchange.prompt_tokens)}"
         console.print(row_panel(title, {**_turns(exchange.prompt), **_samples(exchange, held if holds else None)}))
     console.print()
+
+
+def _separated(exchange: "Exchange") -> "Exchange":
+    """An exchange as the recipe saw it: reasoning apart from the answer."""
+    from pipelines.engines import Completion
+    from pipelines.engines.reasoning import opening_of, separated
+
+    prompt = exchange.prompt
+    opened = opening_of(prompt if isinstance(prompt, str) else tuple(prompt))  # type: ignore[arg-type]
+
+    def seen(sample: "Sample") -> "Sample":
+        said = separated(Completion(sample.text, sample.finish_reason, sample.tokens, sample.reasoning), opened)
+        return replace(sample, text=said.text, finish_reason=said.finish_reason, reasoning=said.reasoning)
+
+    return replace(exchange, samples=[seen(sample) for sample in exchange.samples])
+
+
+def _count(tokens: int | None) -> str:
+    return "tokens unknown" if tokens is None else f"{tokens:,} tokens"
 
 
 def _turns(prompt: str | list[dict[str, str]]) -> dict[str, str]:
@@ -84,7 +107,12 @@ def _turns(prompt: str | list[dict[str, str]]) -> dict[str, str]:
 def _samples(exchange: "Exchange", held: int | None) -> dict[str, str]:
     """The sample that the row holds; the first few where it is not known to hold one."""
     shown = [sample for sample in exchange.samples if held is None or sample.sample == held][:SHOWN_SAMPLES]
-    texts = {f"sample {one.sample}: {one.tokens:,} tokens, {one.finish_reason}": one.text for one in shown}
+    texts: dict[str, str] = {}
+    for one in shown:
+        if one.reasoning:
+            texts[f"sample {one.sample}: reasoning"] = one.reasoning
+        ended = one.finish_reason or "finish reason unknown"
+        texts[f"sample {one.sample}: {_count(one.tokens)}, {ended}"] = one.text
     if len(shown) < len(exchange.samples):
         texts["more"] = f"{len(exchange.samples) - len(shown):,} other samples: --json has them"
     return texts

@@ -6,7 +6,8 @@ identified by them; what does not determine the output (concurrency, progress) b
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
@@ -24,6 +25,7 @@ from schemas.record import Record
 
 __all__ = [
     "LLM",
+    "NothingSaid",
     "Output",
     "Programs",
     "Reject",
@@ -34,6 +36,8 @@ __all__ = [
     "TableStage",
     "Tools",
     "Unanswered",
+    "even_if_silent",
+    "nothing_kept",
     "row_schemas",
 ]
 
@@ -57,13 +61,53 @@ class Unanswered(Reject):
     """
 
 
+class NothingSaid(Reject):
+    """Raised by the engine's tool where no completion of an `answer` says anything.
+
+    Where it passes through a stage, the input row is rejected. A stage that has another try, or that gives a row for
+    each completion, takes the answer (`even_if_silent`) and looks at each completion's `silence`.
+    """
+
+    def __init__(self, reason: str, detail: str, answer: Answer) -> None:
+        super().__init__(reason, detail)
+        self.answer = answer
+
+
+async def even_if_silent(asked: Awaitable[Answer]) -> Answer:
+    """What `LLM.generate` answers, even where no completion says anything."""
+    try:
+        return await asked
+    except NothingSaid as nothing:
+        return nothing.answer
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An output row that was made and turned away. It goes to `rejected/` with its reason."""
+    """An output row that was made and turned away. It goes to `rejected/` with its reason.
+
+    `cause` is what a tool raised where it was to be made, if that is the reason.
+    """
 
     row: Row
     reason: str
     detail: str = ""
+    cause: Reject | None = None
+
+    @classmethod
+    def because(cls, cause: Reject, row: Row) -> "Rejected":
+        return cls(row, cause.reason, cause.detail, cause)
+
+
+def nothing_kept(rejected: Sequence[Rejected]) -> Reject:
+    """Why a row gives nothing: the reason that all its outputs share, or `nothing_kept`.
+
+    Where tools raised that reason for all of them it is what they raised, so that a row that no engine answers fails.
+    """
+    reasons = Counter(one.reason for one in rejected)
+    if len(reasons) > 1:
+        return Reject("nothing_kept", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
+    causes = [one.cause or Reject(one.reason, one.detail) for one in rejected]
+    return next((cause for cause in causes if not isinstance(cause, Unanswered)), causes[0])
 
 
 class LLM(Protocol):
@@ -85,8 +129,10 @@ class LLM(Protocol):
         answers: reasoning is in a field of its own.
 
         Raises `Unanswered`: `prompt_too_long` where the prompt leaves no room in the model's context, `refused` where
-        the engine does not accept the request, `engine_error` where this request alone makes it fail. Raises `Reject`
-        as `refused` where the model or a filter declines every completion, and as `empty_answer` where all are blank.
+        the engine does not accept the request, `engine_error` where this request alone makes it fail. Raises
+        `NothingSaid` as `refused` where the model or a filter declines every completion, and as `empty_answer` where
+        all are blank. A completion that the token limit cut while it reasoned is left to the stage (`truncated`), and
+        so are silent ones among others: see `Completion.silence`.
         """
         ...
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import xxhash
 
-from pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
-from pipelines.engines.reasoning import separated
+from pipelines.engines import Answer, Message, Request, RequestFailed, Sampling
+from pipelines.engines.reasoning import opening_of, separated
 from pipelines.engines.shared import SharedEngine, tokens_of
-from pipelines.stage import Reject, Unanswered
+from pipelines.stage import NothingSaid, Reject, Unanswered
 from sandbox.verdict import Limits, Verdict
 from schemas.answers import ANSWERS, AnswerJournal
 from schemas.journal import read_journal
@@ -91,7 +91,9 @@ class RowTools:
         else:
             answer = _read_answer(recorded)
         self._count(answer)
-        answer = Answer(tuple([separated(completion) for completion in answer.completions]), answer.prompt_tokens)
+        opened = "" if schema else opening_of(prompt)
+        said = tuple([separated(completion, opened) for completion in answer.completions])
+        answer = Answer(said, answer.prompt_tokens)
         _refuse_nothing_said(answer)
         return answer
 
@@ -148,22 +150,17 @@ class RowTools:
 
 
 def _refuse_nothing_said(answer: Answer) -> None:
-    """Raises `Reject` where no completion says anything, so that no recipe takes silence for a text it cannot parse.
+    """Raises `NothingSaid` where no completion says anything, so that no recipe tries to parse silence.
 
     A blank completion among others is left to the recipe, and so is one that the token limit cut while it reasoned.
     """
-    if any(map(_says_something, answer.completions)):
-        return
-    if any(completion.finish_reason == "refused" for completion in answer.completions):
-        raise Reject("refused", "the model or a filter declined to answer")
-    raise Reject("empty_answer", "the model ended its answer before the first word")
-
-
-def _says_something(completion: Completion) -> bool:
-    # What a filter stopped in the middle is no answer, whatever precedes it.
-    return completion.finish_reason != "refused" and bool(
-        completion.text.strip() or completion.finish_reason == "length"
-    )
+    silences: dict[str, str] = {}
+    for completion in answer.completions:
+        if completion.silence is None or completion.cut:
+            return
+        silences.update([completion.silence])
+    reason = "refused" if "refused" in silences else "empty_answer"
+    raise NothingSaid(reason, silences[reason], answer)
 
 
 def _number(*words: str) -> int:

@@ -51,12 +51,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Sample:
-    """One completion; `sample` counts from 0 over all requests of its row."""
+    """One completion as the engine gave it; `sample` counts from 0 over all requests of its row."""
 
     sample: int
     text: str
-    tokens: int
-    finish_reason: str
+    tokens: int | None
+    finish_reason: str | None
+    reasoning: str | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Exchange:
 
     row: str
     prompt: str | list[dict[str, str]]
-    prompt_tokens: int
+    prompt_tokens: int | None
     sampling: Row
     samples: list[Sample]
 
@@ -233,7 +234,7 @@ def _numbered(row: str, recorded: Sequence[tuple[Row, Row]]) -> list[Exchange]:
     exchanges = []
     for request, answer in sorted(recorded, key=lambda pair: pair[0]["seed"]):
         samples = [
-            Sample(number, one["text"], one["tokens"], one["finish_reason"])
+            Sample(number, one["text"], one["tokens"], one["finish_reason"], one.get("reasoning"))
             for number, one in enumerate(answer["completions"], request["seed"] - first)
         ]
         exchanges.append(Exchange(row, request["prompt"], answer["prompt_tokens"], request["sampling"], samples))

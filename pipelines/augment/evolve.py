@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pipelines.engines import Completion, Sampling
 from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Row, RowStage, Tools
+from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import EVOLVED, QUERY
@@ -36,7 +36,7 @@ class Evolve(RowStage):
     """One call a question gives five evolved questions, `<id>/evolve-1` to `-5`, one of each kind; all five or none.
 
     The temperature is the default of the chat models that the paper used, which does not name one. `tries` above 1 asks
-    for another sample where a reply cannot be read.
+    for another sample where a reply cannot be read. All five rows carry the reasoning that came before the reply.
     """
 
     name: ClassVar[str] = "augment evolve"
@@ -53,7 +53,7 @@ class Evolve(RowStage):
             raise UsageError(f"--tries {self.tries} asks for nothing; it must be 1 or more")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
-        questions = await self._evolve(row["query"], tools)
+        questions, reasoning = await self._evolve(row["query"], tools)
         for number, (name, question) in enumerate(zip(EVOLUTIONS, questions, strict=True), start=1):
             evolved_id = f"{row['id']}/evolve-{number}"
             yield {
@@ -64,24 +64,28 @@ class Evolve(RowStage):
                 "query": question,
                 "evolver_model": tools.model,
                 "round": evolved_id.count("/evolve-"),
+                "reasoning": reasoning,
             }
 
-    async def _evolve(self, query: str, tools: Tools) -> list[str]:
+    async def _evolve(self, query: str, tools: Tools) -> tuple[list[str], str | None]:
+        """The five questions, and the reasoning before them."""
         prompt = self.prompt.render(query=query)
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         for attempt in range(self.tries):
-            answer = await tools.llm.generate(prompt, sampling, first_sample=attempt)
+            answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=attempt))
             (completion,) = answer.completions
             try:
-                return _read(completion)
+                return _read(completion), completion.reasoning
             except Reject as reject:
                 fault = reject
         raise fault
 
 
 def _read(completion: Completion) -> list[str]:
-    if completion.finish_reason == "length":
-        raise Reject("truncated", f"the reply was cut after {completion.tokens} tokens; see --max-tokens")
+    if completion.cut:
+        raise Reject("truncated", completion.cut)
+    if completion.silence:
+        raise Reject(*completion.silence)
     return parse_evolutions(completion.text)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
-from pipelines.engines import Sampling
+from pipelines.engines import Completion, Sampling
 from pipelines.prompts import Prompt
 from pipelines.reject.answer import GSM8K_MARKS, Hashes, majority
 from pipelines.reject.equations import equation_fault, find_equations
 from pipelines.reject.rules import check_marks
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import QUERY, RESPONSE
@@ -38,7 +38,9 @@ class Respond(RowStage):
 
     A question is rejected as `no_agreement` if no two of its samples give the same answer (or its only sample gives
     none), and as `nothing_kept` if all its responses are turned away: for `no_answer`, `low_agreement` or
-    `wrong_equation`. Each temperature takes `num_shots` of the worked examples `shots` (question, answer) at random.
+    `wrong_equation`. A sample that says nothing is filtered as `refused`, `empty_answer`, or `truncated`, where it was
+    cut while it reasoned; it counts as one that agrees with no other. Each temperature takes `num_shots` of the worked
+    examples `shots` (question, answer) at random.
     """
 
     name: ClassVar[str] = "augment respond"
@@ -72,23 +74,29 @@ class Respond(RowStage):
             raise UsageError(f"--threshold {self.threshold} is no share; it must lie between 0 and 1")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
-        responses = await self._draw(row, tools)
+        drawn = await self._draw(row, tools)
+        silent = [Rejected(response, *completion.silence) for response, completion in drawn if completion.silence]
+        for one in silent:
+            yield one
+        if len(silent) == len(drawn):
+            raise nothing_kept(silent)
+        responses = [response for response, completion in drawn if not completion.silence]
         answers = [self._answers.find_value(response["response"]) for response in responses]
         most = majority(answer for answer in answers if answer)
-        needed = min(2, len(responses))
+        needed = min(2, len(drawn))
         if most is None or most.votes < needed:
             for response, answer in zip(responses, answers, strict=True):
                 if answer is None:
                     yield Rejected(response, "no_answer", "no final answer can be read")
                 else:
                     yield Rejected(response, "no_agreement", "no other sample gives its answer")
-            raise Reject("no_agreement", f"no answer is given by {needed} of {len(responses)} samples")
+            raise Reject("no_agreement", f"no answer is given by {needed} of {len(drawn)} samples")
         kept = 0
         for response, answer in zip(responses, answers, strict=True):
             if answer is None:
                 yield Rejected(response, "no_answer", "no final answer can be read")
                 continue
-            share = sum(other is not None and other.value == answer.value for other in answers) / len(responses)
+            share = sum(other is not None and other.value == answer.value for other in answers) / len(drawn)
             trimmed = response["response"][: answer.end].strip()
             judged = {**response, "response": trimmed, "answer": answer.text, "agreement": share}
             agrees = answer.value == most.answer.value and share >= self.threshold
@@ -99,38 +107,38 @@ class Respond(RowStage):
                 kept += 1
                 yield judged
         if not kept:
-            raise Reject("nothing_kept", f"all {len(responses)} responses were turned away")
+            raise Reject("nothing_kept", f"all {len(drawn)} responses were turned away")
 
     @cached_property
     def _answers(self) -> Hashes:
         return Hashes(self.answer_marks)
 
-    async def _draw(self, row: Row, tools: Tools) -> list[dict[str, Any]]:
+    async def _draw(self, row: Row, tools: Tools) -> list[tuple[dict[str, Any], Completion]]:
         """All responses to a question, not yet judged; equal temperatures draw different samples."""
-        responses: list[dict[str, Any]] = []
+        drawn: list[tuple[dict[str, Any], Completion]] = []
         for turn, temperature in enumerate(self.temperatures):
             shots = tools.random("shots", turn).sample(self.shots, self.num_shots)
             prompt = self.prompt.render(
                 query=row["query"], shots=[{"question": question, "answer": answer} for question, answer in shots]
             )
             sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
-            answer = await tools.llm.generate(prompt, sampling, n=self.n, first_sample=turn * self.n)
-            responses += (
-                {
+            answer = await even_if_silent(tools.llm.generate(prompt, sampling, n=self.n, first_sample=turn * self.n))
+            for sample, completion in enumerate(answer.completions, start=turn * self.n):
+                response = {
                     "id": f"{row['id']}/path-{sample}",
                     "query_id": row["id"],
                     "query": row["query"],
                     "response": completion.text,
                     "temperature": temperature,
                     "shots": self.num_shots,
+                    "reasoning": completion.reasoning,
                     "model": tools.model,
                     "finish_reason": completion.finish_reason,
                     "prompt_tokens": answer.prompt_tokens,
                     "completion_tokens": completion.tokens,
                 }
-                for sample, completion in enumerate(answer.completions, start=turn * self.n)
-            )
-        return responses
+                drawn.append((response, completion))
+        return drawn
 
     def _fault(self, response: str, agrees: bool, share: float) -> tuple[str, str] | None:
         """Reason and detail why nothing that `keep` asks for speaks for a response."""

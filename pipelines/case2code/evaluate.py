@@ -14,7 +14,7 @@ from pipelines.case2code.replies import function_in
 from pipelines.case2code.signature import read_signature, recorded_call
 from pipelines.engines import Answer, Completion, Sampling
 from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Row, RowStage, Tools
+from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
 from sandbox.verdict import Limits
 from schemas.errors import UsageError
 from schemas.record import Record
@@ -39,7 +39,8 @@ class Evaluate(RowStage):
     code takes the first one, which may be a helper.)
 
     Labels: `correct`; `wrong_on_hidden`, where all calls that the prompt shows are right; `wrong_output`; `no_code`;
-    or the sandbox's verdict where a sample did not run to its end: `load_error`, `timeout` and the others.
+    `refused`, `empty_answer`, or `truncated` where a sample was cut while it reasoned; or the sandbox's verdict where
+    it did not run to its end: `load_error`, `timeout` and the others.
 
     The published test set is read as it is. Where a row has `example_str`, that is run in the sandbox to build inputs,
     and outputs are unquoted (see `calls` and `given`).
@@ -87,6 +88,9 @@ class Evaluate(RowStage):
         answer = await self._answer(tools, row)
         samples = []
         for completion in answer.completions:
+            if completion.silence:
+                samples.append(_Judged(*completion.silence, on_shown=False, on_hidden=False))
+                continue
             try:
                 code, entry = function_in(completion.text, task.func_name)
             except Reject as reject:
@@ -108,6 +112,7 @@ class Evaluate(RowStage):
             "id": row["id"],
             "func_name": task.func_name,
             "responses": [completion.text for completion in answer.completions],
+            "reasonings": [completion.reasoning for completion in answer.completions],
             "labels": [one.label for one in samples],
             "details": [one.detail for one in samples],
             "right_on_shown": [one.on_shown for one in samples],
@@ -122,7 +127,7 @@ class Evaluate(RowStage):
         if self.gold:
             return Answer((Completion(row["output"] or row["code"], None, None),), None)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        return await tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n)
+        return await even_if_silent(tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n))
 
     async def _run(self, tools: Tools, task: "_Task", code: str, entry: str, profile: int = 0) -> Ran:
         limits = Limits(seconds=self.seconds, memory_mb=self.memory_mb)

@@ -13,9 +13,9 @@ from pipelines.case2code.expectation import expectations
 from pipelines.case2code.literals import Unreadable, read_arguments, write_call
 from pipelines.case2code.replies import examples_in
 from pipelines.case2code.signature import Signature, read_signature
-from pipelines.engines import Sampling
+from pipelines.engines import Completion, Sampling
 from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, Unanswered, even_if_silent
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import INPUTS, RAW_FUNCTION
@@ -33,12 +33,14 @@ class Inputs(RowStage):
 
     `inputs_from`: `model` asks for them, up to `tries` times until `min_inputs` can be used (the paper asks up to three
     times, until a reply is not empty); `types` draws them from annotations, defaults and uses, with no model; `both`
-    fills up what the model leaves. A reply is parsed, never run: values are literals and a few constructors.
+    fills up what the model leaves, a request without an answer included. A reply is parsed, never run: values are
+    literals and a few constructors. The row has the reasoning before the last reply.
 
     A call that is not used is turned away: `not_a_call`, `not_a_literal`, `not_a_value`, `too_large`,
     `unknown_argument`, `missing_argument`, `duplicate_input`. A function is rejected before anything is asked if it
     cannot be read (`syntax_error`, `no_function`, `too_nested`) or uses a parameter as no such value can be used
-    (`needs_object`); and as `too_few_inputs`, or for its last reply: `no_code`, `not_python`, `no_examples`.
+    (`needs_object`); and as `too_few_inputs`, or for its last reply: `no_code`, `not_python`, `no_examples`, or
+    `truncated`, `refused`, `empty_answer`.
     """
 
     name: ClassVar[str] = "case2code inputs"
@@ -68,9 +70,20 @@ class Inputs(RowStage):
         expected = expectations(signature)
         _refuse_objects(signature, expected)
         calls = _Calls(signature, row)
-        tries, fault = 0, ("too_few_inputs", "")
+        tries = 0
+        fault: Reject | None = None
+        reasoning: str | None = None
         while self.inputs_from != "types" and tries < self.tries and len(calls.origins) < self.min_inputs:
-            fault = await self._ask(code, tools, tries, calls)
+            fault = None
+            try:
+                completion = await self._ask(code, tools, tries)
+                reasoning = completion.reasoning
+                _read(completion, calls, self.n)
+            except Unanswered as unanswered:
+                fault = unanswered
+                break
+            except Reject as reject:
+                fault = reject
             tries += 1
         if self.inputs_from != "model":
             missing = self.n - len(calls.origins)
@@ -79,8 +92,8 @@ class Inputs(RowStage):
         for turned_away in calls.turned_away:
             yield turned_away
         if len(calls.origins) < self.min_inputs:
-            reason, detail = fault
-            raise Reject(reason, detail or f"{len(calls.origins)} calls can be used, {self.min_inputs} are needed")
+            few = f"{len(calls.origins)} calls can be used, {self.min_inputs} are needed"
+            raise fault or Reject("too_few_inputs", few)
         origins = list(calls.origins.values())
         for origin in ("model", "types"):
             tools.tally(f"inputs_from_{origin}", origins.count(origin))
@@ -92,22 +105,15 @@ class Inputs(RowStage):
             "input_origins": origins,
             "model": tools.model if tries else None,
             "tries": tries,
+            "reasoning": reasoning,
         }
 
-    async def _ask(self, code: str, tools: Tools, attempt: int, calls: "_Calls") -> tuple[str, str]:
-        """Add what one reply gives to `calls`; reason and detail to reject the row with if that is not enough."""
+    async def _ask(self, code: str, tools: Tools, attempt: int) -> Completion:
         prompt = self.prompt.render(code=code.strip("\n"), n=self.n)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        answer = await tools.llm.generate(prompt, sampling, first_sample=attempt)
+        answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=attempt))
         (completion,) = answer.completions
-        try:
-            examples = examples_in(completion.text, is_cut=completion.finish_reason == "length")
-        except Reject as reject:
-            return reject.reason, reject.detail
-        for example in examples:
-            if len(calls.origins) < self.n:
-                calls.add(example)
-        return "too_few_inputs", ""
+        return completion
 
 
 class _Calls:
@@ -139,6 +145,15 @@ class _Calls:
             "example_inputs": [call],
         }
         self.turned_away.append(Rejected(turned_away, reason, detail))
+
+
+def _read(completion: Completion, calls: _Calls, most: int) -> None:
+    """Add what a reply gives to `calls`, until there are `most`. Raises `Reject` where it cannot be read."""
+    if completion.silence:
+        raise Reject(*completion.silence)
+    for example in examples_in(completion.text, is_cut=completion.finish_reason == "length"):
+        if len(calls.origins) < most:
+            calls.add(example)
 
 
 def _refuse_objects(signature: Signature, expected: Mapping[str, Evidence]) -> None:

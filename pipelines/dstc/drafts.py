@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from pipelines.engines import Completion
 from pipelines.fences import unwrapped
 from pipelines.stage import Reject, Rejected
 
@@ -20,7 +21,7 @@ class Draft:
 
 
 class Drafts:
-    """The codes, or the tests, that a row has left: `texts` by the number of the sample, in order.
+    """The codes, or the tests, that a row has left: `texts` by the number of the sample, in order, and `reasoning`.
 
     Those that it has not are `turned_away`, as `<row id>/code-3` or `<row id>/test-0`, with their text in `column`.
     """
@@ -30,18 +31,23 @@ class Drafts:
         self._row_id = row_id
         self._column = column
         self.texts: dict[int, str] = {}
+        self.reasoning: dict[int, str | None] = {}
         self.turned_away: list[Rejected] = []
 
     def __len__(self) -> int:
         return len(self.texts)
 
-    def read(self, replies: Iterable[str], reader: Callable[[str, str], Draft], entry: str) -> None:
+    def read(self, replies: Iterable[Completion], reader: Callable[[str, str], Draft], entry: str) -> None:
         """Take what can be used of the replies, and that once."""
         first: dict[str, int] = {}
         for number, reply in enumerate(replies):
-            self.texts[number] = reply
+            self.texts[number], self.reasoning[number] = reply.text, reply.reasoning
+            if reply.silence:
+                reason, detail = reply.silence
+                self.drop(number, f"{self._kind}_{reason.removesuffix('_answer')}", detail)
+                continue
             try:
-                draft = reader(reply, entry)
+                draft = reader(reply.text, entry)
             except Reject as reject:
                 self.drop(number, reject.reason, reject.detail)
                 continue

@@ -1,7 +1,7 @@
 """Preference pairs from what a model's codes and tests say of one another (DSTC, arXiv 2411.13611)."""
 
 import keyword
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 from pipelines.dstc.drafts import Drafts, joined, read_code, read_test
 from pipelines.dstc.matrix import Cells, select, unsettled
 from pipelines.dstc.trials import Trials
-from pipelines.engines import Sampling
+from pipelines.engines import Completion, Sampling
 from pipelines.prompts import Prompt
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from sandbox.verdict import Limits
@@ -37,6 +37,7 @@ class Pairs(RowStage):
     The details could not be read in the paper, and are ours. What `matrix.select` chooses from has no copies, no code
     that does not run by itself (else no test would be passed by all), no test that all codes pass or none, and not the
     fewest codes and tests without which nothing changes when it is run again (`repeat`). They are turned away by name.
+    The reasoning before the code goes with each side, that before the test is dropped.
     A row is rejected as `bad_entry_point`, `too_few_codes` (of two), `too_few_tests`, `all_pass`, `none_pass` or
     `gap_too_small`.
     """
@@ -117,8 +118,10 @@ class Pairs(RowStage):
                 "gap_too_small", f"the best code is ahead of the worst by {pair.gap:.2f} of {len(tests)} tests"
             )
 
-        chosen = codes.texts[pair.chosen_code], tests.texts[pair.chosen_test]
-        rejected = codes.texts[pair.rejected_code], tests.texts[pair.rejected_test]
+        chosen, rejected = (
+            _Program(codes.texts[code], tests.texts[test], codes.reasoning[code])
+            for code, test in ((pair.chosen_code, pair.chosen_test), (pair.rejected_code, pair.rejected_test))
+        )
         common = {
             "prompt": self.task_prompt.render(**asked),
             "entry_point": entry,
@@ -133,10 +136,9 @@ class Pairs(RowStage):
         write = self._preference if self.format == "dpo" else self._labelled
         return write(row["id"], chosen, rejected, common)
 
-    async def _ask(self, tools: Tools, prompt: Prompt, asked: Mapping[str, Any], n: int) -> list[str]:
+    async def _ask(self, tools: Tools, prompt: Prompt, asked: Mapping[str, Any], n: int) -> Sequence[Completion]:
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        answer = await tools.llm.generate(prompt.render(**asked), sampling, n=n)
-        return [completion.text for completion in answer.completions]
+        return (await tools.llm.generate(prompt.render(**asked), sampling, n=n)).completions
 
     def _need_enough(self, codes: Drafts, tests: Drafts | None = None) -> None:
         if len(codes) < 2:
@@ -169,29 +171,29 @@ class Pairs(RowStage):
         self._need_enough(codes, tests)
 
     def _preference(
-        self, row_id: str, chosen: tuple[str, str], rejected: tuple[str, str], common: Mapping[str, Any]
+        self, row_id: str, chosen: "_Program", rejected: "_Program", common: Mapping[str, Any]
     ) -> list[Row]:
         pair: dict[str, Any] = {"id": row_id, **common}
-        for side, (code, test) in (("chosen", chosen), ("rejected", rejected)):
-            pair[side] = _fenced(code, test)
-            pair[f"{side}_code"], pair[f"{side}_test"] = code, test
-            pair[f"{side}_messages"] = self._chat(common["prompt"], pair[side])
+        for side, program in (("chosen", chosen), ("rejected", rejected)):
+            pair[side] = program.fenced
+            pair[f"{side}_messages"] = self._chat(common["prompt"], program.fenced)
+            pair[f"{side}_code"], pair[f"{side}_test"] = program.code, program.test
+            pair[f"{side}_reasoning"] = program.reasoning
         return [pair]
 
-    def _labelled(
-        self, row_id: str, chosen: tuple[str, str], rejected: tuple[str, str], common: Mapping[str, Any]
-    ) -> list[Row]:
+    def _labelled(self, row_id: str, chosen: "_Program", rejected: "_Program", common: Mapping[str, Any]) -> list[Row]:
         return [
             {
                 "id": f"{row_id}/{side}",
-                "completion": _fenced(code, test),
+                "completion": program.fenced,
                 "label": side == "chosen",
-                "messages": self._chat(common["prompt"], _fenced(code, test)),
-                "code": code,
-                "test": test,
+                "messages": self._chat(common["prompt"], program.fenced),
+                "code": program.code,
+                "test": program.test,
+                "reasoning": program.reasoning,
                 **common,
             }
-            for side, (code, test) in (("chosen", chosen), ("rejected", rejected))
+            for side, program in (("chosen", chosen), ("rejected", rejected))
         ]
 
     def _chat(self, prompt: str, completion: str) -> list[dict[str, str]] | None:
@@ -200,8 +202,17 @@ class Pairs(RowStage):
         return [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
 
 
-def _fenced(code: str, test: str) -> str:
-    return f"```python\n{joined(code, test)}```"
+@dataclass(frozen=True)
+class _Program:
+    """A code with a test, and what the model thought before it wrote the code."""
+
+    code: str
+    test: str
+    reasoning: str | None
+
+    @property
+    def fenced(self) -> str:
+        return f"```python\n{joined(self.code, self.test)}```"
 
 
 def _is_name(entry: str) -> bool:

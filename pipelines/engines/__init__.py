@@ -72,6 +72,28 @@ class Completion(Struct, frozen=True):
     tokens: int | None
     reasoning: str | None = None
 
+    @property
+    def cut(self) -> str | None:
+        """How the token limit cut it, for a reader; None where it did not."""
+        if self.finish_reason != "length":
+            return None
+        if self.reasoning and not self.text.strip():
+            limit = "the token limit" if self.tokens is None else f"{self.tokens:,} tokens"
+            return f"the reasoning did not end within {limit}; see --max-tokens"
+        after = "by the token limit" if self.tokens is None else f"after {self.tokens:,} tokens"
+        return f"cut {after}; see --max-tokens"
+
+    @property
+    def silence(self) -> tuple[str, str] | None:
+        """Why it holds no answer, as a reason and a detail: `refused`, `truncated`, `empty_answer`; or None."""
+        if self.finish_reason == "refused":
+            return "refused", "the model or a filter declined to answer"
+        if self.text.strip():
+            return None
+        if self.cut:
+            return "truncated", self.cut
+        return "empty_answer", "the model ended its answer before the first word"
+
 
 class Answer(Struct, frozen=True):
     """The `n` completions of a request in sample order, and the tokens of its prompt, None where nobody counts them."""

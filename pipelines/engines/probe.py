@@ -5,10 +5,13 @@ import json
 from collections.abc import Awaitable, Callable
 
 from pipelines.engines import Answer, Message, Request, Sampling
+from pipelines.engines.reasoning import separated
 from schemas.errors import EngineFailed
 
 __all__ = ["prove_constrained"]
 
+# Tokens. Reasoning comes before what is held to the schema.
+ENOUGH_FOR_A_WORD, ENOUGH_TO_REASON = 64, 8192
 
 Generate = Callable[[Request], Awaitable[Answer]]
 
@@ -22,7 +25,13 @@ async def _prove(generate: Generate, word: str) -> None:
     only = {"type": "string", "enum": [word]}
     schema = {"type": "object", "properties": {"word": only}, "required": ["word"], "additionalProperties": False}
     prompt = (Message(role="user", content="Tell me in two sentences why the sky is blue."),)
-    text = (await generate(Request(prompt, Sampling(temperature=0, max_tokens=64), schema=schema))).text
+    for limit in (ENOUGH_FOR_A_WORD, ENOUGH_TO_REASON):
+        sampling = Sampling(temperature=0, max_tokens=limit)
+        (completion,) = (await generate(Request(prompt, sampling, schema=schema))).completions
+        said = separated(completion)
+        if not (said.reasoning and said.cut):
+            break
+    text = said.text
     try:
         obeyed = json.loads(text) == {"word": word}
     except ValueError:

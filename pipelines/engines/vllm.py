@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
 from pipelines.engines.models import locate, revision_of
-from pipelines.engines.reasoning import MARKERS, left_open
+from pipelines.engines.reasoning import MARKERS, opening_of
 from schemas.errors import EngineFailed, SynthError, UsageError
 
 __all__ = ["VllmEngine"]
@@ -112,15 +112,14 @@ class VllmEngine:
             await asyncio.to_thread(thread.join)
 
     def _with_reasoning(self, answer: Answer, request: Request, tokens: list[int]) -> Answer:
-        """The answer with its reasoning either separated or between its markers, also where the prompt opens it."""
+        """The answer to a chat with its reasoning separated, or between markers where the chat template opens it."""
         if isinstance(request.prompt, str):
-            opening = left_open(request.prompt)
-        elif self._parser:
+            return answer
+        if self._parser:
             return Answer(tuple(map(self._parser.separated, answer.completions)), answer.prompt_tokens)
-        else:
-            opening = left_open(self._tokenizer.decode(tokens[-TAIL_TOKENS:]))
-        # A schema leaves no room to close what the prompt opens: such an answer has no reasoning.
-        if not opening or request.schema is not None:
+        opening = opening_of(self._tokenizer.decode(tokens[-TAIL_TOKENS:]))
+        # What the prompt itself opens is known to every engine. A schema leaves no room to close what is open.
+        if not opening or opening_of(request.prompt) or request.schema is not None:
             return answer
         texts = [replace(completion, text=opening + completion.text) for completion in answer.completions]
         return Answer(tuple(texts), answer.prompt_tokens)
@@ -284,8 +283,9 @@ def _set_environment() -> None:
 
 
 def _marks_reasoning_by_special_tokens(tokenizer: Any) -> bool:
-    """Whether markers of reasoning are tokens that vLLM would leave out of the text."""
-    return not {marker for pair in MARKERS for marker in pair}.isdisjoint(tokenizer.all_special_tokens)
+    """Whether markers of reasoning are, or begin with, tokens that vLLM would leave out of the text."""
+    markers = [marker for pair in MARKERS for marker in pair]
+    return any(marker.startswith(token) for token in tokenizer.all_special_tokens if token for marker in markers)
 
 
 class _ReasoningParser:

@@ -28,8 +28,6 @@ _REST = {
     )
     for marks in (_STRAIGHT, _SINGLE, _SMART, _SMART_SINGLE)
 }
-# What a reasoning model thinks before its reply; some chat templates open the thought themselves.
-_THOUGHT = re.compile(r"\A(?:\s*<think>.*?(?:</think>|\Z)|.*^</think>)", re.DOTALL | re.MULTILINE)
 _OPENING = re.compile(r"[\[{]")
 _SPACE = re.compile(r"\s*")
 _COMMA = re.compile(r"\s*[,，、]?\s*")
@@ -61,7 +59,7 @@ def read_tags(reply: str, max_chars: int) -> Reading:
     lists. Of what is cut or broken the whole objects and texts are taken. Two tags are one if they differ in case and
     blanks alone; the first stands.
     """
-    values = list(_values(_THOUGHT.sub("", reply, count=1)))
+    values = list(_values(reply))
     found = list(_objects(values)) or [(text, None) for text in _texts(values)]
     tags: dict[str, tuple[str, str | None]] = {}
     too_long = without_text = 0

@@ -12,7 +12,7 @@ from pipelines.engines import Completion, Sampling
 from pipelines.instag.queries import queries_of
 from pipelines.instag.replies import Reading, read_tags
 from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Row, RowStage, Tools
+from pipelines.stage import Reject, Row, RowStage, Tools, Unanswered, even_if_silent
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import ROW, TAGGED
@@ -45,7 +45,8 @@ class Tag(RowStage):
 
     A query that gets no tag is counted (`untagged_queries`) if another of its row does. Else the row is rejected, with
     the reason of most of its queries: `unreadable` (no list and no object in the reply), `no_tags` (none in them),
-    `truncated` (the reply was cut before one was whole), `prompt_too_long`; or as `no_query`.
+    `truncated` (the reply was cut before one was whole), `refused`, `empty_answer`; or as `no_query`. It fails where
+    the engine answers none of them. Reasoning is dropped: a row may have several queries, and a `reasoning` of its own.
     """
 
     name: ClassVar[str] = "instag tag"
@@ -104,9 +105,9 @@ class Tag(RowStage):
         for attempt in range(self.tries):
             temperature = self.temperature if self.temperature or not attempt else WARM
             sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
-            answer = await tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form)
-            (completion,) = answer.completions
-            reading = read_tags(completion.text, self.max_tag_chars)
+            asked = tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form)
+            (completion,) = (await even_if_silent(asked)).completions
+            reading = read_tags("" if completion.silence else completion.text, self.max_tag_chars)
             for name, count in (("tags_too_long", reading.too_long), ("tags_without_text", reading.without_text)):
                 if count:
                     tools.tally(name, count)
@@ -128,9 +129,11 @@ class Tag(RowStage):
 
 
 def _fault(reading: Reading, completion: Completion) -> Reject:
+    if completion.silence:
+        return Reject(*completion.silence)
     said = f"the reply is {completion.text!r:.300}"
-    if completion.finish_reason == "length" and any(opening in completion.text for opening in "[{"):
-        return Reject("truncated", f"cut after {completion.tokens} tokens, see --max-tokens: {said}")
+    if completion.cut and any(opening in completion.text for opening in "[{"):
+        return Reject("truncated", f"{completion.cut}: {said}")
     if not reading.is_json:
         return Reject("unreadable", said)
     left_out = f"{reading.too_long} too long, {reading.without_text} without text"
@@ -141,4 +144,7 @@ def _shared_fault(faults: Mapping[int, Reject]) -> Reject:
     """The reason of most queries of a row, with the detail of the first that has it."""
     ((reason, _),) = Counter(fault.reason for fault in faults.values()).most_common(1)
     turn, fault = next((turn, fault) for turn, fault in faults.items() if fault.reason == reason)
-    return fault if len(faults) == 1 else Reject(reason, f"query {turn} of {len(faults)}: {fault.detail}")
+    if len(faults) == 1:
+        return fault
+    kind = Unanswered if all(isinstance(one, Unanswered) for one in faults.values()) else Reject
+    return kind(reason, f"query {turn} of {len(faults)}: {fault.detail}")

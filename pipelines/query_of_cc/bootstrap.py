@@ -1,7 +1,6 @@
 """Queries from seeds: question extension, thought generation, and both fed back (Query of CC, arXiv 2401.14624)."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from pipelines.dedup.near import NearDuplicates
 from pipelines.engines import Answer, Completion, Message, Sampling
 from pipelines.prompts import Prompt
 from pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import QUERY_POOL, SEED
@@ -78,7 +77,7 @@ class Bootstrap(RowStage):
         for turned_away in tree.turned_away:
             yield turned_away
         if not tree.queries:
-            raise tree.why_empty()
+            raise nothing_kept(tree.turned_away)
         if row["round"] is None:
             yield {**tree.root, "kind": "seed", "text": tree.shortened(tree.root["text"])}
         for query in tree.queries:
@@ -106,12 +105,6 @@ class _Tree:
         questions = await self._extend(self._parents(number), number)
         thoughts = await self._think(questions, number)
         self._fresh = [*questions, *thoughts]
-
-    def why_empty(self) -> Reject:
-        reasons = Counter(turned_away.reason for turned_away in self.turned_away)
-        if len(reasons) == 1:
-            return Reject(self.turned_away[0].reason, self.turned_away[0].detail)
-        return Reject("nothing_kept", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
 
     def shortened(self, text: str) -> str:
         """A text that is no longer than a query may be."""
@@ -141,23 +134,27 @@ class _Tree:
 
     def _questions(self, parent: Row, reply: Answer | Reject, number: int) -> list[Row]:
         if isinstance(reply, Reject):
-            self._turn_away(self._row(f"{parent['id']}/q0", parent, "question", "", number), reply.reason, reply.detail)
+            lost = self._row(f"{parent['id']}/q0", parent, "question", "", number)
+            self.turned_away.append(Rejected.because(reply, lost))
             return []
         kept: list[Row] = []
         wanted = self._rules.questions_per_seed
         for sample, completion in enumerate(reply.completions):
             texts = read_questions(completion.text)
             rows = [
-                self._row(f"{parent['id']}/q{sample * wanted + place}", parent, "question", text, number)
-                for place, text in enumerate(texts[:wanted])
+                self._row(
+                    f"{parent['id']}/q{sample * wanted + place}", parent, "question", text, number, completion.reasoning
+                )
+                for place, text in enumerate(texts[:wanted] or [completion.text])
             ]
             if len(texts) > len(rows):
                 self._tools.tally("surplus_questions", len(texts) - len(rows))
-            if not texts:
-                unread = self._row(f"{parent['id']}/q{sample * wanted}", parent, "question", completion.text, number)
-                self._turn_away(unread, "no_list", "the reply has no list of questions")
-            elif completion.finish_reason == "length" and len(rows) == len(texts):
-                self._turn_away(rows.pop(), "truncated", f"cut after {completion.tokens} tokens; see --max-tokens")
+            fault = completion.silence or (None if texts else ("no_list", "the reply has no list of questions"))
+            if fault:
+                self._turn_away(rows[0], *fault)
+                continue
+            if completion.cut and len(rows) == len(texts):
+                self._turn_away(rows.pop(), "truncated", completion.cut)
             kept += [row for row in rows if self._keep(row)]
         return kept
 
@@ -175,25 +172,29 @@ class _Tree:
     def _thoughts(self, question: Row, reply: Answer | Reject, number: int) -> list[Row]:
         if isinstance(reply, Reject):
             lost = self._row(f"{question['id']}/t0", question, "thought", "", number)
-            self._turn_away(lost, reply.reason, reply.detail)
+            self.turned_away.append(Rejected.because(reply, lost))
             return []
-        rows = [
-            self._row(f"{question['id']}/t{sample}", question, "thought", self._thought(completion), number)
-            for sample, completion in enumerate(reply.completions)
-        ]
-        return [row for row in rows if self._keep(row)]
+        kept: list[Row] = []
+        for sample, completion in enumerate(reply.completions):
+            text = self._thought(completion)
+            row = self._row(f"{question['id']}/t{sample}", question, "thought", text, number, completion.reasoning)
+            if completion.silence:
+                self._turn_away(row, *completion.silence)
+            elif self._keep(row):
+                kept.append(row)
+        return kept
 
     def _thought(self, completion: Completion) -> str:
         text = read_thought(completion.text)
         # A last sentence that the token limit cut is no sentence.
-        return self.shortened(cut(text, len(text) - 1) if completion.finish_reason == "length" else text)
+        return self.shortened(cut(text, len(text) - 1) if completion.cut else text)
 
     async def _ask(
         self, prompts: Sequence[str | tuple[Message, ...]], temperature: float, n: int
     ) -> list[Answer | Reject]:
-        """The answers to all prompts, which are sent at a time; for one that is too long, why."""
+        """The answers to all prompts, which are sent at a time; where the engine gives none, why."""
         sampling = Sampling(temperature=temperature, max_tokens=self._rules.max_tokens)
-        asked = [self._tools.llm.generate(prompt, sampling, n=n) for prompt in prompts]
+        asked = [even_if_silent(self._tools.llm.generate(prompt, sampling, n=n)) for prompt in prompts]
         answers: list[Answer | Reject] = []
         # Where one cannot be had, the others are waited for all the same, so that they are paid for only once.
         for answer in await asyncio.gather(*asked, return_exceptions=True):
@@ -202,7 +203,7 @@ class _Tree:
             answers.append(answer)
         return answers
 
-    def _row(self, query_id: str, parent: Row, kind: str, text: str, number: int) -> Row:
+    def _row(self, query_id: str, parent: Row, kind: str, text: str, number: int, reasoning: str | None = None) -> Row:
         return {
             "id": query_id,
             "domain": self._domain,
@@ -211,6 +212,7 @@ class _Tree:
             "parent_id": parent["id"],
             "round": number,
             "model": self._tools.model,
+            "reasoning": reasoning,
         }
 
     def _keep(self, row: Row) -> bool:
@@ -257,6 +259,7 @@ def _root(row: Row) -> Row:
         "parent_id": None,
         "round": row["round"] or 0,
         "model": None,
+        "reasoning": None,
     }
 
 

@@ -78,9 +78,8 @@ def plain(text: str) -> str:
 
 
 def _said(reply: str) -> str:
-    """A reply without what a reasoning model thinks before it, and without characters that no text needs."""
-    _, _, said = reply.rpartition("</think>")
-    return _CONTROL.sub("", said.partition("<think>")[0])
+    """A reply without characters that no text needs."""
+    return _CONTROL.sub("", reply)
 
 
 def _items(lines: list[str], mark: re.Pattern[str]) -> list[str]:

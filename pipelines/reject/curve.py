@@ -36,7 +36,8 @@ class Curve(TableStage):
     """Mean correct and distinct paths per question among the samples with an index below k.
 
     k runs over `SAMPLE_COUNTS` as far as there are samples, and ends with the number there are. Of several tables, each
-    gives its first k samples. Questions without a readable gold answer are rejected as `no_gold` and do not count.
+    gives its first k samples; one that said nothing has no row and no path, but its index counts. Questions without a
+    readable gold answer are rejected as `no_gold` and do not count, nor do those of which no sample said anything.
     """
 
     name: ClassVar[str] = "reject curve"

@@ -11,7 +11,7 @@ from pipelines.prompts import Prompt
 from pipelines.reject.answer import GSM8K_MARKS
 from pipelines.reject.rules import ADVICE, AnswerRule, answer_rule, check_marks
 from pipelines.reject.selection import judge
-from pipelines.stage import Reject, Row, RowStage, Tools
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import PATH, QUESTION
@@ -31,6 +31,10 @@ class Sample(RowStage):
     With `until_distinct` (not in the paper) samples are drawn `n` at a time, until that many paths are correct by
     different calculations or `max_samples` are drawn. `boxed`, `answer_marks` and `plain_equations` say how paths are
     judged for this and for the tallies `correct_paths` and `distinct_paths`; they do not change a path.
+
+    A sample that says nothing is filtered as `refused`, `empty_answer`, or `truncated` where it was cut while it
+    reasoned; a question all of whose samples say nothing is rejected. Samples keep their indices, so that for `Curve`
+    a filtered one is among the first k samples, and has no correct path.
     """
 
     name: ClassVar[str] = "reject sample"
@@ -62,23 +66,20 @@ class Sample(RowStage):
     def answers(self) -> AnswerRule:
         return answer_rule(self.boxed, self.answer_marks)
 
-    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         gold = self.answers.gold(row["answer"])
         if gold is None:
             raise Reject("no_gold", f"no final answer can be read from {row['answer']!r:.200}")
         prompt = self.prompt.render(question=row["question"])
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         keys: set[str] = set()
+        silent: list[Rejected] = []
         drawn = correct = 0
         while drawn == 0 or self._wants_more(drawn, len(keys)):
             count = self.n if self.until_distinct is None else min(self.n, self.max_samples - drawn)
-            answer = await tools.llm.generate(prompt, sampling, n=count, first_sample=drawn)
+            answer = await even_if_silent(tools.llm.generate(prompt, sampling, n=count, first_sample=drawn))
             for sample, completion in enumerate(answer.completions, start=drawn):
-                path = judge(completion.text, gold, self.answers, plain_equations=self.plain_equations)
-                if not path.reason:
-                    correct += 1
-                    keys.add(path.key)
-                yield {
+                path = {
                     "id": f"{row['id']}/path-{sample}",
                     "query_id": row["id"],
                     "query": row["question"],
@@ -86,12 +87,24 @@ class Sample(RowStage):
                     "response": completion.text,
                     "sample": sample,
                     "temperature": self.temperature,
+                    "reasoning": completion.reasoning,
                     "model": tools.model,
                     "finish_reason": completion.finish_reason,
                     "prompt_tokens": answer.prompt_tokens,
                     "completion_tokens": completion.tokens,
                 }
+                if completion.silence:
+                    silent.append(Rejected(path, *completion.silence))
+                    yield silent[-1]
+                    continue
+                judged = judge(completion.text, gold, self.answers, plain_equations=self.plain_equations)
+                if not judged.reason:
+                    correct += 1
+                    keys.add(judged.key)
+                yield path
             drawn += count
+        if len(silent) == drawn:
+            raise nothing_kept(silent)
         tools.tally("correct_paths", correct)
         tools.tally("distinct_paths", len(keys))
 

@@ -30,8 +30,9 @@ class Select(TableStage):
 
     The gold row is `<query id>/gold`, left out where the gold is a bare answer or `gold` is false. Its calculation does
     not compete: a sampled path that repeats it may be kept, as in the published code. A kept path keeps its id (with
-    several tables see `paths_by_question`). The other paths are rejected as `no_gold`, `no_answer`, `wrong_answer`,
-    `wrong_equation` or `duplicate`, the last naming the path that is kept in their place.
+    several tables see `paths_by_question`) and its reasoning, which no rule looks at. The other paths are rejected as
+    `no_gold`, `no_answer`, `wrong_answer`, `wrong_equation` or `duplicate`, the last naming the path that is kept in
+    their place.
     """
 
     name: ClassVar[str] = "reject select"
@@ -80,7 +81,8 @@ class Select(TableStage):
         if not solution[: gold.start].strip():
             return None
         key = calculation_key(find_equations(solution, plain=self.plain_equations))
-        return {**_selected(row, "gold", solution, key), "id": f"{row['query_id']}/gold", "sample": None, "model": None}
+        own = {"id": f"{row['query_id']}/gold", "sample": None, "model": None, "reasoning": None}
+        return {**_selected(row, "gold", solution, key), **own}
 
 
 def _selected(row: Row, origin: str, response: str, key: str) -> dict[str, object]:
@@ -93,4 +95,5 @@ def _selected(row: Row, origin: str, response: str, key: str) -> dict[str, objec
         "key": key,
         "sample": row["sample"],
         "model": row["model"],
+        "reasoning": row["reasoning"],
     }

@@ -14,7 +14,7 @@ from pipelines.scripts import SPACELESS
 from pipelines.self_lengthen import language, words
 from pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
 from pipelines.self_lengthen.numerals import GREATEST, in_chinese, numbers_in
-from pipelines.stage import Reject, Row, RowStage, Tools
+from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import ANSWERED, CONSTRAINED
@@ -65,7 +65,7 @@ class Constrain(RowStage):
     What it gives is taken if all numbers of the constraint occur in it, in digits or numerals, and if it is still the
     instruction. Otherwise another sample is drawn; after `tries` of them the row is rejected for the last one's fault:
     `no_constraint`, `old_constraint` (one of the old instruction is still there), `not_rewritten` (too long to be the
-    instruction), `empty`, `truncated`.
+    instruction), `truncated`, `refused`, `empty_answer`.
 
     The words are those of the response's language. Texts in neither Chinese nor English get the English constraint,
     which the model is to put into their language; where no blanks part the words (Japanese, Thai) there is nothing to
@@ -111,7 +111,7 @@ class Constrain(RowStage):
         if spoken == "other" and len(_SPACELESS.findall(response)) > length / 2:
             raise Reject("not_countable", "there are no blanks between its words")
         label = draw_label(length, spoken, self, tools.random("label"))
-        rewritten = await self._rewritten(instruction, label, spoken, tools)
+        rewritten, reasoning = await self._rewritten(instruction, label, spoken, tools)
         tools.tally("constrained")
         tools.tally(label.kind)
         tools.tally("words", length)
@@ -125,29 +125,33 @@ class Constrain(RowStage):
             "high": label.high,
             "words": length,
             "rewriter_model": tools.model,
+            "rewriter_reasoning": reasoning,
         }
 
-    async def _rewritten(self, instruction: str, label: Label, spoken: language.Language, tools: Tools) -> str:
+    async def _rewritten(
+        self, instruction: str, label: Label, spoken: language.Language, tools: Tools
+    ) -> tuple[str, str | None]:
+        """The instruction with the constraint, and the reasoning before it."""
         prompt = self.prompt.render(instruction=instruction, constraint=label.text, language=spoken)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
         faults: list[Reject] = []
         while len(faults) < self.tries:
-            answer = await tools.llm.generate(prompt, sampling, first_sample=len(faults))
+            answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=len(faults)))
             (completion,) = answer.completions
             text = _unquoted(completion.text.strip(), instruction)
             fault = self._fault(completion, text, instruction, label)
             if fault is None:
-                return text
+                return text, completion.reasoning
             tools.tally("refused_rewritings")
             faults.append(fault)
         raise faults[-1]
 
     def _fault(self, completion: Completion, text: str, instruction: str, label: Label) -> Reject | None:
         said = f"{label.text}: {text!r:.300}"
-        if completion.finish_reason == "length":
-            return Reject("truncated", f"cut after {completion.tokens} tokens, see --max-tokens")
-        if not text:
-            return Reject("empty", "the reply is empty")
+        if completion.cut:
+            return Reject("truncated", completion.cut)
+        if completion.silence:
+            return Reject(*completion.silence)
         asked = set(numbers_in(label.text))
         if not asked <= set(numbers_in(text)) or (text == instruction and label.text not in text):
             return Reject("no_constraint", said)

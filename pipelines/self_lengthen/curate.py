@@ -24,7 +24,10 @@ _GAP = re.compile(r"\n(?:[^\S\n]*\n)+")
 
 @dataclass(frozen=True)
 class CurateGenerator(RowStage):
-    """A chat for each row: the instruction, and its response. Rejected: `no_instruction`, `no_response`."""
+    """A chat for each row: the instruction, and its response. Rejected: `no_instruction`, `no_response`.
+
+    What the model thought before the response is left out: the roles are trained to write the text at once.
+    """
 
     name: ClassVar[str] = "self-lengthen curate"
     input: ClassVar[Record] = ANSWERED

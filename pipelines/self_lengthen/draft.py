@@ -8,8 +8,8 @@ from typing import ClassVar
 from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import language, quality, words
-from pipelines.self_lengthen.tries import SAMPLING, cut, nothing_kept, side_by_side
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import DRAFTED, UNANSWERED
@@ -23,8 +23,9 @@ FOLDER = Path(__file__).parent
 class Draft(RowStage):
     """The Generator: `n` responses to each instruction, `<id>/r0` and on, each with up to `tries` tries of its own.
 
-    A try that `quality` refuses, or that the token limit ended (`cut`), is turned away as `<id>/r0/t3`, and the next
-    sample is drawn. Without `check` the first answer is taken as it is, as a model is to be evaluated.
+    A try that `quality` refuses, that the token limit ended (`cut`), or that says nothing (`refused`, `empty_answer`),
+    is turned away as `<id>/r0/t3`, and the next sample is drawn. Without `check` the first answer is taken as it is, as
+    a model is to be evaluated: where it says nothing the response is empty, and counts as one of 0 words.
 
     An instruction is rejected as `no_instruction` if it is empty, and for the reason that all its tries share, or as
     `nothing_kept`, if none of its responses came to be.
@@ -69,9 +70,11 @@ class Draft(RowStage):
         prompt = self.prompt.render(instruction=row["instruction"], language=language.of(row["instruction"]))
         tries: list[Row | Rejected] = []
         for attempt in range(self.tries):
-            answer = await tools.llm.generate(prompt, self.sampling, first_sample=number * self.tries + attempt)
+            answer = await even_if_silent(
+                tools.llm.generate(prompt, self.sampling, first_sample=number * self.tries + attempt)
+            )
             (completion,) = answer.completions
-            text = completion.text.strip()
+            text = "" if completion.silence else completion.text.strip()
             response = {
                 **row,
                 "id": f"{row['id']}/r{number}",
@@ -80,12 +83,13 @@ class Draft(RowStage):
                 "words": words.count(text),
                 "language": language.of(text),
                 "tries": attempt + 1,
+                "reasoning": completion.reasoning,
                 "model": tools.model,
                 "finish_reason": completion.finish_reason,
                 "prompt_tokens": answer.prompt_tokens,
                 "completion_tokens": completion.tokens,
             }
-            fault = (cut(completion) or quality.refusal(text)) if self.check else None
+            fault = (fault_of(completion) or quality.refusal(text)) if self.check else None
             if fault is None:
                 return [*tries, response]
             tries.append(Rejected({**response, "id": f"{row['id']}/r{number}/t{attempt}"}, *fault))

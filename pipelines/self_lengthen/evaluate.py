@@ -11,7 +11,7 @@ from pipelines.engines import Completion, Sampling
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import words
 from pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
-from pipelines.stage import Reject, Row, RowStage, Tools
+from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import CONSTRAINED_ANSWER, JUDGED, SCORED
@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent
 CRITERIA = ("relevance", "accuracy", "coherence", "consistency", "clarity", "creativity", "engagement")
 MARKS = range(1, 11)
 LONGEST_ANALYSIS = 2000
+_JUDGEMENT = ("analysis", *CRITERIA, "judge_reasoning")
 WARM = 1.0
 
 
@@ -84,7 +85,8 @@ class Judge(Evaluate):
     """The same with the marks of a judge, a model that is told not to mind the length.
 
     Seven criteria, marks from 1 to 10, an analysis before them (the published prompt speaks of six and lists seven).
-    A reply without all marks is asked for again; after `tries` of them the row has none, and is counted as not judged.
+    A reply without all marks is asked for again; after `tries` of them the row has none, and is counted as not judged,
+    as it is where the engine gives no answer (`not_judged_prompt_too_long` and the like).
     """
 
     output: ClassVar[Record] = JUDGED
@@ -114,18 +116,18 @@ class Judge(Evaluate):
                 tools.tally("judged")
                 for criterion in CRITERIA:
                     tools.tally(criterion, judgement[criterion])
-            yield {**scored, **dict.fromkeys(("analysis", *CRITERIA)), **judgement, "judge_model": tools.model}
+            yield {**scored, **dict.fromkeys(_JUDGEMENT), **judgement, "judge_model": tools.model}
 
     async def _judgement(self, row: Row, tools: Tools) -> dict[str, Any]:
-        """The analysis and the marks, by the names of their columns."""
+        """The analysis, the marks and the reasoning before them, by the names of their columns."""
         prompt = self.prompt.render(instruction=row["instruction"], response=row["response"], criteria=CRITERIA)
         for attempt in range(self.tries):
             temperature = self.temperature if self.temperature or not attempt else WARM
             sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
-            answer = await tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form)
+            answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form))
             (completion,) = answer.completions
-            if judgement := _read(completion.text):
-                return judgement
+            if judgement := {} if completion.silence else _read(completion.text):
+                return {**judgement, "judge_reasoning": completion.reasoning}
         raise _fault(completion)
 
     @cached_property
@@ -153,6 +155,8 @@ def _read(reply: str) -> dict[str, Any]:
 
 
 def _fault(completion: Completion) -> Reject:
-    if completion.finish_reason == "length":
-        return Reject("truncated", f"cut after {completion.tokens} tokens, see --max-tokens")
+    if completion.cut:
+        return Reject("truncated", completion.cut)
+    if completion.silence:
+        return Reject(*completion.silence)
     return Reject("unreadable", f"the reply is {completion.text!r:.300}")

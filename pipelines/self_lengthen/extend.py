@@ -1,6 +1,6 @@
 """Responses made longer by the model that wrote them, in two passes a round (arXiv 2410.23933, section 3)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -10,8 +10,8 @@ from pipelines.engines import Answer, Completion, Message, Sampling
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import language, quality, words
 from pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
-from pipelines.self_lengthen.tries import SAMPLING, cut, nothing_kept, side_by_side
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, Unanswered, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import ANSWERED, EXTENDED
@@ -34,12 +34,13 @@ class Extend(RowStage):
     Where the published code differs: there nothing is put between the trusted paragraphs and what the model goes on
     with, here a new paragraph begins. There a text of one line is extended from an empty half first; here the whole of
     it at once. Texts that the token limit ended are refused (`cut`); in the first pass they only lose their last
-    paragraph, which is not trusted anyway.
+    paragraph, which is not trusted anyway. A round ends where a pass says nothing (`refused`, `empty_answer`, or `cut`
+    in its reasoning). The reasoning of the pass that ends a text goes with it, that of the others is dropped.
 
     Rounds that were refused are turned away as `<id>/x0/t3/k1`; a try that fell short as `<id>/x0/t3`, `too_little`.
     A response is rejected as `no_instruction` or `no_response`, or for the reason that all that was turned away shares,
-    or as `nothing_kept`. Where a prompt does not fit the model a try ends with what it has; with nothing, it is the
-    last.
+    or as `nothing_kept`. Where a prompt does not fit the model, or is not answered, a try ends with what it has; with
+    nothing, it is the last.
     """
 
     name: ClassVar[str] = "self-lengthen extend"
@@ -90,6 +91,7 @@ class _Text:
     words: int
     rounds: int
     finish_reason: str | None = "stop"
+    reasoning: str | None = None
 
 
 class _Extension:
@@ -113,26 +115,29 @@ class _Extension:
         """The extended response, or None after all tries."""
         for attempt in range(self._rules.tries):
             self._attempt, self._answers = attempt, []
-            best, fits = await self._try()
+            best, is_answered = await self._try()
             if best.words > self._rules.growth * self._response.words:
                 return self._output(self._id, best)
             if best.rounds:
                 grown = f"{best.words:,} words from {self._response.words:,}"
                 self._refuse(f"t{attempt}", best, "too_little", f"{grown}, and --growth is {self._rules.growth:g}")
-            elif not fits:
+            elif not is_answered:
                 break
         return None
 
     async def _try(self) -> tuple[_Text, bool]:
-        """The longest text after all rounds, and whether all prompts fitted the model."""
+        """The longest text after all rounds, and whether all prompts were answered."""
         best = self._response
         for number in range(self._rules.rounds):
             place = f"t{self._attempt}/k{number}"
             try:
                 new, last = await self._round(best)
-            except Reject as too_long:
-                self._refuse(place, _Text("", 0, best.rounds), too_long.reason, too_long.detail)
-                return best, False
+            except Reject as reject:
+                lost = self._output(f"{self._id}/{place}", _Text("", 0, best.rounds))
+                self.refused.append(Rejected.because(reject, lost))
+                if isinstance(reject, Unanswered):
+                    return best, False
+                continue
             if fault := self._fault(new, last, best):
                 self._refuse(place, new, *fault)
             else:
@@ -146,24 +151,27 @@ class _Extension:
             trusted = first_two_thirds((await self._ask(half)).text)
         last = await self._ask(best.text, trusted)
         text = joined(trusted, last.text)
-        return _Text(text, words.count(text), best.rounds + 1, last.finish_reason), last
+        return _Text(text, words.count(text), best.rounds + 1, last.finish_reason, last.reasoning), last
 
     async def _ask(self, outline: str, written: str = "") -> Completion:
-        """What the model writes after `written`, by an outline of it all."""
+        """What the model writes after `written`, by an outline of it all. Raises `Reject` where it says nothing."""
         prompt = self._rules.prompt.render(
             instruction=self._row["instruction"], outline=outline, language=self._language
         )
-        answer = await self._tools.llm.generate(
-            _continued(prompt, written), self._rules.sampling, first_sample=next(self._samples)
+        answer = await even_if_silent(
+            self._tools.llm.generate(
+                _continued(prompt, written), self._rules.sampling, first_sample=next(self._samples)
+            )
         )
         self._answers.append(answer)
-        return answer.completions[0]
+        (completion,) = answer.completions
+        if completion.silence and (fault := fault_of(completion)):
+            raise Reject(*fault)
+        return completion
 
     def _fault(self, new: _Text, last: Completion, best: _Text) -> tuple[str, str] | None:
         """Why what a round made of `best` is refused."""
-        if not last.text.strip():
-            return "empty", "the second pass wrote nothing"
-        if fault := cut(last) or quality.refusal(new.text):
+        if fault := fault_of(last) or quality.refusal(new.text):
             return fault
         if (spoken := language.of(new.text)) != self._language:
             return "other_language", f"{spoken}, where the response is {self._language}"
@@ -186,11 +194,18 @@ class _Extension:
             "language": language.of(text.text),
             "rounds": text.rounds,
             "tries": self._attempt + 1,
+            "reasoning": text.reasoning,
             "model": self._tools.model,
             "finish_reason": text.finish_reason,
-            "prompt_tokens": sum(answer.prompt_tokens for answer in self._answers),
-            "completion_tokens": sum(one.tokens for answer in self._answers for one in answer.completions),
+            "prompt_tokens": _total(answer.prompt_tokens for answer in self._answers),
+            "completion_tokens": _total(one.tokens for answer in self._answers for one in answer.completions),
         }
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    """The sum, which is unknown where one of the counts is."""
+    known = list(counts)
+    return None if None in known else sum(filter(None, known))
 
 
 def _continued(prompt: str | tuple[Message, ...], written: str) -> str | tuple[Message, ...]:

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import language, words
-from pipelines.self_lengthen.tries import SAMPLING, cut, nothing_kept, side_by_side
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
+from pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
+from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from schemas.errors import UsageError
 from schemas.record import Record
 from schemas.records import NEW_INSTRUCTION, SEED_INSTRUCTION
@@ -56,9 +56,10 @@ class Instruct(RowStage):
     and then the model says yes to it, asked whether it suits an article of more than 2,000 words. The published code
     takes `yes` and refuses `Yes.`; here case, punctuation and emphasis do not count, but any further word does.
 
-    What is not is turned away as `<id>/i0/t3`: `cut`, `too_short`, `too_long`, `repeats`, `other_language`,
-    `not_suited`, `prompt_too_long`. A seed is rejected as `no_instruction`, `unknown_language`, `too_few_seeds` (of its
-    language), or for the reason that all its tries share, or as `nothing_kept`.
+    What is not is turned away as `<id>/i0/t3`: `cut`, `refused`, `empty_answer`, `too_short`, `too_long`, `repeats`,
+    `other_language`, `not_suited`, `not_judged`, or for want of an answer (`prompt_too_long`). A seed is rejected as
+    `no_instruction`, `unknown_language`, `too_few_seeds` (of its language), or for the reason that all its tries share,
+    or as `nothing_kept`.
     """
 
     name: ClassVar[str] = "self-lengthen instruct"
@@ -179,9 +180,11 @@ class _Pool:
                 "words": 0,
                 "examples": [first.id, second.id],
                 "tries": attempt + 1,
+                "reasoning": None,
                 "model": self._tools.model,
             }
             fault: tuple[str, str] | None
+            cause: Reject | None = None
             try:
                 prompt = self._rules.prompt.render(
                     first=first.instruction, second=second.instruction, language=self._language
@@ -190,13 +193,13 @@ class _Pool:
                 answer = await self._tools.llm.generate(prompt, self._rules.sampling, first_sample=sample)
                 (completion,) = answer.completions
                 text = _NUMBER.sub("", completion.text).strip()
-                row |= {"instruction": text, "words": words.count(text)}
-                fault = cut(completion) or self._fault(text) or await self._judgement(text)
-            except Reject as too_long:
-                fault = too_long.reason, too_long.detail
+                row |= {"instruction": text, "words": words.count(text), "reasoning": completion.reasoning}
+                fault = fault_of(completion) or self._fault(text) or await self._judgement(text)
+            except Reject as reject:
+                cause, fault = reject, (reject.reason, reject.detail)
             if fault is None:
                 return [*tries, row]
-            tries.append(Rejected({**row, "id": f"{row['id']}/t{attempt}"}, *fault))
+            tries.append(Rejected({**row, "id": f"{row['id']}/t{attempt}"}, *fault, cause))
         return tries
 
     def _fault(self, text: str) -> tuple[str, str] | None:
@@ -217,12 +220,17 @@ class _Pool:
 
     async def _judgement(self, text: str) -> tuple[str, str] | None:
         # Not the sampling of texts: its penalty on repetitions would count against the word that the question offers.
-        sampling = Sampling(temperature=0, max_tokens=16)
+        # One word is asked for, but the reasoning before it takes as many tokens as it takes.
+        sampling = Sampling(temperature=0, max_tokens=self._rules.sampling.max_tokens)
         prompt = self._rules.judge_prompt.render(instruction=text, language=self._language)
-        verdict = (await self._tools.llm.generate(prompt, sampling)).text
-        if _NO_LETTERS.sub("", verdict).casefold() in _YES:
+        answer = await even_if_silent(self._tools.llm.generate(prompt, sampling))
+        (verdict,) = answer.completions
+        if verdict.silence:
+            reason, detail = verdict.silence
+            return "not_judged", f"{reason}: {detail}"
+        if _NO_LETTERS.sub("", verdict.text).casefold() in _YES:
             return None
-        return "not_suited", f"the model says {verdict.strip()!r:.100}"
+        return "not_suited", f"the model says {verdict.text.strip()!r:.100}"
 
 
 def _language(seed: Seed) -> str | None:

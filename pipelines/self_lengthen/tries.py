@@ -1,14 +1,12 @@
-"""What can be tried again: side by side, and what is said of a row where all of it was in vain."""
+"""What can be tried again, side by side."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 from pipelines.engines import Completion, Sampling
-from pipelines.stage import Reject, Rejected
 
-__all__ = ["SAMPLING", "cut", "nothing_kept", "side_by_side"]
+__all__ = ["SAMPLING", "fault_of", "side_by_side"]
 
 T = TypeVar("T")
 
@@ -26,19 +24,10 @@ async def side_by_side(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return results  # type: ignore[return-value]  # none of them is an exception
 
 
-def cut(completion: Completion) -> tuple[str, str] | None:
-    """Why a text that the token limit ended is refused, even where it stops at the end of a sentence.
+def fault_of(completion: Completion) -> tuple[str, str] | None:
+    """Why a reply is refused without a look at what it says: `refused`, `empty_answer`, or `cut` by the token limit.
 
-    Nothing tells how much of it is missing, and a model that is trained on it learns to stop anywhere.
+    A text that the limit ended is refused even where it stops at the end of a sentence: nothing tells how much of it is
+    missing, and a model that is trained on it learns to stop anywhere.
     """
-    if completion.finish_reason != "length":
-        return None
-    return "cut", f"after {completion.tokens:,} tokens, by --max-tokens or the model's context"
-
-
-def nothing_kept(refused: Sequence[Rejected]) -> Reject:
-    """Why a row gives nothing: the reason that all its outputs share, or `nothing_kept`."""
-    reasons = Counter(one.reason for one in refused)
-    if len(reasons) == 1:
-        return Reject(refused[0].reason, refused[0].detail)
-    return Reject("nothing_kept", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
+    return ("cut", completion.cut) if completion.cut else completion.silence

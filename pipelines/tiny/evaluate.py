@@ -21,6 +21,7 @@ from pipelines.augment.evolve import Evolve, parse_evolutions
 from pipelines.augment.respond import Respond
 from pipelines.engines import Completion, Engine, Message, Request, Sampling
 from pipelines.engines.opening import open_engine
+from pipelines.engines.reasoning import separated
 from pipelines.prompts import Prompt
 from pipelines.reject.answer import Hashes, majority
 from pipelines.reject.sample import Sample
@@ -45,8 +46,8 @@ async def measure(engine: Engine) -> dict[str, float]:
     answers = Hashes()
     alpaca, evolve, respond = Sample().prompt, Evolve().prompt, Respond().prompt
 
-    async def ask(request: Request) -> tuple[Completion, ...]:
-        return (await engine.generate(request)).completions
+    async def ask(request: Request) -> list[Completion]:
+        return await _answers(engine, request)
 
     async def solve(row: dict[str, str], temperature: float, n: int) -> set[str]:
         gold = answers.gold(row["answer"])
@@ -84,6 +85,10 @@ async def measure(engine: Engine) -> dict[str, float]:
     }
 
 
+async def _answers(engine: Engine, request: Request) -> list[Completion]:
+    return [separated(completion) for completion in (await engine.generate(request)).completions]
+
+
 async def measure_texts(engine: Engine) -> dict[str, float]:
     """Shares of new instructions, drafts and extensions for which each claim holds, and mean lengths in words."""
     asked = [row["instruction"] for row in example_instructions()]
@@ -92,9 +97,7 @@ async def measure_texts(engine: Engine) -> dict[str, float]:
     drafting, extending = Draft().prompt, Extend().prompt
 
     async def ask(prompt: str | tuple[Message, ...], sampling: Sampling, n: int = 1) -> list[str]:
-        return [
-            completion.text.strip() for completion in (await engine.generate(Request(prompt, sampling, n))).completions
-        ]
+        return [completion.text.strip() for completion in await _answers(engine, Request(prompt, sampling, n))]
 
     async def suits(text: str) -> bool:
         (verdict,) = await ask(judging.render(instruction=text, language="en"), Sampling(0.0, max_tokens=4))

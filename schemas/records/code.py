@@ -101,6 +101,12 @@ INPUTS = Record(
         Column("input_origins", pa.list_(pa.string()), "Where each call is from: `model` or `types`.", optional=True),
         Column("model", pa.string(), "Model that wrote calls; null where none was asked.", optional=True),
         Column("tries", pa.int32(), "Replies that were asked for.", optional=True),
+        Column(
+            "reasoning",
+            pa.string(),
+            "What the model thought before the last reply; null where it did not.",
+            optional=True,
+        ),
     ),
 )
 
@@ -185,6 +191,7 @@ EVALUATED = Record(
         ID,
         Column("func_name", pa.string(), "Name of the function that was to be found."),
         Column("responses", pa.list_(pa.string()), "The samples, as the model wrote them."),
+        Column("reasonings", pa.list_(pa.string()), "What the model thought before each; null where it did not."),
         Column(
             "labels",
             pa.list_(pa.string()),
@@ -254,6 +261,10 @@ PREFERENCE = Record(
         Column("chosen_test", pa.string(), "The test of `chosen`."),
         Column("rejected_code", pa.string(), "The code of `rejected`; in `rejected/` a code that was turned away."),
         Column("rejected_test", pa.string(), "The test of `rejected`; in `rejected/` a test that was turned away."),
+        Column("chosen_reasoning", pa.string(), "What the model thought before `chosen_code`; null where it did not."),
+        Column(
+            "rejected_reasoning", pa.string(), "What the model thought before `rejected_code`; null where it did not."
+        ),
         *JUDGED,
     ),
 )
@@ -269,6 +280,7 @@ LABELLED = Record(
         Column("messages", MESSAGES, "Prompt and completion as a chat; null with `--style plain`."),
         Column("code", pa.string(), "The code of the completion; in `rejected/` a code that was turned away."),
         Column("test", pa.string(), "The test of the completion; in `rejected/` a test that was turned away."),
+        Column("reasoning", pa.string(), "What the model thought before the code; null where it did not."),
         *JUDGED,
     ),
 )

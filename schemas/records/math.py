@@ -40,6 +40,7 @@ EVOLVED = Record(
         QUERY_TEXT,
         Column("evolver_model", pa.string(), "Model that wrote the evolved question."),
         Column("round", pa.int32(), "How many evolutions lie between this query and the seed; 1 for a first one."),
+        REASONING,
     ),
 )
 

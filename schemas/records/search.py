@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from schemas.record import Column, Record
-from schemas.records.shared import ID
+from schemas.records.shared import ID, REASONING
 
 __all__ = ["DOCUMENT", "QUERY_POOL", "RETRIEVED", "SEARCH", "SEED"]
 
@@ -39,6 +39,7 @@ QUERY_POOL = Record(
         ),
         Column("round", pa.int32(), "Rounds between this query and the seed; 0 for a seed."),
         Column("model", pa.string(), "Model that wrote the query; null for a seed.", optional=True),
+        REASONING,
     ),
 )
 

@@ -62,6 +62,7 @@ CONSTRAINED = Record(
         Column("high", pa.int32(), "Most words that keep the constraint."),
         Column("words", pa.int32(), "Words of the response."),
         Column("rewriter_model", pa.string(), "Model that wrote the constraint into the instruction."),
+        Column("rewriter_reasoning", pa.string(), "What that model thought before; null where it did not."),
     ),
     open=True,
 )
@@ -107,6 +108,7 @@ JUDGED = Record(
         Column("creativity", pa.int32(), "Whether it has ideas of its own."),
         Column("engagement", pa.int32(), "Whether one reads on."),
         Column("judge_model", pa.string(), "Model that gave the marks."),
+        Column("judge_reasoning", pa.string(), "What that model thought before; null where it did not."),
     ),
     open=True,
 )
@@ -131,6 +133,7 @@ NEW_INSTRUCTION = Record(
         Column("words", pa.int32(), "Words of the instruction."),
         Column("examples", pa.list_(pa.string()), "Ids of the two instructions that it was written after."),
         Column("tries", pa.int32(), "Tries that it took."),
+        REASONING,
         MODEL,
     ),
 )
@@ -177,11 +180,13 @@ EXTENDED = Record(
         *_MEASURED_RESPONSE,
         Column("rounds", pa.int32(), "Rounds that made it longer."),
         Column("tries", pa.int32(), "Tries that it took."),
-        REASONING,
+        Column(
+            "reasoning", pa.string(), "What the model thought before it wrote the last part; null where it did not."
+        ),
         MODEL,
         FINISH_REASON,
-        Column("prompt_tokens", pa.int32(), "Tokens of all prompts of the last try."),
-        Column("completion_tokens", pa.int32(), "Tokens that the last try generated."),
+        Column("prompt_tokens", pa.int32(), "Tokens of all prompts of the last try; null where unknown."),
+        Column("completion_tokens", pa.int32(), "Tokens that the last try generated; null where unknown."),
     ),
     open=True,
 )

@@ -89,6 +89,7 @@ def test_prompts_and_answers_come_with_the_rows_that_were_made_of_them(chain: Pa
         "text": "2+1=<<2+1=3>>3\n#### 3",
         "tokens": 3,
         "finish_reason": "stop",
+        "reasoning": None,
     }
 
 

@@ -119,6 +119,7 @@ def sampled(query_id: str, *responses: str, answer: str = "#### 7", model: str =
             "response": response,
             "sample": sample,
             "temperature": 0.7,
+            "reasoning": None,
             "model": model,
             "finish_reason": "stop",
             "prompt_tokens": 11,

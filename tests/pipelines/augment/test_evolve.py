@@ -100,6 +100,7 @@ def test_one_call_gives_five_rows() -> None:
         "query": QUESTIONS[1],
         "evolver_model": "scripted",
         "round": 1,
+        "reasoning": None,
     }
 
 

@@ -119,6 +119,7 @@ def test_a_response_ends_with_its_answer_line() -> None:
             "agreement": 1.0,
             "temperature": 1.0,
             "shots": 0,
+            "reasoning": None,
             "model": "scripted",
             "finish_reason": "length",
             "prompt_tokens": 11,
@@ -170,3 +171,20 @@ def test_worked_examples_are_drawn_for_each_temperature() -> None:
 def test_options_that_cannot_be_used(options: dict[str, Any], flag: str) -> None:
     with pytest.raises(UsageError, match=flag):
         Respond(**options)
+
+
+def test_samples_that_say_nothing_are_named_and_agree_with_no_other() -> None:
+    stage = Respond(n=5, temperatures=(1.0,), keep="agreement")
+    script = [CHECKED, ("", "length"), ("#### 7", "refused"), " ", BARE]
+    rows, rejected, reject = process(stage, QUERY, ScriptedTools(script))
+    assert [(one.row["id"], one.reason) for one in rejected] == [
+        ("q/path-1", "truncated"),
+        ("q/path-2", "refused"),
+        ("q/path-3", "empty_answer"),
+        ("q/path-0", "low_agreement"),
+        ("q/path-4", "low_agreement"),
+    ]
+    # Two of five samples, not two of two.
+    assert (rows, rejected[3].row["agreement"]) == ([], 0.4)
+    assert reject is not None
+    assert reject.reason == "nothing_kept"

@@ -98,7 +98,7 @@ JUDGED = {
     fenced(f"import numpy_of_my_own\n{CODE}"): "load_error",
     "I do not know.": "no_code",
     "```python\n```": "no_code",
-    "": "no_code",
+    "": "empty_answer",
 }  # fmt: skip
 
 

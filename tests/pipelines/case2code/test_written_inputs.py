@@ -7,9 +7,10 @@ import pytest
 from pipelines.case2code.inputs import FOLDER, Inputs
 from pipelines.case2code.literals import read_call
 from pipelines.case2code.replies import examples_in
+from pipelines.engines import Answer
 from pipelines.fences import unwrapped
 from pipelines.prompts import Prompt
-from pipelines.stage import Reject
+from pipelines.stage import Reject, Unanswered
 from schemas.errors import UsageError
 from tests.pipelines.scripted import ScriptedTools, process
 
@@ -43,6 +44,7 @@ def test_the_defaults_are_those_of_the_paper() -> None:
             "input_origins": ["model"] * 3,
             "model": "scripted",
             "tries": 1,
+            "reasoning": None,
         }
     ]
 
@@ -89,7 +91,8 @@ def test_it_asks_again_until_enough_calls_can_be_used_and_keeps_what_was_there()
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ([""] * 3, "no_code"),
+        ([""] * 3, "empty_answer"),
+        (["```\n```"] * 3, "no_code"),
         (["Sorry, no."] * 3, "not_python"),
         (["```python\nx = 1\n```"] * 3, "no_examples"),
         ([reply("dict(word='a')")] * 3, "too_few_inputs"),
@@ -218,3 +221,18 @@ def test_the_published_replies_are_all_read() -> None:
         (made,), turned_away, _ = process(Inputs(), function, ScriptedTools([row["completions"]]))
         assert len(made["example_inputs"]) == 10
         assert turned_away == []
+
+
+class Unavailable(ScriptedTools):
+    """A model whose prompts are all too long for it."""
+
+    async def generate(self, *_: Any, **__: Any) -> Answer:
+        raise Unanswered("prompt_too_long", "9 tokens into 8")
+
+
+def test_calls_are_drawn_where_no_engine_writes_them_and_a_row_fails_where_none_may_be() -> None:
+    (row,), _, _ = process(Inputs(inputs_from="both"), ROW, Unavailable([]))
+    assert (set(row["input_origins"]), row["model"], row["tries"], row["reasoning"]) == ({"types"}, None, 0, None)
+    _, _, reject = process(Inputs(), ROW, Unavailable([]))
+    assert isinstance(reject, Unanswered)
+    assert reject.reason == "prompt_too_long"

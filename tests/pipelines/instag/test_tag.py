@@ -147,7 +147,7 @@ def test_a_row_in_which_no_user_says_anything_is_rejected_unasked(value: Any, de
     ("reply", "reason", "detail"),
     [
         ("Sure, I can do that!", "unreadable", "'Sure, I can do that!'"),
-        ("", "unreadable", "the reply is ''"),
+        ("", "empty_answer", "before the first word"),
         ("[]", "no_tags", "'[]'"),
         ('["abcdef", 5]', "no_tags", "1 too long, 1 without text: the reply is"),
         (('[{"tag": "abc", "expl', "length"), "truncated", "see --max-tokens"),
@@ -237,7 +237,7 @@ class ListeningEngine(EchoEngine):
 
 def run_over(folder: Path, rows: list[dict[str, Any]], stage: Tag, engine: Any) -> Summary:
     (folder / "in.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return run(stage, [str(folder / "in.jsonl")], folder / "out", Options(), engine=engine)
+    return run(stage, [str(folder / "in.jsonl")], folder / "out", Options(max_failures=1), engine=engine)
 
 
 def test_an_engine_is_held_to_a_list_of_tags_that_has_an_end(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_an_engine_is_held_to_a_list_of_tags_that_has_an_end(tmp_path: Path) -> 
     assert summary.counts.produced == 1
 
 
-def test_rows_of_every_kind_end_tagged_or_rejected(tmp_path: Path) -> None:
+def test_rows_of_every_kind_end_tagged_rejected_or_failed(tmp_path: Path) -> None:
     rows = [
         {"instruction": "翻译 这首诗", "messages": None},
         {"instruction": "x" * 10_000, "messages": None},
@@ -272,6 +272,7 @@ def test_rows_of_every_kind_end_tagged_or_rejected(tmp_path: Path) -> None:
         "in-5": "prompt_too_long",
         "in-6": "unreadable",
     }
+    assert summary.counts.failures == {"prompt_too_long": 1}
     assert summary.record["means"] == {"tags_per_query": round(102 / 101, 6)}
 
 
@@ -281,3 +282,13 @@ def test_tagging_again_replaces_the_tags(tmp_path: Path) -> None:
     (row,) = load_from_disk(str(tmp_path / "again")).to_list()
     assert list(row) == ["id", "instruction", "raw_tags", "queries"]
     assert turns(row) == [(1, "c")]
+
+
+def test_a_row_fails_where_the_engine_answers_none_of_its_queries(tmp_path: Path) -> None:
+    rows = [
+        {"messages": chat(("user", first), ("user", "also too long"))} for first in ("a", "too long", "let us chat")
+    ]
+    summary = run_over(tmp_path, rows, tag(), TalkingEngine(model=knowing))
+    assert (summary.counts.produced, summary.counts.failures) == (1, {"prompt_too_long": 1})
+    assert summary.counts.reasons == {"unreadable": 1}
+    assert summary.counts.tallies["untagged_queries"] == 1

@@ -43,8 +43,6 @@ def names(reply: str) -> list[str]:
         LIST.replace('"tag"', "tag").replace('"explanation"', "explanation"),
         str(json.loads(LIST)),
         LIST.replace('"', "“"),
-        f"<think>Perhaps {json.dumps(['spelling'])}? Or so.</think>\n{LIST}",
-        f'Perhaps {{"tag": "spelling"}}? Or so.\n</think>\n\n{LIST}',
         f"{LIST[:-1]}, {{",
         f'{LIST[:-1]}, {{"tag": "summary", "explanation": "What was sa',
         f'{LIST[:-1]}, {{"tag": "summary", "expl',
@@ -117,7 +115,7 @@ def test_tags_that_are_too_long_or_no_text_are_left_out_and_counted() -> None:
     assert read_tags(reply, 4) == Reading((("abcd", None), ("翻译文章", None)), True, too_long=1, without_text=4)
 
 
-@pytest.mark.parametrize("reply", ["", "proofreading, role play", "Tags: [as asked]", '<think>["a"]', '"a", "b"', "}]"])
+@pytest.mark.parametrize("reply", ["", "proofreading, role play", "Tags: [as asked]", '"a", "b"', "}]"])
 def test_a_reply_without_a_list_or_object_is_no_json(reply: str) -> None:
     assert read_tags(reply, 80) == Reading((), is_json=False)
 

@@ -46,6 +46,7 @@ def test_a_round_asks_for_questions_and_then_for_a_thought_about_each() -> None:
             "parent_id": None,
             "round": 0,
             "model": None,
+            "reasoning": None,
         },
         *(
             {
@@ -56,6 +57,7 @@ def test_a_round_asks_for_questions_and_then_for_a_thought_about_each() -> None:
                 "parent_id": parent,
                 "round": 1,
                 "model": "scripted",
+                "reasoning": None,
             }
             for query_id, kind, text, parent in [
                 ("s/q0", "question", "How is soup made well?", "s"),
@@ -319,3 +321,17 @@ def test_the_prompts_of_the_recipe_hold_what_is_asked_about(kind: str) -> None:
 def test_what_would_give_nothing_is_a_usage_error(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Bootstrap(**options)
+
+
+def test_replies_that_say_nothing_are_turned_away_by_name() -> None:
+    tools = Talking(lambda asked, sample: "" if sample == 1 else attentive(asked, sample))
+    rows, turned_away, _ = process(small(rounds=1, samples=2, thoughts_per_question=2), seed("soup"), tools)
+    assert {(one.row["id"], one.reason) for one in turned_away} == {
+        ("s/q2", "empty_answer"),
+        ("s/q0/t1", "empty_answer"),
+        ("s/q1/t1", "empty_answer"),
+    }
+    tools.cut = {""}
+    _, turned_away, _ = process(small(rounds=1, samples=2, thoughts_per_question=2), seed("soup"), tools)
+    assert {one.reason for one in turned_away} == {"truncated"}
+    assert [row["id"] for row in rows] == ["s", "s/q0", "s/q1", "s/q0/t0", "s/q1/t0"]

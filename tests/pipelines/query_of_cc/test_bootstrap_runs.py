@@ -15,7 +15,7 @@ from schemas.dataset import Dataset
 from schemas.errors import BudgetSpent, EngineFailed
 from schemas.records import QUERY_POOL
 from schemas.sources import Source
-from tests.pipelines.query_of_cc.talking import TalkingEngine, small
+from tests.pipelines.query_of_cc.talking import TalkingEngine, attentive, small
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SEEDS = [{"id": name, "domain": "cooking", "text": name} for name in ("soup", "stew", "too long", "roast")]
@@ -26,16 +26,19 @@ def bootstrap(
 ) -> Summary:
     path = folder / f"{name}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return run(small(), [str(path)], folder / name, Options(**options), engine=engine)
+    # The prompt of one seed is too long.
+    return run(small(), [str(path)], folder / name, Options(max_failures=1, **options), engine=engine)
 
 
 def shard_bytes(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.arrow"))}
+    """Of the rows and of those in `rejected/`; what is kept for another try of a failed row comes in no order."""
+    paths = [*folder.glob("*.arrow"), *folder.glob("rejected/*.arrow")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def test_seeds_are_conserved_and_come_out_in_order(tmp_path: Path) -> None:
     summary = bootstrap(tmp_path, TalkingEngine(), in_flight=3)
-    assert (summary.counts.produced, summary.counts.reasons) == (3, {"prompt_too_long": 1})
+    assert (summary.counts.produced, summary.counts.failures) == (3, {"prompt_too_long": 1})
     table = Dataset.open(tmp_path / "out").table
     assert table.num_rows == 3 * (1 + 4 + 16)
     assert list(dict.fromkeys(name.partition("/")[0] for name in table["id"].to_pylist())) == ["soup", "stew", "roast"]
@@ -122,3 +125,15 @@ def test_the_example_pool_is_one_that_could_have_grown_from_the_example_seeds(tm
         assert row["round"] == 0 or (row["parent_id"] in known and row["id"].startswith(f"{row['parent_id']}/"))
     near = NearDuplicates()
     assert not [row for row in pool if near.seen(row["id"], row["text"])]
+
+
+def test_a_tree_grows_on_around_a_request_that_is_not_answered(tmp_path: Path) -> None:
+    """The thought about one question is too long a prompt; the seed is given up only where nothing else is left."""
+
+    def model(asked: str, sample: int) -> str:
+        return attentive(asked, sample).replace("Why would anybody boil", "Is it too long to boil")
+
+    summary = bootstrap(tmp_path, TalkingEngine(model=model), SEEDS[:1])
+    assert (summary.counts.produced, summary.counts.failed) == (1, 0)
+    assert set(summary.counts.output_reasons) == {"prompt_too_long"}
+    assert Dataset.open(tmp_path / "out").table["kind"].to_pylist().count("thought") > 0

@@ -26,7 +26,6 @@ PORT, FIND = "What is a port?", "How is a free one found?"
         "1. What is\n   a port?\n2. How is a free\n   one found?",
         f"Of course! Here are 2 questions:\n\n1. {PORT}\n2. {FIND}\n\nShall I write 3 more?",
         f"```\n1. {PORT}\n2. {FIND}\n```",
-        f"<think>\n1. Is this one?\n</think>\n1. {PORT}\n2. {FIND}",
         f"- {PORT}\n- {FIND}",
         f"• {PORT}\n• {FIND}",
         f"## 1. Notions\n- {PORT}\n## 2. Methods\n- {FIND}",
@@ -40,7 +39,7 @@ def test_lists_of_every_style_are_read(reply: str) -> None:
     assert read_questions(reply) == [PORT, FIND]
 
 
-@pytest.mark.parametrize("reply", ["", " \n", "I cannot do that.", "<think>1. What is a port?", "Ports, 3.5 of them."])
+@pytest.mark.parametrize("reply", ["", " \n", "I cannot do that.", "Ports, 3.5 of them."])
 def test_where_there_is_no_list_nothing_is_read(reply: str) -> None:
     assert read_questions(reply) == []
 
@@ -66,7 +65,6 @@ def test_questions_in_writing_without_spaces_are_read() -> None:
         "Here is my thought:\n\nA port is a number. It names a service.",
         "**Thinking aloud:**\n\nA port is a number. It names a service.",
         '"A port is a number. It names a service."',
-        "<think>Ports.\n</think>\n\nA port is a number. It names a service.",
     ],
 )
 def test_a_thought_is_one_line_without_what_announces_it(reply: str) -> None:

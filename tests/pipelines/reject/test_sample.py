@@ -1,11 +1,19 @@
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.engines import Answer, Completion, Request
+from pipelines.engines.echo import EchoEngine
+from pipelines.options import Options
 from pipelines.prompts import Prompt
+from pipelines.reject.curve import Curve
 from pipelines.reject.sample import FOLDER, Sample
+from pipelines.runner import run
+from schemas.dataset import Dataset
 from schemas.errors import UsageError
-from tests.pipelines.scripted import ScriptedTools, process
+from tests.pipelines.scripted import ScriptedTools, process, process_tables
 
 QUESTION: dict[str, Any] = {"id": "q-1", "question": "What is 3 and 4?", "answer": "3+4=<<3+4=7>>7\n#### 7"}
 SEVEN, OTHER_SEVEN, EIGHT = "<<3+4=7>>\n#### 7", "<<4+3=7>>\n#### 7", "<<4+4=8>>\n#### 8"
@@ -33,6 +41,7 @@ def test_a_path_is_kept_as_the_model_wrote_it() -> None:
         "response": "#### 7\nand so",
         "sample": 1,
         "temperature": 0.7,
+        "reasoning": None,
         "model": "scripted",
         "finish_reason": "length",
         "prompt_tokens": 11,
@@ -99,3 +108,48 @@ def test_a_chat_prompt_can_take_the_place_of_the_raw_one() -> None:
     ((prompt, _, _),) = tools.requests
     assert isinstance(prompt, tuple)
     assert [message["role"] for message in prompt] == ["system", "user"]
+
+
+def test_a_sample_that_says_nothing_is_turned_away_by_name_and_keeps_its_index() -> None:
+    tools = ScriptedTools([("", "length"), SEVEN, " \n", ("#### 7", "refused"), EIGHT])
+    rows, rejected, reject = process(Sample(n=5), QUESTION, tools)
+    assert reject is None
+    assert [(row["id"], row["sample"]) for row in rows] == [("q-1/path-1", 1), ("q-1/path-4", 4)]
+    assert [(one.row["sample"], one.reason) for one in rejected] == [
+        (0, "truncated"),
+        (2, "empty_answer"),
+        (3, "refused"),
+    ]
+    assert tools.tallies == {"correct_paths": 1, "distinct_paths": 1}
+    # Of the first three samples one is correct, and two have said nothing.
+    curve = process_tables(Curve(), rows)
+    assert [(row["k"], row["correct_paths"]) for row in curve.rows] == [(1, 0), (3, 1), (5, 1)]
+
+
+def test_a_question_all_of_whose_samples_say_nothing_is_rejected_for_that() -> None:
+    _, rejected, reject = process(Sample(n=2), QUESTION, ScriptedTools([("", "length")] * 2))
+    assert [one.reason for one in rejected] == ["truncated"] * 2
+    assert reject is not None
+    assert (reject.reason, "--max-tokens" in reject.detail) == ("truncated", True)
+    _, _, reject = process(Sample(n=2), QUESTION, ScriptedTools([("", "length"), ("", "refused")]))
+    assert reject is not None
+    assert (reject.reason, reject.detail) == ("nothing_kept", "1 truncated, 1 refused")
+
+
+class Moody(EchoEngine):
+    """Answers two samples at a time, of which the second two are blank."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts = iter([SEVEN, EIGHT, "", "", OTHER_SEVEN, EIGHT])
+
+    async def generate(self, request: Request) -> Answer:
+        return Answer(tuple(Completion(next(self.texts), "stop", 5) for _ in range(request.n)), 11)
+
+
+def test_drawing_goes_on_after_samples_that_all_say_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(json.dumps(QUESTION) + "\n")
+    stage = Sample(n=2, until_distinct=2)
+    counts = run(stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=Moody()).counts
+    assert (counts.produced, counts.outputs, counts.output_reasons) == (1, 4, {"empty_answer": 2})
+    assert Dataset.open(tmp_path / "out").table["sample"].to_pylist() == [0, 1, 4, 5]

@@ -128,6 +128,7 @@ def test_the_instruction_is_rewritten_and_the_old_one_kept() -> None:
         "high": label.high,
         "words": WORDS,
         "rewriter_model": "scripted",
+        "rewriter_reasoning": None,
     }
 
 
@@ -165,7 +166,7 @@ def test_a_rewriting_without_the_constraint_is_asked_for_again(reply: str | tupl
     ("reply", "reason"),
     [
         ("Write of the sea.", "no_constraint"),
-        ("", "empty"),
+        ("", "empty_answer"),
         ("Write of the sea in {}. " * 40, "not_rewritten"),
         (("Write of", "length"), "truncated"),
     ],

@@ -36,6 +36,7 @@ def test_the_instruction_is_all_that_the_model_is_asked() -> None:
         "words": 40,
         "language": "en",
         "tries": 1,
+        "reasoning": None,
         "model": "scripted",
         "finish_reason": "stop",
         "prompt_tokens": 11,
@@ -69,7 +70,7 @@ def test_responses_are_tried_again_independently_with_a_sample_of_its_own_each()
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "empty"),
+        ("", "empty_answer"),
         ("It ends in the middle,", "unfinished"),
         (f"A revised text.\n\n{prose(9)}", "about_itself"),
         (f"{prose(2)}\n\n{prose(2)}", "repetition"),
@@ -91,7 +92,7 @@ def test_several_reasons_make_nothing_kept() -> None:
     texts = iter(["", "It ends in the middle", ""])
     _, _, reject = process(Draft(n=1, tries=3), instruction(), Writer(lambda *_: next(texts)))
     assert reject is not None
-    assert (reject.reason, reject.detail) == ("nothing_kept", "2 empty, 1 unfinished")
+    assert (reject.reason, reject.detail) == ("nothing_kept", "2 empty_answer, 1 unfinished")
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\u3000"])

@@ -38,7 +38,7 @@ def is_judging(messages: tuple[Message, ...]) -> bool:
     return messages[-1]["content"].startswith("Suited?")
 
 
-def writes(text: str | Completion, verdict: str = "yes") -> Model:
+def writes(text: str | Completion, verdict: str | Completion = "yes") -> Model:
     return lambda messages, _: verdict if is_judging(messages) else text
 
 
@@ -76,6 +76,7 @@ def test_an_instruction_is_written_after_two_and_judged() -> None:
         "words": 10,
         "examples": ["a", "b"] if user[1].startswith("After Write") else ["b", "a"],
         "tries": 1,
+        "reasoning": None,
         "model": "scripted",
     }
 
@@ -137,7 +138,7 @@ def test_a_yes_is_a_yes_however_it_is_written(verdict: str) -> None:
     assert row["instruction"] == prose(1)
 
 
-@pytest.mark.parametrize("verdict", ["no", "No.", "否", "", "Yes, it is.", "yes and no", "Yesterday", "不是", "是否"])
+@pytest.mark.parametrize("verdict", ["no", "No.", "否", "Yes, it is.", "yes and no", "Yesterday", "不是", "是否"])
 def test_anything_else_is_none(verdict: str) -> None:
     (refused, again), reject = refusals(small(n=1), writes(prose(1), verdict))
     assert (refused.row["id"], again.row["id"]) == ("a/i0/t0", "a/i0/t1")
@@ -146,9 +147,18 @@ def test_anything_else_is_none(verdict: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("verdict", "why"),
+    [("", "before the first word"), (Completion("", "length", 1024, "It could be"), "1,024 tokens; see --max-tokens")],
+)
+def test_a_judge_that_comes_to_no_verdict_has_not_said_no(verdict: str | Completion, why: str) -> None:
+    (refused,), _ = refusals(small(n=1, tries=1), writes(prose(1), verdict))
+    assert (refused.reason, why in refused.detail) == ("not_judged", True)
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "too_short"),
+        ("", "empty_answer"),
         ("Write it down.", "too_short"),
         ("Write it all down.", None),
         (" ".join(["the"] * 499), None),

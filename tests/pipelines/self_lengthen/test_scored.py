@@ -138,6 +138,7 @@ def test_the_judge_gives_seven_marks_and_says_why() -> None:
         "analysis": "It is well made, but dry.",
         **MARKS,
         "judge_model": "scripted",
+        "judge_reasoning": None,
     }
     assert {name: tools.tallies[name] for name in CRITERIA} == MARKS
     assert tools.tallies["judged"] == 1

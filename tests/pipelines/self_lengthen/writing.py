@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
 from pipelines.engines.echo import EchoEngine
-from pipelines.stage import Reject
+from pipelines.stage import Unanswered
 from tests.pipelines.scripted import ScriptedTools
 
 # What the model says to the messages, as its sample of that number; None where the prompt is too long for it.
@@ -67,7 +67,7 @@ class Writer(ScriptedTools):
         messages = (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt
         text = self._model(messages, first_sample)
         if text is None:
-            raise Reject("prompt_too_long", "9 tokens into 8")
+            raise Unanswered("prompt_too_long", "9 tokens into 8")
         completion = text if isinstance(text, Completion) else Completion(text, "stop", len(text.split()))
         return Answer((completion,), prompt_tokens=11)
 

@@ -1,0 +1,356 @@
+"""Every stage that asks a model reads its answers alone: what it thought before them decides nothing."""
+
+import inspect
+import json
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pipelines
+from pipelines.augment.evolve import EVOLUTIONS, Evolve
+from pipelines.augment.respond import Respond
+from pipelines.case2code.evaluate import Evaluate
+from pipelines.case2code.inputs import Inputs
+from pipelines.dstc.pairs import Pairs
+from pipelines.engines import Answer, Completion, Message, Request, RequestFailed
+from pipelines.engines.echo import EchoEngine
+from pipelines.instag.tag import Tag
+from pipelines.options import Options
+from pipelines.prompts import Prompt
+from pipelines.reject.sample import Sample
+from pipelines.runner import Summary, run
+from pipelines.self_lengthen.constrain import Constrain
+from pipelines.self_lengthen.draft import Draft
+from pipelines.self_lengthen.evaluate import CRITERIA, Judge
+from pipelines.self_lengthen.extend import Extend
+from pipelines.self_lengthen.instruct import Instruct, Seed
+from pipelines.stage import RowStage
+from sandbox.pool import Sandbox
+from schemas.dataset import Dataset
+from tests.jails import why_not
+from tests.pipelines.query_of_cc.talking import attentive, small
+from tests.pipelines.self_lengthen.writing import prose
+
+# What every recipe looks for in a reply stands in the thought, too, with other content.
+DECOYS = f"""The user wants a revised version. Shall I say yes?
+Yes
+{chr(10).join(f"{number}. **{name}**: What is 9+{number}?" for number, name in enumerate(EVOLUTIONS, 1))}
+1. How is a decoy made in the end?
+2. Why would anybody think of it, in more than 9000 words?
+
+```python
+examples = [dict(word='decoy'), dict(word='lure')]
+def solution(x):
+    return "decoy"
+def shout(word):
+    return "decoy"
+assert solution(3) == "decoy"
+```
+[{{"tag": "decoy", "explanation": "A lure."}}]
+{json.dumps({"analysis": "A decoy.", **dict.fromkeys(CRITERIA, 1)})}
+2+4=<<2+4=7>>7
+#### 6
+So that is settled."""
+
+Says = Callable[[str, int], str]
+Form = Callable[[str], Completion]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A stage, one input row, and what a model answers to a prompt as the sample of a seed."""
+
+    stage: RowStage
+    row: Mapping[str, Any]
+    says: Says
+    # Columns of its output that hold reasoning.
+    reasoning: tuple[str, ...] = ("reasoning",)
+    # A row that it gives without any answer, with the tally or the label that says so.
+    without_answer: str | None = None
+    runs_programs: bool = False
+
+
+def evolutions(_: str, seed: int) -> str:
+    return "\n".join(f"{i}. **{name}**: What is {seed}+{i}?" for i, name in enumerate(EVOLUTIONS, 1))
+
+
+def solutions(_: str, seed: int) -> str:
+    return ("2+3=<<2+3=5>>5\n#### 5", "3+2=<<3+2=5>>5\n#### 5", "#### 7", "I cannot tell.")[seed % 4]
+
+
+def programs(asked: str, seed: int) -> str:
+    tests = ("assert solution(3) == 3", "assert solution(-3) == 3", "assert solution(0) == 0")
+    codes = ("abs(x)", "x", "x + 1", "x +")
+    text = tests[seed % 3] if "Write a test" in asked else f"def solution(x):\n    return {codes[seed % 4]}"
+    return f"```python\n{text}\n```"
+
+
+def shouts(_: str, seed: int) -> str:
+    body = ("word.upper()", "word", "word +", "word.title()", None)[seed % 5]
+    return f"```python\ndef shout(word):\n    return {body}\n```" if body else "I cannot tell."
+
+
+def instructions(asked: str, seed: int) -> str:
+    return "Yes." if asked.startswith("Suited?") else prose(1, 1, about=seed)
+
+
+CASES = {
+    "augment evolve": Case(Evolve(), {"query": "What is 2+3?"}, evolutions),
+    "augment respond": Case(Respond(), {"query": "What is 2+3?"}, solutions),
+    "reject sample": Case(Sample(n=8), {"question": "What is 2+3?", "answer": "#### 5"}, solutions),
+    "query-of-cc bootstrap": Case(small(rounds=2), {"domain": "cooking", "text": "soup"}, attentive),
+    "instag tag": Case(
+        Tag(prompt=Prompt("# user\n{{ query }}", "bare")),
+        {"instruction": "Translate this."},
+        lambda *_: '[{"tag": "translation", "explanation": "It says so."}]',
+        reasoning=(),
+    ),
+    "case2code inputs": Case(
+        Inputs(),
+        {"source_id": "s", "code": "def shout(word):\n    return word.upper()\n", "func_name": "shout"},
+        lambda _, seed: f"```python\nexamples = [dict(word='a'), dict(word='{seed}'), dict(x=1)]\n```",
+    ),
+    "case2code evaluate": Case(
+        Evaluate(n=5, temperature=0.5, seconds=2.0),
+        {
+            "prompt": "Which function is it?",
+            "output": "",
+            "code": "def shout(word):\n    return word.upper()\n",
+            "func_name": "shout",
+            "example_inputs": ["dict(word='a')", "dict(word='bc')"],
+            "example_outputs": [{"return": "'A'", "error": None}, {"return": "'BC'", "error": None}],
+            "shown": [0],
+        },
+        shouts,
+        reasoning=("reasonings",),
+        without_answer="labels",
+        runs_programs=True,
+    ),
+    "dstc": Case(
+        Pairs(n_code=4, n_tests=3, min_tests=1, seconds=2.0),
+        {"instruction": "Give what is left without the sign."},
+        programs,
+        reasoning=("chosen_reasoning", "rejected_reasoning"),
+        runs_programs=True,
+    ),
+    "self-lengthen instruct": Case(
+        Instruct(
+            seeds=(Seed("in-0", "Write about the sea."), Seed("b", "Tell the story of a bridge.")),
+            judge_prompt=Prompt("# user\nSuited? {{ instruction }}", "judge"),
+            n=6,
+            tries=2,
+        ),
+        {"instruction": "Write about the sea.", "language": "en"},
+        instructions,
+    ),
+    "self-lengthen draft": Case(
+        Draft(tries=3),
+        {"instruction": "Write about the sea."},
+        lambda _, seed: prose(2, about=seed) if seed % 3 else "It ends in the",
+    ),
+    "self-lengthen extend": Case(
+        Extend(tries=2, rounds=2),
+        {"instruction": "Write about the sea.", "response": prose(3, about="draft")},
+        lambda _, seed: prose(6, about=seed),
+    ),
+    "self-lengthen constrain": Case(
+        Constrain(
+            prompt=Prompt("# user\n{{ instruction }} ({{ constraint }})", "bare"), min_words=20, max_words=200, base=20
+        ),
+        {"instruction": "Write about the sea.", "response": prose(5)},
+        lambda asked, seed: asked if seed % 2 else "Write about the sea.",
+        reasoning=("rewriter_reasoning",),
+    ),
+    "self-lengthen evaluate": Case(
+        Judge(),
+        {"instruction": "Write.", "response": prose(5), "constraint": "around 100 words", "type": "about"},
+        lambda *_: json.dumps({"analysis": "It is dry.", **dict.fromkeys(CRITERIA, 7)}),
+        reasoning=("judge_reasoning",),
+        without_answer="tallies",
+    ),
+}
+
+NO_JAIL = why_not("bwrap")
+each_stage = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.skipif(bool(NO_JAIL and case.runs_programs), reason=f"no jail: {NO_JAIL}"))
+        for name, case in CASES.items()
+    ],
+)
+
+FORMS: Mapping[str, Callable[[str], str]] = {
+    "between markers": lambda answer: f"<think>\n{DECOYS}\n</think>\n\n{answer}",
+    "opened by the chat template": lambda answer: f"{DECOYS}\n</think>\n\n{answer}",
+    "closed within a line": lambda answer: f"<think>{DECOYS}</think>{answer}",
+    "twice": lambda answer: f"<think>{DECOYS}</think>\n<think>Again: {DECOYS}</think>\n{answer}",
+    "around an envelope": lambda answer: f"[THINK]{DECOYS}[/THINK]<answer>\n{answer}\n</answer>",
+    "in channels": lambda answer: (
+        f"<|channel|>analysis<|message|>{DECOYS}<|end|><|start|>assistant<|channel|>final<|message|>{answer}<|return|>"
+    ),
+}
+
+
+class Model(EchoEngine):
+    """A model whose answers depend on the prompt and the seed, each in the form that is given."""
+
+    def __init__(self, says: Says, form: Form) -> None:
+        super().__init__()
+        self._says = says
+        self._form = form
+
+    async def generate(self, request: Request) -> Answer:
+        prompt = request.prompt if isinstance(request.prompt, str) else said(request.prompt)["user"]
+        if "the sky is blue" in prompt:
+            # Whether schemas are obeyed is not what is asked here.
+            return await super().generate(request)
+        seeds = range(request.seed, request.seed + request.n)
+        return Answer(tuple(self._form(self._says(prompt, seed)) for seed in seeds), 7)
+
+
+def said(prompt: tuple[Message, ...]) -> dict[str, str]:
+    """What each role said last."""
+    return {message["role"]: message["content"] for message in prompt}
+
+
+def plain(text: str) -> Completion:
+    return Completion(text, "stop", len(text.split()))
+
+
+def go(case: Case, folder: Path, form: Form, **options: Any) -> Summary:
+    (folder / "in.jsonl").write_text(json.dumps(case.row) + "\n")
+    how = Options(fresh=True, **options)
+    engine = Model(case.says, form)
+    sandbox = Sandbox("bwrap") if case.runs_programs else None
+    return run(case.stage, [str(folder / "in.jsonl")], folder / "out", how, engine=engine, sandbox=sandbox)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """What was published, accepted or not, without reasoning and the counts of its tokens."""
+    dataset = Dataset.open(folder / "out")
+    tables = [dataset.table, *([dataset.rejected.table] if dataset.rejected else [])]
+    return [
+        {name: value for name, value in row.items() if "reasoning" not in name and not name.endswith("_tokens")}
+        for table in tables
+        for row in table.to_pylist()
+    ]
+
+
+def details(folder: Path) -> str:
+    rejected = Dataset.open(folder / "out").rejected
+    return "\n".join(rejected.table["detail"].to_pylist()) if rejected else ""
+
+
+def stages_that_ask() -> set[str]:
+    """The row stages in whose module a model is asked."""
+    found: set[str] = set()
+    for module_info in pkgutil.walk_packages(pipelines.__path__, "pipelines."):
+        if "llm.generate(" not in (inspect.getsource(import_module(module_info.name))):
+            continue
+        for member in vars(import_module(module_info.name)).values():
+            if inspect.isclass(member) and issubclass(member, RowStage) and member.__module__ == module_info.name:
+                found.add(member.name)
+    return found
+
+
+def test_no_stage_that_asks_a_model_is_missing_here() -> None:
+    assert stages_that_ask() == set(CASES) == {case.stage.name for case in CASES.values()}
+
+
+@each_stage
+def test_a_thought_full_of_decoys_changes_no_row(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    expected = go(case, tmp_path, plain).counts
+    without = rows(tmp_path)
+    assert expected.outputs > 0
+    marked = [lambda answer, write=write: plain(write(answer)) for write in FORMS.values()]
+    # A jail takes seconds to start: with one, the first form stands for the others.
+    for form in (*marked[: 1 if case.runs_programs else None], lambda answer: Completion(answer, "stop", 9, DECOYS)):
+        counts = go(case, tmp_path, form).counts
+        assert rows(tmp_path) == without
+        assert (counts.outputs, counts.reasons) == (expected.outputs, expected.reasons)
+        published = Dataset.open(tmp_path / "out").table.to_pylist()
+        for column in case.reasoning:
+            held = [row[column] for row in published if row.get("kind") != "seed"]
+            thoughts = [thought for one in held for thought in (one if isinstance(one, list) else [one])]
+            assert all(thought.startswith(DECOYS) for thought in thoughts)
+            assert thoughts
+
+
+@each_stage
+def test_a_thought_that_never_ends_is_a_cut_reply(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    counts = go(case, tmp_path, lambda _: plain(f"<think>{DECOYS}")).counts
+    if case.without_answer:
+        said_in_the_row(case, "truncated", tmp_path, counts.tallies)
+    else:
+        assert (counts.outputs, counts.rejected) == (0, 1)
+        assert f"the reasoning did not end within {len(DECOYS.split())} tokens; see --max-tokens" in details(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [(Completion("#### 5", "refused", 2), "refused"), (Completion(" \n", "stop", 1), "empty_answer")],
+)
+@each_stage
+def test_a_model_that_says_nothing_is_named_as_that(name: str, tmp_path: Path, reply: Completion, reason: str) -> None:
+    case = CASES[name]
+    counts = go(case, tmp_path, lambda _: reply).counts
+    if case.without_answer:
+        said_in_the_row(case, reason, tmp_path, counts.tallies)
+    else:
+        assert (counts.outputs, counts.reasons) == (0, {reason: 1})
+
+
+class Hesitant(Model):
+    """The same model, which says nothing at first."""
+
+    def __init__(self, says: Says) -> None:
+        super().__init__(says, self._hesitate)
+        self.said: list[str] = []
+
+    def _hesitate(self, text: str) -> Completion:
+        self.said.append(text if self.said else "")
+        return plain(self.said[-1])
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if hasattr(case.stage, "tries")])
+def test_a_stage_that_has_tries_asks_again_where_nothing_was_said(name: str, tmp_path: Path) -> None:
+    case = replace(CASES[name], stage=replace(CASES[name].stage, tries=6))
+    (tmp_path / "in.jsonl").write_text(json.dumps(case.row) + "\n")
+    hesitant = Hesitant(case.says)
+    counts = run(case.stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=hesitant).counts
+    assert (counts.produced, counts.failed) == (1, 0)
+    assert (hesitant.said[0], len(hesitant.said) > 1) == ("", True)
+    assert all(row.get("analysis", "") is not None for row in Dataset.open(tmp_path / "out").table.to_pylist())
+
+
+def chokes(_: str) -> Completion:
+    raise RequestFailed("500: it choked on this prompt")
+
+
+@each_stage
+def test_a_row_that_no_engine_answers_has_failed_by_that_name(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    counts = go(case, tmp_path, chokes, max_failures=1).counts
+    if case.without_answer == "tallies":
+        said_in_the_row(case, "engine_error", tmp_path, counts.tallies)
+    else:
+        assert (counts.outputs, counts.failures) == (0, {"engine_error": 1})
+        assert "it choked on this prompt" in details(tmp_path)
+
+
+def said_in_the_row(case: Case, reason: str, folder: Path, tallies: Mapping[str, float]) -> None:
+    """Evaluations give a row all the same: no sample of it is right, or it has no marks."""
+    (row,) = Dataset.open(folder / "out").table.to_pylist()
+    if case.without_answer == "labels":
+        assert set(row["labels"]) == {reason}
+        assert row["correct"] == 0
+    else:
+        assert tallies[f"not_judged_{reason}"] == 1
+        assert row["analysis"] is None
