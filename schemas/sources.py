@@ -21,11 +21,17 @@ from schemas.errors import InputError, UsageError
 from schemas.formats import Batch
 from schemas.inference import infer_record
 from schemas.inputs import Input, locate
+from schemas.instructions import INPUT, with_input
 from schemas.record import Column, Record
 
-__all__ = ["Source", "first_repetition", "joined"]
+__all__ = ["INPUT_TEXT", "Source", "first_instance", "first_repetition", "joined"]
 
 _ABSENT = object()
+
+# What belongs to an instruction: Alpaca and Self-Instruct call it `input`, Dolly `context`.
+INPUT_TEXT = Column(INPUT, pa.string(), "", aliases=("context",), optional=True, numeric=True)
+# Where Self-Instruct has its inputs, each with an output.
+INSTANCES = "instances"
 
 
 class Source:
@@ -41,7 +47,8 @@ class Source:
     def __init__(self, spec: str, record: Record, columns: Mapping[str, str], limit: int | None) -> None:
         """Raises `InputError` where there is nothing to read, `UsageError` where `columns` cannot be meant."""
         for name, given in columns.items():
-            if name not in record.names and not record.open:
+            takes_input = any(column.takes_input for column in record.columns)
+            if name not in record.names and not record.open and not (takes_input and name == INPUT):
                 raise UsageError(f"--column {name}={given}: no column {name} is read, only {', '.join(record.names)}")
             others = [other for other in columns if columns[other] == given and other != name]
             if others:
@@ -94,7 +101,11 @@ class Source:
         return table
 
     def _candidates(self, column: Column) -> tuple[str, ...]:
-        return (self.columns[column.name],) if column.name in self.columns else (column.name, *column.aliases)
+        if column.name in self.columns:
+            return (self.columns[column.name],)
+        # An id may be a text of the row, too; otherwise what is named for one thing is not found for another.
+        taken = [given for name, given in self.columns.items() if name != "id"]
+        return tuple(name for name in (column.name, *column.aliases) if name not in taken)
 
     def _in_place(self) -> pa.Table | None:
         """The columns of a dataset directory as they are; None where values are to be converted or ids to be made."""
@@ -103,6 +114,8 @@ class Source:
         table = self.input.dataset.table
         arrays = []
         for column in self.record.columns:
+            if column.takes_input and {*self._candidates(INPUT_TEXT), INSTANCES} & {*table.column_names}:
+                return None
             given = next((name for name in self._candidates(column) if name in table.column_names), None)
             if given and table.schema.field(given).type == column.type:
                 arrays.append(table[given])
@@ -146,7 +159,8 @@ class Source:
         if isinstance(values, list) and _ABSENT in values:
             values = self._filled(column, values, batch, first)
         try:
-            return convert(column, values, text_only=batch.format == "CSV")
+            array = convert(column, values, text_only=batch.format == "CSV")
+            return self._with_inputs(array, batch, first) if column.takes_input else array
         except Misfit as misfit:
             given = next(name for name in self._candidates(column) if batch.has(name))
             place = str(batch.file) if misfit.index is None else batch.place(misfit.index)
@@ -154,6 +168,18 @@ class Source:
                 f"{given} is {misfit.found} in {place}, where {wanted(column)} is needed: "
                 f"name another column with --column {column.name}=NAME"
             ) from misfit
+
+    def _with_inputs(self, texts: pa.Array, batch: Batch, first: int) -> pa.Array:
+        """The texts of a batch, each with the input that belongs to it."""
+        inputs = self._array(INPUT_TEXT, batch, first).to_pylist()
+        if batch.has(INSTANCES):
+            instances = _values(batch, (INSTANCES,))
+            listed = instances.to_pylist() if isinstance(instances, pa.Array) else instances
+            inputs = [given or first_instance(found) for given, found in zip(inputs, listed, strict=True)]
+        if not any(inputs):
+            return texts
+        pairs = zip(texts.to_pylist(), inputs, strict=True)
+        return pa.array([None if text is None else with_input(text, given) for text, given in pairs], texts.type)
 
     def _filled(self, column: Column, values: list[Any], batch: Batch, first: int) -> list[Any]:
         """`values` with made ids, or nulls, in the place of absent ones, where the column allows it."""
@@ -202,6 +228,14 @@ def joined(sources: Sequence[Source], tables: Sequence[pa.Table]) -> pa.Table:
 
     _refuse_repeated_ids(together["id"], place)
     return together
+
+
+def first_instance(instances: Any) -> str | None:
+    """The input of the first of Self-Instruct's `instances`; None for anything else."""
+    match instances:
+        case [{"input": str(given)}, *_]:
+            return given
+    return None
 
 
 def _refuse_repeated_ids(ids: pa.ChunkedArray, place: Callable[[int], str]) -> None:

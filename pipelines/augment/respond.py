@@ -37,6 +37,7 @@ class Respond(RowStage):
     """
 
     name: ClassVar[str] = "augment respond"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = QUERY
     output: ClassVar[Record] = RESPONSE
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipelines.engines import Sampling
+from pipelines.instructions import asked
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import language, quality, words
 from pipelines.self_lengthen.tries import SAMPLING, cut, nothing_kept, side_by_side
@@ -31,6 +32,7 @@ class Draft(RowStage):
     """
 
     name: ClassVar[str] = "self-lengthen draft"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = UNANSWERED
     output: ClassVar[Record] = DRAFTED
 
@@ -66,7 +68,7 @@ class Draft(RowStage):
 
     async def _respond(self, row: Row, tools: Tools, number: int) -> list[Row | Rejected]:
         """The tries at one response, of which the last may be it."""
-        prompt = self.prompt.render(instruction=row["instruction"], language=language.of(row["instruction"]))
+        prompt = self.prompt.render(instruction=asked(row), language=language.of(row["instruction"]))
         tries: list[Row | Rejected] = []
         for attempt in range(self.tries):
             answer = await tools.llm.generate(prompt, self.sampling, first_sample=number * self.tries + attempt)

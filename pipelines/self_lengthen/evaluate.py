@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pipelines.engines import Completion, Sampling
+from pipelines.instructions import asked
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import words
 from pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
@@ -87,6 +88,7 @@ class Judge(Evaluate):
     A reply without all marks is asked for again; after `tries` of them the row has none, and is counted as not judged.
     """
 
+    version: ClassVar[int] = 2
     output: ClassVar[Record] = JUDGED
 
     prompt: Prompt = field(default_factory=lambda: Prompt.load("judge", FOLDER))
@@ -118,7 +120,7 @@ class Judge(Evaluate):
 
     async def _judgement(self, row: Row, tools: Tools) -> dict[str, Any]:
         """The analysis and the marks, by the names of their columns."""
-        prompt = self.prompt.render(instruction=row["instruction"], response=row["response"], criteria=CRITERIA)
+        prompt = self.prompt.render(instruction=asked(row), response=row["response"], criteria=CRITERIA)
         for attempt in range(self.tries):
             temperature = self.temperature if self.temperature or not attempt else WARM
             sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)

@@ -12,7 +12,7 @@ QUESTION = Record(
     "A question with its gold solution: what `reject sample` reads.",
     (
         ID,
-        Column("question", pa.string(), "The question.", aliases=("query", "problem")),
+        Column("question", pa.string(), "The question.", aliases=("query", "problem"), takes_input=True),
         Column(
             "answer",
             pa.string(),
@@ -26,7 +26,7 @@ QUESTION = Record(
 QUERY = Record(
     "query",
     "A question that needs no gold answer: what `augment evolve` and `augment respond` read.",
-    (ID, Column("query", pa.string(), "The question.", aliases=("question", "problem"))),
+    (ID, Column("query", pa.string(), "The question.", aliases=("question", "problem"), takes_input=True)),
 )
 
 EVOLVED = Record(
