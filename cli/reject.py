@@ -22,6 +22,13 @@ Merge = Annotated[
     typer.Option(metavar="INPUT", help="Samples of a further model, taken after those before. Repeatable."),
 ]
 
+Questions = Annotated[
+    str | None,
+    typer.Option(
+        metavar="INPUT", help="Questions with their gold answers, for samples that stand without: found by the text."
+    ),
+]
+
 
 @app.command()
 @shared_options
@@ -67,6 +74,7 @@ def select(
     source: Input,
     output: Output,
     merge: Merge = None,
+    questions: Questions = None,
     gold: Annotated[bool, typer.Option(help="Put each question's gold solution before its paths.")] = True,
     boxed: Boxed = False,
     plain_equations: PlainEquations = False,
@@ -74,9 +82,11 @@ def select(
     run: RunOptions,
 ) -> None:
     """Keep the paths with the right answer, right equations, and a calculation that no other kept path has."""
+    from pipelines.reject.golds import NO_GOLDS, Golds
     from pipelines.reject.select import Select
 
-    stage = Select(gold=gold, boxed=boxed, plain_equations=plain_equations)
+    golds = Golds.read(questions) if questions else NO_GOLDS
+    stage = Select(gold=gold, boxed=boxed, plain_equations=plain_equations, golds=golds)
     summary = run_stage(stage, [source, *(merge or [])], output, run)
     if summary and summary.counts.reasons.get("no_answer", 0) > summary.counts.finished / 2:
         print(
@@ -92,6 +102,7 @@ def curve(
     source: Input,
     output: Output,
     merge: Merge = None,
+    questions: Questions = None,
     boxed: Boxed = False,
     plain_equations: PlainEquations = False,
     *,
@@ -99,8 +110,11 @@ def curve(
 ) -> None:
     """Count correct and distinct paths per question by the number of samples, as the paper's table does."""
     from pipelines.reject.curve import Curve
+    from pipelines.reject.golds import NO_GOLDS, Golds
 
-    if run_stage(Curve(boxed=boxed, plain_equations=plain_equations), [source, *(merge or [])], output, run):
+    golds = Golds.read(questions) if questions else NO_GOLDS
+    stage = Curve(boxed=boxed, plain_equations=plain_equations, golds=golds)
+    if run_stage(stage, [source, *(merge or [])], output, run):
         _print_curve(output)
 
 

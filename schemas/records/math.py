@@ -3,9 +3,17 @@
 import pyarrow as pa
 
 from schemas.record import Column, Record
-from schemas.records.shared import COMPLETION_TOKENS, FINISH_REASON, ID, MODEL, PROMPT_TOKENS, QUERY_TEXT, REASONING
+from schemas.records.shared import (
+    COMPLETION_TOKENS,
+    FINISH_REASON,
+    ID,
+    MODEL,
+    PROMPT_TOKENS,
+    QUERY_TEXT,
+    REASONING,
+)
 
-__all__ = ["CURVE", "EVOLVED", "PATH", "QUERY", "QUESTION", "RESPONSE", "SELECTED"]
+__all__ = ["CURVE", "EVOLVED", "PATH", "QUERY", "QUESTION", "RESPONSE", "SAMPLED", "SELECTED"]
 
 QUESTION = Record(
     "question",
@@ -74,6 +82,33 @@ PATH = Record(
         Column("response", pa.string(), "The sampled path, as the model wrote it."),
         Column("sample", pa.int32(), "Sample index of the path under its question, from 0."),
         Column("temperature", pa.float64(), "Sampling temperature."),
+        REASONING,
+        MODEL,
+        FINISH_REASON,
+        PROMPT_TOKENS,
+        COMPLETION_TOKENS,
+    ),
+)
+
+SAMPLED = Record(
+    "sampled",
+    "A path with the gold answer of its question, whoever sampled it: what `reject select` and `reject curve` read.",
+    (
+        ID,
+        Column(
+            "query_id", pa.string(), "Id of the question; null for that of other rows with its text.", optional=True
+        ),
+        Column("query", pa.string(), "The question.", aliases=("question", "problem"), takes_input=True),
+        Column(
+            "answer",
+            pa.string(),
+            "Gold solution or bare gold answer; null for that of other rows of the question.",
+            optional=True,
+            numeric=True,
+        ),
+        Column("response", pa.string(), "The sampled path."),
+        Column("sample", pa.int32(), "Sample index of the path; null for its place under its question.", optional=True),
+        Column("temperature", pa.float64(), "Sampling temperature.", optional=True),
         REASONING,
         MODEL,
         FINISH_REASON,
