@@ -55,7 +55,7 @@ def _columns(row: Row, named: Sequence[str]) -> Sequence[str]:
         if name not in others:
             raise InputError(f"--text {name}: the input has no column {name}, only {', '.join(others)}")
     columns = named or [name for name in NAMES if name in others] or others
-    if len(columns) == 1 or named or columns[0] in NAMES:
+    if len(columns) == 1 or named or set(columns) & set(NAMES):
         return columns
     raise InputError(f"the input has the columns {', '.join(row)}: name the one with the instructions with --text NAME")
 
