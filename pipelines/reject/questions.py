@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.reject.golds import NO_GOLDS, Golds
 from pipelines.stage import Row
@@ -29,7 +30,7 @@ def paths_by_question(tables: Sequence[pa.Table], golds: Golds = NO_GOLDS) -> It
     questions, or no row has a gold answer.
     """
     table = pa.concat_tables(tables)
-    if table.num_rows and not golds.answers and table["answer"].null_count == table.num_rows:
+    if table.num_rows and not golds.answers and not _is_filled(table["answer"]).any():
         raise InputError(
             "no row has a gold answer: name the column that holds it with --column answer=NAME, "
             "or the questions and their answers with --questions INPUT"
@@ -44,7 +45,7 @@ def paths_by_question(tables: Sequence[pa.Table], golds: Golds = NO_GOLDS) -> It
         places = Counter[tuple[str, int]]()
         for index, row, source in zip(indices.tolist(), rows, sources.tolist(), strict=True):
             row["id"] = _path_id(row["id"], source, len(tables))
-            if row["query_id"] is None:
+            if not row["query_id"]:
                 row["query_id"] = query_ids[index].as_py()
             if row["sample"] is None:
                 row["sample"] = places[row["query_id"], source]
@@ -58,16 +59,14 @@ def paths_by_question(tables: Sequence[pa.Table], golds: Golds = NO_GOLDS) -> It
 def _query_ids(tables: Sequence[pa.Table]) -> pa.ChunkedArray:
     """Of each row the id of its question."""
     given = pa.chunked_array([chunk for table in tables for chunk in table["query_id"].chunks], pa.string())
-    if not given.null_count:
+    if _is_filled(given).all():
         return given
     ids: dict[str, str] = {}
     for _, row in _questions(tables):
-        if row["query_id"] is not None:
+        if row["query_id"]:
             ids.setdefault(row["query"], row["query_id"])
     found = [
-        ids.setdefault(row["query"], _path_id(row["id"], source, len(tables)))
-        if row["query_id"] is None
-        else row["query_id"]
+        row["query_id"] or ids.setdefault(row["query"], _path_id(row["id"], source, len(tables)))
         for source, row in _questions(tables)
     ]
     return pa.chunked_array([found], pa.string())
@@ -79,6 +78,12 @@ def _questions(tables: Sequence[pa.Table]) -> Iterator[tuple[int, Row]]:
         for batch in table.select(["id", "query_id", "query"]).to_batches(max_chunksize=ROWS_AT_A_TIME):
             for row in batch.to_pylist():
                 yield source, row
+
+
+def _is_filled(texts: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which of them say something; blank cells of a table do not."""
+    filled: np.ndarray[Any, np.dtype[np.bool_]] = pc.not_equal(pc.fill_null(texts, ""), "").to_numpy()
+    return filled
 
 
 def _path_id(row_id: str, source: int, sources: int) -> str:
@@ -110,12 +115,12 @@ def _rows_at(table: pa.Table, indices: np.ndarray[Any, np.dtype[np.int64]]) -> l
 
 def _of_one_question(paths: list[Row], golds: Golds) -> list[Row]:
     """`paths` with the gold answer that any of them has."""
-    first = next((path for path in paths if path["answer"] is not None), paths[0])
+    first = next((path for path in paths if path["answer"]), paths[0])
     for path in paths:
-        if path["query"] != first["query"] or path["answer"] not in (first["answer"], None):
+        if path["query"] != first["query"] or path["answer"] not in (first["answer"], "", None):
             raise InputError(
                 f"{first['id']} and {path['id']} have the query id {first['query_id']} but not the same question and "
                 "gold answer; samples to be merged must be of the same questions"
             )
-    gold = golds.answers.get(first["query"]) if first["answer"] is None else first["answer"]
+    gold = first["answer"] or golds.answers.get(first["query"])
     return [{**path, "answer": gold} for path in paths]

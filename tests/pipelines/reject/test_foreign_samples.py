@@ -101,6 +101,18 @@ def test_rows_without_an_id_join_the_question_that_has_their_text(tmp_path: Path
     assert reasons(tmp_path / "out") == {"theirs-1/source-2": "duplicate"}
 
 
+def test_blank_cells_of_a_table_name_nothing(tmp_path: Path) -> None:
+    cells = [f'{SEVEN},7,"{path("6+1", 7)}",,', f'{FOUR},4,"{path("2+2", 4)}",,', f'{SEVEN},,"{path("5+2", 7)}",,']
+    file = tmp_path / "theirs.csv"
+    file.write_text("\n".join(["query,answer,response,sample,query_id", *cells, ""]))
+    reject("select", file, tmp_path / "out")
+    assert selected(tmp_path / "out") == [
+        ("theirs-0", "theirs-0", 0),
+        ("theirs-2", "theirs-0", 1),
+        ("theirs-1", "theirs-1", 0),
+    ]
+
+
 def test_two_gold_answers_of_one_question_are_an_input_error() -> None:
     rows = sampled("q", path("6+1", 7), path("6+1", 7))
     rows[1] |= {"answer": "#### 8"}
