@@ -3,8 +3,8 @@
 from pipelines.stage import Row
 from schemas.errors import InputError
 from schemas.formats import describe
+from schemas.given import NotText, given_in
 from schemas.instructions import with_input
-from schemas.sources import INPUT_TEXT, first_instance
 
 __all__ = ["asked", "input_of"]
 
@@ -16,18 +16,10 @@ def asked(row: Row, column: str = "instruction") -> str:
 
 def input_of(row: Row) -> str | None:
     """The input that a row of an open record has for its instruction; None or blank where it has none."""
-    for name in (INPUT_TEXT.name, *INPUT_TEXT.aliases):
-        match row.get(name):
-            case None:
-                continue
-            case str(text):
-                if text.strip():
-                    return text
-            case int() | float() as number if not isinstance(number, bool):
-                return None if number != number else str(number)
-            case other:
-                raise InputError(
-                    f"{name} is {describe(other)} in the row {row['id']}, where text that belongs to its instruction "
-                    f"is needed: give the column another name with --column NAME={name}"
-                )
-    return first_instance(row.get("instances"))
+    try:
+        return given_in(row)
+    except NotText as fault:
+        raise InputError(
+            f"{fault.name} is {describe(fault.value)} in the row {row['id']}, where text that belongs to its "
+            f"instruction is needed: give the column another name with --column NAME={fault.name}"
+        ) from fault

@@ -18,20 +18,17 @@ import xxhash
 from schemas.columns import Misfit, convert, wanted
 from schemas.dataset import read_shard
 from schemas.errors import InputError, UsageError
-from schemas.formats import Batch
+from schemas.formats import Batch, describe
+from schemas.given import INSTANCES, NotText, given_in
 from schemas.inference import infer_record
 from schemas.inputs import Input, locate
-from schemas.instructions import INPUT, with_input
+from schemas.instructions import with_input
 from schemas.record import Column, Record
+from schemas.records.shared import INPUT_TEXT
 
-__all__ = ["INPUT_TEXT", "Source", "first_instance", "first_repetition", "joined"]
+__all__ = ["Source", "first_repetition", "joined"]
 
 _ABSENT = object()
-
-# What belongs to an instruction: Alpaca and Self-Instruct call it `input`, Dolly `context`.
-INPUT_TEXT = Column(INPUT, pa.string(), "", aliases=("context",), optional=True, numeric=True)
-# Where Self-Instruct has its inputs, each with an output.
-INSTANCES = "instances"
 
 
 class Source:
@@ -48,7 +45,7 @@ class Source:
         """Raises `InputError` where there is nothing to read, `UsageError` where `columns` cannot be meant."""
         for name, given in columns.items():
             takes_input = any(column.takes_input for column in record.columns)
-            if name not in record.names and not record.open and not (takes_input and name == INPUT):
+            if name not in record.names and not record.open and not (takes_input and name == INPUT_TEXT.name):
                 raise UsageError(f"--column {name}={given}: no column {name} is read, only {', '.join(record.names)}")
             others = [other for other in columns if columns[other] == given and other != name]
             if others:
@@ -160,7 +157,7 @@ class Source:
             values = self._filled(column, values, batch, first)
         try:
             array = convert(column, values, text_only=batch.format == "CSV")
-            return self._with_inputs(array, batch, first) if column.takes_input else array
+            return self._with_inputs(array, batch) if column.takes_input else array
         except Misfit as misfit:
             given = next(name for name in self._candidates(column) if batch.has(name))
             place = str(batch.file) if misfit.index is None else batch.place(misfit.index)
@@ -169,17 +166,23 @@ class Source:
                 f"name another column with --column {column.name}=NAME"
             ) from misfit
 
-    def _with_inputs(self, texts: pa.Array, batch: Batch, first: int) -> pa.Array:
+    def _with_inputs(self, texts: pa.Array, batch: Batch) -> pa.Array:
         """The texts of a batch, each with the input that belongs to it."""
-        inputs = self._array(INPUT_TEXT, batch, first).to_pylist()
-        if batch.has(INSTANCES):
-            instances = _values(batch, (INSTANCES,))
-            listed = instances.to_pylist() if isinstance(instances, pa.Array) else instances
-            inputs = [given or first_instance(found) for given, found in zip(inputs, listed, strict=True)]
-        if not any(inputs):
+        names = self._candidates(INPUT_TEXT)
+        found = [name for name in (*names, INSTANCES) if batch.has(name)]
+        if not found:
             return texts
-        pairs = zip(texts.to_pylist(), inputs, strict=True)
-        return pa.array([None if text is None else with_input(text, given) for text, given in pairs], texts.type)
+        rows = batch.rows if isinstance(batch.rows, list) else batch.rows.select(found).to_pylist()
+        together = []
+        for index, (text, row) in enumerate(zip(texts.to_pylist(), rows, strict=True)):
+            try:
+                together.append(None if text is None else with_input(text, given_in(row, names)))
+            except NotText as fault:
+                raise InputError(
+                    f"{fault.name} is {describe(fault.value)} in {batch.place(index)}, where text that belongs to the "
+                    f"instruction is needed: name another column with --column {INPUT_TEXT.name}=NAME"
+                ) from fault
+        return pa.array(together, texts.type)
 
     def _filled(self, column: Column, values: list[Any], batch: Batch, first: int) -> list[Any]:
         """`values` with made ids, or nulls, in the place of absent ones, where the column allows it."""
@@ -228,14 +231,6 @@ def joined(sources: Sequence[Source], tables: Sequence[pa.Table]) -> pa.Table:
 
     _refuse_repeated_ids(together["id"], place)
     return together
-
-
-def first_instance(instances: Any) -> str | None:
-    """The input of the first of Self-Instruct's `instances`; None for anything else."""
-    match instances:
-        case [{"input": str(given)}, *_]:
-            return given
-    return None
 
 
 def _refuse_repeated_ids(ids: pa.ChunkedArray, place: Callable[[int], str]) -> None:

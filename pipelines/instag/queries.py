@@ -6,7 +6,7 @@ from typing import Any
 from pipelines.instructions import asked
 from pipelines.stage import Reject, Row
 from schemas.errors import InputError
-from schemas.sources import INPUT_TEXT
+from schemas.given import NAMES as INPUTS
 
 __all__ = ["queries_of"]
 
@@ -46,7 +46,7 @@ def _has_an_input(row: Row, column: str) -> bool:
     Alpaca has the whole prompt in `text` beside the parts that it is made of.
     """
     owner = next((name for name in INSTRUCTIONS if row.get(name)), column)
-    return column == owner and column not in (*WHOLE, INPUT_TEXT.name, *INPUT_TEXT.aliases)
+    return column == owner and column not in (*WHOLE, *INPUTS)
 
 
 def _columns(row: Row, named: Sequence[str]) -> Sequence[str]:

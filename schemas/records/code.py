@@ -152,7 +152,7 @@ INSTRUCTION = Record(
         Column(
             "instruction",
             pa.string(),
-            "The task.",
+            "The task, with the `input` that belongs to it.",
             aliases=("prompt", "question", "query", "problem", "text"),
             takes_input=True,
         ),

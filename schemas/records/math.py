@@ -20,7 +20,13 @@ QUESTION = Record(
     "A question with its gold solution: what `reject sample` reads.",
     (
         ID,
-        Column("question", pa.string(), "The question.", aliases=("query", "problem"), takes_input=True),
+        Column(
+            "question",
+            pa.string(),
+            "The question, with the `input` that belongs to it.",
+            aliases=("query", "problem"),
+            takes_input=True,
+        ),
         Column(
             "answer",
             pa.string(),
@@ -34,7 +40,16 @@ QUESTION = Record(
 QUERY = Record(
     "query",
     "A question that needs no gold answer: what `augment evolve` and `augment respond` read.",
-    (ID, Column("query", pa.string(), "The question.", aliases=("question", "problem"), takes_input=True)),
+    (
+        ID,
+        Column(
+            "query",
+            pa.string(),
+            "The question, with the `input` that belongs to it.",
+            aliases=("question", "problem"),
+            takes_input=True,
+        ),
+    ),
 )
 
 EVOLVED = Record(
@@ -98,7 +113,13 @@ SAMPLED = Record(
         Column(
             "query_id", pa.string(), "Id of the question; null for that of other rows with its text.", optional=True
         ),
-        Column("query", pa.string(), "The question.", aliases=("question", "problem"), takes_input=True),
+        Column(
+            "query",
+            pa.string(),
+            "The question, with the `input` that belongs to it.",
+            aliases=("question", "problem"),
+            takes_input=True,
+        ),
         Column(
             "answer",
             pa.string(),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from pipelines.instag.queries import queries_of
 from pipelines.instructions import asked
 from schemas.dataset import Dataset
 from schemas.errors import InputError, UsageError
-from schemas.instructions import with_input
 from schemas.records import INSTRUCTION, QUERY
 from schemas.sources import Source
 from tests.counting_server import counting_server
@@ -173,11 +173,25 @@ def test_the_input_goes_with_the_column_that_it_belongs_to(
     assert queries_of({"id": "r", **row}, named) == [query]
 
 
-@given(st.text(min_size=1), st.one_of(st.none(), st.text(), st.integers(-9, 9)))
-def test_lines_are_read_as_open_rows_are(instruction: str, given: str | int | None) -> None:
-    """Whether a stage has all columns of a row or only its own, it is asked the same."""
-    text = None if given is None else str(given)
-    assert asked({"id": "r", "instruction": instruction, "input": given}) == with_input(instruction, text)
+INPUTS = st.one_of(st.none(), st.text(), st.integers(-9, 9), st.floats(-1, 1))
+
+
+@given(
+    st.text(min_size=1),
+    st.dictionaries(st.sampled_from(["input", "context"]), INPUTS),
+    st.one_of(st.none(), st.lists(st.fixed_dictionaries({"input": st.text(), "output": st.text()}), max_size=2)),
+)
+def test_all_columns_of_a_row_and_its_own_ones_give_the_same_question(
+    query: str, inputs: dict[str, Any], instances: list[dict[str, str]] | None
+) -> None:
+    """What a stage reads of an open record, and what it is given of a record of its own."""
+    row = {"id": "r", "query": query, **inputs, "instances": instances}
+    with TemporaryDirectory() as folder:
+        (found,) = read(jsonl(Path(folder) / "rows.jsonl", [row]), QUERY)
+    assert found["query"] == asked(row, "query")
+    # Of two names for it, the first is meant that says something.
+    texts = ["" if inputs.get(name) is None else str(inputs[name]) for name in ("input", "context")]
+    assert next(filter(str.strip, texts), "") in found["query"]
 
 
 def read(spec: Path, record: Any, columns: dict[str, str] | None = None) -> list[dict[str, Any]]:
