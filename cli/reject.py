@@ -25,7 +25,8 @@ Merge = Annotated[
 Questions = Annotated[
     str | None,
     typer.Option(
-        metavar="INPUT", help="Questions with their gold answers, for samples that stand without: found by the text."
+        metavar="INPUT",
+        help="Questions with gold answers, for samples that have none; found by the text of the question.",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Gold answers for samples that stand without them, as published ones do."""
+"""Gold answers for samples that have none, such as published ones."""
 
 import json
 from collections.abc import Iterator, Mapping

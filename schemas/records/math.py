@@ -107,7 +107,7 @@ PATH = Record(
 
 SAMPLED = Record(
     "sampled",
-    "A path with the gold answer of its question, whoever sampled it: what `reject select` and `reject curve` read.",
+    "A path with the gold answer of its question, from any source: what `reject select` and `reject curve` read.",
     (
         ID,
         Column(

@@ -162,7 +162,7 @@ PASSING = ("instag", "self-lengthen")
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table."""
+    """A row of the table, for one of its commands."""
 
     layout: str
     columns: tuple[str, ...]
@@ -175,8 +175,8 @@ def table() -> Iterator[Line]:
     _, _, lines = PAGE.read_text().partition("| layout | columns | command |")
     for line in lines.partition("\n\n")[0].splitlines()[2:]:
         layout, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        columns, command, asked, read = (tuple(re.findall(r"`([^`]+)`", cell)) for cell in cells)
-        yield Line(layout, columns, *command, asked, read)
+        columns, commands, asked, read = (tuple(re.findall(r"`([^`]+)`", cell)) for cell in cells)
+        yield from (Line(layout, columns, command, asked, read) for command in commands)
 
 
 TABLE = list(table())
