@@ -37,7 +37,6 @@ class Respond(RowStage):
     """
 
     name: ClassVar[str] = "augment respond"
-    version: ClassVar[int] = 2
     input: ClassVar[Record] = QUERY
     output: ClassVar[Record] = RESPONSE
 

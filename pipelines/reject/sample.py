@@ -33,7 +33,6 @@ class Sample(RowStage):
     """
 
     name: ClassVar[str] = "reject sample"
-    version: ClassVar[int] = 2
     accepted: ClassVar[str | None] = "distinct_paths"
     input: ClassVar[Record] = QUESTION
     output: ClassVar[Record] = PATH
