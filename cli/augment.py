@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from cli.options import EngineOptions, Input, Output, PromptName, RowOptions, RunOptions, shared_options
+from cli.options import (
+    AnswerMarks,
+    EngineOptions,
+    Input,
+    Output,
+    PromptName,
+    RowOptions,
+    RunOptions,
+    parse_answer_marks,
+    shared_options,
+)
 from cli.running import run_stage
 
 __all__ = ["app"]
@@ -55,6 +65,7 @@ def respond(
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the samples that the answer kept must have.")
     ] = 0.5,
+    answer_mark: AnswerMarks = None,
     plain_equations: Annotated[
         bool, typer.Option("--plain-equations", help="Read equations from the prose where nothing is annotated.")
     ] = False,
@@ -77,6 +88,7 @@ def respond(
         num_shots=num_shots,
         keep=keep,  # type: ignore[arg-type]
         threshold=threshold,
+        answer_marks=parse_answer_marks(answer_mark),
         plain_equations=plain_equations,
     )
     run_stage(stage, [source], output, run, rows, engine)

@@ -146,6 +146,7 @@ def evaluate(
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply, in tokens.")] = 2048,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for all calls of a sample.")] = 5.0,
     memory_mb: Annotated[int, typer.Option(min=64, help="Memory for a sample.")] = 512,
+    gold: Annotated[bool, typer.Option("--gold", help="Judge the recorded answers; no model is asked.")] = False,
     *,
     run: RunOptions,
     rows: RowOptions,
@@ -165,5 +166,6 @@ def evaluate(
         max_tokens=max_tokens,
         seconds=seconds,
         memory_mb=memory_mb,
+        gold=gold,
     )
-    run_stage(stage, [source], output, run, rows, engine, sandbox)
+    run_stage(stage, [source], output, run, rows, None if gold else engine, sandbox)

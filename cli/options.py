@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sandbox.pool import Sandbox
 
 __all__ = [
+    "AnswerMarks",
     "EngineOptions",
     "Input",
     "Inputs",
@@ -30,6 +31,7 @@ __all__ = [
     "RowOptions",
     "RunOptions",
     "SandboxOptions",
+    "parse_answer_marks",
     "refuse_given",
     "shared_options",
 ]
@@ -174,6 +176,12 @@ def parse_assignments(flag: str, values: list[str] | None, form: str = "NAME=VAL
     return parsed
 
 
+def parse_answer_marks(texts: list[str] | None) -> tuple[str, ...]:
+    from pipelines.reject.answer import GSM8K_MARKS
+
+    return tuple(texts) if texts else GSM8K_MARKS
+
+
 def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None:
     """Raises `UsageError` where one of the options stands on the command line, in which it has no part."""
     from schemas.errors import UsageError
@@ -221,6 +229,14 @@ Inputs = Annotated[
     typer.Argument(metavar="INPUT...", help="Dataset directories, files, globs, or hf:NAME[:CONFIG][:SPLIT]."),
 ]
 Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset directory to make.")]
+AnswerMarks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--answer-mark",
+        metavar="TEXT",
+        help="What stands before an answer, such as 'A:' or 'The answer is'. Repeatable. [default: '#### ']",
+    ),
+]
 PromptName = Annotated[
     str,
     typer.Option(

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from cli.counted import Rates, breakdown
@@ -45,8 +46,8 @@ def _lines(label: str) -> "Observer":
     return observe
 
 
-def print_summary(summary: "Summary") -> None:
-    """Say on stderr what came of the rows."""
+def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Say on stderr what came of the rows; `advice` says what to try about a reason that rejected most of them."""
     if summary.already_done:
         print(f"{summary.out} is complete already: nothing to do", file=sys.stderr)
         return
@@ -59,7 +60,20 @@ def print_summary(summary: "Summary") -> None:
     lines += breakdown(counts, record.get("means", {}))
     if cost := _cost(record.get("cost", {})):
         lines.append(cost)
+    lines += _warnings(counts, advice)
     print(*lines, sep="\n", file=sys.stderr)
+
+
+def _warnings(counts: Mapping[str, Any], advice: Mapping[str, str]) -> Iterator[str]:
+    """One for each reason that rejected all input rows or all outputs, or most of them if there is advice on it."""
+    rows = counts["produced"] + counts["rejected"] + counts["failed"]
+    outputs = counts["outputs"] + sum(counts["output_reasons"].values())
+    for what, total, reasons in (("rows", rows, counts["reasons"]), ("outputs", outputs, counts["output_reasons"])):
+        for reason, count in reasons.items():
+            if count == total or (count > total / 2 and reason in advice):
+                share = f"all {total:,} {what}" if count == total else f"{count:,} of {total:,} {what}"
+                told = f": {advice[reason]}" if reason in advice else ""
+                yield f"  warning: {share} were rejected as {reason}{told}"
 
 
 def _cost(cost: Mapping[str, Any]) -> str | None:

@@ -1,12 +1,21 @@
 """`synth reject`: rejection sampling of reasoning paths (RFT, arXiv 2308.01825)."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.options import EngineOptions, Input, Output, PromptName, RowOptions, RunOptions, shared_options
+from cli.options import (
+    AnswerMarks,
+    EngineOptions,
+    Input,
+    Output,
+    PromptName,
+    RowOptions,
+    RunOptions,
+    parse_answer_marks,
+    shared_options,
+)
 from cli.running import run_stage
 
 __all__ = ["app"]
@@ -46,6 +55,7 @@ def sample(
     ] = None,
     max_samples: Annotated[int, typer.Option(min=1, metavar="K", help="... or K are drawn.")] = 100,
     boxed: Boxed = False,
+    answer_mark: AnswerMarks = None,
     plain_equations: PlainEquations = False,
     *,
     run: RunOptions,
@@ -64,6 +74,7 @@ def sample(
         until_distinct=until_distinct,
         max_samples=max_samples,
         boxed=boxed,
+        answer_marks=parse_answer_marks(answer_mark),
         plain_equations=plain_equations,
     )
     run_stage(stage, [source], output, run, rows, engine)
@@ -78,6 +89,7 @@ def select(
     questions: Questions = None,
     gold: Annotated[bool, typer.Option(help="Put each question's gold solution before its paths.")] = True,
     boxed: Boxed = False,
+    answer_mark: AnswerMarks = None,
     plain_equations: PlainEquations = False,
     *,
     run: RunOptions,
@@ -87,14 +99,14 @@ def select(
     from pipelines.reject.select import Select
 
     golds = Golds.read(questions) if questions else NO_GOLDS
-    stage = Select(gold=gold, boxed=boxed, plain_equations=plain_equations, golds=golds)
-    summary = run_stage(stage, [source, *(merge or [])], output, run)
-    if summary and summary.counts.reasons.get("no_answer", 0) > summary.counts.finished / 2:
-        print(
-            "  most paths end without a line `#### <answer>`: a model that was not tuned on that form "
-            "is asked for it by `reject sample --prompt chat`",
-            file=sys.stderr,
-        )
+    stage = Select(
+        gold=gold,
+        boxed=boxed,
+        answer_marks=parse_answer_marks(answer_mark),
+        plain_equations=plain_equations,
+        golds=golds,
+    )
+    run_stage(stage, [source, *(merge or [])], output, run)
 
 
 @app.command()
@@ -105,6 +117,7 @@ def curve(
     merge: Merge = None,
     questions: Questions = None,
     boxed: Boxed = False,
+    answer_mark: AnswerMarks = None,
     plain_equations: PlainEquations = False,
     *,
     run: RunOptions,
@@ -114,7 +127,9 @@ def curve(
     from pipelines.reject.golds import NO_GOLDS, Golds
 
     golds = Golds.read(questions) if questions else NO_GOLDS
-    stage = Curve(boxed=boxed, plain_equations=plain_equations, golds=golds)
+    stage = Curve(
+        boxed=boxed, answer_marks=parse_answer_marks(answer_mark), plain_equations=plain_equations, golds=golds
+    )
     if run_stage(stage, [source, *(merge or [])], output, run):
         _print_curve(output)
 

@@ -65,5 +65,5 @@ def run_stage(
         if run.fresh:
             raise type(error)(f"{error} (without --fresh, which would start over again)") from error
         raise
-    print_summary(summary)
+    print_summary(summary, stage.advice)
     return summary

@@ -82,6 +82,7 @@ def _page(found: "Input", counted: "Statistics") -> "Iterator[RenderableType]":
     counts = run.get("counts", {})
     for title, reasons, whole in (
         ("rejected input rows", counts.get("reasons"), run.get("input_rows")),
+        ("failed input rows", counts.get("failures"), run.get("input_rows")),
         ("outputs turned away", counts.get("output_reasons"), None),
     ):
         if reasons:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from pipelines.counts import FAILED, OUTPUT, REJECTED_INPUT, REJECTED_OUTPUT, Counts, Published
 from pipelines.stage import Rejected, Row
-from pipelines.tools import AnswerJournal
+from schemas.answers import AnswerJournal
 from schemas.journal import Journal, batch_of, read_journal
 from schemas.shards import Shard, ShardWriter
 from schemas.writing import Building, write_json
@@ -41,7 +41,7 @@ class Failure:
     Either its processing raised, and the traceback is for the person who mends the cause; or no engine answered it.
     """
 
-    row_id: str
+    id: str
     error: str
     traceback: str
     reason: str = "failed"
@@ -65,7 +65,6 @@ class Chunk:
         start: int,
         stop: int,
         building: Building,
-        engine: bytes,
     ) -> None:
         self.start, self.stop = start, stop
         self.counts = Counts()
@@ -75,7 +74,6 @@ class Chunk:
         self.name = f"{index:05d}"
         self.folder = building.work / self.name
         self._building = building
-        self._engine = engine
         self._output = outputs
         self._rejected = rejected_schema(inputs, outputs)
         # A line can be an output, too: the columns of rejected rows are those of outputs and more.
@@ -108,7 +106,7 @@ class Chunk:
     def open(self) -> None:
         """Open the journals and find out which rows have finished in an earlier run."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.answers = AnswerJournal(self.folder / "answers.arrow", self._engine)
+        self.answers = AnswerJournal(self.folder / "answers.arrow")
         self._journal = Journal(self.folder / "rows.arrow", self._lines)
         self._finished = set(self._journal.recovered["_row"].to_pylist())
         self.counts = Counts.of(self._journal.recovered)

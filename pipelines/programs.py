@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sandbox.verdict import Limits, Verdict
+from schemas.answers import key_of
 
 if TYPE_CHECKING:
     from sandbox.pool import Sandbox
@@ -17,6 +18,7 @@ class SharedSandbox:
 
     def __init__(self, sandbox: "Sandbox") -> None:
         self._sandbox = sandbox
+        self.key = key_of(sandbox.determinants())
         self._start: asyncio.Task[None] | None = None
 
     async def run(

@@ -6,23 +6,24 @@ import logging
 import shutil
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 import pyarrow as pa
 
 from pipelines.chunk import Chunk, Failure
 from pipelines.counts import Counts
 from pipelines.engines import Engine
+from pipelines.engines.shared import SharedEngine
 from pipelines.options import Options
 from pipelines.programs import SharedSandbox
 from pipelines.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
 from pipelines.stopping import Stopping, unwritable
-from pipelines.tools import RowTools, SharedEngine, tokens_in
+from pipelines.tools import RowTools, tokens_in
 from schemas.errors import Partial, SynthError
 from schemas.shards import Shard
 from schemas.writing import Building, write_datasets_json, write_json
@@ -74,15 +75,13 @@ class RowRun:
         self._observe = observe
         # What is parsed anew once may have to be parsed anew again.
         self._keeps_answers = options.keep_answers or options.reparse
-        identity = engine.identity() if engine else {}
-        self._model = str(identity.get("model"))
+        self._model = str(engine.identity().get("model") if engine else None)
         self._seed = f"{options.seed}\x00{stage.name}"
         inputs, outputs = row_schemas(stage, table)
         self._outputs = set(outputs.names)
-        answering = msgspec.json.encode(identity, order="sorted")
         starts = range(0, table.num_rows, CHUNK_ROWS)
         self._chunks = [
-            Chunk(inputs, outputs, index, start, min(start + CHUNK_ROWS, table.num_rows), building, answering)
+            Chunk(inputs, outputs, index, start, min(start + CHUNK_ROWS, table.num_rows), building)
             for index, start in enumerate(starts)
         ]
         self._published = Counts()
@@ -315,7 +314,9 @@ class RowRun:
         counts.add(self._published)
         for chunk in self._open:
             counts.add(chunk.counts)
-            counts.failed += len(chunk.failures)
+            for failure in chunk.failures.values():
+                counts.failed += 1
+                counts.failures[failure.reason] = counts.failures.get(failure.reason, 0) + 1
         self._observe(counts)
 
     def _settle(self) -> None:
@@ -352,11 +353,13 @@ class RowRun:
 
     def _partial(self, failures: list[Failure]) -> Partial:
         log = self._building.path / "failed.json"
-        write_json(log, {"failed": [{"id": f.row_id, "error": f.error, "traceback": f.traceback} for f in failures]})
+        write_json(log, {"failed": list(map(asdict, failures))})
+        reasons = Counter(one.reason for one in failures)
+        named = "" if reasons.keys() == {"failed"} else f" ({', '.join(f'{name} {n}' for name, n in reasons.items())})"
         first = failures[0]
         return Partial(
-            f"{len(failures)} of {self._table.num_rows} rows failed, the first of them {first.row_id} ({first.error}): "
-            f"nothing was published, {log} has the tracebacks; "
+            f"{len(failures)} of {self._table.num_rows} rows failed{named}, the first of them {first.id} "
+            f"({first.error}): nothing was published, {log} has the details; "
             "repeat the command to try them again, or allow them with --max-failures"
         )
 

@@ -210,8 +210,13 @@ def _check_conservation(finished: "Finished") -> None:
 
 
 def _cost(stage: Stage, counts: Counts, engine_seconds: float, engine: Engine | None) -> dict[str, float | None]:
-    """What the rows cost in all, and for each one accepted. The GPUs of a server are not known."""
-    tokens = {name: counts.tallies.get(name, 0) for name in ("prompt_tokens", "completion_tokens")}
+    """What the rows cost in all, and for each one accepted; None where it is unknown.
+
+    Tokens are unknown where a server did not count those of every request, the GPUs of a server always.
+    """
+    unknown = counts.tallies.get("uncounted_requests")
+    names = ("prompt_tokens", "completion_tokens")
+    tokens = {name: None if unknown else counts.tallies.get(name, 0) for name in names}
     accepted = counts.tallies.get(stage.accepted, 0) if stage.accepted else counts.outputs
     gpus = engine.gpus if engine else 0
     return {
@@ -229,8 +234,8 @@ def _means(stage: Stage, counts: Counts) -> dict[str, float]:
     return {name: round(counts.tallies[name] / of, 6) for name, of in whole.items() if of}
 
 
-def _each(total: float, accepted: float) -> float | None:
-    return round(total / accepted, 3) if accepted else None
+def _each(total: float | None, accepted: float) -> float | None:
+    return None if total is None or not accepted else round(total / accepted, 3)
 
 
 def software(packages: Iterable[str] | None = None) -> dict[str, str]:

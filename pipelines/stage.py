@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -171,12 +172,14 @@ class Stage:
     Where `input` is an open record, all inputs are read as one table; where `output` is, too, output rows have every
     column of that table, and then those of the record, of which one takes the place of a column with its name.
 
-    `accepted` is the tally that counts what the stage is run for, where that is not its output rows.
+    `accepted` is the tally that counts what the stage is run for, where that is not its output rows. `advice` says what
+    to try where most rows are rejected for one reason.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     accepted: ClassVar[str | None] = None
+    advice: ClassVar[Mapping[str, str]] = MappingProxyType({})
     input: ClassVar[Record]
     output: ClassVar[Record]
 

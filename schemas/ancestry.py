@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.answers import key_of, request_hash
 from schemas.dataset import Dataset
 from schemas.errors import InputError
 from schemas.inputs import Input, locate
@@ -205,19 +206,23 @@ def _made_ids(name: str, wanted: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[Exchange]]:
-    """What the engine was asked, by the id of the input row for whose sake; the run must have kept its answers."""
+    """What the run's engine was asked, by the id of the input row for whose sake; the run must have kept its answers.
+
+    Answers that an earlier run had from another engine may lie beside its own.
+    """
     folder = place.source.dataset.path if place.source.dataset else None
     if place.is_rejected and folder:
         folder = folder.parent
     if folder is None or not (folder / "answers" / "state.json").is_file():
         return {}
     table = Dataset.open(folder / "answers").table
+    by = key_of(place.identity.get("engine") or {})
     recorded: dict[str, list[tuple[Row, Row]]] = {}
     for index in _positions(table["row"], lineage):
         (kept,) = table.slice(index, 1).to_pylist()
-        request = json.loads(kept["request"])
-        # Verdicts of the sandbox are kept, too; only a model is asked with a prompt.
-        if "prompt" in request:
+        # Verdicts of the sandbox are kept, too.
+        if kept["request_hash"] == request_hash(kept["request"].encode(), by):
+            request = json.loads(kept["request"])
             recorded.setdefault(kept["row"], []).append((request, json.loads(kept["answer"])))
     return {row: _numbered(row, pairs) for row, pairs in recorded.items()}
 

@@ -25,7 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 CONTEXT = 512
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% if thinking %}<think>\n{% endif %}{% endif %}"
 )
 
 
@@ -33,7 +33,7 @@ class LentEngine:
     """A started engine in an event loop of its own, so that any test may use it from any loop; nobody closes it."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -41,22 +41,22 @@ class LentEngine:
 
     @property
     def gpus(self) -> int | None:
-        return self._engine.gpus
+        return self.engine.gpus
 
     def identity(self) -> dict[str, Any]:
-        return self._engine.identity()
+        return self.engine.identity()
 
     async def start(self) -> None:
         pass
 
     async def generate(self, request: Request) -> Answer:
-        return await asyncio.wrap_future(self._call(self._engine.generate(request)))
+        return await asyncio.wrap_future(self._call(self.engine.generate(request)))
 
     async def close(self) -> None:
         pass
 
     def take_back(self) -> None:
-        self._call(self._engine.close()).result()
+        self._call(self.engine.close()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -17,6 +17,7 @@ __all__ = ["runs"]
 MOST_REASONS = 15
 REASONS = {
     "reasons": "Why input rows{} were rejected",
+    "failures": "Why input rows{} failed",
     "output_reasons": "Why rows{} that were made were turned away",
 }
 # What became of input rows, in colours that stand for no input.

@@ -1,14 +1,17 @@
 """Responses to evolved questions, which have no gold answer (MuggleMath, arXiv 2310.05506, section 3)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
 from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
-from pipelines.reject.answer import extract_answer, majority
+from pipelines.reject.answer import GSM8K_MARKS, Hashes, majority
 from pipelines.reject.equations import equation_fault, find_equations
+from pipelines.reject.rules import check_marks
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from schemas.errors import UsageError
 from schemas.record import Record
@@ -31,12 +34,18 @@ class Respond(RowStage):
     rejection sampling, which has gold answers, lets it pass);
     `either` of the two, or `both`. The paper removes responses that are clearly wrong and does not say how.
 
+    Answers are read after `answer_marks`, as `Hashes` reads them: a number or a time, by all of its line.
+
     A question is rejected as `no_agreement` if no two of its samples give the same answer (or its only sample gives
     none), and as `nothing_kept` if all its responses are turned away: for `no_answer`, `low_agreement` or
     `wrong_equation`. Each temperature takes `num_shots` of the worked examples `shots` (question, answer) at random.
     """
 
     name: ClassVar[str] = "augment respond"
+    version: ClassVar[int] = 2
+    advice: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"no_answer": "--answer-mark TEXT names what stands before answers (`#### ` if not given)"}
+    )
     input: ClassVar[Record] = QUERY
     output: ClassVar[Record] = RESPONSE
 
@@ -48,9 +57,11 @@ class Respond(RowStage):
     num_shots: int = 0
     keep: Keep = "either"
     threshold: float = 0.5
+    answer_marks: tuple[str, ...] = GSM8K_MARKS
     plain_equations: bool = False
 
     def __post_init__(self) -> None:
+        check_marks(self.answer_marks)
         if self.n < 1 or not self.temperatures:
             raise UsageError(f"-n {self.n} at {len(self.temperatures)} temperatures asks for nothing")
         if self.num_shots > len(self.shots):
@@ -62,12 +73,15 @@ class Respond(RowStage):
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         responses = await self._draw(row, tools)
-        answers = [extract_answer(response["response"]) for response in responses]
+        answers = [self._answers.find_value(response["response"]) for response in responses]
         most = majority(answer for answer in answers if answer)
         needed = min(2, len(responses))
         if most is None or most.votes < needed:
-            for response in responses:
-                yield Rejected(response, "no_agreement", "no other sample gives its answer")
+            for response, answer in zip(responses, answers, strict=True):
+                if answer is None:
+                    yield Rejected(response, "no_answer", "no final answer can be read")
+                else:
+                    yield Rejected(response, "no_agreement", "no other sample gives its answer")
             raise Reject("no_agreement", f"no answer is given by {needed} of {len(responses)} samples")
         kept = 0
         for response, answer in zip(responses, answers, strict=True):
@@ -75,7 +89,7 @@ class Respond(RowStage):
                 yield Rejected(response, "no_answer", "no final answer can be read")
                 continue
             share = sum(other is not None and other.value == answer.value for other in answers) / len(responses)
-            trimmed = response["response"][: answer.end]
+            trimmed = response["response"][: answer.end].strip()
             judged = {**response, "response": trimmed, "answer": answer.text, "agreement": share}
             agrees = answer.value == most.answer.value and share >= self.threshold
             fault = self._fault(trimmed, agrees, share)
@@ -86,6 +100,10 @@ class Respond(RowStage):
                 yield judged
         if not kept:
             raise Reject("nothing_kept", f"all {len(responses)} responses were turned away")
+
+    @cached_property
+    def _answers(self) -> Hashes:
+        return Hashes(self.answer_marks)
 
     async def _draw(self, row: Row, tools: Tools) -> list[dict[str, Any]]:
         """All responses to a question, not yet judged; equal temperatures draw different samples."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from pipelines.case2code.likeness import NO_LIKENESS, Likeness, likeness
 from pipelines.case2code.purity import SAFE_DECORATORS, impure_import, impurity
+from pipelines.case2code.signature import parsed
 
-__all__ = ["Candidate", "Unusable", "candidates"]
+__all__ = ["Candidate", "Unusable", "candidates", "with_imports"]
 
 BUILTINS = frozenset(dir(builtins))
 # The parser takes some hundred times the size of a source in memory, and the longest module known is 1.4 MB.
@@ -60,6 +61,14 @@ def candidates(
         # What the compiler warns of, such as `"\d"`, is for the author of the source.
         warnings.simplefilter("ignore")
         return list(_Module(source, max_chars, packages).candidates())
+
+
+def with_imports(code: str, import_code: Sequence[str]) -> str:
+    """`code` after those of its recorded import lines that bind a name in it."""
+    names = {node.id for node in ast.walk(parsed(code)) if isinstance(node, ast.Name)} | {"*"}
+    imports = dict(_imports(parsed("\n".join(import_code))))
+    lines = sorted({ast.unparse(statement) for name, statement in imports.items() if name in names})
+    return "\n".join([*lines, "", "", code]) if lines else code
 
 
 class _Module:

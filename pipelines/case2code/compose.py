@@ -6,12 +6,13 @@ from random import Random
 from typing import Any, ClassVar, Literal, get_args
 
 from pipelines.case2code import wording
+from pipelines.case2code.layouts import calls_of, outputs_of
 from pipelines.case2code.literals import write_call, write_value
 from pipelines.case2code.signature import Signature, read_signature, recorded_call
 from pipelines.stage import Reject, Row, RowStage, Tools
 from schemas.errors import UsageError
 from schemas.record import Record
-from schemas.records import COMPOSED, EXECUTED
+from schemas.records import CASES, COMPOSED
 
 __all__ = ["Compose", "Errors", "Style"]
 
@@ -39,7 +40,7 @@ class Compose(RowStage):
     """
 
     name: ClassVar[str] = "case2code compose"
-    input: ClassVar[Record] = EXECUTED
+    input: ClassVar[Record] = CASES
     output: ClassVar[Record] = COMPOSED
 
     style: Style = "chat"
@@ -53,9 +54,10 @@ class Compose(RowStage):
                 raise UsageError(f"--{flag} {value} is none of {', '.join(get_args(choices))}")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
-        if not row["exec_status"]:
+        if row["exec_status"] is False:
             raise Reject("not_executed", "its calls were not run to their end")
-        inputs, outputs = row["example_inputs"], row["example_outputs"]
+        inputs = calls_of(row)
+        outputs = [{"return": one.value, "error": str(one) if one.error else None} for one in outputs_of(row)]
         if len(inputs) != len(outputs):
             raise Reject("count_mismatch", f"{len(inputs)} inputs but {len(outputs)} outputs")
         signature = read_signature(row["code"], row["func_name"])

@@ -1,23 +1,24 @@
 """Functions that a model guessed from cases, judged on those and on hidden ones (arXiv 2407.12504, section 4)."""
 
-import ast
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import comb
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from pipelines.case2code.literals import Unreadable, read_value
+from pipelines.case2code.calls import UNMADE, Calls, PlainCalls, Ran, WrittenCalls
+from pipelines.case2code.given import Given, agree
+from pipelines.case2code.gold import why_it_differs
+from pipelines.case2code.layouts import outputs_of
 from pipelines.case2code.replies import function_in
-from pipelines.case2code.signature import as_called, read_signature, recorded_call
-from pipelines.engines import Sampling
+from pipelines.case2code.signature import read_signature, recorded_call
+from pipelines.engines import Answer, Completion, Sampling
 from pipelines.prompts import Prompt
 from pipelines.stage import Reject, Row, RowStage, Tools
-from sandbox.values import encode, equal, shown
-from sandbox.verdict import Limits, Outcome, Verdict
+from sandbox.verdict import Limits
 from schemas.errors import UsageError
 from schemas.record import Record
-from schemas.records import COMPOSED, EVALUATED
+from schemas.records import EVALUATED, TEST
 
 __all__ = ["Evaluate", "pass_at"]
 
@@ -40,16 +41,20 @@ class Evaluate(RowStage):
     Labels: `correct`; `wrong_on_hidden`, where all calls that the prompt shows are right; `wrong_output`; `no_code`;
     or the sandbox's verdict where a sample did not run to its end: `load_error`, `timeout` and the others.
 
+    The published test set is read as it is. Where a row has `example_str`, that is run in the sandbox to build inputs,
+    and outputs are unquoted (see `calls` and `given`).
+
     The recorded function itself is judged first, and a task that it fails is rejected as `gold_differs`: recorded under
     another version of Python, or not deterministic. No sample could be right there but by luck, and no token is spent.
-    Also rejected: `count_mismatch`, `unreadable_input`, `syntax_error`, `no_function`, `prompt_too_long`.
+    Also rejected: `count_mismatch`, `unreadable_input`, `syntax_error`, `no_function`. With `gold` the recorded answer
+    of each task is judged, and no model is asked.
 
     pass@k is the unbiased estimate from `n` samples (see `pass_at`), over all calls, over those shown, over the hidden
     ones. The paper's settings are the defaults: one sample at temperature 0, nucleus 0.95, 2,048 tokens.
     """
 
     name: ClassVar[str] = "case2code evaluate"
-    input: ClassVar[Record] = COMPOSED
+    input: ClassVar[Record] = TEST
     output: ClassVar[Record] = EVALUATED
 
     prompt: Prompt = field(default_factory=lambda: Prompt.load("evaluate", FOLDER))
@@ -60,6 +65,7 @@ class Evaluate(RowStage):
     max_tokens: int = 2048
     seconds: float = 5.0
     memory_mb: int = 512
+    gold: bool = False
 
     def __post_init__(self) -> None:
         if self.n > 1 and self.temperature == 0:
@@ -68,6 +74,8 @@ class Evaluate(RowStage):
             raise UsageError(f"--k {min(self.k, default='')} is no number of samples; it must be 1 or more")
         if max(self.k) > self.n:
             raise UsageError(f"--k {max(self.k)} needs as many samples, and -n {self.n} draws fewer")
+        if self.gold and self.n > 1:
+            raise UsageError(f"--gold judges the one recorded answer of each task, and -n {self.n} asks for more")
 
     @property
     def means(self) -> Mapping[str, str]:
@@ -75,11 +83,8 @@ class Evaluate(RowStage):
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         task = _Task.of(row)
-        gold = await self._judge(tools, task, row["code"], task.func_name)
-        if gold.label != "correct":
-            raise Reject("gold_differs", f"{gold.label}: {gold.detail}")
-        sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        answer = await tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n)
+        await self._refuse_wrong_gold(tools, task, row["code"])
+        answer = await self._answer(tools, row)
         samples = []
         for completion in answer.completions:
             try:
@@ -87,7 +92,7 @@ class Evaluate(RowStage):
             except Reject as reject:
                 samples.append(_Judged(reject.reason, reject.detail, on_shown=False, on_hidden=False))
             else:
-                samples.append(await self._judge(tools, task, code, entry))
+                samples.append(task.judge(await self._run(tools, task, code, entry)))
         right = {"all": sum(one.label == "correct" for one in samples), "shown": sum(one.on_shown for one in samples)}
         if task.has_hidden:
             right["hidden"] = sum(one.on_hidden for one in samples)
@@ -110,12 +115,31 @@ class Evaluate(RowStage):
             "n": self.n,
             "correct": right["all"],
             "pass_at": [{"k": k, **parts} for k, parts in rates.items()],
-            "model": tools.model,
+            "model": None if self.gold else tools.model,
         }
 
-    async def _judge(self, tools: Tools, task: "_Task", code: str, entry: str) -> "_Judged":
+    async def _answer(self, tools: Tools, row: Row) -> Answer:
+        if self.gold:
+            return Answer((Completion(row["output"] or row["code"], None, None),), None)
+        sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
+        return await tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n)
+
+    async def _run(self, tools: Tools, task: "_Task", code: str, entry: str, profile: int = 0) -> Ran:
         limits = Limits(seconds=self.seconds, memory_mb=self.memory_mb)
-        return task.judge(await tools.sandbox.run(code, entry, as_called(code, entry, task.calls), limits=limits))
+        return await task.calls.run(tools.sandbox, code, entry, limits, profile)
+
+    async def _refuse_wrong_gold(self, tools: Tools, task: "_Task", code: str) -> None:
+        ran = await self._run(tools, task, code, task.func_name)
+        judged = task.judge(ran)
+        if ran.status in UNMADE:
+            raise Reject(ran.status, ran.detail)
+        if ran.status != "ok":
+            raise Reject("gold_differs", f"{ran.status}: {ran.detail or 'the function does not run to its end'}")
+        for index in task.wrong(ran)[:1]:
+            again = await self._run(tools, task, code, task.func_name, profile=1)
+            given = ran.given[index] or Given()
+            why = why_it_differs(task.func_name, given, again.given[index], task.outputs[index])
+            raise Reject("gold_differs", f"{why}: {judged.detail}")
 
 
 def pass_at(k: int, n: int, correct: int) -> float:
@@ -143,62 +167,43 @@ class _Task:
     """The calls of a task, what they should give, and which of them the prompt shows."""
 
     func_name: str
-    texts: Sequence[str]
-    calls: Sequence[Mapping[str, Any]]
-    outputs: Sequence[Mapping[str, str | None]]
+    calls: Calls
+    outputs: Sequence[Given]
     shown: frozenset[int]
 
     @classmethod
     def of(cls, row: Row) -> "_Task":
-        inputs, outputs = row["example_inputs"], row["example_outputs"]
-        if not 0 < len(inputs) == len(outputs):
+        inputs, outputs, source = row["example_inputs"] or [], row["example_outputs"], row["example_str"]
+        if not outputs or (not source and len(inputs) != len(outputs)):
             raise Reject("count_mismatch", f"{len(inputs)} inputs and {len(outputs)} outputs")
         func_name = read_signature(row["code"], row["func_name"]).name
-        calls = [recorded_call(call) for call in inputs]
-        return cls(func_name, inputs, calls, outputs, frozenset(range(len(inputs))).intersection(row["shown"]))
+        calls: Calls
+        if source:
+            calls = WrittenCalls.read(source, len(outputs))
+        else:
+            calls = PlainCalls(inputs, [recorded_call(call) for call in inputs])
+        every = frozenset(range(len(outputs)))
+        shown = every if row["shown"] is None else every.intersection(row["shown"])
+        return cls(func_name, calls, outputs_of(row), shown)
 
     @property
     def has_hidden(self) -> bool:
-        return len(self.shown) < len(self.calls)
+        return len(self.shown) < len(self.outputs)
 
-    def judge(self, verdict: Verdict) -> _Judged:
-        wrong = {
-            index: outcome
-            for index, (outcome, output) in enumerate(zip(verdict.outcomes, self.outputs, strict=True))
-            if not _agrees(outcome, output)
-        }
+    def judge(self, ran: Ran) -> _Judged:
+        wrong = self.wrong(ran)
         on_shown = self.shown.isdisjoint(wrong)
         on_hidden = self.shown.issuperset(wrong)
-        if verdict.status != "ok":
-            return _Judged(verdict.status, verdict.detail, on_shown, on_hidden)
+        if ran.status != "ok":
+            return _Judged(ran.status, ran.detail, on_shown, on_hidden)
         if not wrong:
             return _Judged("correct", "", on_shown, on_hidden)
-        index, outcome = next(iter(wrong.items()))
-        output = self.outputs[index]
-        expected = output["return"] or output["error"] or "what is not recorded"
-        detail = f"{self.texts[index]:.200} gave {_told(outcome)}, not {expected:.200}"
+        index = wrong[0]
+        given = "nothing" if ran.given[index] is None else ran.given[index]
+        detail = f"{self.calls.texts[index]:.200} gave {given!s:.200}, not {self.outputs[index]!s:.200}"
         return _Judged("wrong_on_hidden" if on_shown else "wrong_output", detail, on_shown, on_hidden)
 
-
-def _agrees(outcome: Outcome | None, output: Mapping[str, str | None]) -> bool:
-    """Whether a call gave what is recorded."""
-    match outcome, output:
-        case Outcome(kind="exception", data=error), {"error": str(recorded)}:
-            return bool(error == recorded.partition(":")[0])
-        case Outcome(kind="value", data=canonical), {"return": str(recorded), "error": None}:
-            return shown(canonical) == recorded or _is_value_of(canonical, recorded)
-    return False
-
-
-def _is_value_of(canonical: Any, text: str) -> bool:
-    """Whether a text is a literal of this value, with its sets and dicts in whatever order."""
-    try:
-        return equal(canonical, encode(read_value(ast.parse(text, mode="eval").body)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError, Unreadable):
-        return False
-
-
-def _told(outcome: Outcome | None) -> str:
-    if outcome is None:
-        return "nothing"
-    return f"{shown(outcome.data) if outcome.kind == 'value' else outcome.data:.200}"
+    def wrong(self, ran: Ran) -> list[int]:
+        """The calls that did not give what is recorded."""
+        pairs = zip(ran.given, self.outputs, strict=True)
+        return [index for index, (given, output) in enumerate(pairs) if not agree(given, output)]

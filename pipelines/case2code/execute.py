@@ -1,25 +1,23 @@
 """What functions give: each is called with its inputs in the sandbox (arXiv 2407.12504, section 3.3)."""
 
 import ast
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pipelines.case2code.given import ADDRESS, OF_NAMES
+from pipelines.case2code.layouts import calls_of, function_of
 from pipelines.case2code.signature import as_called, parsed, recorded_call
 from pipelines.stage import Reject, Row, RowStage, Tools
 from sandbox.values import equal, shown
 from sandbox.verdict import Limits, Outcome, Verdict
 from schemas.record import Record
-from schemas.records import EXECUTED, INPUTS
+from schemas.records import CALLS, EXECUTED
 
 __all__ = ["Execute"]
 
-_ADDRESS = re.compile(r"\bat 0x[0-9a-f]{4,}")
 # These depend on limits and on the load of the machine.
 _OF_THE_LIMITS = {"MemoryError", "RecursionError"}
-# What a name that is nowhere raises.
-_OF_NAMES = {"NameError", "UnboundLocalError"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,8 @@ class Execute(RowStage):
     end; here the reason is the verdict of the sandbox: `load_error`, `timeout`, `crashed` and the others. Beyond it:
     `few_distinct_outputs`, `too_many_errors` and `name_error`, because the paper's filter lets through functions that
     nothing can be learnt from; `too_long_output`, `shows_address`, `unencodable` (a value without a canonical form) and
-    `depends_on_limits`; `no_inputs` and `unreadable_input` where there is no call, or one that cannot be read.
+    `depends_on_limits`; `no_code`, `no_inputs` and `unreadable_input` where there is no function, no call, or one that
+    cannot be read.
 
     The published code runs a function once. Here those that pass are run again in another process with another seed
     for hashes and for `random`, another clock where libfaketime is there, and the inputs in reverse (twice more where
@@ -39,7 +38,7 @@ class Execute(RowStage):
     """
 
     name: ClassVar[str] = "case2code execute"
-    input: ClassVar[Record] = INPUTS
+    input: ClassVar[Record] = CALLS
     output: ClassVar[Record] = EXECUTED
 
     seconds: float = 5.0
@@ -52,8 +51,9 @@ class Execute(RowStage):
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         limits = Limits(seconds=self.seconds, memory_mb=self.memory_mb)
-        code, entry = row["code"], row["func_name"]
-        calls = as_called(code, entry, [recorded_call(call) for call in row["example_inputs"]])
+        code, entry = function_of(row)
+        inputs = calls_of(row)
+        calls = as_called(code, entry, [recorded_call(call) for call in inputs])
         if not calls:
             raise Reject("no_inputs", "it comes with no call to try")
         outcomes = _outcomes(await tools.sandbox.run(code, entry, calls, limits=limits), limits)
@@ -61,14 +61,14 @@ class Execute(RowStage):
         self._refuse(outputs)
         for profile in self._profiles(code):
             again = await tools.sandbox.run(code, entry, calls, limits=limits, profile=profile, reverse=True)
-            for call, one, other in zip(row["example_inputs"], outcomes, _outcomes(again, limits), strict=True):
+            for call, one, other in zip(inputs, outcomes, _outcomes(again, limits), strict=True):
                 if one.kind != other.kind or not equal(one.data, other.data):
                     raise Reject("nondeterministic", f"{call} gave {_told(one)}, and run again {_told(other)}")
         yield {
             "id": row["id"],
             "code": code,
             "func_name": entry,
-            "example_inputs": row["example_inputs"],
+            "example_inputs": inputs,
             "example_outputs": outputs,
             "exec_status": True,
         }
@@ -87,7 +87,7 @@ class Execute(RowStage):
     def _refuse(self, outputs: Sequence[dict[str, str]]) -> None:
         errors = [output["error"] for output in outputs if "error" in output]
         values = [output["return"] for output in outputs if "return" in output]
-        if self.reject_name_errors and (named := sorted(_OF_NAMES.intersection(errors))):
+        if self.reject_name_errors and (named := sorted(OF_NAMES.intersection(errors))):
             raise Reject("name_error", f"{errors.count(named[0])} of {len(outputs)} calls raise {named[0]}")
         if limited := sorted(_OF_THE_LIMITS.intersection(errors)):
             raise Reject("depends_on_limits", f"{errors.count(limited[0])} of {len(outputs)} calls raise {limited[0]}")
@@ -98,7 +98,7 @@ class Execute(RowStage):
         for value in values:
             if len(value) > self.max_output_chars:
                 raise Reject("too_long_output", f"an output has {len(value):,} characters")
-            if _ADDRESS.search(value):
+            if ADDRESS.search(value):
                 raise Reject("shows_address", f"an output holds an address in memory: {value:.200}")
         if (distinct := len({*values, *errors})) < self.min_distinct_outputs:
             raise Reject(

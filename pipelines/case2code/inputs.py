@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
+from pipelines.case2code.candidates import with_imports
 from pipelines.case2code.drawing import draw_calls
 from pipelines.case2code.evidence import Evidence
 from pipelines.case2code.expectation import expectations
@@ -17,7 +18,7 @@ from pipelines.prompts import Prompt
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
 from schemas.errors import UsageError
 from schemas.record import Record
-from schemas.records import FUNCTION, INPUTS
+from schemas.records import INPUTS, RAW_FUNCTION
 
 __all__ = ["Inputs", "InputsFrom"]
 
@@ -41,7 +42,7 @@ class Inputs(RowStage):
     """
 
     name: ClassVar[str] = "case2code inputs"
-    input: ClassVar[Record] = FUNCTION
+    input: ClassVar[Record] = RAW_FUNCTION
     output: ClassVar[Record] = INPUTS
 
     prompt: Prompt = field(default_factory=lambda: Prompt.load("inputs", FOLDER))
@@ -62,13 +63,14 @@ class Inputs(RowStage):
             raise UsageError(f"--tries {self.tries} asks for nothing; it must be 1 or more")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
-        signature = read_signature(row["code"], row["func_name"])
+        code = with_imports(row["code"], row.get("import_code") or ())
+        signature = read_signature(code, row["func_name"])
         expected = expectations(signature)
         _refuse_objects(signature, expected)
         calls = _Calls(signature, row)
         tries, fault = 0, ("too_few_inputs", "")
         while self.inputs_from != "types" and tries < self.tries and len(calls.origins) < self.min_inputs:
-            fault = await self._ask(row, tools, tries, calls)
+            fault = await self._ask(code, tools, tries, calls)
             tries += 1
         if self.inputs_from != "model":
             missing = self.n - len(calls.origins)
@@ -84,7 +86,7 @@ class Inputs(RowStage):
             tools.tally(f"inputs_from_{origin}", origins.count(origin))
         yield {
             "id": row["id"],
-            "code": row["code"],
+            "code": code,
             "func_name": signature.name,
             "example_inputs": list(calls.origins),
             "input_origins": origins,
@@ -92,9 +94,9 @@ class Inputs(RowStage):
             "tries": tries,
         }
 
-    async def _ask(self, row: Row, tools: Tools, attempt: int, calls: "_Calls") -> tuple[str, str]:
+    async def _ask(self, code: str, tools: Tools, attempt: int, calls: "_Calls") -> tuple[str, str]:
         """Add what one reply gives to `calls`; reason and detail to reject the row with if that is not enough."""
-        prompt = self.prompt.render(code=row["code"].strip("\n"), n=self.n)
+        prompt = self.prompt.render(code=code.strip("\n"), n=self.n)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
         answer = await tools.llm.generate(prompt, sampling, first_sample=attempt)
         (completion,) = answer.completions

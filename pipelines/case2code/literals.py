@@ -6,12 +6,22 @@ literals, a model's text may use the constructors of these types, arithmetic on 
 """
 
 import ast
+import json
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["LONGEST", "Unreadable", "read_arguments", "read_call", "read_value", "write_call", "write_value"]
+__all__ = [
+    "LONGEST",
+    "Unreadable",
+    "read_arguments",
+    "read_call",
+    "read_value",
+    "unquoted",
+    "write_call",
+    "write_value",
+]
 
 # The longest call, in characters of source; an operation may make as many items, or bits of a number.
 LONGEST = 4_096
@@ -47,8 +57,20 @@ class Unreadable(Exception):
 
 
 def read_call(text: str) -> dict[str, Any]:
-    """The arguments of a call written as `dict(a=1, b='x')`, in order. Raises `Unreadable`."""
-    return read_arguments(_parsed(text))
+    """The arguments of a call written as `dict(a=1, b='x')`, in order, or as published: a dict quoted as JSON.
+
+    Raises `Unreadable`.
+    """
+    return read_arguments(_parsed(unquoted(text) or text))
+
+
+def unquoted(text: str | None) -> str | None:
+    """The text that a JSON string holds; None of anything else."""
+    try:
+        value = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, str) else None
 
 
 def read_arguments(node: ast.expr) -> dict[str, Any]:

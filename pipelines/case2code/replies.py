@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pipelines.fences import fenced, unwrapped
 from pipelines.stage import Reject
 
-__all__ = ["examples_in", "function_in"]
+__all__ = ["examples_among", "examples_in", "function_in"]
 
 
 def examples_in(reply: str, *, is_cut: bool) -> list[ast.expr]:
@@ -20,16 +20,16 @@ def examples_in(reply: str, *, is_cut: bool) -> list[ast.expr]:
     code = unwrapped(reply)
     if not code.strip():
         raise Reject("no_code", "the reply is empty")
-    tree = _module(code, is_cut=is_cut)
-    items: list[ast.expr] = []
-    found = False
-    for statement in tree.body:
-        more = _items(statement, alone=len(tree.body) == 1)
-        found = found or more is not None
-        items += more or []
-    if not found:
+    items = examples_among(_module(code, is_cut=is_cut))
+    if items is None:
         raise Reject("no_examples", "the reply has no list called examples")
     return items
+
+
+def examples_among(tree: ast.Module) -> list[ast.expr] | None:
+    """The items of the list that a module calls `examples`, unread; None where it has no such list."""
+    found = [_items(statement, alone=len(tree.body) == 1) for statement in tree.body]
+    return [item for items in found for item in items or ()] if any(items is not None for items in found) else None
 
 
 def function_in(reply: str, func_name: str) -> tuple[str, str]:

@@ -105,11 +105,16 @@ class PromptRefused(RequestFailed):
 
 
 class EngineBusy(Exception):
-    """A passing fault: ask again, after `retry_after` seconds where the engine named a time."""
+    """A passing fault: ask again, after `retry_after` seconds where the engine named a time.
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    `overloaded` says that the engine has no time for anybody or cannot be reached, so that the fault is not of the
+    request.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None, *, overloaded: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.overloaded = overloaded
 
 
 class Engine(Protocol):

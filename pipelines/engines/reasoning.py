@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pipelines.engines import Completion
 
-__all__ = ["MARKERS", "separated"]
+__all__ = ["MARKERS", "left_open", "separated"]
 
 # Opening and closing markers of the model families that write their reasoning into the text.
 MARKERS: tuple[tuple[str, str], ...] = (
@@ -83,3 +83,9 @@ def _parts(text: str) -> tuple[str | None, str, bool]:
         "".join(piece.lstrip() for piece in answer),
         closing is not None,
     )
+
+
+def left_open(prompt: str) -> str:
+    """The opening marker with which a prompt ends, as some chat templates write it; empty where there is none."""
+    end = prompt.rstrip()
+    return next((opening for opening, _ in MARKERS if end.endswith(opening)), "")

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import count
 from pathlib import Path
@@ -17,8 +17,11 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from pipelines.engines import Answer, Completion, Message, PromptTooLong, Request
+from msgspec.structs import replace
+
+from pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
 from pipelines.engines.models import locate, revision_of
+from pipelines.engines.reasoning import MARKERS, left_open
 from schemas.errors import EngineFailed, SynthError, UsageError
 
 __all__ = ["VllmEngine"]
@@ -32,6 +35,14 @@ SCHEDULING = frozenset({
     "max_parallel_loading_workers", "num_gpu_blocks_override", "pipeline_parallel_size", "scheduling_policy",
     "swap_space", "tensor_parallel_size", "use_tqdm_on_load",
 })  # fmt: skip
+# Fields of a request that no recipe sets, so that an engine argument may.
+SAMPLING = frozenset({
+    "bad_words", "frequency_penalty", "ignore_eos", "logit_bias", "min_p", "min_tokens", "presence_penalty",
+    "repetition_detection", "stop_token_ids", "thinking_token_budget",
+})  # fmt: skip
+TEMPLATE = "chat_template_kwargs"
+# Tokens at the end of a prompt in which an opening marker of reasoning can stand.
+TAIL_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,11 @@ class _Job:
 
 
 class VllmEngine:
-    """An engine over `vllm.LLMEngine`. `args` are its `EngineArgs` by name; `model` is a directory or a hub name."""
+    """An engine over `vllm.LLMEngine`; `model` is a directory or a hub name.
+
+    `args` are its `EngineArgs` by name, fields of `SamplingParams` that no recipe sets, and `chat_template_kwargs`.
+    With a `reasoning_parser`, vLLM's parser of that name separates reasoning from answers to chats.
+    """
 
     def __init__(self, model: str, args: Mapping[str, Any]) -> None:
         self._model = model
@@ -51,6 +66,9 @@ class VllmEngine:
         self._revision = revision_of(self._location, self._args.get("revision") or "main")
         self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
         self._names = count()
+        self._template: Mapping[str, Any] = self._args.get(TEMPLATE) or {}
+        self._sampling = {name: value for name, value in self._args.items() if name in SAMPLING}
+        self._parser: _ReasoningParser | None = None
         # All three belong to the event loop's thread; the driver reaches them only through `_post`.
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
         self._failure: SynthError | None = None
@@ -76,11 +94,12 @@ class VllmEngine:
         tokens = self._encode(request.prompt)
         if len(tokens) >= self._context:
             raise PromptTooLong(f"the prompt has {len(tokens)} tokens and the model's context holds {self._context}")
-        job = _Job(str(next(self._names)), tokens, _sampling_params(request))
+        params = _sampling_params(request, self._sampling, skip_special_tokens=not self._keeps_special_tokens)
+        job = _Job(str(next(self._names)), tokens, params)
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting[job.id] = answer
         self._inbox.put(job)
-        return await answer
+        return self._with_reasoning(await answer, request, tokens)
 
     async def close(self) -> None:
         thread, self._thread = self._thread, None
@@ -91,6 +110,20 @@ class VllmEngine:
         # A model that is still loading cannot be told to stop: its thread dies with the process.
         if self._started.done():
             await asyncio.to_thread(thread.join)
+
+    def _with_reasoning(self, answer: Answer, request: Request, tokens: list[int]) -> Answer:
+        """The answer with its reasoning either separated or between its markers, also where the prompt opens it."""
+        if isinstance(request.prompt, str):
+            opening = left_open(request.prompt)
+        elif self._parser:
+            return Answer(tuple(map(self._parser.separated, answer.completions)), answer.prompt_tokens)
+        else:
+            opening = left_open(self._tokenizer.decode(tokens[-TAIL_TOKENS:]))
+        # A schema leaves no room to close what the prompt opens: such an answer has no reasoning.
+        if not opening or request.schema is not None:
+            return answer
+        texts = [replace(completion, text=opening + completion.text) for completion in answer.completions]
+        return Answer(tuple(texts), answer.prompt_tokens)
 
     def _encode(self, prompt: str | tuple[Message, ...]) -> list[int]:
         if isinstance(prompt, str):
@@ -103,10 +136,11 @@ class VllmEngine:
                     add_generation_prompt=not continued,
                     continue_final_message=continued,
                     return_dict=False,
+                    **self._template,
                 )
             )
         except Exception as error:  # a template is a program of the model's, and raises what it likes
-            raise UsageError(
+            raise PromptRefused(
                 f"--model {self._model} cannot take these chat messages ({_sentence(error)}); "
                 "a --prompt file without `# user` headings is sent as plain text"
             ) from error
@@ -121,6 +155,11 @@ class VllmEngine:
             return
         try:
             self._tokenizer = engine.get_tokenizer()
+            if parser := self._args.get("reasoning_parser"):
+                self._parser = _ReasoningParser(parser, self._tokenizer, self._model, self._template)
+            self._keeps_special_tokens = _marks_reasoning_by_special_tokens(self._tokenizer) or bool(
+                self._parser and self._parser.needs_special_tokens
+            )
             self._context = int(engine.model_config.max_model_len)
             parallel = engine.vllm_config.parallel_config
             self.gpus = parallel.world_size_across_dp if engine.vllm_config.device_config.device_type == "cuda" else 0
@@ -139,8 +178,10 @@ class VllmEngine:
         from vllm.platforms import current_platform
 
         known = {field.name for field in fields(EngineArgs)}
-        if unknown := sorted(self._args.keys() - known):
+        if unknown := sorted(self._args.keys() - known - SAMPLING - {TEMPLATE}):
             raise UsageError(f"--engine-arg {unknown[0]}: vLLM has no such engine argument")
+        if not isinstance(self._template, Mapping):
+            raise UsageError(f'--engine-arg {TEMPLATE} is not a JSON object, such as {{"enable_thinking": false}}')
         # After part of a prompt vLLM winds a request's random generator back, which torch can for CUDA alone: on a CPU
         # the whole engine would die of it.
         on_cpu = {"enforce_eager": True, "enable_chunked_prefill": False}
@@ -150,7 +191,7 @@ class VllmEngine:
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
             "structured_outputs_config": {},
-            **self._args,
+            **{name: value for name, value in self._args.items() if name in known},
             "model": self._location,
         }
         # Between two JSON tokens a weak model likes nothing so much as white space, until its limit.
@@ -188,7 +229,7 @@ class VllmEngine:
             engine.add_request(job.id, {"type": "token", "prompt_token_ids": job.tokens}, job.params)
         except Exception as error:  # one request that vLLM refuses, such as a schema it cannot enforce
             engine.abort_request([job.id])
-            self._post(self._deliver, {job.id: EngineFailed(f"vLLM refuses a request: {_sentence(error)}")})
+            self._post(self._deliver, {job.id: PromptRefused(f"vLLM refuses a request: {_sentence(error)}")})
 
     def _post(self, callback: Any, *args: Any) -> None:
         # The loop may be closed already when a run is torn down without `close`: then nobody waits for this.
@@ -242,7 +283,43 @@ def _set_environment() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
 
 
-def _sampling_params(request: Request) -> Any:
+def _marks_reasoning_by_special_tokens(tokenizer: Any) -> bool:
+    """Whether markers of reasoning are tokens that vLLM would leave out of the text."""
+    return not {marker for pair in MARKERS for marker in pair}.isdisjoint(tokenizer.all_special_tokens)
+
+
+class _ReasoningParser:
+    """The parser of that name that vLLM has for a family of models."""
+
+    def __init__(self, name: str, tokenizer: Any, model: str, template: Mapping[str, Any]) -> None:
+        """Raises `UsageError` where vLLM has no such parser, or one that this model or a whole text does not suit."""
+        from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+        from vllm.reasoning import ReasoningParserManager
+
+        said = ChatCompletionRequest(
+            model=model, messages=[Message(role="user", content="")], chat_template_kwargs=dict(template)
+        )
+        try:
+            parser: Any = ReasoningParserManager.get_reasoning_parser(name)
+            # A parser may keep what it has read, so that each text has one of its own.
+            self._new: Callable[[], Any] = lambda: parser(tokenizer, chat_template_kwargs=dict(template))
+            self._request = self._new().adjust_request(said)
+            self._new().extract_reasoning("", self._request)
+        except Exception as error:
+            raise UsageError(
+                f"--engine-arg reasoning_parser={name} cannot be used: {_sentence(error)}; without it reasoning is "
+                "found by its markers"
+            ) from error
+        self.needs_special_tokens = not self._request.skip_special_tokens
+
+    def separated(self, completion: Completion) -> Completion:
+        reasoning, text = self._new().extract_reasoning(completion.text, self._request)
+        # Without an answer the reasoning has not come to its end.
+        finish_reason = completion.finish_reason if text else "length"
+        return replace(completion, text=text or "", reasoning=reasoning or None, finish_reason=finish_reason)
+
+
+def _sampling_params(request: Request, more: Mapping[str, Any], *, skip_special_tokens: bool) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
@@ -260,16 +337,18 @@ def _sampling_params(request: Request) -> Any:
             stop=list(sampling.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
             structured_outputs=None if request.schema is None else StructuredOutputsParams(json=dict(request.schema)),
+            skip_special_tokens=skip_special_tokens,
+            **more,
         )
     except Exception as error:
         raise UsageError(f"vLLM does not take these sampling options: {_sentence(error)}") from error
 
 
-def _answer(output: Any) -> Answer | EngineFailed:
+def _answer(output: Any) -> Answer | RequestFailed:
     completions = []
     for choice in output.outputs:
         if choice.finish_reason not in ("stop", "length"):  # such as a schema that did not compile after all
-            return EngineFailed(f"vLLM gave a request up ({choice.finish_reason}); SYNTH_VLLM_LOG=INFO says more")
+            return RequestFailed(f"vLLM gave a request up ({choice.finish_reason}); SYNTH_VLLM_LOG=INFO says more")
         completions.append(Completion(choice.text, choice.finish_reason, len(choice.token_ids)))
     return Answer(tuple(completions), len(output.prompt_token_ids))
 

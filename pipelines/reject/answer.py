@@ -1,35 +1,48 @@
 """The final answer of a solution (arXiv 2308.01825, section 3.2, and the code published with it).
 
 A GSM8K solution closes with a line `#### 72`. The first such mark counts and the text after its line is no part of the
-path. (The published code checks the first answer but keeps the text after it.) MATH solutions hold their answer in
-`\\boxed{}`, which is compared as mathematics by `math-verify`.
+path. (The published code checks the first answer but keeps the text after it.) The published code reads the digits
+right after the mark; here the whole line decides, so that 3/4 is neither 3 nor 3/5.
 """
 
 import math
 import re
-import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from itertools import pairwise
+from typing import Any, NamedTuple
 
-from schemas.errors import UsageError
+from pipelines.reject.markup import plain
+from pipelines.reject.values import Time, read_value, read_words
 
-__all__ = ["AnswerRule", "Boxed", "FinalAnswer", "Hashes", "Majority", "answer_rule", "extract_answer", "majority"]
+__all__ = [
+    "GSM8K_MARKS",
+    "FinalAnswer",
+    "Hashes",
+    "Majority",
+    "Reading",
+    "bare_answer",
+    "end_of_line",
+    "extract_answer",
+    "majority",
+    "states_mark",
+]
 
-_HASHES = re.compile(r"#### (-?[0-9.,]+)")
-_BOX = re.compile(r"\\boxed\s*\{")
-_LONGEST_BOX = 512
-_LONGEST_BARE_LATEX = 64
-_MATH_VERIFY_SECONDS = 5
+GSM8K_MARKS = ("#### ",)
+
+_LEADING_NUMBER = re.compile(r"-?[0-9.,]+")
+_LONGEST_BARE_ANSWER = 64
+_LONGEST_LINE = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class FinalAnswer:
     """An answer and where it stands: `text[start:end]` runs from its mark to the end of its line.
 
-    `value` is a finite float, or what `math-verify` made of a box; `text` is the answer as it was written.
+    `value` is what answers are compared by; `text` is the answer as it was written.
     """
 
     value: Any
@@ -38,35 +51,51 @@ class FinalAnswer:
     end: int
 
 
-class AnswerRule(Protocol):
-    """How solutions state their answers, and when two answers are the same."""
+class Reading(NamedTuple):
+    """What the line after a mark says: `value` is None where an answer stands there that cannot be read."""
 
-    def find(self, solution: str) -> FinalAnswer | None:
-        """The answer of a sampled solution, or None."""
-
-    def gold(self, text: str | None) -> FinalAnswer | None:
-        """The answer of a gold solution or a bare gold answer; None where there is none that can be compared."""
-
-    def same(self, answer: FinalAnswer, gold: FinalAnswer) -> bool: ...
+    value: Any
+    text: str
 
 
-def answer_rule(boxed: bool) -> AnswerRule:
-    """Raises `UsageError` where boxes are asked for and `math-verify` is not installed."""
-    return Boxed() if boxed else Hashes()
+Reader = Callable[[str], Reading | None]
 
 
-def extract_answer(solution: str) -> FinalAnswer | None:
-    """The number after the first `#### `; the text is cut at a NUL character before.
+def leading_number(line: str) -> Reading | None:
+    """The paper's reading: the digits that open the line, as a finite float.
 
-    Commas are dropped, wherever they stand. None where the first mark holds no finite number: a second mark is not
-    looked at.
+    Commas are dropped, wherever they stand. None where the line opens with no number: no answer stands there.
+    """
+    match = _LEADING_NUMBER.match(line)
+    if match is None:
+        return None
+    try:
+        value = float(match[0].replace(",", ""))
+    except ValueError:
+        return Reading(None, match[0])
+    return Reading(value if math.isfinite(value) else None, match[0])
+
+
+def extract_answer(
+    solution: str, marks: tuple[str, ...] = GSM8K_MARKS, read: Reader = leading_number
+) -> FinalAnswer | None:
+    """The answer after the first of `marks` after which `read` finds one; the text is cut at a NUL character before.
+
+    None where there is none, or where that answer cannot be read: no later mark is looked at then.
     """
     solution = solution.partition("\x00")[0]
-    match = _HASHES.search(solution)
-    value = _number(match[1]) if match else None
-    if match is None or value is None:
-        return None
-    return FinalAnswer(value, match[1], match.start(), _end_of_line(solution, match.end()))
+    places = [match.span() for match in _pattern(marks).finditer(solution)]
+    for (start, end), (next_mark, _) in pairwise([*places, (len(solution), len(solution))]):
+        reading = read(solution[end:next_mark].partition("\n")[0])
+        if reading is not None:
+            answer = FinalAnswer(*reading, start, end_of_line(solution, end))
+            return None if reading.value is None else answer
+    return None
+
+
+def end_of_line(text: str, position: int) -> int:
+    end = text.find("\n", position)
+    return len(text) if end == -1 else end
 
 
 class Majority(NamedTuple):
@@ -79,10 +108,10 @@ class Majority(NamedTuple):
 def majority(answers: Iterable[FinalAnswer]) -> Majority | None:
     """The most frequent value; the first seen wins a tie. None where there are no answers.
 
-    Numbers vote, not strings: "7" and "7.0" are one vote. (In the published code they are two.)
+    Values vote, not strings: "7" and "7.0" are one vote. (In the published code they are two.)
     """
-    first: dict[float, FinalAnswer] = {}
-    votes: Counter[float] = Counter()
+    first: dict[Any, FinalAnswer] = {}
+    votes: Counter[Any] = Counter()
     for answer in answers:
         first.setdefault(answer.value, answer)
         votes[answer.value] += 1
@@ -93,94 +122,74 @@ def majority(answers: Iterable[FinalAnswer]) -> Majority | None:
 
 
 class Hashes:
-    """GSM8K's convention. Answers are the same only if they are equal floats, as collection demands in the paper."""
+    """GSM8K's convention, with other marks on request. Answers are the same only if their values are equal, exactly.
+
+    A value is a number (a `Fraction`), a `Time`, or, where neither is stated, the words of the answer.
+    """
+
+    def __init__(self, marks: tuple[str, ...] = GSM8K_MARKS) -> None:
+        self._marks = marks
+        self._gold_marks = tuple(dict.fromkeys((*marks, *GSM8K_MARKS)))
 
     def find(self, solution: str) -> FinalAnswer | None:
-        return extract_answer(solution)
+        return _whole_answer(solution, self._marks)
+
+    def find_value(self, solution: str) -> FinalAnswer | None:
+        """What `find` finds if it is a number or a time: without gold, nothing says that words are asked for."""
+        answer = self.find(solution)
+        return None if answer is None or isinstance(answer.value, str) else answer
 
     def gold(self, text: str | None) -> FinalAnswer | None:
-        """A bare gold answer may carry a dollar sign and commas; infinity and NaN are no answers."""
-        if text is None or "####" in text:
-            return extract_answer(text or "")
-        value = _number(text.strip().replace("$", ""))
-        return None if value is None else FinalAnswer(value, text.strip(), 0, len(text))
+        if text is None or states_mark(text, self._gold_marks):
+            return _whole_answer(text or "", self._gold_marks)
+        return bare_answer(text, lambda line: _read_number(line) or _read_words(line))
 
     def same(self, answer: FinalAnswer, gold: FinalAnswer) -> bool:
         return bool(answer.value == gold.value)
 
 
-class Boxed:
-    """MATH's convention: the last `\\boxed{}` holds the answer; `math-verify` says whether two are equivalent."""
-
-    def __init__(self) -> None:
-        try:
-            from math_verify import parse, verify
-        except ImportError:
-            raise UsageError("--boxed needs math-verify, which is not installed: pip install 'synth[math]'") from None
-        self._parse = parse
-        self._verify = verify
-        # A hundred samples of a question give few different answers, and comparing two takes milliseconds.
-        self._value = lru_cache(1 << 12)(self._value_of)
-        self._equal = lru_cache(1 << 12)(self._are_equal)
-
-    def find(self, solution: str) -> FinalAnswer | None:
-        solution = solution.partition("\x00")[0]
-        box = _last_box(solution)
-        if box is None:
-            return None
-        start, content, end = box
-        value = self._value(content)
-        return FinalAnswer(value, content, start, _end_of_line(solution, end)) if value else None
-
-    def gold(self, text: str | None) -> FinalAnswer | None:
-        """A solution with a box, a GSM8K solution (its models often answer in a box), or one line of bare LaTeX."""
-        if not text or "\\boxed" in text:
-            return self.find(text or "")
-        if "####" in text:
-            number = extract_answer(text)
-            if number is None:
-                return None
-            return FinalAnswer(self._value(number.text), number.text, number.start, number.end)
-        bare = text.strip()
-        value = self._value(bare) if len(bare) <= _LONGEST_BARE_LATEX and "\n" not in bare else None
-        return FinalAnswer(value, bare, 0, len(text)) if value else None
-
-    def same(self, answer: FinalAnswer, gold: FinalAnswer) -> bool:
-        return self._equal(gold.text, answer.text)
-
-    def _are_equal(self, gold: str, answer: str) -> bool:
-        return bool(self._verify(self._value(gold), self._value(answer), timeout_seconds=_time_limit()))
-
-    def _value_of(self, content: str) -> Any:
-        if len(content) > _LONGEST_BOX:
-            return None
-        return self._parse(f"$\\boxed{{{content}}}$", parsing_timeout=_time_limit())
+def states_mark(text: str, marks: tuple[str, ...]) -> bool:
+    return _pattern(marks).search(text) is not None
 
 
-def _time_limit() -> int | None:
-    # math-verify keeps time with SIGALRM, which only the main thread may set.
-    return _MATH_VERIFY_SECONDS if threading.current_thread() is threading.main_thread() else None
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text.replace(",", ""))
-    except ValueError:
+def bare_answer(text: str, read: Reader) -> FinalAnswer | None:
+    """The answer that stands alone in `text`, on one line; what is no number and no time only if it is short."""
+    bare = text.strip()
+    reading = None if "\n" in bare else read(bare)
+    if reading is None or reading.value is None:
         return None
-    return value if math.isfinite(value) else None
+    stated = isinstance(reading.value, Fraction | Time) or len(bare) <= _LONGEST_BARE_ANSWER
+    return FinalAnswer(*reading, 0, len(text)) if stated else None
 
 
-def _end_of_line(text: str, position: int) -> int:
-    end = text.find("\n", position)
-    return len(text) if end == -1 else end
+def _whole_answer(solution: str, marks: tuple[str, ...]) -> FinalAnswer | None:
+    """The first number or time after a mark, so that a heading (`#### Step 1`) is no answer; else the first words."""
+    return extract_answer(solution, marks, _read_number) or extract_answer(solution, marks, _read_words)
 
 
-def _last_box(text: str) -> tuple[int, str, int] | None:
-    """Start, content and end of the last closed `\\boxed{...}`."""
-    for match in reversed(list(_BOX.finditer(text))):
-        depth = 1
-        for position in range(match.end(), len(text)):
-            depth += {"{": 1, "}": -1}.get(text[position], 0)
-            if depth == 0:
-                return match.start(), text[match.end() : position].strip(), position + 1
-    return None
+@lru_cache(1 << 14)
+def _read_number(line: str) -> Reading | None:
+    """A number or a time; of a line that opens with a number and states another thing, its words."""
+    if len(line) > _LONGEST_LINE:
+        return Reading(None, line)
+    text = plain(line)
+    value = read_value(text)
+    if value:
+        return Reading(*value)
+    return _read_words(line) if leading_number(text) else None
+
+
+def _read_words(line: str) -> Reading:
+    text = plain(line) if len(line) <= _LONGEST_LINE else ""
+    return Reading(read_words(text), text)
+
+
+@lru_cache
+def _pattern(marks: tuple[str, ...]) -> re.Pattern[str]:
+    """Marks in upper and lower case; one that begins or ends with a letter or digit is no part of a longer word."""
+    pattern = "|".join(
+        (r"(?<!\w)" if mark[0].isalnum() else "") + re.escape(mark) + (r"(?!\w)" if mark[-1].isalnum() else "")
+        for mark in sorted(marks, key=len, reverse=True)
+    )
+    # A mark without letters is found faster where case counts.
+    return re.compile(pattern, re.IGNORECASE if any(mark.lower() != mark.upper() for mark in marks) else 0)

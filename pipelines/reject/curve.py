@@ -1,15 +1,16 @@
 """How many distinct paths a question gets from its first k samples (arXiv 2308.01825, section 3.3)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from pipelines.reject.answer import answer_rule
+from pipelines.reject.answer import GSM8K_MARKS
 from pipelines.reject.golds import NO_GOLDS, Golds
 from pipelines.reject.questions import paths_by_question
+from pipelines.reject.rules import ADVICE, answer_rule, check_marks
 from pipelines.reject.selection import judge
 from pipelines.stage import Output, TableStage
 from schemas.record import Record
@@ -42,12 +43,18 @@ class Curve(TableStage):
     """
 
     name: ClassVar[str] = "reject curve"
+    version: ClassVar[int] = 2
+    advice: ClassVar[Mapping[str, str]] = ADVICE
     input: ClassVar[Record] = SAMPLED
     output: ClassVar[Record] = CURVE
 
     boxed: bool = False
+    answer_marks: tuple[str, ...] = GSM8K_MARKS
     plain_equations: bool = False
     golds: Golds = NO_GOLDS
+
+    def __post_init__(self) -> None:
+        check_marks(self.answer_marks, boxed=self.boxed)
 
     def identity(self) -> dict[str, Any]:
         options = super().identity()
@@ -55,7 +62,7 @@ class Curve(TableStage):
         return options | self.golds.identity()
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
-        answers = answer_rule(self.boxed)
+        answers = answer_rule(self.boxed, self.answer_marks)
         correct, distinct = Counter[int](), Counter[int]()
         questions = judged = most = 0
         for rows in paths_by_question(tables, self.golds):

@@ -32,8 +32,8 @@ _LED = re.compile(
     re.IGNORECASE,
 )
 _FOLLOWED = re.compile(
-    r"[A-Za-z]\b|[:.,]?[0-9]|\s*[-+*/^=%(0-9]"
-    r"|\s+(dozen|hundred|thousand|[mb]illion|percent|remainder|r|and (a half|[0-9]+/[0-9]+))\b",
+    r"[A-Za-z](?:\b|[0-9])|[:.,]?[0-9]|\s*[-+*/^=%(0-9¼-¾⅐-⅞²³¹⁰-⁹]"
+    r"|\s+(dozen|hundred|thousand|[mb]illion|percent|remainder|r|and ((a|one)[ -]half|[0-9]+/[0-9]+))\b",
     re.IGNORECASE,
 )
 

@@ -30,7 +30,7 @@ def paths_by_question(tables: Sequence[pa.Table], golds: Golds = NO_GOLDS) -> It
     questions, or no row has a gold answer.
     """
     table = pa.concat_tables(tables)
-    if table.num_rows and not golds.answers and not _is_filled(table["answer"]).any():
+    if table.num_rows and not golds.answers and table["answer"].null_count == table.num_rows:
         raise InputError(
             "no row has a gold answer: name the column that holds it with --column answer=NAME, "
             "or the questions and their answers with --questions INPUT"
@@ -59,7 +59,8 @@ def paths_by_question(tables: Sequence[pa.Table], golds: Golds = NO_GOLDS) -> It
 def _query_ids(tables: Sequence[pa.Table]) -> pa.ChunkedArray:
     """Of each row the id of its question."""
     given = pa.chunked_array([chunk for table in tables for chunk in table["query_id"].chunks], pa.string())
-    if _is_filled(given).all():
+    # Blank cells of a table name nothing.
+    if not given.null_count and not pc.any(pc.equal(given, "")).as_py():
         return given
     ids: dict[str, str] = {}
     for _, row in _questions(tables):
@@ -78,12 +79,6 @@ def _questions(tables: Sequence[pa.Table]) -> Iterator[tuple[int, Row]]:
         for batch in table.select(["id", "query_id", "query"]).to_batches(max_chunksize=ROWS_AT_A_TIME):
             for row in batch.to_pylist():
                 yield source, row
-
-
-def _is_filled(texts: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which of them say something; blank cells of a table do not."""
-    filled: np.ndarray[Any, np.dtype[np.bool_]] = pc.not_equal(pc.fill_null(texts, ""), "").to_numpy()
-    return filled
 
 
 def _path_id(row_id: str, source: int, sources: int) -> str:

@@ -1,6 +1,6 @@
 """Sampling reasoning paths: many solutions of each question (arXiv 2308.01825, section 3.2)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pipelines.engines import Sampling
 from pipelines.prompts import Prompt
-from pipelines.reject.answer import AnswerRule, answer_rule
+from pipelines.reject.answer import GSM8K_MARKS
+from pipelines.reject.rules import ADVICE, AnswerRule, answer_rule, check_marks
 from pipelines.reject.selection import judge
 from pipelines.stage import Reject, Row, RowStage, Tools
 from schemas.errors import UsageError
@@ -28,11 +29,13 @@ class Sample(RowStage):
     is also cut on the left to 256 tokens; here no prompt is cut, and one too long for the model rejects its question.
 
     With `until_distinct` (not in the paper) samples are drawn `n` at a time, until that many paths are correct by
-    different calculations or `max_samples` are drawn. `boxed` and `plain_equations` say how paths are judged for this
-    and for the tallies `correct_paths` and `distinct_paths`; they do not change a path.
+    different calculations or `max_samples` are drawn. `boxed`, `answer_marks` and `plain_equations` say how paths are
+    judged for this and for the tallies `correct_paths` and `distinct_paths`; they do not change a path.
     """
 
     name: ClassVar[str] = "reject sample"
+    version: ClassVar[int] = 2
+    advice: ClassVar[Mapping[str, str]] = ADVICE
     accepted: ClassVar[str | None] = "distinct_paths"
     input: ClassVar[Record] = QUESTION
     output: ClassVar[Record] = PATH
@@ -44,9 +47,11 @@ class Sample(RowStage):
     until_distinct: int | None = None
     max_samples: int = 100
     boxed: bool = False
+    answer_marks: tuple[str, ...] = GSM8K_MARKS
     plain_equations: bool = False
 
     def __post_init__(self) -> None:
+        check_marks(self.answer_marks, boxed=self.boxed)
         if self.until_distinct is not None and self.max_samples < self.n:
             raise UsageError(
                 f"with --until-distinct samples are drawn {self.n} at a time, but --max-samples {self.max_samples} "
@@ -55,7 +60,7 @@ class Sample(RowStage):
 
     @cached_property
     def answers(self) -> AnswerRule:
-        return answer_rule(self.boxed)
+        return answer_rule(self.boxed, self.answer_marks)
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         gold = self.answers.gold(row["answer"])

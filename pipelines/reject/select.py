@@ -1,15 +1,16 @@
 """Selecting sampled paths (arXiv 2308.01825, sections 3.2 and 3.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from pipelines.reject.answer import FinalAnswer, answer_rule
+from pipelines.reject.answer import GSM8K_MARKS, FinalAnswer
 from pipelines.reject.equations import calculation_key, find_equations
 from pipelines.reject.golds import NO_GOLDS, Golds
 from pipelines.reject.questions import paths_by_question
+from pipelines.reject.rules import ADVICE, answer_rule, check_marks
 from pipelines.reject.selection import judge, select_paths
 from pipelines.stage import Output, Row, TableStage
 from schemas.record import Record
@@ -22,6 +23,9 @@ __all__ = ["Select"]
 class Select(TableStage):
     """The gold solution of each question, then its kept paths, each trimmed after its answer line.
 
+    A kept path is written without white space around it, such as the line break that a completion of the Alpaca prompt
+    opens with, so that gold and sampled rows have one form; paths are compared as the model wrote them.
+
     Several tables are the samples of several models: selection runs over their union, in the order in which they are
     given (the paper's U13B and U33B). The order of the models matters, as the order of samples does.
 
@@ -33,13 +37,19 @@ class Select(TableStage):
     """
 
     name: ClassVar[str] = "reject select"
+    version: ClassVar[int] = 2
+    advice: ClassVar[Mapping[str, str]] = ADVICE
     input: ClassVar[Record] = SAMPLED
     output: ClassVar[Record] = SELECTED
 
     gold: bool = True
     boxed: bool = False
+    answer_marks: tuple[str, ...] = GSM8K_MARKS
     plain_equations: bool = False
     golds: Golds = NO_GOLDS
+
+    def __post_init__(self) -> None:
+        check_marks(self.answer_marks, boxed=self.boxed)
 
     def identity(self) -> dict[str, Any]:
         options = super().identity()
@@ -47,7 +57,7 @@ class Select(TableStage):
         return options | self.golds.identity()
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
-        answers = answer_rule(self.boxed)
+        answers = answer_rule(self.boxed, self.answer_marks)
         for rows in paths_by_question(tables, self.golds):
             output.tally("questions")
             gold = answers.gold(rows[0]["answer"])
@@ -61,7 +71,7 @@ class Select(TableStage):
             if self.gold and (gold_row := self._gold_row(rows, gold)):
                 output.write([gold_row], accounts_for=0)
             output.write(
-                [_selected(rows[index], "sampled", paths[index].text, paths[index].key) for index in kept],
+                [_selected(rows[index], "sampled", paths[index].text.strip(), paths[index].key) for index in kept],
                 accounts_for=len(kept),
             )
             for index, (row, path) in enumerate(zip(rows, paths, strict=True)):

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
 
-from pipelines.reject.answer import AnswerRule, FinalAnswer
+from pipelines.reject.answer import FinalAnswer
 from pipelines.reject.equations import calculation_key, equation_fault, find_equations
+from pipelines.reject.rules import AnswerRule
 
 __all__ = ["Path", "judge", "select_paths"]
 
@@ -36,7 +37,7 @@ def judge(response: str, gold: FinalAnswer, answers: AnswerRule, *, plain_equati
         return Path(response, reason="no_answer", detail="no final answer can be read")
     text = response[: answer.end]
     if not answers.same(answer, gold):
-        return Path(text, reason="wrong_answer", detail=f"answers {answer.text}, gold is {gold.text}")
+        return Path(text, reason="wrong_answer", detail=f"answers {answer.text:.80}, gold is {gold.text:.80}")
     equations = find_equations(text, plain=plain_equations)
     for equation in equations:
         fault = equation_fault(equation)

@@ -22,7 +22,7 @@ from pipelines.augment.respond import Respond
 from pipelines.engines import Completion, Engine, Message, Request, Sampling
 from pipelines.engines.opening import open_engine
 from pipelines.prompts import Prompt
-from pipelines.reject.answer import Hashes, extract_answer, majority
+from pipelines.reject.answer import Hashes, majority
 from pipelines.reject.sample import Sample
 from pipelines.reject.selection import judge
 from pipelines.self_lengthen import instruct, quality, words
@@ -67,7 +67,7 @@ async def measure(engine: Engine) -> dict[str, float]:
     async def agrees(question: str) -> bool:
         prompt = respond.render(query=question, shots=[])
         completions = await ask(Request(prompt, Sampling(0.7, max_tokens=256), n=8))
-        most = majority(answer for answer in (extract_answer(c.text) for c in completions) if answer)
+        most = majority(answer for answer in (answers.find_value(c.text) for c in completions) if answer)
         return most is not None and most.votes * 2 > len(completions)
 
     greedy = await asyncio.gather(*(solve(row, 0.0, 1) for row in rows))

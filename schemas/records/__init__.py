@@ -5,6 +5,8 @@ Column names follow the papers (see each recipe's module).
 
 from schemas.record import Record
 from schemas.records.code import (
+    CALLS,
+    CASES,
     COMPOSED,
     EVALUATED,
     EXECUTED,
@@ -14,6 +16,8 @@ from schemas.records.code import (
     LABELLED,
     PREFERENCE,
     PROGRAM,
+    RAW_FUNCTION,
+    TEST,
 )
 from schemas.records.instag import NORMALIZED, TAGGED, VOCABULARY
 from schemas.records.math import CURVE, EVOLVED, PATH, QUERY, QUESTION, RESPONSE, SAMPLED, SELECTED
@@ -37,6 +41,8 @@ from schemas.records.shared import ROW
 
 __all__ = [
     "ANSWERED",
+    "CALLS",
+    "CASES",
     "CHAT",
     "COMPOSED",
     "CONSTRAINED",
@@ -62,6 +68,7 @@ __all__ = [
     "QUERY",
     "QUERY_POOL",
     "QUESTION",
+    "RAW_FUNCTION",
     "RECORDS",
     "RESPONSE",
     "RETRIEVED",
@@ -73,6 +80,7 @@ __all__ = [
     "SEED_INSTRUCTION",
     "SELECTED",
     "TAGGED",
+    "TEST",
     "TRAINING_STEP",
     "UNANSWERED",
     "VOCABULARY",
@@ -89,9 +97,13 @@ RECORDS: tuple[Record, ...] = (
     CURVE,
     PROGRAM,
     FUNCTION,
+    RAW_FUNCTION,
     INPUTS,
+    CALLS,
     EXECUTED,
+    CASES,
     COMPOSED,
+    TEST,
     EVALUATED,
     INSTRUCTION,
     PREFERENCE,

@@ -1,11 +1,15 @@
 """The records of Case2Code (arXiv 2407.12504) and DSTC (arXiv 2411.13611)."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from schemas.record import Column, Record
 from schemas.records.shared import ID, MESSAGES, MODEL
 
 __all__ = [
+    "CALLS",
+    "CASES",
     "COMPOSED",
     "EVALUATED",
     "EXECUTED",
@@ -15,6 +19,8 @@ __all__ = [
     "LABELLED",
     "PREFERENCE",
     "PROGRAM",
+    "RAW_FUNCTION",
+    "TEST",
 ]
 
 CODE = Column("code", pa.string(), "Source of the function, after the imports that it needs.", aliases=("content",))
@@ -33,22 +39,55 @@ EXAMPLE_OUTPUTS = Column(
     "What each call gave: `return` is the value as source text, or else `error` is the exception.",
 )
 
+EXAMPLE_STR = Column(
+    "example_str",
+    pa.string(),
+    "Source that adds the arguments of each call to a list `examples`, as published rows have it.",
+    optional=True,
+)
+
+IMPORT_CODE = Column(
+    "import_code", pa.list_(pa.string()), "Import lines that stand above the source elsewhere.", optional=True
+)
+
 PROGRAM = Record(
     "program",
     "Python source, a file or a single function: what `case2code functions` reads.",
     (
         ID,
         Column("content", pa.string(), "The source text.", aliases=("code",)),
-        Column(
-            "import_code", pa.list_(pa.string()), "Import lines that stand above the source elsewhere.", optional=True
-        ),
+        IMPORT_CODE,
     ),
 )
+
+SOURCE_ID = Column("source_id", pa.string(), "Id of the source that it stands in.")
 
 FUNCTION = Record(
     "function",
     "A function that runs on its own (arXiv 2407.12504, section 3.1).",
-    (ID, Column("source_id", pa.string(), "Id of the source that it stands in."), CODE, FUNC_NAME),
+    (ID, SOURCE_ID, CODE, FUNC_NAME),
+)
+
+RAW_FUNCTION = Record(
+    "raw_function",
+    "A function, made here or published: what `case2code inputs` reads.",
+    (ID, replace(SOURCE_ID, optional=True), CODE, FUNC_NAME, IMPORT_CODE),
+)
+
+CALLS = Record(
+    "calls",
+    "A function with calls to try on it, made here or published: what `case2code execute` reads.",
+    (
+        replace(ID, aliases=("gen_answer_id",)),
+        replace(CODE, optional=True),
+        FUNC_NAME,
+        IMPORT_CODE,
+        Column(
+            "prompt", pa.string(), "A prompt whose last fence holds the function, where `code` is null.", optional=True
+        ),
+        replace(EXAMPLE_INPUTS, optional=True),
+        EXAMPLE_STR,
+    ),
 )
 
 INPUTS = Record(
@@ -59,22 +98,38 @@ INPUTS = Record(
         CODE,
         FUNC_NAME,
         EXAMPLE_INPUTS,
-        Column("input_origins", pa.list_(pa.string()), "Where each call is from: `model` or `types`."),
+        Column("input_origins", pa.list_(pa.string()), "Where each call is from: `model` or `types`.", optional=True),
         Column("model", pa.string(), "Model that wrote calls; null where none was asked.", optional=True),
-        Column("tries", pa.int32(), "Replies that were asked for."),
+        Column("tries", pa.int32(), "Replies that were asked for.", optional=True),
     ),
 )
 
+EXEC_STATUS = Column("exec_status", pa.bool_(), "Whether the calls were run to their end.")
+
 EXECUTED = Record(
     "executed",
-    "A function with calls and what they gave: what `case2code compose` reads.",
+    "A function with calls and what they gave.",
     (
         ID,
         CODE,
         FUNC_NAME,
         EXAMPLE_INPUTS,
         EXAMPLE_OUTPUTS,
-        Column("exec_status", pa.bool_(), "Whether the calls were run to their end."),
+        EXEC_STATUS,
+    ),
+)
+
+CASES = Record(
+    "cases",
+    "A function with calls and what they gave, made here or published: what `case2code compose` reads.",
+    (
+        replace(ID, aliases=("gen_answer_id",)),
+        CODE,
+        FUNC_NAME,
+        replace(EXAMPLE_INPUTS, optional=True),
+        EXAMPLE_STR,
+        EXAMPLE_OUTPUTS,
+        replace(EXEC_STATUS, optional=True),
     ),
 )
 
@@ -96,6 +151,30 @@ COMPOSED = Record(
         EXAMPLE_INPUTS,
         EXAMPLE_OUTPUTS,
         Column("shown", pa.list_(pa.int32()), "Indices of the examples in the prompt, in order; the rest are hidden."),
+    ),
+)
+
+TEST = Record(
+    "test",
+    "An evaluation row, made here or published: what `case2code evaluate` reads.",
+    (
+        ID,
+        Column("prompt", pa.string(), "The task, with the examples shown."),
+        Column(
+            "output", pa.string(), "The function in a python fence: the answer that `--gold` judges.", optional=True
+        ),
+        CODE,
+        FUNC_NAME,
+        replace(EXAMPLE_INPUTS, optional=True),
+        EXAMPLE_STR,
+        EXAMPLE_OUTPUTS,
+        Column(
+            "shown",
+            pa.list_(pa.int32()),
+            "Indices of the examples in the prompt; the rest are hidden. Null: all are shown.",
+            aliases=("choosed_example_idx",),
+            optional=True,
+        ),
     ),
 )
 

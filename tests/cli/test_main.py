@@ -114,10 +114,14 @@ def test_a_nan_answer_rejects_its_question_with_a_reason(tmp_path: Path) -> None
     assert "no_gold 1" in done.stderr
 
 
-def test_a_question_longer_than_the_context_is_rejected_with_the_reason(tmp_path: Path) -> None:
+def test_a_question_longer_than_the_context_fails_by_name(tmp_path: Path) -> None:
     questions(tmp_path, {"question": "word " * 20_000, "answer": "1"}, GOOD)
     echo = ("--engine", "echo", "--engine-arg", "context=1000", "-n", 1)
-    assert "prompt_too_long 1" in synth("reject", "sample", "questions.jsonl", "out", *echo, folder=tmp_path).stderr
+    command = ("reject", "sample", "questions.jsonl", "out", *echo)
+    said = refusal(synth(*command, folder=tmp_path), 3)
+    assert "1 of 2 rows failed (prompt_too_long 1)" in said
+    assert "--max-failures" in said
+    assert "failed: 1 (prompt_too_long 1)" in synth(*command, "--max-failures", 1, folder=tmp_path).stderr
     rejected = synth("show", "out", "--rejected", "--columns", "reason,detail", folder=tmp_path).stdout
     assert "the context holds 1000" in rejected
 

@@ -14,7 +14,7 @@ from pipelines.engines.echo import EchoEngine
 from pipelines.options import Options
 from pipelines.runner import Summary, run
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
-from pipelines.tools import ANSWERS
+from schemas.answers import ANSWERS
 from schemas.journal import read_journal
 from schemas.record import Record
 from schemas.records import QUERY

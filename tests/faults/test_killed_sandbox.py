@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.tools import ANSWERS
+from schemas.answers import ANSWERS
 from schemas.journal import read_journal
 from tests.faults.campaign import record_of, shard_bytes
 from tests.faults.processes import finish, kill, start, wait_until

@@ -142,7 +142,7 @@ def test_patience_ends_with_a_server_that_is_busy_for_ever(
         async def generate(self, request: Request) -> Answer:  # noqa: ARG002
             raise EngineBusy("come back at once", retry_after)
 
-    monkeypatch.setattr("pipelines.tools.SharedEngine.patience", 0.2)
+    monkeypatch.setattr("pipelines.engines.shared.SharedEngine.patience", 0.2)
     with pytest.raises(EngineFailed, match="come back at once"):
         run(TwoCalls(), [str(source)], tmp_path / "out", Options(), engine=Busy())
 

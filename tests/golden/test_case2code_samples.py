@@ -140,3 +140,12 @@ def published_outputs(raw: str) -> list[str]:
     """What the published run returned: after its mark each value stands as Python writes it, quoted as JSON."""
     mark = "<|RETURN|> "
     return [json.loads(line.removeprefix(mark)) for line in raw.splitlines() if line.startswith(mark)]
+
+
+@pytest.mark.parametrize("name", ["executed", "inputs-raw"])
+def test_published_rows_are_executed_as_they_are(name: str, tmp_path: Path) -> None:
+    executed = made(Execute(), FILES[name], tmp_path / "executed")
+    names = {row["gen_answer_id"]: row["func_name"] for row in lines("executed")}
+    found: dict[str, str | None] = {names[row["id"]]: None for row in executed.rows()}
+    assert executed.rejected is not None
+    assert found | {names[row["id"]]: row["reason"] for row in executed.rejected.rows()} == UNFILTERED

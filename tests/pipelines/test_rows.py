@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 from datasets import load_from_disk
 
-from pipelines.engines import Answer, EngineBusy, PromptTooLong, Request, Sampling
+from pipelines.engines import Answer, Completion, EngineBusy, PromptTooLong, Request, Sampling
 from pipelines.engines.echo import EchoEngine
 from pipelines.runner import Options, Summary, run
 from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
@@ -167,7 +167,7 @@ def test_a_busy_engine_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_patience_with_an_engine_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.tools.SharedEngine.patience", 0.01)
+    monkeypatch.setattr("pipelines.engines.shared.SharedEngine.patience", 0.01)
     engine = CountingEngine([EngineBusy("overloaded", retry_after=0.01)] * 9)
     with pytest.raises(EngineFailed, match=r"no answer .* \(overloaded\)"):
         ask(tmp_path, ["one"], engine)
@@ -217,6 +217,39 @@ def test_a_prompt_too_long_for_the_model_fails_its_row_by_name(tmp_path: Path) -
     assert (counts.produced, counts.failures) == (1, {"prompt_too_long": 1})
     rejected = Dataset.open(tmp_path / "out" / "rejected").table.select(["reason", "detail"]).to_pylist()
     assert {"reason": "prompt_too_long", "detail": "1,000 tokens into 512"} in rejected
+
+
+@pytest.mark.parametrize(
+    ("completion", "reason"),
+    [
+        (Completion("", "refused", 0), "refused"),
+        (Completion("First, you take", "refused", 4), "refused"),
+        (Completion(" \n", "stop", 1), "empty_answer"),
+        (Completion("<think>Let me see.</think>\n", "stop", 7), "empty_answer"),
+        (Completion("", None, None, "Let me see."), "empty_answer"),
+    ],
+)
+def test_a_row_that_the_model_does_not_answer_is_rejected_by_name(
+    tmp_path: Path, completion: Completion, reason: str
+) -> None:
+    class Reticent(EchoEngine):
+        async def generate(self, request: Request) -> Answer:
+            return Answer((completion,), 3) if "secret" in str(request.prompt) else await super().generate(request)
+
+    counts = ask(tmp_path, ["one", "a secret"], Reticent()).counts
+    assert (counts.produced, counts.reasons) == (1, {reason: 1})
+
+
+def test_tokens_that_an_engine_does_not_count_are_unknown_and_not_0(tmp_path: Path) -> None:
+    class Uncounted(EchoEngine):
+        async def generate(self, request: Request) -> Answer:  # noqa: ARG002
+            return Answer((Completion("yes", "stop", None),), None)
+
+    summary = ask(tmp_path, ["one"], Uncounted())
+    assert summary.counts.tallies == {"requests": 2, "uncounted_requests": 2}
+    assert summary.record["cost"]["prompt_tokens"] is None
+    assert summary.record["cost"]["completion_tokens"] is None
+    assert summary.record["cost"]["completion_tokens_each"] is None
 
 
 def test_a_finished_run_repeated_asks_nothing(tmp_path: Path) -> None:

@@ -77,6 +77,31 @@ def test_a_question_without_any_agreement_is_dropped(script: list[str]) -> None:
     assert reject.reason == "no_agreement"
 
 
+def test_answers_that_only_begin_alike_do_not_agree() -> None:
+    for script in (["#### 5/6", "#### 5/8", "#### 5"], ["#### 9:10", "#### 9:40"], ["#### 2e3", "#### 2e4", "#### 2"]):
+        _, rejected, reject = process(Respond(n=len(script), temperatures=(1.0,)), QUERY, ScriptedTools(script))
+        assert reject is not None
+        assert reject.reason == "no_agreement"
+        assert {item.reason for item in rejected} == {"no_agreement"}
+
+
+def test_answers_agree_by_value_and_the_first_is_written_down() -> None:
+    script = ["#### 5/8 cup", "#### 0.625", r"#### $\frac{10}{16}$", "#### 5"]
+    rows, _, _ = process(Respond(n=4, temperatures=(1.0,), keep="agreement"), QUERY, ScriptedTools(script))
+    assert [(row["answer"], row["agreement"]) for row in rows] == [("5/8", 0.75), ("0.625", 0.75), ("10/16", 0.75)]
+
+
+def test_words_are_no_answer_to_agree_on() -> None:
+    _, rejected, reject = process(Respond(n=2, temperatures=(1.0,)), QUERY, ScriptedTools(["#### unknown"] * 2))
+    assert reject is not None
+    assert {item.reason for item in rejected} == {"no_answer"}
+
+
+def test_other_marks_can_be_read() -> None:
+    script = ["\n3+4=<<3+4=7>>7\nSo the answer is 7. Easy!", "The answer is 7"]
+    assert respond(script, answer_marks=("The answer is",))[0] == [text.strip() for text in script]
+
+
 def test_a_single_sample_agrees_with_itself() -> None:
     assert respond([BARE])[0] == [BARE]
 
@@ -137,6 +162,7 @@ def test_worked_examples_are_drawn_for_each_temperature() -> None:
         ({"n": 0}, "-n 0"),
         ({"temperatures": ()}, "0 temperatures"),
         ({"num_shots": 1}, "--num-shots 1"),
+        ({"answer_marks": ("",)}, "--answer-mark"),
         ({"keep": "some"}, "--keep some"),
         ({"threshold": 1.5}, "--threshold 1.5"),
     ],

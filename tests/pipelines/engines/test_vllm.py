@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Engine, Request, Sampling
-from pipelines.engines.vllm import VllmEngine
-from schemas.errors import EngineFailed, UsageError
+from pipelines.engines import Completion, Engine, Message, PromptRefused, Request, Sampling
+from pipelines.engines.reasoning import separated
+from pipelines.engines.vllm import VllmEngine, _marks_reasoning_by_special_tokens, _ReasoningParser
+from schemas.errors import UsageError
+from tests.conftest import LentEngine
 
 DEATH = """
 import asyncio, json, sys
@@ -59,7 +61,7 @@ def test_a_schema_that_cannot_be_enforced_is_refused_and_nothing_else_is(vllm_en
         return await asyncio.gather(refused, answered, return_exceptions=True)
 
     refusal, answer = asyncio.run(both())
-    assert isinstance(refusal, EngineFailed)
+    assert isinstance(refusal, PromptRefused)
     assert answer.prompt_tokens == 1
 
 
@@ -73,6 +75,7 @@ def test_sampling_that_makes_no_sense_is_told(vllm_engine: Engine) -> None:
     [
         ({"max_modell_len": 512}, "--engine-arg max_modell_len: vLLM has no such engine argument"),
         ({"max_model_len": "many"}, "vLLM does not take --model .* --engine-arg max_model_len=many: max_model_len: "),
+        ({"chat_template_kwargs": "no"}, "--engine-arg chat_template_kwargs is not a JSON object"),
         ({"dtype": "float7"}, "vLLM does not take --model .* --engine-arg dtype=float7: dtype: "),
     ],
 )
@@ -86,6 +89,61 @@ def test_an_engine_argument_that_vllm_does_not_take_is_told(
 def test_a_directory_whose_model_vllm_does_not_know_is_told(folder: Path) -> None:
     with pytest.raises(UsageError, match=f"vLLM does not take --model {folder}"):
         asyncio.run(VllmEngine(str(folder), {}).start())
+
+
+def test_reasoning_that_the_chat_template_opens_is_known_although_the_model_never_closes_it(
+    vllm_engine: LentEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request((Message(role="user", content="why?"),), Sampling(max_tokens=6))
+    plain = asyncio.run(vllm_engine.generate(request))
+    monkeypatch.setattr(vllm_engine.engine, "_template", {"thinking": True})
+    thinking = asyncio.run(vllm_engine.generate(request))
+    assert thinking.prompt_tokens == plain.prompt_tokens + len("<think>\n")
+    (completion,) = map(separated, thinking.completions)
+    assert (completion.text, completion.finish_reason) == ("", "length")
+    assert completion.reasoning
+    assert "<think>" not in completion.reasoning
+    asked_raw = asyncio.run(vllm_engine.generate(Request("Question. <think>", Sampling(max_tokens=6))))
+    assert separated(asked_raw.completions[0]).text == ""
+
+
+def test_an_answer_held_to_a_schema_is_no_reasoning_although_the_template_opens_it(
+    vllm_engine: LentEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_engine.engine, "_template", {"thinking": True})
+    schema = {"type": "object", "properties": {"a": {"enum": ["b"]}}, "required": ["a"], "additionalProperties": False}
+    request = Request((Message(role="user", content="why?"),), Sampling(max_tokens=40), schema=schema)
+    (completion,) = asyncio.run(vllm_engine.generate(request)).completions
+    assert json.loads(separated(completion).text) == {"a": "b"}
+
+
+@pytest.fixture(scope="module")
+def marked_tokenizer(random_model: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(random_model)
+    tokenizer.add_tokens(["<think>", "</think>"])
+    return tokenizer
+
+
+def test_a_parser_of_vllm_separates_reasoning_from_the_answer(marked_tokenizer: Any) -> None:
+    parser = _ReasoningParser("deepseek_r1", marked_tokenizer, "model", {})
+    whole = parser.separated(Completion("Two and two.</think>Four.", "stop", 9))
+    assert (whole.reasoning, whole.text, whole.finish_reason, whole.tokens) == ("Two and two.", "Four.", "stop", 9)
+    cut = parser.separated(Completion("Two and", "stop", 2))
+    assert (cut.reasoning, cut.text, cut.finish_reason) == ("Two and", "", "length")
+
+
+def test_a_parser_that_vllm_lacks_or_that_reads_no_text_is_told(marked_tokenizer: Any) -> None:
+    for name in ("no_such_parser", "openai_gptoss"):
+        with pytest.raises(UsageError, match=f"reasoning_parser={name} cannot be used"):
+            _ReasoningParser(name, marked_tokenizer, "model", {})
+
+
+def test_markers_that_are_special_tokens_are_kept_in_the_text(marked_tokenizer: Any) -> None:
+    assert not _marks_reasoning_by_special_tokens(marked_tokenizer)
+    marked_tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    assert _marks_reasoning_by_special_tokens(marked_tokenizer)
 
 
 def test_an_engine_that_was_never_started_can_be_closed(folder: Path) -> None:

@@ -21,14 +21,20 @@ def test_the_samples_of_several_models_count_together() -> None:
 
 
 def test_questions_without_gold_do_not_count() -> None:
-    outcome = process_tables(Curve(), sampled("q-1", A), sampled("q-2", A, answer="unknown"))
+    outcome = process_tables(Curve(), sampled("q-1", A), sampled("q-2", A, answer=""))
     assert [(row["questions"], row["correct_paths"]) for row in outcome.rows] == [(1, 1.0)]
     assert set(outcome.reasons.values()) == {"no_gold"}
 
 
+def test_other_marks_can_be_read() -> None:
+    paths = sampled("q", "<<3+4=7>>\nA: 7", "<<3+4=7>>\nA: 7/2", A, answer="A: 7")
+    outcome = process_tables(Curve(answer_marks=("A:",)), paths)
+    assert [(row["k"], row["correct_paths"]) for row in outcome.rows] == [(1, 1.0), (3, 1.0)]
+
+
 def test_no_samples_give_no_curve() -> None:
     assert process_tables(Curve(), []).rows == []
-    assert process_tables(Curve(), sampled("q", A, answer="unknown")).rows == []
+    assert process_tables(Curve(), sampled("q", A, answer="")).rows == []
 
 
 def test_the_papers_table_has_a_figure_for_each_k() -> None:

@@ -41,7 +41,7 @@ def test_a_path_is_kept_as_the_model_wrote_it() -> None:
     assert tools.tallies == {"correct_paths": 2, "distinct_paths": 2}
 
 
-@pytest.mark.parametrize("answer", [None, "", "unknown", "He has some.\n#### many"])
+@pytest.mark.parametrize("answer", [None, "", "He has some.\nI do not know how many.", "He has some.\n#### "])
 def test_a_question_without_gold_is_rejected_before_anything_is_generated(answer: str | None) -> None:
     tools = ScriptedTools([])
     rows, _, reject = process(Sample(), {**QUESTION, "answer": answer}, tools)
@@ -57,6 +57,28 @@ def test_drawing_ends_when_enough_calculations_are_found() -> None:
     assert [samples for _, _, samples in tools.requests] == [range(2), range(2, 4)]
     assert [row["sample"] for row in rows] == [0, 1, 2, 3]
     assert tools.tallies == {"correct_paths": 3, "distinct_paths": 2}
+
+
+def test_a_fraction_is_not_taken_for_its_first_digits_when_drawing() -> None:
+    question = {**QUESTION, "answer": "#### 7/2"}
+    tools = ScriptedTools(["<<7/2=3.5>>\n#### 7", "<<7/3=2.3333>>\n#### 7/3", "<<14/4=3.5>>\n#### 3.5", EIGHT])
+    rows, _, _ = process(Sample(n=1, until_distinct=1), question, tools)
+    assert len(rows) == 3
+    assert tools.tallies == {"correct_paths": 1, "distinct_paths": 1}
+
+
+def test_other_marks_can_be_read() -> None:
+    tools = ScriptedTools(["<<3+4=7>>\nThe answer is 7."])
+    process(Sample(n=1, answer_marks=("The answer is",)), QUESTION, tools)
+    assert tools.tallies == {"correct_paths": 1, "distinct_paths": 1}
+
+
+@pytest.mark.parametrize(
+    "options", [{"answer_marks": ("A:", "")}, {"answer_marks": (" ",)}, {"answer_marks": ("A:",), "boxed": True}]
+)
+def test_marks_that_cannot_be_used(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="--answer-mark"):
+        Sample(**options)
 
 
 def test_drawing_ends_at_the_most_samples_allowed() -> None:

@@ -70,9 +70,39 @@ def test_a_question_without_a_correct_path_still_gives_its_gold_row() -> None:
 
 
 def test_without_gold_all_paths_are_rejected() -> None:
-    outcome = process_tables(Select(), sampled("q", *RESPONSES[:2], answer="unknown"))
+    outcome = process_tables(Select(), sampled("q", *RESPONSES[:2], answer="I add.\nI do not know."))
     assert outcome.rows == []
     assert outcome.reasons == {"q/path-0": "no_gold", "q/path-1": "no_gold"}
+
+
+def test_a_path_is_rejected_whose_answer_only_begins_like_the_gold_answer() -> None:
+    for gold, wrong in [
+        ("7/9", ("7/8", "7", "7 9")),
+        ("3 3/8", ("3", "3 1/8", "27/9")),
+        ("4e3", ("4", "4e2")),
+        ("6:20", ("6:40", "6", "6:20 pm")),
+        ("31 500", ("31", "500")),
+        ("5,6", ("56", "5.6", "5")),
+        ("2.345,6", ("2.3456", "2")),
+        ("North", ("South", "5")),
+        ("42", ("42/5", "42 or 43", "42 thousand", "42x", "4,2", "420")),
+    ]:
+        right, *rejected = sampled("q", *(f"So:\n#### {text}" for text in (gold, *wrong)), answer=f"It is\n#### {gold}")
+        outcome = process_tables(Select(gold=False), [right, *rejected])
+        assert [row["id"] for row in outcome.rows] == [right["id"]]
+        assert set(outcome.reasons.values()) == {"wrong_answer"}
+
+
+def test_sampled_and_gold_solutions_have_one_form() -> None:
+    outcome = process_tables(Select(), sampled("q", "\n3+4=7\n#### 7 \r\n\nDone.", answer=GOLD))
+    assert [row["response"] for row in outcome.rows] == [GOLD, "3+4=7\n#### 7"]
+
+
+def test_other_marks_can_be_read() -> None:
+    paths = sampled("q", "<<3+4=7>>\nA: 7\nQ: next", "<<4+3=7>>\n#### 7", answer="3+4=7\nA: 7")
+    outcome = process_tables(Select(answer_marks=("A:",)), paths)
+    assert [row["response"] for row in outcome.rows] == ["3+4=7\nA: 7", "<<3+4=7>>\nA: 7"]
+    assert outcome.reasons == {"q/path-1": "no_answer"}
 
 
 def test_paths_of_several_models_compete_in_the_order_given() -> None:

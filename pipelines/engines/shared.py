@@ -1,0 +1,180 @@
+"""The engine of a run as all its rows share it: started when needed, asked again when busy, and told from its requests.
+
+A request may fail because the engine is down or because of the request itself. The engine is at fault only when it
+answers nobody: a request that keeps failing while others are answered, a neutral one if need be, fails its row alone.
+"""
+
+import asyncio
+import logging
+import time
+
+from msgspec.structs import replace
+
+from pipelines.engines import Answer, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
+from pipelines.engines.probe import prove_constrained
+from schemas.answers import key_of
+from schemas.errors import BudgetSpent, EngineFailed, SynthError, UsageError
+
+__all__ = ["SharedEngine", "tokens_of"]
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+# A fault of one request passes soon or never, so it is not waited for as long as for a server that restarts.
+LONGEST_PAUSE_AFTER_FAULT = 8.0
+SECONDS_BETWEEN_WARNINGS = 30.0
+NEUTRAL = "Hello"
+
+
+def tokens_of(answer: Answer) -> int | None:
+    """The tokens of prompt and completions; None where the engine does not count all of them."""
+    counts = [answer.prompt_tokens, *[completion.tokens for completion in answer.completions]]
+    return None if None in counts else sum(count for count in counts if count)
+
+
+class SharedEngine:
+    """It starts when the first row asks, so that a run whose answers are all recorded never loads a model.
+
+    Busy engines are asked again; constrained decoding is proved once; no request is sent when `budget` tokens are
+    `spent`.
+    """
+
+    # A server that restarts needs minutes; one that is gone should not hold a run for hours.
+    patience = 300.0
+    # Times that a request may fail again while others are answered: a server that fails every third one loses no row.
+    most_faults = 7
+
+    def __init__(self, engine: Engine, budget: int | None, spent: int) -> None:
+        self._engine = engine
+        self.key = key_of(engine.identity())
+        self._budget = budget
+        self._spent = spent
+        self._began: float | None = None
+        self.is_ready = False
+        self._start: asyncio.Task[None] | None = None
+        self._proof: asyncio.Task[None] | None = None
+        self._check: asyncio.Task[bool] | None = None
+        self._answered = 0
+        self._warned = -SECONDS_BETWEEN_WARNINGS
+
+    async def generate(self, request: Request) -> Answer:
+        """The answer to a request. Raises `RequestFailed`, `BudgetSpent`, or `EngineFailed` when patience ends."""
+        if not self.is_ready:
+            await self._started()
+        if request.schema is not None:
+            if self._proof is None:
+                self._proof = asyncio.create_task(self._prove_constrained())
+            await asyncio.shield(self._proof)
+        if self._budget is not None:
+            return await self._ask_within(self._budget, request)
+        return await self._ask(request)
+
+    async def _prove_constrained(self) -> None:
+        try:
+            await prove_constrained(self._ask)
+        except RequestFailed as failure:
+            raise EngineFailed(f"the engine cannot be shown to enforce JSON schemas: {failure}") from failure
+
+    async def _ask_within(self, budget: int, request: Request) -> Answer:
+        if self._spent >= budget:
+            raise BudgetSpent(
+                f"the budget of {budget:,} tokens is spent ({self._spent:,}): what was finished is kept, "
+                "repeat the command with a larger --budget-tokens to go on"
+            )
+        answer = await self._ask(request)
+        tokens = tokens_of(answer)
+        if tokens is None:
+            raise UsageError("the server does not count tokens (no usage in its answer), so leave out --budget-tokens")
+        self._spent += tokens
+        return answer
+
+    @property
+    def seconds(self) -> float:
+        """How long the engine has been held, from the start of its start."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    async def close(self) -> None:
+        for task in (self._start, self._proof, self._check):
+            if task and not task.done():
+                task.cancel()
+        if self._start:
+            await self._engine.close()
+
+    async def _started(self) -> None:
+        if self._start is None:
+            self._began = time.monotonic()
+            self._start = asyncio.create_task(self._engine.start())
+        try:
+            await asyncio.shield(self._start)
+        except SynthError:
+            raise
+        except Exception as error:
+            raise EngineFailed(f"the engine cannot be started: {type(error).__name__}: {error}") from error
+        self.is_ready = True
+
+    async def _ask(self, request: Request) -> Answer:
+        waited, pause, faults, heard = 0.0, FIRST_PAUSE, 0, self._answered
+        while True:
+            try:
+                answer = await self._engine.generate(request)
+            except PromptRefused as refusal:
+                if not await self._answers_others(request, since=0):
+                    raise EngineFailed(str(refusal)) from refusal
+                raise
+            except EngineBusy as busy:
+                # A fault that passes at once is nobody's.
+                is_suspect = (pause > FIRST_PAUSE and not busy.overloaded) or waited >= self.patience
+                if await self._answers_others(request, since=heard, asking=is_suspect):
+                    faults += is_suspect
+                    if faults >= self.most_faults or waited >= self.patience:
+                        raise RequestFailed(f"it keeps failing while others are answered: {busy}") from busy
+                    waited, heard = 0.0, self._answered
+                delay = self._pause_for(busy, waited, pause)
+                self._tell(busy, pause)
+            else:
+                self._answered += 1
+                return answer
+            await asyncio.sleep(delay)
+            waited, pause = waited + delay, min(2 * pause, LONGEST_PAUSE_AFTER_FAULT if faults else LONGEST_PAUSE)
+
+    def _pause_for(self, busy: EngineBusy, waited: float, pause: float) -> float:
+        """Seconds to wait before the next try. Raises `EngineFailed` where patience ends."""
+        named = busy.retry_after or 0.0
+        if waited >= self.patience or named > self.patience:
+            silent = f"gave no answer for {waited:.0f} s" if waited else f"is to be left alone for {named:.0f} s"
+            raise EngineFailed(
+                f"the engine {silent} ({busy}): what was answered is kept, repeat the command to go on"
+            ) from busy
+        # One that is to be asked again at once, and again, would never come to the end of the patience.
+        return pause if busy.retry_after is None else max(busy.retry_after, 0.05)
+
+    async def _answers_others(self, request: Request, *, since: int, asking: bool = True) -> bool:
+        """Whether the engine has answered anybody `since` so many answers; where `asking`, it may be asked now."""
+        if self._answered == since and asking:
+            if self._check is None or self._check.done():
+                self._check = asyncio.create_task(self._answers(_neutral(request)))
+            await asyncio.shield(self._check)
+        return self._answered > since
+
+    async def _answers(self, request: Request) -> bool:
+        try:
+            await self._engine.generate(request)
+        except (RequestFailed, EngineBusy):
+            return False
+        self._answered += 1
+        return True
+
+    def _tell(self, busy: EngineBusy, pause: float) -> None:
+        """Say that a request is being repeated, once it has failed a few times."""
+        now = time.monotonic()
+        if pause > 2 * FIRST_PAUSE and now - self._warned >= SECONDS_BETWEEN_WARNINGS:
+            self._warned = now
+            logging.getLogger("synth").warning("still no answer, so the engine is asked again: %s", busy)
+
+
+def _neutral(request: Request) -> Request:
+    """The same request in everything but its words: what an engine answers unless it answers nothing of this form."""
+    if isinstance(request.prompt, str):
+        prompt: str | tuple[Message, ...] = NEUTRAL
+    else:
+        prompt = tuple(Message(role=message["role"], content=NEUTRAL) for message in request.prompt)
+    return replace(request, prompt=prompt, sampling=replace(request.sampling, max_tokens=1))

@@ -1,0 +1,86 @@
+"""The words after a number: units, which change nothing, and words that make it another value.
+
+Units are left out because gold answers are often bare, as GSM8K's are: `5 apples` is 5, and so is `5 pears`.
+"""
+
+import re
+import unicodedata
+from types import MappingProxyType
+
+__all__ = ["factor"]
+
+_FACTORS = MappingProxyType(
+    {
+        **dict.fromkeys(("k", "thousand", "thousands"), 10**3),
+        **dict.fromkeys(("hundred", "hundreds"), 10**2),
+        **dict.fromkeys(("million", "millions"), 10**6),
+        **dict.fromkeys(("billion", "billions"), 10**9),
+        **dict.fromkeys(("trillion", "trillions"), 10**12),
+        **dict.fromkeys(("lakh", "lakhs"), 10**5),
+        **dict.fromkeys(("crore", "crores"), 10**7),
+    }
+)
+
+# A word that, right after a number, makes another value of it or leaves it open.
+_CHANGING = re.compile(
+    "and|&|or|plus|minus|squared|cubed|factorial|root|sqrt|pi|[ap]\\.?m"
+    "|halves|thirds|fourths|fifths|sixths|sevenths|eighths|ninths|tenths|hundredths|thousandths"
+    "|mil|mill|mln|mn|bn|bln|tn|infinity|remainder|bce?|ce|ad"
+    "|january|february|march|april|may|june|july|august|september|october|november|december"
+)
+_SPELLED = (
+    "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
+    "|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|half"
+)
+_NUMBER_WORD = re.compile(rf"\b(?:{_SPELLED})\b")
+_JOINED = re.compile(
+    r"(?:^(?:through|till|until|times|over|by|point)"
+    r"|(?:^|\s)(?:and|&|or|to|plus|minus|past|below|out of|(?:less|more|fewer) than))"
+    rf"\s(?:an?\s)?(?:{_SPELLED})\b"
+)
+
+# Other letters alone are unknowns or have two readings, as M has.
+_ONE_LETTER_UNITS = frozenset("mgshlLdtpNVWJACF")
+_UNKNOWNS = re.compile("[xyz]+|abc?|[ab]c")
+
+_UNIT_EXPONENT = re.compile(r"(?<=[A-Za-z])\^[23](?![0-9])|(?<=\b[cdkm]m)[23]\b|(?<=\bm)[23]\b")
+_WORDING = re.compile(r"(?:[^\W\d_]|[\s,.;:()'\"?!%°/&—-])*")
+_WORD = re.compile(r"[^\W\d_]+(?:[.'&-][^\W\d_]+)*|&")
+
+
+def factor(words: str) -> int | None:
+    """What the words after a number multiply it by: 1 where they are units or add nothing, 1,000,000 for `million`.
+
+    None where they make it another value (`or 6`, `to three`, `squared`, `x`) or hold a further number or sign.
+    """
+    words = _UNIT_EXPONENT.sub("", words)
+    if words.lstrip().startswith(("..", "!")) or any(map(str.isnumeric, words)) or _is_mark(words[:1]):
+        return None
+    words = "".join(character for character in words if not (_is_mark(character) or _is_emoji(character)))
+    if not _WORDING.fullmatch(words):
+        return None
+    found = _WORD.findall(words)
+    times = 1
+    while found and (known := _FACTORS.get(found[0] if len(found[0]) == 1 else found[0].lower())):
+        times *= known
+        found = found[1:]
+    is_article = found[:1] == ["a"] and len(found) > 1
+    if found and (_CHANGING.fullmatch(found[0].lower()) or (_is_unknown(found[0]) and not is_article)):
+        return None
+    said = " ".join(found).lower()
+    return None if _JOINED.search(said) or (times > 1 and _NUMBER_WORD.search(said)) else times
+
+
+def _is_unknown(word: str) -> bool:
+    if len(word) > 1:
+        return _UNKNOWNS.fullmatch(word) is not None
+    return word not in _ONE_LETTER_UNITS if word.isascii() else unicodedata.name(word, "").startswith("GREEK")
+
+
+def _is_mark(character: str) -> bool:
+    """Whether it changes the character before it, as the line over a repeating digit does."""
+    return character != "" and unicodedata.category(character).startswith("M")
+
+
+def _is_emoji(character: str) -> bool:
+    return character != "°" and unicodedata.category(character) == "So"

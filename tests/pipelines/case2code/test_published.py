@@ -1,0 +1,334 @@
+"""Evaluation rows in the layout of the published test set, judged as they are downloaded.
+
+`published.jsonl` was recorded as the published rows were: each block of inputs in an interpreter of its own, apart from
+what a test below says of the rows that cannot be right.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from cli.main import app
+from pipelines.case2code.calls import WrittenCalls
+from pipelines.case2code.evaluate import Evaluate
+from pipelines.case2code.given import Given, agree, recorded
+from pipelines.case2code.literals import write_call, write_value
+from pipelines.options import Options
+from pipelines.runner import run
+from pipelines.stage import Reject
+from sandbox.pool import Sandbox
+from sandbox.verdict import Limits
+from schemas.dataset import Dataset
+from schemas.errors import UsageError
+from tests.jails import LentSandbox, why_not
+from tests.pipelines.case2code.test_evaluate import Author, fenced
+from tests.pipelines.case2code.test_literals import VALUES
+
+jailed = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
+
+ROWS = [json.loads(line) for line in Path(__file__).with_name("published.jsonl").read_text().splitlines()]
+
+# Of each function that does not give what is recorded: the reason, and how the detail begins.
+NOT_RIGHT = {
+    "getter": ("gold_differs", "the value shows an address in memory"),
+    "squares": ("gold_differs", "the value shows an address in memory"),
+    "distinct": ("gold_differs", "it changes from run to run, as the order of a set, a hash or a random number does"),
+    "hashed": ("gold_differs", "it changes from run to run"),
+    # Recorded with the harness's first result in the place of the function.
+    "r": ("gold_differs", "the published harness has a variable r of its own, and overwrote the function"),
+    # Recorded by two runs of which one lacked what the other had.
+    "within": ("gold_differs", "a name was missing when it was recorded (name 'LIMIT' is not defined)"),
+    "helped": ("gold_differs", "a name is missing here that was there when it was recorded (name 'helper' is not"),
+    "shifted": ("gold_differs", "the type of an error differs between versions of Python"),
+    "tally": ("gold_differs", "it was recorded with another version of Python, or after other calls"),
+    "stuck": ("gold_differs", "timeout: "),
+    "length": ("unreadable_input", "the inputs cannot be built: ModuleNotFoundError: No module named 'numpy' (--jail-"),
+    "first_of": ("unreadable_input", "the inputs cannot be built: NameError: name 'SHAPES' is not defined"),
+    "cut": ("unreadable_input", "example_str cannot be parsed: "),
+    "twice": ("count_mismatch", "3 inputs and 2 outputs"),
+    "thrice": ("count_mismatch", "2 inputs and 3 outputs"),
+}
+
+
+def row_of(func_name: str) -> dict[str, Any]:
+    (row,) = [row for row in ROWS if row["func_name"] == func_name]
+    return row
+
+
+def judged(folder: Path, row: Mapping[str, Any], *replies: str) -> dict[str, Any]:
+    """The one output row of a task for which a model has these samples."""
+    (folder / "task.jsonl").write_text(json.dumps(row) + "\n")
+    stage, author = Evaluate(n=len(replies), temperature=0.8, seconds=2.0), Author(*replies)
+    run(stage, [str(folder / "task.jsonl")], folder / "out", Options(), engine=author, sandbox=Sandbox("bwrap"))
+    (found,) = Dataset.open(folder / "out").rows()
+    return found
+
+
+def test_the_rows_have_the_published_layout() -> None:
+    columns = (
+        "id prompt output code exec_code func_name example_str example_inputs example_outputs parsed_inputs "
+        "choosed_example_idx exec_status"
+    )
+    assert all(set(row) == set(columns.split()) for row in ROWS)
+    assert len(ROWS) == 64
+    assert sum(len(row["example_inputs"]) < len(row["example_outputs"]) for row in ROWS) > 50
+
+
+@jailed
+def test_each_recorded_answer_is_right_but_for_those_that_cannot_be(tmp_path: Path) -> None:
+    source, out = Path(__file__).with_name("published.jsonl"), tmp_path / "ceiling"
+    done = CliRunner().invoke(app, ["case2code", "evaluate", str(source), str(out), "--gold", "--jail", "bwrap"])
+    assert done.exit_code == 0, done.output
+    dataset = Dataset.open(out)
+    right = {row["func_name"]: row for row in dataset.rows()}
+    assert set(right) == {row["func_name"] for row in ROWS} - set(NOT_RIGHT)
+    assert {label for row in right.values() for label in row["labels"]} == {"correct"}
+    assert right["gap"]["responses"] == [row_of("gap")["output"]]
+    assert {row["model"] for row in right.values()} == {None}
+    assert dataset.rejected is not None
+    told = {row["func_name"]: (row["reason"], row["detail"]) for row in dataset.rejected.rows()}
+    assert set(told) == set(NOT_RIGHT)
+    for name, (reason, beginning) in NOT_RIGHT.items():
+        assert told[name][0] == reason
+        assert told[name][1].startswith(beginning), told[name]
+    assert told["r"][1].endswith("dict(n=3, m=2) gave 6, not TypeError: 'int' object is not callable")
+    assert told["tally"][1].endswith("dict(x=3) gave 3, not 6")
+
+
+@jailed
+def test_samples_are_called_with_inputs_that_only_the_jail_can_build(tmp_path: Path) -> None:
+    replies = {
+        fenced("def applied(f, xs):\n    return list(map(f, xs))"): "correct",
+        fenced("def map_all(f, xs):\n    return [*map(f, xs)]"): "correct",
+        fenced("def applied(f, xs):\n    return tuple(map(f, xs))"): "wrong_output",
+        fenced("def applied(f, items):\n    return [f(x) for x in items]"): "wrong_output",
+        # The block that divides by zero is hidden.
+        fenced("def applied(f, xs):\n    return [f(x) for x in xs if x != 0]"): "wrong_on_hidden",
+        fenced("def applied(f, xs):\n    raise ZeroDivisionError('always')"): "wrong_output",
+        fenced("def applied(f, xs:\n    return xs"): "load_error",
+        fenced("applied = 3\nclass Other: pass"): "wrong_output",
+    }
+    found = judged(tmp_path, row_of("applied"), *replies)
+    assert dict(zip(replies, found["labels"], strict=True)) == replies
+    details = found["details"]
+    assert details[2].endswith("gave (2, 3), not [2, 3]")
+    assert "gave TypeError: applied() got an unexpected keyword argument 'xs', not" in details[3]
+    assert details[4].endswith("gave [], not ZeroDivisionError: division by zero")
+    assert details[6].startswith("SyntaxError: ")
+
+
+@jailed
+def test_a_sample_has_what_the_blocks_define_and_no_block_replaces_it(tmp_path: Path) -> None:
+    row = row_of("is_open")
+    own = "OPENING_DAYS = {}\ndef is_open(day):\n    return bool(day) and day.lower() in ('mon', 'tue')"
+    gold_in_a_block = {**row, "example_str": row["example_str"] + "\n" + row["code"]}
+    found = judged(tmp_path, gold_in_a_block, row["output"], fenced(own), fenced("def is_open(day):\n    return day"))
+    assert found["labels"] == ["correct", "wrong_output", "wrong_output"]
+    assert found["details"][1] == ("dict(day='Mon') gave True, not NameError: name 'OPENING_DAYS' is not defined"), (
+        "that is what is recorded of the first block, whatever one thinks of it"
+    )
+
+
+@jailed
+def test_a_recorded_answer_whose_value_is_too_long_is_rejected(tmp_path: Path) -> None:
+    row = {**row_of("shout"), "code": "def shout(word):\n    return word * 40_000"}
+    (tmp_path / "task.jsonl").write_text(json.dumps(row) + "\n")
+    stage = Evaluate(gold=True)
+    run(stage, [str(tmp_path / "task.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox("bwrap"))
+    rejected = Dataset.open(tmp_path / "out").rejected
+    assert rejected is not None
+    (found,) = rejected.rows()
+    assert found["reason"] == "gold_differs"
+    assert found["detail"] == (
+        "the value is too long, or of a kind that cannot be compared: "
+        "dict(word='no') gave what has no canonical form: too long, not 'NO!'"
+    )
+
+
+@jailed
+def test_the_chosen_indices_tell_what_is_shown_from_what_is_hidden(tmp_path: Path) -> None:
+    row = {**row_of("shout"), "choosed_example_idx": [1]}
+    special = "def shout(word):\n    return 'NO?' if word == 'no' else word.upper() + '!'"
+    found = judged(tmp_path, row, fenced(special), fenced("def shout(word):\n    return word"))
+    assert found["labels"] == ["wrong_on_hidden", "wrong_output"]
+    assert (found["right_on_shown"], found["right_on_hidden"]) == ([True, False], [False, False])
+
+
+@jailed
+def test_what_is_recorded_never_enters_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[str] = []
+    run_in_jail = Sandbox.run
+
+    async def watched(self: Sandbox, *arguments: Any, **how: Any) -> Any:
+        entered.append(repr((arguments, how)))
+        return await run_in_jail(self, *arguments, **how)
+
+    monkeypatch.setattr(Sandbox, "run", watched)
+    judged(tmp_path, row_of("celsius"), row_of("celsius")["output"])
+    assert len(entered) == 2
+    assert all("98.6" in text and "37.0" not in text and "TypeError" not in text for text in entered)
+
+
+def test_gold_asks_for_no_samples() -> None:
+    with pytest.raises(UsageError, match="--gold judges the one recorded answer of each task, and -n 3 asks for more"):
+        Evaluate(n=3, temperature=0.5, gold=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("<|EXCEPTION|> \"<class 'IndexError'>: list index out of range\"", "IndexError", "list index out of range"),
+        ("<|EXCEPTION|> \"<class 'json.decoder.JSONDecodeError'>: Extra data\"", "JSONDecodeError", "Extra data"),
+        ("<|EXCEPTION|> \"<class '__main__.f.<locals>.Odd'>: \"", "Odd", ""),
+        ("n is 0\n[1]\n<|EXCEPTION|> \"<class 'ZeroDivisionError'>: division by zero\"", "ZeroDivisionError", "divis"),
+        ("<|EXCEPTION|> said\n<|EXCEPTION|> \"<class 'KeyError'>: 'a'\"", "KeyError", "'a'"),
+        ("<|EXCEPTION|> \"<class 'ValueError'>: no <|EXCEPTION|> here\"", "ValueError", "no <|EXCEPTION|> here"),
+        ('<|EXCEPTION|> "<class \'TypeError\'>: \\"quoted\\"\\nlines"', "TypeError", '"quoted"\nlines'),
+        ("ValueError: invalid literal: 'x'", "ValueError", "invalid literal: 'x'"),
+        ("json.decoder.JSONDecodeError: Extra data", "JSONDecodeError", "Extra data"),
+        ("StopIteration", "StopIteration", ""),
+    ],
+)  # fmt: skip
+def test_an_error_is_read_by_its_type(text: str, error: str, message: str) -> None:
+    (read,) = recorded([{"return": None, "error": text}], published=True)
+    assert read.error == error
+    assert read.message.startswith(message)
+    assert agree(Given(error=error, message="in other words"), read)
+    assert not agree(Given(error="LookupError"), read)
+    assert not agree(Given(f"'{error}'"), read)
+
+
+def test_values_are_unquoted_where_all_of_a_published_row_are_quoted() -> None:
+    def values(*texts: str, published: bool = True) -> list[str | None]:
+        return [one.value for one in recorded([{"return": t, "error": None} for t in texts], published=published)]
+
+    assert values('"42"', "\"'a'\"", '"\\"it\'s\\""') == ["42", "'a'", '"it\'s"']
+    assert recorded([{"return": '"1"', "error": None}, {"return": None, "error": None}], published=True) == [
+        Given("1"),
+        Given(),
+    ]
+    assert values("42", '"it\'s"') == ["42", '"it\'s"'], "as synth writes them"
+    assert values('"it\'s"', published=False) == ['"it\'s"']
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "same"),
+    [
+        ("{'b', 'a'}", "{'a', 'b'}", True),
+        ("{'a': {2, 1}, 'b': 0}", "{'b': 0, 'a': {1, 2}}", True),
+        ("Point(x=1)", "Point(x=1)", True),
+        ("1", "1.0", False),
+        ("1", "True", False),
+        ("0.30000000000000004", "0.3", False),
+        ("['b', 'a']", "['a', 'b']", False),
+        ("'1'", "1", False),
+        ("(1,)", "[1]", False),
+        ("nan", "nan", True),
+        ("{'a', inf, -inf, nan}", "{nan, -inf, inf, 'a'}", True),
+        ("{'a', inf}", "{-inf, 'a'}", False),
+        ("-0.0", "0.0", False),
+    ],
+)
+def test_values_are_equal_as_python_writes_them_but_for_the_order_of_sets_and_keys(
+    now: str, then: str, same: bool
+) -> None:
+    assert agree(Given(now), Given(then)) is same
+    assert agree(Given(then), Given(now)) is same
+
+
+@pytest.mark.parametrize(
+    ("source", "detail"),
+    [
+        ("examples = [", "example_str cannot be parsed: "),
+        ("cases = [dict(x=1)]", "example_str has no list called examples"),
+        ("# nothing", "example_str has no list called examples"),
+        ("(" * 500, "example_str cannot be parsed: "),
+    ],
+)
+def test_source_without_inputs_is_unreadable(source: str, detail: str) -> None:
+    with pytest.raises(Reject, match=f"unreadable_input: {detail}"):
+        WrittenCalls.read(source, 1)
+
+
+@pytest.fixture(scope="module")
+def jail() -> Any:
+    lent = LentSandbox("bwrap")
+    yield lent
+    lent.take_back()
+
+
+NAMES = st.sampled_from(["a", "b", "key"])
+ARGUMENTS = st.dictionaries(NAMES, VALUES, max_size=3)
+FORMS = (write_call, write_value, lambda one: f"dict({write_value(one)})", lambda one: f"dict(**{write_value(one)})")
+BEGINNINGS = ("examples = {items}", "examples: list = {items}", "examples = []\nexamples += {items}")
+ADDITIONS = (
+    "examples += {items}",
+    "examples.extend({items})",
+    "examples = examples + {items}",
+    "for one in {items}:\n    examples.append(one)",
+    "more = {items}\nexamples += [dict(one) for one in more]",
+)
+
+
+@st.composite
+def written(
+    draw: st.DrawFn, forms: Sequence[Callable[[dict[str, Any]], str]] = FORMS, additions: Sequence[str] = ADDITIONS
+) -> tuple[str, list[dict[str, Any]]]:
+    """Source that makes a list of inputs in the ways that models do, and the inputs."""
+    source, made = [], []
+    for number in range(draw(st.integers(1, 4))):
+        block = draw(st.lists(ARGUMENTS, min_size=1, max_size=3))
+        made += block
+        items = [draw(st.sampled_from(forms))(one) for one in block]
+        items = ",\n    ".join(items) + draw(st.sampled_from(["", ",", "  # the last"]))
+        ways = BEGINNINGS if number == 0 else additions
+        source.append(draw(st.sampled_from(ways)).format(items=f"[\n    {items}\n]"))
+    return draw(st.sampled_from(["\n", "\n\n"])).join(source), made
+
+
+@jailed
+@settings(max_examples=60, deadline=None)
+@given(written())
+def test_inputs_are_what_the_source_adds_up_to(jail: LentSandbox, source: tuple[str, list[dict[str, Any]]]) -> None:
+    text, made = source
+    calls = WrittenCalls.read(text, len(made))
+    ran = jail.wait(calls.run(jail.sandbox, "def f(**given):\n    return given", "f", Limits()))
+    assert (ran.status, ran.detail) == ("ok", "")
+    assert len(ran.given) == len(made)
+    for given_, arguments in zip(ran.given, made, strict=True):
+        assert agree(given_, Given(repr(arguments))), text
+    short = jail.wait(WrittenCalls.read(text, len(made) + 1).run(jail.sandbox, "def f(**given): pass", "f", Limits()))
+    assert (short.status, short.detail) == ("count_mismatch", f"{len(made)} inputs and {len(made) + 1} outputs")
+
+
+@jailed
+def test_each_block_is_a_run_of_its_own_after_the_blocks_before_it(jail: LentSandbox) -> None:
+    source = "examples = [dict(x=1), dict(x=2)]\nimport math\nexamples += [dict(x=math.tau)]\nexamples += [dict(x=3)]"
+    code = "calls = []\ndef f(x):\n    calls.append(x)\n    return len(calls), 'math' in globals()"
+    ran = jail.wait(WrittenCalls.read(source, 4).run(jail.sandbox, code, "f", Limits()))
+    assert [str(one) for one in ran.given] == ["(1, False)", "(2, False)", "(1, True)", "(1, True)"]
+
+
+@jailed
+def test_a_list_that_begins_again_replaces_the_one_before(jail: LentSandbox) -> None:
+    source = "examples = [dict(x=1)]\nexamples = [dict(x=2), dict(x=3)]\nexamples += [dict(x=4)]"
+    ran = jail.wait(WrittenCalls.read(source, 3).run(jail.sandbox, "def f(x): return x", "f", Limits()))
+    assert [str(one) for one in ran.given] == ["2", "3", "4"]
+
+
+@jailed
+def test_a_function_recurses_as_deep_as_in_a_script(jail: LentSandbox) -> None:
+    code = "def f(n):\n    return n and 1 + f(n - 1)\n"
+    source = "examples = [dict(n=n) for n in range(970, 1010)]"
+    calls = "for call in examples:\n    try: print(f(**call))\n    except RecursionError: print('RecursionError')"
+    script = subprocess.run([sys.executable, "-c", "\n".join([code, source, calls])], capture_output=True, check=True)
+    ran = jail.wait(WrittenCalls.read(source, 40).run(jail.sandbox, code, "f", Limits()))
+    assert [str(one).partition(":")[0] for one in ran.given] == script.stdout.decode().split()

@@ -1,0 +1,139 @@
+"""A request that fails is told from an engine that fails: the engine is at fault only when it answers nobody."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pipelines.engines import Answer, EngineBusy, Message, PromptRefused, Request, RequestFailed, Sampling
+from pipelines.engines.echo import EchoEngine
+from pipelines.engines.shared import SharedEngine
+from schemas.errors import EngineFailed, UsageError
+
+GOOD, BAD = "a good question", "a bad question"
+
+
+class Choosy(EchoEngine):
+    """It answers all prompts but those for which `fault` gives an exception; `asked` counts prompts."""
+
+    def __init__(self, fault: Callable[[str], Exception | None]) -> None:
+        super().__init__()
+        self._fault = fault
+        self.asked: Counter[str] = Counter()
+
+    async def generate(self, request: Request) -> Answer:
+        text = request.prompt if isinstance(request.prompt, str) else request.prompt[-1]["content"]
+        self.asked[text] += 1
+        if fault := self._fault(text):
+            raise fault
+        return await super().generate(request)
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.engines.shared.FIRST_PAUSE", 0.002)
+
+
+def ask(engine: EchoEngine, *prompts: str, budget: int | None = None) -> list[Any]:
+    """What each of the prompts gets, all asked at once."""
+
+    async def together() -> list[Any]:
+        shared = SharedEngine(engine, budget, 0)
+        requests = [Request((Message(role="user", content=prompt),), Sampling(max_tokens=9)) for prompt in prompts]
+        try:
+            return await asyncio.gather(*map(shared.generate, requests), return_exceptions=True)
+        finally:
+            await shared.close()
+
+    return asyncio.run(together())
+
+
+def only_for(bad: str, error: Exception) -> Callable[[str], Exception | None]:
+    return lambda prompt: error if prompt == bad else None
+
+
+def test_a_refused_prompt_fails_by_itself() -> None:
+    bad, good = ask(Choosy(only_for(BAD, PromptRefused("flagged"))), BAD, GOOD)
+    assert isinstance(bad, PromptRefused)
+    assert isinstance(good, Answer)
+
+
+def test_a_refused_prompt_fails_by_itself_although_nobody_else_asks() -> None:
+    engine = Choosy(only_for(BAD, PromptRefused("flagged")))
+    (bad,) = ask(engine, BAD)
+    assert isinstance(bad, PromptRefused)
+    assert engine.asked == {BAD: 1, "Hello": 1}
+
+
+def test_an_engine_that_refuses_every_request_has_failed_in_its_own_words() -> None:
+    for failure in ask(Choosy(lambda _: PromptRefused("no such field: seed")), BAD, GOOD):
+        assert isinstance(failure, EngineFailed)
+        assert str(failure) == "no such field: seed"
+
+
+def test_a_request_that_keeps_failing_while_others_are_answered_fails_by_itself() -> None:
+    engine = Choosy(only_for(BAD, EngineBusy("answers 500: oops")))
+    bad, good = ask(engine, BAD, GOOD)
+    assert type(bad) is RequestFailed
+    assert "answers 500: oops" in str(bad)
+    assert isinstance(good, Answer)
+    assert 2 < engine.asked[BAD] <= SharedEngine.most_faults + 2
+
+
+def test_a_fault_that_passes_is_nobodys_and_costs_one_request() -> None:
+    faults = [EngineBusy("answers 502: bad gateway")]
+    engine = Choosy(lambda _: faults.pop() if faults else None)
+    (answer,) = ask(engine, GOOD)
+    assert isinstance(answer, Answer)
+    assert engine.asked == {GOOD: 2}
+
+
+def test_an_engine_that_answers_nobody_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SharedEngine, "patience", 0.05)
+    for failure in ask(Choosy(lambda _: EngineBusy("answers 500: oops")), BAD, GOOD):
+        assert isinstance(failure, EngineFailed)
+        assert "answers 500: oops" in str(failure)
+
+
+def test_an_overloaded_engine_is_waited_for_as_long_as_it_answers_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SharedEngine, "patience", 0.5)
+    turns = iter(range(1000))
+
+    class Crowded(EchoEngine):
+        async def generate(self, request: Request) -> Answer:
+            await asyncio.sleep(0.001)
+            if next(turns) % 8:
+                raise EngineBusy("answers 429", retry_after=0.01, overloaded=True)
+            return await super().generate(request)
+
+    assert all(isinstance(answer, Answer) for answer in ask(Crowded(), *(f"question {i}" for i in range(30))))
+
+
+def test_a_request_that_alone_gets_no_connection_fails_by_itself_when_patience_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SharedEngine, "patience", 0.5)
+    bad, good = ask(Choosy(only_for(BAD, EngineBusy("does not answer", overloaded=True))), BAD, GOOD)
+    assert type(bad) is RequestFailed
+    assert isinstance(good, Answer)
+
+
+def test_a_request_that_is_repeated_is_told_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "synth"):
+        ask(Choosy(only_for(BAD, EngineBusy("answers 500: oops"))), BAD, GOOD)
+    (told,) = caplog.messages
+    assert "asked again: answers 500: oops" in told
+
+
+def test_a_budget_cannot_be_kept_where_tokens_are_not_counted() -> None:
+    class Silent(EchoEngine):
+        async def generate(self, request: Request) -> Answer:
+            answer = await super().generate(request)
+            return Answer(answer.completions, None)
+
+    (refusal,) = ask(Silent(), GOOD, budget=1000)
+    assert isinstance(refusal, UsageError)
+    assert "--budget-tokens" in str(refusal)
