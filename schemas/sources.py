@@ -153,11 +153,12 @@ class Source:
     def _array(self, column: Column, batch: Batch, first: int) -> pa.Array:
         """One column of a batch whose first row has the index `first` in the whole input."""
         values = _values(batch, self._candidates(column))
+        if column.takes_input:
+            values = self._with_inputs(values, batch)
         if isinstance(values, list) and _ABSENT in values:
             values = self._filled(column, values, batch, first)
         try:
-            array = convert(column, values, text_only=batch.format == "CSV")
-            return self._with_inputs(array, batch) if column.takes_input else array
+            return convert(column, values, text_only=batch.format == "CSV")
         except Misfit as misfit:
             given = next(name for name in self._candidates(column) if batch.has(name))
             place = str(batch.file) if misfit.index is None else batch.place(misfit.index)
@@ -166,23 +167,24 @@ class Source:
                 f"name another column with --column {column.name}=NAME"
             ) from misfit
 
-    def _with_inputs(self, texts: pa.Array, batch: Batch) -> pa.Array:
-        """The texts of a batch, each with the input that belongs to it."""
+    def _with_inputs(self, values: list[Any] | pa.Array, batch: Batch) -> list[Any] | pa.Array:
+        """The values of a column, each text with the input that belongs to it."""
         names = self._candidates(INPUT_TEXT)
         found = [name for name in (*names, INSTANCES) if batch.has(name)]
         if not found:
-            return texts
+            return values
         rows = batch.rows if isinstance(batch.rows, list) else batch.rows.select(found).to_pylist()
+        texts = values if isinstance(values, list) else values.to_pylist()
         together = []
-        for index, (text, row) in enumerate(zip(texts.to_pylist(), rows, strict=True)):
+        for index, (text, row) in enumerate(zip(texts, rows, strict=True)):
             try:
-                together.append(None if text is None else with_input(text, given_in(row, names)))
+                together.append(with_input(text, given_in(row, names)) if isinstance(text, str) else text)
             except NotText as fault:
                 raise InputError(
                     f"{fault.name} is {describe(fault.value)} in {batch.place(index)}, where text that belongs to the "
                     f"instruction is needed: name another column with --column {INPUT_TEXT.name}=NAME"
                 ) from fault
-        return pa.array(together, texts.type)
+        return together
 
     def _filled(self, column: Column, values: list[Any], batch: Batch, first: int) -> list[Any]:
         """`values` with made ids, or nulls, in the place of absent ones, where the column allows it."""
