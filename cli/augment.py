@@ -77,13 +77,14 @@ def respond(
     """Answer each question several times; keep responses that agree, or whose equations all check."""
     from pipelines.augment.respond import FOLDER, Respond
     from pipelines.prompts import Prompt
+    from pipelines.reject.golds import worked_examples
 
     stage = Respond(
         prompt=Prompt.load(prompt, FOLDER),
         n=n,
         temperatures=tuple(temperature or (0.7, 1.0)),
         max_tokens=max_tokens,
-        shots=_worked_examples(shots) if shots else (),
+        shots=tuple(worked_examples(shots)) if shots else (),
         num_shots=num_shots,
         keep=keep,  # type: ignore[arg-type]
         threshold=threshold,
@@ -91,15 +92,3 @@ def respond(
         plain_equations=plain_equations,
     )
     run_stage(stage, [source], output, run, rows, engine)
-
-
-def _worked_examples(spec: str) -> tuple[tuple[str, str], ...]:
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
-    from schemas.records import QUESTION
-    from schemas.sources import Source
-
-    with TemporaryDirectory() as scratch:
-        table = Source(spec, QUESTION, {}, None).table(Path(scratch) / "shots")
-        return tuple(zip(table["question"].to_pylist(), table["answer"].to_pylist(), strict=True))

@@ -31,6 +31,14 @@ Merge = Annotated[
     typer.Option(metavar="INPUT", help="Samples of a further model, taken after those before. Repeatable."),
 ]
 
+Questions = Annotated[
+    str | None,
+    typer.Option(
+        metavar="INPUT",
+        help="Questions with gold answers, for samples that have none; found by the text of the question.",
+    ),
+]
+
 
 @app.command()
 @shared_options
@@ -78,6 +86,7 @@ def select(
     source: Input,
     output: Output,
     merge: Merge = None,
+    questions: Questions = None,
     gold: Annotated[bool, typer.Option(help="Put each question's gold solution before its paths.")] = True,
     boxed: Boxed = False,
     answer_mark: AnswerMarks = None,
@@ -86,10 +95,16 @@ def select(
     run: RunOptions,
 ) -> None:
     """Keep the paths with the right answer, right equations, and a calculation that no other kept path has."""
+    from pipelines.reject.golds import NO_GOLDS, Golds
     from pipelines.reject.select import Select
 
+    golds = Golds.read(questions) if questions else NO_GOLDS
     stage = Select(
-        gold=gold, boxed=boxed, answer_marks=parse_answer_marks(answer_mark), plain_equations=plain_equations
+        gold=gold,
+        boxed=boxed,
+        answer_marks=parse_answer_marks(answer_mark),
+        plain_equations=plain_equations,
+        golds=golds,
     )
     run_stage(stage, [source, *(merge or [])], output, run)
 
@@ -100,6 +115,7 @@ def curve(
     source: Input,
     output: Output,
     merge: Merge = None,
+    questions: Questions = None,
     boxed: Boxed = False,
     answer_mark: AnswerMarks = None,
     plain_equations: PlainEquations = False,
@@ -108,8 +124,12 @@ def curve(
 ) -> None:
     """Count correct and distinct paths per question by the number of samples, as the paper's table does."""
     from pipelines.reject.curve import Curve
+    from pipelines.reject.golds import NO_GOLDS, Golds
 
-    stage = Curve(boxed=boxed, answer_marks=parse_answer_marks(answer_mark), plain_equations=plain_equations)
+    golds = Golds.read(questions) if questions else NO_GOLDS
+    stage = Curve(
+        boxed=boxed, answer_marks=parse_answer_marks(answer_mark), plain_equations=plain_equations, golds=golds
+    )
     if run_stage(stage, [source, *(merge or [])], output, run):
         _print_curve(output)
 

@@ -93,7 +93,7 @@ def run(
     try:
         tables = [source.table(building.path / f"input-{number}") for number, source in enumerate(sources)]
         if stage.input.open:
-            tables = [joined(sources, tables)]
+            tables = [stage.adapted(joined(sources, tables))]
         progress = _Progress(building, stage.name, sum(table.num_rows for table in tables), observe, started)
         with progress:
             if isinstance(stage, RowStage):

@@ -234,6 +234,10 @@ class Stage:
         """Tallies that are told as a mean, each with the tally of what it is a mean over."""
         return {}
 
+    def adapted(self, table: pa.Table) -> pa.Table:
+        """Rows of an open record under the column names that the stage reads; nothing else changes."""
+        return table
+
     def identity(self) -> dict[str, Any]:
         """The options that determine the output, as JSON values; a prompt stands for itself by its digest."""
         return {field.name: _as_json(getattr(self, field.name)) for field in fields(self)}

@@ -19,6 +19,7 @@ class Column:
     `aliases` are names under which other steps of the same recipes, or the published data, hold the same thing: an
     input that lacks `name` is searched for them in order. An `optional` column may be absent from an input, or null.
     A `numeric` text column also takes numbers, written as Python writes them (a gold answer of 72 or 0.5).
+    One that `takes_input` is read with the input that the row has for it, as one text (`schemas.instructions`).
     """
 
     name: str
@@ -27,6 +28,7 @@ class Column:
     aliases: tuple[str, ...] = ()
     optional: bool = False
     numeric: bool = False
+    takes_input: bool = False
 
 
 @dataclass(frozen=True)

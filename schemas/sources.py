@@ -18,10 +18,13 @@ import xxhash
 from schemas.columns import Misfit, convert, wanted
 from schemas.dataset import read_shard
 from schemas.errors import InputError, UsageError
-from schemas.formats import Batch
+from schemas.formats import Batch, describe
+from schemas.given import INSTANCES, NotText, given_in
 from schemas.inference import infer_record
 from schemas.inputs import Input, locate
+from schemas.instructions import with_input
 from schemas.record import Column, Record
+from schemas.records.shared import INPUT_TEXT
 
 __all__ = ["Source", "first_repetition", "joined"]
 
@@ -41,7 +44,8 @@ class Source:
     def __init__(self, spec: str, record: Record, columns: Mapping[str, str], limit: int | None) -> None:
         """Raises `InputError` where there is nothing to read, `UsageError` where `columns` cannot be meant."""
         for name, given in columns.items():
-            if name not in record.names and not record.open:
+            takes_input = any(column.takes_input for column in record.columns)
+            if name not in record.names and not record.open and not (takes_input and name == INPUT_TEXT.name):
                 raise UsageError(f"--column {name}={given}: no column {name} is read, only {', '.join(record.names)}")
             others = [other for other in columns if columns[other] == given and other != name]
             if others:
@@ -94,7 +98,11 @@ class Source:
         return table
 
     def _candidates(self, column: Column) -> tuple[str, ...]:
-        return (self.columns[column.name],) if column.name in self.columns else (column.name, *column.aliases)
+        if column.name in self.columns:
+            return (self.columns[column.name],)
+        # An id may be a text of the row, too; otherwise what is named for one thing is not found for another.
+        taken = [given for name, given in self.columns.items() if name != "id"]
+        return tuple(name for name in (column.name, *column.aliases) if name not in taken)
 
     def _in_place(self) -> pa.Table | None:
         """The columns of a dataset directory as they are; None where values are to be converted or ids to be made."""
@@ -103,6 +111,8 @@ class Source:
         table = self.input.dataset.table
         arrays = []
         for column in self.record.columns:
+            if column.takes_input and {*self._candidates(INPUT_TEXT), INSTANCES} & {*table.column_names}:
+                return None
             given = next((name for name in self._candidates(column) if name in table.column_names), None)
             if given and table.schema.field(given).type == column.type:
                 arrays.append(table[given])
@@ -143,6 +153,8 @@ class Source:
     def _array(self, column: Column, batch: Batch, first: int) -> pa.Array:
         """One column of a batch whose first row has the index `first` in the whole input."""
         values = _values(batch, self._candidates(column))
+        if column.takes_input:
+            values = self._with_inputs(values, batch)
         if isinstance(values, list) and _ABSENT in values:
             values = self._filled(column, values, batch, first)
         try:
@@ -154,6 +166,25 @@ class Source:
                 f"{given} is {misfit.found} in {place}, where {wanted(column)} is needed: "
                 f"name another column with --column {column.name}=NAME"
             ) from misfit
+
+    def _with_inputs(self, values: list[Any] | pa.Array, batch: Batch) -> list[Any] | pa.Array:
+        """The values of a column, each text with the input that belongs to it."""
+        names = self._candidates(INPUT_TEXT)
+        found = [name for name in (*names, INSTANCES) if batch.has(name)]
+        if not found:
+            return values
+        rows = batch.rows if isinstance(batch.rows, list) else batch.rows.select(found).to_pylist()
+        texts = values if isinstance(values, list) else values.to_pylist()
+        together = []
+        for index, (text, row) in enumerate(zip(texts, rows, strict=True)):
+            try:
+                together.append(with_input(text, given_in(row, names)) if isinstance(text, str) else text)
+            except NotText as fault:
+                raise InputError(
+                    f"{fault.name} is {describe(fault.value)} in {batch.place(index)}, where text that belongs to the "
+                    f"instruction is needed: name another column with --column {INPUT_TEXT.name}=NAME"
+                ) from fault
+        return together
 
     def _filled(self, column: Column, values: list[Any], batch: Batch, first: int) -> list[Any]:
         """`values` with made ids, or nulls, in the place of absent ones, where the column allows it."""

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from schemas import words
 from schemas.columns import convert
 from schemas.fingerprints import Fingerprints, fingerprints
 from schemas.formats import Batch
@@ -65,7 +65,7 @@ class Survey:
     """An input in numbers that can be set beside those of another one.
 
     By column, `tallies` count its numbers or its lengths in the unit of its statistics, and `words` the lengths of its
-    texts in words: what stands between ASCII white space.
+    texts in words, as `schemas.words` counts them.
     """
 
     statistics: Statistics
@@ -238,7 +238,7 @@ class _WordCounting(_Texts):
 
     def _see(self, values: pa.Array) -> None:
         super()._see(values)
-        self.words.add(_word_counts(values))
+        self.words.add(np.array([words.count(text) for text in values.to_pylist()], np.int64))
 
 
 class _Blobs(_Lengths):
@@ -284,24 +284,6 @@ class _Distinct:
     def count(self) -> int | None:
         self._merge()
         return None if self._known is None else len(self._known)
-
-
-def _word_counts(values: pa.Array) -> NDArray[np.int64]:
-    """How many words each text has, none of them null."""
-    texts = values.cast(pa.large_string())
-    counts = np.zeros(len(texts), np.int64)
-    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    filled = offsets[1:] > offsets[:-1]
-    if not filled.any():
-        return counts
-    bytes_ = np.frombuffer(texts.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
-    visible = bytes_ > ord(" ")
-    begins = visible.copy()
-    begins[1:] &= ~visible[:-1]
-    firsts = offsets[:-1][filled] - offsets[0]
-    begins[firsts] = visible[firsts]
-    counts[filled] = np.add.reduceat(begins, firsts, dtype=np.int64)
-    return counts
 
 
 def _counted(values: pa.Array) -> Mapping[str, int]:

@@ -40,6 +40,7 @@ class Evolve(RowStage):
     """
 
     name: ClassVar[str] = "augment evolve"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = QUERY
     output: ClassVar[Record] = EVOLVED
 

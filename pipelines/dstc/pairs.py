@@ -43,6 +43,7 @@ class Pairs(RowStage):
     """
 
     name: ClassVar[str] = "dstc"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = INSTRUCTION
 
     code_prompt: Prompt = field(default_factory=lambda: Prompt.load("code", FOLDER))

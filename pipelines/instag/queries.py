@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.instructions import asked
 from pipelines.stage import Reject, Row
 from schemas.errors import InputError
+from schemas.given import NAMES as INPUTS
 
 __all__ = ["queries_of"]
 
 # Where chats and instructions stand by the names that datasets give them; a chat may have its first line beside it.
-NAMES = ("messages", "conversations", "conversation", "instruction", "query", "prompt", "question", "text", "content")
+INSTRUCTIONS = ("instruction", "query", "prompt", "question")
+WHOLE = ("text", "content")
+NAMES = ("messages", "conversations", "conversation", *INSTRUCTIONS, *WHOLE)
 USERS = ("user", "human")
 
 
@@ -17,15 +21,16 @@ def queries_of(row: Row, named: Sequence[str]) -> list[str]:
     """The text of each user turn in order, blank where a turn has none; a plain instruction is one turn.
 
     It is taken from the first of the columns `named`, or else of those with a usual name, that has something in this
-    row, so that chats and plain instructions may stand in one table. Raises `Reject` as `no_query` where no turn has
-    text, `InputError` where it cannot be known which column is meant.
+    row, so that chats and plain instructions may stand in one table. An instruction has the input that belongs to it.
+    Raises `Reject` as `no_query` where no turn has text, `InputError` where it cannot be known which column is meant.
     """
     columns = _columns(row, named)
-    value = next((row[name] for name in columns if row[name]), None)
-    if value is None:
+    column = next((name for name in columns if row[name]), None)
+    if column is None:
         raise Reject("no_query", f"there is nothing in {' or '.join(columns)}")
+    value = row[column]
     if isinstance(value, str):
-        queries = [value]
+        queries = [asked(row, column) if _has_an_input(row, column) else value]
     elif isinstance(value, list) and all(isinstance(message, Mapping) for message in value):
         queries = [_text(message) for message in value if _role(message).casefold() in USERS]
     else:
@@ -35,13 +40,22 @@ def queries_of(row: Row, named: Sequence[str]) -> list[str]:
     return queries
 
 
+def _has_an_input(row: Row, column: str) -> bool:
+    """Whether the input of a row, if there is one, belongs to the text in `column`: where that is the instruction.
+
+    Alpaca has the whole prompt in `text` beside the parts that it is made of.
+    """
+    owner = next((name for name in INSTRUCTIONS if row.get(name)), column)
+    return column == owner and column not in (*WHOLE, *INPUTS)
+
+
 def _columns(row: Row, named: Sequence[str]) -> Sequence[str]:
     others = [name for name in row if name != "id"]
     for name in named:
         if name not in others:
             raise InputError(f"--text {name}: the input has no column {name}, only {', '.join(others)}")
     columns = named or [name for name in NAMES if name in others] or others
-    if len(columns) == 1 or named or columns[0] in NAMES:
+    if len(columns) == 1 or named or set(columns) & set(NAMES):
         return columns
     raise InputError(f"the input has the columns {', '.join(row)}: name the one with the instructions with --text NAME")
 

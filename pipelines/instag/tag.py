@@ -50,6 +50,7 @@ class Tag(RowStage):
     """
 
     name: ClassVar[str] = "instag tag"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = TAGGED
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import InputError
 
-__all__ = ["QUERY_COLUMNS", "Queries", "TagSets", "Vocabulary", "tag_column", "tag_sets"]
+__all__ = ["DEFAULT", "QUERY_COLUMNS", "Queries", "TagSets", "Vocabulary", "tag_column", "tag_sets"]
 
 Whole = NDArray[np.int64]
 Numbers = NDArray[np.int32]

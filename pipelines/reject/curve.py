@@ -1,23 +1,26 @@
 """How many distinct paths a question gets from its first k samples (arXiv 2308.01825, section 3.3)."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.reject.answer import GSM8K_MARKS
+from pipelines.reject.golds import NO_GOLDS, Golds
 from pipelines.reject.questions import paths_by_question
 from pipelines.reject.rules import ADVICE, answer_rule, check_marks
 from pipelines.reject.selection import judge
 from pipelines.stage import Output, TableStage
 from schemas.record import Record
-from schemas.records import CURVE, PATH
+from schemas.records import CURVE, SAMPLED
 
 __all__ = ["PAPER_DISTINCT_PATHS", "SAMPLE_COUNTS", "Curve"]
 
 SAMPLE_COUNTS = (1, 3, 6, 12, 25, 50, 100)
+# More than any sample index: all samples there are.
+ALL = 1 << 31
 
 # Distinct paths per question by k. At k = 1 the paper counts more than one path a question, so that it must count in
 # another way than "distinct among the first k samples"; its set sizes agree with its table at k = 100 only. Compare
@@ -43,24 +46,28 @@ class Curve(TableStage):
     name: ClassVar[str] = "reject curve"
     version: ClassVar[int] = 2
     advice: ClassVar[Mapping[str, str]] = ADVICE
-    input: ClassVar[Record] = PATH
+    input: ClassVar[Record] = SAMPLED
     output: ClassVar[Record] = CURVE
 
     boxed: bool = False
     answer_marks: tuple[str, ...] = GSM8K_MARKS
     plain_equations: bool = False
+    golds: Golds = NO_GOLDS
 
     def __post_init__(self) -> None:
         check_marks(self.answer_marks, boxed=self.boxed)
 
+    def identity(self) -> dict[str, Any]:
+        options = super().identity()
+        del options["golds"]
+        return options | self.golds.identity()
+
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         answers = answer_rule(self.boxed, self.answer_marks)
-        most = 1 + max((pc.max(table["sample"]).as_py() for table in tables if len(table)), default=-1)
-        counts = [k for k in SAMPLE_COUNTS if k < most] + [most] * (most > 0)
-        correct = dict.fromkeys(counts, 0)
-        distinct = dict.fromkeys(counts, 0)
-        questions = judged = 0
-        for rows in paths_by_question(tables):
+        correct, distinct = Counter[int](), Counter[int]()
+        questions = judged = most = 0
+        for rows in paths_by_question(tables, self.golds):
+            most = max(most, *(row["sample"] + 1 for row in rows))
             gold = answers.gold(rows[0]["answer"])
             if gold is None:
                 for row in rows:
@@ -72,21 +79,21 @@ class Curve(TableStage):
                 (row["sample"], judge(row["response"], gold, answers, plain_equations=self.plain_equations))
                 for row in rows
             ]
-            for k in counts:
+            for k in (*SAMPLE_COUNTS, ALL):
                 keys = [path.key for sample, path in paths if sample < k and not path.reason]
                 correct[k] += len(keys)
                 distinct[k] += len(set(keys))
         output.write(
             (
                 {
-                    "id": f"k-{k}",
-                    "k": k,
+                    "id": f"k-{min(k, most)}",
+                    "k": min(k, most),
                     "questions": questions,
                     "correct_paths": correct[k] / questions,
                     "distinct_paths": distinct[k] / questions,
                 }
-                for k in counts
-                if questions
+                for k in (*SAMPLE_COUNTS, ALL)
+                if questions and (k < most or k == ALL)
             ),
             accounts_for=judged,
         )

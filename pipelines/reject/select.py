@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from pipelines.reject.answer import GSM8K_MARKS, FinalAnswer
 from pipelines.reject.equations import calculation_key, find_equations
+from pipelines.reject.golds import NO_GOLDS, Golds
 from pipelines.reject.questions import paths_by_question
 from pipelines.reject.rules import ADVICE, answer_rule, check_marks
 from pipelines.reject.selection import judge, select_paths
 from pipelines.stage import Output, Row, TableStage
 from schemas.record import Record
-from schemas.records import PATH, SELECTED
+from schemas.records import SAMPLED, SELECTED
 
 __all__ = ["Select"]
 
@@ -30,28 +31,34 @@ class Select(TableStage):
 
     The gold row is `<query id>/gold`, left out where the gold is a bare answer or `gold` is false. Its calculation does
     not compete: a sampled path that repeats it may be kept, as in the published code. A kept path keeps its id (with
-    several tables see `paths_by_question`) and its reasoning, which no rule looks at. The other paths are rejected as
-    `no_gold`, `no_answer`, `wrong_answer`, `wrong_equation` or `duplicate`, the last naming the path that is kept in
-    their place.
+    several tables see `paths_by_question`, which also says how rows find their question and its gold answer in `golds`
+    where they do not name them) and its reasoning, which no rule looks at. The other paths are rejected as `no_gold`,
+    `no_answer`, `wrong_answer`, `wrong_equation` or `duplicate`, the last naming the path that is kept in their place.
     """
 
     name: ClassVar[str] = "reject select"
     version: ClassVar[int] = 2
     advice: ClassVar[Mapping[str, str]] = ADVICE
-    input: ClassVar[Record] = PATH
+    input: ClassVar[Record] = SAMPLED
     output: ClassVar[Record] = SELECTED
 
     gold: bool = True
     boxed: bool = False
     answer_marks: tuple[str, ...] = GSM8K_MARKS
     plain_equations: bool = False
+    golds: Golds = NO_GOLDS
 
     def __post_init__(self) -> None:
         check_marks(self.answer_marks, boxed=self.boxed)
 
+    def identity(self) -> dict[str, Any]:
+        options = super().identity()
+        del options["golds"]
+        return options | self.golds.identity()
+
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         answers = answer_rule(self.boxed, self.answer_marks)
-        for rows in paths_by_question(tables):
+        for rows in paths_by_question(tables, self.golds):
             output.tally("questions")
             gold = answers.gold(rows[0]["answer"])
             if gold is None:
@@ -61,7 +68,7 @@ class Select(TableStage):
             paths = [judge(row["response"], gold, answers, plain_equations=self.plain_equations) for row in rows]
             kept_for = select_paths(paths)
             kept = list(dict.fromkeys(kept_for.values()))
-            if self.gold and (gold_row := self._gold_row(rows[0], gold)):
+            if self.gold and (gold_row := self._gold_row(rows, gold)):
                 output.write([gold_row], accounts_for=0)
             output.write(
                 [_selected(rows[index], "sampled", paths[index].text.strip(), paths[index].key) for index in kept],
@@ -76,12 +83,17 @@ class Select(TableStage):
             output.tally("distinct_paths", len(kept))
             output.tally("questions_with_2_distinct", len(kept) >= 2)
 
-    def _gold_row(self, row: Row, gold: FinalAnswer) -> Row | None:
+    def _gold_row(self, rows: Sequence[Row], gold: FinalAnswer) -> Row | None:
+        row = rows[0]
         solution = row["answer"]
         if not solution[: gold.start].strip():
             return None
         key = calculation_key(find_equations(solution, plain=self.plain_equations))
-        own = {"id": f"{row['query_id']}/gold", "sample": None, "model": None, "reasoning": None}
+        gold_id = f"{row['query_id']}/gold"
+        # Where the paths are an earlier selection, one of them has the name.
+        if any(path["id"] == gold_id for path in rows):
+            gold_id += "/gold"
+        own = {"id": gold_id, "sample": None, "model": None, "reasoning": None}
         return {**_selected(row, "gold", solution, key), **own}
 
 

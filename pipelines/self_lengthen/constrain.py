@@ -9,6 +9,7 @@ from random import Random
 from typing import ClassVar
 
 from pipelines.engines import Completion, Sampling
+from pipelines.instructions import input_of
 from pipelines.prompts import Prompt
 from pipelines.scripts import SPACELESS
 from pipelines.self_lengthen import language, words
@@ -67,6 +68,8 @@ class Constrain(RowStage):
     `no_constraint`, `old_constraint` (one of the old instruction is still there), `not_rewritten` (too long to be the
     instruction), `truncated`, `refused`, `empty_answer`.
 
+    An input that belongs to the instruction is shown to the model and stays as it is.
+
     The words are those of the response's language. Texts in neither Chinese nor English get the English constraint,
     which the model is to put into their language; where no blanks part the words (Japanese, Thai) there is nothing to
     count, and they are rejected as `not_countable`. Also rejected: `no_instruction`, `no_response`, `too_short`,
@@ -111,7 +114,7 @@ class Constrain(RowStage):
         if spoken == "other" and len(_SPACELESS.findall(response)) > length / 2:
             raise Reject("not_countable", "there are no blanks between its words")
         label = draw_label(length, spoken, self, tools.random("label"))
-        rewritten, reasoning = await self._rewritten(instruction, label, spoken, tools)
+        rewritten, reasoning = await self._rewritten(instruction, label, spoken, input_of(row), tools)
         tools.tally("constrained")
         tools.tally(label.kind)
         tools.tally("words", length)
@@ -129,10 +132,10 @@ class Constrain(RowStage):
         }
 
     async def _rewritten(
-        self, instruction: str, label: Label, spoken: language.Language, tools: Tools
+        self, instruction: str, label: Label, spoken: language.Language, given: str | None, tools: Tools
     ) -> tuple[str, str | None]:
         """The instruction with the constraint, and the reasoning before it."""
-        prompt = self.prompt.render(instruction=instruction, constraint=label.text, language=spoken)
+        prompt = self.prompt.render(instruction=instruction, input=given, constraint=label.text, language=spoken)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
         faults: list[Reject] = []
         while len(faults) < self.tries:

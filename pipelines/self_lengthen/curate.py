@@ -8,6 +8,7 @@ from random import Random
 from typing import ClassVar
 
 from pipelines.engines import Message
+from pipelines.instructions import asked
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import language
 from pipelines.stage import Reject, Row, RowStage, Tools
@@ -30,6 +31,7 @@ class CurateGenerator(RowStage):
     """
 
     name: ClassVar[str] = "self-lengthen curate"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = ANSWERED
     output: ClassVar[Record] = CHAT
 
@@ -41,7 +43,7 @@ class CurateGenerator(RowStage):
         yield {"id": row["id"], "messages": [*asked, Message(role="assistant", content=row["response"])]}
 
     def _asked(self, row: Row, tools: Tools) -> Sequence[Message]:  # noqa: ARG002
-        return [Message(role="user", content=row["instruction"])]
+        return [Message(role="user", content=asked(row))]
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class CurateExtender(CurateGenerator):
     def _asked(self, row: Row, tools: Tools) -> Sequence[Message]:
         outline = thinned(row["initial"], self.drop, tools.random("lines"))
         spoken = language.of(row["initial"])
-        rendered = self.prompt.render(instruction=row["instruction"], outline=outline, language=spoken)
+        rendered = self.prompt.render(instruction=asked(row), outline=outline, language=spoken)
         if isinstance(rendered, str):
             return [Message(role="user", content=rendered)]
         if rendered[-1]["role"] == "assistant":

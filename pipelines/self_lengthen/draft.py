@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipelines.engines import Sampling
+from pipelines.instructions import asked
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import language, quality, words
 from pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
@@ -32,6 +33,7 @@ class Draft(RowStage):
     """
 
     name: ClassVar[str] = "self-lengthen draft"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = UNANSWERED
     output: ClassVar[Record] = DRAFTED
 
@@ -67,7 +69,7 @@ class Draft(RowStage):
 
     async def _respond(self, row: Row, tools: Tools, number: int) -> list[Row | Rejected]:
         """The tries at one response, of which the last may be it."""
-        prompt = self.prompt.render(instruction=row["instruction"], language=language.of(row["instruction"]))
+        prompt = self.prompt.render(instruction=asked(row), language=language.of(row["instruction"]))
         tries: list[Row | Rejected] = []
         for attempt in range(self.tries):
             answer = await even_if_silent(

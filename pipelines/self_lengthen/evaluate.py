@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pipelines.engines import Completion, Sampling
+from pipelines.instructions import asked
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import words
 from pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
@@ -89,6 +90,7 @@ class Judge(Evaluate):
     as it is where the engine gives no answer (`not_judged_prompt_too_long` and the like).
     """
 
+    version: ClassVar[int] = 2
     output: ClassVar[Record] = JUDGED
 
     prompt: Prompt = field(default_factory=lambda: Prompt.load("judge", FOLDER))
@@ -120,7 +122,7 @@ class Judge(Evaluate):
 
     async def _judgement(self, row: Row, tools: Tools) -> dict[str, Any]:
         """The analysis, the marks and the reasoning before them, by the names of their columns."""
-        prompt = self.prompt.render(instruction=row["instruction"], response=row["response"], criteria=CRITERIA)
+        prompt = self.prompt.render(instruction=asked(row), response=row["response"], criteria=CRITERIA)
         for attempt in range(self.tries):
             temperature = self.temperature if self.temperature or not attempt else WARM
             sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)

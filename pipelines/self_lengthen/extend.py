@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pipelines.engines import Answer, Completion, Message, Sampling
+from pipelines.instructions import asked
 from pipelines.prompts import Prompt
 from pipelines.self_lengthen import language, quality, words
 from pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
@@ -44,6 +45,7 @@ class Extend(RowStage):
     """
 
     name: ClassVar[str] = "self-lengthen extend"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = ANSWERED
     output: ClassVar[Record] = EXTENDED
 
@@ -155,9 +157,7 @@ class _Extension:
 
     async def _ask(self, outline: str, written: str = "") -> Completion:
         """What the model writes after `written`, by an outline of it all. Raises `Reject` where it says nothing."""
-        prompt = self._rules.prompt.render(
-            instruction=self._row["instruction"], outline=outline, language=self._language
-        )
+        prompt = self._rules.prompt.render(instruction=asked(self._row), outline=outline, language=self._language)
         answer = await even_if_silent(
             self._tools.llm.generate(
                 _continued(prompt, written), self._rules.sampling, first_sample=next(self._samples)

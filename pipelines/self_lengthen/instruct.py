@@ -63,6 +63,7 @@ class Instruct(RowStage):
     """
 
     name: ClassVar[str] = "self-lengthen instruct"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = SEED_INSTRUCTION
     output: ClassVar[Record] = NEW_INSTRUCTION
 

@@ -20,7 +20,7 @@ from schemas.records.code import (
     TEST,
 )
 from schemas.records.instag import NORMALIZED, TAGGED, VOCABULARY
-from schemas.records.math import CURVE, EVOLVED, PATH, QUERY, QUESTION, RESPONSE, SELECTED
+from schemas.records.math import CURVE, EVOLVED, PATH, QUERY, QUESTION, RESPONSE, SAMPLED, SELECTED
 from schemas.records.search import DOCUMENT, QUERY_POOL, RETRIEVED, SEARCH, SEED
 from schemas.records.self_lengthen import (
     ANSWERED,
@@ -73,6 +73,7 @@ __all__ = [
     "RESPONSE",
     "RETRIEVED",
     "ROW",
+    "SAMPLED",
     "SCORED",
     "SEARCH",
     "SEED",
@@ -91,6 +92,7 @@ RECORDS: tuple[Record, ...] = (
     EVOLVED,
     RESPONSE,
     PATH,
+    SAMPLED,
     SELECTED,
     CURVE,
     PROGRAM,

@@ -235,7 +235,13 @@ INSTRUCTION = Record(
     "A programming task: what `dstc` reads.",
     (
         ID,
-        Column("instruction", pa.string(), "The task.", aliases=("prompt", "question", "query", "problem")),
+        Column(
+            "instruction",
+            pa.string(),
+            "The task, with the `input` that belongs to it.",
+            aliases=("prompt", "question", "query", "problem", "text"),
+            takes_input=True,
+        ),
         Column("entry_point", pa.string(), "Name that the function must have; `--entry` if null.", optional=True),
         Column(
             "starter_code",

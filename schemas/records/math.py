@@ -3,16 +3,30 @@
 import pyarrow as pa
 
 from schemas.record import Column, Record
-from schemas.records.shared import COMPLETION_TOKENS, FINISH_REASON, ID, MODEL, PROMPT_TOKENS, QUERY_TEXT, REASONING
+from schemas.records.shared import (
+    COMPLETION_TOKENS,
+    FINISH_REASON,
+    ID,
+    MODEL,
+    PROMPT_TOKENS,
+    QUERY_TEXT,
+    REASONING,
+)
 
-__all__ = ["CURVE", "EVOLVED", "PATH", "QUERY", "QUESTION", "RESPONSE", "SELECTED"]
+__all__ = ["CURVE", "EVOLVED", "PATH", "QUERY", "QUESTION", "RESPONSE", "SAMPLED", "SELECTED"]
 
 QUESTION = Record(
     "question",
     "A question with its gold solution: what `reject sample` reads.",
     (
         ID,
-        Column("question", pa.string(), "The question.", aliases=("query", "problem")),
+        Column(
+            "question",
+            pa.string(),
+            "The question, with the `input` that belongs to it.",
+            aliases=("query", "problem"),
+            takes_input=True,
+        ),
         Column(
             "answer",
             pa.string(),
@@ -26,7 +40,16 @@ QUESTION = Record(
 QUERY = Record(
     "query",
     "A question that needs no gold answer: what `augment evolve` and `augment respond` read.",
-    (ID, Column("query", pa.string(), "The question.", aliases=("question", "problem"))),
+    (
+        ID,
+        Column(
+            "query",
+            pa.string(),
+            "The question, with the `input` that belongs to it.",
+            aliases=("question", "problem"),
+            takes_input=True,
+        ),
+    ),
 )
 
 EVOLVED = Record(
@@ -75,6 +98,39 @@ PATH = Record(
         Column("response", pa.string(), "The sampled path, as the model wrote it."),
         Column("sample", pa.int32(), "Sample index of the path under its question, from 0."),
         Column("temperature", pa.float64(), "Sampling temperature."),
+        REASONING,
+        MODEL,
+        FINISH_REASON,
+        PROMPT_TOKENS,
+        COMPLETION_TOKENS,
+    ),
+)
+
+SAMPLED = Record(
+    "sampled",
+    "A path with the gold answer of its question, from any source: what `reject select` and `reject curve` read.",
+    (
+        ID,
+        Column(
+            "query_id", pa.string(), "Id of the question; null for that of other rows with its text.", optional=True
+        ),
+        Column(
+            "query",
+            pa.string(),
+            "The question, with the `input` that belongs to it.",
+            aliases=("question", "problem"),
+            takes_input=True,
+        ),
+        Column(
+            "answer",
+            pa.string(),
+            "Gold solution or bare gold answer; null for that of other rows of the question.",
+            optional=True,
+            numeric=True,
+        ),
+        Column("response", pa.string(), "The sampled path."),
+        Column("sample", pa.int32(), "Sample index of the path; null for its place under its question.", optional=True),
+        Column("temperature", pa.float64(), "Sampling temperature.", optional=True),
         REASONING,
         MODEL,
         FINISH_REASON,

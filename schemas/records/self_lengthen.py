@@ -1,5 +1,7 @@
 """The records of Self-Lengthen (arXiv 2410.23933)."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from schemas.record import Column, Record
@@ -118,7 +120,7 @@ SEED_INSTRUCTION = Record(
     "An instruction that others are to be written after: what `self-lengthen instruct` reads.",
     (
         ID,
-        INSTRUCTION_TEXT,
+        replace(INSTRUCTION_TEXT, takes_input=True),
         Column("language", pa.string(), "`en`, `zh` or any other name; detected if null.", optional=True),
     ),
 )

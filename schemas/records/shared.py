@@ -2,12 +2,14 @@
 
 import pyarrow as pa
 
+from schemas.instructions import INPUT
 from schemas.record import Column, Record
 
 __all__ = [
     "COMPLETION_TOKENS",
     "FINISH_REASON",
     "ID",
+    "INPUT_TEXT",
     "MESSAGES",
     "MODEL",
     "PROMPT_TOKENS",
@@ -18,6 +20,10 @@ __all__ = [
 
 ID = Column("id", pa.string(), "Unique name of the row; a path such as `gsm8k-17/evolve-2/path-5` tells its lineage.")
 QUERY_TEXT = Column("query", pa.string(), "The question as the model is asked it.")
+# Alpaca and Self-Instruct call it `input`, Dolly `context`.
+INPUT_TEXT = Column(
+    INPUT, pa.string(), "What belongs to the instruction of the row.", aliases=("context",), optional=True
+)
 MODEL = Column("model", pa.string(), "Model that wrote the text, as named on the command line.", optional=True)
 REASONING = Column(
     "reasoning", pa.string(), "What the model thought before its answer; null where it did not.", optional=True

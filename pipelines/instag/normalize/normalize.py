@@ -17,7 +17,7 @@ from pipelines.instag.normalize.overrides import NONE, Overrides
 from pipelines.instag.normalize.rules import unite_equal, words
 from pipelines.instag.normalize.semantics import unite_near
 from pipelines.instag.normalize.vocabulary import Vocabulary
-from pipelines.instag.tagsets import tag_column
+from pipelines.instag.tagsets import DEFAULT, tag_column
 from pipelines.stage import Output, TableStage, row_schemas
 from schemas.errors import InputError
 from schemas.record import Record
@@ -35,8 +35,9 @@ class Normalize(TableStage):
     """Every row stays, with all its columns, its canonical `tags`, and how many of these its queries have on average.
 
     Raw tags are in the column `tags`, or else in `raw_tags`, or else in `tags`: lists of texts, or of structs with
-    `tag`, and `turn` where a row has several queries. The unit is the query: `alpha`, `min_support` and what comes
-    together count queries. The tags of a row are those of its queries, each once, in the order in which they occur.
+    `tag`, and `turn` where a row has several queries. Structs in `tags`, as InsTag has them, go on as `raw_tags`. The
+    unit is the query: `alpha`, `min_support` and what comes together count queries. The tags of a row are those of its
+    queries, each once, in the order in which they occur.
 
     A tag is shown by one of the forms in which it was given, the most frequent one (then the shortest, then the first
     by alphabet); of tags that rules of association make one, by that of the most frequent tag. `vocabulary/` in the
@@ -75,6 +76,12 @@ class Normalize(TableStage):
             "embedder": self.embedder.identity(),
             "overrides": self.overrides.digest,
         }
+
+    def adapted(self, table: pa.Table) -> pa.Table:
+        place = table.schema.get_field_index(DEFAULT)
+        if self.tags or place < 0 or RAW in table.column_names or not _holds_structs(table.schema.field(place).type):
+            return table
+        return table.rename_columns([RAW if name == DEFAULT else name for name in table.column_names])
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
@@ -148,3 +155,7 @@ class Normalize(TableStage):
                 output.tally("rows_without_tags", without)
             first = stop
         return counts
+
+
+def _holds_structs(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind)) and bool(pa.types.is_struct(kind.value_type))

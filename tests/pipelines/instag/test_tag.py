@@ -119,6 +119,8 @@ def test_columns_that_are_named_are_taken_in_order_as_far_as_they_have_something
 def test_a_column_that_is_not_known_or_not_there_is_told_with_the_flag() -> None:
     with pytest.raises(InputError, match=r"has the columns id, task, note: name the one .* with --text NAME"):
         rejected({"task": "a", "note": "b"})
+    with pytest.raises(InputError, match=r"has the columns id: name the one .* with --text NAME"):
+        rejected({})
     with pytest.raises(InputError, match="--text tsk: the input has no column tsk, only task, note"):
         rejected({"task": "a", "note": "b"}, tag(text=("tsk",)))
 

@@ -1,0 +1,68 @@
+"""Words are counted in one way, whoever counts them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from cli.main import app
+from schemas import words
+from schemas.dataset import Dataset
+from schemas.inputs import locate
+from schemas.statistics import survey
+
+LONGEN = Path(__file__).parents[3] / "shared" / "data" / "longen.jsonl"
+
+TEXTS = {
+    "two\u00a0words": 2,
+    "figure\u2007space and\u202fnarrow": 4,
+    "next\u0085line\u2028and\u2029paragraph": 4,
+    "zero\u200bwidth": 1,
+    "joined\u2060up \ufeffmark": 2,
+    # The ideographic space is one of the signs that the published code counts.
+    "茶\u3000道": 3,
+    "ＡＢ、c d": 5,
+    "カタカナ と かな": 3,
+    "한국어 문장": 2,
+    "soft\u00adhyphen": 1,
+    "tab\tand\x1cseparator": 3,
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), TEXTS.items())
+def test_white_space_of_any_kind_parts_words_and_nothing_else_does(text: str, expected: int) -> None:
+    assert words.count(text) == expected
+
+
+def told_of(responses: list[str], folder: Path) -> tuple[list[int], list[int]]:
+    """The words of responses as `self-lengthen evaluate` writes them and as a report is made of them, in order."""
+    rows = folder / "rows.jsonl"
+    asked = {"instruction": "Write.", "constraint": "about 10 words"}
+    rows.write_text("".join(json.dumps({**asked, "response": response}) + "\n" for response in responses))
+    result = CliRunner().invoke(app, ["self-lengthen", "evaluate", str(rows), str(folder / "scored")])
+    if result.exception:
+        raise result.exception
+    values, counts = survey(locate(str(rows))).words["response"].sorted()
+    surveyed = [value for value, count in zip(values.tolist(), counts.tolist(), strict=True) for _ in range(count)]
+    return sorted(row["words"] for row in Dataset.open(folder / "scored").rows()), surveyed
+
+
+def test_a_report_and_self_lengthen_agree(tmp_path: Path) -> None:
+    evaluated, surveyed = told_of(list(TEXTS), tmp_path)
+    assert evaluated == surveyed == sorted(TEXTS.values())
+
+
+def test_a_report_and_self_lengthen_agree_on_real_texts(tmp_path: Path) -> None:
+    if not LONGEN.exists():
+        pytest.skip(f"{LONGEN} is not there")
+    texts = [json.loads(line)["query"] for line in LONGEN.read_text().splitlines()]
+    evaluated, surveyed = told_of([*texts, *(text.replace(" ", "\u00a0") for text in texts)], tmp_path)
+    assert evaluated == surveyed
+
+
+@given(st.text(st.sampled_from("ab 茶、\u00a0\u200b\u3000\n\u2028Ａ\x1f")), st.text())
+def test_a_text_has_the_words_of_its_lines(first: str, rest: str) -> None:
+    assert words.count(f"{first}\n{rest}") == words.count(first) + words.count(rest)
