@@ -1,6 +1,7 @@
 """What `synth export` writes: values that read back as what they were, and prompts with all that belongs to them."""
 
 import json
+import shutil
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 import datasets
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from schemas.dataset import Dataset
 from schemas.errors import InputError
 
 
@@ -223,3 +227,43 @@ def test_chats_begin_with_the_system_prompt_that_stands_beside_them(tmp_path: Pa
         "messages": [{"role": "system", "content": "Count."}, *turns],
         "tools": "[]",
     }
+
+
+def test_a_conversation_stays_one(tmp_path: Path) -> None:
+    said = [{"from": "human", "value": "Eins?"}, {"from": "gpt", "value": "1"}]
+    datasets.Dataset.from_list([{"conversations": said, "source": "x"}]).save_to_disk(tmp_path / "d")
+    assert json.loads(synth("export", tmp_path / "d", "-", "--as", "sharegpt").stdout) == {"conversations": said}
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=15)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "text": st.one_of(TEXT, st.sampled_from(["", '"', "a\r\nb", "\u2028", "null", "007", "\0", " x "])),
+                "count": st.integers(-(2**63), 2**63 - 1),
+                "score": st.floats(allow_nan=False, allow_infinity=False),
+                "flag": st.booleans(),
+                "tags": st.lists(TEXT, min_size=1, max_size=3),
+                "meta": st.fixed_dictionaries({"a": st.one_of(st.none(), TEXT), "b": st.integers(0, 9)}),
+            }
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_random_rows_come_back_through_import(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    rows = [{"id": f"r{number}", **row} for number, row in enumerate(rows)]
+    shutil.rmtree(tmp_path / "d", ignore_errors=True)
+    datasets.Dataset.from_list(rows).save_to_disk(tmp_path / "d")
+    for name in ("out.jsonl", "out.parquet", "out.csv"):
+        synth("export", tmp_path / "d", tmp_path / name, "--force")
+        synth("import", tmp_path / name, tmp_path / "again", "--fresh")
+        found = list(Dataset.open(tmp_path / "again").rows())
+        if name == "out.csv":
+            for row in found:
+                row.update({column: json.loads(row[column]) for column in rows[0] if column not in ("id", "text")})
+        assert found == rows

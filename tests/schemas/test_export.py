@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv, parquet
 
+from schemas import shapes
 from schemas.dataset import Dataset
 from schemas.errors import InputError
 from schemas.export import FileFormat, write
@@ -175,6 +176,11 @@ def published(folder: Path, table: pa.Table) -> Dataset:
     building.publish([writer.close()], [], {})
     building.close()
     return Dataset.open(folder)
+
+
+@pytest.fixture(autouse=True)
+def rows_are_written_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "ROWS_AT_ONCE", 2)
 
 
 def exported(dataset: Dataset, form: FileFormat) -> bytes:
