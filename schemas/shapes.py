@@ -38,7 +38,7 @@ class Exchange:
 
     def turns(self) -> Iterator[tuple[str, str]]:
         """Role and text of each turn."""
-        if self.system:
+        if self.system.strip():
             yield "system", self.system
         for asked, answered in (*self.history, (with_input(self.instruction, self.given), self.response)):
             yield "user", asked
@@ -101,7 +101,9 @@ def shaped(
     if not (prompt or response) and _has_chats(table.schema, shape):
         chats = table.select([name for name in (CHATS[shape][0], TOOLS) if name in table.column_names])
         system = next((name for name in SYSTEMS if name in table.column_names), None)
-        return chats.schema, _portions(chats) if system is None else _with_system(table, chats, system, *CHATS[shape])
+        if system is None:
+            return chats.schema, _portions(chats)
+        return chats.schema, _with_system(table, chats, system, shape, f"{dataset.path}")
     return _Exchanges(_one_instance_a_row(table), f"{dataset.path}", prompt, response).shaped(shape)
 
 
@@ -134,16 +136,21 @@ def _has_chats(schema: pa.Schema, shape: str) -> bool:
     )
 
 
-def _with_system(
-    table: pa.Table, chats: pa.Table, system: str, column: str, role: str, content: str
-) -> Iterator[pa.Table]:
-    """Chats that begin with what the column `system` says, if it says anything."""
+def _with_system(table: pa.Table, chats: pa.Table, system: str, shape: str, path: str) -> Iterator[pa.Table]:
+    """Chats that begin with what the column `system` says, if it says anything. They may do so already."""
+    column, role, content = CHATS[shape]
     for start in range(0, table.num_rows, ROWS_AT_ONCE):
-        part = chats.slice(start, ROWS_AT_ONCE)
-        rows = part.to_pylist()
-        for row, said in zip(rows, table[system].slice(start, ROWS_AT_ONCE).to_pylist(), strict=True):
-            if said and (row[column] or [{}])[0].get(role) != "system":
-                row[column] = [{role: "system", content: said}, *(row[column] or ())]
+        rows = chats.slice(start, ROWS_AT_ONCE).to_pylist()
+        for number, said in enumerate(table[system].slice(start, ROWS_AT_ONCE).to_pylist()):
+            turns = rows[number][column] or []
+            first = turns[0] if turns and turns[0][role] == "system" else None
+            if first and said and first[content] != said:
+                raise InputError(
+                    f"{column} begins with another system prompt than {system} in row {start + number + 1} of {path}: "
+                    f"leave one of them out with --columns"
+                )
+            if not first and said:
+                rows[number][column] = [{role: "system", content: said}, *turns]
         yield pa.Table.from_pylist(rows, chats.schema)
 
 

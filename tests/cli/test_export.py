@@ -229,6 +229,18 @@ def test_chats_begin_with_the_system_prompt_that_stands_beside_them(tmp_path: Pa
     }
 
 
+def test_chats_with_two_system_prompts_are_refused(tmp_path: Path) -> None:
+    turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Eins?"}]
+    datasets.Dataset.from_list([{"messages": turns, "system": said} for said in ("Be kind.", None)]).save_to_disk(
+        tmp_path / "same"
+    )
+    lines = synth("export", tmp_path / "same", "-", "--as", "messages").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [{"messages": turns}] * 2
+    datasets.Dataset.from_list([{"messages": turns, "system": "Be brief."}]).save_to_disk(tmp_path / "other")
+    with pytest.raises(InputError, match=r"messages begins with another system prompt than system in row 1 of .*other"):
+        synth("export", tmp_path / "other", "-", "--as", "messages")
+
+
 def test_a_conversation_stays_one(tmp_path: Path) -> None:
     said = [{"from": "human", "value": "Eins?"}, {"from": "gpt", "value": "1"}]
     datasets.Dataset.from_list([{"conversations": said, "source": "x"}]).save_to_disk(tmp_path / "d")
