@@ -100,7 +100,7 @@ def export(
     from schemas.trainer_list import TrainerList
 
     listing = TrainerList(Path(output)) if shape == "llama-factory" else None
-    chosen = columns.split(",") if columns else ()
+    chosen = columns.split(",") if columns is not None else ()
     schema, tables = shaped(Dataset.open(source), shape, prompt=prompt_column, response=response_column, columns=chosen)
     if output == "-":
         form = form or "jsonl"
