@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "import_"]
 
+# Of a column of classes, how many names are told.
+CLASSES_SHOWN = 10
+
 
 def import_(
     source: Input,
@@ -89,29 +92,53 @@ def export(
             "reasoning_content of the assistant's message. By default it is left out.",
         ),
     ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B", help="These columns alone; of the rows as they are, in this order.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
 ) -> None:
-    """Write a dataset to a JSONL, Parquet or CSV file."""
+    """Write a dataset to a JSONL, Parquet or CSV file.
+
+    What a format cannot say, such as bytes in JSONL, is refused by name; Parquet keeps all of it.
+    """
     from schemas.dataset import Dataset
-    from schemas.export import TrainerList, format_of, replacing, shaped, write
+    from schemas.export import format_of, replacing, write
     from schemas.reasoning import with_reasoning
+    from schemas.shapes import shaped
+    from schemas.trainer_list import TrainerList
 
     listing = TrainerList(Path(output)) if shape == "llama-factory" else None
     dataset = Dataset.open(source)
-    schema, tables = shaped(dataset, shape, prompt=prompt_column, response=response_column)
+    chosen = columns.split(",") if columns is not None else ()
+    schema, tables = shaped(dataset, shape, prompt=prompt_column, response=response_column, columns=chosen)
     if reasoning:
         schema, tables = with_reasoning(dataset, shape, schema, tables, reasoning)
     if output == "-":
-        write(sys.stdout.buffer, "", form or "jsonl", schema, tables)
+        form = form or "jsonl"
+        write(sys.stdout.buffer, "", form, schema, tables, source)
         sys.stdout.buffer.flush()
+        _say_classes(schema, form)
         return
     path = Path(output)
     form = form or format_of(path)
     with replacing(path, force=force) as file:
-        rows = write(file, path.name, form, schema, tables)
+        rows = write(file, path.name, form, schema, tables, source)
     print(f"{path}: {rows:,} rows", file=sys.stderr)
+    _say_classes(schema, form)
     if listing:
         print(f"{path.with_name('dataset_info.json')} has it as {listing.add(schema)}", file=sys.stderr)
+
+
+def _say_classes(schema: "pa.Schema", form: str) -> None:
+    """Where classes are numbers without their names in the file, what these stand for."""
+    from schemas.features import class_names
+
+    for column, names in class_names(schema).items() if form != "parquet" else ():
+        shown = [f"{number} is {name}" for number, name in enumerate(names[:CLASSES_SHOWN])]
+        more = [f"{len(names) - CLASSES_SHOWN:,} more"] if len(names) > CLASSES_SHOWN else []
+        print(
+            f"{column} holds the numbers of classes: {', '.join(shown + more)}; Parquet has the names", file=sys.stderr
+        )
 
 
 def _publish(building: "Building", source: str, table: "pa.Table") -> None:

@@ -24,7 +24,8 @@ def dedup(
     output: Output,
     text: Text = None,
     threshold: Annotated[
-        float, typer.Option(min=0.1, max=1.0, help="Jaccard similarity from which texts are near duplicates.")
+        float,
+        typer.Option(min=0.1, max=1.0, help="Jaccard similarity from which texts are near duplicates; 1 for none."),
     ] = 0.8,
     url: Annotated[bool, typer.Option(help="Of rows with the same address, too, keep the first.")] = True,
     near: Annotated[bool, typer.Option(help="Look for near duplicates, and not only for equal texts.")] = True,

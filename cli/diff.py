@@ -1,11 +1,12 @@
 """`synth diff`: in what two dataset directories differ: settings, counts, columns, rows."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from cli.readable import json_text, readable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -54,7 +55,7 @@ def diff(
     a, b = _opened(first), _opened(second)
     found = compare(a, b)
     if as_json:
-        print(json.dumps(_document(a, b, found, rows), ensure_ascii=False, indent=1, default=str))
+        print(json_text(_document(a, b, found, rows), indent=1))
     else:
         from cli.rendering import DataConsole
 
@@ -129,8 +130,9 @@ def _changed_rows(found: "Comparison", number: int) -> Iterator[tuple[str, list[
     pairs = zip(found.a.changed[:number].tolist(), found.b.changed[:number].tolist(), strict=True)
     for row_a, row_b in pairs:
         old, new = found.a.values(row_a), found.b.values(row_b)
-        changes = [(name, old[name], new[name]) for name in found.by_column if _json(old[name]) != _json(new[name])]
-        yield found.a.name(row_a), changes
+        # By what Python writes: NaN is equal to itself.
+        changed = [name for name in found.by_column if repr(old[name]) != repr(new[name])]
+        yield found.a.name(row_a), [(name, readable(old[name]), readable(new[name])) for name in changed]
 
 
 def _page(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> "Iterator[RenderableType]":
@@ -241,10 +243,10 @@ def _row_panel(title: str, changes: Sequence[Change]) -> "RenderableType":
     parts: list[RenderableType] = []
     for name, old, new in changes:
         short = all(not isinstance(side, str) or "\n" not in side for side in (old, new))
-        if short and len(_json(old)) + len(_json(new)) <= SHORT:
+        if short and len(json_text(old)) + len(json_text(new)) <= SHORT:
             parts.append(Text.assemble((f"{literal(name)}  ", "cyan"), _replaced(old, new)))
         else:
-            before, after = (side if isinstance(side, str) else _json(side) for side in (old, new))
+            before, after = (side if isinstance(side, str) else json_text(side) for side in (old, new))
             parts += [Text(literal(name), "bold cyan"), Padding(_inline(before, after), (0, 0, 0, 2))]
     return Panel(Group(*parts), title=Text(literal(title)), title_align="left", border_style="dim")
 
@@ -258,7 +260,7 @@ def _replaced(old: Any, new: Any) -> "Text":
 def _brief(value: Any) -> str:
     from cli.rendering import literal
 
-    text = value if isinstance(value, str) and value else _json(value)
+    text = value if isinstance(value, str) and value else json_text(value)
     if re.fullmatch(DIGEST, text):
         return f"{text[:12]}…"
     return literal(text if len(text) <= BRIEF else f"{text[:BRIEF]}…")
@@ -347,7 +349,3 @@ def _around(common: str, *, is_first: bool = False, is_last: bool = False) -> st
 
 def _cut(text: str) -> str:
     return text if len(text) <= CHANGE else f"{text[:CHANGE]}… {len(text):,} characters"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)

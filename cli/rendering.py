@@ -3,7 +3,6 @@
 All that comes from data is shown literally: no markup is read in it, and control characters are written as escapes.
 """
 
-import json
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -18,6 +17,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from cli.highlighting import mark, telling_part
+from cli.readable import json_text, readable
 
 if TYPE_CHECKING:
     from rich.syntax import Syntax
@@ -71,7 +71,8 @@ def row_panel(title: str, row: Mapping[str, Any], *, full: bool = False, words: 
     `words` are those by which its `text` was found.
     """
     parts: list[RenderableType] = []
-    for is_short, columns in groupby(row.items(), key=lambda item: _is_short(item[1])):
+    shown = {name: readable(value) for name, value in row.items()}
+    for is_short, columns in groupby(shown.items(), key=lambda item: _is_short(item[1])):
         if is_short:
             parts.append(Columns([_pair(name, value) for name, value in columns], padding=(0, 3)))
         else:
@@ -83,7 +84,7 @@ def row_panel(title: str, row: Mapping[str, Any], *, full: bool = False, words: 
 def _is_short(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) <= SHORT and "\n" not in value
-    return value is None or not isinstance(value, list | dict | tuple | bytes) or len(_json(value)) <= SHORT
+    return value is None or not isinstance(value, list | dict) or len(json_text(value)) <= SHORT
 
 
 def _is_simple(value: Any) -> bool:
@@ -95,12 +96,12 @@ def _pair(name: str, value: Any) -> Text:
     if value is None:
         shown = Text("null", "dim italic")
     else:
-        shown = _marked(Text(literal(value if isinstance(value, str) else _json(value))))
+        shown = _marked(Text(literal(value if isinstance(value, str) else json_text(value))))
     return Text.assemble((f"{literal(name)} ", "cyan"), shown)
 
 
 def _block(name: str, value: Any, full: bool, words: Collection[str]) -> Iterator[RenderableType]:
-    text = value if isinstance(value, str) else _json(value, indent=None if _is_simple(value) else 1)
+    text = value if isinstance(value, str) else json_text(value, indent=None if _is_simple(value) else 1)
     start = 0 if full or len(_cut(text)) == len(text) or not words else telling_part(text, words, CUT_CHARACTERS // 2)
     shown = text if full else _cut(text[start:])
     yield Text(literal(name), "bold cyan")
@@ -154,7 +155,3 @@ def _syntax(code: str, language: str) -> "Syntax":
     from rich.syntax import Syntax
 
     return Syntax(code, language, theme="ansi_dark", background_color="default", word_wrap=True)
-
-
-def _json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent, default=str)

@@ -1,6 +1,5 @@
 """`synth show`: rows of a dataset or of any input file, for a reader."""
 
-import json
 import operator
 import re
 import sys
@@ -9,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from cli.readable import json_text, readable
 
 if TYPE_CHECKING:
     from schemas.dataset import Dataset
@@ -45,7 +46,8 @@ class Condition:
         return cls(*match.groups())
 
     def holds(self, value: Any) -> bool:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        shown = readable(value)
+        text = shown if isinstance(shown, str) else json_text(shown)
         if self.relation == "~":
             return self.value in text
         numbers = _number(text), _number(self.value)

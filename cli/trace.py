@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.completion import datasets
+from cli.readable import json_text
 
 if TYPE_CHECKING:
     from cli.rendering import DataConsole
@@ -42,7 +43,7 @@ def trace(
     ]
     if as_json:
         document = {"id": identifier, "rows": [ancestor.as_json() for ancestor in found]}
-        print(json.dumps(document, ensure_ascii=False, default=str))
+        print(json_text(document))
     else:
         console = DataConsole()
         for ancestor in found:

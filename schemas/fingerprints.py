@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -42,10 +41,10 @@ def _without_nulls(values: pa.Array, instead: float) -> NDArray[Any]:
 
 
 def _as_bytes(values: pa.Array) -> list[bytes]:
-    """Texts and bytes as they are, anything else as JSON."""
+    """Texts and bytes as they are, anything else as Python writes it: bytes are no text, and NaN is no null."""
     types, kind = pa.types, values.type
     text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
     if text or types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
         filled: list[bytes] = pc.fill_null(values.cast(pa.large_binary()), b"").to_pylist()
         return filled
-    return [orjson.dumps(value, default=str) for value in values.to_pylist()]
+    return [repr(value).encode() for value in values.to_pylist()]

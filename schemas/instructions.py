@@ -1,9 +1,6 @@
 """The prompt of a row whose instruction has an input of its own, as those of Alpaca and Self-Instruct do."""
 
-__all__ = ["INPUT", "with_input"]
-
-# The column that belongs to an instruction.
-INPUT = "input"
+__all__ = ["with_input"]
 
 
 def with_input(instruction: str, given: str | None) -> str:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from schemas.dataset import Dataset
 from schemas.errors import InputError, UsageError
-from schemas.export import Shape
+from schemas.shapes import Shape, one_instance_a_row
 
 __all__ = ["ReasoningForm", "with_reasoning"]
 
@@ -52,9 +52,10 @@ def _with_field(turns: pa.ListType) -> pa.DataType:
 def _put_back(
     dataset: Dataset, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm, turns: str | None
 ) -> Iterator[pa.Table]:
+    thoughts = one_instance_a_row(dataset.table)["reasoning"]
     start = 0
     for table in tables:
-        reasoning = dataset.table["reasoning"].slice(start, table.num_rows).to_pylist()
+        reasoning = thoughts.slice(start, table.num_rows).to_pylist()
         start += table.num_rows
         rows = table.to_pylist()
         for row, thought in zip(rows, reasoning, strict=True):

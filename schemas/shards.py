@@ -11,6 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from schemas.errors import InputError
+from schemas.openable import refuse_unopenable
 
 __all__ = ["ROWS_PER_SHARD", "Shard", "ShardWriter", "file_checksum"]
 
@@ -84,9 +85,13 @@ class _HashingFile(RawIOBase):
 
 
 class ShardWriter:
-    """Writes one Arrow IPC stream under a temporary name; `close` syncs it and gives it its own."""
+    """Writes one Arrow IPC stream under a temporary name; `close` syncs it and gives it its own.
+
+    Raises `InputError` for columns that `datasets` could not open.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
+        refuse_unopenable(schema)
         self._path = path
         self._temporary = path.with_name(f"{path.name}.tmp")
         self._file = _HashingFile(self._temporary)

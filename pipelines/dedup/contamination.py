@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipelines.dedup.passing import pack, pass_on, portions, unpack
 from pipelines.dedup.texts import Texts, all_text_columns, text_columns, texts_of
-from pipelines.dedup.words import Hashes, windows, word_hashes, words
+from pipelines.dedup.words import Hashes, operators, readings, windows, word_hashes, words
 from pipelines.processes import in_processes
 from pipelines.stage import Output, TableStage
 from schemas.errors import InputError
@@ -32,10 +32,19 @@ TRIED = 8
 
 
 class Gram(NamedTuple):
-    """Words of a row in a row, joined by blanks, whose hash some evaluation row has, too."""
+    """Words of a row in a row, joined by blanks, whose hash some evaluation row has, too.
+
+    Where they are all words of a short text, its `operators`.
+    """
 
     hash: int
     words: str
+    operators: frozenset[str] = frozenset()
+
+    def asks_the_same(self, text: str) -> bool:
+        """Whether a text of just these words may be the same: 17 + 23 is not 17 * 23, but signs get lost."""
+        theirs = operators(text)
+        return self.operators <= theirs or theirs <= self.operators
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,9 @@ class Decontaminate(TableStage):
     """Every column of what is kept goes through. A row is `contaminated` if any of its texts shares `ngram` words in a
     row with any text of the evaluation sets `against`; `detail` names the set, its row and the words.
 
-    Case and what stands between words do not count. An evaluation text of fewer words is found where a text of a row
-    consists of the same words; where the row has several texts (columns, messages), only if they are at least five.
+    Case, invisible characters and what stands between words do not count. An evaluation text of fewer words is found
+    where a text of a row consists of the same words, and no other operators; where the row has several texts (columns,
+    messages), only if they are at least five.
     """
 
     name: ClassVar[str] = "decontaminate"
@@ -110,27 +120,31 @@ class _Sets:
         ]
         if not any(len(grams) for grams, _ in found):
             raise InputError(f"--against {' '.join(source.input.spec for source in sources)}: there is no word in it")
-        hashes, first = np.unique(np.concatenate([grams for grams, _ in found]), return_index=True)
-        self._hashes = hashes
-        self._rows = np.concatenate([rows for _, rows in found])[first]
+        hashes = np.concatenate([grams for grams, _ in found])
+        order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[order]
+        self._rows = np.concatenate([rows for _, rows in found])[order]
         self.known = folder / "ngrams.npy"
-        np.save(self.known, hashes)
+        np.save(self.known, self._hashes)
 
     def place(self, grams: Sequence[Gram]) -> tuple[str, str] | None:
         """The name of the set in which the first of `grams` stands, and a description; None where it is another text
         that has its hash, which for all of them is next to impossible."""
         for gram in grams:
-            row = int(self._rows[np.searchsorted(self._hashes, np.uint64(gram.hash))])
-            number = int(np.searchsorted(self._starts, row, side="right")) - 1
-            row -= int(self._starts[number])
-            if any(self._holds(text, gram) for text in self._texts[number][row]):
-                return self._names[number], f"{self._names[number]}, {self._ids[number][row][0]}: {gram.words}"
+            first, end = (np.searchsorted(self._hashes, np.uint64(gram.hash), side) for side in ("left", "right"))
+            for row in self._rows[first:end].tolist():
+                number = int(np.searchsorted(self._starts, row, side="right")) - 1
+                row -= int(self._starts[number])
+                if any(self._holds(reading, gram) for text in self._texts[number][row] for reading in readings(text)):
+                    return self._names[number], f"{self._names[number]}, {self._ids[number][row][0]}: {gram.words}"
         return None
 
     def _holds(self, text: str, gram: Gram) -> bool:
         all_words = list(chain.from_iterable(words(text)))
         shown = " ".join(all_words)
-        return f" {gram.words} " in f" {shown} " if len(all_words) >= self._ngram else gram.words == shown
+        if len(all_words) >= self._ngram:
+            return f" {gram.words} " in f" {shown} "
+        return gram.words == shown and gram.asks_the_same(text)
 
 
 def _columns(source: Source, table: pa.Table, named: Sequence[str]) -> tuple[str, ...]:
@@ -145,18 +159,22 @@ def _grams(table: pa.Table, columns: Sequence[str], ngram: int) -> Iterator[tupl
     """Hashes of the n-grams of all texts, each with the index of its row."""
     start = 0
     for rows in portions(table):
-        texts = texts_of(rows, columns)
+        texts = _readings_of(rows, columns)
         grams, starts = windows(*word_hashes(chain.from_iterable(texts)), ngram)
         of_texts = np.repeat(np.arange(start, start + len(texts)), [len(row) for row in texts])
         yield grams, np.repeat(of_texts, np.diff(starts))
         start += len(texts)
 
 
+def _readings_of(rows: pa.Table, columns: Sequence[str]) -> list[list[str]]:
+    return [[reading for text in row for reading in readings(text)] for row in texts_of(rows, columns)]
+
+
 def _shared(packed: bytes, *, columns: Sequence[str], ngram: int, known: Path) -> dict[int, list[Gram]]:
     """The first n-grams of each row that may stand in an evaluation set, for those that have any."""
     hashes = np.load(known, mmap_mode="r")
     rows = texts_of(unpack(packed), columns)
-    texts = [(index, text) for index, row in enumerate(rows) for text in row]
+    texts = [(index, reading) for index, row in enumerate(rows) for text in row for reading in readings(text)]
     word_starts: npt.NDArray[np.int64]
     of_words, word_starts = word_hashes(text for _, text in texts)
     lengths = np.diff(word_starts)
@@ -170,5 +188,6 @@ def _shared(packed: bytes, *, columns: Sequence[str], ngram: int, known: Path) -
         if tells and len(found.get(index, ())) < TRIED:
             first = int(place - starts[number])
             shown = " ".join(islice(chain.from_iterable(words(text)), first, first + ngram))
-            found.setdefault(index, []).append(Gram(int(grams[place]), shown))
+            signs = operators(text) if lengths[number] < ngram else frozenset()
+            found.setdefault(index, []).append(Gram(int(grams[place]), shown, signs))
     return found

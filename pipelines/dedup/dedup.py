@@ -23,9 +23,10 @@ class Dedup(TableStage):
     """Every column of what is kept goes through; `detail` of what is rejected names the kept row that it doubles.
 
     Rows are compared by the columns `text`, or by the one that holds the text of a document: they are an
-    `exact_duplicate` where the texts are the same but for white space, the `same_url` where there are addresses that
-    lead to the same page, and a `near_duplicate` where the sets of their five-word shingles have a Jaccard similarity
-    of `threshold` or more. Rows without any text are compared by their addresses only.
+    `exact_duplicate` where the texts are the same but for white space and invisible characters, the `same_url` where
+    there are addresses that lead to the same page, and a `near_duplicate` where the sets of their five-word shingles
+    have a Jaccard similarity of `threshold` or more. The signs between words count with them. Rows without any text are
+    compared by their addresses only.
 
     What it takes on disk is some 500 bytes a row, and in memory some 30.
     """

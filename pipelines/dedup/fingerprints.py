@@ -30,6 +30,8 @@ __all__ = ["EXACT", "SHINGLE", "URL", "Compared", "Fingerprints"]
 SHINGLE = 5
 # Places of the keys of a row; those of its bands follow.
 EXACT, URL, BANDS = 0, 1, 2
+# No character of Unicode, and unlike NUL no invisible one.
+BETWEEN_TEXTS = "\uffff"
 # Of each slot of a signature only the low half is kept: unequal slots share it once in 65,536 times.
 Halves = npt.NDArray[np.uint16]
 
@@ -54,7 +56,7 @@ class Compared:
 
     def text(self, texts: list[str]) -> str:
         """The texts of a row as one, in which none can be taken for the other; empty where there is nothing in them."""
-        return "\0".join(texts) if any(text and not text.isspace() for text in texts) else ""
+        return BETWEEN_TEXTS.join(texts) if any(text and not text.isspace() for text in texts) else ""
 
 
 class Fingerprints:
@@ -102,7 +104,7 @@ def _of_packed(packed: bytes, *, compared: Compared) -> tuple[Hashes, Halves]:
         keys[:, URL] = [_key(same_url(url or "")) for url in table[compared.url].to_pylist()]
     if not compared.bands:
         return keys, np.empty((0, 0), np.uint16)
-    hashes, starts = word_hashes(texts)
+    hashes, starts = word_hashes(texts, signed=True)
     found = signatures(*windows(hashes, starts, SHINGLE))
     keys[:, BANDS:] = np.where(np.diff(starts)[:, None] >= SHINGLE, band_keys(found, compared.bands), 0)
     return keys, found.astype(np.uint16)

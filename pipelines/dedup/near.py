@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.dedup.exact import same_text
-from pipelines.dedup.words import Hashes, folded, windows, word_hashes
+from pipelines.dedup.words import Hashes, folded, unpunctuated, windows, word_hashes
 
 __all__ = ["SLOTS", "NearDuplicates", "band_keys", "bands_for", "jaccard", "signatures"]
 
@@ -51,8 +51,8 @@ def jaccard(one: Hashes, other: Hashes) -> float:
 class NearDuplicates:
     """Texts that come one after another, each told from those before: for thousands of short texts, such as queries.
 
-    Texts of fewer than `shingle` words are equal only if they have the same words, whatever stands between them. About
-    3 KB are held for a text of a hundred words.
+    Texts of fewer than `shingle` words are equal only if they have the same words. Punctuation does not count, as it is
+    `unpunctuated`; other signs do. About 3 KB are held for a text of a hundred words.
     """
 
     def __init__(self, threshold: float = 0.8, shingle: int = 5) -> None:
@@ -65,7 +65,7 @@ class NearDuplicates:
 
     def seen(self, key: str, text: str) -> str | None:
         """The key of the first text among those remembered that is nearly equal; None remembers this one as `key`."""
-        hashes, starts = word_hashes([text])
+        hashes, starts = word_hashes([unpunctuated(text)], signed=True)
         if len(hashes) < self._shingle:
             same = hashes.tobytes() or same_text(text)
             earlier = self._short.get(same)

@@ -28,6 +28,8 @@ Links = npt.NDArray[np.int32]
 CANDIDATES = 64
 # Of these at most so many are compared word by word, the most similar ones by their signatures.
 READ = 8
+# Two texts may have the same shingles and differ all the same: in their order or number, or in the case of a word.
+MOST = 0.99
 # The estimate of a similarity from signatures is this far off, or more, in one of thousands of cases.
 ERROR = 0.1
 
@@ -125,8 +127,8 @@ class Twins:
             similarity = float(estimates[index])
             if similarity < self._threshold + ERROR:
                 similarity = jaccard(self._shingles(row), self._shingles_of_kept(earlier[index]))
-            if similarity >= self._threshold:
-                return Twin(earlier[index], "near_duplicate", similarity)
+            if min(similarity, MOST) >= self._threshold:
+                return Twin(earlier[index], "near_duplicate", min(similarity, MOST))
         return None
 
     def _same_text(self, row: int, earlier: int) -> bool:
@@ -140,5 +142,5 @@ class Twins:
         return self._compared.text(self._texts[row])
 
     def _shingles(self, row: int) -> Hashes:
-        hashes, _ = word_hashes([self._text(row)])
+        hashes, _ = word_hashes([self._text(row)], signed=True)
         return np.unique(folded([hashes[i : len(hashes) - SHINGLE + 1 + i] for i in range(SHINGLE)]))

@@ -229,10 +229,9 @@ class _Tree:
 
     def _twin(self, query_id: str, text: str) -> tuple[str, str] | None:
         """Which earlier query a text repeats, as a reason and a detail. A text that repeats none is remembered."""
-        said = plain(text)
-        if (same := self._first_said.setdefault(said, query_id)) != query_id:
+        if (same := self._first_said.setdefault(plain(text), query_id)) != query_id:
             return "duplicate", f"of {same}"
-        if like := self._near.seen(query_id, said):
+        if like := self._near.seen(query_id, text):
             return "near_duplicate", f"of {like}"
         return None
 

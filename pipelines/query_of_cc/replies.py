@@ -1,8 +1,8 @@
 """Reading questions and thoughts out of what a model replied, and measuring them. The text is parsed, no more."""
 
 import re
-import unicodedata
 
+from pipelines.dedup.words import signed_words, unpunctuated
 from pipelines.scripts import HANGUL, SPACELESS
 
 __all__ = ["cut", "plain", "read_questions", "read_thought", "words"]
@@ -28,7 +28,6 @@ _ASKS = tuple("?？؟")
 _ENDS = (*_ASKS, *".!…。！")
 _CLOSING = "*_\"'`”’»」』)） "
 _QUOTES = dict(zip("\"'`*_“‘«»„「『", "\"'`*_”’»«“」』", strict=True))
-_LETTERS = str.maketrans({"+": "p", "#": "s"})
 _SENTENCE_END = re.compile(r"[.?!…][\"'”’)]*(?=\s)|[。？！][」』）]*")
 
 
@@ -73,8 +72,8 @@ def words(text: str) -> float:
 
 
 def plain(text: str) -> str:
-    """The words of a text without case, punctuation, and differences in width and space. C++ is not C, nor is C#."""
-    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold().translate(_LETTERS)))
+    """The words of a text, with their signs, without case, punctuation, and differences in width and space."""
+    return " ".join("".join(word.split()) for portion in signed_words(unpunctuated(text)) for word in portion)
 
 
 def _said(reply: str) -> str:

@@ -2,7 +2,6 @@
 
 import pyarrow as pa
 
-from schemas.instructions import INPUT
 from schemas.record import Column, Record
 
 __all__ = [
@@ -22,7 +21,7 @@ ID = Column("id", pa.string(), "Unique name of the row; a path such as `gsm8k-17
 QUERY_TEXT = Column("query", pa.string(), "The question as the model is asked it.")
 # Alpaca and Self-Instruct call it `input`, Dolly `context`.
 INPUT_TEXT = Column(
-    INPUT, pa.string(), "What belongs to the instruction of the row.", aliases=("context",), optional=True
+    "input", pa.string(), "What belongs to the instruction of the row.", aliases=("context",), optional=True
 )
 MODEL = Column("model", pa.string(), "Model that wrote the text, as named on the command line.", optional=True)
 REASONING = Column(

@@ -107,3 +107,6 @@ def test_where_words_do_not_stand_apart_three_characters_count_as_two(text: str,
 def test_texts_are_compared_without_case_width_and_punctuation_but_c_is_not_c_plus_plus() -> None:
     assert plain("  What is\nC++,  really? ") == plain("ｗｈａｔ is c++ REALLY")
     assert len({plain(f"What is {language}?") for language in ("C", "C++", "C#", "F#")}) == 4
+    assert (
+        len({plain(f"Why is {it} so?") for it in ("a-b", "a+b", "a*b", "a < b", "a > b", "3.5", "35", "x²", "x2")}) == 9
+    )

@@ -1,0 +1,59 @@
+"""Values of a row for a reader: what Python alone would write is said in words, so that JSON can hold it."""
+
+import json
+from typing import Any
+
+__all__ = ["json_text", "readable"]
+
+# Bytes that are shown whole, and of longer ones.
+WHOLE = 16
+FIRST = 8
+# What files begin with, by their kind.
+KINDS = {
+    b"\x89PNG\r\n\x1a\n": "PNG image",
+    b"\xff\xd8\xff": "JPEG image",
+    b"GIF8": "GIF image",
+    b"BM": "BMP image",
+    b"II*\0": "TIFF image",
+    b"MM\0*": "TIFF image",
+    b"fLaC": "FLAC audio",
+    b"OggS": "Ogg audio",
+    b"ID3": "MP3 audio",
+    b"%PDF-": "PDF document",
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+}
+RIFF = {b"WEBP": "WebP image", b"WAVE": "WAV audio", b"AVI ": "AVI video"}
+
+
+def readable(value: Any) -> Any:
+    """`value` in what JSON has: bytes by their size, kind and beginning; times, decimals, NaN and infinity as text."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    if isinstance(value, bytes):
+        return _bytes(value)
+    if isinstance(value, dict):
+        return {str(name): readable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [readable(item) for item in value]
+    # Times, spans of time, decimals, UUIDs.
+    return str(value)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON of what is `readable` of a value."""
+    return json.dumps(readable(value), ensure_ascii=False, indent=indent)
+
+
+def _bytes(value: bytes) -> str:
+    from xxhash import xxh3_64_hexdigest
+
+    size = f"{len(value):,} byte{'' if len(value) == 1 else 's'}"
+    if len(value) <= WHOLE:
+        return f"<{size}{': ' if value else ''}{value.hex(' ')}>"
+    kind = next((kind for begin, kind in KINDS.items() if value.startswith(begin)), None)
+    kind = RIFF.get(value[8:12]) if value.startswith(b"RIFF") else kind
+    # Long bytes that begin alike are told apart by their hash.
+    return f"<{kind or value[:FIRST].hex(' ') + ' …'}, {size}, hash {xxh3_64_hexdigest(value)[:8]}>"

@@ -1,0 +1,68 @@
+"""The characters by which texts are compared: without the invisible ones, and in one form each.
+
+Only what is compared is changed so. The rows keep every character.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+
+__all__ = ["combining", "composed", "unified", "visible"]
+
+# C0 and C1 but white space; NUL among them.
+_CONTROL = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
+# Unicode's format characters (Cf) and default ignorable ones: soft hyphens, joiners, marks of direction, variation
+# selectors, fillers, tags.
+_IGNORABLE = (
+    "\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160\u17b4-\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_INVISIBLE = re.compile(f"[{_CONTROL}{_IGNORABLE}]")
+_CONTROL_OF_ASCII = dict.fromkeys(code for code in range(128) if _INVISIBLE.match(chr(code)))
+# Characters whose plain form says something else: a power, an index, a fraction, a number in a circle, a set.
+_TELLING = ("<super>", "<sub>", "<fraction>", "<circle>", "<font>")
+
+
+def visible(text: str) -> str:
+    """The text without its invisible characters. White space stays."""
+    return text.translate(_CONTROL_OF_ASCII) if text.isascii() else _INVISIBLE.sub("", text)
+
+
+def composed(text: str) -> str:
+    """What can be seen of a text, in NFC."""
+    return unicodedata.normalize("NFC", visible(text))
+
+
+def unified(text: str) -> str:
+    """What can be seen of a text, in NFKC but for `x²`, `½`, `①` and `ℝ`, which are not `x2`, `1⁄2`, `1` and `R`."""
+    text = visible(text)
+    if text.isascii():
+        return text
+    telling = _telling()
+    pieces = telling.split(text)
+    return "".join(piece if telling.fullmatch(piece) else unicodedata.normalize("NFKC", piece) for piece in pieces)
+
+
+@cache
+def combining() -> str:
+    """All combining marks, as ranges for a class of a regular expression."""
+    return _ranges(lambda one: unicodedata.category(one).startswith("M"))
+
+
+@cache
+def _telling() -> re.Pattern[str]:
+    return re.compile(f"([{_ranges(lambda one: unicodedata.decomposition(one).startswith(_TELLING))}]+)")
+
+
+def _ranges(belongs: Callable[[str], bool]) -> str:
+    """The characters for which this holds, of the planes of Unicode that have any."""
+    found: list[list[int]] = []
+    for code in range(0x80, 0x20000):
+        if belongs(chr(code)):
+            if found and found[-1][1] == code - 1:
+                found[-1][1] = code
+            else:
+                found.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in found)

@@ -1,0 +1,36 @@
+"""What `datasets` notes of the columns in an Arrow schema's metadata: their features, such as the names of classes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+__all__ = ["class_names", "with_features_alone"]
+
+_KEY = b"huggingface"
+
+
+def with_features_alone(table: pa.Table) -> pa.Table:
+    """The table without whatever else its metadata says."""
+    noted = (table.schema.metadata or {}).get(_KEY)
+    return table.replace_schema_metadata({_KEY: noted} if noted else None)
+
+
+def class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of the classes that the whole numbers of a column stand for, in order; nested columns with dots."""
+    noted = (schema.metadata or {}).get(_KEY)
+    features = orjson.loads(noted)["info"]["features"] if noted else {}
+    return {path: names for name in schema.names for path, names in _class_names(name, features.get(name))}
+
+
+def _class_names(path: str, feature: Any) -> Iterator[tuple[str, list[str]]]:
+    if not isinstance(feature, dict):
+        return
+    if feature.get("_type") == "ClassLabel":
+        yield path, feature["names"]
+    elif "_type" in feature:
+        yield from _class_names(path, feature.get("feature"))
+    else:
+        for name, inner in feature.items():
+            yield from _class_names(f"{path}.{name}", inner)

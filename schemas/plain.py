@@ -1,0 +1,131 @@
+"""Arrow's values in the few types that JSON and CSV have, without the loss of a digit.
+
+Text, whole numbers, true and false stay. Decimals become text, as do dates and times (ISO 8601, with a zone in UTC);
+floats of 16 and 32 bits the shortest number that reads back as the same one; maps lists of key and value. What has no
+such form is refused: bytes, spans of time, and whatever else Arrow has.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from schemas.errors import InputError
+
+__all__ = ["plain_values"]
+
+
+class _Unwritable(Exception):
+    """A value without a plain form: what it is, in words."""
+
+
+def plain_values(
+    table: pa.Table, name: str, place: Callable[[int], str], *, finite: bool = True, advice: str
+) -> list[Any]:
+    """A column as what `orjson` writes as JSON: text that is JSON stays the value that it says.
+
+    Raises `InputError` for what has no such form, naming the column, the `place` of the row and the `advice`; NaN and
+    infinity have none if `finite`, nor inside of lists and objects.
+    """
+    values: list[Any] = []
+    for chunk in table[name].chunks:
+        try:
+            values += _values(chunk, finite)
+        except _Unwritable:
+            index, what = next(_unwritable(chunk, finite))
+            raise InputError(f"{name} is {what} in {place(len(values) + index)}: {advice}") from None
+    return values
+
+
+def _values(chunk: pa.Array, finite: bool) -> list[Any]:
+    found = _plain(chunk, finite)
+    try:
+        values: list[Any] = found.to_pylist()
+    except UnicodeDecodeError as error:
+        raise _Unwritable(f"no UTF-8 text ({error.reason})") from None
+    return [_with_json(value, found.type) for value in values] if _holds_json(found.type) else values
+
+
+def _unwritable(chunk: pa.Array, finite: bool) -> Iterator[tuple[int, str]]:
+    for index in range(len(chunk)):
+        try:
+            _values(chunk.slice(index, 1), finite)
+        except _Unwritable as error:
+            yield index, str(error)
+
+
+def _plain(values: pa.Array, finite: bool = True) -> pa.Array:
+    """The same values in types that JSON has, and text that is JSON. Raises `_Unwritable`."""
+    import pyarrow.compute as pc
+
+    kind, types = values.type, pa.types
+    if values.null_count == len(values):
+        return pa.nulls(len(values))
+    if types.is_boolean(kind) or types.is_integer(kind) or types.is_string(kind) or isinstance(kind, pa.JsonType):
+        return values
+    if types.is_floating(kind):
+        return _number(values, finite)
+    if types.is_large_string(kind) or types.is_string_view(kind):
+        return values
+    if types.is_decimal(kind) or types.is_time(kind) or types.is_date(kind):
+        return values.cast(pa.string())
+    if types.is_timestamp(kind):
+        text = values.cast(pa.timestamp(kind.unit, kind.tz and "UTC")).cast(pa.string())
+        return pc.replace_substring(text, " ", "T", max_replacements=1)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(values.storage, finite)
+    if types.is_dictionary(kind):
+        return _plain(values.dictionary_decode(), finite)
+    if types.is_map(kind):
+        return _plain(values.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))), finite)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        lengths = pc.fill_null(pc.list_value_length(values).cast(pa.int64()), 0)
+        offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
+        return pa.LargeListArray.from_arrays(offsets, _plain(values.flatten()), mask=values.is_null())
+    if types.is_struct(kind) and kind.num_fields:
+        columns = [_plain(column) for column in values.flatten()]
+        fields = [pa.field(name, column.type) for name, column in zip(kind.names, columns, strict=True)]
+        return pa.StructArray.from_arrays(columns, fields=fields, mask=values.is_null())
+    if types.is_struct(kind):
+        return values
+    is_binary = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+    raise _Unwritable("bytes" if is_binary or kind == pa.binary_view() else f"of the type {kind}")
+
+
+def _number(values: pa.Array, finite: bool) -> pa.Array:
+    """Floats as those of 64 bits whose shortest form is theirs: 0.1 of 32 bits is no 0.10000000149011612."""
+    import pyarrow.compute as pc
+
+    if finite and not pc.all(pc.is_finite(values)).as_py():
+        raise _Unwritable("NaN" if pc.any(pc.is_nan(values)).as_py() else "infinite")
+    if values.type == pa.float64():
+        return values
+    shown = [None if value is None else float(str(value)) for value in _scalars(values)]
+    return pa.array(shown, pa.float64())
+
+
+def _scalars(values: pa.Array) -> Iterator[Any]:
+    numbers = values.to_numpy(zero_copy_only=False)
+    return (number if valid else None for number, valid in zip(numbers, values.is_valid().to_pylist(), strict=True))
+
+
+def _holds_json(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.JsonType) or any(_holds_json(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _with_json(value: Any, kind: pa.DataType) -> Any:
+    if value is None:
+        return None
+    if isinstance(kind, pa.JsonType):
+        try:
+            orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise _Unwritable(f"no JSON ({error})") from None
+        # Digits stay; a line break can only stand between values.
+        return orjson.Fragment(value.replace("\n", " ").replace("\r", " "))
+    if pa.types.is_struct(kind):
+        return {name: _with_json(value[name], kind.field(name).type) for name in kind.names}
+    if pa.types.is_large_list(kind):
+        return [_with_json(item, kind.value_type) for item in value]
+    return value

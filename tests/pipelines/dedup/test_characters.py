@@ -1,0 +1,32 @@
+import sys
+import unicodedata
+
+import pytest
+
+from pipelines.dedup.characters import composed, unified, visible
+
+ALL = [chr(code) for code in range(sys.maxunicode + 1)]
+TELLING = ("<super>", "<sub>", "<fraction>", "<circle>", "<font>")
+
+
+def test_no_format_character_is_seen_and_every_letter_and_sign_is() -> None:
+    assert [one for one in ALL if unicodedata.category(one) == "Cf" and visible(one)] == []
+    hidden = [one for one in ALL if not visible(one)]
+    # Fillers of Hangul count as letters, joiners and variation selectors as marks; none has a shape.
+    assert {unicodedata.category(one) for one in hidden} == {"Cc", "Cf", "Cn", "Lo", "Mn"}
+    assert not any(one.isspace() for one in hidden)
+
+
+@pytest.mark.parametrize(
+    "unseen", ["\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u202e", "\u034f", "\0"]
+)
+def test_an_invisible_character_leaves_nothing_behind(unseen: str) -> None:
+    assert visible(f"{unseen}wo{unseen}rd{unseen}") == "word"
+    assert composed(f"e{unseen}\u0301") == "é"
+
+
+def test_a_character_that_says_something_of_its_own_is_not_made_plain() -> None:
+    for one in ALL:
+        if unicodedata.decomposition(one).startswith(TELLING):
+            assert unified(one) == one
+    assert unified("ﬁｎｄ x²，½ of ℝ") == "find x²,½ of ℝ"
