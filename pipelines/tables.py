@@ -147,8 +147,8 @@ def run_table_stage(
     shutil.rmtree(building.shards)
     building.shards.mkdir()
     inputs, outputs = row_schemas(stage, tables[0])
-    rejected = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
-    output = _TableOutput(outputs, rejected, building, observe)
+    schema = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
+    output = _TableOutput(outputs, schema, building, observe)
     try:
         stage.process(tables, output)
     except BaseException as error:
@@ -157,5 +157,5 @@ def run_table_stage(
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted("interrupted: nothing was published yet, repeat the command to go on") from None
         raise
-    turned_away = [shard for shard in output.rejected.close() if shard.rows]
-    return Finished(sum(table.num_rows for table in tables), output.counts, output.data.close(), turned_away)
+    rejected = [shard for shard in output.rejected.close() if shard.rows]
+    return Finished(sum(table.num_rows for table in tables), output.counts, output.data.close(), rejected)

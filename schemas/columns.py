@@ -1,12 +1,14 @@
 """Whether values fit a column, and their conversion where they do."""
 
+import contextlib
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
 from schemas.formats import describe
-from schemas.formats.exact import Number, text_of
+from schemas.formats.exact import Number, float_holds, text_of
 from schemas.record import Column
 from schemas.storable import storable, stored
 
@@ -93,7 +95,14 @@ def _converted(column: Column, values: list[Any] | pa.Array) -> pa.Array:
         values = pc.if_else(pc.equal(values, ""), None, values)
     if pa.types.is_floating(values.type) and pa.types.is_integer(column.type):
         values = pc.if_else(pc.is_nan(values), None, values)
-    return values.cast(column.type)
+    converted = values.cast(column.type)
+    if pa.types.is_floating(column.type) and (_is_text(values.type) or pa.types.is_decimal(values.type)):
+        # Arrow rounds these without a word. Fifteen digits, a sign and a point always fit.
+        texts = values.cast(pa.string())
+        long = texts.filter(pc.greater(pc.utf8_length(texts), 17 if _is_text(values.type) else 0))
+        if not all(float_holds(text) for text in long.drop_null().to_pylist()):
+            raise ValueError
+    return converted
 
 
 def _json_kinds(column: Column) -> set[type]:
@@ -135,11 +144,21 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _shown(value: Any, column: Column) -> str:
+    kind = column.type
+    if pa.types.is_floating(kind) and _is_number(value):
+        return f"{value}, of more digits than {kind.bit_width} bits hold,"
     if isinstance(value, str):
         return f"the text {value if len(value) <= 40 else value[:40] + '…'!r}"
-    kind = column.type
     if pa.types.is_integer(kind) and (type(value) is int or (isinstance(value, Number) and value.is_whole)):
         return f"{value}, beyond {kind.bit_width} bits,"
-    if pa.types.is_floating(kind) and (type(value) is int or isinstance(value, Number)):
-        return f"{value}, of more digits than {kind.bit_width} bits hold,"
     return describe(value)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether this is a number, or a text that is one."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            float(value)
+            return True
+        return False
+    return type(value) is int or isinstance(value, Number | Decimal)

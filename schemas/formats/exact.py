@@ -16,7 +16,7 @@ import orjson
 
 from schemas.formats.streams import undecodable
 
-__all__ = ["BadJSON", "Number", "is_kept", "parse", "text_of"]
+__all__ = ["BadJSON", "Number", "float_holds", "is_kept", "parse", "text_of"]
 
 # Digits, and in numbers their points, as zeros, so that long numbers and small exponents can be searched for.
 _RUNS = bytes.maketrans(b"123456789.E", b"0000000000e")
@@ -84,6 +84,11 @@ def text_of(value: Any, otherwise: Callable[[Any], Any] | None = None) -> str:
         return value.decode(errors="replace") if isinstance(value, bytes) else otherwise(value)
 
     return orjson.dumps(value, default=known, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
+
+
+def float_holds(number: str) -> bool:
+    """Whether float64 holds all digits of a number."""
+    return _gives_back(float(number), number)
 
 
 def _is_held(number: bytes) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -188,11 +189,11 @@ def test_csv_rows_come_back_through_import_and_export(tmp_path: Path, cells: lis
 @often
 @given(cells=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5))
 def test_tsv_rows_come_back_or_are_refused_by_their_line(tmp_path: Path, cells: list[tuple[str, str]]) -> None:
-    path = tmp_path / "in.tsv"
-    path.write_bytes("".join(f"{x}\t{y}\n" for x, y in [("x", "y"), *cells]).encode())
-    # A tab or a line break inside a cell leaves a row with too many or too few of them.
-    if any(set("\t\r\n") & set(x + y) for x, y in cells):
-        with pytest.raises(InputError, match=r"in.tsv:\d+ has \d+ fields?, where the header has 2"):
-            exported(tmp_path, path)
+    text = "".join(f"{x}\t{y}\n" for x, y in [("x", "y"), *cells])
+    (tmp_path / "in.tsv").write_bytes(text.encode())
+    lines = [tuple(line.split("\t")) for line in re.split("\r\n|\r|\n", text)[1:] if line]
+    if all(len(line) == 2 for line in lines):
+        assert [(row["x"], row["y"]) for row in exported(tmp_path, tmp_path / "in.tsv")] == lines
     else:
-        assert [(row["x"], row["y"]) for row in exported(tmp_path, path)] == cells
+        with pytest.raises(InputError, match=r"in.tsv:\d+ has \d+ fields?, where the header has 2"):
+            exported(tmp_path, tmp_path / "in.tsv")

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +291,19 @@ def test_a_number_whose_digits_would_be_lost_is_refused_or_kept_as_text(tmp_path
     assert "share is 9007199254740993, of more digits than 64 bits hold, in" in refusal(path, TYPED)
     path.write_text('{"count": 1, "share": 0.1234567890123456789}\n')
     assert "share is 0.1234567890123456789, of more digits than 64 bits hold, in" in refusal(path, TYPED)
+
+
+def test_digits_of_text_and_of_decimals_are_not_rounded_away(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("count,share\n1,0.10000000000000000555\n2,-0.30000000000000004\n3,1e-5\n")
+    assert [row["share"] for row in read(path, TYPED)] == [0.1, -0.30000000000000004, 1e-5]
+    for number in ("0.1234567890123456789", "9007199254740993", "1e400"):
+        path.write_text(f"count,share\n1,0.5\n2,{number.zfill(18)}\n")
+        assert f"share is {number.zfill(18)}, of more digits than 64 bits hold, in row 2 of" in refusal(path, TYPED)
+    for number in ("0.1234567890123456789", "9007199254740993"):
+        shares = pa.array([Decimal(number)])
+        parquet.write_table(pa.table({"count": [1], "share": shares}), tmp_path / "rows.parquet")
+        assert f"share is {number}, of more digits than 64 bits hold, in" in refusal(tmp_path / "rows.parquet", TYPED)
 
 
 def test_all_missing_columns_are_named_at_once(tmp_path: Path) -> None:
