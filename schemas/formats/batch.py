@@ -7,7 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["ROWS_PER_BATCH", "BadRow", "Batch"]
+from schemas.errors import InputError
+
+__all__ = ["ROWS_PER_BATCH", "BadRow", "Batch", "refuse_repeated"]
 
 ROWS_PER_BATCH = 4096
 
@@ -72,3 +74,10 @@ class Batch:
         if self.lines:
             return f"{self.file}:{self.lines[index]}"
         return f"row {self.index(index) + 1} of {self.file}"
+
+
+def refuse_repeated(path: Path, names: Sequence[str]) -> None:
+    """Raises `InputError` where two columns of a file have the same name."""
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path} has two columns named {name or 'with an empty text'}")

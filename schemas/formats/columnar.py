@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.formats.batch import ROWS_PER_BATCH, Batch
+from schemas.formats.batch import ROWS_PER_BATCH, Batch, refuse_repeated
 
 __all__ = ["arrow_schema", "parquet_schema", "pieces", "read_arrow", "read_parquet"]
 
@@ -18,6 +18,7 @@ def read_parquet(path: Path) -> Iterator[Batch]:
 
 def parquet_schema(path: Path) -> pa.Schema:
     with _parquet_file(path) as file:
+        refuse_repeated(path, file.schema_arrow.names)
         return file.schema_arrow
 
 
@@ -26,13 +27,16 @@ def read_arrow(path: Path) -> Iterator[Batch]:
 
 
 def arrow_schema(path: Path) -> pa.Schema:
-    return _arrow_reader(path).schema
+    schema = _arrow_reader(path).schema
+    refuse_repeated(path, schema.names)
+    return schema
 
 
 def _numbered(path: Path, form: str, batches: Iterator[pa.RecordBatch]) -> Iterator[Batch]:
     """All batches of a file, in pieces, with their place in it."""
     first = 0
     for batch in batches:
+        refuse_repeated(path, batch.schema.names)
         for piece in pieces(batch):
             yield Batch(path, form, first, piece)
             first += len(piece)

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.errors import InputError
-from schemas.formats.batch import ROWS_PER_BATCH, BadRow, Batch
+from schemas.formats.batch import ROWS_PER_BATCH, BadRow, Batch, refuse_repeated
 from schemas.formats.columnar import pieces
 from schemas.formats.streams import opened_text, undecodable
 
@@ -114,11 +114,8 @@ def _header(path: Path, file: BufferedReader, form: str) -> tuple[list[str], byt
 def _names(path: Path, record: _Record) -> list[str]:
     if record.fault:
         raise InputError(f"{path}:{record.line} {record.fault}")
-    names = list(record.fields)
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{path} has two columns named {name or 'with an empty text'}")
-    return names
+    refuse_repeated(path, record.fields)
+    return list(record.fields)
 
 
 def _lines(text: bytes) -> int:

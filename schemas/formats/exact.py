@@ -59,7 +59,10 @@ def parse(text: bytes) -> Any:
 
 def is_kept(text: bytes, value: Any) -> bool:
     """Whether it is certain that `value`, which orjson made of one or several JSON texts, has all of their content."""
-    written = orjson.dumps(value)
+    try:
+        written = orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
     # A key that is lost takes two quotation marks with it. An escaped one may come back as one more.
     if text.count(b'"') != written.count(b'"') or b"\\u0022" in text:
         return False
@@ -117,8 +120,11 @@ def _parsed_again(text: bytes) -> Any:
         raise BadJSON(_fault(error)) from error
     except RecursionError:
         raise BadJSON("is nested too deeply") from None
-    except orjson.JSONEncodeError:
-        raise BadJSON("holds half of a surrogate pair, which is no character") from None
+    except orjson.JSONEncodeError as error:
+        surrogate = "surrogate" in str(error)
+        raise BadJSON(
+            "holds half of a surrogate pair, which is no character" if surrogate else "is nested too deeply"
+        ) from None
     return value
 
 

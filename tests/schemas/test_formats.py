@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import zstandard
+from pyarrow import feather, parquet
 
 from schemas.errors import InputError
-from schemas.formats import read
+from schemas.formats import read, schema_of
 
 ROWS: list[dict[str, Any]] = [{"id": "a", "question": "How many?"}, {"id": "b", "question": "Wie viele Äpfel?"}]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
@@ -87,6 +89,22 @@ def test_a_broken_csv_file_is_named_with_its_row(tmp_path: Path) -> None:
     assert f"{path}:3 is not UTF-8 text: byte 0xe9 at position 4" in refusal(path)
     path.write_bytes(b"question,answer,answer\nq,1,2\n")
     assert "has two columns named answer" in refusal(path)
+
+
+def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"])
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    feather.write_feather(table, str(tmp_path / "rows.feather"))
+    for name in ("rows.parquet", "rows.feather"):
+        assert refusal(tmp_path / name) == f"{tmp_path}/{name} has two columns named x"
+        with pytest.raises(InputError, match="has two columns named x"):
+            schema_of(tmp_path / name)
+
+
+def test_json_that_is_nested_beyond_measure_is_refused(tmp_path: Path) -> None:
+    for depth in (300, 5000):
+        (tmp_path / "rows.jsonl").write_text(f'{{"x": 1e999, "d": {"[" * depth}{"]" * depth}}}\n')
+        assert "rows.jsonl:1 " in refusal(tmp_path / "rows.jsonl")
 
 
 def test_damaged_files_are_named_with_their_format(tmp_path: Path) -> None:
