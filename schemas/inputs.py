@@ -3,7 +3,7 @@
 import glob
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class Input:
     files: tuple[Path, ...]
     dataset: Dataset | None = None
     names: tuple[str, ...] = ()
+    # Files that have been read whole and are plain, so that they are read more quickly the next time.
+    _plain: set[Path] = field(default_factory=set, compare=False, repr=False)
 
     def batches(self, *, lenient: bool = False) -> Iterator[Batch]:
         """All rows. A row that cannot be read raises `InputError`, or stands in `Batch.bad` where `lenient`."""
@@ -37,7 +39,12 @@ class Input:
             yield from read_texts(self.files, self.names)
             return
         for file in self.files:
-            yield from read(file, lenient=lenient)
+            plain = True
+            for batch in read(file, lenient=lenient, plain=file in self._plain):
+                plain = plain and batch.plain
+                yield batch
+            if plain:
+                self._plain.add(file)
 
     def place(self, index: int) -> str:
         """Where the row at `index` of the whole input is, for a reader of an error."""

@@ -60,7 +60,7 @@ def _nested(kind: pa.DataType) -> pa.DataType | None:
         return _nested(kind.value_type)
     if types.is_map(kind):
         key, value = _nested(kind.key_type), _nested(kind.item_type)
-        return pa.list_(pa.struct([("key", key), ("value", value)])) if key and value else None
+        return None if key is None or value is None else pa.list_(pa.struct([("key", key), ("value", value)]))
     if types.is_struct(kind):
         fields = [(field, _nested(field.type)) for field in kind]
         if any(inner is None for _, inner in fields):

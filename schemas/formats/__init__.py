@@ -35,7 +35,6 @@ TEXT = ("JSONL", "JSON", "CSV", "TSV", "WET")
 READABLE = f"{', '.join(SUFFIXES)} (text also with {' or '.join(COMPRESSED)})"
 
 _READERS = {
-    "JSONL": read_json_lines,
     "JSON": read_json,
     "CSV": lambda path: read_delimited(path, "CSV"),
     "TSV": lambda path: read_delimited(path, "TSV"),
@@ -58,10 +57,11 @@ def stem(path: Path) -> str:
     return Path(name).stem
 
 
-def read(path: Path, *, lenient: bool = False) -> Iterator[Batch]:
+def read(path: Path, *, lenient: bool = False, plain: bool = False) -> Iterator[Batch]:
     """All rows of one file. Raises `InputError` naming the file, and the line where there are lines.
 
-    A row that cannot be read raises, too, unless `lenient`: then it stands in `Batch.bad`.
+    A row that cannot be read raises, too, unless `lenient`: then it stands in `Batch.bad`. A file is `plain` where all
+    batches of an earlier reading were, and need not be checked again.
     """
     form = file_format(path)
     if form is None:
@@ -69,7 +69,7 @@ def read(path: Path, *, lenient: bool = False) -> Iterator[Batch]:
     with readable(path, form):
         if form == "JSON" and holds_lines(path):
             form = "JSONL"
-        for batch in _READERS[form](path):
+        for batch in read_json_lines(path, plain=plain) if form == "JSONL" else _READERS[form](path):
             if batch.bad and not lenient:
                 raise InputError(batch.bad[0].detail)
             if batch.size:

@@ -28,7 +28,7 @@ class Batch:
     """Consecutive rows of one file; `first` is the index of the first of them in it.
 
     `rows` are those that can be read, `bad` the others. `lines` are the lines on which `rows` begin, where the format
-    has lines.
+    has lines. `plain` rows are as a quick parser alone would read them.
     """
 
     file: Path
@@ -37,6 +37,7 @@ class Batch:
     rows: list[dict[str, Any]] | pa.RecordBatch
     bad: tuple[BadRow, ...] = ()
     lines: Sequence[int] | None = None
+    plain: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -66,12 +66,12 @@ def is_kept(text: bytes, value: Any) -> bool:
     # A key that is lost takes two quotation marks with it. An escaped one may come back as one more.
     if text.count(b'"') != written.count(b'"') or b"\\u0022" in text:
         return False
-    runs = text.translate(_RUNS)
-    if _LONG_RUN not in runs and _SMALL not in runs:
-        return True
-    # Most fractions come out as they went in, as those do that Python and JavaScript write.
+    # Most numbers come out as they went in, as those do that Python and JavaScript write.
     same_digits = text.translate(None, _OTHER) == written.translate(None, _OTHER)
     if same_digits and _BEYOND_64_BITS not in text.translate(_WHOLE):
+        return True
+    runs = text.translate(_RUNS)
+    if _LONG_RUN not in runs and _SMALL not in runs:
         return True
     return all(map(_is_held, _LONG.findall(text)))
 

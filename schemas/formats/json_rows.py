@@ -20,19 +20,22 @@ def describe(value: Any) -> str:
     return words.get(type(value), "a number")
 
 
-def read_json_lines(path: Path) -> Iterator[Batch]:
-    """One object a line. A line that is none is a bad row; blank lines are none."""
+def read_json_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
+    """One object a line. A line that is none is a bad row; blank lines are none.
+
+    A file is `plain` where an earlier reading found that the quick parser changes nothing in it.
+    """
     loads = orjson.loads
     first = number = 0
     with opened_text(path) as file:
         while lines := file.readlines(BYTES_PER_BATCH):
             try:
                 rows = [loads(line) for line in lines]
-                whole = set(map(type, rows)) <= {dict} and is_kept(b"".join(lines), rows)
+                whole = set(map(type, rows)) <= {dict} and (plain or is_kept(b"".join(lines), rows))
             except orjson.JSONDecodeError:
                 whole = False
             if whole:
-                batch = Batch(path, "JSONL", first, rows, lines=range(number + 1, number + len(lines) + 1))
+                batch = Batch(path, "JSONL", first, rows, (), range(number + 1, number + len(lines) + 1), plain=True)
             else:
                 batch = _line_by_line(path, lines, first, number)
             if batch.size:
