@@ -195,13 +195,14 @@ def _json_column(source: Input, name: str, seen: set[type], nested: pa.DataType 
         return _Found(Column(name, pa.float64(), ""))
     if kinds <= {str, int, float, Number}:
         return _Found(Column(name, pa.string(), "", numeric=True), why_irregular(source, name))
-    # float64 takes true for 1, and rounds.
     if nested is not None and len(kinds) == 1:
+        # float64 takes true for 1, and rounds.
         why = why_irregular(source, name) if _holds_floats(nested) else None
         if why is None:
             return _Found(Column(name, nested, ""))
-        return _Found(Column(name, pa.string(), "", json=True), why)
-    return _Found(Column(name, pa.string(), "", json=True), why_irregular(source, name))
+    else:
+        why = why_irregular(source, name) or f"{name} holds values of several kinds in {source.spec}"
+    return _Found(Column(name, pa.string(), "", json=True), why)
 
 
 def _holds_floats(kind: pa.DataType) -> bool:

@@ -160,7 +160,8 @@ class Source:
         schema = self.record.schema.with_metadata({"input": json.dumps(key)})
         aside = scratch.with_name(f"{scratch.name}.bad")
         if not (scratch.exists() and read_shard(scratch).schema.equals(schema, check_metadata=True)):
-            with _written(aside, SCHEMA) as bad, _written(scratch, schema) as usable:
+            # `scratch` gets its name last, so that both are whole where it is found.
+            with _written(scratch, schema) as usable, _written(aside, SCHEMA) as bad:
                 for rows, bad_rows in self._batches():
                     usable.write_batch(rows)
                     if bad_rows:
