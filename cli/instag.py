@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.options import EngineOptions, Inputs, Output, PromptName, RowOptions, RunOptions, path_named, shared_options
+from cli.options import EngineOptions, Inputs, Output, PromptName, RowOptions, RunOptions, path, shared_options
 from cli.running import run_stage
 
 __all__ = ["app"]
@@ -101,7 +101,7 @@ def normalize(
     ] = 0.99,
     overrides: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="JSON lines: forms with their tag, forms to keep apart.", parser=path_named),
+        typer.Option(metavar="FILE", help="JSON lines: forms with their tag, forms to keep apart.", parser=path),
     ] = None,
     *,
     run: RunOptions,

@@ -32,7 +32,7 @@ __all__ = [
     "RowOptions",
     "RunOptions",
     "SandboxOptions",
-    "path_named",
+    "path",
     "refuse_given",
     "shared_options",
 ]
@@ -230,7 +230,7 @@ def shared_options(command: Callable[..., None]) -> Callable[..., None]:
     return spread
 
 
-def path_named(name: str) -> Path:
+def path(name: str) -> Path:
     """The path of this name. Raises `UsageError` for an empty one, which would be the working directory."""
     from schemas.errors import UsageError
 
@@ -246,7 +246,7 @@ Inputs = Annotated[
     list[str],
     typer.Argument(metavar="INPUT...", help="Dataset directories, files, globs, or hf:NAME[:CONFIG][:SPLIT]."),
 ]
-Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset directory to make.", parser=path_named)]
+Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset directory to make.", parser=path)]
 PromptName = Annotated[
     str,
     typer.Option(

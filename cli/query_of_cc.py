@@ -10,7 +10,7 @@ import typer
 
 from cli.completion import prompts
 from cli.dedup import decontaminate, dedup
-from cli.options import EngineOptions, Input, Output, RowOptions, RunOptions, path_named, shared_options
+from cli.options import EngineOptions, Input, Output, RowOptions, RunOptions, path, shared_options
 from cli.running import run_stage
 
 __all__ = ["app"]
@@ -24,10 +24,10 @@ Corpora = Annotated[
         help="Rows with a column `text`, WET archives (*.warc.wet.gz), or folders of .txt files.",
     ),
 ]
-IndexOutput = Annotated[Path, typer.Argument(metavar="INDEX", help="Index directory to make.", parser=path_named)]
+IndexOutput = Annotated[Path, typer.Argument(metavar="INDEX", help="Index directory to make.", parser=path)]
 IndexInput = Annotated[
     Path,
-    typer.Argument(metavar="INDEX", help="Index directory, as `query-of-cc index` makes it.", parser=path_named),
+    typer.Argument(metavar="INDEX", help="Index directory, as `query-of-cc index` makes it.", parser=path),
 ]
 
 
@@ -113,9 +113,7 @@ def index(
     ] = None,
     extend: Annotated[
         Path | None,
-        typer.Option(
-            metavar="INDEX", help="Take the documents of this index, too, and its settings.", parser=path_named
-        ),
+        typer.Option(metavar="INDEX", help="Take the documents of this index, too, and its settings.", parser=path),
     ] = None,
     *,
     run: RunOptions,
@@ -168,7 +166,7 @@ def retrieve(
     ] = None,
     run_file: Annotated[
         Path | None,
-        typer.Option("--run", metavar="FILE", help="Write the hits as a run in TREC's format, too.", parser=path_named),
+        typer.Option("--run", metavar="FILE", help="Write the hits as a run in TREC's format, too.", parser=path),
     ] = None,
     *,
     run: RunOptions,
@@ -198,12 +196,10 @@ def retrieve(
 def evaluate(
     run: Annotated[
         Path,
-        typer.Argument(
-            metavar="RUN", help="Output of `query-of-cc retrieve`, or a run in TREC's format.", parser=path_named
-        ),
+        typer.Argument(metavar="RUN", help="Output of `query-of-cc retrieve`, or a run in TREC's format.", parser=path),
     ],
     judgements: Annotated[
-        Path, typer.Argument(metavar="QRELS", help="Relevance judgements in TREC's format.", parser=path_named)
+        Path, typer.Argument(metavar="QRELS", help="Relevance judgements in TREC's format.", parser=path)
     ],
     by_query: Annotated[bool, typer.Option("--by-query", help="Each query, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object.")] = False,

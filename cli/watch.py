@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cli.completion import outputs
-from cli.options import path_named
+from cli.options import path
 
 __all__ = ["watch"]
 
@@ -24,7 +24,7 @@ Facts = dict[str, Any]
 def watch(
     output: Annotated[
         Path,
-        typer.Argument(metavar="OUTPUT", help="What the run is to make.", autocompletion=outputs, parser=path_named),
+        typer.Argument(metavar="OUTPUT", help="What the run is to make.", autocompletion=outputs, parser=path),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON on standard output for each change.")] = False,
 ) -> None:
