@@ -3,20 +3,22 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli.options import Input, Output, parse_assignments
+from cli.options import BadRows, FileColumn, Inputs, Output, parse_assignments
 from cli.running import is_asked_why
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from schemas.bad_rows import Reading
     from schemas.shards import Shard
+    from schemas.sources import Source
     from schemas.writing import Building
 
 __all__ = ["export", "import_"]
@@ -26,26 +28,29 @@ CLASSES_SHOWN = 10
 
 
 def import_(
-    source: Input,
+    sources: Inputs,
     output: Output,
     column: Annotated[
         list[str] | None, typer.Option(metavar="TO=FROM", help="Call input column FROM TO. Repeatable.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of each input.")] = None,
+    bad_rows: BadRows = "refuse",
+    file_column: FileColumn = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace what lies at OUTPUT.")] = False,
 ) -> None:
-    """Make a dataset directory of any input.
+    """Make a dataset directory of any inputs.
 
-    It has all the columns of the input, and ids where the input has none.
+    It has all the columns of the inputs, and ids where an input has none.
     """
-    from schemas.inputs import locate
+    from schemas.joining import agree, joined
     from schemas.records import ROW
     from schemas.sources import Source
     from schemas.writing import Building, Standing
 
     columns = parse_assignments("--column", column, "TO=FROM")
-    found = locate(source)
-    identity = {"stage": "import", "input": found.digest, "name": found.name, "columns": columns, "limit": limit}
+    rejects = bad_rows == "reject"
+    opened = [Source(spec, ROW, columns, limit, rejects=rejects, file_column=file_column) for spec in sources]
+    identity = _import_identity(opened)
     if is_asked_why(lambda: Standing.of(output, identity)):
         return
     building = Building.open(output, identity, command=sys.argv[1:], fresh=fresh)
@@ -53,15 +58,38 @@ def import_(
         print(f"{output} is complete already: nothing to do", file=sys.stderr)
         return
     try:
-        table = Source(source, ROW, columns, limit).table(building.path / "input")
-        _publish(building, source, table)
+        agree(opened)
+        readings = [source.read(building.path / f"input-{number}") for number, source in enumerate(opened)]
+        reading = joined(opened, readings)
+        _publish(building, sources, reading)
     except BaseException:
         # There is nothing to go on from, and what is left would refuse the mended input as another one.
         shutil.rmtree(building.path)
         raise
     finally:
         building.close()
-    print(f"{output}: {table.num_rows:,} rows of {', '.join(table.column_names)}", file=sys.stderr)
+    table, bad = reading.table, reading.bad.num_rows
+    rejected = f"; {bad:,} bad rows are in {output}/rejected" if bad else ""
+    print(f"{output}: {table.num_rows:,} rows of {', '.join(table.column_names)}{rejected}", file=sys.stderr)
+
+
+def _import_identity(sources: "Sequence[Source]") -> dict[str, Any]:
+    contents = [source.input.digest for source in sources]
+    names = [source.name for source in sources]
+    (first, *_) = sources
+    identity: dict[str, Any] = {
+        "stage": "import",
+        "input": contents if len(contents) > 1 else contents[0],
+        "name": names if len(names) > 1 else names[0],
+        "columns": dict(first.columns),
+        "limit": first.limit,
+    }
+    if first.rejects:
+        identity["bad_rows"] = "reject"
+    if first.file_column:
+        identity["file_column"] = first.file_column
+        identity["files"] = [list(source.input.labels.values()) for source in sources]
+    return identity
 
 
 def export(
@@ -141,17 +169,29 @@ def _say_classes(schema: "pa.Schema", form: str) -> None:
         )
 
 
-def _publish(building: "Building", source: str, table: "pa.Table") -> None:
+def _publish(building: "Building", sources: "Sequence[str]", reading: "Reading") -> None:
+    from pipelines.chunk import rejected_schema
     from pipelines.counts import Counts
+    from pipelines.rejecting import with_bad_rows
+    from pipelines.rows import Finished
 
-    building.publish(
+    table = reading.table
+    finished = Finished(
+        table.num_rows,
+        Counts(produced=table.num_rows, outputs=table.num_rows),
         list(_shards(table, building.shards)),
         [],
+    )
+    rejected = rejected_schema(table.schema, table.schema, raw=True)
+    finished = with_bad_rows(finished, reading.bad, rejected, building, is_cut=False)
+    building.publish(
+        finished.data,
+        finished.rejected,
         {
             "command": sys.argv[1:],
-            "inputs": [source],
-            "input_rows": table.num_rows,
-            "counts": asdict(Counts(produced=table.num_rows, outputs=table.num_rows)),
+            "inputs": list(sources),
+            "input_rows": finished.rows,
+            "counts": asdict(finished.counts),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.options import EngineOptions, Inputs, Output, PromptName, RowOptions, RunOptions, shared_options
+from cli.options import EngineOptions, Inputs, Output, PromptName, RowOptions, RunOptions, path, shared_options
 from cli.running import run_stage
 
 __all__ = ["app"]
@@ -100,7 +100,8 @@ def normalize(
         float, typer.Option(min=0.0, max=1.0, help="Share of the first tag's queries that these are.")
     ] = 0.99,
     overrides: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSON lines: forms with their tag, forms to keep apart.")
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON lines: forms with their tag, forms to keep apart.", parser=path),
     ] = None,
     *,
     run: RunOptions,

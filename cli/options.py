@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerMarks",
+    "BadRows",
     "EngineOptions",
+    "FileColumn",
     "Input",
     "Inputs",
     "Output",
@@ -32,6 +34,7 @@ __all__ = [
     "RunOptions",
     "SandboxOptions",
     "parse_answer_marks",
+    "path",
     "refuse_given",
     "shared_options",
 ]
@@ -39,6 +42,16 @@ __all__ = [
 _RUN = "Running"
 _ENGINE = "Engine"
 _SANDBOX = "Sandbox"
+
+
+BadRows = Annotated[
+    Literal["refuse", "reject"],
+    typer.Option(help="Input rows that cannot be used end the run, or go to rejected/.", rich_help_panel=_RUN),
+]
+FileColumn = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A text column for the name of each row's file.", rich_help_panel=_RUN),
+]
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,8 @@ class RunOptions:
     limit: Annotated[
         int | None, typer.Option(min=1, help="A trial: only the first rows of the input.", rich_help_panel=_RUN)
     ] = None
+    bad_rows: BadRows = "refuse"
+    file_column: FileColumn = None
     seed: Annotated[int, typer.Option(help="All randomness comes from it and the row's id.", rich_help_panel=_RUN)] = 0
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over, replacing what lies at OUTPUT.", rich_help_panel=_RUN)
@@ -64,6 +79,8 @@ class RunOptions:
             seed=self.seed,
             limit=self.limit,
             columns=parse_assignments("--column", self.column, "TO=FROM"),
+            bad_rows=self.bad_rows,
+            file_column=self.file_column,
             fresh=self.fresh,
             command=sys.argv[1:],
             **asdict(rows) if rows else {},
@@ -221,6 +238,15 @@ def shared_options(command: Callable[..., None]) -> Callable[..., None]:
     return spread
 
 
+def path(name: str) -> Path:
+    """The path of this name. Raises `UsageError` for an empty one, which would be the working directory."""
+    from schemas.errors import UsageError
+
+    if not name.strip():
+        raise UsageError("the name of a file or directory is empty: is a shell variable not set?")
+    return Path(name)
+
+
 Input = Annotated[
     str, typer.Argument(metavar="INPUT", help="Dataset directory, file, glob, or hf:NAME[:CONFIG][:SPLIT].")
 ]
@@ -228,7 +254,7 @@ Inputs = Annotated[
     list[str],
     typer.Argument(metavar="INPUT...", help="Dataset directories, files, globs, or hf:NAME[:CONFIG][:SPLIT]."),
 ]
-Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset directory to make.")]
+Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset directory to make.", parser=path)]
 AnswerMarks = Annotated[
     list[str] | None,
     typer.Option(

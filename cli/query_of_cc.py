@@ -10,7 +10,7 @@ import typer
 
 from cli.completion import prompts
 from cli.dedup import decontaminate, dedup
-from cli.options import EngineOptions, Input, Output, RowOptions, RunOptions, shared_options
+from cli.options import EngineOptions, Input, Output, RowOptions, RunOptions, path, shared_options
 from cli.running import run_stage
 
 __all__ = ["app"]
@@ -24,8 +24,11 @@ Corpora = Annotated[
         help="Rows with a column `text`, WET archives (*.warc.wet.gz), or folders of .txt files.",
     ),
 ]
-IndexOutput = Annotated[Path, typer.Argument(metavar="INDEX", help="Index directory to make.")]
-IndexInput = Annotated[Path, typer.Argument(metavar="INDEX", help="Index directory, as `query-of-cc index` makes it.")]
+IndexOutput = Annotated[Path, typer.Argument(metavar="INDEX", help="Index directory to make.", parser=path)]
+IndexInput = Annotated[
+    Path,
+    typer.Argument(metavar="INDEX", help="Index directory, as `query-of-cc index` makes it.", parser=path),
+]
 
 
 @app.command()
@@ -109,7 +112,8 @@ def index(
         str | None, typer.Option(metavar="TEXT", help="What it wants before a passage.  [default: the model's own]")
     ] = None,
     extend: Annotated[
-        Path | None, typer.Option(metavar="INDEX", help="Take the documents of this index, too, and its settings.")
+        Path | None,
+        typer.Option(metavar="INDEX", help="Take the documents of this index, too, and its settings.", parser=path),
     ] = None,
     *,
     run: RunOptions,
@@ -161,7 +165,8 @@ def retrieve(
         str | None, typer.Option(metavar="MODEL", help="Where the model of the index's vectors is, if it has moved.")
     ] = None,
     run_file: Annotated[
-        Path | None, typer.Option("--run", metavar="FILE", help="Write the hits as a run in TREC's format, too.")
+        Path | None,
+        typer.Option("--run", metavar="FILE", help="Write the hits as a run in TREC's format, too.", parser=path),
     ] = None,
     *,
     run: RunOptions,
@@ -190,9 +195,12 @@ def retrieve(
 @app.command()
 def evaluate(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Output of `query-of-cc retrieve`, or a run in TREC's format.")
+        Path,
+        typer.Argument(metavar="RUN", help="Output of `query-of-cc retrieve`, or a run in TREC's format.", parser=path),
     ],
-    judgements: Annotated[Path, typer.Argument(metavar="QRELS", help="Relevance judgements in TREC's format.")],
+    judgements: Annotated[
+        Path, typer.Argument(metavar="QRELS", help="Relevance judgements in TREC's format.", parser=path)
+    ],
     by_query: Annotated[bool, typer.Option("--by-query", help="Each query, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object.")] = False,
 ) -> None:

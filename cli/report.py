@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.completion import datasets
+from cli.options import path
 
 __all__ = ["report"]
 
@@ -22,7 +23,7 @@ def report(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The page to write.  [default: report.html]"),
+        typer.Option("--output", "-o", metavar="FILE", help="The page to write.  [default: report.html]", parser=path),
     ] = None,
     tags: Annotated[
         str | None, typer.Option("--tags", metavar="NAME", help="The column that holds lists of tags.")

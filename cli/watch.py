@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cli.completion import outputs
+from cli.options import path
 
 __all__ = ["watch"]
 
@@ -21,7 +22,10 @@ Facts = dict[str, Any]
 
 
 def watch(
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="What the run is to make.", autocompletion=outputs)],
+    output: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUT", help="What the run is to make.", autocompletion=outputs, parser=path),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON on standard output for each change.")] = False,
 ) -> None:
     """Watch a run that another terminal started.

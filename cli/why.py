@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.options import path
+
 if TYPE_CHECKING:
     from schemas.writing import Standing
 
@@ -32,7 +34,7 @@ def why(
     of the command, as in `synth why samples/ -n 50`. Nothing is run or changed. The exit code is 0 where nothing would
     run, 3 where something would, 4 where the command would be refused because settings differ.
     """
-    outs = [Path(word) for word in takewhile(lambda word: not word.startswith("-"), words)]
+    outs = [path(word) for word in takewhile(lambda word: not word.startswith("-"), words)]
     options = words[len(outs) :]
     if "--json" in options:
         options.remove("--json")

@@ -16,6 +16,7 @@ from typing import Any
 
 from pipelines.counts import Published
 from pipelines.options import Options
+from schemas.dataset import Dataset
 from schemas.errors import UsageError
 from schemas.writing import Building, Standing, published_names, write_json
 
@@ -87,12 +88,12 @@ def _lay_out_chunks(out: Path, building: Building) -> None:
     published = [
         Published.read(record) for record in json.loads((out / "failed" / "chunks.json").read_text())["chunks"]
     ]
-    for shards, folder in (
-        ([chunk.data for chunk in published], out),
-        ([chunk.rejected for chunk in published if chunk.rejected.rows], out / "rejected"),
-    ):
-        for shard, filename in published_names(shards):
-            os.link(folder / filename, building.shards / shard.filename)
+    for shard, filename in published_names([chunk.data for chunk in published]):
+        os.link(out / filename, building.shards / shard.filename)
+    # After those of the chunks there may be a shard of bad rows, which the input is read for again.
+    names = [shard["filename"] for shard in (Dataset(out).run or {})["rejected_shards"]]
+    for chunk, filename in zip((chunk for chunk in published if chunk.rejected.rows), names, strict=False):
+        os.link(out / "rejected" / filename, building.shards / chunk.rejected.filename)
     for chunk in published:
         name = Path(chunk.data.filename).stem
         if chunk.counts.failed:

@@ -47,9 +47,13 @@ class Failure:
     reason: str = "failed"
 
 
-def rejected_schema(inputs: pa.Schema, outputs: pa.Schema) -> pa.Schema:
-    """Reason and detail, then every other column that an input row or an output row of a stage can have."""
-    first = {"id": pa.string(), "reason": pa.string(), "detail": pa.string()}
+def rejected_schema(inputs: pa.Schema, outputs: pa.Schema, *, raw: bool) -> pa.Schema:
+    """Reason and detail, then every other column that an input row or an output row of a stage can have.
+
+    With `raw`, rows that cannot be used are among them, as they stand in the input.
+    """
+    names = ("id", "reason", "detail", *(("raw_row",) if raw else ()))
+    first = dict.fromkeys(names, pa.string())
     columns = {field.name: field.type for field in (*inputs, *outputs)}
     return pa.schema(list({**first, **columns, **first}.items()))
 
@@ -59,8 +63,8 @@ class Chunk:
 
     def __init__(
         self,
-        inputs: pa.Schema,
         outputs: pa.Schema,
+        rejected: pa.Schema,
         index: int,
         start: int,
         stop: int,
@@ -75,7 +79,7 @@ class Chunk:
         self.folder = building.work / self.name
         self._building = building
         self._output = outputs
-        self._rejected = rejected_schema(inputs, outputs)
+        self._rejected = rejected
         # A line can be an output, too: the columns of rejected rows are those of outputs and more.
         self._columns = self._rejected.names
         self._lines = pa.schema(

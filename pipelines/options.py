@@ -22,6 +22,10 @@ class Options:
     # Read only as many rows, from the first, as give this many output rows.
     until: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    # What becomes of input rows that cannot be read or used: `refuse` the input, or `reject` them.
+    bad_rows: str = "refuse"
+    # The text column that gets the name of each row's file.
+    file_column: str | None = None
 
     # Start over.
     fresh: bool = False
@@ -38,5 +42,17 @@ class Options:
     # The command line, recorded for whoever wants to repeat it.
     command: Sequence[str] = ()
 
+    @property
+    def rejects_bad_rows(self) -> bool:
+        return self.bad_rows == "reject"
+
     def identity(self) -> dict[str, Any]:
-        return {"columns": dict(self.columns), "limit": self.limit, "until": self.until, "seed": self.seed}
+        reading = {"bad_rows": None if self.bad_rows == "refuse" else self.bad_rows, "file_column": self.file_column}
+        return {
+            "columns": dict(self.columns),
+            "limit": self.limit,
+            "until": self.until,
+            "seed": self.seed,
+            # What was made before there were these options stays what it is.
+            **{name: value for name, value in reading.items() if value is not None},
+        }

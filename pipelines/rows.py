@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipelines.chunk import Chunk, Failure
+from pipelines.chunk import Chunk, Failure, rejected_schema
 from pipelines.counts import Counts
 from pipelines.engines import Engine
 from pipelines.engines.shared import SharedEngine
@@ -78,10 +78,11 @@ class RowRun:
         self._model = str(engine.identity().get("model") if engine else None)
         self._seed = f"{options.seed}\x00{stage.name}"
         inputs, outputs = row_schemas(stage, table)
+        rejected = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
         self._outputs = set(outputs.names)
         starts = range(0, table.num_rows, CHUNK_ROWS)
         self._chunks = [
-            Chunk(inputs, outputs, index, start, min(start + CHUNK_ROWS, table.num_rows), building)
+            Chunk(outputs, rejected, index, start, min(start + CHUNK_ROWS, table.num_rows), building)
             for index, start in enumerate(starts)
         ]
         self._published = Counts()

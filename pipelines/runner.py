@@ -15,10 +15,12 @@ from pipelines.again import open_building
 from pipelines.counts import Counts
 from pipelines.engines import Engine
 from pipelines.options import Options
-from pipelines.stage import RowStage, Stage, TableStage
+from pipelines.stage import RowStage, Stage, TableStage, row_schemas
+from schemas.bad_rows import joined_readings
 from schemas.dataset import Dataset
 from schemas.errors import SynthError
-from schemas.sources import Source, joined
+from schemas.joining import agree, joined
+from schemas.sources import Source
 from schemas.writing import Building, Standing, write_json
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def run(
     raises, finished work is kept in `out.partial` and the same call goes on from there.
     """
     started = time.monotonic()
-    sources = [Source(spec, stage.input, options.columns, options.limit) for spec in inputs]
+    sources = _sources(stage, inputs, options)
     building = open_building(out, _identity(stage, sources, options, engine, sandbox), options)
     if building is None:
         # For `make`: what is complete with this identity is up to date, however new the input's time stamp is.
@@ -87,13 +89,17 @@ def run(
             (out / "synth.json").touch()
         return Summary(out, Dataset.open(out).run or {}, already_done=True)
     # Needed only where there is something to do.
+    from pipelines.chunk import rejected_schema
+    from pipelines.rejecting import with_bad_rows
     from pipelines.rows import RowRun
     from pipelines.tables import run_table_stage
 
     try:
-        tables = [source.table(building.path / f"input-{number}") for number, source in enumerate(sources)]
+        agree(sources)
+        readings = [source.read(building.path / f"input-{number}") for number, source in enumerate(sources)]
         if stage.input.open:
-            tables = [stage.adapted(joined(sources, tables))]
+            readings = [joined(sources, readings)]
+        tables = [stage.adapted(reading.table) for reading in readings]
         progress = _Progress(building, stage.name, sum(table.num_rows for table in tables), observe, started)
         with progress:
             if isinstance(stage, RowStage):
@@ -103,7 +109,12 @@ def run(
                 finished = rows.run()
             else:
                 assert isinstance(stage, TableStage)
-                finished = run_table_stage(stage, tables, building, progress.observe)
+                finished = run_table_stage(stage, tables, building, options, progress.observe)
+        if options.rejects_bad_rows:
+            bad = joined_readings(readings, tables[0]).bad
+            schema = rejected_schema(*row_schemas(stage, tables[0]), raw=True)
+            is_cut = finished.rows < sum(table.num_rows for table in tables)
+            finished = with_bad_rows(finished, bad, schema, building, is_cut=is_cut)
         _check_conservation(finished)
         record = {
             "command": list(options.command),
@@ -134,8 +145,22 @@ def standing(
     sandbox: "Sandbox | None" = None,
 ) -> Standing:
     """What `run` with the same arguments would find, without running it. Raises the errors of `schemas.errors`."""
-    sources = [Source(spec, stage.input, options.columns, options.limit) for spec in inputs]
+    sources = _sources(stage, inputs, options)
     return Standing.of(out, _identity(stage, sources, options, engine, sandbox))
+
+
+def _sources(stage: Stage, inputs: Sequence[str], options: Options) -> list[Source]:
+    return [
+        Source(
+            spec,
+            stage.input,
+            options.columns,
+            options.limit,
+            rejects=options.rejects_bad_rows,
+            file_column=options.file_column,
+        )
+        for spec in inputs
+    ]
 
 
 def _identity(

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipelines.chunk import rejected_schema
 from pipelines.counts import Counts
+from pipelines.options import Options
 from pipelines.rows import Finished
 from pipelines.stage import Rejected, Row, TableStage, row_schemas
 from schemas.errors import Interrupted
@@ -71,12 +72,12 @@ class _Shards:
 
 class _TableOutput:
     def __init__(
-        self, inputs: pa.Schema, outputs: pa.Schema, building: Building, observe: Callable[[Counts, int], None]
+        self, outputs: pa.Schema, rejected: pa.Schema, building: Building, observe: Callable[[Counts, int], None]
     ) -> None:
         self.work, self.kept = building.work, building.kept
         self.counts = Counts()
         self.data = _Shards(building.shards, "", outputs)
-        self._rejected = rejected_schema(inputs, outputs)
+        self._rejected = rejected
         self.rejected = _Shards(building.shards, ".rejected", self._rejected)
         self._names = set(outputs.names)
         self._prepared = 0
@@ -135,13 +136,19 @@ class _TableOutput:
 
 
 def run_table_stage(
-    stage: TableStage, tables: Sequence[pa.Table], building: Building, observe: Callable[[Counts, int], None]
+    stage: TableStage,
+    tables: Sequence[pa.Table],
+    building: Building,
+    options: Options,
+    observe: Callable[[Counts, int], None],
 ) -> Finished:
     """One pass over `tables`."""
     # The rows of a killed pass are written again; what cost more than writing, a stage keeps in `work` or `kept`.
     shutil.rmtree(building.shards)
     building.shards.mkdir()
-    output = _TableOutput(*row_schemas(stage, tables[0]), building, observe)
+    inputs, outputs = row_schemas(stage, tables[0])
+    schema = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
+    output = _TableOutput(outputs, schema, building, observe)
     try:
         stage.process(tables, output)
     except BaseException as error:

@@ -16,6 +16,7 @@ import zstandard
 
 from schemas.errors import InputError, UsageError
 from schemas.plain import plain_values
+from schemas.storable import storable, stored
 from schemas.writing import sync
 
 __all__ = ["FileFormat", "format_of", "replacing", "write"]
@@ -101,10 +102,13 @@ def _write_parquet(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], pla
             parquet.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
         except pa.ArrowException as error:
             raise InputError(f"{field.name} is {field.type}, which Parquet cannot say: {LEAVE_OUT}") from error
+    # What Arrow has several forms of has one here: it cannot write views that lie inside of lists.
+    plain = pa.schema([field.with_type(storable(field.type) or field.type) for field in schema], schema.metadata)
     rows = 0
-    with parquet.ParquetWriter(file, schema) as writer:
+    with parquet.ParquetWriter(file, plain) as writer:
         for table in tables:
-            writer.write_table(table)
+            columns = [stored(column.combine_chunks()) for column in table.columns]
+            writer.write_table(pa.Table.from_arrays(columns, schema=plain))
             rows += table.num_rows
     return rows
 

@@ -2,15 +2,15 @@
 
 import glob
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import xxhash
 
 from schemas.dataset import Dataset, partial_path
-from schemas.errors import InputError
+from schemas.errors import InputError, UsageError
 from schemas.formats import READABLE, Batch, file_format, read, stem
 from schemas.shards import file_checksum
 from schemas.text_files import PACKAGES, SUFFIXES, files_below, installed, read_texts
@@ -30,23 +30,48 @@ class Input:
     files: tuple[Path, ...]
     dataset: Dataset | None = None
     names: tuple[str, ...] = ()
+    # Files that have been read whole and are plain, so that they are read more quickly the next time.
+    _plain: set[Path] = field(default_factory=set, compare=False, repr=False)
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, *, lenient: bool = False) -> Iterator[Batch]:
+        """All rows. A row that cannot be read raises `InputError`, or stands in `Batch.bad` where `lenient`."""
         if self.names:
             yield from read_texts(self.files, self.names)
             return
         for file in self.files:
-            yield from read(file)
+            plain = True
+            for batch in read(file, lenient=lenient, plain=file in self._plain):
+                plain = plain and batch.plain
+                yield batch
+            if plain:
+                self._plain.add(file)
 
     def place(self, index: int) -> str:
         """Where the row at `index` of the whole input is, for a reader of an error."""
         if self.dataset:
             return f"row {index + 1} of {self.dataset.path}"
-        for batch in self.batches():
-            if index < len(batch):
-                return batch.place(index)
-            index -= len(batch)
-        raise IndexError(index)
+        return self.places([index])[0]
+
+    def places(self, indices: Sequence[int]) -> list[str]:
+        """Where the rows at ascending `indices` of the whole input are; bad rows count, but have no place."""
+        if self.dataset:
+            return [f"row {index + 1} of {self.dataset.path}" for index in indices]
+        places: list[str] = []
+        first = 0
+        for batch in self.batches(lenient=True):
+            while len(places) < len(indices) and indices[len(places)] < first + batch.size:
+                index = indices[len(places)] - first
+                places.append(batch.place(index - sum(bad.index < batch.first + index for bad in batch.bad)))
+            first += batch.size
+        return places
+
+    @cached_property
+    def labels(self) -> dict[Path, str]:
+        """A name for each file: its path below the folder that all of them share, without the format's suffixes."""
+        if self.dataset or len(self.files) == 1:
+            return dict.fromkeys(self.files, self.name)
+        root = os.path.commonpath([file.parent for file in self.files])
+        return {file: file.relative_to(root).with_name(stem(file)).as_posix() for file in self.files}
 
     @cached_property
     def digest(self) -> str:
@@ -72,7 +97,9 @@ class Input:
 
 
 def locate(spec: str) -> Input:
-    """Raises `InputError` where there is nothing to read, or nothing that is whole."""
+    """Raises `InputError` where there is nothing to read, or nothing that is whole; `UsageError` for an empty name."""
+    if not spec.strip():
+        raise UsageError("the name of an input is empty: is a shell variable not set?")
     if spec.startswith("hf:"):
         return _on_the_hub(spec)
     if spec == PACKAGES:

@@ -18,7 +18,8 @@ class Column:
 
     `aliases` are names under which other steps of the same recipes, or the published data, hold the same thing: an
     input that lacks `name` is searched for them in order. An `optional` column may be absent from an input, or null.
-    A `numeric` text column also takes numbers, written as Python writes them (a gold answer of 72 or 0.5).
+    A `numeric` text column also takes numbers, written as Python writes them (a gold answer of 72 or 0.5), or as they
+    stand where 64 bits do not hold them. A text column of `json` takes whatever JSON has, and holds it as JSON text.
     One that `takes_input` is read with the input that the row has for it, as one text (`schemas.instructions`).
     """
 
@@ -29,11 +30,14 @@ class Column:
     optional: bool = False
     numeric: bool = False
     takes_input: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True)
 class Record:
     """A named row type. `schema` is its Arrow form: one nullable field a column, its doc in the field's metadata.
+
+    Beside the doc, `json` marks a column of JSON text there.
 
     Rows of an `open` record have whatever other columns the input has, too.
     """
@@ -45,7 +49,8 @@ class Record:
 
     @property
     def schema(self) -> pa.Schema:
-        return pa.schema([pa.field(c.name, c.type, metadata={"doc": c.doc}) for c in self.columns])
+        marks = [{"doc": column.doc, **({"json": "text"} if column.json else {})} for column in self.columns]
+        return pa.schema([pa.field(c.name, c.type, metadata=mark) for c, mark in zip(self.columns, marks, strict=True)])
 
     @property
     def names(self) -> list[str]:

@@ -20,6 +20,7 @@ from schemas.formats import Batch
 from schemas.inference import columns_of
 from schemas.inputs import Input
 from schemas.record import Column
+from schemas.storable import stored
 from schemas.tallies import GATHERED, Spread, Tally
 
 __all__ = ["ColumnStatistics", "Statistics", "Survey", "statistics", "survey"]
@@ -108,7 +109,7 @@ def _values(batch: Batch, column: Column) -> pa.Array:
     if not batch.has(column.name):
         return pa.nulls(len(batch), column.type)
     values = batch.rows.column(column.name)
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    return convert(column, values) if column.json else stored(values)
 
 
 class _Observer:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.formats import BYTES_PER_BATCH, Batch
+from schemas.formats import Batch
+from schemas.formats.streams import BYTES_PER_BATCH
 
 __all__ = ["PACKAGES", "SUFFIXES", "files_below", "installed", "read_texts"]
 

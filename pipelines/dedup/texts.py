@@ -35,7 +35,8 @@ def text_columns(schema: pa.Schema, named: Sequence[str], flag: str = "--text") 
 
 
 def all_text_columns(schema: pa.Schema) -> list[str]:
-    return [field.name for field in schema if field.name != "id" and _is_text(field.type)]
+    # A column of JSON text holds values of several kinds.
+    return [f.name for f in schema if f.name != "id" and _is_text(f.type) and b"json" not in (f.metadata or {})]
 
 
 def url_column(schema: pa.Schema) -> str | None:

@@ -21,7 +21,7 @@ from pipelines.stage import Output, TableStage
 from schemas.errors import InputError, Stale, UsageError
 from schemas.record import Record
 from schemas.records import DOCUMENT
-from schemas.sources import first_repetition
+from schemas.repetitions import repetitions
 
 __all__ = ["Index"]
 
@@ -150,7 +150,7 @@ def _refuse_repeated_ids(tables: Sequence[pa.Table]) -> None:
     if sum(table.num_rows > 0 for table in tables) < 2:
         return
     ids = pa.chunked_array([chunk for table in tables for chunk in table["id"].chunks], pa.string())
-    if repeated := first_repetition(ids):
+    if repeated := next(repetitions(ids), None):
         raise InputError(
             f"id {ids[repeated[0]].as_py()!r} stands in two corpora, or in a corpus and in the index that --extend "
             "names: ids must be unique, so name another column with --column id=NAME"

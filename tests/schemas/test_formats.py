@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import zstandard
+from pyarrow import feather, parquet
 
 from schemas.errors import InputError
-from schemas.formats import read
+from schemas.formats import read, schema_of
 
 ROWS: list[dict[str, Any]] = [{"id": "a", "question": "How many?"}, {"id": "b", "question": "Wie viele Äpfel?"}]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
@@ -46,7 +48,10 @@ def test_blank_lines_a_byte_order_mark_and_crlf_are_tolerated(tmp_path: Path) ->
         (b'{"question": "q"', "is not JSON: unexpected end of data at column 17"),
         (b'{"a": 1} {"b": 2}', "is not JSON: unexpected content after document"),
         (b'{"answer": NaN}', "is not JSON: unexpected character"),
-        (b'{"answer": 1e400}', "is not JSON: number is infinity when parsed as double"),
+        (b'{"answer": "\\ud83d"}', "holds half of a surrogate pair, which is no character, at column"),
+        (b'{"answer": 1, "answer": 2}', "has the key 'answer' twice in one object"),
+        (b'{"deep": [{"a" : 1, "b": 1e999, "a" : 2}]}', "has the key 'a' twice in one object"),
+        (b'{"answer": 1e999, "a": "\\udc00"}', "holds half of a surrogate pair"),
         (b'{"a": "caf\xe9"}', "is not UTF-8 text: byte 0xe9 at position 11"),
         (b"[1, 2]", "is a list, where each line must be one JSON object"),
         (b"null", "is null, where each line must be one JSON object"),
@@ -76,12 +81,30 @@ def test_a_json_document_of_another_shape_is_refused(tmp_path: Path, text: str, 
 
 def test_a_broken_csv_file_is_named_with_its_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    path.write_bytes(b"question,answer\nq,1\nq,1,2\n")
-    assert f"{path} cannot be read as CSV: CSV parse error: Row #3: Expected 2 columns, got 3" in refusal(path)
+    path.write_bytes(b'question,answer\nq,"1\n2"\nq,1,2\n')
+    assert refusal(path) == f"{path}:4 has 3 fields, where the header has 2"
+    path.write_bytes(b"question,answer\nq\n")
+    assert refusal(path) == f"{path}:2 has 1 field, where the header has 2"
     path.write_bytes(b"question,answer\nq,1\ncaf\xe9,1\n")
     assert f"{path}:3 is not UTF-8 text: byte 0xe9 at position 4" in refusal(path)
     path.write_bytes(b"question,answer,answer\nq,1,2\n")
     assert "has two columns named answer" in refusal(path)
+
+
+def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"])
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    feather.write_feather(table, str(tmp_path / "rows.feather"))
+    for name in ("rows.parquet", "rows.feather"):
+        assert refusal(tmp_path / name) == f"{tmp_path}/{name} has two columns named x"
+        with pytest.raises(InputError, match="has two columns named x"):
+            schema_of(tmp_path / name)
+
+
+def test_json_that_is_nested_beyond_measure_is_refused(tmp_path: Path) -> None:
+    for depth in (300, 5000):
+        (tmp_path / "rows.jsonl").write_text(f'{{"x": 1e999, "d": {"[" * depth}{"]" * depth}}}\n')
+        assert "rows.jsonl:1 " in refusal(tmp_path / "rows.jsonl")
 
 
 def test_damaged_files_are_named_with_their_format(tmp_path: Path) -> None:

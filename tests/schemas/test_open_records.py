@@ -10,10 +10,11 @@ import pytest
 from pyarrow import csv, parquet
 
 from schemas.errors import InputError
+from schemas.joining import agree, joined
 from schemas.record import Column, Record
 from schemas.records import ROW
 from schemas.records.shared import ID
-from schemas.sources import Source, joined
+from schemas.sources import Source
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "text": "x", "n": 1, "nested": {"list": [1, 2], "none": None}},
@@ -83,27 +84,37 @@ def test_the_tables_of_several_inputs_become_one(tmp_path: Path) -> None:
         source(tmp_path / "one.jsonl", [{"id": "a", "n": 1, "x": None}]),
         source(tmp_path / "two.jsonl", [{"id": "b", "n": 0.5, "y": ["z"]}, {"id": "c", "x": "w"}]),
     ]
-    tables = [each.table(tmp_path / f"scratch-{number}") for number, each in enumerate(sources)]
-    assert joined(sources, tables).to_pylist() == [
+    readings = [each.read(tmp_path / f"scratch-{number}") for number, each in enumerate(sources)]
+    assert joined(sources, readings).table.to_pylist() == [
         {"id": "a", "n": 1.0, "x": None, "y": None},
         {"id": "b", "n": 0.5, "x": None, "y": ["z"]},
         {"id": "c", "n": None, "x": "w", "y": None},
     ]
-    assert joined(sources[:1], tables[:1]) is tables[0]
+    assert joined(sources[:1], readings[:1]) is readings[0]
 
 
-@pytest.mark.parametrize(
-    ("second", "said"),
-    [
-        ({"id": "b", "n": "many"}, "two.jsonl does not go with the inputs before it: .*n"),
-        ({"id": "a", "n": 2}, "id 'a' stands in .*one.jsonl:1 and again in .*two.jsonl:2: ids must be unique"),
-    ],
-)
-def test_inputs_that_do_not_go_together_are_refused(tmp_path: Path, second: dict[str, Any], said: str) -> None:
+def test_inputs_whose_columns_have_no_type_in_common_agree_on_text(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     sources = [
-        source(tmp_path / "one.jsonl", [{"id": "a", "n": 1}]),
-        source(tmp_path / "two.jsonl", [{"id": "z"}, second]),
+        source(tmp_path / "one.jsonl", [{"id": "a", "n": 1, "m": {"x": 1}}]),
+        source(tmp_path / "two.jsonl", [{"id": "b", "n": "many", "m": ["y"]}]),
     ]
-    tables = [each.table(tmp_path / f"scratch-{number}") for number, each in enumerate(sources)]
-    with pytest.raises(InputError, match=said):
-        joined(sources, tables)
+    agree(sources)
+    readings = [each.read(tmp_path / f"scratch-{number}") for number, each in enumerate(sources)]
+    assert joined(sources, readings).table.to_pylist() == [
+        {"id": "a", "n": "1", "m": '{"x":1}'},
+        {"id": "b", "n": "many", "m": '["y"]'},
+    ]
+    assert f"n is int64 in {tmp_path}/one.jsonl and string in {tmp_path}/two.jsonl" in caplog.text
+
+
+def test_inputs_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    one = source(tmp_path / "one.jsonl", [{"id": "a", "n": 1}])
+    two = source(tmp_path / "two.jsonl", [{"id": "z"}, {"id": "a", "n": 2}])
+    readings = [each.read(tmp_path / f"scratch-{number}") for number, each in enumerate((one, two))]
+    with pytest.raises(InputError, match=r"id 'a' stands in .*one.jsonl:1 and again in .*two.jsonl:2: ids must be uni"):
+        joined([one, two], readings)
+    parquet.write_table(pa.table({"id": ["b"], "n": [b"bytes"]}), tmp_path / "two.parquet")
+    with pytest.raises(InputError, match=r"two.parquet does not go with the inputs before it: n is int64 in .*one"):
+        agree([one, Source(str(tmp_path / "two.parquet"), ROW, {}, None)])

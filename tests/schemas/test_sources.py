@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,7 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> 
     )
     parquet.write_table(pa.table({"id": ["a"], "prompt": ["?"]}), tmp_path / "rows.parquet")
     assert "rows.parquet has no column question" in refusal(tmp_path / "rows.parquet")
-    assert "has no column text, only" in refusal(tmp_path / "rows.parquet", QUESTION, {"question": "text"})
+    assert "has no column text, and" in refusal(tmp_path / "rows.parquet", QUESTION, {"question": "text"})
     assert "has no column uuid, only" in refusal(tmp_path / "rows.jsonl", QUESTION, {"id": "uuid"})
 
 
@@ -277,12 +278,42 @@ def test_a_wrong_type_of_a_typed_file_is_named_with_its_type_or_its_row(tmp_path
     (tmp_path / "rows.jsonl").write_bytes(lines([{"count": 1, "tags": "abc"}]))
     assert "tags is the text 'abc'" in refusal(tmp_path / "rows.jsonl", TYPED)
     (tmp_path / "rows.jsonl").write_bytes(lines([{"count": 2**40}]))
-    assert "count is a number in" in refusal(tmp_path / "rows.jsonl", TYPED)
+    assert "count is 1099511627776, beyond 32 bits, in" in refusal(tmp_path / "rows.jsonl", TYPED)
 
 
-def test_a_number_whose_digits_would_be_lost_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text(f'{{"question": "30!", "answer": {2**70}}}\n')
-    assert "answer is a number beyond 64 bits (write it as text)" in refusal(tmp_path / "rows.jsonl")
+def test_a_number_whose_digits_would_be_lost_is_refused_or_kept_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{{"id": {2**70}, "question": "30!", "answer": {2**70}}}\n')
+    assert read(path) == [{"id": str(2**70), "question": "30!", "answer": str(2**70)}]
+    path.write_text('{"question": "π?", "answer": 3.14159265358979323846264338327950288}\n')
+    assert read(path)[0]["answer"] == "3.14159265358979323846264338327950288"
+    path.write_text(f'{{"count": 1, "share": {2**53 + 1}}}\n')
+    assert "share is 9007199254740993, of more digits than 64 bits hold, in" in refusal(path, TYPED)
+    path.write_text('{"count": 1, "share": 0.1234567890123456789}\n')
+    assert "share is 0.1234567890123456789, of more digits than 64 bits hold, in" in refusal(path, TYPED)
+
+
+def test_digits_of_text_and_of_decimals_are_not_rounded_away(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("count,share\n1,0.10000000000000000555\n2,-0.30000000000000004\n3,1e-5\n")
+    assert [row["share"] for row in read(path, TYPED)] == [0.1, -0.30000000000000004, 1e-5]
+    for number in ("0.1234567890123456789", "9007199254740993", "1e400"):
+        path.write_text(f"count,share\n1,0.5\n2,{number.zfill(18)}\n")
+        assert f"share is {number.zfill(18)}, of more digits than 64 bits hold, in row 2 of" in refusal(path, TYPED)
+    for number in ("0.1234567890123456789", "9007199254740993"):
+        shares = pa.array([Decimal(number)])
+        parquet.write_table(pa.table({"count": [1], "share": shares}), tmp_path / "rows.parquet")
+        assert f"share is {number}, of more digits than 64 bits hold, in" in refusal(tmp_path / "rows.parquet", TYPED)
+
+
+def test_all_missing_columns_are_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(lines([{"prompt": "?", "gold": "1"}]))
+    (tmp_path / "rows.csv").write_text("prompt,gold\n?,1\n")
+    for place in ("rows.jsonl:1", "rows.csv"):
+        assert refusal(tmp_path / place.partition(":")[0]) == (
+            f"{tmp_path}/{place} has no column question or query or problem, and no column answer or response or "
+            "solution, only prompt, gold: name the ones to read with --column question=NAME and --column answer=NAME"
+        )
 
 
 def test_repeated_ids_are_named_with_both_places(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from pipelines import runner
 from pipelines.counts import Counts
@@ -299,7 +300,11 @@ def test_questions_of_gsm8k(tmp_path: Path) -> None:
             "--text n: the input has no column n that holds text or messages, only a",
         ),
         ([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}], Dedup(), "id 'a' stands in .* and again in .*--column"),
-        ([{"text": "x"}, {"text": ["y"]}], Dedup(), "text is text in .* and a list in .*: a column holds one kind"),
+        (
+            [{"text": "x"}, {"text": ["y"]}],
+            Dedup(),
+            "the input has no column that holds text or messages, only id, text",
+        ),
         ([], Dedup(), "has no rows"),
     ],
 )
@@ -311,9 +316,9 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, rows: list[Any], sta
 
 def test_inputs_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     one = write_rows(tmp_path / "one.jsonl", [{"id": "a", "text": "x", "n": 1}])
-    two = write_rows(tmp_path / "two.jsonl", [{"id": "b", "text": "y", "n": "many"}])
-    with pytest.raises(InputError, match=r"two.jsonl does not go with the inputs before it: .*n.*"):
-        passed(Dedup(), [one, two], tmp_path / "out")
+    parquet.write_table(pa.table({"id": ["b"], "text": ["y"], "n": [b"bytes"]}), tmp_path / "two.parquet")
+    with pytest.raises(InputError, match=r"two.parquet does not go with the inputs before it: n is int64 in .*"):
+        passed(Dedup(), [one, tmp_path / "two.parquet"], tmp_path / "out")
     three = write_rows(tmp_path / "three.jsonl", [{"id": "z", "text": "z"}, {"id": "a", "text": "w"}])
     with pytest.raises(InputError, match=rf"id 'a' stands in {re.escape(str(one))}:1 and again in .*three.jsonl:2:"):
         passed(Dedup(), [one, three], tmp_path / "out")

@@ -1,0 +1,112 @@
+"""The Arrow types that a dataset directory holds: those that `datasets` opens, in one form each.
+
+A map becomes a list of structs of `key` and `value`; dictionaries and runs are decoded, views are laid out, and an
+extension type gives way to what it is stored as. The values stay what they are.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+__all__ = ["storable", "stored"]
+
+_PLAIN = {
+    pa.string_view(): pa.string(),
+    pa.large_string(): pa.string(),
+    pa.binary_view(): pa.binary(),
+    pa.bool8(): pa.bool_(),
+    pa.uuid(): pa.binary(16),
+}
+
+
+def storable(kind: pa.DataType) -> pa.DataType | None:
+    """The type in which values of `kind` are kept in a dataset directory; None where there is none."""
+    types = pa.types
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        return storable(kind.value_type)
+    if types.is_list_view(kind) or types.is_large_list_view(kind):
+        return _with_values(pa.large_list if types.is_large_list_view(kind) else pa.list_, kind.value_field)
+    return _nested(kind)
+
+
+def stored(values: pa.Array) -> pa.Array:
+    """`values` of a type that has a storable one, in that type.
+
+    What is nested is taken apart and put together again: Arrow's own casts lose their way among nulls inside of it.
+    """
+    import pyarrow.compute as pc
+
+    types, kind = pa.types, values.type
+    target: Any = storable(kind)
+    if kind == target:
+        return values
+    if types.is_dictionary(kind):
+        # Under a null there may be an index of an empty dictionary.
+        return stored(values.dictionary_decode()) if len(values.dictionary) else pa.nulls(len(values), target)
+    if types.is_run_end_encoded(kind):
+        return stored(pc.run_end_decode(values))
+    if types.is_map(kind):
+        return _list_of_entries(values, target)
+    nulls = pc.is_null(values) if values.null_count else None
+    if types.is_struct(kind):
+        return pa.StructArray.from_arrays(list(map(stored, values.flatten())), fields=list(target), mask=nulls)
+    if types.is_fixed_size_list(kind):
+        inside = values.values.slice(values.offset * kind.list_size, len(values) * kind.list_size)
+        return pa.FixedSizeListArray.from_arrays(stored(inside), type=target, mask=nulls)
+    if types.is_nested(kind):
+        form, width = (pa.LargeListArray, pa.int64()) if types.is_large_list(target) else (pa.ListArray, pa.int32())
+        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+        return form.from_arrays(_offsets(lengths, width), stored(values.flatten()), type=target, mask=nulls)
+    return values.cast(target)
+
+
+def _list_of_entries(maps: pa.MapArray, target: Any) -> pa.ListArray:
+    """Maps as lists of structs of key and value."""
+    edges, valid = maps.offsets.to_numpy(), maps.is_valid().to_numpy(zero_copy_only=False)
+    lengths = np.diff(edges)
+    # What lies between the entries of rows, under a null or before a slice, is none of theirs.
+    own = pa.array(np.flatnonzero(np.repeat(valid, lengths)) + edges[0])
+    columns = [stored(column).take(own) for column in (maps.keys, maps.items)]
+    entries = pa.StructArray.from_arrays(columns, fields=list(target.value_type))
+    nulls = pa.array(~valid) if maps.null_count else None
+    return pa.ListArray.from_arrays(_offsets(np.where(valid, lengths, 0), pa.int32()), entries, type=target, mask=nulls)
+
+
+def _offsets(lengths: NDArray[Any], width: pa.DataType) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]), width)
+
+
+def _nested(kind: pa.DataType) -> pa.DataType | None:
+    """What `storable` gives for a type inside another one, where runs and views of lists cannot be replaced."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return _nested(kind.value_type)
+    if types.is_map(kind):
+        key, value = _nested(kind.key_type), _nested(kind.item_type)
+        return None if key is None or value is None else pa.list_(pa.struct([("key", key), ("value", value)]))
+    if types.is_struct(kind):
+        fields = [(field, _nested(field.type)) for field in kind]
+        if any(inner is None for _, inner in fields):
+            return None
+        return pa.struct([field.with_type(inner) for field, inner in fields])
+    if types.is_fixed_size_list(kind):
+        return _with_values(lambda field: pa.list_(field, kind.list_size), kind.value_field)
+    if types.is_list(kind) or types.is_large_list(kind):
+        return _with_values(pa.list_ if types.is_list(kind) else pa.large_list, kind.value_field)
+    if types.is_decimal32(kind) or types.is_decimal64(kind):
+        return pa.decimal128(kind.precision, kind.scale)
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if isinstance(kind, pa.BaseExtensionType):
+        # `datasets` has extension types of its own, and knows this one of Arrow's.
+        return kind if kind == pa.json_() or type(kind).__module__.startswith("datasets.") else None
+    unknown = types.is_union(kind) or types.is_interval(kind) or types.is_run_end_encoded(kind)
+    return None if unknown or types.is_list_view(kind) or types.is_large_list_view(kind) else kind
+
+
+def _with_values(form: Callable[[pa.Field], pa.DataType], field: pa.Field) -> pa.DataType | None:
+    inner = _nested(field.type)
+    return None if inner is None else form(field.with_type(inner))
