@@ -1,15 +1,12 @@
 """Runs a row stage: thousands of row coroutines in flight, so that the engine never waits for the end of a batch."""
 
 import asyncio
-import gc
 import logging
 import shutil
-import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +16,7 @@ from pipelines.chunk import Chunk, Failure, rejected_schema
 from pipelines.counts import Counts
 from pipelines.engines import Engine
 from pipelines.engines.shared import SharedEngine
+from pipelines.event_loop import quick_rows, to_its_end
 from pipelines.options import Options
 from pipelines.programs import SharedSandbox
 from pipelines.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
@@ -148,7 +146,7 @@ class RowRun:
             self._shared = SharedEngine(self._engine, self._options.budget_tokens, spent)
         pending = self._pending()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PUBLISHING))
-        with self._stopping.on_signals(self._end_rows), _quick_rows():
+        with self._stopping.on_signals(self._end_rows), quick_rows():
             ticking = asyncio.create_task(self._tick())
             ticking.add_done_callback(self._worker_ended)
             try:
@@ -284,7 +282,7 @@ class RowRun:
             self._open.remove(chunk)
             self._published.add(chunk.counts)
             publishing = asyncio.to_thread(chunk.publish, self._table, keep_answers=self._keeps_answers)
-            await _to_its_end(asyncio.create_task(publishing))
+            await to_its_end(asyncio.create_task(publishing))
 
     def _may_be_published(self, chunk: Chunk) -> bool:
         """Whether all is known of a chunk. How many failures are too many is known only when all rows have ended."""
@@ -363,39 +361,6 @@ class RowRun:
             f"({first.error}): nothing was published, {log} has the details; "
             "repeat the command to try them again, or allow them with --max-failures"
         )
-
-
-async def _to_its_end(task: "asyncio.Task[None]") -> None:
-    """Wait for a task, however often this is cancelled meanwhile; that takes effect afterwards."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled:
-        raise cancelled
-
-
-@contextmanager
-def _quick_rows() -> Iterator[None]:
-    """Spare rows what only other programs need of the interpreter.
-
-    Rows make many objects and hardly a cycle, so the cycle collector looks for them rarely, and not at all among what
-    was there before, such as the modules of torch and vLLM. Stages are iterated to their end, so that the event loop
-    need not know of each in order to end it.
-    """
-    thresholds, hooks = gc.get_threshold(), sys.get_asyncgen_hooks()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-    sys.set_asyncgen_hooks(None, None)
-    try:
-        yield
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
 
 
 def _failure(row_id: str, error: BaseException) -> Failure:
