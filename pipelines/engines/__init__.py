@@ -61,7 +61,7 @@ class Completion(Struct, frozen=True):
 
     `finish_reason` is `stop`, `length` where the token limit cut it, `refused` where the model or a filter declined to
     answer, or None where the engine does not say. `tokens` counts all generated tokens, those of the reasoning
-    included; None where the engine does not count them.
+    included; None where the engine does not count them. `refusal` is what a model says in place of an answer.
 
     An engine gives `reasoning` where it separates it itself; otherwise it stands in `text` with its markers, and
     `pipelines.engines.reasoning` separates the two before a recipe sees them.
@@ -71,6 +71,7 @@ class Completion(Struct, frozen=True):
     finish_reason: str | None
     tokens: int | None
     reasoning: str | None = None
+    refusal: str | None = None
 
 
 class Answer(Struct, frozen=True):
@@ -105,11 +106,15 @@ class PromptRefused(RequestFailed):
 
 
 class EngineBusy(Exception):
-    """A passing fault: ask again, after `retry_after` seconds where the engine named a time."""
+    """A fault that may pass: ask again, after `retry_after` seconds where the engine named a time.
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    `overloaded` where the engine cannot take any request at the moment; otherwise this request may be the cause.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None, *, overloaded: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.overloaded = overloaded
 
 
 class Engine(Protocol):

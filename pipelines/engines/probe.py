@@ -4,13 +4,18 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from pipelines.engines import Answer, Message, Request, Sampling
+from pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
+from pipelines.engines.reasoning import separated
 from schemas.errors import EngineFailed
 
 __all__ = ["prove_constrained"]
 
 
 Generate = Callable[[Request], Awaitable[Answer]]
+
+# What the answer needs, and what a model may need that reasons first.
+_LIMITS = (64, 4096)
+_CURE = "use --engine vllm, a server with structured output, or --no-schema where the step has it"
 
 
 async def prove_constrained(generate: Generate) -> None:
@@ -22,13 +27,30 @@ async def _prove(generate: Generate, word: str) -> None:
     only = {"type": "string", "enum": [word]}
     schema = {"type": "object", "properties": {"word": only}, "required": ["word"], "additionalProperties": False}
     prompt = (Message(role="user", content="Tell me in two sentences why the sky is blue."),)
-    text = (await generate(Request(prompt, Sampling(temperature=0, max_tokens=64), schema=schema))).text
+    for limit in _LIMITS:
+        try:
+            answer = await generate(Request(prompt, Sampling(temperature=0, max_tokens=limit), schema=schema))
+        except RequestFailed as failure:
+            raise EngineFailed(f"the engine does not take JSON schemas ({failure}); {_CURE}") from failure
+        completion = separated(answer.completions[0])
+        if _obeys(completion.text, word):
+            return
+        if completion.finish_reason in ("stop", "refused"):
+            break
+    said = f"it answers {completion.text!r}" if completion.text.strip() else _silence(completion)
+    raise EngineFailed(f"the engine does not hold to JSON schemas: allowed the word {word} alone, {said}; {_CURE}")
+
+
+def _silence(completion: Completion) -> str:
+    if completion.finish_reason == "refused":
+        return f"it declines to answer{f': {completion.refusal}' if completion.refusal else ''}"
+    if completion.finish_reason == "length":
+        return f"it gives no answer within {_LIMITS[-1]:,} tokens"
+    return "it answers nothing"
+
+
+def _obeys(text: str, word: str) -> bool:
     try:
-        obeyed = json.loads(text) == {"word": word}
-    except ValueError:
-        obeyed = False
-    if not obeyed:
-        raise EngineFailed(
-            f"the engine does not hold to JSON schemas: allowed the word {word} alone, it answers {text!r}; "
-            "use --engine vllm, a server with structured output, or --no-schema where the step has it"
-        )
+        return bool(json.loads(text) == {"word": word})
+    except (ValueError, RecursionError):
+        return False
