@@ -10,8 +10,9 @@ from schemas.errors import UsageError
 __all__ = ["MODEL_FOLDER", "cached_snapshot", "folder_named", "locate", "revision_of"]
 
 TINY = "tiny"
-# What the hub takes for a name; it forbids `--` and `..` in it too.
-_HUB_NAME = re.compile(r"(?=.{1,96}$)(?!.*(--|\.\.|\.git$))[A-Za-z0-9_][\w.-]*/[\w.-]*\w", re.ASCII)
+# What the hub takes for a name: each part begins and ends with a letter, a digit or `_`.
+_PART = r"\w(?:[\w.-]{0,94}\w)?"
+_HUB_NAME = re.compile(rf"(?!.*(?:--|\.\.|\.git$)){_PART}/{_PART}", re.ASCII)
 # Where the output of a training holds its model.
 MODEL_FOLDER = "model"
 
@@ -86,7 +87,8 @@ def revision_of(location: str, revision: str = "main") -> str | None:
     try:
         return _digest(folder)
     except OSError as error:
-        raise UsageError(f"the model {location} cannot be read: {error.filename}: {error.strerror}") from error
+        where = f"{error.filename}: " if error.filename else ""
+        raise UsageError(f"the model {location} cannot be read: {where}{error.strerror}") from error
 
 
 def _commit_on_the_hub(name: str, revision: str) -> str | None:

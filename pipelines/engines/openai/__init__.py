@@ -51,7 +51,7 @@ class OpenAIEngine:
         self._timeout = timeout
         self._fields = dict(fields or {})
         # The name of the field that limits a completion: newer models of OpenAI's know `max_completion_tokens` alone.
-        self._limits = "max_completion_tokens" if "max_completion_tokens" in self._fields else "max_tokens"
+        self._limits = "max_completion_tokens" if self._fields.get("max_completion_tokens") else "max_tokens"
         self._has_limit = self._fields.get(self._limits, True) is not None
         self._room = Room(None)
         self._is_vllm = False
@@ -61,7 +61,7 @@ class OpenAIEngine:
 
     def identity(self) -> dict[str, Any]:
         # The same model behind another address is the same model; which weights a server holds, no protocol tells.
-        return {"engine": "openai", "model": self._model, "revision": None, "args": self._fields}
+        return {"engine": "openai", "model": self._model, "revision": None, "args": dict(self._fields)}
 
     async def start(self) -> None:
         """Raises `EngineFailed` where no server answers, `UsageError` where it lists other models than this one."""

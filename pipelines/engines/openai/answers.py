@@ -1,7 +1,7 @@
 """What the body of a server's answer says, in any of the forms in which servers write it."""
 
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -46,11 +46,11 @@ def parsed(raw: bytes) -> Any:
 def words_of(body: Any) -> str:
     """What a body without a completion tells a reader, on one line of any length."""
     said = body
-    if isinstance(body, Mapping):
+    if isinstance(body, dict):
         said = body.get("error") or body.get("message") or body.get("detail") or body
-    if isinstance(said, Mapping):
+    if isinstance(said, dict):
         said = said.get("message") or said.get("msg") or said
-    if isinstance(said, list) and said and all(isinstance(part, Mapping) and "msg" in part for part in said):
+    if isinstance(said, list) and said and all(isinstance(part, dict) and "msg" in part for part in said):
         said = "; ".join(f"{_place(part.get('loc'))}{part['msg']}" for part in said)
     try:
         return " ".join(_clean(str(said)).split())
@@ -84,15 +84,15 @@ def read_answer(body: Any, n: int) -> Answer:
     Tokens are counted per choice where the server lists them. Otherwise only their total is known, and it is split in
     proportion to the texts, so that the sum is right.
     """
-    choices = body.get("choices") if isinstance(body, Mapping) else None
+    choices = body.get("choices") if isinstance(body, dict) else None
     if not _looks_like_an_answer(body) or not isinstance(choices, list | None):
         raise _no_completion(body)
-    usage = body.get("usage") if isinstance(body.get("usage"), Mapping) else {}
+    usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
     # No prompt is empty: a server that counts 0 tokens does not count.
     prompt_tokens = count(usage.get("prompt_tokens")) or None
     if not choices:
         return Answer((Completion("", "refused", None),) * n, prompt_tokens)
-    if not all(isinstance(choice, Mapping) for choice in choices):
+    if not all(isinstance(choice, dict) for choice in choices):
         raise _no_completion(body)
     read = [_completion(choice) for choice in _in_order(choices)]
     shares = _split(count(usage.get("completion_tokens")), [_length(completion) for completion in read])
@@ -104,9 +104,9 @@ def read_answer(body: Any, n: int) -> Answer:
 
 
 def _looks_like_an_answer(body: Any) -> bool:
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         return False
-    return "choices" in body or isinstance(body.get("usage"), Mapping) or "completion" in str(body.get("object"))
+    return "choices" in body or isinstance(body.get("usage"), dict) or "completion" in str(body.get("object"))
 
 
 def _no_completion(body: Any) -> EngineBusy:
@@ -128,42 +128,51 @@ def _completion(choice: Mapping[str, Any]) -> Completion:
     if choice.get("error") or finish in _BROKEN_OFF:
         raise EngineBusy(f"the server broke off its answer: {shortened(words_of(choice))}")
     message = choice.get("message")
-    if isinstance(message, Mapping):
+    if isinstance(message, dict):
         content = message.get("content", choice.get("text"))
     elif "text" in choice or isinstance(message, str) or _MEANING.get(finish) == "refused":
         content, message = choice.get("text", message), choice
     else:
         raise _no_completion(choice)
-    if isinstance(content, Mapping) and ("type" in content or "text" in content):
+    if isinstance(content, dict) and ("type" in content or "text" in content):
         content = [content]
     if not isinstance(content, str | list | None):
         raise _no_completion(choice)
-    refusal = _text(message.get("refusal")) or "".join(_texts(content, {"refusal"}))
-    thoughts = (message.get("reasoning"), message.get("reasoning_content"), message.get("thinking"))
-    reasoning = next(filter(None, map(_text, thoughts)), None) or "\n\n".join(_texts(content, _THINKING))
+    text, thoughts, refused = _spoken(content)
+    refusal = (_text(message.get("refusal")) or refused).strip()
+    apart = (message.get("reasoning"), message.get("reasoning_content"), message.get("thinking"))
     tokens = choice.get("token_ids")
     return Completion(
-        "" if refusal.strip() else "".join(_texts(content, _SPEAKING)),
-        "refused" if refusal.strip() else _MEANING.get(finish),
+        "" if refusal else text,
+        "refused" if refusal else _MEANING.get(finish),
         len(tokens) if isinstance(tokens, list) else None,
-        reasoning or None,
-        refusal.strip() or None,
+        next(filter(str.strip, map(_text, apart)), None) or thoughts or None,
+        refusal or None,
     )
 
 
-# The types of the parts of a content that is a list.
-_SPEAKING = frozenset({"text", "output_text"})
+# What the types of parts hold that are no text.
 _THINKING = frozenset({"thinking", "reasoning", "thought", "reasoning_content"})
 
 
-def _texts(content: Any, types: Container[str]) -> list[str]:
-    """The texts of those parts of a content that are of the types."""
-    parts = content if isinstance(content, list) else [content]
-    return [text for part in parts if _type_of(part) in types and (text := _text(part))]
+def _spoken(content: str | list[Any] | None) -> tuple[str, str, str]:
+    """What a content, whole or in parts, says as the answer, as reasoning, and as a refusal."""
+    if not isinstance(content, list):
+        return _clean(content or ""), "", ""
+    text, thoughts, refusal = [], [], []
+    for part in content:
+        match _type_of(part):
+            case "text" | "output_text":
+                text.append(_text(part))
+            case "refusal":
+                refusal.append(_text(part))
+            case kind if kind in _THINKING:
+                thoughts.append(_text(part))
+    return "".join(text), "\n\n".join(filter(None, thoughts)), "".join(refusal)
 
 
 def _type_of(part: Any) -> str:
-    named = part.get("type", "text") if isinstance(part, Mapping) else "text"
+    named = part.get("type", "text") if isinstance(part, dict) else "text"
     return named if isinstance(named, str) else ""
 
 
@@ -173,14 +182,14 @@ def _text(value: Any, depth: int = 4) -> str:
         return _clean(value)
     if isinstance(value, list) and depth:
         return "".join([_text(part, depth - 1) for part in value])
-    if isinstance(value, Mapping) and depth:
+    if isinstance(value, dict) and depth:
         names = (_type_of(value), "text", "content", "value")
         return next((text for name in names if (text := _text(value.get(name), depth - 1))), "")
     return ""
 
 
 def _finish_word(value: Any) -> str:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = value.get("type")
     word = value.lower() if isinstance(value, str) else ""
     return word.strip().replace("-", "_").replace(" ", "_").removeprefix("finish_reason_")

@@ -83,12 +83,12 @@ def advice(field: str, given: Collection[str]) -> str:
 
 def _named(body: Any) -> str | None:
     """The field that an error names beside its words: `param` in OpenAI's errors, `loc` in FastAPI's."""
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         return None
     error = body.get("error")
     details = body.get("detail")
-    place = error.get("param") if isinstance(error, Mapping) else body.get("param")
-    if isinstance(details, list) and details and isinstance(details[0], Mapping):
+    place = error.get("param") if isinstance(error, dict) else body.get("param")
+    if isinstance(details, list) and details and isinstance(details[0], dict):
         place = details[0].get("loc")
     if isinstance(place, list):
         place = ".".join(part for part in place if isinstance(part, str))

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
@@ -53,7 +53,7 @@ class NotFound(EngineFailed):
 
 def has_error(body: Any) -> bool:
     """Whether a body that came with a good status is an error all the same."""
-    if not isinstance(body, Mapping) or body.get("choices"):
+    if not isinstance(body, dict) or body.get("choices"):
         return False
     return bool(body.get("error")) or body.get("object") == "error" or _code(body) is not None
 
@@ -70,7 +70,9 @@ def failure(at: str, status: int, raw: bytes, retry_after: str | None, sent: Col
     words = words_of(body)
     labels = f"{words} {_labels(body)}"
     said = f"{at} answers {status if status >= 300 else 'an error'}: {shortened(words)}"
-    too_long, content = _TOO_LONG.search(labels), _CONTENT.search(labels)
+    content = _CONTENT.search(labels)
+    field = None if content else refused_field(body, words, sent)
+    too_long = field in (None, "max_tokens", "max_completion_tokens") and _TOO_LONG.search(labels)
     if status < 400:
         status = _code(body) or (400 if too_long or content else 500)
     if too_long and (status in (400, 413, 422) or (status >= 500 and "exceed" in words)):
@@ -81,9 +83,11 @@ def failure(at: str, status: int, raw: bytes, retry_after: str | None, sent: Col
         return EngineFailed(f"{said}; {KEY_HINT}")
     if status == 404:
         return NotFound(f"{said}; {_URL_HINT}")
-    if status in (402, 405):
+    if status == 405:
+        return EngineFailed(f"{said}; {_URL_HINT}")
+    if status == 402:
         return EngineFailed(said)
-    if (field := refused_field(body, words, sent)) and not content:
+    if field:
         return FieldRefused(said, field, words)
     return PromptRefused(said)
 
@@ -104,18 +108,18 @@ def _seconds(retry_after: str | None) -> float | None:
 
 def _labels(body: Any) -> str:
     """The names that an error goes by, such as `context_length_exceeded`."""
-    error = body.get("error") if isinstance(body, Mapping) else None
-    places = [place for place in (error, body) if isinstance(place, Mapping)]
+    error = body.get("error") if isinstance(body, dict) else None
+    places = [place for place in (error, body) if isinstance(place, dict)]
     names = [place.get(name) for place in places for name in ("code", "type")]
     return " ".join(name for name in names if isinstance(name, str))
 
 
 def _code(body: Any) -> int | None:
     """The HTTP status that a body of an error names."""
-    places = [body.get("error"), body] if isinstance(body, Mapping) else []
+    places = [body.get("error"), body] if isinstance(body, dict) else []
     for place in places:
         for name in ("code", "status", "status_code"):
-            code = count(place.get(name)) if isinstance(place, Mapping) else None
+            code = count(place.get(name)) if isinstance(place, dict) else None
             if code is not None and 400 <= code < 600:
                 return code
     return None

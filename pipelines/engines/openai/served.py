@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from pipelines.engines.openai.refusals import KEY_HINT
@@ -66,10 +65,10 @@ def authorization() -> dict[str, str]:
 
 def _cards(body: Any) -> list[dict[str, Any]]:
     """The cards in a list that stands alone or under a name, each as it is or as a name."""
-    listed = (body.get("data") or body.get("models")) if isinstance(body, Mapping) else body
+    listed = (body.get("data") or body.get("models")) if isinstance(body, dict) else body
     cards = []
     for card in listed if isinstance(listed, list) else ():
-        fields = card if isinstance(card, Mapping) else {"id": card}
+        fields = card if isinstance(card, dict) else {"id": card}
         name = fields.get("id") or fields.get("name")
         if isinstance(name, str) and name:
             cards.append({**fields, "id": name})
