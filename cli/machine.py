@@ -149,11 +149,11 @@ def _chosen_model() -> Finding:
 
 def _cached_models() -> Finding:
     """Models of the Hub whose files are all here."""
-    from pipelines.engines.models import locate
+    from pipelines.engines.models import cached_snapshot
 
     folders = sorted(_hub_cache().glob("models--*--*"))
     names = [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders]
-    whole = [name for name in names if name.count("/") == 1 and locate(name) != name]
+    whole = [name for name in names if cached_snapshot(name, "main")]
     more = f" and {len(whole) - SHOWN_MODELS} more" if len(whole) > SHOWN_MODELS else ""
     return Finding(
         "hub models",

@@ -61,7 +61,7 @@ class Completion(Struct, frozen=True):
 
     `finish_reason` is `stop`, `length` where the token limit cut it, `refused` where the model or a filter declined to
     answer, or None where the engine does not say. `tokens` counts all generated tokens, those of the reasoning
-    included; None where the engine does not count them.
+    included; None where the engine does not count them. `refusal` is what a model says in place of an answer.
 
     An engine gives `reasoning` where it separates it itself; otherwise it stands in `text` with its markers, and
     `pipelines.engines.reasoning` separates the two before a recipe sees them.
@@ -71,6 +71,7 @@ class Completion(Struct, frozen=True):
     finish_reason: str | None
     tokens: int | None
     reasoning: str | None = None
+    refusal: str | None = None
 
     @property
     def cut(self) -> str | None:
@@ -87,7 +88,7 @@ class Completion(Struct, frozen=True):
     def silence(self) -> tuple[str, str] | None:
         """Why it holds no answer, as a reason and a detail: `refused`, `truncated`, `empty_answer`; or None."""
         if self.finish_reason == "refused":
-            return "refused", "the model or a filter declined to answer"
+            return "refused", self.refusal or "the model or a filter declined to answer"
         if self.text.strip():
             return None
         if self.cut:

@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from schemas.errors import UsageError
 
-__all__ = ["MODEL_FOLDER", "cached_snapshot", "locate", "revision_of"]
+__all__ = ["MODEL_FOLDER", "cached_snapshot", "folder_named", "locate", "revision_of"]
 
 TINY = "tiny"
+# What the hub takes for a name: each part begins and ends with a letter, a digit or `_`.
+_PART = r"\w(?:[\w.-]{0,94}\w)?"
+_HUB_NAME = re.compile(rf"(?!.*(?:--|\.\.|\.git$)){_PART}/{_PART}", re.ASCII)
 # Where the output of a training holds its model.
 MODEL_FOLDER = "model"
 
@@ -29,21 +33,43 @@ def locate(model: str, revision: str = "main") -> str:
         from pipelines.tiny import MODEL_DIR
 
         return str(MODEL_DIR)
-    path = Path(model).expanduser()
-    if path.is_dir():
-        for folder in (path, path / MODEL_FOLDER):
-            if (folder / "config.json").is_file() or (folder / "params.json").is_file():
-                return str(folder)
-        raise UsageError(f"--model {model} is not a model directory: it has no config.json")
-    if path.exists():
-        raise UsageError(f"--model {model} is a file; name the model directory that holds it")
-    if model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise UsageError(
-            f"--model {model}: there is no such directory; give a model directory, a hub name such as "
-            f"Qwen/Qwen2.5-7B-Instruct, or {TINY} for the small model that comes with synth"
-        )
-    snapshot = cached_snapshot(model, revision)
-    return str(snapshot) if snapshot else model
+    path = folder_named(
+        model,
+        "--model",
+        f"a hub name such as Qwen/Qwen2.5-7B-Instruct, or {TINY} for the small model that comes with synth",
+    )
+    if path is None:
+        snapshot = cached_snapshot(model, revision)
+        return str(snapshot) if snapshot else model
+    for folder in (path, path / MODEL_FOLDER):
+        if (folder / "config.json").is_file() or (folder / "params.json").is_file():
+            return str(folder)
+    raise UsageError(f"--model {model} is not a model directory: it has no config.json")
+
+
+def folder_named(model: str, option: str, otherwise: str) -> Path | None:
+    """The directory that the value of an option names; None where there is none and it may be a hub name.
+
+    Raises `UsageError` for anything else, with `otherwise` as what else can be given.
+    """
+    path = Path(model)
+    try:
+        path = path.expanduser()
+        if model.strip() and path.is_dir():
+            next(path.iterdir(), None)
+            return path
+        is_there = bool(model.strip()) and path.exists()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{option} {model!r} cannot be read: {reason}") from error
+    if is_there:
+        raise UsageError(f"{option} {model} is a file; name the model directory that holds it")
+    if path.is_symlink():
+        raise UsageError(f"{option} {model} is a link to {path.readlink()}, which does not exist")
+    if not _HUB_NAME.fullmatch(model):
+        shown = model if model.strip() else repr(model)
+        raise UsageError(f"{option} {shown}: there is no such directory; give a model directory, {otherwise}")
+    return None
 
 
 def revision_of(location: str, revision: str = "main") -> str | None:
@@ -56,7 +82,13 @@ def revision_of(location: str, revision: str = "main") -> str | None:
     folder = Path(location)
     if not folder.is_dir():
         return _commit_on_the_hub(location, revision)
-    return folder.name if folder.parent.name == "snapshots" else _digest(folder)
+    if folder.parent.name == "snapshots":
+        return folder.name
+    try:
+        return _digest(folder)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise UsageError(f"the model {location} cannot be read: {where}{error.strerror}") from error
 
 
 def _commit_on_the_hub(name: str, revision: str) -> str | None:
@@ -92,12 +124,17 @@ def cached_snapshot(name: str, revision: str) -> Path | None:
     """The directory in the local cache that has the weights of a hub's model, without asking the hub."""
     from huggingface_hub import try_to_load_from_cache
 
+    if not _HUB_NAME.fullmatch(name):
+        return None
     config = try_to_load_from_cache(name, "config.json", revision=revision)
     if not isinstance(config, str):
         return None
     folder = Path(config).parent
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        weights = set(json.loads(index.read_text())["weight_map"].values())
+        try:
+            weights = set(json.loads(index.read_text())["weight_map"].values())
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return None
         return folder if all((folder / name).is_file() for name in weights) else None
     return folder if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) else None

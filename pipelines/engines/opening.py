@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from pipelines.engines import Engine
 from schemas.errors import UsageError
@@ -43,19 +44,32 @@ def open_engine(kind: str | None, model: str | None, base_url: str | None, args:
 
 
 def _openai(model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:
-    from pipelines.engines.openai import OpenAIEngine, served_models
+    from pipelines.engines.openai import OpenAIEngine, request_fields, served_models
 
     if not base_url:
         raise UsageError("--engine openai needs a server: give its --base-url, such as http://localhost:8000/v1")
-    if not base_url.startswith(("http://", "https://")):
-        raise UsageError(f"--base-url {base_url} is not an address: it starts with http:// or https://")
-    options = _typed("openai", args, {"concurrency": int, "timeout": float})
+    if not _is_address(base_url):
+        raise UsageError(f"--base-url {base_url} is not an address such as http://localhost:8000/v1")
+    ours = {"concurrency": int, "timeout": float}
+    options = _typed("openai", {name: args[name] for name in args if name in ours}, ours)
+    for name, value in options.items():
+        if not value > 0:
+            raise UsageError(f"--engine-arg {name}={value:g} is not above 0")
+    fields = request_fields({name: _json_or_text(text) for name, text in args.items() if name not in ours})
     if not model:
         names = [card["id"] for card in served_models(base_url)]
         if len(names) != 1:
             raise UsageError(f"choose a --model: {base_url} serves {', '.join(names) or 'none'}")
         (model,) = names
-    return OpenAIEngine(base_url, model, **options)
+    return OpenAIEngine(base_url, model, fields=fields, **options)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _typed(kind: str, args: Mapping[str, str], readers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:

@@ -4,16 +4,17 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from pipelines.engines import Answer, Message, Request, Sampling
+from pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
 from pipelines.engines.reasoning import separated
 from schemas.errors import EngineFailed
 
 __all__ = ["prove_constrained"]
 
-# Tokens. Reasoning comes before what is held to the schema.
-ENOUGH_FOR_A_WORD, ENOUGH_TO_REASON = 64, 8192
-
 Generate = Callable[[Request], Awaitable[Answer]]
+
+# Tokens that the answer needs, and that a model may need which reasons first.
+_LIMITS = (64, 4096)
+_CURE = "use --engine vllm, a server with structured output, or --no-schema where the step has it"
 
 
 async def prove_constrained(generate: Generate) -> None:
@@ -25,19 +26,30 @@ async def _prove(generate: Generate, word: str) -> None:
     only = {"type": "string", "enum": [word]}
     schema = {"type": "object", "properties": {"word": only}, "required": ["word"], "additionalProperties": False}
     prompt = (Message(role="user", content="Tell me in two sentences why the sky is blue."),)
-    for limit in (ENOUGH_FOR_A_WORD, ENOUGH_TO_REASON):
-        sampling = Sampling(temperature=0, max_tokens=limit)
-        (completion,) = (await generate(Request(prompt, sampling, schema=schema))).completions
-        said = separated(completion)
-        if not (said.reasoning and said.cut):
+    for limit in _LIMITS:
+        try:
+            answer = await generate(Request(prompt, Sampling(temperature=0, max_tokens=limit), schema=schema))
+        except RequestFailed as failure:
+            raise EngineFailed(f"the engine does not take JSON schemas ({failure}); {_CURE}") from failure
+        completion = separated(answer.completions[0])
+        if _obeys(completion.text, word):
+            return
+        if completion.finish_reason in ("stop", "refused"):
             break
-    text = said.text
+    said = f"it answers {completion.text!r}" if completion.text.strip() else _silence(completion)
+    raise EngineFailed(f"the engine does not hold to JSON schemas: allowed the word {word} alone, {said}; {_CURE}")
+
+
+def _silence(completion: Completion) -> str:
+    if completion.finish_reason == "refused":
+        return f"it declines to answer{f': {completion.refusal}' if completion.refusal else ''}"
+    if completion.finish_reason == "length":
+        return f"it gives no answer within {_LIMITS[-1]:,} tokens"
+    return "it answers nothing"
+
+
+def _obeys(text: str, word: str) -> bool:
     try:
-        obeyed = json.loads(text) == {"word": word}
-    except ValueError:
-        obeyed = False
-    if not obeyed:
-        raise EngineFailed(
-            f"the engine does not hold to JSON schemas: allowed the word {word} alone, it answers {text!r}; "
-            "use --engine vllm, a server with structured output, or --no-schema where the step has it"
-        )
+        return bool(json.loads(text) == {"word": word})
+    except (ValueError, RecursionError):
+        return False

@@ -62,17 +62,11 @@ class SharedEngine:
             await self._started()
         if request.schema is not None:
             if self._proof is None:
-                self._proof = asyncio.create_task(self._prove_constrained())
+                self._proof = asyncio.create_task(prove_constrained(self._ask))
             await asyncio.shield(self._proof)
         if self._budget is not None:
             return await self._ask_within(self._budget, request)
         return await self._ask(request)
-
-    async def _prove_constrained(self) -> None:
-        try:
-            await prove_constrained(self._ask)
-        except RequestFailed as failure:
-            raise EngineFailed(f"the engine cannot be shown to enforce JSON schemas: {failure}") from failure
 
     async def _ask_within(self, budget: int, request: Request) -> Answer:
         if self._spent >= budget:

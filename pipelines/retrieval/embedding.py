@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.engines.models import cached_snapshot, revision_of
+from pipelines.engines.models import cached_snapshot, folder_named, revision_of
 from schemas.errors import InputError, Stale, UsageError
 
 if TYPE_CHECKING:
@@ -160,16 +159,11 @@ def _located(model: str, option: str) -> str:
             raise UsageError(
                 f"{option} needs {package}, which is not installed: pip install 'synth[cpu]' (or 'synth[gpu]')"
             )
-    path = Path(model).expanduser()
-    if path.is_dir():
+    path = folder_named(model, option, "or a hub name such as sentence-transformers/all-MiniLM-L6-v2")
+    if path:
         if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
             raise UsageError(f"{option} {model} is not a model directory: it has neither modules.json nor config.json")
         return str(path)
-    if path.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise UsageError(
-            f"{option} {model}: there is no such directory; give a model directory, or a hub name such as "
-            "sentence-transformers/all-MiniLM-L6-v2"
-        )
     snapshot = cached_snapshot(model, "main")
     return str(snapshot) if snapshot and (snapshot / "modules.json").is_file() else model
 

@@ -81,12 +81,18 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(1.5)
                 self._send(json.dumps(answer("somebody else's", 0, body.get("n", 1))).encode())
             case "few choices":
+                self.server.answered.append((body["prompt"], body["seed"]))
+                self._send(json.dumps(answer(body["prompt"], body["seed"], 1)).encode())
+            case "no choices":
                 self._send(json.dumps({**right, "choices": []}).encode())
+            case "an error with status 200":
+                self._send(b'{"error": {"message": "the provider is down", "code": 502}}')
             case "malformed":
                 self._send(
                     json.dumps({**right, "choices": [{"index": 0, "text": {"a": 1}, "finish_reason": "stop"}]}).encode()
                 )
             case "no counts":
+                self.server.answered.append((body["prompt"], body["seed"]))
                 self._send(
                     json.dumps({**right, "usage": {"prompt_tokens": "many", "completion_tokens": None}}).encode()
                 )

@@ -13,6 +13,13 @@ import pytest
 from pipelines.engines.openai import OpenAIEngine, served_models
 from schemas.errors import EngineFailed
 from tests.conftest import LentEngine
+from tests.pipelines.engines.scripted_server import Script, scripted_server
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    with scripted_server() as script:
+        yield script
 
 
 @pytest.fixture(scope="session")

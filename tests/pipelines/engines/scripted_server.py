@@ -1,8 +1,8 @@
 """An HTTP server that answers as it is told to, and remembers what it was asked."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
@@ -19,10 +19,14 @@ class Reply:
 
 @dataclass
 class Script:
-    """Replies to POST in order, the last one again and again; `models` answers GET /v1/models."""
+    """Replies to POST in order, the last one again and again; `models` answers GET /v1/models.
+
+    Where `respond` is given, it makes the reply to the body of a request instead.
+    """
 
     url: str = ""
     replies: list[Reply] = field(default_factory=list)
+    respond: Callable[[dict[str, Any]], Reply] | None = None
     models: Reply = field(default_factory=lambda: Reply({"data": [{"id": "m"}]}))
     asked: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -50,11 +54,15 @@ def scripted_server() -> Iterator[Script]:
         def do_POST(self) -> None:
             script.paths.append(self.path)
             script.headers.append(dict(self.headers))
-            script.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            script.asked.append(body)
             with lock:
                 script.under_way += 1
                 script.most_under_way = max(script.most_under_way, script.under_way)
-                reply = script.replies.pop(0) if len(script.replies) > 1 else script.replies[0]
+                if script.respond:
+                    reply = script.respond(body)
+                else:
+                    reply = script.replies.pop(0) if len(script.replies) > 1 else script.replies[0]
             try:
                 self._answer(reply)
             finally:
@@ -68,7 +76,10 @@ def scripted_server() -> Iterator[Script]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body) + 100 * reply.hang_up))
             self.end_headers()
-            self.wfile.write(body)
+            if reply.status not in (204, 304):
+                # A client that gave up has closed the connection.
+                with suppress(BrokenPipeError):
+                    self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,6 +1,11 @@
+import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.engines.models import locate, revision_of
 from schemas.errors import UsageError
@@ -20,18 +25,77 @@ def test_a_directory_is_itself_and_a_hub_name_stays_a_name(folder: Path) -> None
     assert locate("Qwen/Qwen2.5-7B-Instruct") == "Qwen/Qwen2.5-7B-Instruct"
 
 
-@pytest.mark.parametrize("name", ["no/such/model", "./model", "model", "/model", "~/no-such-model"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("no/such/model", "./model", "model", "/model", "~/no-such-model", "model/", "owner/model/", "owner//model"),
+        *("/", "../model", "-owner/model", "owner/model-", "own er/model", "owner/my model", "owner/model:latest"),
+        *("owner/my--model", "owner/my..model", "owner/model.git", "owner/" + "m" * 97, "höhe/model", "owner\\model"),
+    ],
+)
 def test_a_directory_that_does_not_exist_is_named_with_the_flag(name: str) -> None:
-    with pytest.raises(UsageError, match=f"--model {name}: there is no such directory"):
+    with pytest.raises(UsageError, match=f"--model {re.escape(name)}(: there is no such| is not a model) directory"):
         locate(name)
 
 
-def test_a_directory_without_a_model_and_a_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"not a model directory: it has no config\.json"):
-        locate(str(tmp_path))
-    (tmp_path / "weights.gguf").touch()
-    with pytest.raises(UsageError, match="is a file"):
-        locate(str(tmp_path / "weights.gguf"))
+@pytest.mark.parametrize("name", ["", " ", "\t"])
+def test_a_blank_name_is_shown_in_quotes(name: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"--model {name!r}: there is no such directory")):
+        locate(name)
+
+
+@given(st.text(max_size=30) | st.text("ab/.-~ ", max_size=12))
+def test_any_name_is_a_place_or_is_refused(name: str) -> None:
+    with suppress(UsageError):
+        assert locate(name) in (name, str(Path(name).expanduser()))
+
+
+def test_what_hub_names_may_be_is_what_the_hub_allows() -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    for name in ("a/b", "A_b/c.d-e_f", "_a/_", "0/1", "a/" + "b" * 96):
+        validate_repo_id(name)
+        assert locate(name) == name
+    for name in ("a/b-", "a/.b", "a-/b", "a--b/c", "a/b.git", "a/" + "b" * 97):
+        with pytest.raises(HFValidationError):
+            validate_repo_id(name)
+        with pytest.raises(UsageError):
+            locate(name)
+
+
+def test_a_link_to_nothing_and_a_home_of_nobody_are_told(tmp_path: Path) -> None:
+    (tmp_path / "model").symlink_to(tmp_path / "moved")
+    with pytest.raises(UsageError, match=r"--model .*/model is a link to .*/moved, which does not exist"):
+        locate(str(tmp_path / "model"))
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(UsageError, match=r"--model .*/loop"):
+        locate(str(tmp_path / "loop"))
+    with pytest.raises(UsageError, match=r"--model '~nobody-of-that-name/m' cannot be read"):
+        locate("~nobody-of-that-name/m")
+    with pytest.raises(UsageError, match=r"--model 'mmm.* cannot be read: File name too long"):
+        locate("m" * 300)
+
+
+def test_a_directory_that_may_not_be_read_is_told(folder: Path) -> None:
+    is_root = os.geteuid() == 0
+    folder.chmod(0)
+    if is_root:  # who may read everything, and is somebody else meanwhile
+        os.seteuid(65534)
+    try:
+        with pytest.raises(UsageError, match=r"--model .* cannot be read: Permission denied"):
+            locate(str(folder))
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+def test_a_file_that_cannot_be_read_is_told(folder: Path) -> None:
+    # The first page of a process's memory is never there.
+    (folder / "vocabulary").symlink_to("/proc/self/mem")
+    with pytest.raises(UsageError, match=r"the model .* cannot be read: .*Input/output error"):
+        revision_of(str(folder))
 
 
 def test_the_revision_of_a_directory_changes_with_its_weights(folder: Path) -> None:

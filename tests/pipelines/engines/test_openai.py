@@ -1,41 +1,18 @@
 """What only a server can do wrong, and what exactly it is asked."""
 
 import asyncio
-import re
-from collections.abc import Iterator
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer, EngineBusy, Message, PromptTooLong, Request, Sampling
+from pipelines.engines import EngineBusy, Message, Request, Sampling
 from pipelines.engines.openai import OpenAIEngine
-from pipelines.engines.probe import prove_constrained
-from schemas.errors import EngineFailed, UsageError
+from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask
 from tests.pipelines.engines.scripted_server import Reply, Script, completion, scripted_server
 
-CHAT = (Message(role="user", content="Why?"),)
 BEGUN = (*CHAT, Message(role="assistant", content="Because"))
-NEUTRAL = Sampling(max_tokens=9)
-
-
-@pytest.fixture
-def script() -> Iterator[Script]:
-    with scripted_server() as script:
-        yield script
-
-
-def ask(script: Script, *requests: Request, model: str = "m", **options: Any) -> list[Answer]:
-    async def run() -> list[Answer]:
-        engine = OpenAIEngine(script.url, model, **options)
-        try:
-            await engine.start()
-            return await asyncio.gather(*map(engine.generate, requests))
-        finally:
-            await engine.close()
-
-    return asyncio.run(run())
 
 
 def test_a_chat_asks_for_no_more_than_the_protocol_knows(script: Script) -> None:
@@ -123,34 +100,29 @@ def test_tokens_are_counted_where_they_are_listed(script: Script) -> None:
     assert [c.tokens for c in answer.completions] == [3, 3]
 
 
-def test_what_a_filter_ended_is_not_called_complete(script: Script) -> None:
-    body = completion("I")
-    body["choices"][0]["finish_reason"] = "content_filter"
-    script.replies = [Reply(body)]
-    (answer,) = ask(script, Request(CHAT, NEUTRAL))
-    assert answer.completions[0].finish_reason == "length"
-
-
 @pytest.mark.parametrize(
-    "reply",
+    ("reply", "overloaded", "says"),
     [
-        Reply({"error": {"message": "slow down"}}, 429),
-        Reply(b"<html>oops</html>", 500),
-        Reply({"error": {"message": "starting"}}, 503),
-        Reply(b'{"choices": [', hang_up=True),
-        Reply(b"not JSON at all"),
-        Reply({"choices": []}),
-        Reply({"id": 7}),
-        Reply(["a list"]),
-        Reply({"choices": [{"index": 0, "message": None, "finish_reason": "stop"}]}),
+        (Reply({"error": {"message": "slow down"}}, 429), True, "answers 429: slow down"),
+        (Reply(b"<html>oops</html>", 500), False, "answers 500: <html>oops</html>"),
+        (Reply({"error": {"message": "starting"}}, 503), True, "answers 503: starting"),
+        (Reply(b'{"choices": [', hang_up=True), False, "does not answer: "),
+        (Reply(b"not JSON at all"), False, "something that is not JSON: 'not JSON at all'"),
+        (Reply(b"[" * 100_000), False, "something that is not JSON"),
+        (Reply({"id": 7}), False, "not a completion: {'id': 7}"),
+        (Reply(["a list"]), False, r"not a completion: \['a list'\]"),
+        (Reply({"choices": [{"index": 0, "message": None, "finish_reason": "stop"}]}), False, "not a completion"),
+        (Reply(b"garbage", headers={"Content-Encoding": "gzip"}), False, "does not answer: "),
     ],
-    ids=["429", "500", "503", "hangs up", "garbage", "no choices", "no answer", "a list", "no message"],
+    ids=["429", "500", "503", "hangs up", "garbage", "deep", "no answer", "a list", "no message", "not gzip"],
 )
-def test_a_passing_fault_is_busy(script: Script, reply: Reply) -> None:
+def test_a_passing_fault_is_busy(script: Script, reply: Reply, overloaded: bool, says: str) -> None:
     script.replies = [reply]
-    with pytest.raises(EngineBusy) as busy:
+    with pytest.raises(EngineBusy, match=says) as busy:
         ask(script, Request(CHAT, NEUTRAL))
     assert busy.value.retry_after is None
+    assert busy.value.overloaded == overloaded
+    assert len(script.asked) == 1
 
 
 def test_a_server_that_went_away_is_busy() -> None:
@@ -163,8 +135,16 @@ def test_a_server_that_went_away_is_busy() -> None:
         finally:
             await engine.close()
 
-    with pytest.raises(EngineBusy, match="does not answer"):
+    with pytest.raises(EngineBusy, match="does not answer") as busy:
         asyncio.run(run())
+    assert busy.value.overloaded
+
+
+def test_a_request_that_takes_too_long_is_told_with_the_time_that_it_had(script: Script) -> None:
+    script.respond = lambda _body: time.sleep(0.6) or Reply(completion("late"))
+    with pytest.raises(EngineBusy, match=r"TimeoutError with a timeout of 0\.2 s") as busy:
+        ask(script, Request(CHAT, NEUTRAL), timeout=0.2)
+    assert not busy.value.overloaded
 
 
 def test_retry_after_is_honoured_as_seconds_and_as_a_date(script: Script) -> None:
@@ -179,31 +159,11 @@ def test_retry_after_is_honoured_as_seconds_and_as_a_date(script: Script) -> Non
         ask(script, Request(CHAT, NEUTRAL))
     assert busy.value.retry_after == pytest.approx(3600, abs=60)
 
-    script.replies = [Reply(status=503, headers={"Retry-After": "soon"})]
-    with pytest.raises(EngineBusy) as busy:
-        ask(script, Request(CHAT, NEUTRAL))
-    assert busy.value.retry_after is None
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "This model's maximum context length is 512 tokens. However, your prompt has 600.",
-        "The decoder prompt (length 600) is longer than the maximum model length of 512.",
-        "the request exceeds the available context size",
-    ],
-)
-def test_a_refusal_about_the_context_is_a_prompt_that_is_too_long(script: Script, message: str) -> None:
-    script.replies = [Reply({"error": {"message": message}}, 400)]
-    with pytest.raises(PromptTooLong, match=re.escape(message)):
-        ask(script, Request(CHAT, NEUTRAL))
-
-
-@pytest.mark.parametrize("status", [400, 401, 404, 422])
-def test_any_other_refusal_ends_the_run_with_the_words_of_the_server(script: Script, status: int) -> None:
-    script.replies = [Reply({"error": {"message": "top_k is not known here"}}, status)]
-    with pytest.raises(EngineFailed, match=f"answers {status}: top_k is not known here"):
-        ask(script, Request(CHAT, NEUTRAL))
+    for unreadable in ("soon", "nan", "inf", "Wed, 99 Foo 2026", ""):
+        script.replies = [Reply(status=503, headers={"Retry-After": unreadable})]
+        with pytest.raises(EngineBusy) as busy:
+            ask(script, Request(CHAT, NEUTRAL))
+        assert busy.value.retry_after is None
 
 
 def test_no_more_requests_than_asked_for_are_under_way(script: Script) -> None:
@@ -211,47 +171,3 @@ def test_no_more_requests_than_asked_for_are_under_way(script: Script) -> None:
     answers = ask(script, *[Request(CHAT, NEUTRAL)] * 50, concurrency=2)
     assert len(answers) == 50
     assert script.most_under_way <= 2
-
-
-def test_a_model_that_is_not_served_is_told_with_those_that_are(script: Script) -> None:
-    script.models = Reply({"data": [{"id": "llama"}, {"id": "qwen"}]})
-    with pytest.raises(UsageError, match=r"--model m is not served at .*: it serves llama, qwen"):
-        ask(script, model="m")
-
-
-def test_a_server_that_cannot_be_reached_is_named() -> None:
-    with pytest.raises(EngineFailed, match=r"no LLM server answers at http://127\.0\.0\.1:9/v1/models"):
-        asyncio.run(OpenAIEngine("http://127.0.0.1:9/v1", "m").start())
-
-
-@pytest.mark.parametrize(
-    ("reply", "says"),
-    [
-        (Reply(status=404), "404 .*usually ends in /v1"),
-        (Reply(status=401), "401 .*OPENAI_API_KEY"),
-        (Reply(b"<html>"), "list of models"),
-        (Reply({"models": []}), "list of models"),
-    ],
-)
-def test_a_server_that_is_no_llm_server_is_named(script: Script, reply: Reply, says: str) -> None:
-    script.models = reply
-    with pytest.raises(EngineFailed, match=says):
-        ask(script)
-
-
-def test_a_server_that_ignores_schemas_is_found_out(script: Script) -> None:
-    async def run() -> None:
-        engine = OpenAIEngine(script.url, "m")
-        await engine.start()
-        try:
-            await prove_constrained(engine.generate)
-        finally:
-            await engine.close()
-
-    script.replies = [Reply(completion("The sky scatters blue light. It is pretty."))]
-    with pytest.raises(EngineFailed, match="does not hold to JSON schemas"):
-        asyncio.run(run())
-    # One that mistakes one schema for another is no better.
-    script.replies = [Reply(completion('{"word": "heron"}'))]
-    with pytest.raises(EngineFailed, match="allowed the word quartz alone"):
-        asyncio.run(run())

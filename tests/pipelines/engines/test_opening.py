@@ -1,22 +1,15 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipelines.engines.opening import open_engine
 from schemas.errors import EngineFailed, UsageError
-from tests.pipelines.engines.scripted_server import Reply, Script, scripted_server
+from tests.pipelines.engines.scripted_server import Reply, Script
 
 
 @pytest.fixture(autouse=True)
 def _no_default_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SYNTH_MODEL", raising=False)
-
-
-@pytest.fixture
-def script() -> Iterator[Script]:
-    with scripted_server() as script:
-        yield script
 
 
 @pytest.fixture
@@ -87,7 +80,12 @@ def test_a_server_is_not_asked_when_the_model_is_named() -> None:
         ("ollama", "m", None, {}, "--engine ollama is unknown: it is one of echo, openai, vllm"),
         ("echo", None, None, {"replies": "x"}, "--engine-arg replies: the engine echo takes reply, delay, context"),
         ("echo", None, None, {"delay": "soon"}, "--engine-arg delay=soon is not a number"),
-        ("openai", "m", "http://x/v1", {"n": "1"}, "--engine-arg n: the engine openai takes concurrency, timeout"),
+        ("openai", "m", "http://[x/v1", {}, r"--base-url http://\[x/v1 is not an address"),
+        ("openai", "m", "http://x:port/v1", {}, "--base-url http://x:port/v1 is not an address"),
+        ("openai", "m", "http:///v1", {}, "--base-url http:///v1 is not an address"),
+        ("openai", "m", "http://x/v1", {"concurrency": "0"}, "--engine-arg concurrency=0 is not above 0"),
+        ("openai", "m", "http://x/v1", {"timeout": "nan"}, "--engine-arg timeout=nan is not above 0"),
+        ("openai", "m", "http://x/v1", {"timeout": "soon"}, "--engine-arg timeout=soon is not a number"),
     ],
 )
 def test_what_cannot_be_opened_is_told_with_its_flag(

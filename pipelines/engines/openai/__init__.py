@@ -1,0 +1,213 @@
+"""Any server that speaks the OpenAI protocol, such as `vllm serve`.
+
+One try per call: the caller asks again after `EngineBusy`. Where the protocol is silent a server of vLLM's is asked for
+more: its neutral values override the model's own generation config, so that it answers as vLLM in process does.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from pipelines.engines import Answer, Completion, EngineBusy, Message, PromptRefused, Request
+from pipelines.engines.openai.answers import count, parsed, read_answer, shortened
+from pipelines.engines.openai.fields import advice, request_fields
+from pipelines.engines.openai.refusals import FieldRefused, NotFound, TooManyTokens, failure, has_error
+from pipelines.engines.openai.room import Room
+from pipelines.engines.openai.served import CONNECT_SECONDS, NoList, authorization, card_of, served_models
+from schemas.errors import EngineFailed, UsageError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["OpenAIEngine", "request_fields", "served_models"]
+
+
+class OpenAIEngine:
+    """`base_url` usually ends in `/v1`. At most `concurrency` requests are under way, each for `timeout` seconds.
+
+    `fields` are added to the body of each request, or replace what it has; None leaves a field out.
+
+    On a server that ignores `n`, the missing samples are asked for with their own seeds. Where a server draws several
+    samples with one seed, only vLLM's promise is known: sample i is drawn with seed + i.
+    """
+
+    gpus = None
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        concurrency: int = 64,
+        timeout: float = 600,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._model = model
+        self._concurrency = concurrency
+        self._timeout = timeout
+        self._fields = dict(fields or {})
+        # The name of the field that limits a completion: newer models of OpenAI's know `max_completion_tokens` alone.
+        self._limits = "max_completion_tokens" if self._fields.get("max_completion_tokens") else "max_tokens"
+        self._has_limit = self._fields.get(self._limits, True) is not None
+        self._room = Room(None)
+        self._is_vllm = False
+        # The sets of fields that the server has taken: what it refuses from then on is a prompt.
+        self._taken: set[frozenset[str]] = set()
+        self._session: aiohttp.ClientSession | None = None
+
+    def identity(self) -> dict[str, Any]:
+        # The same model behind another address is the same model; which weights a server holds, no protocol tells.
+        return {"engine": "openai", "model": self._model, "revision": None, "args": dict(self._fields)}
+
+    async def start(self) -> None:
+        """Raises `EngineFailed` where no server answers, `UsageError` where it lists other models than this one."""
+        import aiohttp
+
+        try:
+            cards = await asyncio.to_thread(served_models, self._base)
+        except NoList as error:
+            logging.getLogger("synth").warning("--model %s is not checked: %s", self._model, error)
+            cards = [{"id": self._model}]
+        card = card_of(self._model, cards)
+        if card is None:
+            names = ", ".join(card["id"] for card in cards)
+            raise UsageError(f"--model {self._model} is not served at {self._base}: it serves {names}")
+        self._is_vllm = card.get("owned_by") == "vllm"
+        self._room = Room(count(card.get("max_model_len")) or None)
+        self._slots = asyncio.Semaphore(self._concurrency)
+        self._session = aiohttp.ClientSession(
+            headers={"Content-Type": "application/json", **authorization()},
+            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS),
+            # Servers on uvicorn drop a connection after 5 idle seconds; leave it before it leaves us.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
+            proxy=_proxy(self._base),
+            # An LLM server sets none, and looking for them takes time in every request.
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def generate(self, request: Request) -> Answer:
+        completions: list[Completion] = []
+        prompt_tokens = None
+        while len(completions) < request.n:
+            more = await self._with_room(request, first=len(completions))
+            completions.extend(more.completions)
+            prompt_tokens = more.prompt_tokens or prompt_tokens
+        return Answer(tuple(completions), prompt_tokens)
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def _with_room(self, request: Request, first: int) -> Answer:
+        """At least one of the samples from `first` on, with as many tokens as there is room for."""
+        wanted = self._fields.get("max_completion_tokens") or request.sampling.max_tokens
+        tries = self._room.tries(wanted, _size(request.prompt))
+        limit = next(tries)
+        while True:
+            outcome: Answer | TooManyTokens
+            try:
+                outcome = await self._ask(request, first, limit)
+            except TooManyTokens as refusal:
+                outcome = refusal
+            try:
+                limit = tries.send(outcome)
+            except StopIteration:
+                if isinstance(outcome, Answer):
+                    return outcome
+                raise outcome from None
+
+    async def _ask(self, request: Request, first: int, limit: int) -> Answer:
+        path = "/completions" if isinstance(request.prompt, str) else "/chat/completions"
+        body = self._body(request, first, limit)
+        try:
+            answer = read_answer(await self._post(path, body), body.get("n", 1))
+        except FieldRefused as refusal:
+            if refusal.field == "max_tokens" and "max_completion_tokens" in refusal.words:
+                self._limits = "max_completion_tokens"
+                return await self._ask(request, first, limit)
+            said = f"{refusal}; {advice(refusal.field, self._fields)}"
+            # A server that has taken these fields refuses the prompt, which may contain the field's name.
+            raise (PromptRefused if frozenset(body) in self._taken else EngineFailed)(said) from None
+        except NotFound as refusal:
+            if self._taken and await self._is_still_served():
+                raise PromptRefused(str(refusal)) from None
+            raise
+        self._taken.add(frozenset(body))
+        return answer
+
+    def _body(self, request: Request, first: int, limit: int) -> dict[str, Any]:
+        sampling = request.sampling
+        body: dict[str, Any] = {
+            "model": self._model,
+            "seed": request.seed + first,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+        }
+        if request.n - first > 1:
+            body["n"] = request.n - first
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        if sampling.top_k or self._is_vllm:
+            body["top_k"] = sampling.top_k
+        if sampling.repetition_penalty != 1 or self._is_vllm:
+            body["repetition_penalty"] = sampling.repetition_penalty
+        if self._is_vllm:
+            body |= {"min_p": 0, "return_token_ids": request.n > 1}
+        if request.schema is not None:
+            form = {"name": "answer", "strict": True, "schema": request.schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
+        if isinstance(request.prompt, str):
+            body["prompt"] = request.prompt
+        else:
+            body["messages"] = request.prompt
+            if request.prompt[-1]["role"] == "assistant":
+                body |= {"continue_final_message": True, "add_generation_prompt": False}
+        body |= {**self._fields, self._limits: limit if self._has_limit else None}
+        return {name: value for name, value in body.items() if value is not None}
+
+    async def _post(self, path: str, body: dict[str, Any]) -> Any:
+        from aiohttp import ClientConnectorError, ClientError, ConnectionTimeoutError
+
+        assert self._session, "generate before start"
+        async with self._slots:
+            try:
+                async with self._session.post(self._base + path, data=orjson.dumps(body)) as response:
+                    raw = await response.read()
+            except (ClientError, OSError) as error:
+                is_unreachable = isinstance(error, ClientConnectorError | ConnectionTimeoutError)
+                reason = str(error) or f"{type(error).__name__} with a timeout of {self._timeout:g} s"
+                raise EngineBusy(f"{self._base} does not answer: {reason}", overloaded=is_unreachable) from error
+        wait = response.headers.get("Retry-After")
+        if response.status >= 300:
+            raise failure(self._base, response.status, raw, wait, body)
+        try:
+            said = parsed(raw)
+        except ValueError as error:
+            shown = shortened(raw.decode(errors="replace"))
+            raise EngineBusy(f"{self._base} answers something that is not JSON: {shown!r}") from error
+        if has_error(said):
+            raise failure(self._base, response.status, raw, wait, body)
+        return said
+
+    async def _is_still_served(self) -> bool:
+        """Whether the server still lists the model, as far as it lists any."""
+        try:
+            return card_of(self._model, await asyncio.to_thread(served_models, self._base)) is not None
+        except EngineFailed:
+            return True
+
+
+def _size(prompt: str | tuple[Message, ...]) -> int:
+    return len(prompt) if isinstance(prompt, str) else sum([len(message["content"]) for message in prompt])
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for this address, as `urlopen` takes it."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

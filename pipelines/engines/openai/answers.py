@@ -1,0 +1,211 @@
+"""What the body of a server's answer says, in any of the forms in which servers write it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+import orjson
+from msgspec.structs import replace
+
+from pipelines.engines import Answer, Completion, EngineBusy
+
+__all__ = ["count", "parsed", "read_answer", "shortened", "words_of"]
+
+# Gateways pass on the words of the API behind them: Anthropic, Gemini, Bedrock, Cohere, Mistral, TGI and others.
+_FINISHES = {
+    "stop": "stop stopped eos eos_token stop_token stop_sequence end end_turn complete completed finished tool_calls"
+    " tool_use function_call",
+    "length": "length max_length max_tokens max_new_tokens max_output_tokens max_completion_tokens model_length"
+    " context_length token_limit incomplete model_context_window_exceeded",
+    "refused": "refusal refused content_filter content_filtered filtered safety image_safety sensitive moderation"
+    " blocked blocklist prohibited_content recitation spii guardrail_intervened error_toxic",
+}
+_MEANING = {word: meaning for meaning, words in _FINISHES.items() for word in words.split()}
+# The server itself broke off, so the text is no sample of the model.
+_BROKEN_OFF = frozenset(
+    {"error", "failed", "abort", "aborted", "cancelled", "canceled", "insufficient_system_resource"}
+)
+_MOST_TOKENS = 1 << 40
+_SHOWN = 300
+
+
+def parsed(raw: bytes) -> Any:
+    """The JSON in `raw`; bytes that are not UTF-8 are read as U+FFFD. Raises `ValueError`."""
+    try:
+        return orjson.loads(raw)
+    except ValueError:
+        pass
+    # The standard library takes what orjson does not: half surrogates, NaN, control characters in strings.
+    try:
+        return json.loads(raw.decode("utf-8-sig", errors="replace"), strict=False)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def words_of(body: Any) -> str:
+    """What a body without a completion tells a reader, on one line of any length."""
+    said = body
+    if isinstance(body, dict):
+        said = body.get("error") or body.get("message") or body.get("detail") or body
+    if isinstance(said, dict):
+        said = said.get("message") or said.get("msg") or said
+    if isinstance(said, list) and said and all(isinstance(part, dict) and "msg" in part for part in said):
+        said = "; ".join(f"{_place(part.get('loc'))}{part['msg']}" for part in said)
+    try:
+        return " ".join(_clean(str(said)).split())
+    except RecursionError:
+        return "it is nested too deeply"
+
+
+def _place(location: Any) -> str:
+    return f"{'.'.join(map(str, location))}: " if isinstance(location, list) else ""
+
+
+def shortened(words: str) -> str:
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
+
+
+def count(value: Any) -> int | None:
+    """A number of tokens that is written as a whole number in any type; None for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 <= value < _MOST_TOKENS else None
+
+
+def read_answer(body: Any, n: int) -> Answer:
+    """The completions in `body`, at most the `n` that were asked for. Raises `EngineBusy` where it holds none.
+
+    What looks like an answer and has no choices refuses the prompt, and is read as `n` refused completions.
+
+    Tokens are counted per choice where the server lists them. Otherwise only their total is known, and it is split in
+    proportion to the texts, so that the sum is right.
+    """
+    choices = body.get("choices") if isinstance(body, dict) else None
+    if not _looks_like_an_answer(body) or not isinstance(choices, list | None):
+        raise _no_completion(body)
+    usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
+    # No prompt is empty: a server that counts 0 tokens does not count.
+    prompt_tokens = count(usage.get("prompt_tokens")) or None
+    if not choices:
+        return Answer((Completion("", "refused", None),) * n, prompt_tokens)
+    if not all(isinstance(choice, dict) for choice in choices):
+        raise _no_completion(body)
+    read = [_completion(choice) for choice in _in_order(choices)]
+    shares = _split(count(usage.get("completion_tokens")), [_length(completion) for completion in read])
+    counted = [
+        replace(completion, tokens=share) if completion.tokens is None else completion
+        for completion, share in zip(read, shares, strict=True)
+    ]
+    return Answer(tuple(counted[:n]), prompt_tokens)
+
+
+def _looks_like_an_answer(body: Any) -> bool:
+    if not isinstance(body, dict):
+        return False
+    return "choices" in body or isinstance(body.get("usage"), dict) or "completion" in str(body.get("object"))
+
+
+def _no_completion(body: Any) -> EngineBusy:
+    return EngineBusy(f"the server's answer is not a completion: {shortened(words_of(body))}")
+
+
+def _in_order(choices: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """By index where every choice has one of its own, otherwise as they stand."""
+    places = [count(choice.get("index")) for choice in choices]
+    known = [place for place in places if place is not None]
+    if len(set(known)) < len(choices):
+        return choices
+    return [choice for _, choice in sorted(zip(known, choices, strict=True), key=lambda pair: pair[0])]
+
+
+def _completion(choice: Mapping[str, Any]) -> Completion:
+    """One choice. Raises `EngineBusy` where it has neither a text nor a word on why not."""
+    finish = _finish_word(choice.get("finish_reason"))
+    if choice.get("error") or finish in _BROKEN_OFF:
+        raise EngineBusy(f"the server broke off its answer: {shortened(words_of(choice))}")
+    message = choice.get("message")
+    if isinstance(message, dict):
+        content = message.get("content", choice.get("text"))
+    elif "text" in choice or isinstance(message, str) or _MEANING.get(finish) == "refused":
+        content, message = choice.get("text", message), choice
+    else:
+        raise _no_completion(choice)
+    if isinstance(content, dict) and ("type" in content or "text" in content):
+        content = [content]
+    if not isinstance(content, str | list | None):
+        raise _no_completion(choice)
+    text, thoughts, refused = _spoken(content)
+    refusal = (_text(message.get("refusal")) or refused).strip()
+    apart = (message.get("reasoning"), message.get("reasoning_content"), message.get("thinking"))
+    tokens = choice.get("token_ids")
+    return Completion(
+        "" if refusal else text,
+        "refused" if refusal else _MEANING.get(finish),
+        len(tokens) if isinstance(tokens, list) else None,
+        next(filter(str.strip, map(_text, apart)), None) or thoughts or None,
+        refusal or None,
+    )
+
+
+# What the types of parts hold that are no text.
+_THINKING = frozenset({"thinking", "reasoning", "thought", "reasoning_content"})
+
+
+def _spoken(content: str | list[Any] | None) -> tuple[str, str, str]:
+    """What a content, whole or in parts, says as the answer, as reasoning, and as a refusal."""
+    if not isinstance(content, list):
+        return _clean(content or ""), "", ""
+    text, thoughts, refusal = [], [], []
+    for part in content:
+        match _type_of(part):
+            case "text" | "output_text":
+                text.append(_text(part))
+            case "refusal":
+                refusal.append(_text(part))
+            case kind if kind in _THINKING:
+                thoughts.append(_text(part))
+    return "".join(text), "\n\n".join(filter(None, thoughts)), "".join(refusal)
+
+
+def _type_of(part: Any) -> str:
+    named = part.get("type", "text") if isinstance(part, dict) else "text"
+    return named if isinstance(named, str) else ""
+
+
+def _text(value: Any, depth: int = 4) -> str:
+    """The text in a part, which may hold it under its type or in parts of its own, `depth` levels down."""
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, list) and depth:
+        return "".join([_text(part, depth - 1) for part in value])
+    if isinstance(value, dict) and depth:
+        names = (_type_of(value), "text", "content", "value")
+        return next((text for name in names if (text := _text(value.get(name), depth - 1))), "")
+    return ""
+
+
+def _finish_word(value: Any) -> str:
+    if isinstance(value, dict):
+        value = value.get("type")
+    word = value.lower() if isinstance(value, str) else ""
+    return word.strip().replace("-", "_").replace(" ", "_").removeprefix("finish_reason_")
+
+
+def _length(completion: Completion) -> int:
+    return len(completion.text) + len(completion.reasoning or "") + 1
+
+
+def _split(total: int | None, weights: Sequence[int]) -> Sequence[int | None]:
+    if total is None or (total == 0 and sum(weights) > len(weights)):
+        return [None] * len(weights)
+    edges = [total * reached // sum(weights) for reached in accumulate(weights)]
+    return [end - start for start, end in pairwise([0, *edges])]
+
+
+def _clean(text: str) -> str:
+    """The text with U+FFFD for every half of a surrogate pair, which no file can hold."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,95 @@
+"""The fields of a request's body that a user adds, changes or leaves out, and those that a server does not take."""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import orjson
+
+from pipelines.engines.openai.answers import count
+from schemas.errors import UsageError
+
+__all__ = ["advice", "refused_field", "request_fields"]
+
+# Fields that say what a row is: to change them would make the output something else than its record says.
+_SETS = {
+    "model": "--model sets it",
+    "messages": "--prompt FILE sets it",
+    "prompt": "--prompt FILE sets it",
+    "stop": "the step's prompt needs its own",
+    "response_format": "the step's JSON schema sets it; --no-schema leaves it out where the step has it",
+    "continue_final_message": "a prompt that ends in an assistant message needs it",
+    "add_generation_prompt": "a prompt that ends in an assistant message needs it",
+    "stream": "answers are read whole",
+}
+# Fields whose values are options of the commands; a server that does not take them can do without.
+_LEAVES_OUT = {
+    "n": "-n sets it; n=null asks for the samples one by one",
+    "seed": "--seed sets it; seed=null leaves it out",
+    "temperature": "--temperature sets it; temperature=null leaves it out",
+    "max_tokens": "--max-tokens sets it; max_tokens=null leaves it out",
+}
+_COMPLAINT = re.compile(
+    r"support|permit|allow|recogni[sz]|unknown|unexpected|extra|invalid|must be|only|not available|does not accept",
+    re.IGNORECASE,
+)
+
+
+def request_fields(args: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that `args` add to each request or change in it; None leaves one out. Raises `UsageError`."""
+    for name, value in args.items():
+        if name in _SETS or (name in _LEAVES_OUT and value is not None):
+            raise UsageError(f"--engine-arg {name}: {(_SETS | _LEAVES_OUT)[name]}")
+        if name == "max_completion_tokens" and value is not None and not count(value):
+            raise UsageError(f"--engine-arg {name}={value} is not a number of tokens")
+        try:
+            # Both, because each lets something pass that the other refuses: NaN, integers beyond 64 bits.
+            json.dumps(value, allow_nan=False)
+            orjson.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"--engine-arg {name} cannot be sent as JSON ({error})") from error
+    return dict(sorted(args.items()))
+
+
+def refused_field(body: Any, words: str, sent: Collection[str]) -> str | None:
+    """The field of those `sent` that a server says it does not take, if it says so and the field can be left out."""
+    fields = [name for name in sent if name not in _SETS]
+    named = _named(body)
+    if named in fields:
+        return named
+    if not _COMPLAINT.search(words):
+        return None
+    return next((name for name in fields if re.search(_mention(name), words)), None)
+
+
+def _mention(name: str) -> str:
+    """A field's name where a text speaks of the field: some are everyday words, and a refusal may quote the prompt."""
+    word = re.escape(name)
+    plain = rf"|(?<!\w){word}(?!\w)" if "_" in name else ""
+    return rf"['\"`]{word}['\"`]|(argument|field|option|parameter|property|supplied)\W+{word}\b|\b{word} ?[:=<>]{plain}"
+
+
+def advice(field: str, given: Collection[str]) -> str:
+    """The flag that makes a server take the requests whose `field` it refuses; `given` are those added by flags."""
+    if field in given:
+        return f"leave out --engine-arg {field}"
+    if field == "n":
+        return "--engine-arg n=null asks for the samples one by one"
+    if field == "max_tokens":
+        return "--engine-arg max_completion_tokens=NUMBER takes its place, --engine-arg max_tokens=null leaves it out"
+    return f"--engine-arg {field}=null leaves it out"
+
+
+def _named(body: Any) -> str | None:
+    """The field that an error names beside its words: `param` in OpenAI's errors, `loc` in FastAPI's."""
+    if not isinstance(body, dict):
+        return None
+    error = body.get("error")
+    details = body.get("detail")
+    place = error.get("param") if isinstance(error, dict) else body.get("param")
+    if isinstance(details, list) and details and isinstance(details[0], dict):
+        place = details[0].get("loc")
+    if isinstance(place, list):
+        place = ".".join(part for part in place if isinstance(part, str))
+    return place.removeprefix("body.") if isinstance(place, str) else None

@@ -1,0 +1,125 @@
+"""Whose fault it is that a server does not answer: the request's, the server's at the moment, or the run's."""
+
+import re
+import time
+from collections.abc import Collection
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Any
+
+from pipelines.engines import EngineBusy, PromptRefused, PromptTooLong
+from pipelines.engines.openai.answers import count, parsed, shortened, words_of
+from pipelines.engines.openai.fields import refused_field
+from schemas.errors import EngineFailed
+
+__all__ = ["KEY_HINT", "FieldRefused", "NotFound", "TooManyTokens", "failure", "has_error"]
+
+KEY_HINT = "is OPENAI_API_KEY set to a valid key?"
+_URL_HINT = "a --base-url usually ends in /v1, and --model names what the server offers"
+
+_OVERLOADED = frozenset({408, 429, 503, 529})
+_BUSY = frozenset({409, 425}) | _OVERLOADED
+_TOO_LONG = re.compile(
+    r"context.?(length|size|window|limit)|maximum model length|max_seq_len|session_len|too many tokens"
+    r"|reduce the length|(prompt|inputs?|messages)\b.{0,80}(too (long|large)|longer than|exceed|less than|<=)"
+    r".{0,80}(token|length|\d)|max_\w*tokens.{0,80}(exceed|too large|at most|less than|range|[<>])"
+    r"|range of max_tokens|maxoutputtokens.{0,80}range",
+    re.IGNORECASE | re.DOTALL,
+)
+_AUTHORIZATION = re.compile(r"api.?key|authori[sz]|authentic|credential|permission|subscription", re.IGNORECASE)
+_CONTENT = re.compile(r"content.?(filter|policy|management)|flagged|moderation|safety|guardrail", re.IGNORECASE)
+
+
+class TooManyTokens(PromptTooLong):
+    """The prompt and the tokens asked for are more than the server takes; `words` are all that it says."""
+
+    def __init__(self, message: str, words: str) -> None:
+        super().__init__(message)
+        self.words = words
+
+
+class FieldRefused(PromptRefused):
+    """The server does not take `field` of the request, or not its value; `words` are all that it says."""
+
+    def __init__(self, message: str, field: str, words: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.words = words
+
+
+class NotFound(EngineFailed):
+    """The server knows no such model or address."""
+
+
+def has_error(body: Any) -> bool:
+    """Whether a body that came with a good status is an error all the same."""
+    if not isinstance(body, dict) or body.get("choices"):
+        return False
+    return bool(body.get("error")) or body.get("object") == "error" or _code(body) is not None
+
+
+def failure(at: str, status: int, raw: bytes, retry_after: str | None, sent: Collection[str]) -> Exception:
+    """The error that a server's answer means. `sent` are the names of the request's fields.
+
+    A body that came with a good status is judged by the status that it names itself.
+    """
+    try:
+        body = parsed(raw)
+    except ValueError:
+        body = raw.decode(errors="replace")
+    words = words_of(body)
+    labels = f"{words} {_labels(body)}"
+    said = f"{at} answers {status if status >= 300 else 'an error'}: {shortened(words)}"
+    content = _CONTENT.search(labels)
+    field = None if content else refused_field(body, words, sent)
+    too_long = field in (None, "max_tokens", "max_completion_tokens") and _TOO_LONG.search(labels)
+    if status < 400:
+        status = _code(body) or (400 if too_long or content else 500)
+    if too_long and (status in (400, 413, 422) or (status >= 500 and "exceed" in words)):
+        return TooManyTokens(said, words)
+    if status in _BUSY or status >= 500:
+        return EngineBusy(said, _seconds(retry_after), overloaded=status in _OVERLOADED)
+    if status == 401 or (status == 403 and _AUTHORIZATION.search(words) and not content):
+        return EngineFailed(f"{said}; {KEY_HINT}")
+    if status == 404:
+        return NotFound(f"{said}; {_URL_HINT}")
+    if status == 405:
+        return EngineFailed(f"{said}; {_URL_HINT}")
+    if status == 402:
+        return EngineFailed(said)
+    if field:
+        return FieldRefused(said, field, words)
+    return PromptRefused(said)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After is a number of seconds or an HTTP date (RFC 9110, section 10.2.3); None where it is neither."""
+    if retry_after is None:
+        return None
+    try:
+        wait = float(retry_after)
+    except ValueError:
+        try:
+            wait = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+    return max(0.0, wait) if isfinite(wait) else None
+
+
+def _labels(body: Any) -> str:
+    """The names that an error goes by, such as `context_length_exceeded`."""
+    error = body.get("error") if isinstance(body, dict) else None
+    places = [place for place in (error, body) if isinstance(place, dict)]
+    names = [place.get(name) for place in places for name in ("code", "type")]
+    return " ".join(name for name in names if isinstance(name, str))
+
+
+def _code(body: Any) -> int | None:
+    """The HTTP status that a body of an error names."""
+    places = [body.get("error"), body] if isinstance(body, dict) else []
+    for place in places:
+        for name in ("code", "status", "status_code"):
+            code = count(place.get(name)) if isinstance(place, dict) else None
+            if code is not None and 400 <= code < 600:
+                return code
+    return None

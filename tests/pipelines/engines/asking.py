@@ -1,0 +1,41 @@
+"""Asking a scripted server through the real adapter."""
+
+import asyncio
+from typing import Any
+
+from pipelines.engines import Answer, Message, Request, Sampling
+from pipelines.engines.openai import OpenAIEngine
+from tests.pipelines.engines.scripted_server import Script
+
+CHAT = (Message(role="user", content="Why?"),)
+NEUTRAL = Sampling(max_tokens=9)
+
+
+def ask(script: Script, *requests: Request, model: str = "m", **options: Any) -> list[Answer]:
+    """The answers to requests that are made at once, or the first error."""
+
+    async def run(engine: OpenAIEngine) -> list[Answer]:
+        return await asyncio.gather(*map(engine.generate, requests))
+
+    return with_engine(script, run, model, **options)
+
+
+def outcomes(script: Script, *requests: Request, **options: Any) -> list[Answer | BaseException]:
+    """What comes of requests that are made one after another."""
+
+    async def run(engine: OpenAIEngine) -> list[Answer | BaseException]:
+        return [(await asyncio.gather(engine.generate(request), return_exceptions=True))[0] for request in requests]
+
+    return with_engine(script, run, "m", **options)
+
+
+def with_engine(script: Script, run: Any, model: str, **options: Any) -> Any:
+    async def started() -> Any:
+        engine = OpenAIEngine(script.url, model, **options)
+        try:
+            await engine.start()
+            return await run(engine)
+        finally:
+            await engine.close()
+
+    return asyncio.run(started())

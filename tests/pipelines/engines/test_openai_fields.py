@@ -1,0 +1,176 @@
+"""Fields that `--engine-arg` adds to the requests, changes in them, or leaves out of them."""
+
+from typing import Any
+
+import pytest
+
+from pipelines.engines import Answer, Message, PromptRefused, Request, Sampling
+from pipelines.engines.opening import open_engine
+from schemas.errors import EngineFailed, UsageError
+from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask, outcomes
+from tests.pipelines.engines.scripted_server import Reply, Script, completion
+
+
+def answers_all(body: dict[str, Any]) -> Reply:
+    return Reply(completion(*[f"{body.get('seed', 'any')}+{i}" for i in range(body.get("n", 1))]))
+
+
+def bodies(script: Script, fields: dict[str, Any], n: int = 1) -> list[dict[str, Any]]:
+    script.respond = answers_all
+    script.asked.clear()
+    ask(script, Request(CHAT, NEUTRAL, n=n, seed=4), fields=fields)
+    return script.asked
+
+
+def test_a_field_is_added_changed_or_left_out(script: Script) -> None:
+    plain = {"model": "m", "messages": list(CHAT), "seed": 4, "temperature": 1.0, "top_p": 1.0, "max_tokens": 9}
+    switch = {"chat_template_kwargs": {"enable_thinking": False}}
+    assert bodies(script, switch) == [plain | switch]
+    assert bodies(script, {"top_p": 0.5, "min_p": 0.05}) == [plain | {"top_p": 0.5, "min_p": 0.05}]
+    for name in ("seed", "temperature", "top_p", "max_tokens"):
+        assert bodies(script, {name: None}) == [{field: plain[field] for field in plain if field != name}]
+
+
+def test_a_server_of_vllms_may_be_told_other_values_than_the_neutral_ones(script: Script) -> None:
+    script.models = Reply({"data": [{"id": "m", "owned_by": "vllm"}]})
+    (body,) = bodies(script, {"min_p": 0.1, "return_token_ids": None})
+    assert body["min_p"] == 0.1
+    assert "return_token_ids" not in body
+
+
+def test_without_n_the_samples_are_asked_for_one_by_one_with_their_seeds(script: Script) -> None:
+    script.respond = answers_all
+    (answer,) = ask(script, Request(CHAT, NEUTRAL, n=3, seed=4), fields={"n": None})
+    assert [c.text for c in answer.completions] == ["4+0", "5+0", "6+0"]
+    assert all("n" not in body for body in script.asked)
+
+
+def test_fields_are_what_the_answers_are_kept_under() -> None:
+    args = {
+        "chat_template_kwargs": '{"enable_thinking": false}',
+        "reasoning_effort": "low",
+        "seed": "null",
+        "concurrency": "3",
+        "timeout": "9",
+    }
+    engine = open_engine("openai", "m", "http://127.0.0.1:9/v1", args)
+    assert engine.identity()["args"] == {
+        "chat_template_kwargs": {"enable_thinking": False},
+        "reasoning_effort": "low",
+        "seed": None,
+    }
+    plain = open_engine("openai", "m", "http://127.0.0.1:9/v1", {"concurrency": "3", "timeout": "9"})
+    assert plain.identity()["args"] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("model", "other", "--model sets it"),
+        ("messages", "[]", "--prompt FILE sets it"),
+        ("prompt", "null", "--prompt FILE sets it"),
+        ("n", "3", "-n sets it; n=null asks for the samples one by one"),
+        ("seed", "7", "--seed sets it; seed=null leaves it out"),
+        ("temperature", "1", "--temperature sets it; temperature=null leaves it out"),
+        ("max_tokens", "99", "--max-tokens sets it; max_tokens=null leaves it out"),
+        ("stop", "null", "the step's prompt needs its own"),
+        ("response_format", "null", "--no-schema leaves it out where the step has it"),
+        ("stream", "true", "answers are read whole"),
+        ("max_completion_tokens", "many", "max_completion_tokens=many is not a number of tokens"),
+        ("max_completion_tokens", "0", "max_completion_tokens=0 is not a number of tokens"),
+        ("min_p", "NaN", "min_p cannot be sent as JSON"),
+        ("x", '{"a": [Infinity]}', "x cannot be sent as JSON"),
+        ("x", "123456789012345678901234567890", "x cannot be sent as JSON"),
+        ("x", r'"\ud83d"', "x cannot be sent as JSON"),
+    ],
+)
+def test_what_an_option_of_the_command_says_is_no_field_to_change(name: str, value: str, says: str) -> None:
+    with pytest.raises(UsageError, match=f"--engine-arg .*{says}"):
+        open_engine("openai", "m", "http://127.0.0.1:9/v1", {name: value})
+
+
+def unsupported(body: dict[str, Any]) -> Reply:
+    """As OpenAI's newer models answer."""
+    if "max_tokens" in body:
+        words = "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_completion_tokens' instead."
+        return Reply({"error": {"message": words, "param": "max_tokens", "code": "unsupported_parameter"}}, 400)
+    if body.get("max_completion_tokens", 0) > 50:
+        words = f"max_tokens is too large: {body['max_completion_tokens']}. It supports at most 50 completion tokens."
+        return Reply({"error": {"message": words, "param": "max_tokens"}}, 400)
+    return answers_all(body)
+
+
+def test_the_token_limit_keeps_its_value_under_the_name_that_the_server_knows(script: Script) -> None:
+    script.respond = unsupported
+    first, second = outcomes(script, Request(CHAT, NEUTRAL), Request(CHAT, Sampling(max_tokens=70)))
+    assert isinstance(first, Answer)
+    assert isinstance(second, Answer)
+    limits = [{name: body[name] for name in body if name.startswith("max_")} for body in script.asked]
+    assert limits == [{"max_tokens": 9}, *[{"max_completion_tokens": most} for most in (9, 70, 50)]]
+
+
+@pytest.mark.parametrize("more", [{}, {"max_tokens": None}])
+def test_a_limit_by_the_other_name_takes_the_place_of_the_recipes(script: Script, more: dict[str, None]) -> None:
+    script.respond = unsupported
+    ask(script, Request(CHAT, NEUTRAL), Request(CHAT, NEUTRAL), fields={"max_completion_tokens": 40, **more})
+    assert [body["max_completion_tokens"] for body in script.asked] == [40, 40]
+    assert all("max_tokens" not in body for body in script.asked)
+
+
+REFUSALS = [
+    ("seed", 422, {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}),
+    ("seed", 400, {"error": {"message": "Unrecognized request argument supplied: seed"}}),
+    ("seed", 400, {"message": "unknown field `seed`"}),
+    ("seed", 400, {"error": {"message": "nope", "param": "seed"}}),
+    ("n", 400, {"error": {"message": "'n' : number must be at most 1"}}),
+    ("n", 400, {"error": {"message": "Only n=1 is supported"}}),
+    ("n", 422, {"detail": [{"loc": ["body", "n"], "msg": "Input should be less than or equal to 1"}]}),
+    ("temperature", 400, {"error": {"message": "Unsupported value: 'temperature' does not support 0.5 here."}}),
+    ("top_p", 400, {"error": {"message": "top_p is not supported by this model"}}),
+    ("max_tokens", 400, {"error": {"message": "property 'max_tokens' is unsupported"}}),
+]
+
+
+@pytest.mark.parametrize(("field", "status", "body"), REFUSALS)
+def test_a_refused_field_is_told_with_the_argument_that_leaves_it_out(
+    script: Script, field: str, status: int, body: Any
+) -> None:
+    script.respond = lambda asked: Reply(body, status) if field in asked else answers_all(asked)
+    with pytest.raises(EngineFailed, match=rf"answers {status}: .*; --engine-arg .*{field}=null"):
+        ask(script, Request(CHAT, NEUTRAL, n=2))
+    answers = ask(script, Request(CHAT, NEUTRAL, n=2), fields={field: None})
+    assert len(answers[0].completions) == 2
+
+
+def test_a_field_that_the_user_added_is_left_out_by_the_user(script: Script) -> None:
+    script.replies = [Reply({"error": {"message": "unknown field `plumage`"}}, 400)]
+    with pytest.raises(EngineFailed, match="leave out --engine-arg plumage"):
+        ask(script, Request(CHAT, NEUTRAL), fields={"plumage": "grey"})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "This content is not allowed: the temperature of a heron",
+        "'seed' is not allowed: flagged by the content policy",
+        "invalid characters in the question about seed, n and stop",
+        "Invalid 'messages': not supported",
+    ],
+)
+def test_a_prompt_with_the_name_of_a_field_in_it_is_refused_alone(script: Script, words: str) -> None:
+    script.replies = [Reply({"error": {"message": words}}, 400)]
+    with pytest.raises(PromptRefused):
+        ask(script, Request(CHAT, NEUTRAL))
+
+
+def test_a_server_that_has_taken_the_fields_refuses_the_prompt(script: Script) -> None:
+    odd = (Message(role="user", content="odd"),)
+
+    def respond(body: dict[str, Any]) -> Reply:
+        if body["messages"][0]["content"] == "odd":
+            return Reply({"error": {"message": "unknown field `seed`"}}, 400)
+        return answers_all(body)
+
+    script.respond = respond
+    _, refused = outcomes(script, Request(CHAT, NEUTRAL), Request(odd, NEUTRAL))
+    assert isinstance(refused, PromptRefused)
