@@ -137,7 +137,7 @@ class SandboxOptions:
     jail: Annotated[
         str,
         typer.Option(
-            help="docker, bwrap, or landlock (for the inside of a container); auto is docker where it answers, else bwrap.",
+            help="docker, bwrap or landlock (inside a container); auto is docker where it answers, else bwrap.",
             rich_help_panel=_SANDBOX,
         ),
     ] = "auto"

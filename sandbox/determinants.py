@@ -26,7 +26,7 @@ def determinants(jail: str, packages: Sequence[str]) -> dict[str, Any]:
         "jail": jail,
         # The other jails do not start without it.
         "landlock": jail != "bwrap" or landlock_version() > 0,
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "python": platform.python_version(),
         "platform": f"{sys.platform}-{platform.machine()}",
         "packages": versions(packages),
         "clock_shift": faketime() is not None,

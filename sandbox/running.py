@@ -26,7 +26,7 @@ _STARTING_SECONDS = 60.0
 _GRACE_SECONDS = 8.0
 _HEADER_BYTES = 4096
 _OUT_OF_MEMORY = "the machine ran out of memory"
-_UNKNOWN_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)")
+_UNKNOWN_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
 
 
 @dataclass(frozen=True)
@@ -186,11 +186,11 @@ def _place(answers: Answers) -> str:
 
 
 def _advice(load_error: str) -> str:
-    unknown = _UNKNOWN_MODULE.match(load_error)
-    if unknown is None or unknown[1] in sys.builtin_module_names:
+    unknown = _UNKNOWN_MODULE.fullmatch(load_error)
+    if unknown is None:
         return ""
     if unknown[1] in sys.stdlib_module_names:
-        return ": jails leave out this part of the standard library"
+        return ": jails do not have this part of the standard library"
     return ": --jail-package lets programs import a package that is installed beside synth"
 
 

@@ -13,7 +13,7 @@ from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
 LIMITS = Limits(seconds=10.0, memory_mb=256)
 SHORT = Limits(seconds=0.5, memory_mb=256)
 PACKAGE = ": --jail-package lets programs import a package that is installed beside synth"
-LEFT_OUT = ": jails leave out this part of the standard library"
+LEFT_OUT = ": jails do not have this part of the standard library"
 
 
 def body(*lines: str) -> str:
@@ -76,6 +76,7 @@ ENDS = {
         f"ModuleNotFoundError: No module named 'numpy'{PACKAGE}",
     ),
     "import tkinter\ndef f(n): pass": ("load_error; -; -", f"ModuleNotFoundError: No module named 'tkinter'{LEFT_OUT}"),
+    "import json.nothing\ndef f(n): pass": ("load_error; -; -", "ModuleNotFoundError: No module named 'json.nothing'"),
     "from math import pie\ndef f(n): pass": (
         "load_error; -; -",
         "ImportError: cannot import name 'pie' from 'math' (*",
