@@ -156,7 +156,7 @@ class SandboxOptions:
     jail: Annotated[
         str,
         typer.Option(
-            help="docker, bwrap, or landlock (for the inside of a container); auto takes the first that holds.",
+            help="docker, bwrap or landlock (inside a container); auto is docker where it answers, else bwrap.",
             rich_help_panel=_SANDBOX,
         ),
     ] = "auto"

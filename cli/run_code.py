@@ -28,9 +28,9 @@ __all__ = ["run_code"]
 MEANINGS = {
     "ok": "it answered every call",
     "load_error": "it could not be loaded",
-    "timeout": "it was stopped at its deadline",
+    "timeout": "it ran out of time, and was stopped",
     "output_limit": "it said more than it may, and was stopped",
-    "killed": "the machine ran out of memory, and the kernel killed it",
+    "killed": "something outside the sandbox killed it",
     "crashed": "a signal ended it: a fault, an abort, or a system call that nothing honest makes",
     "no_exit": "it closed the descriptor on which it answers, and lived on",
     "missing": "it ended without having answered every call",

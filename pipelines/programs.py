@@ -17,8 +17,10 @@ class SharedSandbox:
     """It starts when the first program is to be run, so that a run whose verdicts are all recorded starts no jail."""
 
     def __init__(self, sandbox: "Sandbox") -> None:
+        from sandbox.determinants import source_digest
+
         self._sandbox = sandbox
-        self.key = key_of(sandbox.determinants())
+        self.key = key_of({**sandbox.determinants(), "code": source_digest()})
         self._start: asyncio.Task[None] | None = None
 
     async def run(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from sandbox.checking import check
@@ -13,20 +13,24 @@ __all__ = ["Answers", "read_payload"]
 
 _MAX_FRAME = MAX_BYTES + 64
 _MAX_WORDS = 400
-_LOAD_ERROR = 3
+_LOAD_ERROR, _LOADED = 3, 4
 
 
 @dataclass
 class Answers:
-    """What could be read: outcomes by the place of their input, why the program did not load, what was malformed."""
+    """What could be read: outcomes by the place of their input, whether the program loaded or why not, and what was
+    malformed."""
 
     outcomes: list[Outcome | None]
+    loaded: bool = False
     load_error: str = ""
-    malformed: str = field(default="")
+    malformed: str = ""
 
 
 def read_payload(payload: bytes, order: Sequence[int]) -> Answers:
     """Read frames, a length (four bytes, big-endian) and JSON [input, kind, data] each, in the order of the inputs.
+
+    The first one, about input -1, says that the program has loaded, or why not.
 
     Never raises: reading ends at the first thing that the worker would not have written, and `malformed` names it. The
     time taken is linear in the payload.
@@ -42,7 +46,10 @@ def read_payload(payload: bytes, order: Sequence[int]) -> Answers:
         at += 4 + size
         try:
             index, kind, data = _frame(body)
-            if (index, kind, done) == (-1, _LOAD_ERROR, 0):
+            if (index, kind, done, data) == (-1, _LOADED, 0, None) and not answers.loaded:
+                answers.loaded = True
+                continue
+            if (index, kind, done) == (-1, _LOAD_ERROR, 0) and not answers.loaded:
                 answers.load_error = _words(data)
                 continue
             if done == len(order) or index != order[done]:

@@ -8,18 +8,18 @@ sandbox fails twice is quarantined. Jails are replaced after so many programs, a
 
 import asyncio
 import os
-import platform
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
+from sandbox.determinants import determinants
 from sandbox.filter import Filters, compiled_filters
 from sandbox.jails import Jail, Worker
-from sandbox.jails.opening import open_jail
-from sandbox.rootfs import module_names, versions
+from sandbox.jails.opening import automatic, open_jail
+from sandbox.rootfs import module_names
 from sandbox.running import Program, RunningJail
 from sandbox.selftest import prove
 from sandbox.stream import Broken
@@ -29,8 +29,6 @@ from schemas.errors import SandboxUnavailable
 
 __all__ = ["Sandbox"]
 
-# In the order in which `auto` tries them.
-_AUTOMATIC = ("docker", "bwrap")
 # Memory that programs make a worker touch stays with it.
 _PROGRAMS_PER_JAIL = 5000
 _ATTEMPTS_TO_START = 3
@@ -55,7 +53,7 @@ class Sandbox:
     ) -> None:
         """`jail` is auto, docker, bwrap or landlock; `workers` is one for each processor if it is not given; `packages`
         are distributions, installed beside synth, that programs may import."""
-        self._kind = jail
+        self._named = jail
         self._workers = workers or len(os.sched_getaffinity(0))
         self._limits = limits
         self._packages = tuple(packages)
@@ -78,12 +76,12 @@ class Sandbox:
         await self.close()
 
     async def start(self) -> None:
-        """Find a jail that withstands the self-test. Raises `SandboxUnavailable`; there is no running without one."""
+        """Start a jail that withstands the self-test. Raises `SandboxUnavailable`; there is no running without one."""
         self._spawner = ThreadPoolExecutor(1, "jails")
         try:
             self._filters = compiled_filters()
             self._modules = module_names(self._packages)
-            first = await self._first_jail(_AUTOMATIC if self._kind == "auto" else (self._kind,))
+            first = await self._first_jail()
         except BaseException:
             self._spawner.shutdown()
             raise
@@ -136,44 +134,45 @@ class Sandbox:
             await asyncio.to_thread(self._spawner.shutdown)
 
     def determinants(self) -> dict[str, Any]:
-        """What the outputs of programs are a function of, besides program, input and limits. Known before `start`."""
-        return {
-            "python": platform.python_version(),
-            "platform": f"{sys.platform}-{platform.machine()}",
-            "packages": versions(self._packages),
-        }
+        """See `sandbox.determinants`; plain values, known before `start`. Raises `SandboxUnavailable`."""
+        return dict(self._determinants)
 
     def identity(self) -> dict[str, Any] | None:
-        """`determinants`, and the jail that programs ran in; None where no jail was ever started."""
+        """`determinants`, and more of the jail that programs ran in; None where no jail was ever started."""
         if self._jail is None or self._filters is None:
             return None
         return {
-            "jail": self._jail.kind,
-            "tier": f"{self._jail.kind}+seccomp" + f"+landlock{self._landlock}" * bool(self._landlock),
             **self.determinants(),
+            "tier": f"{self._jail.kind}+seccomp" + f"+landlock{self._landlock}" * bool(self._landlock),
             "limits": asdict(self._limits),
             "filter": self._filters.digest,
             **self._jail.identity(),
         }
 
-    async def _first_jail(self, kinds: Sequence[str]) -> RunningJail:
-        reasons = []
-        for kind in kinds:
+    @cached_property
+    def _kind(self) -> str:
+        """The jail that was named, or that `auto` comes to. Decided once, so that `determinants` stay true."""
+        return automatic() if self._named == "auto" else self._named
+
+    @cached_property
+    def _determinants(self) -> dict[str, Any]:
+        return determinants(self._kind, self._packages)
+
+    async def _first_jail(self) -> RunningJail:
+        self._jail = open_jail(self._kind, self._packages)
+        try:
+            await self._spawn(self._jail.prepare)
+            running = await self._start(0, self._limits.memory_mb)
             try:
-                self._jail = open_jail(kind, self._packages)
-                await self._spawn(self._jail.prepare)
-                running = await self._start(0, self._limits.memory_mb)
-                try:
-                    await prove(kind, running.run)
-                except BaseException:
-                    await self._end(running)
-                    raise
-                self._landlock = running.landlock
-                return running
-            except SandboxUnavailable as error:
-                self._jail = None
-                reasons.append(str(error))
-        raise SandboxUnavailable("; ".join(reasons))
+                await prove(self._kind, running.run)
+            except BaseException:
+                await self._end(running)
+                raise
+        except BaseException:
+            self._jail = None
+            raise
+        self._landlock = running.landlock
+        return running
 
     async def _serve(self, jails: dict[int, RunningJail]) -> None:
         """Take one job after the other, in one jail for each profile that is asked for."""

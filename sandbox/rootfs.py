@@ -5,8 +5,11 @@ which an interpreter often lies. The directory is named by a hash of its content
 looked like (path, size, time), leads to it, so that finding it again takes milliseconds.
 
     python/bin/python3, python/lib/python3.x    lib: all shared libraries    dev/null: a place to mount the real one
+
+A process that uses a copy holds a lock on it. Copies that nobody has used for a week are removed.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -14,7 +17,9 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -22,40 +27,95 @@ import xxhash
 
 from schemas.errors import SandboxUnavailable
 
-__all__ = ["cached_rootfs", "module_names", "versions"]
+__all__ = ["cached_rootfs", "faketime", "module_names", "versions"]
 
 _LEFT_OUT = {"__phello__", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests"}
 _LEFT_OUT |= {"tkinter", "turtledemo"}
 _TAG = f".{sys.implementation.cache_tag}.pyc"
+_UNUSED_SECONDS = 7 * 86_400
 _FAKETIME = ("/usr/lib/{}/faketime/libfaketime.so.1", "/usr/lib64/faketime/libfaketime.so.1")
 
 
 def cached_rootfs(packages: Sequence[str] = ()) -> Path:
     """The root for this interpreter, made if it is not there yet. `packages` are distributions installed beside synth.
 
-    Raises `SandboxUnavailable` for a package that is not installed, and where the cache cannot be written or read.
+    It stays until this process ends. Raises `SandboxUnavailable` for a package that is not installed, and where the
+    cache cannot be written or read.
     """
     cache = _cache()
     sources = dict(_sources(packages))
     link = cache / f"sources-{_hash(f'{_stat(path)} {inside}' for inside, path in sources.items())}"
-    if link.is_dir():
-        return link.resolve()
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
-        try:
-            _copy(sources, made)
-            root = cache / f"rootfs-{_content(made)}"
-            if not root.is_dir():
-                made.rename(root)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-        fresh = cache / f"{made.name}.link"
-        fresh.symlink_to(root.name)
-        fresh.rename(link)
+        root = link.resolve() if link.is_dir() else _made(cache, sources, link)
+        while not _hold(root):
+            root = _made(cache, sources, link)
+        _remove_unused(cache)
     except OSError as error:
         raise SandboxUnavailable(f"the sandbox cannot keep a copy of Python in {cache}: {error.strerror}") from error
     return root
+
+
+def _made(cache: Path, sources: dict[str, Path], link: Path) -> Path:
+    cache.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
+    try:
+        _copy(sources, made)
+        root = cache / f"rootfs-{_content(made)}"
+        if not root.is_dir():
+            made.rename(root)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    fresh = cache / f"{made.name}.link"
+    fresh.symlink_to(root.name)
+    fresh.rename(link)
+    return root
+
+
+# The locks of this process, by what they lock.
+_held: dict[Path, int] = {}
+
+
+def _hold(root: Path) -> bool:
+    """Keep a root from being removed while this process lives. False where it has just been removed."""
+    if root not in _held:
+        try:
+            folder = os.open(root, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        fcntl.flock(folder, fcntl.LOCK_SH)
+        if not (root.exists() and os.path.samestat(root.stat(), os.fstat(folder))):
+            os.close(folder)
+            return False
+        _held[root] = folder
+    # When it was last used. Somebody else's can only be read.
+    with suppress(OSError):
+        os.utime(root)
+    return True
+
+
+def _remove_unused(cache: Path) -> None:
+    """Remove the copies that no process holds and none has used for a week, and the links to what is gone."""
+    too_old = time.time() - _UNUSED_SECONDS
+    for entry in cache.iterdir():
+        # Another process may be removing it, too.
+        with suppress(OSError):
+            if entry.name.startswith(("rootfs-", "making-", "gone-")) and entry.stat().st_mtime < too_old:
+                _remove(entry)
+    for link in cache.glob("sources-*"):
+        if not link.exists():
+            link.unlink(missing_ok=True)
+
+
+def _remove(root: Path) -> None:
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Under another name, for half a root must not be found under its own.
+        gone = root.with_name(f"gone-{root.name}")
+        root.rename(gone)
+        shutil.rmtree(gone)
+    finally:
+        os.close(folder)
 
 
 def module_names(packages: Iterable[str]) -> list[str]:
@@ -70,8 +130,17 @@ def module_names(packages: Iterable[str]) -> list[str]:
 
 
 def versions(packages: Iterable[str]) -> list[str]:
-    """These distributions and what they need, each as `name==version`."""
-    return [f"{package}=={_distribution(package).version}" for package in _with_dependencies(list(packages))]
+    """These distributions and what they need, each as `name==version` and a digest of what is installed."""
+    return [
+        f"{package}=={_distribution(package).version} {_installed_content(package)}"
+        for package in _with_dependencies(list(packages))
+    ]
+
+
+def faketime() -> Path | None:
+    """The library that shows programs another clock, where it is installed."""
+    places = (Path(place.format(sysconfig.get_config_var("MULTIARCH"))) for place in _FAKETIME)
+    return next((path for path in places if path.exists()), None)
 
 
 def _cache() -> Path:
@@ -97,12 +166,9 @@ def _sources(packages: Sequence[str]) -> Iterator[tuple[str, Path]]:
             yield f"python/lib/{version}/site-packages/{inside}", path
             if ".so" in path.suffixes:
                 linked.append(path)
-    for place in _FAKETIME:
-        path = Path(place.format(sysconfig.get_config_var("MULTIARCH")))
-        if path.exists():
-            yield "lib/libfaketime.so.1", path
-            linked.append(path)
-            break
+    if clock := faketime():
+        yield "lib/libfaketime.so.1", clock
+        linked.append(clock)
     yield from _libraries(linked)
 
 
@@ -188,5 +254,14 @@ def _hash(lines: Iterable[str]) -> str:
 
 
 def _content(root: Path) -> str:
-    files = (path for path in root.rglob("*") if path.is_file())
-    return _hash(f"{xxhash.xxh3_128_hexdigest(path.read_bytes())} {path.relative_to(root)}" for path in files)
+    return _digest((str(path.relative_to(root)), path) for path in root.rglob("*") if path.is_file())
+
+
+def _installed_content(package: str) -> str:
+    """Without what tells how it was installed, and without compiled modules, which tell when."""
+    files = _installed(package)
+    return _digest((inside, path) for inside, path in files if path.suffix != ".pyc" and ".dist-info/" not in inside)
+
+
+def _digest(files: Iterable[tuple[str, Path]]) -> str:
+    return _hash(f"{xxhash.xxh3_128_hexdigest(path.read_bytes())} {inside}" for inside, path in files)

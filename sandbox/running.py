@@ -3,17 +3,20 @@
 import asyncio
 import base64
 import json
+import os
+import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from signal import Signals
 from typing import Any
 
-from sandbox.filter import Filters
+from sandbox.filter import OWN_NUMBER, Filters
 from sandbox.jails import Jail, Worker, first_frame, frame
-from sandbox.payload import read_payload
+from sandbox.payload import Answers, read_payload
 from sandbox.stream import Broken, Stream
 from sandbox.verdict import Limits, Status, Verdict
+from sandbox.worker import UNSAID
 
 __all__ = ["Program", "RunningJail"]
 
@@ -22,6 +25,8 @@ _STARTING_SECONDS = 60.0
 # How much later than a program's deadline its worker is given up; it may take five to begin.
 _GRACE_SECONDS = 8.0
 _HEADER_BYTES = 4096
+_OUT_OF_MEMORY = "the machine ran out of memory"
+_UNKNOWN_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class RunningJail:
         settings = {
             "server_filter": base64.b64encode(filters.server).decode(),
             "program_filter": base64.b64encode(filters.program).decode(),
+            "own_number": OWN_NUMBER,
             "landlock": jail.landlock,
             "readable": [str(jail.root / "python"), str(jail.root / "lib")],
             "processes": jail.processes,
@@ -94,6 +100,7 @@ class RunningJail:
         order = program.order
         limits = program.limits
         most = limits.output_bytes + _HEADER_BYTES + 65_536
+        killed_before = _killed_for_memory()
         try:
             async with asyncio.timeout(limits.seconds + _GRACE_SECONDS):
                 answer = await self.stream.ask(_request(self.served, program, order), most)
@@ -103,11 +110,14 @@ class RunningJail:
                 raise Broken("it answered another question")
         except (Broken, TimeoutError, ValueError, KeyError) as error:
             self.broken = True
-            return _failed(program, str(error) or "it did not answer in time")
+            reason = _OUT_OF_MEMORY if _killed_for_memory() > killed_before else str(error)
+            return _failed(program, reason or "it did not answer in time")
         if header["end"] == "unready":
             self.broken = True
             return _failed(program, "a program could not be locked in")
-        verdict = _verdict(header, answer[4 + size :], order)
+        verdict = _verdict(header, answer[4 + size :], program)
+        if verdict.status == "killed" and _killed_for_memory() > killed_before:
+            verdict = replace(verdict, detail=_OUT_OF_MEMORY)
         # A machine without memory, and a program that fights: neither is a ground for the next one to stand on.
         self.broken = verdict.status in ("killed", "no_exit", "malformed")
         return verdict
@@ -133,29 +143,68 @@ def _failed(program: Program, detail: str) -> Verdict:
     return Verdict("sandbox_error", (None,) * len(program.inputs), detail)
 
 
-def _verdict(header: dict[str, Any], payload: bytes, order: Sequence[int]) -> Verdict:
+def _verdict(header: dict[str, Any], payload: bytes, program: Program) -> Verdict:
     """The worker's word for how it ended, and the program's for what it answered."""
-    answers = read_payload(payload, order)
+    answers = read_payload(payload, program.order)
+    limits, code = program.limits, header["code"]
     status: Status
     detail = ""
-    match header["end"], header["code"]:
-        case ("timeout" | "output_limit" | "no_exit") as end, _:
-            status = end
-        case _, code if code == -Signals.SIGXCPU:
-            status, detail = "timeout", "processor time"
-        case _, code if code == -Signals.SIGKILL:
-            status, detail = "killed", "the machine ran out of memory"
-        case _, code if code < 0:
+    match header["end"]:
+        case "timeout":
+            status, detail = "timeout", f"{limits.seconds:g} s had passed {_place(answers)}"
+        case "processor_time":
+            status, detail = "timeout", f"it had used {header['cpu']:.0f} s of processor time {_place(answers)}"
+        case "output_limit":
+            status, detail = "output_limit", f"more than {limits.output_bytes} bytes of answers"
+        case "no_exit":
+            status = "no_exit"
+        case _ if code == -Signals.SIGKILL:
+            status, detail = "killed", "SIGKILL, sent neither by its limits nor by the sandbox"
+        case _ if code < 0:
             status, detail = "crashed", _signal_name(-code)
         case _ if answers.malformed:
             status, detail = "malformed", answers.malformed
         case _ if answers.load_error:
-            status, detail = "load_error", answers.load_error
+            status, detail = "load_error", answers.load_error + _advice(answers.load_error)
+        case _ if None in answers.outcomes and code == UNSAID:
+            status, detail = "missing", f"it could not write an answer {_place(answers)}"
         case _ if None in answers.outcomes:
-            status, detail = "missing", f"it ended after {sum(map(bool, answers.outcomes))} of {len(order)} inputs"
+            status, detail = "missing", f"it ended with exit code {code} {_place(answers)}"
         case _:
             status = "ok"
     return Verdict(status, tuple(answers.outcomes), detail, header["wall"], header["cpu"], header["rss"])
+
+
+def _place(answers: Answers) -> str:
+    """How far a program had come."""
+    done = sum(outcome is not None for outcome in answers.outcomes)
+    if not answers.loaded:
+        return "while it was loaded"
+    if done == len(answers.outcomes):
+        return "after its last call"
+    return f"in call {done + 1} of {len(answers.outcomes)}"
+
+
+def _advice(load_error: str) -> str:
+    unknown = _UNKNOWN_MODULE.fullmatch(load_error)
+    if unknown is None:
+        return ""
+    if unknown[1] in sys.stdlib_module_names:
+        return ": jails do not have this part of the standard library"
+    return ": --jail-package lets programs import a package that is installed beside synth"
+
+
+def _killed_for_memory() -> int:
+    """How many processes of this machine the kernel has killed for want of memory; 0 where it does not count them."""
+    try:
+        counters = os.open("/proc/vmstat", os.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        found = re.search(rb"^oom_kill (\d+)$", os.read(counters, 65_536), re.MULTILINE)
+    finally:
+        os.close(counters)
+    return int(found[1]) if found else 0
 
 
 def _signal_name(number: int) -> str:

@@ -2,12 +2,12 @@
 
 ok             it answered every input, each with a value, an exception or something that no canonical value covers
 load_error     it could not be compiled, failed while it was imported, or has no such function
-timeout        it was stopped at its deadline; outcomes of inputs that it had finished are kept
+timeout        its deadline or its processor time was over; outcomes of inputs that it had finished are kept
 output_limit   it said more than it may
-killed         the kernel killed it, which is to say that the machine ran out of memory
+killed         something outside the sandbox killed it: the kernel, since the machine ran out of memory, or anybody
 crashed        a signal ended it: a segmentation fault, an abort, or a call that nothing honest makes
 no_exit        it closed the descriptor on which it answers, and lived on
-missing        it ended without having answered every input
+missing        it ended, or could no longer write, without having answered every input
 malformed      it wrote something else than answers
 sandbox_error  the sandbox failed, not the program; the pool tries again in a new jail
 quarantined    the sandbox failed under it twice

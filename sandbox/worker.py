@@ -2,8 +2,10 @@
 
 It is sent through the stream as source, so no file of ours lies in the jail. The server locks itself in before any
 program comes (Landlock, then the first seccomp filter) and stays at one process and one thread. A child gives up all
-descriptors but its own result pipe, sets its limits, installs the second filter, and only then compiles its program.
-Deadlines, verdicts and times are the server's; the bytes that a child writes are handed on unread.
+descriptors but its own end of a socket pair, sets its limits, installs the second filter, and only then compiles its
+program. Deadlines, verdicts and times are the server's; the bytes that a child writes are handed on unread.
+
+The pair is no pipe because /proc/self/fd opens a pipe a second time, and a program could then read its own answers.
 
 Frames are a length (four bytes, big-endian) and that many bytes. Nothing but the standard library may be imported.
 """
@@ -20,7 +22,9 @@ import signal
 import sys
 import time
 import types
+from _socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socketpair
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,7 +36,13 @@ READY = b"\x00"
 HOST_IN, HOST_OUT = 10, 11
 DESCRIPTORS = 64
 LOCKING_SECONDS = 5.0
+# How much more processor time a program has than its deadline: threads may spend several seconds in one.
+PROCESSOR_SECONDS = 2
+# The exit code of a child that could not write an answer.
+UNSAID = 113
 BLOCK = 65_536
+
+F_SETFL = 4
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 SECCOMP_MODE_FILTER = 2
@@ -42,6 +52,7 @@ READ_FILE, READ_DIR = 1 << 2, 1 << 3
 # How many kinds of file access each version of Landlock knows.
 FILE_ACCESSES = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 SPEAKING_ERRORS = (SyntaxError, IndentationError, TabError, ImportError, ModuleNotFoundError, NameError, AttributeError)
+LOADED = "[-1,4,null]"
 # Imported before the fork: each makes every fork dearer by some microseconds, and saves the programs that use it
 # milliseconds. asyncio would cost all of them a quarter of a millisecond, and few use it.
 WARM = """
@@ -80,7 +91,7 @@ def main() -> None:
     # The same in every jail: some set PWD or HOSTNAME, and all that a program needs of ours has taken effect.
     for name in set(os.environ) - {"LC_ALL", "TZ"}:
         del os.environ[name]
-    confine = _filter(settings["program_filter"])
+    confine = partial(_confine, base64.b64decode(settings["program_filter"]), settings["own_number"])
     for name in ("sandbox.worker", "sandbox.values", "sandbox"):
         sys.modules.pop(name, None)
     # Until now standard error was the host's: it is where a failure here is told.
@@ -111,7 +122,7 @@ def _lock_in(settings: dict[str, Any], null: int) -> int:
     landlock = _landlock(settings["readable"])
     if landlock < settings["landlock"]:
         raise OSError(f"this jail needs Landlock {settings['landlock']}, and the kernel has version {landlock}")
-    _filter(settings["server_filter"])()
+    _install(base64.b64decode(settings["server_filter"]))
     return landlock
 
 
@@ -120,17 +131,16 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
-def _filter(encoded: str) -> Callable[[], None]:
-    """What installs a compiled seccomp filter, made beforehand so that a child has as little as possible to do."""
-    instructions = base64.b64decode(encoded)
+def _install(instructions: bytes) -> None:
     program = ctypes.byref(_Program(len(instructions) // 8, instructions))
-    number = (ctypes.c_int(PR_SET_SECCOMP), ctypes.c_ulong(SECCOMP_MODE_FILTER))
+    if _libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_MODE_FILTER), program, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl PR_SET_SECCOMP")
 
-    def install() -> None:
-        if _libc.prctl(*number, program, 0, 0):
-            raise OSError(ctypes.get_errno(), "prctl PR_SET_SECCOMP")
 
-    return install
+def _confine(instructions: bytes, own_number: int) -> None:
+    """Install the program's filter, in which `own_number` stands for the process that it is installed in."""
+    size, order = 4, sys.byteorder
+    _install(instructions.replace(own_number.to_bytes(size, order), os.getpid().to_bytes(size, order)))
 
 
 def _landlock(readable: list[str]) -> int:
@@ -161,13 +171,17 @@ def _syscall(number: int, *arguments: Any) -> int:
 
 def _serve(request: dict[str, Any], confine: Callable[[], None], processes: int | None) -> None:
     """Run one program to its end, whatever that is, and tell the host."""
-    answers, answering = os.pipe()
+    # The standard streams are the same for all programs, and so is what one of them sets there.
+    _libc.fcntl(0, F_SETFL, os.O_RDWR)
+    answers, answering = _one_way()
     child = os.fork()
     if not child:
+        code = UNSAID
         try:
             _become_program(request, answering, confine, processes)
+            code = 0
         finally:
-            _exit(0)
+            _exit(code)
     os.close(answering)
     payload = bytearray()
     end, deadline = _listen(answers, payload, request["seconds"], request["output_bytes"])
@@ -177,16 +191,31 @@ def _serve(request: dict[str, Any], confine: Callable[[], None], processes: int 
         os.kill(child, signal.SIGKILL)
     _, status, used = os.wait4(child, 0)
     os.close(answers)
+    code, cpu = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+    # A program that ignores the first signal is killed by a second one.
+    if end == "exit" and (code == -signal.SIGXCPU or (code == -signal.SIGKILL and cpu >= _processor_seconds(request))):
+        end = "processor_time"
     header = {
         "id": request["id"],
         "end": end if payload[:1] == READY else "unready",
-        "code": os.waitstatus_to_exitcode(status),
+        "code": code,
         "wall": time.monotonic() - (deadline - request["seconds"]),
-        "cpu": used.ru_utime + used.ru_stime,
+        "cpu": cpu,
         "rss": used.ru_maxrss,
     }
     head = json.dumps(header).encode()
     _write_frame(len(head).to_bytes(4, "big") + head + payload[1:])
+
+
+def _one_way() -> tuple[int, int]:
+    """The ends of a pair of sockets, for reading and for writing."""
+    reading, writing = socketpair(AF_UNIX, SOCK_STREAM)
+    reading.shutdown(SHUT_WR)
+    return reading.detach(), writing.detach()
+
+
+def _processor_seconds(request: dict[str, Any]) -> int:
+    return int(request["seconds"]) + PROCESSOR_SECONDS
 
 
 def _listen(answers: int, payload: bytearray, seconds: float, most: int) -> tuple[str, float]:
@@ -215,7 +244,7 @@ def _listen(answers: int, payload: bytearray, seconds: float, most: int) -> tupl
 
 
 def _wait(child: int, deadline: float) -> bool:
-    """Whether the child, which has closed its pipe, ends in time. Leaves it to be reaped."""
+    """Whether the child, which has closed its socket, ends in time. Leaves it to be reaped."""
     exited = os.WEXITED | os.WNOWAIT
     if os.waitid(os.P_PID, child, exited | os.WNOHANG):
         return True
@@ -241,19 +270,20 @@ def _become_program(
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.dup2(answering, RESULT)
     os.closerange(RESULT + 1, DESCRIPTORS)
-    seconds = int(request["seconds"]) + 2
     memory = request["memory_mb"] << 20
     limits = [
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, DESCRIPTORS),
-        (resource.RLIMIT_CPU, seconds),
     ]
     if processes is not None:
         limits.append((resource.RLIMIT_NPROC, processes))
     for kind, most in limits:
         resource.setrlimit(kind, (most, most))
+    seconds = _processor_seconds(request)
+    # SIGXCPU at the first, SIGKILL at the second: with both at once, the kernel sends only SIGKILL.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     random.seed(request["seed"])
     module = types.ModuleType("program")
     sys.modules["program"] = module
@@ -264,11 +294,17 @@ def _become_program(
 
 def _run_program(module: types.ModuleType, request: dict[str, Any]) -> None:
     try:
-        exec(compile(request["source"], "<program>", "exec"), module.__dict__)
+        code = compile(request["source"], "<program>", "exec")
+    except Exception as error:
+        _answer(f"[-1,3,{json.dumps(_uncompiled(error))}]")
+        return
+    try:
+        exec(code, module.__dict__)
         entry = module.__dict__[request["entry"]]
     except BaseException as error:
         _answer(f"[-1,3,{json.dumps(_told(error, request['entry']))}]")
         return
+    _answer(LOADED)
     inputs = request["inputs"]
     for index in request["order"]:
         try:
@@ -283,6 +319,15 @@ def _run_program(module: types.ModuleType, request: dict[str, Any]) -> None:
             _forget(error, None)
             answer = f"[{index},1,{json.dumps(type_name(type(error)))}]"
         _answer(answer)
+
+
+def _uncompiled(error: Exception) -> str:
+    """No code of the program has run yet, so the words are Python's."""
+    if isinstance(error, SyntaxError):
+        words = error.msg + (f" (line {error.lineno})" if error.lineno else "")
+    else:
+        words = str(error)
+    return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__
 
 
 def _told(error: BaseException, entry: str) -> str:

@@ -13,7 +13,7 @@ from schemas.dataset import Dataset, partial_path
 from schemas.errors import InputError, UsageError
 from schemas.formats import READABLE, Batch, file_format, read, stem
 from schemas.shards import file_checksum
-from schemas.text_files import PACKAGES, SUFFIXES, files_below, installed, read_texts
+from schemas.text_files import PACKAGES, SUFFIXES, checksums, files_below, installed, read_texts, readable
 
 __all__ = ["Input", "locate"]
 
@@ -76,8 +76,11 @@ class Input:
     @cached_property
     def digest(self) -> str:
         """XXH3-128 (hex) of the files' contents in order, wherever they lie, and of the names of files of text."""
-        sums = [self._recorded.get(file.name) or file_checksum(file) for file in self.files]
-        sums += self.names
+        if self.names:
+            known = checksums(self.files, self.names)
+            sums = [*known.values(), *known]
+        else:
+            sums = [self._recorded.get(file.name) or file_checksum(file) for file in self.files]
         return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
 
     def verify(self) -> None:
@@ -141,18 +144,20 @@ def _directory(spec: str, path: Path) -> Input:
 
 
 def _glob(spec: str) -> Input:
-    files = sorted(file for file in map(Path, glob.glob(spec, recursive=True)) if file.is_file())  # noqa: PTH207
+    found = sorted(file for file in map(Path, glob.glob(spec, recursive=True)) if not file.is_dir())  # noqa: PTH207
+    if found and found[0].suffix in SUFFIXES and len({file.suffix for file in found}) == 1:
+        root = Path(os.path.commonpath([file.parent for file in found]))
+        return _texts(spec, root.resolve().name, {file.relative_to(root).as_posix(): file for file in found})
+    files = [file for file in found if file.is_file()]
     if not files:
         raise InputError(f"no file matches {spec}")
-    if files[0].suffix in SUFFIXES and len({file.suffix for file in files}) == 1:
-        root = Path(os.path.commonpath([file.parent for file in files]))
-        return _texts(spec, root.resolve().name, {file.relative_to(root).as_posix(): file for file in files})
     last = Path(spec).name
     fixed = last[: min(last.index(character) for character in "*?[" if character in last)] if "*" in last else ""
     return Input(spec, fixed.strip("-_. ") or files[0].resolve().parent.name, _of_one_format(spec, files))
 
 
 def _texts(spec: str, name: str, files: dict[str, Path]) -> Input:
+    files = readable(files)
     return Input(spec, name, tuple(files.values()), names=tuple(files))
 
 

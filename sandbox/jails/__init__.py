@@ -4,6 +4,7 @@ A jail starts `command(...)` with `environment(...)` and nothing else, in a root
 owns nothing. The worker's own source follows on its standard input, so that no file of ours lies in the jail.
 """
 
+import ctypes
 import json
 import socket
 from functools import cache
@@ -19,6 +20,7 @@ __all__ = [
     "environment",
     "first_frame",
     "frame",
+    "landlock_version",
 ]
 
 NOBODY = 65534
@@ -75,7 +77,7 @@ class Jail(Protocol):
         """Start one worker, for programs of at most so much memory. Raises `SandboxUnavailable` or OSError."""
 
     def identity(self) -> dict[str, Any]:
-        """What programs could tell of this jail: added to the identity of the sandbox."""
+        """What else is known of this jail, for the record of a run."""
 
 
 def command(root: Path) -> list[str]:
@@ -104,6 +106,12 @@ def environment(root: Path, profile: int, *, shift_clock: bool = False) -> dict[
             "DONT_FAKE_MONOTONIC": "1",
         }
     return shown
+
+
+def landlock_version() -> int:
+    """Of this machine's kernel; 0 where it has none."""
+    create_ruleset, version = 444, 1
+    return max(int(ctypes.CDLL(None).syscall(create_ruleset, None, ctypes.c_size_t(0), version)), 0)
 
 
 @cache

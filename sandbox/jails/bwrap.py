@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sandbox.jails import command, environment
+from sandbox.jails import NOBODY, command, environment
 from sandbox.jails.processes import ProcessWorker, start_process
 from sandbox.rootfs import cached_rootfs
 from schemas.errors import SandboxUnavailable
@@ -28,6 +28,8 @@ _WALLS = [
     "--new-session",
     "--clearenv",
     *("--cap-drop", "ALL"),
+    # As in the other jails that root starts.
+    *("--uid", str(NOBODY), "--gid", str(NOBODY)),
     *("--hostname", "jail"),
 ]
 
@@ -38,7 +40,7 @@ class BwrapJail:
     kind = "bwrap"
     mend = (
         "apt-get install bubblewrap (0.8 or later), allow user namespaces (sysctl kernel.unprivileged_userns_clone=1"
-        " kernel.apparmor_restrict_unprivileged_userns=0)"
+        " kernel.apparmor_restrict_unprivileged_userns=0), or start Docker"
     )
     landlock = 0
     root = Path("/")
@@ -66,7 +68,7 @@ class BwrapJail:
         return start_process([*self._program, *settings, "--", *command(self.root)], {})
 
     def identity(self) -> dict[str, Any]:
-        return {"clock_shift": self._clock}
+        return {}
 
 
 def _reap(program: list[str]) -> None:

@@ -58,14 +58,7 @@ class DockerJail:
     def prepare(self) -> None:
         if sys.platform != "linux":
             raise SandboxUnavailable(f"the sandbox copies the Python it runs under, which is one for {sys.platform}")
-        try:
-            with self._daemon() as daemon:
-                self._version = daemon.api_version
-                told = daemon.info()
-        except (DockerException, OSError) as error:
-            raise SandboxUnavailable(f"no Docker daemon answers ({_first_line(error)}): {self.mend}") from error
-        if told.get("CgroupDriver") == "none":
-            raise SandboxUnavailable(f"this Docker daemon cannot limit memory (it has no cgroups): {self.mend}")
+        told = self.info()
         self._engine = {
             "engine": told["ServerVersion"],
             "runtime": told["DefaultRuntime"],
@@ -79,6 +72,18 @@ class DockerJail:
                 _reap(daemon)
         except (DockerException, OSError) as error:
             raise SandboxUnavailable(f"Docker refuses the sandbox's image: {_first_line(error)}") from error
+
+    def info(self) -> dict[str, Any]:
+        """What the daemon says of itself. Raises `SandboxUnavailable` where none answers that can hold a jail."""
+        try:
+            with self._daemon() as daemon:
+                self._version = daemon.api_version
+                told: dict[str, Any] = daemon.info()
+        except (DockerException, OSError) as error:
+            raise SandboxUnavailable(f"no Docker daemon answers ({_first_line(error)}): {self.mend}") from error
+        if told.get("CgroupDriver") == "none":
+            raise SandboxUnavailable(f"this Docker daemon cannot limit memory (it has no cgroups): {self.mend}")
+        return told
 
     def start(self, profile: int, memory_mb: int) -> "DockerWorker":
         try:
@@ -111,7 +116,7 @@ class DockerJail:
             _remove(daemon, container)
 
     def identity(self) -> dict[str, Any]:
-        return {"clock_shift": self._clock, **self._engine}
+        return self._engine
 
     def _daemon(self) -> AbstractContextManager[Any]:
         """A connection for a few calls: one that is kept for days may be dead when it is needed."""

@@ -1,11 +1,29 @@
 """Which jails there are."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from sandbox.jails import Jail
-from schemas.errors import UsageError
+from schemas.errors import SandboxUnavailable, UsageError
 
-__all__ = ["open_jail"]
+__all__ = ["automatic", "open_jail"]
+
+_DOCKER_SOCKET = Path("/var/run/docker.sock")
+
+
+def automatic() -> str:
+    """The kind of jail for whoever names none: docker where a daemon answers that can hold one, else bwrap."""
+    if "DOCKER_HOST" not in os.environ and not _DOCKER_SOCKET.exists():
+        # Without importing the client, which takes longer than all the rest.
+        return "bwrap"
+    from sandbox.jails.docker import DockerJail
+
+    try:
+        DockerJail().info()
+    except SandboxUnavailable:
+        return "bwrap"
+    return "docker"
 
 
 def open_jail(kind: str, packages: Sequence[str]) -> Jail:

@@ -86,7 +86,7 @@ def test_the_jail_and_what_was_used_are_named(program: Path, jail: str) -> None:
 def test_a_program_on_standard_input_that_does_not_end_is_stopped_and_the_rest_not_reached() -> None:
     said = lines(run_code("-", "--input", 1, "--input", 6, "--input", 2, "--seconds", 0.5, given=PROGRAM), 1)
     assert said[0] == "clamp of standard input, in a bwrap jail"
-    assert said[1] == "timeout: it was stopped at its deadline"
+    assert said[1] == "timeout: it ran out of time, and was stopped (0.5 s had passed in call 2 of 3)"
     assert said[-2:] == ["clamp(6) → not reached", "clamp(2) → not reached"]
 
 

@@ -81,6 +81,15 @@ CASES = [
         "[]",
     ),
     case(
+        "an abort of another process",
+        "import ctypes, os\ndef f():\n    c = ctypes.CDLL(None, use_errno=True)\n    p, own = os.getppid(), os.getpid()\n    out = []\n"
+        "    for call in ((234, p, p, 6), (234, 1, 1, 6), (234, -1, p, 6), (234, own, own, 9), (234, own, own, 19),\n"
+        "                 (234, ctypes.c_long(own | 1 << 32), own, 6), (234, 0x7A5E1D3B, own, 6)):\n"
+        "        if c.syscall(*call) >= 0 or ctypes.get_errno() != 1: out.append(call)\n"
+        "    return out",
+        "[]",
+    ),
+    case(
         "an owner for SIGIO",
         TRIED + "import fcntl, os\ndef f(): return tried(own=lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid()))",
         "[]",

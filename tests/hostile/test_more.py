@@ -4,6 +4,8 @@ import asyncio
 import os
 import re
 import socket
+import subprocess
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from sandbox.filter import ALLOWED, DEADLY
 from sandbox.pool import Sandbox
 from sandbox.verdict import Limits
+from tests.hostile.channel import STEAL
 from tests.hostile.resources import LIST_BOMB
 from tests.jails import JAILS, LentSandbox, told, why_not
 
@@ -64,6 +67,12 @@ def test_only_the_listed_calls_reach_the_kernel(jail: LentSandbox) -> None:
     assert len(reached) > 60
 
 
+def test_no_answer_is_taken_back_and_no_program_runs_twice(jail: LentSandbox) -> None:
+    """Each of many programs tries to read, by name, what its worker waits for."""
+    seen = Counter(told(jail.run(STEAL, ([n], {}))) == str(n) for n in range(400))
+    assert seen == {True: 400}
+
+
 def test_every_deadly_call_kills(jail: LentSandbox) -> None:
     seccomp = import_module("pyseccomp")
     for name in DEADLY.split():
@@ -105,6 +114,29 @@ def f(family, address):
             assert told(jail.run(source, ([int(listener.family), address], {}))) == "'refused'"
             with pytest.raises(BlockingIOError):
                 listener.accept()
+
+
+READ = """
+import os
+def f(process):
+    read = []
+    for name in 'cmdline environ status stat maps comm mounts net/tcp cgroup fdinfo/0 fd/0'.split():
+        try: read.append(os.open(f'/proc/{process}/{name}', os.O_RDONLY))
+        except OSError: pass
+    for name in 'exe cwd root fd/0 ns/net'.split():
+        try: read.append(os.readlink(f'/proc/{process}/{name}'))
+        except OSError: pass
+    return read
+"""
+
+
+def test_of_a_process_of_the_host_nothing_can_be_read(jail: LentSandbox) -> None:
+    """Not of its own user's either, whose number it knows."""
+    with subprocess.Popen(["sleep", "60"], user=65534 if os.geteuid() == 0 else None) as stranger:
+        try:
+            assert told(jail.run(READ, ([os.getpid()], {}), ([stranger.pid], {}))) == "[]; []"
+        finally:
+            stranger.kill()
 
 
 LEAVE = """

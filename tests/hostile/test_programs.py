@@ -6,11 +6,11 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from tests.hostile import answers, outside, processes, resources
+from tests.hostile import answers, channel, outside, processes, resources
 from tests.hostile.case import Case
 from tests.jails import LentSandbox, living_descendants, told
 
-CASES = [*processes.CASES, *resources.CASES, *answers.CASES, *outside.CASES]
+CASES = [*processes.CASES, *resources.CASES, *answers.CASES, *outside.CASES, *channel.CASES]
 
 
 def of_the_host() -> tuple[int, int]:

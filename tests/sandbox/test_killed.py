@@ -1,4 +1,4 @@
-"""A program that the kernel kills for want of memory is `killed`, and the next one stands on new ground."""
+"""A program that something else kills is `killed`, by what is told as far as it is known, and its jail is replaced."""
 
 import os
 import signal
@@ -74,5 +74,6 @@ def test_a_program_killed_from_outside_is_killed_and_its_worker_replaced(lent: L
         (number,) = program
         os.kill(number, signal.SIGKILL)
         assert told(verdict.result()) == "killed; -"
+        assert verdict.result().detail == "SIGKILL, sent neither by its limits nor by the sandbox"
     assert told(lent.run(DOUBLE, ([21], {}))) == "42"
     assert not workers & ours()

@@ -19,6 +19,7 @@ from sandbox import filter, pool, running  # noqa: A004
 from sandbox.jails.opening import open_jail
 from sandbox.jails.processes import ProcessWorker
 from sandbox.pool import Sandbox
+from sandbox.rootfs import cached_rootfs
 from sandbox.running import Program, RunningJail
 from sandbox.verdict import Limits, Verdict
 from schemas.errors import SandboxUnavailable, UsageError
@@ -31,6 +32,8 @@ strangers: set[str] = set()
 
 @pytest.fixture(scope="module", autouse=True)
 def nobody_else() -> None:
+    # What it locks, this process holds to its end.
+    cached_rootfs()
     strangers.update(living_descendants())
 
 

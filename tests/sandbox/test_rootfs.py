@@ -4,6 +4,8 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,12 @@ from tests.jails import JAILS, LentSandbox, told, why_not
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(rootfs, "_cache", lambda: tmp_path)
-    return cached_rootfs()
+    monkeypatch.setattr(rootfs, "_held", {})
+    yield cached_rootfs()
+    for lock in rootfs._held.values():
+        os.close(lock)
 
 
 def test_it_is_made_once(root: Path) -> None:
@@ -38,6 +43,80 @@ def test_it_has_the_interpreter_and_no_package(root: Path) -> None:
     assert sorted(path.name for path in root.iterdir()) in (["dev", "lib", "lib64", "python"], ["dev", "lib", "python"])
     assert (root / "python/lib" / version / "os.py").exists()
     assert not (root / "python/lib" / version / "site-packages").exists()
+
+
+def a_copy(root: Path, content: str, age_days: float) -> Path:
+    """What another version of Python or of its packages has left, last used so many days ago."""
+    copy = root.parent / f"rootfs-{content}"
+    (copy / "lib").mkdir(parents=True)
+    (copy / "lib" / "file").write_text(content)
+    (root.parent / f"sources-{content}").symlink_to(copy.name)
+    used = time.time() - age_days * 86_400
+    os.utime(copy, (used, used))
+    return copy
+
+
+def test_copies_that_nobody_has_used_for_a_week_are_removed(root: Path) -> None:
+    old, recent = a_copy(root, "old", 8), a_copy(root, "recent", 6)
+    half_made = root.parent / "making-x"
+    half_made.mkdir()
+    os.utime(half_made, (0, 0))
+    (root.parent / "other").mkdir()
+    os.utime(root.parent / "other", (0, 0))
+    assert cached_rootfs() == root
+    assert not old.exists()
+    left = {path.name for path in root.parent.iterdir() if not path.name.startswith("sources-")}
+    assert left == {root.name, recent.name, "other"}
+    assert all(path.exists() for path in root.parent.glob("sources-*"))
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from sandbox import rootfs
+rootfs._cache = lambda: Path(sys.argv[1])
+print(rootfs.cached_rootfs(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_copy_that_a_process_uses_stays_however_old_it_is(root: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{root}\n"
+        # This process no longer knows of it, as one with another Python would not.
+        os.close(rootfs._held.pop(root))
+        os.utime(root, (0, 0))
+        rootfs._remove_unused(tmp_path)
+        assert root.exists()
+        process.kill()
+        process.wait()
+        rootfs._remove_unused(tmp_path)
+        assert not root.exists()
+        # What is gone is made again.
+        assert cached_rootfs() == root
+        assert (root / "python/bin/python3").exists()
+
+
+def test_a_copy_that_is_removed_while_it_is_looked_for_is_made_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, removed = rootfs._hold, []
+
+    def removing_first(found: Path) -> bool:
+        if not removed:
+            removed.append(found)
+            os.close(rootfs._held.pop(root))
+            os.utime(found, (0, 0))
+            rootfs._remove_unused(tmp_path)
+        return hold(found)
+
+    monkeypatch.setattr(rootfs, "_hold", removing_first)
+    assert cached_rootfs() == root
+    assert removed == [root]
+    assert (root / "python/bin/python3").exists()
 
 
 def test_a_package_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,9 @@
 """Files of Python source and of plain text as rows."""
 
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,8 @@ from schemas.inputs import locate
 from schemas.records import PROGRAM
 from schemas.sources import Source
 from schemas.text_files import PACKAGES
+
+ROOT = Path(__file__).parents[2]
 
 
 def rows(spec: Path | str, scratch: Path) -> dict[str, str]:
@@ -86,3 +92,82 @@ def test_installed_packages_come_after_the_standard_library() -> None:
     assert "site-packages/pyarrow/__init__.py" in names
     assert names.index("stdlib/bisect.py") < names.index("site-packages/pyarrow/__init__.py")
     assert not any("site-packages/" in name for name in names if name.startswith("stdlib/"))
+
+
+def test_what_cannot_be_read_is_left_out_and_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = rows(folder, folder.parent)
+    (folder / "gone.py").symlink_to("nowhere.py")
+    (folder / "loop.py").symlink_to("loop.py")
+    (folder / "a" / "package.py").mkdir()
+    os.mkfifo(folder / "pipe.py")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "socket.py"))
+    # It can be opened, and not be read.
+    (folder / "memory.py").symlink_to("/proc/self/mem")
+    (folder.parent / "scratch.arrow").unlink()
+    assert rows(folder, folder.parent) == whole
+    (told,) = caplog.messages
+    assert told.startswith("5 files are left out: gone.py (No such file or directory), loop.py (Too many levels of ")
+    assert told.endswith("memory.py (Input/output error) and 2 more")
+    caplog.clear()
+    assert list(rows(folder / "*.py", folder.parent)) == ["b.py", "bad.py", "empty.py", "latin.py", "odd.py"]
+    assert caplog.messages == [told]
+
+
+def test_a_link_to_a_file_is_that_file(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "link.py").symlink_to("b.py")
+    assert rows(folder, folder.parent)["link.py"] == "b = 1\n"
+    assert caplog.messages == []
+
+
+def test_a_file_that_goes_after_it_was_listed_is_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "b.py").rename(folder / "c.py")
+    listed = locate(str(folder))
+    (folder / "c.py").unlink()
+    assert [row["id"] for batch in listed.batches() for row in batch.rows] == [
+        "bad.py",
+        "empty.py",
+        "latin.py",
+        "odd.py",
+        "a/one.py",
+    ]
+    assert caplog.messages == ["1 file is left out: c.py (No such file or directory)"]
+    # As that of what is there.
+    assert listed.digest == locate(str(folder)).digest
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "one.py").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "two.py")
+    message = r"no file can be read: one\.py \(No such file or directory\), two\.py \(not a regular file\)"
+    with pytest.raises(InputError, match=message):
+        locate(str(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user cannot become another one")
+def test_what_this_user_may_not_read_is_left_out_and_named(folder: Path) -> None:
+    (folder / "secret.py").write_text("secret = 1\n")
+    (folder / "secret.py").chmod(0o600)
+    (folder / "closed").mkdir(mode=0o700)
+    as_nobody = """
+import os, sys
+from schemas.text_files import files_below, readable
+from pathlib import Path
+os.chdir(sys.argv[1])
+os.setuid(65534)
+print(*readable(files_below(Path("."), ".py")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", as_nobody, str(folder)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout == "b.py bad.py empty.py latin.py odd.py a/one.py\n"
+    assert done.stderr == (
+        "1 file is left out: closed/ (Permission denied)\n1 file is left out: secret.py (Permission denied)\n"
+    )
+
+
+@pytest.mark.parametrize("codec", ["rot13", "hex", "undefined", "idna", "..", "unicode_escape"])
+def test_a_codec_that_does_not_decode_text_counts_as_none(tmp_path: Path, codec: str) -> None:
+    content = f"# coding: {codec}\nname = 1\n"
+    (tmp_path / "odd.py").write_text(content)
+    assert rows(tmp_path / "odd.py", tmp_path) == {"odd.py": content}
