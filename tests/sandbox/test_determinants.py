@@ -84,9 +84,7 @@ def test_one_thing_that_changes_changes_them(name: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("file", ["worker.py", "values.py", "filter.py", "payload.py", "jails/__init__.py"])
-def test_another_worker_or_another_reader_of_its_answers_has_another_source(
-    tmp_path: Path, file: str
-) -> None:
+def test_another_worker_or_another_reader_of_its_answers_has_another_source(tmp_path: Path, file: str) -> None:
     shutil.copytree(Path(sandbox.__file__).parent, tmp_path / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
     assert in_another_process(tmp_path, SOURCE) == source_digest()
     with (tmp_path / "sandbox" / file).open("a") as source:
