@@ -41,6 +41,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal: Journal | None = None
         self.batches: list[list[Any]] = []
         self.ends: list[int] = []
+        # The file before it was last torn, and the ends of the batches that it lost.
+        self.torn, self.lost = b"", list[int]()
 
     def teardown(self) -> None:
         self.close()
@@ -69,9 +71,11 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def tear(self, data: st.DataObject) -> None:
         self.close()
-        length = data.draw(st.integers(0, self.path.stat().st_size), label="length")
+        self.torn = self.path.read_bytes()
+        length = data.draw(st.integers(0, len(self.torn)), label="length")
         with self.path.open("r+b") as file:
             file.truncate(length)
+        self.lost = [end for end in self.ends if end > length]
         self.keep_those_before(length + 1)
 
     @precondition(lambda self: self.batches)
@@ -88,9 +92,12 @@ class JournalMachine(RuleBasedStateMachine):
     def append_junk(self, junk: bytes) -> None:
         """Zeros are what a power cut leaves where a file was made longer and not yet written."""
         self.close()
-        if self.path.exists() and self.path.stat().st_size >= len(SCHEMA.serialize()):
-            with self.path.open("ab") as file:
-                file.write(junk)
+        if not self.path.exists() or self.path.stat().st_size < len(SCHEMA.serialize()):
+            return
+        grown = self.path.read_bytes() + junk
+        # A batch may end in zeros: where they were torn off, as many of them are no junk.
+        if not any(grown[:end] == self.torn[:end] for end in self.lost):
+            self.path.write_bytes(grown)
 
     def keep_those_before(self, length: int) -> None:
         kept = sum(end < length for end in self.ends)

@@ -101,7 +101,8 @@ def test_without_a_constraint_there_is_nothing_to_evaluate(tmp_path: Path) -> No
 def test_a_session_is_not_a_flat_row_and_is_said_to_lack_its_columns(tmp_path: Path) -> None:
     """The published scripts write flat rows and read sessions."""
     session = {"session": [{"query": "Write.", "response": "The sea."}], "constraint": "about 3 words"}
-    with pytest.raises(InputError, match="has no column instruction or prompt or query or question, only session"):
+    lacking = "no column instruction or prompt or query or question, and no column response or answer or output, only"
+    with pytest.raises(InputError, match=lacking):
         passed(Evaluate(), [write_rows(tmp_path / "in.jsonl", [session])], tmp_path / "out")
 
 
