@@ -65,15 +65,17 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
 
 
 def _warnings(counts: Mapping[str, Any], advice: Mapping[str, str]) -> Iterator[str]:
-    """One for each reason that rejected all input rows or all outputs, or most of them if there is advice on it."""
+    """One for each reason that rejected all of several input rows, or most rows or outputs if there is advice on it."""
     rows = counts["produced"] + counts["rejected"] + counts["failed"]
     outputs = counts["outputs"] + sum(counts["output_reasons"].values())
-    for what, total, reasons in (("rows", rows, counts["reasons"]), ("outputs", outputs, counts["output_reasons"])):
+    for what, total, reasons in (("row", rows, counts["reasons"]), ("output", outputs, counts["output_reasons"])):
         for reason, count in reasons.items():
-            if count == total or (count > total / 2 and reason in advice):
-                share = f"all {total:,} {what}" if count == total else f"{count:,} of {total:,} {what}"
-                told = f": {advice[reason]}" if reason in advice else ""
-                yield f"  warning: {share} were rejected as {reason}{told}"
+            share = f"all {total:,} {what}s were" if count == total else f"{count:,} of {total:,} {what}s were"
+            share = f"the only {what} was" if total == 1 else share
+            if reason in advice and count > total / 2:
+                yield f"  warning: {share} rejected as {reason}: {advice[reason]}"
+            elif count == total > 1 and what == "row":
+                yield f"  warning: {share} rejected as {reason}"
 
 
 def _cost(cost: Mapping[str, Any]) -> str | None:
