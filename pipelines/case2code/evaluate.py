@@ -55,6 +55,7 @@ class Evaluate(RowStage):
     """
 
     name: ClassVar[str] = "case2code evaluate"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = TEST
     output: ClassVar[Record] = EVALUATED
 

@@ -44,6 +44,7 @@ class Inputs(RowStage):
     """
 
     name: ClassVar[str] = "case2code inputs"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = RAW_FUNCTION
     output: ClassVar[Record] = INPUTS
 

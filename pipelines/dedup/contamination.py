@@ -58,6 +58,7 @@ class Decontaminate(TableStage):
     """
 
     name: ClassVar[str] = "decontaminate"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = ROW
 

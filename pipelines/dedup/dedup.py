@@ -32,6 +32,7 @@ class Dedup(TableStage):
     """
 
     name: ClassVar[str] = "dedup"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = ROW
 

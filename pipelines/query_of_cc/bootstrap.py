@@ -45,6 +45,7 @@ class Bootstrap(RowStage):
     """
 
     name: ClassVar[str] = "query-of-cc bootstrap"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = SEED
     output: ClassVar[Record] = QUERY_POOL
 

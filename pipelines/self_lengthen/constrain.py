@@ -77,6 +77,7 @@ class Constrain(RowStage):
     """
 
     name: ClassVar[str] = "self-lengthen constrain"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = ANSWERED
     output: ClassVar[Record] = CONSTRAINED
 

@@ -40,6 +40,7 @@ class Evaluate(RowStage):
     """
 
     name: ClassVar[str] = "self-lengthen evaluate"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = CONSTRAINED_ANSWER
     output: ClassVar[Record] = SCORED
 
@@ -90,7 +91,6 @@ class Judge(Evaluate):
     as it is where the engine gives no answer (`not_judged_prompt_too_long` and the like).
     """
 
-    version: ClassVar[int] = 2
     output: ClassVar[Record] = JUDGED
 
     prompt: Prompt = field(default_factory=lambda: Prompt.load("judge", FOLDER))

@@ -31,6 +31,7 @@ class DropShort(TableStage):
     """
 
     name: ClassVar[str] = "self-lengthen drop-short"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = ROW
 
