@@ -81,16 +81,25 @@ def extract_answer(
 ) -> FinalAnswer | None:
     """The answer after the first of `marks` after which `read` finds one; the text is cut at a NUL character before.
 
-    None where there is none, or where that answer cannot be read: no later mark is looked at then.
+    Marks of words that begin a line come before those within one, since `A:` may also be a name in a sentence. None
+    where there is no answer, or where it cannot be read: no later mark is looked at then.
     """
     solution = solution.partition("\x00")[0]
     places = [match.span() for match in _pattern(marks).finditer(solution)]
-    for (start, end), (next_mark, _) in pairwise([*places, (len(solution), len(solution))]):
+    found = [(start, end, then) for (start, end), (then, _) in pairwise([*places, (len(solution), len(solution))])]
+    if len(found) > 1:
+        found.sort(key=lambda place: solution[place[0]].isalnum() and not _begins_line(solution, place[0]))
+    for start, end, next_mark in found:
         reading = read(solution[end:next_mark].partition("\n")[0])
         if reading is not None:
             answer = FinalAnswer(*reading, start, end_of_line(solution, end))
             return None if reading.value is None else answer
     return None
+
+
+def _begins_line(text: str, position: int) -> bool:
+    """Whether nothing but markup stands before it."""
+    return not text[text.rfind("\n", 0, position) + 1 : position].strip(" \t*_#>-")
 
 
 def end_of_line(text: str, position: int) -> int:

@@ -210,3 +210,18 @@ def test_numbers_vote_and_the_first_seen_wins_a_tie() -> None:
     assert vote("#### 8", "#### 7", "#### 7.0", "#### 8.00") == ("8", 2)
     assert vote("none here") is None
     assert vote("#### 2/5", "#### 2/7", "#### 2/9", "#### 2", "#### 0.4") == ("2/5", 2)
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer"),
+    [
+        ("Plan A: 50 dollars a month, plan B: 20. So B saves 50-20=30.\nA: 30", 30),
+        ("Machine A: 12 parts.\n**A: 24**\nA: 25", 24),
+        ("It is plan A: 3 parts.", 3),
+        ("I think A: 9", 9),
+    ],
+)
+def test_a_mark_of_words_at_the_beginning_of_a_line_comes_first(solution: str, answer: int) -> None:
+    found = Hashes(("A:",)).find(solution)
+    assert found
+    assert found.value == answer
