@@ -38,7 +38,7 @@ SLICE = 8192
 class Failure:
     """An input row that nothing was decided about, by the name under which `rejected/` counts it.
 
-    Either its processing raised, and the traceback is for the person who mends the cause; or no engine answered it.
+    Either its processing raised, and the traceback is for whoever fixes the cause; or no engine answered it.
     """
 
     id: str
