@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli.options import BadRows, FileColumn, Inputs, Output, parse_assignments
+from cli.options import BadRows, FileColumn, Inputs, Output, parse_assignments, path
 from cli.running import is_asked_why
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _import_identity(sources: "Sequence[Source]") -> dict[str, Any]:
 
 
 def export(
-    source: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Dataset directory.")],
+    source: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Dataset directory.", parser=path)],
     output: Annotated[str, typer.Argument(metavar="FILE", help="File to write, or - for standard output.")],
     form: Annotated[
         Literal["jsonl", "parquet", "csv"] | None,
@@ -135,7 +135,8 @@ def export(
     from schemas.shapes import shaped
     from schemas.trainer_list import TrainerList
 
-    listing = TrainerList(Path(output)) if shape == "llama-factory" else None
+    target = path(output)
+    listing = TrainerList(target) if shape == "llama-factory" else None
     dataset = Dataset.open(source)
     chosen = columns.split(",") if columns is not None else ()
     schema, tables = shaped(dataset, shape, prompt=prompt_column, response=response_column, columns=chosen)
@@ -147,14 +148,13 @@ def export(
         sys.stdout.buffer.flush()
         _say_classes(schema, form)
         return
-    path = Path(output)
-    form = form or format_of(path)
-    with replacing(path, force=force) as file:
-        rows = write(file, path.name, form, schema, tables, source)
-    print(f"{path}: {rows:,} rows", file=sys.stderr)
+    form = form or format_of(target)
+    with replacing(target, force=force) as file:
+        rows = write(file, target.name, form, schema, tables, source)
+    print(f"{target}: {rows:,} rows", file=sys.stderr)
     _say_classes(schema, form)
     if listing:
-        print(f"{path.with_name('dataset_info.json')} has it as {listing.add(schema)}", file=sys.stderr)
+        print(f"{target.with_name('dataset_info.json')} has it as {listing.add(schema)}", file=sys.stderr)
 
 
 def _say_classes(schema: "pa.Schema", form: str) -> None:

@@ -8,12 +8,11 @@ import sys
 import tokenize
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import SandboxOptions, shared_options
+from cli.options import SandboxOptions, path, shared_options
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -133,7 +132,7 @@ def _source(file: str) -> str:
     from schemas.errors import InputError
 
     try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        content = sys.stdin.buffer.read() if file == "-" else path(file).read_bytes()
         # As Python does, from a line that declares it.
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         return content.decode(encoding)

@@ -267,3 +267,10 @@ def test_the_description_of_a_dataset_directory_is_not_taken_for_a_list(director
         synth("export", directory, directory / "rows.jsonl", "--as", "llama-factory")
     assert (directory / "dataset_info.json").read_bytes() == before
     assert not (directory / "rows.jsonl").exists()
+
+
+@pytest.mark.parametrize("names", [("", "rows.jsonl"), ("rows", "")])
+def test_an_empty_name_is_no_file_and_no_dataset(names: tuple[str, str]) -> None:
+    done = CliRunner().invoke(app, ["export", *names])
+    assert isinstance(done.exception, UsageError)
+    assert "is a shell variable not set?" in str(done.exception)
