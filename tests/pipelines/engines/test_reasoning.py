@@ -216,4 +216,4 @@ def test_a_model_that_reasons_before_json_is_given_the_room_to_prove_that_it_obe
     else:
         with pytest.raises(EngineFailed, match="does not hold to JSON schemas"):
             asyncio.run(prove_constrained(reasoner))
-    assert set(limits) == {64, 8192}
+    assert set(limits) == {64, 4096}
