@@ -10,13 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from pipelines.reject.markup import plain
-from pipelines.reject.values import Time, read_value, read_words
+from pipelines.reject.values import read_value, read_words
 
 __all__ = [
     "GSM8K_MARKS",
@@ -33,6 +32,7 @@ __all__ = [
 
 GSM8K_MARKS = ("#### ",)
 
+_INTEGER = re.compile("-?[0-9]{1,18}")
 _LEADING_NUMBER = re.compile(r"-?[0-9.,]+")
 _LONGEST_BARE_ANSWER = 64
 _LONGEST_LINE = 2000
@@ -133,7 +133,7 @@ def majority(answers: Iterable[FinalAnswer]) -> Majority | None:
 class Hashes:
     """GSM8K's convention, with other marks on request. Answers are the same only if their values are equal, exactly.
 
-    A value is a number (a `Fraction`), a `Time`, or, where neither is stated, the words of the answer.
+    A value is a number (an integer or a `Fraction`), a `Time`, or, where neither is stated, the words of the answer.
     """
 
     def __init__(self, marks: tuple[str, ...] = GSM8K_MARKS) -> None:
@@ -167,7 +167,7 @@ def bare_answer(text: str, read: Reader) -> FinalAnswer | None:
     reading = None if "\n" in bare else read(bare)
     if reading is None or reading.value is None:
         return None
-    stated = isinstance(reading.value, Fraction | Time) or len(bare) <= _LONGEST_BARE_ANSWER
+    stated = not isinstance(reading.value, str) or len(bare) <= _LONGEST_BARE_ANSWER
     return FinalAnswer(*reading, 0, len(text)) if stated else None
 
 
@@ -176,9 +176,14 @@ def _whole_answer(solution: str, marks: tuple[str, ...]) -> FinalAnswer | None:
     return extract_answer(solution, marks, _read_number) or extract_answer(solution, marks, _read_words)
 
 
-@lru_cache(1 << 14)
 def _read_number(line: str) -> Reading | None:
     """A number or a time; of a line that opens with a number and states another thing, its words."""
+    # What most answers are needs no closer look.
+    return Reading(int(line), line) if _INTEGER.fullmatch(line) else _read_other(line)
+
+
+@lru_cache(1 << 14)
+def _read_other(line: str) -> Reading | None:
     if len(line) > _LONGEST_LINE:
         return Reading(None, line)
     text = plain(line)
