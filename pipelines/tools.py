@@ -100,12 +100,15 @@ class RowTools:
     def _count(self, answer: Answer) -> None:
         tallies = self.tallies
         tallies["requests"] += 1
+        is_counted = answer.prompt_tokens is not None
         if answer.prompt_tokens is not None:
             tallies["prompt_tokens"] += answer.prompt_tokens
         for completion in answer.completions:
-            if completion.tokens is not None:
+            if completion.tokens is None:
+                is_counted = False
+            else:
                 tallies["completion_tokens"] += completion.tokens
-        if tokens_of(answer) is None:
+        if not is_counted:
             tallies["uncounted_requests"] += 1
 
     @property

@@ -51,6 +51,7 @@ _MARKER = re.compile(
 )
 # How markers end: text that has none of these endings is recognised ten times as fast as by the pattern.
 _ENDINGS = tuple(sorted({marker.lower()[-2 if marker.endswith("|>") else -5 :] for pair in MARKERS for marker in pair}))
+_LAST_CHARACTERS = tuple({opening[-1] for opening, _ in MARKERS})
 _OPENING_AT_END = re.compile(rf"(?:{_OPENINGS})\s*\Z", re.IGNORECASE | re.ASCII)
 _LONGEST_OPENING = 80
 _ENVELOPES = [
@@ -67,9 +68,13 @@ def opening_of(prompt: str | tuple[Message, ...]) -> str:
 
     Only a prompt that the recipe's file ends in this way is known here: what a server's chat template adds is not.
     """
-    last = Message(role="assistant", content=prompt) if isinstance(prompt, str) else prompt[-1]
-    found = _OPENING_AT_END.search(last["content"][-_LONGEST_OPENING:])
-    return found[0].rstrip() if found and last["role"] == "assistant" else ""
+    if not isinstance(prompt, str):
+        if prompt[-1]["role"] != "assistant":
+            return ""
+        prompt = prompt[-1]["content"]
+    end = prompt[-_LONGEST_OPENING:].rstrip()
+    found = _OPENING_AT_END.search(end) if end.endswith(_LAST_CHARACTERS) else None
+    return found[0] if found else ""
 
 
 def separated(completion: Completion, opened: str = "") -> Completion:

@@ -86,7 +86,7 @@ def extract_answer(
     """
     solution = solution.partition("\x00")[0]
     places = [match.span() for match in _pattern(marks).finditer(solution)]
-    found = [(start, end, then) for (start, end), (then, _) in pairwise([*places, (len(solution), len(solution))])]
+    found = [(start, end, then) for (start, end), (then, _) in pairwise([*places, (len(solution), 0)])]
     if len(found) > 1:
         found.sort(key=lambda place: solution[place[0]].isalnum() and not _begins_line(solution, place[0]))
     for start, end, next_mark in found:
