@@ -39,6 +39,13 @@ class Commands(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "rich_markup_mode": None})
 
+    def invoke(self, ctx: Any) -> Any:
+        """Leave a closed pipe to `main`, by raising it without its number: Typer would exit with 1 for that."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise BrokenPipeError from error
+
 
 app = typer.Typer(
     name="synth",

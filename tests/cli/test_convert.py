@@ -274,3 +274,12 @@ def test_an_empty_name_is_no_file_and_no_dataset(names: tuple[str, str]) -> None
     done = CliRunner().invoke(app, ["export", *names])
     assert isinstance(done.exception, UsageError)
     assert "is a shell variable not set?" in str(done.exception)
+
+
+def test_an_export_into_head_ends_as_a_closed_pipe_does(tmp_path: Path) -> None:
+    datasets.Dataset.from_dict({"id": list(map(str, range(100_000)))}).save_to_disk(tmp_path / "rows")
+    pipe = (
+        f"{Path(sys.executable).with_name('synth')} export {tmp_path / 'rows'} - | head -n 1; echo ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ('{"id":"0"}\n141\n', "")
