@@ -1,20 +1,16 @@
 """How many distinct paths a question gets from its first k samples (arXiv 2308.01825, section 3.3)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
-from pipelines.reject.answer import GSM8K_MARKS
-from pipelines.reject.golds import NO_GOLDS, Golds
-from pipelines.reject.questions import paths_by_question
-from pipelines.reject.rules import ADVICE, answer_rule, check_marks
-from pipelines.reject.selection import judge
-from pipelines.stage import Output, TableStage
+from pipelines.reject.judging import Judging
+from pipelines.stage import Output
 from schemas.record import Record
-from schemas.records import CURVE, SAMPLED
+from schemas.records import CURVE
 
 __all__ = ["PAPER_DISTINCT_PATHS", "SAMPLE_COUNTS", "Curve"]
 
@@ -35,7 +31,7 @@ PAPER_DISTINCT_PATHS = {
 
 
 @dataclass(frozen=True)
-class Curve(TableStage):
+class Curve(Judging):
     """Mean correct and distinct paths per question among the samples with an index below k.
 
     k runs over `SAMPLE_COUNTS` as far as there are samples, and ends with the number there are. Of several tables, each
@@ -45,42 +41,20 @@ class Curve(TableStage):
 
     name: ClassVar[str] = "reject curve"
     version: ClassVar[int] = 2
-    advice: ClassVar[Mapping[str, str]] = ADVICE
-    input: ClassVar[Record] = SAMPLED
     output: ClassVar[Record] = CURVE
 
-    boxed: bool = False
-    answer_marks: tuple[str, ...] = GSM8K_MARKS
-    plain_equations: bool = False
-    golds: Golds = NO_GOLDS
-
-    def __post_init__(self) -> None:
-        check_marks(self.answer_marks, boxed=self.boxed)
-
-    def identity(self) -> dict[str, Any]:
-        options = super().identity()
-        del options["golds"]
-        return options | self.golds.identity()
-
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
-        answers = answer_rule(self.boxed, self.answer_marks)
         correct, distinct = Counter[int](), Counter[int]()
         questions = judged = most = 0
-        for rows in paths_by_question(tables, self.golds):
+        for rows, gold, paths in self.questions(tables, output):
             most = max(most, *(row["sample"] + 1 for row in rows))
-            gold = answers.gold(rows[0]["answer"])
             if gold is None:
-                for row in rows:
-                    output.reject(row, "no_gold", f"no final answer can be read from {row['answer']!r:.200}")
                 continue
             questions += 1
             judged += len(rows)
-            paths = [
-                (row["sample"], judge(row["response"], gold, answers, plain_equations=self.plain_equations))
-                for row in rows
-            ]
             for k in (*SAMPLE_COUNTS, ALL):
-                keys = [path.key for sample, path in paths if sample < k and not path.reason]
+                among = [path for row, path in zip(rows, paths, strict=True) if row["sample"] < k]
+                keys = [path.key for path in among if not path.reason]
                 correct[k] += len(keys)
                 distinct[k] += len(set(keys))
         output.write(

@@ -1,26 +1,24 @@
 """Selecting sampled paths (arXiv 2308.01825, sections 3.2 and 3.3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
-from pipelines.reject.answer import GSM8K_MARKS, FinalAnswer
+from pipelines.reject.answer import FinalAnswer
 from pipelines.reject.equations import calculation_key, find_equations
-from pipelines.reject.golds import NO_GOLDS, Golds
-from pipelines.reject.questions import paths_by_question
-from pipelines.reject.rules import ADVICE, answer_rule, check_marks
-from pipelines.reject.selection import judge, select_paths
-from pipelines.stage import Output, Row, TableStage
+from pipelines.reject.judging import Judging
+from pipelines.reject.selection import select_paths
+from pipelines.stage import Output, Row
 from schemas.record import Record
-from schemas.records import SAMPLED, SELECTED
+from schemas.records import SELECTED
 
 __all__ = ["Select"]
 
 
 @dataclass(frozen=True)
-class Select(TableStage):
+class Select(Judging):
     """The gold solution of each question, then its kept paths, each trimmed after its answer line.
 
     A kept path is written without white space around it, such as the line break that a completion of the Alpaca prompt
@@ -38,34 +36,15 @@ class Select(TableStage):
 
     name: ClassVar[str] = "reject select"
     version: ClassVar[int] = 2
-    advice: ClassVar[Mapping[str, str]] = ADVICE
-    input: ClassVar[Record] = SAMPLED
     output: ClassVar[Record] = SELECTED
 
     gold: bool = True
-    boxed: bool = False
-    answer_marks: tuple[str, ...] = GSM8K_MARKS
-    plain_equations: bool = False
-    golds: Golds = NO_GOLDS
-
-    def __post_init__(self) -> None:
-        check_marks(self.answer_marks, boxed=self.boxed)
-
-    def identity(self) -> dict[str, Any]:
-        options = super().identity()
-        del options["golds"]
-        return options | self.golds.identity()
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
-        answers = answer_rule(self.boxed, self.answer_marks)
-        for rows in paths_by_question(tables, self.golds):
+        for rows, gold, paths in self.questions(tables, output):
             output.tally("questions")
-            gold = answers.gold(rows[0]["answer"])
             if gold is None:
-                for row in rows:
-                    output.reject(row, "no_gold", f"no final answer can be read from {row['answer']!r:.200}")
                 continue
-            paths = [judge(row["response"], gold, answers, plain_equations=self.plain_equations) for row in rows]
             kept_for = select_paths(paths)
             kept = list(dict.fromkeys(kept_for.values()))
             if self.gold and (gold_row := self._gold_row(rows, gold)):
