@@ -21,7 +21,7 @@ class Counts:
     """What became of the input rows, and what came out. `produced + rejected + failed` is the number of finished rows.
 
     `reasons` counts rejected input rows, `failures` those that failed, `output_reasons` the outputs that were made and
-    turned away; `tallies` are the sums that stages and tools keep.
+    filtered out; `tallies` are the sums that stages and tools keep.
     """
 
     produced: int = 0

@@ -57,7 +57,7 @@ class Unanswered(Reject):
     """Raised by a tool that gets no answer to one request, though others get theirs.
 
     A stage that needs the answer lets it pass, and the row has failed by that name: nobody has judged it, and it may be
-    tried again. A stage that can do without it catches `Reject` and turns away what the answer was for.
+    tried again. A stage that can do without it catches `Reject` and filters out what the answer was for.
     """
 
 
@@ -83,7 +83,7 @@ async def even_if_silent(asked: Awaitable[Answer]) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An output row that was made and turned away. It goes to `rejected/` with its reason.
+    """An output row that was made and filtered out. It goes to `rejected/` with its reason.
 
     `cause` is what a tool raised where it was to be made, if that is the reason.
     """
@@ -203,7 +203,7 @@ class Output(Protocol):
         """Turn input rows away without a copy of each in `rejected/`: those that a selection has no place for."""
 
     def turn_away(self, output: Rejected) -> None:
-        """Account for an output row that was made and turned away; its input row is accounted for elsewhere."""
+        """Account for an output row that was made and filtered out; its input row is accounted for elsewhere."""
 
     def prepared(self, rows: int) -> None:
         """Say how many input rows a first pass over all of them has gone through: what is shown until one is done."""

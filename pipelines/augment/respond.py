@@ -37,7 +37,7 @@ class Respond(RowStage):
     Answers are read after `answer_marks`, as `Hashes` reads them: a number or a time, by all of its line.
 
     A question is rejected as `no_agreement` if no two of its samples give the same answer (or its only sample gives
-    none), and as `nothing_kept` if all its responses are turned away: for `no_answer`, `low_agreement` or
+    none), and as `nothing_kept` if all its responses are filtered: for `no_answer`, `low_agreement` or
     `wrong_equation`. A sample that says nothing is filtered as `refused`, `empty_answer`, or `truncated`, where it was
     cut while it reasoned; it counts as one that agrees with no other. Each temperature takes `num_shots` of the worked
     examples `shots` (question, answer) at random.
@@ -107,7 +107,7 @@ class Respond(RowStage):
                 kept += 1
                 yield judged
         if not kept:
-            raise Reject("nothing_kept", f"all {len(drawn)} responses were turned away")
+            raise Reject("nothing_kept", f"all {len(drawn)} responses were filtered")
 
     @cached_property
     def _answers(self) -> Hashes:

@@ -25,7 +25,7 @@ class Draft(RowStage):
     """The Generator: `n` responses to each instruction, `<id>/r0` and on, each with up to `tries` tries of its own.
 
     A try that `quality` refuses, that the token limit ended (`cut`), or that says nothing (`refused`, `empty_answer`),
-    is turned away as `<id>/r0/t3`, and the next sample is drawn. Without `check` the first answer is taken as it is, as
+    is filtered as `<id>/r0/t3`, and the next sample is drawn. Without `check` the first answer is taken as it is, as
     a model is to be evaluated: where it says nothing the response is empty, and counts as one of 0 words.
 
     An instruction is rejected as `no_instruction` if it is empty, and for the reason that all its tries share, or as

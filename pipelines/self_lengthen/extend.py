@@ -38,8 +38,8 @@ class Extend(RowStage):
     paragraph, which is not trusted anyway. A round ends where a pass says nothing (`refused`, `empty_answer`, or `cut`
     in its reasoning). The reasoning of the pass that ends a text goes with it, that of the others is dropped.
 
-    Rounds that were refused are turned away as `<id>/x0/t3/k1`; a try that fell short as `<id>/x0/t3`, `too_little`.
-    A response is rejected as `no_instruction` or `no_response`, or for the reason that all that was turned away shares,
+    Rounds that were refused are filtered as `<id>/x0/t3/k1`; a try that fell short as `<id>/x0/t3`, `too_little`.
+    A response is rejected as `no_instruction` or `no_response`, or for the reason that all that was filtered shares,
     or as `nothing_kept`. Where a prompt does not fit the model, or is not answered, a try ends with what it has; with
     nothing, it is the last.
     """

@@ -56,7 +56,7 @@ class Instruct(RowStage):
     and then the model says yes to it, asked whether it suits an article of more than 2,000 words. The published code
     takes `yes` and refuses `Yes.`; here case, punctuation and emphasis do not count, but any further word does.
 
-    What is not is turned away as `<id>/i0/t3`: `cut`, `refused`, `empty_answer`, `too_short`, `too_long`, `repeats`,
+    What is not is filtered as `<id>/i0/t3`: `cut`, `refused`, `empty_answer`, `too_short`, `too_long`, `repeats`,
     `other_language`, `not_suited`, `not_judged`, or for want of an answer (`prompt_too_long`). A seed is rejected as
     `no_instruction`, `unknown_language`, `too_few_seeds` (of its language), or for the reason that all its tries share,
     or as `nothing_kept`.
