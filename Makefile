@@ -79,7 +79,7 @@ format: setup  ## Put the code into the house format
 	$(BIN)/ruff format .
 
 tiny-model: setup  ## Train the embedded model from nothing (two hours on two cores)
-	$(BIN)/python -m pipelines.tiny.train --out pipelines/tiny/model
+	$(BIN)/python -m tiny_model.train --out pipelines/engines/tiny
 
 # Left out: CUDA builds that break `import transformers` beside the CPU build of torch, and a compiler for GPUs.
 lock:  ## Resolve requirements.lock anew (needs uv)

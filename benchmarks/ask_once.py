@@ -13,13 +13,13 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from pipelines.engines import Answer, Completion, Engine, Message, Request, Sampling
-from pipelines.engines.echo import EchoEngine
-from pipelines.engines.openai import OpenAIEngine
-from pipelines.runner import Options, run
-from pipelines.stage import Row, RowStage, Tools
-from schemas.record import Column, Record
-from schemas.records import QUERY
+from synth.pipelines.engines import Answer, Completion, Engine, Message, Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.engines.openai import OpenAIEngine
+from synth.pipelines.runtime.runner import Options, run
+from synth.pipelines.runtime.stage import Row, RowStage, Tools
+from synth.schemas.record import Column, Record
+from synth.schemas.records import QUERY
 
 
 @dataclass(frozen=True)

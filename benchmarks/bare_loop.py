@@ -16,8 +16,8 @@ import orjson
 import pyarrow as pa
 from ask_once import AtOnce
 
-from pipelines.engines import Message, Request, Sampling
-from pipelines.engines.echo import EchoEngine
+from synth.pipelines.engines import Message, Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
 
 ROWS_AT_A_TIME = 4096
 

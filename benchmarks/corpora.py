@@ -20,7 +20,7 @@ import pyarrow as pa
 from contest import write_dataset
 from numpy.typing import NDArray
 
-from pipelines.retrieval.analysis import Analysis
+from synth.pipelines.retrieval.analysis import Analysis
 
 PASSAGE_WORDS = (60, 140)
 # A word that stands in one place only may be a slip.

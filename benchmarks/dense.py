@@ -56,7 +56,7 @@ def drawn(count: int, given: Any, seed: int) -> Any:
 def write_vectors(folder: Path, given: Any) -> None:
     import numpy as np
 
-    from pipelines.retrieval.vectors import VectorWriter
+    from synth.pipelines.retrieval.vectors import VectorWriter
 
     writer = VectorWriter(folder / "dense", given.dimensions, 1)
     for start in range(0, given.vectors, AT_A_TIME):
@@ -65,7 +65,7 @@ def write_vectors(folder: Path, given: Any) -> None:
 
 
 def build_index(folder: Path, given: Any, kind: str) -> float:
-    from pipelines.retrieval.nearest import build
+    from synth.pipelines.retrieval.nearest import build
 
     started = time.perf_counter()
     build(laid_by(folder, given, kind))
@@ -73,7 +73,7 @@ def build_index(folder: Path, given: Any, kind: str) -> float:
 
 
 def laid_by(folder: Path, given: Any, kind: str) -> Any:
-    from pipelines.retrieval.vectors import Vectors
+    from synth.pipelines.retrieval.vectors import Vectors
 
     return Vectors(folder / "dense", given.dimensions, given.vectors, given.vectors, kind)
 
@@ -85,7 +85,7 @@ def compare(folder: Path, given: Any, kind: str) -> dict[int, tuple[float, float
     import faiss
     import numpy as np
 
-    from pipelines.retrieval.nearest import Nearest
+    from synth.pipelines.retrieval.nearest import Nearest
 
     vectors = laid_by(folder, given, kind)
     queries = drawn(given.queries, given, 0).astype(np.float32)

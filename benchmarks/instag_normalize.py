@@ -105,10 +105,10 @@ class Watched:
 
 def normalize(folder: Path, embedder: str) -> list[list[str]]:
     """Run the stage over the rows in `folder`, and tell where time and memory went."""
-    from pipelines.instag.normalize.embedding import embedder_named
-    from pipelines.instag.normalize.normalize import Normalize
-    from pipelines.options import Options
-    from pipelines.runner import run
+    from synth.pipelines.instag.normalize.embedding import embedder_named
+    from synth.pipelines.instag.normalize.normalize import Normalize
+    from synth.pipelines.runtime.options import Options
+    from synth.pipelines.runtime.runner import run
 
     stopwatch = Stopwatch()
 
@@ -127,7 +127,7 @@ def normalize(folder: Path, embedder: str) -> list[list[str]]:
 
 def compare(folder: Path, size: int) -> tuple[list[list[str]], list[list[str]]]:
     """What became of planted variants and pairs, and which of the changes are right."""
-    from schemas.dataset import Dataset
+    from synth.schemas.dataset import Dataset
 
     forms = Forms(size)
     table = Dataset.open(folder / "normalized" / "vocabulary").table.select(["form", "tag", "step", "count"])
@@ -203,8 +203,8 @@ def dbscan(count: int) -> tuple[float, list[int]]:
 
 
 def our_clusters(count: int) -> tuple[float, list[int]]:
-    from pipelines.instag.normalize.nearness import Dense
-    from pipelines.instag.normalize.semantics import clusters
+    from synth.pipelines.instag.normalize.nearness import Dense
+    from synth.pipelines.instag.normalize.semantics import clusters
 
     vectors = vectors_of_tags(count)
     clusters(Dense(vectors[:2]), 0.05)
@@ -239,7 +239,7 @@ def range_search(count: int) -> tuple[float, int]:
 
 
 def our_pairs(count: int) -> tuple[float, int]:
-    from pipelines.instag.normalize.nearness import Dense
+    from synth.pipelines.instag.normalize.nearness import Dense
 
     points = Dense(vectors_of_tags(count))
     started = time.perf_counter()
@@ -282,7 +282,7 @@ def lay_out_queries(folder: Path, rows: int) -> None:
 def our_rules(folder: Path) -> tuple[float, int]:
     import numpy as np
 
-    from pipelines.instag.normalize.association import mined
+    from synth.pipelines.instag.normalize.association import mined
 
     starts, tags = (np.load(folder / f"{name}.npy") for name in ("starts", "tags"))
     mined(starts[:2], tags[: starts[1]], np.bincount(tags), 40, 0.99)

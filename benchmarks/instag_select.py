@@ -67,8 +67,8 @@ def by_first_rows(rows: int, n: int) -> tuple[list[int], float]:
     """The rows that synth takes, and in how many seconds."""
     import numpy as np
 
-    from pipelines.instag.sampling import most_tags_first, rounds
-    from pipelines.instag.tagsets import TagSets
+    from synth.pipelines.instag.sampling import most_tags_first, rounds
+    from synth.pipelines.instag.tagsets import TagSets
 
     starts, tags = [np.zeros(1, np.int64)], []
     for sizes, drawn in draws(rows):

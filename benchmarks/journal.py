@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def timed(recover: Callable[[Path], int], path: Path) -> tuple[int, float]:
-    import schemas.journal  # noqa: F401  so that the import is not timed
+    import synth.schemas.journal  # noqa: F401  so that the import is not timed
 
     started = time.perf_counter()
     rows = recover(path)
@@ -63,7 +63,7 @@ def batches(records: int, size: int) -> Iterator[list[Record]]:
 
 
 def write_ours(path: Path, records: int, size: int) -> float:
-    from schemas.journal import Journal
+    from synth.schemas.journal import Journal
 
     journal = Journal(path, arrow_schema())
     seconds = _write(journal.write, records, size)
@@ -72,7 +72,7 @@ def write_ours(path: Path, records: int, size: int) -> float:
 
 
 def recover_ours(path: Path) -> int:
-    from schemas.journal import read_journal
+    from synth.schemas.journal import read_journal
 
     return int(read_journal(path, arrow_schema()).num_rows)
 

@@ -39,8 +39,8 @@ def main() -> None:
 
 
 def import_all() -> None:
-    import pipelines.reject.sample
-    import pipelines.runner  # noqa: F401
+    import synth.pipelines.reject.sample
+    import synth.pipelines.runtime.runner  # noqa: F401
 
 
 def write_questions(folder: Path, rows: int, shards: int) -> None:

@@ -18,13 +18,13 @@ from typing import Any
 
 from contest import ROOT, parser, print_table, say, scratch
 
-from cli.options import parse_assignments
-from pipelines.engines import Answer, Request
-from pipelines.engines.opening import open_engine
-from pipelines.engines.vllm import VllmEngine, _sampling_params
-from pipelines.prompts import Prompt
-from pipelines.reject.sample import FOLDER, Sample
-from pipelines.runner import Options, run
+from synth.cli.options import parse_assignments
+from synth.pipelines.engines import Answer, Request
+from synth.pipelines.engines.registry import open_engine
+from synth.pipelines.engines.vllm import VllmEngine, _sampling_params
+from synth.pipelines.reject.sample import FOLDER, Sample
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import Options, run
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ def completions(question: dict[str, Any]) -> Iterator[tuple[str, bool]]:
 
 
 def agreement(questions: list[dict[str, Any]]) -> list[list[str]]:
-    from pipelines.reject.answer import Hashes, extract_answer
+    from synth.pipelines.runtime.answers.answer import Hashes, extract_answer
 
     rule = Hashes((MARK,))
     total = ours = published = 0
@@ -60,8 +60,8 @@ def agreement(questions: list[dict[str, Any]]) -> list[list[str]]:
 
 
 def precision(questions: list[dict[str, Any]]) -> list[list[str]]:
-    from pipelines.augment.respond import Keep
-    from pipelines.reject.answer import Hashes
+    from synth.pipelines.augment.respond import Keep
+    from synth.pipelines.runtime.answers.answer import Hashes
 
     rule = Hashes((MARK,))
     rows = []
@@ -82,9 +82,9 @@ def responded(question: dict[str, Any], keep: str) -> list[str]:
     import asyncio
     from random import Random
 
-    from pipelines.augment.respond import Respond
-    from pipelines.engines import Answer, Completion
-    from pipelines.stage import Reject, Rejected
+    from synth.pipelines.augment.respond import Respond
+    from synth.pipelines.engines import Answer, Completion
+    from synth.pipelines.runtime.stage import Reject, Rejected
 
     texts = [text for text, _ in completions(question)]
 

@@ -22,9 +22,9 @@ from typing import Any
 
 import docker
 
-from sandbox.pool import Sandbox
-from sandbox.rootfs import cached_rootfs
-from schemas.errors import SandboxUnavailable
+from synth.sandbox.pool import Sandbox
+from synth.sandbox.rootfs import cached_rootfs
+from synth.schemas.errors import SandboxUnavailable
 
 MIXED = [
     """

@@ -116,8 +116,8 @@ def search_alone(folder: Path, most_terms: int, given: Any) -> Rates:
     """Rates of the search alone, as `retrieve` does it."""
     from statistics import median
 
-    from pipelines.retrieval.analysis import Analysis
-    from pipelines.retrieval.bm25 import Bm25
+    from synth.pipelines.retrieval.analysis import Analysis
+    from synth.pipelines.retrieval.bm25 import Bm25
 
     engine = Bm25(folder / "index" / "bm25", Analysis(), most_terms)
     rates = {}
@@ -197,7 +197,7 @@ def compare(folder: Path, kind: str, ours: str) -> dict[str, tuple[float, ...]]:
     """By measure, the means of synth and bm25s, and the mean of the queries' differences with its standard error."""
     import numpy as np
 
-    from pipelines.retrieval.trec import MEASURES, measure, read_judgements, read_run
+    from synth.pipelines.retrieval.trec import MEASURES, measure, read_judgements, read_run
 
     judged = read_judgements(folder / "qrels.txt")
     runs = [read_run(folder / f"{ours}.synth"), read_run(folder / f"{kind}.bm25s")]

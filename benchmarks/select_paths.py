@@ -84,7 +84,7 @@ def write_paths(folder: Path, solutions: Path, questions: int, paths: int, ways:
     import orjson
     import pyarrow as pa
 
-    from schemas.records import PATH
+    from synth.schemas.records import PATH
 
     with solutions.open("rb") as lines:
         golds = [orjson.loads(line) for line in islice(lines, questions)]
@@ -147,7 +147,7 @@ def _spoilt(path: list[str], answer: str, random: Random) -> str:
 
 
 def kept_by_synth(folder: Path) -> list[str]:
-    from schemas.dataset import Dataset
+    from synth.schemas.dataset import Dataset
 
     return [row["id"] for row in Dataset.open(folder).rows() if row["origin"] == "sampled"]
 
@@ -157,7 +157,7 @@ def kept_by_synth(folder: Path) -> list[str]:
 
 def select_plainly(folder: Path, questions: int, distance: Distance) -> tuple[list[str], float]:
     """The ids of the paths that are kept of the first questions, in order, and the seconds that choosing them took."""
-    from schemas.dataset import Dataset
+    from synth.schemas.dataset import Dataset
 
     groups = groupby(Dataset.open(folder).rows(), itemgetter("query_id"))
     chosen = [list(rows) for _, rows in islice(groups, questions)]

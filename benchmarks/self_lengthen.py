@@ -25,15 +25,15 @@ from contest import parser, print_table, say, scratch
 from msgspec.structs import replace
 from parity import Lent, timed
 
-from cli.options import parse_assignments
-from pipelines.engines import Request
-from pipelines.engines.opening import open_engine
-from pipelines.engines.vllm import VllmEngine
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.self_lengthen.extend import Extend
-from pipelines.self_lengthen.tries import SAMPLING
-from pipelines.tiny.texts import instruction, short_text, subjects
+from synth.cli.options import parse_assignments
+from synth.pipelines.engines import Request
+from synth.pipelines.engines.registry import open_engine
+from synth.pipelines.engines.vllm import VllmEngine
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.self_lengthen.extend import Extend
+from synth.pipelines.self_lengthen.tries import SAMPLING
+from tiny_model.texts import instruction, short_text, subjects
 
 
 def main() -> None:

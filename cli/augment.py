@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
+from synth.cli.options import (
     AnswerMarks,
     EngineOptions,
     Input,
@@ -15,7 +15,7 @@ from cli.options import (
     parse_answer_marks,
     shared_options,
 )
-from cli.running import run_stage
+from synth.cli.running import run_stage
 
 __all__ = ["app"]
 
@@ -37,8 +37,8 @@ def evolve(
     engine: EngineOptions,
 ) -> None:
     """Write five evolved questions for each question: numbers, fractions, concepts, conditions, complexity."""
-    from pipelines.augment.evolve import FOLDER, Evolve
-    from pipelines.prompts import Prompt
+    from synth.pipelines.augment.evolve import FOLDER, Evolve
+    from synth.pipelines.runtime.prompts import Prompt
 
     stage = Evolve(prompt=Prompt.load(prompt, FOLDER), temperature=temperature, max_tokens=max_tokens, tries=tries)
     run_stage(stage, [source], output, run, rows, engine)
@@ -75,9 +75,9 @@ def respond(
     engine: EngineOptions,
 ) -> None:
     """Answer each question several times; keep responses that agree, or whose equations all check."""
-    from pipelines.augment.respond import FOLDER, Respond
-    from pipelines.prompts import Prompt
-    from pipelines.reject.golds import worked_examples
+    from synth.pipelines.augment.respond import FOLDER, Respond
+    from synth.pipelines.runtime.answers.golds import worked_examples
+    from synth.pipelines.runtime.prompts import Prompt
 
     stage = Respond(
         prompt=Prompt.load(prompt, FOLDER),

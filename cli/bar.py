@@ -9,11 +9,11 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from cli.counted import Rates, breakdown
+from synth.cli.counted import Rates, breakdown
 
 if TYPE_CHECKING:
-    from pipelines.counts import Counts
-    from pipelines.runner import Observer
+    from synth.pipelines.runtime.counts import Counts
+    from synth.pipelines.runtime.runner import Observer
 
 __all__ = ["bar"]
 

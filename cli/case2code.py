@@ -4,8 +4,17 @@ from typing import Annotated
 
 import typer
 
-from cli.options import EngineOptions, Input, Output, PromptName, RowOptions, RunOptions, SandboxOptions, shared_options
-from cli.running import run_stage
+from synth.cli.options import (
+    EngineOptions,
+    Input,
+    Output,
+    PromptName,
+    RowOptions,
+    RunOptions,
+    SandboxOptions,
+    shared_options,
+)
+from synth.cli.running import run_stage
 
 __all__ = ["app"]
 
@@ -34,7 +43,7 @@ def functions(
     run: RunOptions,
 ) -> None:
     """Take the functions that run on their own out of Python source, each program once."""
-    from pipelines.case2code.functions import Functions
+    from synth.pipelines.case2code.functions import Functions
 
     run_stage(Functions(max_chars, tuple(sorted(set(allow_package or [])))), [source], output, run)
 
@@ -60,8 +69,8 @@ def inputs(
     engine: EngineOptions,
 ) -> None:
     """Find calls to try each function with. `--prompt inputs-plain` suits base models."""
-    from pipelines.case2code.inputs import FOLDER, Inputs
-    from pipelines.prompts import Prompt
+    from synth.pipelines.case2code.inputs import FOLDER, Inputs
+    from synth.pipelines.runtime.prompts import Prompt
 
     stage = Inputs(
         prompt=Prompt.load(prompt, FOLDER),
@@ -96,7 +105,7 @@ def execute(
     sandbox: SandboxOptions,
 ) -> None:
     """Run each function with its inputs in the sandbox, and keep what can be learnt from."""
-    from pipelines.case2code.execute import Execute
+    from synth.pipelines.case2code.execute import Execute
 
     stage = Execute(
         seconds=seconds,
@@ -125,7 +134,7 @@ def compose(
     run: RunOptions,
 ) -> None:
     """Make a task of each executed function: some of its cases in varied words, and the function as the answer."""
-    from pipelines.case2code.compose import Compose
+    from synth.pipelines.case2code.compose import Compose
 
     stage = Compose(style=style, errors=errors, evaluation=evaluation, visible=visible)  # type: ignore[arg-type]
     run_stage(stage, [source], output, run)
@@ -154,8 +163,8 @@ def evaluate(
     sandbox: SandboxOptions,
 ) -> None:
     """Have a model write the function of each task, and judge it on the cases shown and on the hidden ones."""
-    from pipelines.case2code.evaluate import FOLDER, Evaluate
-    from pipelines.prompts import Prompt
+    from synth.pipelines.case2code.evaluate import FOLDER, Evaluate
+    from synth.pipelines.runtime.prompts import Prompt
 
     stage = Evaluate(
         prompt=Prompt.load(prompt, FOLDER),

@@ -21,10 +21,10 @@ def outputs(incomplete: str) -> list[str]:
 
 def prompts(ctx: typer.Context, incomplete: str) -> list[str]:
     """The prompts that the recipe of this command ships."""
-    import pipelines
+    import synth.pipelines
 
     _, recipe, *_ = ctx.command_path.split()
-    shipped = (Path(pipelines.__path__[0]) / recipe.replace("-", "_") / "prompts").glob("*.md")
+    shipped = (Path(synth.pipelines.__path__[0]) / recipe.replace("-", "_") / "prompts").glob("*.md")
     return sorted(path.stem for path in shipped if path.stem.startswith(incomplete))
 
 

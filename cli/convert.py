@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli.options import BadRows, FileColumn, Inputs, Output, parse_assignments, path
-from cli.running import is_asked_why
+from synth.cli.options import BadRows, FileColumn, Inputs, Output, parse_assignments, path
+from synth.cli.running import is_asked_why
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from schemas.bad_rows import Reading
-    from schemas.shards import Shard
-    from schemas.sources import Source
-    from schemas.writing import Building
+    from synth.schemas.reading.bad_rows import Reading
+    from synth.schemas.reading.sources import Source
+    from synth.schemas.shards import Shard
+    from synth.schemas.writing.publication import Building
 
 __all__ = ["export", "import_"]
 
@@ -42,10 +42,10 @@ def import_(
 
     It has all the columns of the inputs, and ids where an input has none.
     """
-    from schemas.joining import agree, joined
-    from schemas.records import ROW
-    from schemas.sources import Source
-    from schemas.writing import Building, Standing
+    from synth.schemas.reading.joining import agree, joined
+    from synth.schemas.reading.sources import Source
+    from synth.schemas.records import ROW
+    from synth.schemas.writing.publication import Building, Standing
 
     columns = parse_assignments("--column", column, "TO=FROM")
     rejects = bad_rows == "reject"
@@ -129,11 +129,11 @@ def export(
 
     What a format cannot say, such as bytes in JSONL, is refused by name; Parquet keeps all of it.
     """
-    from schemas.dataset import Dataset
-    from schemas.export import format_of, replacing, write
-    from schemas.reasoning import with_reasoning
-    from schemas.shapes import shaped
-    from schemas.trainer_list import TrainerList
+    from synth.schemas.dataset import Dataset
+    from synth.schemas.writing.export import format_of, replacing, write
+    from synth.schemas.writing.reasoning import with_reasoning
+    from synth.schemas.writing.shapes import shaped
+    from synth.schemas.writing.trainer_list import TrainerList
 
     target = path(output)
     listing = TrainerList(target) if shape == "llama-factory" else None
@@ -159,7 +159,7 @@ def export(
 
 def _say_classes(schema: "pa.Schema", form: str) -> None:
     """Where classes are numbers without their names in the file, what these stand for."""
-    from schemas.features import class_names
+    from synth.schemas.features import class_names
 
     for column, names in class_names(schema).items() if form != "parquet" else ():
         shown = [f"{number} is {name}" for number, name in enumerate(names[:CLASSES_SHOWN])]
@@ -170,10 +170,10 @@ def _say_classes(schema: "pa.Schema", form: str) -> None:
 
 
 def _publish(building: "Building", sources: "Sequence[str]", reading: "Reading") -> None:
-    from pipelines.chunk import rejected_schema
-    from pipelines.counts import Counts
-    from pipelines.rejecting import with_bad_rows
-    from pipelines.rows import Finished
+    from synth.pipelines.runtime.bad_rows import with_bad_rows
+    from synth.pipelines.runtime.chunk import rejected_schema
+    from synth.pipelines.runtime.counts import Counts
+    from synth.pipelines.runtime.rows import Finished
 
     table = reading.table
     finished = Finished(
@@ -198,7 +198,7 @@ def _publish(building: "Building", sources: "Sequence[str]", reading: "Reading")
 
 
 def _shards(table: "pa.Table", folder: Path) -> "Iterator[Shard]":
-    from schemas.shards import ROWS_PER_SHARD, ShardWriter
+    from synth.schemas.shards import ROWS_PER_SHARD, ShardWriter
 
     for number, start in enumerate(range(0, table.num_rows, ROWS_PER_SHARD)):
         writer = ShardWriter(folder / f"{number:05d}.arrow", table.schema)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipelines.counts import Counts
+    from synth.pipelines.runtime.counts import Counts
 
 __all__ = ["Rates", "breakdown"]
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Inputs, Output, RunOptions, shared_options
-from cli.running import run_stage
+from synth.cli.options import Inputs, Output, RunOptions, shared_options
+from synth.cli.running import run_stage
 
 __all__ = ["decontaminate", "dedup"]
 
@@ -33,7 +33,7 @@ def dedup(
     run: RunOptions,
 ) -> None:
     """Keep the first of rows that are alike: with the same text, the same URL, or nearly the same words."""
-    from pipelines.dedup.dedup import Dedup
+    from synth.pipelines.dedup.dedup import Dedup
 
     run_stage(Dedup(text=tuple(text or ()), threshold=threshold, url=url, near=near), sources, output, run)
 
@@ -55,7 +55,7 @@ def decontaminate(
     run: RunOptions,
 ) -> None:
     """Reject the rows that share 13 words in a row with an evaluation set."""
-    from pipelines.dedup.contamination import Decontaminate
+    from synth.pipelines.dedup.contamination import Decontaminate
 
     stage = Decontaminate(
         against=tuple(against),

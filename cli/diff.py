@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.readable import json_text, readable
+from synth.cli.readable import json_text, readable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from schemas.comparison import Comparison, Side
-    from schemas.dataset import Dataset
+    from synth.schemas.dataset import Dataset
+    from synth.schemas.inspecting.comparison import Comparison, Side
 
 __all__ = ["diff", "settings_part"]
 
@@ -50,14 +50,14 @@ def diff(
     The exit code is 0 where the rows are equal, in whatever order, 1 where they differ, and 2 where they cannot be
     compared.
     """
-    from schemas.comparison import compare
+    from synth.schemas.inspecting.comparison import compare
 
     a, b = _opened(first), _opened(second)
     found = compare(a, b)
     if as_json:
         print(json_text(_document(a, b, found, rows), indent=1))
     else:
-        from cli.rendering import DataConsole
+        from synth.cli.rendering import DataConsole
 
         console = DataConsole()
         for part in _page(a, b, found, rows):
@@ -67,8 +67,8 @@ def diff(
 
 
 def _opened(spec: str) -> "Dataset":
-    from schemas.errors import InputError
-    from schemas.inputs import locate
+    from synth.schemas.errors import InputError
+    from synth.schemas.reading.inputs import locate
 
     dataset = locate(spec).dataset
     if dataset is None:
@@ -78,14 +78,14 @@ def _opened(spec: str) -> "Dataset":
 
 def _settings(a: "Dataset", b: "Dataset") -> list[Change]:
     """Identities, and the versions of the software, which may explain what those do not."""
-    from schemas.writing import differences
+    from synth.schemas.writing.publication import differences
 
     old, new = ({**run.get("identity", {}), "software": run.get("software", {})} for run in (a.run or {}, b.run or {}))
     return differences(old, new)
 
 
 def _counts(a: "Dataset", b: "Dataset") -> list[Change]:
-    from schemas.writing import differences
+    from synth.schemas.writing.publication import differences
 
     old, new = ({"input_rows": run.get("input_rows"), **run.get("counts", {})} for run in (a.run or {}, b.run or {}))
     return [(name, before or 0, after or 0) for name, before, after in differences(old, new) if before or after]
@@ -138,7 +138,7 @@ def _changed_rows(found: "Comparison", number: int) -> Iterator[tuple[str, list[
 def _page(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> "Iterator[RenderableType]":
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     for mark, style, dataset, side in (("---", "red", a, found.a), ("+++", "green", b, found.b)):
         run = dataset.run or {}
@@ -160,7 +160,7 @@ def settings_part(changes: Sequence[Change]) -> "Iterator[RenderableType]":
     from rich.padding import Padding
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     texts = {name for name, *sides in changes if any(isinstance(side, str) and "\n" in side for side in sides)}
     # The digest of a text that is shown says nothing more.
@@ -177,7 +177,7 @@ def _counts_part(changes: Sequence[Change]) -> "Iterator[RenderableType]":
     from rich.table import Table
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     if not changes:
         return
@@ -195,7 +195,7 @@ def _columns_part(found: "Comparison") -> "Iterator[RenderableType]":
     from rich.padding import Padding
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     for title, names in (("only in A", found.columns_only_a), ("only in B", found.columns_only_b)):
         if names:
@@ -208,7 +208,7 @@ def _rows_part(found: "Comparison", number: int) -> "Iterator[RenderableType]":
     from rich.padding import Padding
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     different = len(found.a.changed)
     parts = [f"{found.same:,} equal"]
@@ -238,7 +238,7 @@ def _row_panel(title: str, changes: Sequence[Change]) -> "RenderableType":
     from rich.panel import Panel
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     parts: list[RenderableType] = []
     for name, old, new in changes:
@@ -258,7 +258,7 @@ def _replaced(old: Any, new: Any) -> "Text":
 
 
 def _brief(value: Any) -> str:
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     text = value if isinstance(value, str) and value else json_text(value)
     if re.fullmatch(DIGEST, text):
@@ -271,7 +271,7 @@ def _unified(old: str | None, new: str | None) -> "Text":
 
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     styles = {"-": "red", "+": "green", "@": "dim"}
     lines = list(unified_diff((old or "").splitlines(), (new or "").splitlines(), n=2, lineterm=""))[2:]
@@ -282,7 +282,7 @@ def _inline(old: str, new: str) -> "Text":
     """Both texts as one, changes as [-old-]{+new+}, and of what is common only what lies around them."""
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     shown = Text()
     changes = list(_changes(old, new))

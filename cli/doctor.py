@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cli.machine import Finding
+    from synth.cli.doctor_checks import Finding
 
 __all__ = ["doctor"]
 
@@ -22,8 +22,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="As one JSON doc
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from cli.machine import CHECKS
-    from cli.rendering import DataConsole
+    from synth.cli.doctor_checks import CHECKS
+    from synth.cli.rendering import DataConsole
 
     with ThreadPoolExecutor(len(CHECKS)) as pool:
         findings = list(pool.map(lambda check: check(), CHECKS))
@@ -40,7 +40,7 @@ def _table(findings: "Sequence[Finding]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     colours = {"ok": "green", "missing": "yellow", "broken": "red"}
     table = Table(box=None, pad_edge=False, show_header=False)

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from cli.completion import prompts
-from cli.options import EngineOptions, Input, Output, RowOptions, RunOptions, SandboxOptions, shared_options
-from cli.running import run_stage
+from synth.cli.completion import prompts
+from synth.cli.options import EngineOptions, Input, Output, RowOptions, RunOptions, SandboxOptions, shared_options
+from synth.cli.running import run_stage
 
 __all__ = ["dstc"]
 
@@ -46,8 +46,8 @@ def dstc(
     sandbox: SandboxOptions,
 ) -> None:
     """Make preference pairs from the codes and tests that a model writes for each task (DSTC)."""
-    from pipelines.dstc.pairs import FOLDER, Pairs
-    from pipelines.prompts import Prompt
+    from synth.pipelines.dstc.pairs import FOLDER, Pairs
+    from synth.pipelines.runtime.prompts import Prompt
 
     stage = Pairs(
         code_prompt=Prompt.load(code_prompt, FOLDER, "--code-prompt"),

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from pipelines.retrieval.analysis import spans
+from synth.pipelines.retrieval.analysis import spans
 
 if TYPE_CHECKING:
     from rich.text import Text

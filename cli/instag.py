@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.options import EngineOptions, Inputs, Output, PromptName, RowOptions, RunOptions, path, shared_options
-from cli.running import run_stage
+from synth.cli.options import EngineOptions, Inputs, Output, PromptName, RowOptions, RunOptions, path, shared_options
+from synth.cli.running import run_stage
 
 __all__ = ["app"]
 
@@ -52,8 +52,8 @@ def tag(
     engine: EngineOptions,
 ) -> None:
     """Tag what each instruction, or each user turn of a chat, asks for. `--prompt tagger` is for a tuned tagger."""
-    from pipelines.instag.tag import FOLDER, Tag
-    from pipelines.prompts import Prompt
+    from synth.pipelines.instag.tag import FOLDER, Tag
+    from synth.pipelines.runtime.prompts import Prompt
 
     stage = Tag(
         prompt=Prompt.load(prompt, FOLDER),
@@ -111,9 +111,9 @@ def normalize(
     OUTPUT/vocabulary is the tag table: what became of each form, by which step. `--overrides` takes lines such as
     {"form": "AI", "tag": "artificial intelligence"}, {"form": "N/A", "tag": null} and {"apart": ["C", "C++"]}.
     """
-    from pipelines.instag.normalize.embedding import embedder_named
-    from pipelines.instag.normalize.normalize import Normalize
-    from pipelines.instag.normalize.overrides import NONE, Overrides
+    from synth.pipelines.instag.normalize.embedding import embedder_named
+    from synth.pipelines.instag.normalize.normalize import Normalize
+    from synth.pipelines.instag.normalize.overrides import NONE, Overrides
 
     stage = Normalize(
         embedder=embedder_named(embedder),
@@ -146,7 +146,7 @@ def select(
     By `complexity` are the rows with the most tags; by `diversity`, rows in random order that each add a tag; by
     `random`, any. The summary tells the mean number of tags and the share of all tags, of these rows and of the pool.
     """
-    from pipelines.instag.select import Select
+    from synth.pipelines.instag.select import Select
 
     summary = run_stage(Select(n=n, by=by, tags=tags, seed=run.seed), sources, output, run)
     shortfall = summary.counts.tallies.get("shortfall") if summary else None
@@ -171,8 +171,8 @@ def measure(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list with one object for each dataset.")] = False,
 ) -> None:
     """Show how many tags queries have, how many there are, which are common, and which go together."""
-    from pipelines.instag.measure import measure as measured
-    from schemas.inputs import locate
+    from synth.pipelines.instag.measure import measure as measured
+    from synth.schemas.reading.inputs import locate
 
     specs = [first, *([second] if second else [])]
     measures = measured([locate(spec) for spec in specs], tags, locate(vocabulary) if vocabulary else None)
@@ -183,8 +183,8 @@ def measure(
         documents = [{"input": spec, **asdict(each)} for spec, each in zip(specs, measures, strict=True)]
         print(json.dumps(documents, ensure_ascii=False, indent=1))
         return
-    from cli.measures import page
-    from cli.rendering import DataConsole
+    from synth.cli.measures import page
+    from synth.cli.rendering import DataConsole
 
     console = DataConsole()
     for part in page(specs, measures, vocabulary):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import (
+from synth.cli import (
     augment,
     case2code,
     convert,
@@ -81,9 +81,9 @@ app.command(name="doctor")(doctor.doctor)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from synth.pipelines.runtime.software import synth_version
 
-        print(f"synth {version('synth')}")
+        print(f"synth {synth_version()}")
         raise typer.Exit
 
 
@@ -97,8 +97,8 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: see `schemas.errors`; Typer adds 2 for bad options and 130 for Ctrl-C."""
-    from schemas.errors import SynthError
+    """Run the command line. Exit codes: see `synth.schemas.errors`; Typer adds 2 for bad options and 130 for Ctrl-C."""
+    from synth.schemas.errors import SynthError
 
     try:
         app(standalone_mode=True)

@@ -7,10 +7,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.rendering import literal
+from synth.cli.rendering import literal
 
 if TYPE_CHECKING:
-    from pipelines.instag.measure import Measures, Pair
+    from synth.pipelines.instag.measure import Measures, Pair
 
 __all__ = ["page"]
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from cli.completion import engines, prompts
+from synth.cli.completion import engines, prompts
 
 if TYPE_CHECKING:
-    from pipelines.engines import Engine
-    from pipelines.options import Options
-    from sandbox.pool import Sandbox
+    from synth.pipelines.engines import Engine
+    from synth.pipelines.runtime.options import Options
+    from synth.sandbox.pool import Sandbox
 
 __all__ = [
     "AnswerMarks",
@@ -73,7 +73,7 @@ class RunOptions:
     ] = False
 
     def options(self, rows: "RowOptions | None") -> "Options":
-        from pipelines.options import Options
+        from synth.pipelines.runtime.options import Options
 
         return Options(
             seed=self.seed,
@@ -146,7 +146,7 @@ class EngineOptions:
     ] = None
 
     def open(self) -> "Engine":
-        from pipelines.engines.opening import open_engine
+        from synth.pipelines.engines.registry import open_engine
 
         return open_engine(self.engine, self.model, self.base_url, parse_assignments("--engine-arg", self.engine_arg))
 
@@ -174,13 +174,13 @@ class SandboxOptions:
     ] = None
 
     def open(self) -> "Sandbox":
-        from sandbox.pool import Sandbox
+        from synth.sandbox.pool import Sandbox
 
         return Sandbox(self.jail, self.jails, packages=sorted(set(self.jail_package or [])))
 
 
 def parse_assignments(flag: str, values: list[str] | None, form: str = "NAME=VALUE") -> dict[str, str]:
-    from schemas.errors import UsageError
+    from synth.schemas.errors import UsageError
 
     parsed: dict[str, str] = {}
     for value in values or []:
@@ -194,14 +194,14 @@ def parse_assignments(flag: str, values: list[str] | None, form: str = "NAME=VAL
 
 
 def parse_answer_marks(texts: list[str] | None) -> tuple[str, ...]:
-    from pipelines.reject.answer import GSM8K_MARKS
+    from synth.pipelines.runtime.answers.answer import GSM8K_MARKS
 
     return tuple(texts) if texts else GSM8K_MARKS
 
 
 def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None:
     """Raises `UsageError` where one of the options stands on the command line, in which it has no part."""
-    from schemas.errors import UsageError
+    from synth.schemas.errors import UsageError
 
     for name in names:
         source = context.get_parameter_source(name)
@@ -240,7 +240,7 @@ def shared_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def path(name: str) -> Path:
     """The path of this name. Raises `UsageError` for an empty one, which would be the working directory."""
-    from schemas.errors import UsageError
+    from synth.schemas.errors import UsageError
 
     if not name.strip():
         raise UsageError("the name of a file or directory is empty: is a shell variable not set?")

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from cli.counted import Rates, breakdown
+from synth.cli.counted import Rates, breakdown
 
 if TYPE_CHECKING:
-    from pipelines.counts import Counts
-    from pipelines.runner import Observer, Summary
+    from synth.pipelines.runtime.counts import Counts
+    from synth.pipelines.runtime.runner import Observer, Summary
 
 __all__ = ["observing", "print_summary"]
 
@@ -23,7 +23,7 @@ def observing(label: str, *, details: bool = False) -> Iterator["Observer"]:
     """Show progress while the block runs; with `details`, the reasons and sums under the bar."""
     if sys.stderr.isatty():
         # On a terminal a bar is worth the time that rich takes to be imported.
-        from cli.bar import bar
+        from synth.cli.bar import bar
 
         with bar(label, details) as observer:
             yield observer

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.completion import prompts
-from cli.dedup import decontaminate, dedup
-from cli.options import EngineOptions, Input, Output, RowOptions, RunOptions, path, shared_options
-from cli.running import run_stage
+from synth.cli.completion import prompts
+from synth.cli.dedup import decontaminate, dedup
+from synth.cli.options import EngineOptions, Input, Output, RowOptions, RunOptions, path, shared_options
+from synth.cli.running import run_stage
 
 __all__ = ["app"]
 
@@ -62,8 +62,8 @@ def bootstrap(
     engine: EngineOptions,
 ) -> None:
     """Write queries from seeds: questions about each, thoughts about these, and then questions about both."""
-    from pipelines.prompts import Prompt
-    from pipelines.query_of_cc.bootstrap import FOLDER, Bootstrap
+    from synth.pipelines.query_of_cc.bootstrap import FOLDER, Bootstrap
+    from synth.pipelines.runtime.prompts import Prompt
 
     stage = Bootstrap(
         questions_prompt=Prompt.load(questions_prompt, FOLDER, "--questions-prompt"),
@@ -119,10 +119,10 @@ def index(
     run: RunOptions,
 ) -> None:
     """Index the documents of corpora: their words for BM25, their meaning as vectors."""
-    from pipelines.query_of_cc.index import Index
-    from pipelines.query_of_cc.opened import OpenedIndex
-    from pipelines.retrieval.embedding import Embedder
-    from schemas.errors import UsageError
+    from synth.pipelines.query_of_cc.index import Index
+    from synth.pipelines.query_of_cc.index_reader import OpenedIndex
+    from synth.pipelines.retrieval.embedding import Embedder
+    from synth.schemas.errors import UsageError
 
     opened = OpenedIndex(extend) if extend else None
     defaults = {"passage_words": 200, "stem": False, "bm25": True, "dense": None, "faiss": None}
@@ -172,10 +172,10 @@ def retrieve(
     run: RunOptions,
 ) -> None:
     """Take from an index the documents that queries find, each once."""
-    from pipelines.query_of_cc.opened import OpenedIndex
-    from pipelines.query_of_cc.ranking import hits_by_query
-    from pipelines.query_of_cc.retrieve import Retrieve
-    from pipelines.retrieval.trec import refuse_unwritable, write_run
+    from synth.pipelines.query_of_cc.index_reader import OpenedIndex
+    from synth.pipelines.query_of_cc.ranking import hits_by_query
+    from synth.pipelines.query_of_cc.retrieve import Retrieve
+    from synth.pipelines.retrieval.trec import refuse_unwritable, write_run
 
     if run_file:
         refuse_unwritable(run_file)
@@ -205,7 +205,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object.")] = False,
 ) -> None:
     """Measure how well a run finds what is relevant: nDCG@10, recall@100 (R@100), average precision (AP)."""
-    from pipelines.query_of_cc.ranking import evaluated
+    from synth.pipelines.query_of_cc.ranking import evaluated
 
     found = evaluated(run, judgements)
     if found.unanswered:
@@ -223,7 +223,7 @@ def _print_measures(by_query: Mapping[str, Mapping[str, float]], means: Mapping[
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from cli.rendering import DataConsole, literal
+    from synth.cli.rendering import DataConsole, literal
 
     table = Table("query", box=SIMPLE_HEAD, show_footer=bool(by_query))
     table.columns[0].footer = "mean"

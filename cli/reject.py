@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
+from synth.cli.options import (
     AnswerMarks,
     EngineOptions,
     Input,
@@ -16,7 +16,7 @@ from cli.options import (
     parse_answer_marks,
     shared_options,
 )
-from cli.running import run_stage
+from synth.cli.running import run_stage
 
 __all__ = ["app"]
 
@@ -63,8 +63,8 @@ def sample(
     engine: EngineOptions,
 ) -> None:
     """Sample solutions of questions whose answers are known. `--prompt chat` suits chat models."""
-    from pipelines.prompts import Prompt
-    from pipelines.reject.sample import FOLDER, Sample
+    from synth.pipelines.reject.sample import FOLDER, Sample
+    from synth.pipelines.runtime.prompts import Prompt
 
     stage = Sample(
         prompt=Prompt.load(prompt, FOLDER),
@@ -95,8 +95,8 @@ def select(
     run: RunOptions,
 ) -> None:
     """Keep the paths with the right answer, right equations, and a calculation that no other kept path has."""
-    from pipelines.reject.golds import NO_GOLDS, Golds
-    from pipelines.reject.select import Select
+    from synth.pipelines.reject.select import Select
+    from synth.pipelines.runtime.answers.golds import NO_GOLDS, Golds
 
     golds = Golds.read(questions) if questions else NO_GOLDS
     stage = Select(
@@ -123,8 +123,8 @@ def curve(
     run: RunOptions,
 ) -> None:
     """Count correct and distinct paths per question by the number of samples, as the paper's table does."""
-    from pipelines.reject.curve import Curve
-    from pipelines.reject.golds import NO_GOLDS, Golds
+    from synth.pipelines.reject.curve import Curve
+    from synth.pipelines.runtime.answers.golds import NO_GOLDS, Golds
 
     golds = Golds.read(questions) if questions else NO_GOLDS
     stage = Curve(
@@ -138,7 +138,7 @@ def _print_curve(folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from schemas.dataset import Dataset
+    from synth.schemas.dataset import Dataset
 
     table = Table("k", "questions", "correct paths", "distinct paths", title="per question, among the first k samples")
     for column in table.columns:

@@ -16,13 +16,13 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
 
-from cli.highlighting import mark, telling_part
-from cli.readable import json_text, readable
+from synth.cli.highlighting import mark, telling_part
+from synth.cli.readable import json_text, readable
 
 if TYPE_CHECKING:
     from rich.syntax import Syntax
 
-    from schemas.inputs import Input
+    from synth.schemas.reading.inputs import Input
 
 __all__ = ["DataConsole", "literal", "provenance", "row_panel"]
 

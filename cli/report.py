@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.completion import datasets
-from cli.options import path
+from synth.cli.completion import datasets
+from synth.cli.options import path
 
 __all__ = ["report"]
 
@@ -33,14 +33,14 @@ def report(
 
     Several inputs are drawn side by side, or over each other, in the same charts.
     """
-    from cli.facts import plural, size
-    from cli.reporting import drawing
-    from cli.reporting.contents import chapters
-    from cli.reporting.frame import MOST_SERIES
-    from cli.reporting.page import html
-    from cli.reporting.sources import opened
-    from cli.reporting.wording import listed
-    from schemas.errors import UsageError
+    from synth.cli.reporting import drawing
+    from synth.cli.reporting.contents import chapters
+    from synth.cli.reporting.frame import MOST_SERIES
+    from synth.cli.reporting.page import html
+    from synth.cli.reporting.sources import opened
+    from synth.cli.reporting.wording import listed
+    from synth.cli.summaries import plural, size
+    from synth.schemas.errors import UsageError
 
     drawing.require()
     if len(sources) > MOST_SERIES:
@@ -56,8 +56,8 @@ def report(
 
 def _checked(output: Path | None) -> Path:
     """Where to write. Raises `UsageError` where no page can be, and where it would replace what nobody named."""
-    from cli.reporting.page import GENERATOR
-    from schemas.errors import UsageError
+    from synth.cli.reporting.page import GENERATOR
+    from synth.schemas.errors import UsageError
 
     target = output or DEFAULT
     if target.is_dir():
@@ -71,7 +71,7 @@ def _checked(output: Path | None) -> Path:
 
 def _write(target: Path, page: bytes) -> None:
     """A file appears whole or not at all; what is no file, such as a pipe, is written to."""
-    from schemas.export import replacing
+    from synth.schemas.writing.export import replacing
 
     if target.exists() and not target.is_file():
         target.write_bytes(page)

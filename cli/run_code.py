@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import SandboxOptions, path, shared_options
+from synth.cli.options import SandboxOptions, path, shared_options
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from pipelines.case2code.signature import Signature
-    from sandbox.pool import Sandbox
-    from sandbox.verdict import Limits, Outcome, Verdict
+    from synth.pipelines.case2code.signature import Signature
+    from synth.sandbox.pool import Sandbox
+    from synth.sandbox.verdict import Limits, Outcome, Verdict
 
 __all__ = ["run_code"]
 
@@ -58,7 +58,7 @@ class Ran:
     again: "Verdict | None"
 
     def differs(self, place: int) -> bool:
-        from sandbox.values import equal
+        from synth.sandbox.values import equal
 
         if self.again is None or self.again.status != "ok":
             return False
@@ -101,7 +101,7 @@ def run_code(
     """
     import asyncio
 
-    from sandbox.verdict import Limits
+    from synth.sandbox.verdict import Limits
 
     code = _source(file)
     signature, name = _function(code, entry, file)
@@ -129,7 +129,7 @@ async def _run(
 
 
 def _source(file: str) -> str:
-    from schemas.errors import InputError
+    from synth.schemas.errors import InputError
 
     try:
         content = sys.stdin.buffer.read() if file == "-" else path(file).read_bytes()
@@ -144,9 +144,9 @@ def _source(file: str) -> str:
 
 def _function(code: str, entry: str | None, file: str) -> "tuple[Signature | None, str]":
     """What is known of the function before anything is run, which is nothing of a program that cannot be parsed."""
-    from pipelines.case2code.signature import read_signature
-    from pipelines.stage import Reject
-    from schemas.errors import InputError
+    from synth.pipelines.case2code.signature import read_signature
+    from synth.pipelines.runtime.stage import Reject
+    from synth.schemas.errors import InputError
 
     try:
         defined = [node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
@@ -162,8 +162,8 @@ def _function(code: str, entry: str | None, file: str) -> "tuple[Signature | Non
 
 
 def _read(text: str, name: str) -> Call:
-    from pipelines.case2code.literals import Unreadable, read_value
-    from schemas.errors import UsageError
+    from synth.pipelines.case2code.literals import Unreadable, read_value
+    from synth.schemas.errors import UsageError
 
     shown = f"--input {text[:80]}"
     try:
@@ -184,7 +184,7 @@ def _read(text: str, name: str) -> Call:
 
 
 def _no_arguments(signature: "Signature | None", name: str) -> Call:
-    from schemas.errors import UsageError
+    from synth.schemas.errors import UsageError
 
     needed = [one.name for one in signature.parameters if one.required] if signature else []
     if signature and needed:
@@ -196,10 +196,10 @@ def _example(signature: "Signature", needed: Sequence[str]) -> str:
     """Arguments of the kinds that the function seems to expect, as the shell takes them."""
     from random import Random
 
-    from pipelines.case2code.drawing import draw_calls
-    from pipelines.case2code.expectation import expectations
-    from pipelines.case2code.literals import write_value
-    from pipelines.stage import Reject
+    from synth.pipelines.case2code.drawing import draw_calls
+    from synth.pipelines.case2code.expectation import expectations
+    from synth.pipelines.case2code.literals import write_value
+    from synth.pipelines.runtime.stage import Reject
 
     try:
         (call,) = draw_calls(signature, expectations(signature), Random(0), 1, set())
@@ -235,7 +235,7 @@ def _verdict(verdict: "Verdict", calls: Sequence[Call]) -> dict[str, Any]:
 
 
 def _data(outcome: "Outcome") -> str:
-    from sandbox.values import shown
+    from synth.sandbox.values import shown
 
     return shown(outcome.data) if outcome.kind == "value" else str(outcome.data)
 
@@ -243,7 +243,7 @@ def _data(outcome: "Outcome") -> str:
 def _print(file: str, name: str, calls: Sequence[Call], ran: Ran) -> None:
     from rich.text import Text
 
-    from cli.rendering import DataConsole, literal
+    from synth.cli.rendering import DataConsole, literal
 
     console = DataConsole()
     verdict, again = ran.verdict, ran.again
@@ -269,7 +269,7 @@ def _print(file: str, name: str, calls: Sequence[Call], ran: Ran) -> None:
 def _said(verdict: "Verdict") -> "Text":
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     detail = f" ({literal(verdict.detail)})" if verdict.detail else ""
     style = "bold green" if verdict.status == "ok" else "bold red"
@@ -303,6 +303,6 @@ def _compared(ran: Ran, again: "Verdict") -> "Text":
 
 
 def _cut(text: str) -> str:
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     return literal(text) if len(text) <= LONGEST_SHOWN else f"{literal(text[:LONGEST_SHOWN])}… {len(text):,} characters"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cli.options import EngineOptions, RowOptions, RunOptions, SandboxOptions
-    from pipelines.runner import Summary
-    from pipelines.stage import Stage
-    from schemas.writing import Standing
+    from synth.cli.options import EngineOptions, RowOptions, RunOptions, SandboxOptions
+    from synth.pipelines.runtime.runner import Summary
+    from synth.pipelines.runtime.stage import Stage
+    from synth.schemas.writing.publication import Standing
 
 __all__ = ["asking_why", "is_asked_why", "run_stage"]
 
@@ -50,9 +50,9 @@ def run_stage(
 
     None where the command is only to say what it finds.
     """
-    from cli.progress import observing, print_summary
-    from pipelines import runner
-    from schemas.errors import EngineFailed, Interrupted, Partial
+    from synth.cli.progress import observing, print_summary
+    from synth.pipelines.runtime import runner
+    from synth.schemas.errors import EngineFailed, Interrupted, Partial
 
     llm = engine.open() if engine else None
     programs = sandbox.open() if sandbox else None

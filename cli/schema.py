@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.table import Table
 
-    from schemas.inputs import Input
+    from synth.schemas.reading.inputs import Input
 
 __all__ = ["schema"]
 
@@ -19,8 +19,8 @@ def schema(
     ] = None,
 ) -> None:
     """List the record types, or show the columns of an input."""
-    from cli.rendering import DataConsole, literal, provenance
-    from schemas.records import RECORDS
+    from synth.cli.rendering import DataConsole, literal, provenance
+    from synth.schemas.records import RECORDS
 
     console = DataConsole()
     records = {record.name: record for record in RECORDS}
@@ -39,8 +39,8 @@ def schema(
 
 
 def _located(name: str, records: list[str]) -> "Input":
-    from schemas.errors import InputError
-    from schemas.inputs import locate
+    from synth.schemas.errors import InputError
+    from synth.schemas.reading.inputs import locate
 
     try:
         return locate(name)
@@ -51,8 +51,8 @@ def _located(name: str, records: list[str]) -> "Input":
 
 
 def _schema_of(found: "Input") -> "pa.Schema":
-    from schemas.inference import columns_of, declared_schema
-    from schemas.record import Record
+    from synth.schemas.reading.inference import columns_of, declared_schema
+    from synth.schemas.record import Record
 
     declared = declared_schema(found)
     return Record("", "", tuple(columns_of(found))).schema if declared is None else declared
@@ -60,8 +60,8 @@ def _schema_of(found: "Input") -> "pa.Schema":
 
 def _columns(schema: "pa.Schema") -> "Table":
     """Columns, types and docs: a column's own doc, or that of the record type whose columns are all the same."""
-    from cli.rendering import literal
-    from schemas.records import RECORDS
+    from synth.cli.rendering import literal
+    from synth.schemas.records import RECORDS
 
     known = next((record.schema for record in RECORDS if record.names == schema.names), schema)
     table = _table("column", "type", "what it holds")

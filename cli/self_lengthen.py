@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.options import (
+from synth.cli.options import (
     EngineOptions,
     Input,
     Inputs,
@@ -16,11 +16,11 @@ from cli.options import (
     refuse_given,
     shared_options,
 )
-from cli.running import run_stage
+from synth.cli.running import run_stage
 
 if TYPE_CHECKING:
-    from pipelines.engines import Sampling
-    from pipelines.self_lengthen.instruct import Seed
+    from synth.pipelines.engines import Sampling
+    from synth.pipelines.self_lengthen.instruct import Seed
 
 __all__ = ["app"]
 
@@ -43,7 +43,7 @@ class SamplingOptions:
     ] = None
 
     def sampling(self, max_tokens: int, stop: tuple[str, ...] = ()) -> "Sampling":
-        from pipelines.engines import Sampling
+        from synth.pipelines.engines import Sampling
 
         given = tuple(text.replace("\\n", "\n") for text in self.stop or [])
         return Sampling(**{**asdict(self), "max_tokens": max_tokens, "stop": given or stop})
@@ -71,8 +71,8 @@ def instruct(
     engine: EngineOptions,
 ) -> None:
     """Write new instructions after seeds, and keep those that the model finds fit for a long text."""
-    from pipelines.prompts import Prompt
-    from pipelines.self_lengthen.instruct import END_OF_ITEM, FOLDER, Instruct
+    from synth.pipelines.runtime.prompts import Prompt
+    from synth.pipelines.self_lengthen.instruct import END_OF_ITEM, FOLDER, Instruct
 
     stage = Instruct(
         _seeds(source, run),
@@ -105,8 +105,8 @@ def draft(
     engine: EngineOptions,
 ) -> None:
     """Write first responses to instructions, each tried again until it is fit to be trained on."""
-    from pipelines.prompts import Prompt
-    from pipelines.self_lengthen.draft import FOLDER, Draft
+    from synth.pipelines.runtime.prompts import Prompt
+    from synth.pipelines.self_lengthen.draft import FOLDER, Draft
 
     drawn = sampling.sampling(max_tokens)
     run_stage(Draft(Prompt.load(prompt, FOLDER), n, tries, check, drawn), [source], output, run, rows, engine)
@@ -130,8 +130,8 @@ def extend(
     engine: EngineOptions,
 ) -> None:
     """Make responses longer: first their first half, then the whole from there on, in three rounds."""
-    from pipelines.prompts import Prompt
-    from pipelines.self_lengthen.extend import FOLDER, Extend
+    from synth.pipelines.runtime.prompts import Prompt
+    from synth.pipelines.self_lengthen.extend import FOLDER, Extend
 
     drawn = sampling.sampling(max_tokens)
     stage = Extend(Prompt.load(prompt, FOLDER), n, tries, rounds, growth, drawn)
@@ -150,7 +150,7 @@ def drop_short(
     run: RunOptions,
 ) -> None:
     """Drop the rows with the shortest texts, and more at random the shorter they are: about 59 % stay."""
-    from pipelines.self_lengthen.short import DropShort
+    from synth.pipelines.self_lengthen.drop_short import DropShort
 
     run_stage(DropShort(text=text, seed=run.seed), sources, output, run)
 
@@ -170,8 +170,8 @@ def curate(
     run: RunOptions,
 ) -> None:
     """Make extended texts into chats to train on. `--prompt` is the one that `extend` asks with."""
-    from pipelines.prompts import Prompt
-    from pipelines.self_lengthen.curate import FOLDER, CurateExtender, CurateGenerator
+    from synth.pipelines.runtime.prompts import Prompt
+    from synth.pipelines.self_lengthen.curate import FOLDER, CurateExtender, CurateGenerator
 
     if role == "generator":
         refuse_given(context, ("drop", "prompt"), "in --role generator")
@@ -198,8 +198,8 @@ def constrain(
     engine: EngineOptions,
 ) -> None:
     """Let instructions say how long the text is to be: about as long as the response that is there."""
-    from pipelines.prompts import Prompt
-    from pipelines.self_lengthen.constrain import FOLDER, Constrain
+    from synth.pipelines.runtime.prompts import Prompt
+    from synth.pipelines.self_lengthen.constrain import FOLDER, Constrain
 
     stage = Constrain(
         prompt=Prompt.load(prompt, FOLDER),
@@ -237,8 +237,8 @@ def evaluate(
 
     Beside the score stands what texts of 4,000 words would score throughout.
     """
-    from pipelines.prompts import Prompt
-    from pipelines.self_lengthen.evaluate import FOLDER, Evaluate, Judge
+    from synth.pipelines.runtime.prompts import Prompt
+    from synth.pipelines.self_lengthen.evaluate import FOLDER, Evaluate, Judge
 
     if not judge:
         of_the_judge = ("prompt", "schema", "temperature", "max_tokens", "tries")
@@ -283,9 +283,9 @@ def train(
     run: RunOptions,
 ) -> None:
     """Train a model on chats, of which it learns what the assistant says. OUTPUT can be given to `--model`."""
-    from pipelines.engines.models import locate
-    from pipelines.self_lengthen.train import Train
-    from pipelines.training import Recipe, is_small
+    from synth.pipelines.engines.models import locate
+    from synth.pipelines.runtime.fine_tuning import Recipe, is_small
+    from synth.pipelines.self_lengthen.train import Train
 
     if train_command is not None:
         of_the_recipe = ("full", "rank", "epochs", "learning_rate", "warmup", "batch", "cutoff")
@@ -301,9 +301,9 @@ def _seeds(spec: str, run: RunOptions) -> "tuple[Seed, ...]":
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from pipelines.self_lengthen.instruct import Seed
-    from schemas.records import SEED_INSTRUCTION
-    from schemas.sources import Source
+    from synth.pipelines.self_lengthen.instruct import Seed
+    from synth.schemas.reading.sources import Source
+    from synth.schemas.records import SEED_INSTRUCTION
 
     with TemporaryDirectory() as scratch:
         columns = run.options(None).columns

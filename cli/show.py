@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.readable import json_text, readable
+from synth.cli.readable import json_text, readable
 
 if TYPE_CHECKING:
-    from schemas.dataset import Dataset
-    from schemas.formats import Batch
-    from schemas.inputs import Input
+    from synth.schemas.dataset import Dataset
+    from synth.schemas.reading.formats import Batch
+    from synth.schemas.reading.inputs import Input
 
 __all__ = ["show"]
 
@@ -38,7 +38,7 @@ class Condition:
 
     @classmethod
     def parse(cls, expression: str) -> "Condition":
-        from schemas.errors import UsageError
+        from synth.schemas.errors import UsageError
 
         match = EXPRESSION.fullmatch(expression)
         if not match:
@@ -76,9 +76,9 @@ def show(
     full: Annotated[bool, typer.Option("--full", help="Long values whole.")] = False,
 ) -> None:
     """Show rows of a dataset or of any input file."""
-    from cli.rendering import DataConsole, literal, provenance, row_panel
-    from schemas.errors import UsageError
-    from schemas.inputs import locate
+    from synth.cli.rendering import DataConsole, literal, provenance, row_panel
+    from synth.schemas.errors import UsageError
+    from synth.schemas.reading.inputs import locate
 
     found = locate(source)
     conditions = [Condition.parse(expression) for expression in where or []]
@@ -121,7 +121,7 @@ def _rows(found: "Input", row: str | None, conditions: Sequence[Condition]) -> I
 
 def _batches_with(found: "Input", row: str) -> Iterator["Batch"]:
     """The batches that may hold the row; of a dataset, where the ids alone say where it is, one batch of one row."""
-    from schemas.formats import Batch
+    from synth.schemas.reading.formats import Batch
 
     table = found.dataset.table if found.dataset else None
     if table is None or "id" not in table.column_names:
@@ -182,7 +182,7 @@ def _print_reasons(rejected: "Dataset") -> None:
 
 
 def _say_none(found: "Input", row: str | None) -> None:
-    from schemas.errors import InputError
+    from synth.schemas.errors import InputError
 
     if row is None:
         print(f"no row of {found.spec} to show", file=sys.stderr)

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.facts import number, plural, run_facts, share, size
+from synth.cli.summaries import number, plural, run_facts, share, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
-    from schemas.inputs import Input
-    from schemas.statistics import ColumnStatistics, Statistics
-    from schemas.tallies import Spread
+    from synth.schemas.inspecting.histogram import Spread
+    from synth.schemas.inspecting.statistics import ColumnStatistics, Statistics
+    from synth.schemas.reading.inputs import Input
 
 __all__ = ["stats"]
 
@@ -37,9 +37,9 @@ def stats(
 
     Of each column the values and lengths are shown, with bars.
     """
-    from cli.rendering import DataConsole
-    from schemas.inputs import locate
-    from schemas.statistics import statistics
+    from synth.cli.rendering import DataConsole
+    from synth.schemas.inspecting.statistics import statistics
+    from synth.schemas.reading.inputs import locate
 
     located = [locate(source) for source in sources]
     if as_json:
@@ -69,7 +69,7 @@ def _document(found: "Input", counted: "Statistics") -> dict[str, Any]:
 def _page(found: "Input", counted: "Statistics") -> "Iterator[RenderableType]":
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     run = (found.dataset.run if found.dataset else None) or {}
     yield Text(literal(found.spec), "bold")
@@ -97,7 +97,7 @@ def _columns(counted: "Statistics") -> "Table":
     """A row for each column: its name, type and distinct values beside its histogram or its values."""
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     table = _grid()
     table.columns[0].max_width = 25
@@ -111,7 +111,7 @@ def _columns(counted: "Statistics") -> "Table":
 def _values(column: "ColumnStatistics", rows: int) -> "RenderableType":
     from rich.text import Text
 
-    from schemas.tallies import BINS
+    from synth.schemas.inspecting.histogram import BINS
 
     notes = []
     if column.nulls:
@@ -152,7 +152,7 @@ def _bars(counts: Mapping[str, int], whole: int) -> "Table":
     """The commonest values, each with a bar as long as its share of `whole`."""
     from rich.text import Text
 
-    from cli.rendering import literal
+    from synth.cli.rendering import literal
 
     table = _grid()
     table.columns[0].max_width = 25

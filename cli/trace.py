@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.completion import datasets
-from cli.readable import json_text
+from synth.cli.completion import datasets
+from synth.cli.readable import json_text
 
 if TYPE_CHECKING:
-    from cli.rendering import DataConsole
-    from schemas.ancestry import Ancestor, Exchange, Sample
+    from synth.cli.rendering import DataConsole
+    from synth.schemas.inspecting.ancestry import Ancestor, Exchange, Sample
 
 __all__ = ["trace"]
 
@@ -34,8 +34,8 @@ def trace(
 
     The oldest comes first: the row, how it was made, and where answers were kept, prompts, reasoning and answers.
     """
-    from cli.rendering import DataConsole
-    from schemas.ancestry import ancestry
+    from synth.cli.rendering import DataConsole
+    from synth.schemas.inspecting.ancestry import ancestry
 
     found = [
         replace(ancestor, exchanges=[_separated(exchange) for exchange in ancestor.exchanges])
@@ -53,7 +53,7 @@ def trace(
 def _print(console: "DataConsole", ancestor: "Ancestor") -> None:
     from rich.text import Text
 
-    from cli.rendering import literal, row_panel
+    from synth.cli.rendering import literal, row_panel
 
     place = ancestor.place
     engine = place.identity.get("engine") or {}
@@ -77,8 +77,8 @@ def _print(console: "DataConsole", ancestor: "Ancestor") -> None:
 
 def _separated(exchange: "Exchange") -> "Exchange":
     """An exchange as the recipe saw it: reasoning apart from the answer."""
-    from pipelines.engines import Completion
-    from pipelines.engines.reasoning import opening_of, separated
+    from synth.pipelines.engines import Completion
+    from synth.pipelines.engines.reasoning import opening_of, separated
 
     prompt = exchange.prompt
     opened = opening_of(prompt if isinstance(prompt, str) else tuple(prompt))  # type: ignore[arg-type]

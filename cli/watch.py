@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.completion import outputs
-from cli.options import path
+from synth.cli.completion import outputs
+from synth.cli.options import path
 
 __all__ = ["watch"]
 
@@ -38,7 +38,7 @@ def watch(
     else:
         _draw(run)
     if run.state() == "stopped":
-        from schemas.errors import Partial
+        from synth.schemas.errors import Partial
 
         raise Partial(run.how_to_go_on())
     print("\n".join(run.completion()), file=sys.stderr)
@@ -53,7 +53,7 @@ class _Run:
     @classmethod
     def find(cls, named: Path) -> "_Run":
         """The run that `named` is the output of, or the partial directory. Raises `InputError` where there is none."""
-        from schemas.errors import InputError
+        from synth.schemas.errors import InputError
 
         path = named.resolve() if named.name in ("", "..") else named
         run = cls(path.parent / path.name.removesuffix(".partial"))
@@ -63,7 +63,7 @@ class _Run:
 
     @property
     def partial(self) -> Path:
-        from schemas.dataset import partial_path
+        from synth.schemas.dataset import partial_path
 
         return partial_path(self.out)
 
@@ -94,7 +94,7 @@ class _Run:
 
     def progress(self) -> Facts | None:
         """What the run last said of itself; None before it says anything."""
-        from schemas.errors import InputError
+        from synth.schemas.errors import InputError
 
         facts = _read(self.partial / "progress.json")
         if facts is not None and not {"stage", "rows", "counts"} <= facts.keys():
@@ -117,7 +117,7 @@ class _Run:
         return f"the run that makes {self.out} has stopped {where}{failed}; repeat its command to go on{repeat}"
 
     def completion(self) -> list[str]:
-        from cli.counted import breakdown
+        from synth.cli.counted import breakdown
 
         record = _read(self.out / "synth.json")
         if not record or "counts" not in record:
@@ -127,7 +127,7 @@ class _Run:
 
 
 def _read(path: Path) -> Facts | None:
-    from schemas.errors import InputError
+    from synth.schemas.errors import InputError
 
     try:
         facts = json.loads(path.read_text())
@@ -146,8 +146,8 @@ def _finished(facts: Facts) -> int:
 
 
 def _draw(run: _Run) -> None:
-    from cli.progress import observing
-    from pipelines.counts import Counts
+    from synth.cli.progress import observing
+    from synth.pipelines.runtime.counts import Counts
 
     label = (run.progress() or {}).get("stage") or run.out.name
     with observing(label, details=True) as observe:

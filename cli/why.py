@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import path
+from synth.cli.options import path
 
 if TYPE_CHECKING:
-    from schemas.writing import Standing
+    from synth.schemas.writing.publication import Standing
 
 __all__ = ["why"]
 
@@ -53,8 +53,8 @@ def why(
 
 
 def _record(out: Path) -> dict[str, Any]:
-    from schemas.dataset import partial_path
-    from schemas.errors import InputError
+    from synth.schemas.dataset import partial_path
+    from synth.schemas.errors import InputError
 
     for folder in (out, partial_path(out)):
         if (folder / "synth.json").is_file():
@@ -67,8 +67,8 @@ def _record(out: Path) -> dict[str, Any]:
 
 def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: Sequence[str]) -> "Standing":
     """What the recorded command finds today at the place where it was to write."""
-    from cli.running import asking_why
-    from schemas.errors import InputError
+    from synth.cli.running import asking_why
+    from synth.schemas.errors import InputError
 
     # The last of two equal options counts.
     command = [*record["command"], *options]
@@ -98,8 +98,8 @@ def _document(standing: "Standing", record: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _software(record: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    from pipelines.runner import software
-    from schemas.writing import differences
+    from synth.pipelines.runtime.software import software
+    from synth.schemas.writing.publication import differences
 
     # What was only begun does not say yet.
     recorded = record.get("software", {})
@@ -107,8 +107,8 @@ def _software(record: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
 
 
 def _explain(out: Path, standing: "Standing", would: str, record: Mapping[str, Any]) -> None:
-    from cli.diff import settings_part
-    from cli.rendering import DataConsole
+    from synth.cli.diff import settings_part
+    from synth.cli.rendering import DataConsole
 
     console = DataConsole()
     console.print(f"{out}: {_sentence(standing, would)}", soft_wrap=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import xxhash
 
-from sandbox.jails import landlock_version
-from sandbox.rootfs import faketime, versions
+from synth.sandbox.jails import landlock_version
+from synth.sandbox.rootfs import faketime, versions
 
 __all__ = ["determinants", "source_digest"]
 
@@ -39,7 +39,7 @@ def source_digest() -> str:
 
     A recorded verdict is not replayed under other code; but a finished output does not become stale with an upgrade.
     """
-    found = sorted(_sources(files("sandbox"), ""))
+    found = sorted(_sources(files("synth.sandbox"), ""))
     return xxhash.xxh3_128_hexdigest("".join(f"{name}\0{text}\0" for name, text in found).encode())[:16]
 
 

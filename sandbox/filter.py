@@ -15,7 +15,7 @@ from importlib import import_module
 from signal import SIGABRT
 from types import ModuleType
 
-from schemas.errors import SandboxUnavailable
+from synth.schemas.errors import SandboxUnavailable
 
 __all__ = ["ALLOWED", "DEADLY", "OWN_NUMBER", "SERVER_ONLY", "SIGNALS", "Filters", "compiled_filters"]
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from sandbox.checking import check
-from sandbox.values import MAX_BYTES
-from sandbox.verdict import Outcome
+from synth.sandbox.checking import check
+from synth.sandbox.values import MAX_BYTES
+from synth.sandbox.verdict import Outcome
 
 __all__ = ["Answers", "read_payload"]
 

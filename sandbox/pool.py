@@ -15,17 +15,17 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
-from sandbox.determinants import determinants
-from sandbox.filter import Filters, compiled_filters
-from sandbox.jails import Jail, Worker
-from sandbox.jails.opening import automatic, open_jail
-from sandbox.rootfs import module_names
-from sandbox.running import Program, RunningJail
-from sandbox.selftest import prove
-from sandbox.stream import Broken
-from sandbox.values import Unencodable, encode_text
-from sandbox.verdict import Limits, Verdict
-from schemas.errors import SandboxUnavailable
+from synth.sandbox.determinants import determinants
+from synth.sandbox.filter import Filters, compiled_filters
+from synth.sandbox.jails import Jail, Worker
+from synth.sandbox.jails.registry import automatic, open_jail
+from synth.sandbox.rootfs import module_names
+from synth.sandbox.running import Program, RunningJail
+from synth.sandbox.selftest import prove
+from synth.sandbox.stream import Broken
+from synth.sandbox.values import Unencodable, encode_text
+from synth.sandbox.verdict import Limits, Verdict
+from synth.schemas.errors import SandboxUnavailable
 
 __all__ = ["Sandbox"]
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import xxhash
 
-from schemas.errors import SandboxUnavailable
+from synth.schemas.errors import SandboxUnavailable
 
 __all__ = ["cached_rootfs", "faketime", "module_names", "versions"]
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from signal import Signals
 from typing import Any
 
-from sandbox.filter import OWN_NUMBER, Filters
-from sandbox.jails import Jail, Worker, first_frame, frame
-from sandbox.payload import Answers, read_payload
-from sandbox.stream import Broken, Stream
-from sandbox.verdict import Limits, Status, Verdict
-from sandbox.worker import UNSAID
+from synth.sandbox.filter import OWN_NUMBER, Filters
+from synth.sandbox.jails import Jail, Worker, first_frame, frame
+from synth.sandbox.payload import Answers, read_payload
+from synth.sandbox.stream import Broken, Stream
+from synth.sandbox.verdict import Limits, Status, Verdict
+from synth.sandbox.worker import UNSAID
 
 __all__ = ["Program", "RunningJail"]
 

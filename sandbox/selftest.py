@@ -7,10 +7,10 @@ those that are: that is what tests/hostile is for.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sandbox.running import Program
-from sandbox.values import encode, encode_text
-from sandbox.verdict import Limits, Outcome, Verdict
-from schemas.errors import SandboxUnavailable
+from synth.sandbox.running import Program
+from synth.sandbox.values import encode, encode_text
+from synth.sandbox.verdict import Limits, Outcome, Verdict
+from synth.schemas.errors import SandboxUnavailable
 
 __all__ = ["prove"]
 

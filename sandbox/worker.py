@@ -29,7 +29,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sandbox.values import Unencodable, decode, encode_text, type_name
+from synth.sandbox.values import Unencodable, decode, encode_text, type_name
 
 RESULT = 3
 READY = b"\x00"
@@ -92,7 +92,7 @@ def main() -> None:
     for name in set(os.environ) - {"LC_ALL", "TZ"}:
         del os.environ[name]
     confine = partial(_confine, base64.b64decode(settings["program_filter"]), settings["own_number"])
-    for name in ("sandbox.worker", "sandbox.values", "sandbox"):
+    for name in ("synth.sandbox.worker", "synth.sandbox.values", "synth.sandbox", "synth"):
         sys.modules.pop(name, None)
     # Until now standard error was the host's: it is where a failure here is told.
     os.dup2(null, 2)

@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 import xxhash
 
-from schemas.journal import Journal
+from synth.schemas.journal import Journal
 
 __all__ = ["ANSWERS", "AnswerJournal", "key_of", "request_hash"]
 

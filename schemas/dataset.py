@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-import schemas.lean_arrow  # noqa: F401
-from schemas.errors import InputError
+import synth.schemas.lean_arrow  # noqa: F401
+from synth.schemas.errors import InputError
 
 __all__ = ["Dataset", "partial_path"]
 

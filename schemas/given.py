@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from schemas.records.shared import INPUT_TEXT
+from synth.schemas.records.shared import INPUT_TEXT
 
 __all__ = ["INSTANCES", "NAMES", "NotText", "given_in"]
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pyarrow as pa
 import xxhash
 
-from schemas.errors import SynthError
+from synth.schemas.errors import SynthError
 
 __all__ = ["Journal", "batch_of", "read_journal"]
 

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from schemas.errors import InputError
+from synth.schemas.errors import InputError
 
 __all__ = ["refuse_unopenable", "repeated_names"]
 

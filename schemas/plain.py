@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from schemas.errors import InputError
+from synth.schemas.errors import InputError
 
 __all__ = ["plain_values"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-import schemas.lean_arrow  # noqa: F401
+import synth.schemas.lean_arrow  # noqa: F401
 
 __all__ = ["Column", "Record"]
 

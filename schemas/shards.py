@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from schemas.errors import InputError
-from schemas.openable import refuse_unopenable
+from synth.schemas.errors import InputError
+from synth.schemas.openable import refuse_unopenable
 
 __all__ = ["ROWS_PER_SHARD", "Shard", "ShardWriter", "file_checksum"]
 

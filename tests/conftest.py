@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pipelines.engines import Answer, Engine, Request
+from synth.pipelines.engines import Answer, Engine, Request
 
 # Tests say nothing of how long anything takes, nor of how busy the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -110,7 +110,7 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def vllm_engine(random_model: Path) -> Iterator[LentEngine]:
     """vLLM over the random model, started once."""
-    from pipelines.engines.vllm import VllmEngine
+    from synth.pipelines.engines.vllm import VllmEngine
 
     engine = LentEngine(VllmEngine(str(random_model), {"dtype": "float32"}))
     yield engine

@@ -11,9 +11,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
-from sandbox.pool import Sandbox
-from sandbox.values import shown
-from sandbox.verdict import Limits, Verdict
+from synth.sandbox.pool import Sandbox
+from synth.sandbox.values import shown
+from synth.sandbox.verdict import Limits, Verdict
 from tests import docker_engine
 
 T = TypeVar("T")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cli.facts import number
-from cli.reporting.frame import HEIGHT, SOFT, WIDTH, Chart, Name, colour, colours, dashes, framed, legend_height
+from synth.cli.reporting.frame import HEIGHT, SOFT, WIDTH, Chart, Name, colour, colours, dashes, framed, legend_height
+from synth.cli.summaries import number
 
 __all__ = ["Bar", "Point", "bars", "curves", "parts", "squares"]
 

@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from cli.facts import number
-from cli.reporting.charts import Bar, bars
-from cli.reporting.distributions import bin_counts, distribution
-from cli.reporting.frame import Name
-from cli.reporting.page import Chapter, Figure, Table
-from cli.reporting.sources import Source
-from cli.reporting.wording import distinct, listed, percent, shown
-from schemas.statistics import ColumnStatistics
-from schemas.tallies import Spread, joint_spreads
+from synth.cli.reporting.charts import Bar, bars
+from synth.cli.reporting.distributions import bin_counts, distribution
+from synth.cli.reporting.frame import Name
+from synth.cli.reporting.page import Chapter, Figure, Table
+from synth.cli.reporting.sources import Source
+from synth.cli.reporting.wording import distinct, listed, percent, shown
+from synth.cli.summaries import number
+from synth.schemas.inspecting.histogram import Spread, joint_spreads
+from synth.schemas.inspecting.statistics import ColumnStatistics
 
 __all__ = ["columns"]
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from cli.reporting.columns import columns
-from cli.reporting.page import Chapter
-from cli.reporting.runs import runs
-from cli.reporting.sampling import is_curve, sampling
-from cli.reporting.sources import Source
-from cli.reporting.tags import tags
-from cli.reporting.vocabulary import vocabulary
+from synth.cli.reporting.columns import columns
+from synth.cli.reporting.page import Chapter
+from synth.cli.reporting.runs import runs
+from synth.cli.reporting.sampling import is_curve, sampling
+from synth.cli.reporting.sources import Source
+from synth.cli.reporting.tags import tags
+from synth.cli.reporting.vocabulary import vocabulary
 
 __all__ = ["chapters"]
 

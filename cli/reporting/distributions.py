@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from cli.facts import number
-from cli.reporting.frame import HEIGHT, Chart, Name, colour, colours, dashes, framed, legend_height
-from schemas.tallies import Spread
+from synth.cli.reporting.frame import HEIGHT, Chart, Name, colour, colours, dashes, framed, legend_height
+from synth.cli.summaries import number
+from synth.schemas.inspecting.histogram import Spread
 
 __all__ = ["bin_counts", "distribution"]
 

@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from cli.reporting.frame import Chart
-from schemas.errors import UsageError
+from synth.cli.reporting.frame import Chart
+from synth.schemas.errors import UsageError
 
 __all__ = ["draw", "require"]
 
@@ -19,7 +19,7 @@ def require() -> None:
         import vl_convert  # noqa: F401
     except ImportError:
         raise UsageError(
-            "synth report needs vl-convert-python, which is not installed: pip install 'synth[report]'"
+            "synth report needs vl-convert-python, which is not installed: pip install 'synth-recipes[report]'"
         ) from None
 
 

@@ -6,13 +6,13 @@ forbids whatever could run or be fetched.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cli.reporting.drawing import draw
-from cli.reporting.frame import Chart
+from synth.cli.reporting.drawing import draw
+from synth.cli.reporting.frame import Chart
+from synth.pipelines.runtime.software import synth_version
 
 __all__ = ["GENERATOR", "Chapter", "Figure", "Table", "html"]
 
@@ -67,4 +67,4 @@ def html(title: str, chapters: Sequence[Chapter]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(title=title, chapters=chapters, version=version("synth"))
+    return environment.get_template("page.html").render(title=title, chapters=chapters, version=synth_version())

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cli.facts import ACCOUNTS, number, plural, run_facts, size
-from cli.reporting.charts import Bar, bars, parts
-from cli.reporting.frame import Name
-from cli.reporting.page import Chapter, Figure, Table
-from cli.reporting.sources import Source
-from cli.reporting.wording import distinct, listed, percent, shown
+from synth.cli.reporting.charts import Bar, bars, parts
+from synth.cli.reporting.frame import Name
+from synth.cli.reporting.page import Chapter, Figure, Table
+from synth.cli.reporting.sources import Source
+from synth.cli.reporting.wording import distinct, listed, percent, shown
+from synth.cli.summaries import ACCOUNTS, number, plural, run_facts, size
 
 __all__ = ["runs"]
 

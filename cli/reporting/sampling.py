@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from cli.facts import number
-from cli.reporting.charts import Point, curves
-from cli.reporting.page import Chapter, Figure, Table
-from cli.reporting.sources import Source
-from cli.reporting.wording import listed
+from synth.cli.reporting.charts import Point, curves
+from synth.cli.reporting.page import Chapter, Figure, Table
+from synth.cli.reporting.sources import Source
+from synth.cli.reporting.wording import listed
+from synth.cli.summaries import number
 
 __all__ = ["is_curve", "sampling"]
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.reporting.frame import Name
-from cli.reporting.wording import distinct
-from schemas.inputs import Input, locate
-from schemas.statistics import ColumnStatistics, Survey, survey
+from synth.cli.reporting.frame import Name
+from synth.cli.reporting.wording import distinct
+from synth.schemas.inspecting.statistics import ColumnStatistics, Survey, survey
+from synth.schemas.reading.inputs import Input, locate
 
 __all__ = ["Source", "opened"]
 

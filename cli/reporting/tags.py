@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cli.facts import number, plural
-from cli.reporting.charts import Bar, Point, bars, curves, squares
-from cli.reporting.distributions import bin_counts, distribution
-from cli.reporting.frame import Name
-from cli.reporting.page import Chapter, Figure, Table
-from cli.reporting.sources import Source
-from cli.reporting.wording import distinct, listed, percent, shown
-from schemas.errors import InputError
-from schemas.tallies import Tally, joint_spreads
+from synth.cli.reporting.charts import Bar, Point, bars, curves, squares
+from synth.cli.reporting.distributions import bin_counts, distribution
+from synth.cli.reporting.frame import Name
+from synth.cli.reporting.page import Chapter, Figure, Table
+from synth.cli.reporting.sources import Source
+from synth.cli.reporting.wording import distinct, listed, percent, shown
+from synth.cli.summaries import number, plural
+from synth.schemas.errors import InputError
+from synth.schemas.inspecting.histogram import Tally, joint_spreads
 
 if TYPE_CHECKING:
-    from pipelines.instag.measure import Measures
+    from synth.pipelines.instag.measure import Measures
 
 __all__ = ["tags"]
 
@@ -46,8 +46,8 @@ def tags(sources: Sequence[Source], named: str | None = None) -> Iterator[Chapte
 
 
 def _has_tags(source: Source, named: str | None) -> bool:
-    from pipelines.instag.tagsets import tag_column
-    from schemas.inference import columns_of
+    from synth.pipelines.instag.tagsets import tag_column
+    from synth.schemas.reading.inference import columns_of
 
     schema = pa.schema([(column.name, column.type) for column in columns_of(source.input)])
     try:
@@ -58,7 +58,7 @@ def _has_tags(source: Source, named: str | None) -> bool:
 
 
 def _chapter(sources: Sequence[Source], column: str, anchor: str, title: str, unshown: Sequence[str]) -> Chapter:
-    from pipelines.instag.measure import measure
+    from synth.pipelines.instag.measure import measure
 
     found = measure([source.input for source in sources], column)
     measured = {source.name: measures for source, measures in zip(sources, found, strict=True)}

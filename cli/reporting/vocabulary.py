@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cli.facts import plural
-from cli.reporting.charts import Bar, bars
-from cli.reporting.frame import Name
-from cli.reporting.page import Chapter, Figure, Table
-from cli.reporting.sources import Source
-from cli.reporting.wording import distinct, listed, shown
-from schemas.dataset import Dataset
+from synth.cli.reporting.charts import Bar, bars
+from synth.cli.reporting.frame import Name
+from synth.cli.reporting.page import Chapter, Figure, Table
+from synth.cli.reporting.sources import Source
+from synth.cli.reporting.wording import distinct, listed, shown
+from synth.cli.summaries import plural
+from synth.schemas.dataset import Dataset
 
 __all__ = ["vocabulary"]
 

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import count
 
-from cli.rendering import literal
+from synth.cli.rendering import literal
 
 __all__ = ["distinct", "listed", "percent", "shown"]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.engines import Completion, Sampling
-from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import EVOLVED, QUERY
+from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, even_if_silent
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import EVOLVED, QUERY
 
 __all__ = ["EVOLUTIONS", "Evolve", "parse_evolutions"]
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
-from pipelines.engines import Completion, Sampling
-from pipelines.prompts import Prompt
-from pipelines.reject.answer import GSM8K_MARKS, Hashes, majority
-from pipelines.reject.equations import equation_fault, find_equations
-from pipelines.reject.rules import check_marks
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import QUERY, RESPONSE
+from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, Hashes, majority
+from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
+from synth.pipelines.runtime.answers.rules import check_marks
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import QUERY, RESPONSE
 
 __all__ = ["Keep", "Respond"]
 

@@ -8,11 +8,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol
 
-from pipelines.case2code.given import Given
-from pipelines.case2code.replies import examples_among
-from pipelines.case2code.signature import as_called
-from pipelines.stage import Programs, Reject
-from sandbox.verdict import Limits, Outcome
+from synth.pipelines.case2code.given import Given
+from synth.pipelines.case2code.replies import examples_among
+from synth.pipelines.case2code.signature import as_called
+from synth.pipelines.runtime.stage import Programs, Reject
+from synth.sandbox.verdict import Limits, Outcome
 
 __all__ = ["UNMADE", "Calls", "PlainCalls", "Ran", "WrittenCalls", "parsed_examples"]
 
@@ -128,7 +128,7 @@ def _names_examples(node: ast.AST) -> bool:
 
 @cache
 def _driver() -> str:
-    return (files("pipelines.case2code") / "driver.py").read_text("utf-8")
+    return (files("synth.pipelines.case2code") / "driver.py").read_text("utf-8")
 
 
 def _given(outcome: Outcome | None) -> Given | None:

@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.case2code.likeness import NO_LIKENESS, Likeness, likeness
-from pipelines.case2code.purity import SAFE_DECORATORS, impure_import, impurity
-from pipelines.case2code.signature import parsed
+from synth.pipelines.case2code.likeness import NO_LIKENESS, Likeness, likeness
+from synth.pipelines.case2code.purity import SAFE_DECORATORS, impure_import, impurity
+from synth.pipelines.case2code.signature import parsed
 
 __all__ = ["Candidate", "Unusable", "candidates", "with_imports"]
 

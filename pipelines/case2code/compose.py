@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, Literal, get_args
 
-from pipelines.case2code import wording
-from pipelines.case2code.layouts import calls_of, outputs_of
-from pipelines.case2code.literals import write_call, write_value
-from pipelines.case2code.signature import Signature, read_signature, recorded_call
-from pipelines.stage import Reject, Row, RowStage, Tools
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import CASES, COMPOSED
+from synth.pipelines.case2code import wording
+from synth.pipelines.case2code.layouts import calls_of, outputs_of
+from synth.pipelines.case2code.literals import write_call, write_value
+from synth.pipelines.case2code.signature import Signature, read_signature, recorded_call
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import CASES, COMPOSED
 
 __all__ = ["Compose", "Errors", "Style"]
 

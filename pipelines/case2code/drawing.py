@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from pipelines.case2code.evidence import NEVER, Evidence
-from pipelines.case2code.literals import write_call
-from pipelines.case2code.signature import Signature
+from synth.pipelines.case2code.evidence import NEVER, Evidence
+from synth.pipelines.case2code.literals import write_call
+from synth.pipelines.case2code.signature import Signature
 
 __all__ = ["draw_calls"]
 

@@ -6,19 +6,19 @@ from math import comb
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.case2code.calls import UNMADE, Calls, PlainCalls, Ran, WrittenCalls
-from pipelines.case2code.given import Given, agree
-from pipelines.case2code.gold import why_it_differs
-from pipelines.case2code.layouts import outputs_of
-from pipelines.case2code.replies import function_in
-from pipelines.case2code.signature import read_signature, recorded_call
-from pipelines.engines import Answer, Completion, Sampling
-from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
-from sandbox.verdict import Limits
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import EVALUATED, TEST
+from synth.pipelines.case2code.calls import UNMADE, Calls, PlainCalls, Ran, WrittenCalls
+from synth.pipelines.case2code.given import Given, agree
+from synth.pipelines.case2code.gold import why_it_differs
+from synth.pipelines.case2code.layouts import outputs_of
+from synth.pipelines.case2code.replies import function_in
+from synth.pipelines.case2code.signature import read_signature, recorded_call
+from synth.pipelines.engines import Answer, Completion, Sampling
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, even_if_silent
+from synth.sandbox.verdict import Limits
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import EVALUATED, TEST
 
 __all__ = ["Evaluate", "pass_at"]
 

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipelines.case2code.given import ADDRESS, OF_NAMES
-from pipelines.case2code.layouts import calls_of, function_of
-from pipelines.case2code.signature import as_called, parsed, recorded_call
-from pipelines.stage import Reject, Row, RowStage, Tools
-from sandbox.values import equal, shown
-from sandbox.verdict import Limits, Outcome, Verdict
-from schemas.record import Record
-from schemas.records import CALLS, EXECUTED
+from synth.pipelines.case2code.given import ADDRESS, OF_NAMES
+from synth.pipelines.case2code.layouts import calls_of, function_of
+from synth.pipelines.case2code.signature import as_called, parsed, recorded_call
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.sandbox.values import equal, shown
+from synth.sandbox.verdict import Limits, Outcome, Verdict
+from synth.schemas.record import Record
+from synth.schemas.records import CALLS, EXECUTED
 
 __all__ = ["Execute"]
 

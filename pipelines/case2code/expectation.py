@@ -2,10 +2,10 @@
 
 import ast
 
-from pipelines.case2code.evidence import NEVER, TYPES, Evidence, gather
-from pipelines.case2code.literals import Unreadable, read_value
-from pipelines.case2code.signature import Signature
-from pipelines.stage import Reject
+from synth.pipelines.case2code.evidence import NEVER, TYPES, Evidence, gather
+from synth.pipelines.case2code.literals import Unreadable, read_value
+from synth.pipelines.case2code.signature import Signature
+from synth.pipelines.runtime.stage import Reject
 
 __all__ = ["expectations"]
 

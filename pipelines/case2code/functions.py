@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from pipelines.case2code.candidates import Candidate, Unusable, candidates
-from pipelines.processes import in_processes
-from pipelines.stage import Output, Rejected, Row, TableStage
-from schemas.record import Record
-from schemas.records import FUNCTION, PROGRAM
+from synth.pipelines.case2code.candidates import Candidate, Unusable, candidates
+from synth.pipelines.runtime.processes import in_processes
+from synth.pipelines.runtime.stage import Output, Rejected, Row, TableStage
+from synth.schemas.record import Record
+from synth.schemas.records import FUNCTION, PROGRAM
 
 __all__ = ["Functions"]
 

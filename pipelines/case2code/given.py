@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.case2code.literals import Unreadable, read_value, unquoted
-from sandbox.values import encode, equal, shown
-from sandbox.verdict import Outcome
+from synth.pipelines.case2code.literals import Unreadable, read_value, unquoted
+from synth.sandbox.values import encode, equal, shown
+from synth.sandbox.verdict import Outcome
 
 __all__ = ["ADDRESS", "OF_NAMES", "Given", "agree", "recorded"]
 

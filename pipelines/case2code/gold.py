@@ -1,6 +1,6 @@
 """Why a function does not give what is recorded of it (arXiv 2407.12504; the published test set has such tasks)."""
 
-from pipelines.case2code.given import ADDRESS, OF_NAMES, Given, agree
+from synth.pipelines.case2code.given import ADDRESS, OF_NAMES, Given, agree
 
 __all__ = ["why_it_differs"]
 

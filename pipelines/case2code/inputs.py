@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
-from pipelines.case2code.candidates import with_imports
-from pipelines.case2code.drawing import draw_calls
-from pipelines.case2code.evidence import Evidence
-from pipelines.case2code.expectation import expectations
-from pipelines.case2code.literals import Unreadable, read_arguments, write_call
-from pipelines.case2code.replies import examples_in
-from pipelines.case2code.signature import Signature, read_signature
-from pipelines.engines import Completion, Sampling
-from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, Unanswered, even_if_silent
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import INPUTS, RAW_FUNCTION
+from synth.pipelines.case2code.candidates import with_imports
+from synth.pipelines.case2code.drawing import draw_calls
+from synth.pipelines.case2code.evidence import Evidence
+from synth.pipelines.case2code.expectation import expectations
+from synth.pipelines.case2code.literals import Unreadable, read_arguments, write_call
+from synth.pipelines.case2code.replies import examples_in
+from synth.pipelines.case2code.signature import Signature, read_signature
+from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, Unanswered, even_if_silent
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import INPUTS, RAW_FUNCTION
 
 __all__ = ["Inputs", "InputsFrom"]
 

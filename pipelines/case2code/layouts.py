@@ -3,13 +3,13 @@
 import ast
 import re
 
-from pipelines.case2code.calls import parsed_examples
-from pipelines.case2code.candidates import with_imports
-from pipelines.case2code.given import Given, recorded
-from pipelines.case2code.literals import Unreadable, read_arguments, unquoted, write_call
-from pipelines.case2code.replies import examples_among
-from pipelines.case2code.signature import read_signature, recorded_call
-from pipelines.stage import Reject, Row
+from synth.pipelines.case2code.calls import parsed_examples
+from synth.pipelines.case2code.candidates import with_imports
+from synth.pipelines.case2code.given import Given, recorded
+from synth.pipelines.case2code.literals import Unreadable, read_arguments, unquoted, write_call
+from synth.pipelines.case2code.replies import examples_among
+from synth.pipelines.case2code.signature import read_signature, recorded_call
+from synth.pipelines.runtime.stage import Reject, Row
 
 __all__ = ["calls_of", "function_of", "is_published", "outputs_of"]
 

@@ -7,7 +7,7 @@ import ast
 import sys
 from collections.abc import Container
 
-from pipelines.case2code.likeness import bound_names
+from synth.pipelines.case2code.likeness import bound_names
 
 __all__ = ["SAFE_DECORATORS", "impure_import", "impurity"]
 

@@ -4,8 +4,8 @@ import ast
 import warnings
 from collections.abc import Iterator
 
-from pipelines.fences import fenced, unwrapped
-from pipelines.stage import Reject
+from synth.pipelines.runtime.stage import Reject
+from synth.pipelines.runtime.text.fences import fenced, unwrapped
 
 __all__ = ["examples_among", "examples_in", "function_in"]
 

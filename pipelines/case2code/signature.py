@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from pipelines.case2code.literals import Unreadable, read_call
-from pipelines.stage import Reject
+from synth.pipelines.case2code.literals import Unreadable, read_call
+from synth.pipelines.runtime.stage import Reject
 
 __all__ = ["Parameter", "Signature", "as_called", "parsed", "read_signature", "recorded_call"]
 

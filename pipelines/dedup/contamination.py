@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.dedup.passing import pack, pass_on, portions, unpack
-from pipelines.dedup.texts import Texts, all_text_columns, text_columns, texts_of
-from pipelines.dedup.words import Hashes, operators, readings, windows, word_hashes, words
-from pipelines.processes import in_processes
-from pipelines.stage import Output, TableStage
-from schemas.errors import InputError
-from schemas.record import Record
-from schemas.records import ROW
-from schemas.sources import Source
+from synth.pipelines.dedup.texts import Texts, all_text_columns, text_columns, texts_of
+from synth.pipelines.runtime.portions import pack, pass_on, portions, unpack
+from synth.pipelines.runtime.processes import in_processes
+from synth.pipelines.runtime.stage import Output, TableStage
+from synth.pipelines.runtime.text.words import Hashes, operators, readings, windows, word_hashes, words
+from synth.schemas.errors import InputError
+from synth.schemas.reading.sources import Source
+from synth.schemas.record import Record
+from synth.schemas.records import ROW
 
 __all__ = ["Decontaminate"]
 

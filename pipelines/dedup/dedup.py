@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from pipelines.dedup.fingerprints import Compared, Fingerprints
-from pipelines.dedup.near import bands_for
-from pipelines.dedup.passing import pass_on, portions
-from pipelines.dedup.texts import Texts, text_columns, url_column
-from pipelines.dedup.twins import Twin, Twins
-from pipelines.stage import Output, TableStage
-from schemas.record import Record
-from schemas.records import ROW
+from synth.pipelines.dedup.fingerprints import Compared, Fingerprints
+from synth.pipelines.dedup.matching import Twin, Twins
+from synth.pipelines.dedup.texts import Texts, text_columns, url_column
+from synth.pipelines.runtime.portions import pass_on, portions
+from synth.pipelines.runtime.stage import Output, TableStage
+from synth.pipelines.runtime.text.near import bands_for
+from synth.schemas.record import Record
+from synth.schemas.records import ROW
 
 __all__ = ["Dedup"]
 

@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from pipelines.dedup.exact import same_text, same_url
-from pipelines.dedup.near import SLOTS, band_keys, signatures
-from pipelines.dedup.passing import pack, portions, unpack
-from pipelines.dedup.texts import texts_of
-from pipelines.dedup.words import Hashes, windows, word_hashes
-from pipelines.processes import in_processes
-from schemas.writing import write_json
+from synth.pipelines.dedup.texts import texts_of
+from synth.pipelines.runtime.portions import pack, portions, unpack
+from synth.pipelines.runtime.processes import in_processes
+from synth.pipelines.runtime.text.exact import same_text, same_url
+from synth.pipelines.runtime.text.near import SLOTS, band_keys, signatures
+from synth.pipelines.runtime.text.words import Hashes, windows, word_hashes
+from synth.schemas.writing.publication import write_json
 
 __all__ = ["EXACT", "SHINGLE", "URL", "Compared", "Fingerprints"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.errors import InputError
+from synth.schemas.errors import InputError
 
 __all__ = ["Texts", "all_text_columns", "text_columns", "texts_of", "url_column"]
 

@@ -5,9 +5,9 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pipelines.engines import Completion
-from pipelines.fences import unwrapped
-from pipelines.stage import Reject, Rejected
+from synth.pipelines.engines import Completion
+from synth.pipelines.runtime.stage import Reject, Rejected
+from synth.pipelines.runtime.text.fences import unwrapped
 
 __all__ = ["Draft", "Drafts", "joined", "read_code", "read_test"]
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from pipelines.dstc.drafts import Drafts, joined, read_code, read_test
-from pipelines.dstc.matrix import Cells, select, unsettled
-from pipelines.dstc.trials import Trials
-from pipelines.engines import Completion, Sampling
-from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
-from sandbox.verdict import Limits
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import INSTRUCTION, LABELLED, PREFERENCE
+from synth.pipelines.dstc.drafts import Drafts, joined, read_code, read_test
+from synth.pipelines.dstc.matrix import Cells, select, unsettled
+from synth.pipelines.dstc.trials import Trials
+from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
+from synth.sandbox.verdict import Limits
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import INSTRUCTION, LABELLED, PREFERENCE
 
 __all__ = ["Format", "Pairs", "Style"]
 

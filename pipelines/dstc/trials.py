@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipelines.dstc.drafts import joined
-from pipelines.dstc.matrix import Cells
-from pipelines.stage import Programs
-from sandbox.verdict import Limits, Verdict
+from synth.pipelines.dstc.drafts import joined
+from synth.pipelines.dstc.matrix import Cells
+from synth.pipelines.runtime.stage import Programs
+from synth.sandbox.verdict import Limits, Verdict
 
 __all__ = ["Trials"]
 

@@ -64,7 +64,7 @@ class Completion(Struct, frozen=True):
     included; None where the engine does not count them. `refusal` is what a model says in place of an answer.
 
     An engine gives `reasoning` where it separates it itself; otherwise it stands in `text` with its markers, and
-    `pipelines.engines.reasoning` separates the two before a recipe sees them.
+    `synth.pipelines.engines.reasoning` separates the two before a recipe sees them.
     """
 
     text: str

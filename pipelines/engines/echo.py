@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
+from synth.pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
 
 __all__ = ["EchoEngine"]
 

@@ -5,11 +5,12 @@ import json
 import re
 from pathlib import Path
 
-from schemas.errors import UsageError
+from synth.schemas.errors import UsageError
 
-__all__ = ["MODEL_FOLDER", "cached_snapshot", "folder_named", "locate", "revision_of"]
+__all__ = ["MODEL_FOLDER", "TINY_FOLDER", "cached_snapshot", "folder_named", "locate", "revision_of"]
 
 TINY = "tiny"
+TINY_FOLDER = Path(__file__).parent / TINY
 # What the hub takes for a name: each part begins and ends with a letter, a digit or `_`.
 _PART = r"\w(?:[\w.-]{0,94}\w)?"
 _HUB_NAME = re.compile(rf"(?!.*(?:--|\.\.|\.git$)){_PART}/{_PART}", re.ASCII)
@@ -30,9 +31,7 @@ def locate(model: str, revision: str = "main") -> str:
     without one. Raises `UsageError` for a path without a model.
     """
     if model == TINY:
-        from pipelines.tiny import MODEL_DIR
-
-        return str(MODEL_DIR)
+        return str(TINY_FOLDER)
     path = folder_named(
         model,
         "--model",

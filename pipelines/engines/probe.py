@@ -4,9 +4,9 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
-from pipelines.engines.reasoning import separated
-from schemas.errors import EngineFailed
+from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
+from synth.pipelines.engines.reasoning import separated
+from synth.schemas.errors import EngineFailed
 
 __all__ = ["prove_constrained"]
 

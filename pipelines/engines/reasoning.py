@@ -9,7 +9,7 @@ import re
 
 from msgspec.structs import replace
 
-from pipelines.engines import Completion, Message
+from synth.pipelines.engines import Completion, Message
 
 __all__ = ["ENVELOPES", "MARKERS", "opening_of", "separated"]
 

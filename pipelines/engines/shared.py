@@ -10,10 +10,10 @@ import time
 
 from msgspec.structs import replace
 
-from pipelines.engines import Answer, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
-from pipelines.engines.probe import prove_constrained
-from schemas.answers import key_of
-from schemas.errors import BudgetSpent, EngineFailed, SynthError, UsageError
+from synth.pipelines.engines import Answer, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
+from synth.pipelines.engines.probe import prove_constrained
+from synth.schemas.answers import key_of
+from synth.schemas.errors import BudgetSpent, EngineFailed, SynthError, UsageError
 
 __all__ = ["SharedEngine", "tokens_of"]
 

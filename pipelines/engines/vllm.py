@@ -19,10 +19,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
-from pipelines.engines.models import locate, revision_of
-from pipelines.engines.reasoning import MARKERS, opening_of
-from schemas.errors import EngineFailed, SynthError, UsageError
+from synth.pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
+from synth.pipelines.engines.models import locate, revision_of
+from synth.pipelines.engines.reasoning import MARKERS, opening_of
+from synth.schemas.errors import EngineFailed, SynthError, UsageError
 
 __all__ = ["VllmEngine"]
 
@@ -357,7 +357,9 @@ def _start_failure(model: str, error: BaseException) -> SynthError:
     if isinstance(error, SynthError):
         return error
     if isinstance(error, ModuleNotFoundError) and error.name == "vllm":
-        return UsageError("vLLM is not installed: install synth[cpu] or synth[gpu], or name a server with --base-url")
+        return UsageError(
+            "vLLM is not installed: pip install 'synth-recipes[cpu]' (or [gpu]), or name a server with --base-url"
+        )
     return EngineFailed(f"vLLM cannot start with --model {model}: {_sentence(error)}")
 
 

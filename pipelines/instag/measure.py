@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.instag.tagsets import QUERY_COLUMNS, Queries, TagSets, Vocabulary, tag_column, tag_sets
-from schemas.columns import convert
-from schemas.errors import InputError
-from schemas.inference import columns_of
-from schemas.inputs import Input
-from schemas.record import Column
+from synth.pipelines.instag.tagsets import QUERY_COLUMNS, Queries, TagSets, Vocabulary, tag_column, tag_sets
+from synth.schemas.errors import InputError
+from synth.schemas.reading.columns import convert
+from synth.schemas.reading.inference import columns_of
+from synth.schemas.reading.inputs import Input
+from synth.schemas.record import Column
 
 __all__ = ["MOST_PAIRS", "MOST_TAGS", "Measures", "Pair", "TagCount", "measure"]
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.instructions import asked
-from pipelines.stage import Reject, Row
-from schemas.errors import InputError
-from schemas.given import NAMES as INPUTS
+from synth.pipelines.runtime.instructions import asked
+from synth.pipelines.runtime.stage import Reject, Row
+from synth.schemas.errors import InputError
+from synth.schemas.given import NAMES as INPUTS
 
 __all__ = ["queries_of"]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-from pipelines.instag.tagsets import TagSets
+from synth.pipelines.instag.tagsets import TagSets
 
 __all__ = ["Rows", "at_random", "most_tags_first", "rounds"]
 

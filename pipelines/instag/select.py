@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from pipelines.instag.picking import picked
-from pipelines.instag.sampling import Rows, at_random, most_tags_first, rounds
-from pipelines.instag.tagsets import Queries, TagSets, Vocabulary, tag_column, tag_sets
-from pipelines.stage import Output, TableStage
-from schemas.record import Record
-from schemas.records import ROW
+from synth.pipelines.instag.gather import picked
+from synth.pipelines.instag.sampling import Rows, at_random, most_tags_first, rounds
+from synth.pipelines.instag.tagsets import Queries, TagSets, Vocabulary, tag_column, tag_sets
+from synth.pipelines.runtime.stage import Output, TableStage
+from synth.schemas.record import Record
+from synth.schemas.records import ROW
 
 __all__ = ["WAYS", "Select"]
 

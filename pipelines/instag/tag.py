@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipelines.engines import Completion, Sampling
-from pipelines.instag.queries import queries_of
-from pipelines.instag.replies import Reading, read_tags
-from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Row, RowStage, Tools, Unanswered, even_if_silent
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import ROW, TAGGED
+from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.instag.queries import queries_of
+from synth.pipelines.instag.replies import Reading, read_tags
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, Unanswered, even_if_silent
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import ROW, TAGGED
 
 __all__ = ["Tag"]
 

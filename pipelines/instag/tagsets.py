@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from schemas.errors import InputError
+from synth.schemas.errors import InputError
 
 __all__ = ["DEFAULT", "QUERY_COLUMNS", "Queries", "TagSets", "Vocabulary", "tag_column", "tag_sets"]
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.dedup.near import NearDuplicates
-from pipelines.engines import Answer, Completion, Message, Sampling
-from pipelines.prompts import Prompt
-from pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import QUERY_POOL, SEED
+from synth.pipelines.engines import Answer, Completion, Message, Sampling
+from synth.pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
+from synth.pipelines.runtime.text.near import NearDuplicates
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import QUERY_POOL, SEED
 
 __all__ = ["KINDS", "Bootstrap"]
 

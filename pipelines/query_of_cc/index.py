@@ -10,18 +10,18 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from pipelines.query_of_cc.opened import BM25, DENSE, INDEX_STAGE, OpenedIndex
-from pipelines.retrieval import analysis
-from pipelines.retrieval.analysis import Analysis, passages
-from pipelines.retrieval.bm25 import Bm25Writer, refuse_damaged
-from pipelines.retrieval.dense import DenseWriter
-from pipelines.retrieval.embedding import Embedder
-from pipelines.retrieval.vectors import Vectors, copy_vectors
-from pipelines.stage import Output, TableStage
-from schemas.errors import InputError, Stale, UsageError
-from schemas.record import Record
-from schemas.records import DOCUMENT
-from schemas.repetitions import repetitions
+from synth.pipelines.query_of_cc.index_reader import BM25, DENSE, INDEX_STAGE, OpenedIndex
+from synth.pipelines.retrieval import analysis
+from synth.pipelines.retrieval.analysis import Analysis, passages
+from synth.pipelines.retrieval.bm25 import Bm25Writer, refuse_damaged
+from synth.pipelines.retrieval.dense import DenseWriter
+from synth.pipelines.retrieval.embedding import Embedder
+from synth.pipelines.retrieval.vectors import Vectors, copy_vectors
+from synth.pipelines.runtime.stage import Output, TableStage
+from synth.schemas.errors import InputError, Stale, UsageError
+from synth.schemas.reading.repetitions import repetitions
+from synth.schemas.record import Record
+from synth.schemas.records import DOCUMENT
 
 __all__ = ["Index"]
 

@@ -8,10 +8,10 @@ from statistics import fmean
 import numpy as np
 import pyarrow as pa
 
-from pipelines.retrieval.trec import MEASURES, Run, measure, read_judgements, read_run
-from schemas.dataset import Dataset, partial_path
-from schemas.errors import InputError
-from schemas.records import RETRIEVED
+from synth.pipelines.retrieval.trec import MEASURES, Run, measure, read_judgements, read_run
+from synth.schemas.dataset import Dataset, partial_path
+from synth.schemas.errors import InputError
+from synth.schemas.records import RETRIEVED
 
 __all__ = ["Evaluation", "evaluated", "hits_by_query"]
 

@@ -2,8 +2,8 @@
 
 import re
 
-from pipelines.dedup.words import signed_words, unpunctuated
-from pipelines.scripts import HANGUL, SPACELESS
+from synth.pipelines.runtime.text.unicode_ranges import HANGUL, SPACELESS
+from synth.pipelines.runtime.text.words import signed_words, unpunctuated
 
 __all__ = ["cut", "plain", "read_questions", "read_thought", "words"]
 

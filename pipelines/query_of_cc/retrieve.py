@@ -15,17 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.query_of_cc.opened import OpenedIndex
-from pipelines.retrieval.analysis import Analysis
-from pipelines.retrieval.bm25 import Bm25
-from pipelines.retrieval.dense import Dense
-from pipelines.retrieval.embedding import Embedder
-from pipelines.retrieval.engine import Engine, Hits
-from pipelines.retrieval.fusion import Fusion
-from pipelines.stage import Output, TableStage
-from schemas.errors import InputError, UsageError
-from schemas.record import Record
-from schemas.records import RETRIEVED, SEARCH
+from synth.pipelines.query_of_cc.index_reader import OpenedIndex
+from synth.pipelines.retrieval.analysis import Analysis
+from synth.pipelines.retrieval.bm25 import Bm25
+from synth.pipelines.retrieval.dense import Dense
+from synth.pipelines.retrieval.embedding import Embedder
+from synth.pipelines.retrieval.fusion import Fusion
+from synth.pipelines.retrieval.searcher import Engine, Hits
+from synth.pipelines.runtime.stage import Output, TableStage
+from synth.schemas.errors import InputError, UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import RETRIEVED, SEARCH
 
 __all__ = ["Retrieve"]
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from pipelines.reject.judging import Judging
-from pipelines.stage import Output
-from schemas.record import Record
-from schemas.records import CURVE
+from synth.pipelines.reject.judging import Judging
+from synth.pipelines.runtime.stage import Output
+from synth.schemas.record import Record
+from synth.schemas.records import CURVE
 
 __all__ = ["PAPER_DISTINCT_PATHS", "SAMPLE_COUNTS", "Curve"]
 

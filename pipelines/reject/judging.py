@@ -6,14 +6,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 
-from pipelines.reject.answer import GSM8K_MARKS, FinalAnswer
-from pipelines.reject.golds import NO_GOLDS, Golds
-from pipelines.reject.questions import paths_by_question
-from pipelines.reject.rules import ADVICE, answer_rule, check_marks
-from pipelines.reject.selection import Path, judge
-from pipelines.stage import Output, Row, TableStage
-from schemas.record import Record
-from schemas.records import SAMPLED
+from synth.pipelines.reject.questions import paths_by_question
+from synth.pipelines.reject.selection import Path, judge
+from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, FinalAnswer
+from synth.pipelines.runtime.answers.golds import NO_GOLDS, Golds
+from synth.pipelines.runtime.answers.rules import ADVICE, answer_rule, check_marks
+from synth.pipelines.runtime.stage import Output, Row, TableStage
+from synth.schemas.record import Record
+from synth.schemas.records import SAMPLED
 
 __all__ = ["Judging", "Question"]
 

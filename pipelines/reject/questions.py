@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.reject.golds import NO_GOLDS, Golds
-from pipelines.stage import Row
-from schemas.errors import InputError
+from synth.pipelines.runtime.answers.golds import NO_GOLDS, Golds
+from synth.pipelines.runtime.stage import Row
+from synth.schemas.errors import InputError
 
 __all__ = ["paths_by_question"]
 

@@ -6,15 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.engines import Sampling
-from pipelines.prompts import Prompt
-from pipelines.reject.answer import GSM8K_MARKS
-from pipelines.reject.rules import ADVICE, AnswerRule, answer_rule, check_marks
-from pipelines.reject.selection import judge
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import PATH, QUESTION
+from synth.pipelines.engines import Sampling
+from synth.pipelines.reject.selection import judge
+from synth.pipelines.runtime.answers.answer import GSM8K_MARKS
+from synth.pipelines.runtime.answers.rules import ADVICE, AnswerRule, answer_rule, check_marks
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import PATH, QUESTION
 
 __all__ = ["Sample"]
 

@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from pipelines.reject.answer import FinalAnswer
-from pipelines.reject.equations import calculation_key, find_equations
-from pipelines.reject.judging import Judging
-from pipelines.reject.selection import select_paths
-from pipelines.stage import Output, Row
-from schemas.record import Record
-from schemas.records import SELECTED
+from synth.pipelines.reject.judging import Judging
+from synth.pipelines.reject.selection import select_paths
+from synth.pipelines.runtime.answers.answer import FinalAnswer
+from synth.pipelines.runtime.answers.equations import calculation_key, find_equations
+from synth.pipelines.runtime.stage import Output, Row
+from synth.schemas.record import Record
+from synth.schemas.records import SELECTED
 
 __all__ = ["Select"]
 

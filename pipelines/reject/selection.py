@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
 
-from pipelines.reject.answer import FinalAnswer
-from pipelines.reject.equations import calculation_key, equation_fault, find_equations
-from pipelines.reject.rules import AnswerRule
+from synth.pipelines.runtime.answers.answer import FinalAnswer
+from synth.pipelines.runtime.answers.equations import calculation_key, equation_fault, find_equations
+from synth.pipelines.runtime.answers.rules import AnswerRule
 
 __all__ = ["Path", "judge", "select_paths"]
 

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from itertools import chain, islice, pairwise
 from typing import TypeVar
 
-from pipelines.scripts import HANGUL, SPACELESS
+from synth.pipelines.runtime.text.unicode_ranges import HANGUL, SPACELESS
 
 __all__ = ["VERSION", "Analysis", "passages", "slices", "spans"]
 

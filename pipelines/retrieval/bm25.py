@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.retrieval.analysis import Analysis
-from pipelines.retrieval.engine import Hits, best_documents
-from schemas.errors import InputError, SynthError
-from schemas.writing import write_json
+from synth.pipelines.retrieval.analysis import Analysis
+from synth.pipelines.retrieval.searcher import Hits, best_documents
+from synth.schemas.errors import InputError, SynthError
+from synth.schemas.writing.publication import write_json
 
 if TYPE_CHECKING:
     import tantivy

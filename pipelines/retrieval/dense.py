@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.retrieval.analysis import Analysis, slices
-from pipelines.retrieval.embedding import Embedder
-from pipelines.retrieval.engine import Hits
-from pipelines.retrieval.nearest import Nearest, build, kind_for
-from pipelines.retrieval.vectors import Vectors, VectorWriter, finish
+from synth.pipelines.retrieval.analysis import Analysis, slices
+from synth.pipelines.retrieval.embedding import Embedder
+from synth.pipelines.retrieval.nearest import Nearest, build, kind_for
+from synth.pipelines.retrieval.searcher import Hits
+from synth.pipelines.retrieval.vectors import Vectors, VectorWriter, finish
 
 __all__ = ["Dense", "DenseWriter"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.engines.models import cached_snapshot, folder_named, revision_of
-from schemas.errors import InputError, Stale, UsageError
+from synth.pipelines.engines.models import cached_snapshot, folder_named, revision_of
+from synth.schemas.errors import InputError, Stale, UsageError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -157,7 +157,7 @@ def _located(model: str, option: str) -> str:
     for package, module in (("sentence-transformers", "sentence_transformers"), ("faiss", "faiss")):
         if find_spec(module) is None:
             raise UsageError(
-                f"{option} needs {package}, which is not installed: pip install 'synth[cpu]' (or 'synth[gpu]')"
+                f"{option} needs {package}, which is not installed: pip install 'synth-recipes[cpu]' (or [gpu])"
             )
     path = folder_named(model, option, "or a hub name such as sentence-transformers/all-MiniLM-L6-v2")
     if path:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pipelines.retrieval.engine import Engine, Hits
+from synth.pipelines.retrieval.searcher import Engine, Hits
 
 __all__ = ["Fusion", "fused"]
 

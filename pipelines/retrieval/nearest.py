@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.retrieval.engine import Hits, best_documents
-from pipelines.retrieval.vectors import Vectors
-from schemas.errors import InputError, SynthError
+from synth.pipelines.retrieval.searcher import Hits, best_documents
+from synth.pipelines.retrieval.vectors import Vectors
+from synth.schemas.errors import InputError, SynthError
 
 if TYPE_CHECKING:
     import faiss

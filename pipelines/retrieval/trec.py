@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from schemas.errors import InputError, UsageError
+from synth.schemas.errors import InputError, UsageError
 
 __all__ = ["MEASURES", "Judgements", "Run", "measure", "read_judgements", "read_run", "refuse_unwritable", "write_run"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import InputError, SynthError
+from synth.schemas.errors import InputError, SynthError
 
 __all__ = ["VectorWriter", "Vectors", "copy_vectors", "finish"]
 

@@ -1,5 +1,5 @@
 """Long texts from a model that writes short ones, by a generator and an extender (Self-Lengthen, arXiv 2410.23933)."""
 
-from schemas import words
+from synth.schemas import words
 
 __all__ = ["words"]

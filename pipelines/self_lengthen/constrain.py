@@ -8,17 +8,17 @@ from pathlib import Path
 from random import Random
 from typing import ClassVar
 
-from pipelines.engines import Completion, Sampling
-from pipelines.instructions import input_of
-from pipelines.prompts import Prompt
-from pipelines.scripts import SPACELESS
-from pipelines.self_lengthen import language, words
-from pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
-from pipelines.self_lengthen.numerals import GREATEST, in_chinese, numbers_in
-from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import ANSWERED, CONSTRAINED
+from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.instructions import input_of
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, even_if_silent
+from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
+from synth.pipelines.self_lengthen import language, words
+from synth.pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
+from synth.pipelines.self_lengthen.numerals import GREATEST, in_chinese, numbers_in
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import ANSWERED, CONSTRAINED
 
 __all__ = ["Constrain", "Label", "draw_label"]
 

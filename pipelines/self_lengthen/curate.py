@@ -7,14 +7,14 @@ from pathlib import Path
 from random import Random
 from typing import ClassVar
 
-from pipelines.engines import Message
-from pipelines.instructions import asked
-from pipelines.prompts import Prompt
-from pipelines.self_lengthen import language
-from pipelines.stage import Reject, Row, RowStage, Tools
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import ANSWERED, CHAT, EXTENDED_ANSWER
+from synth.pipelines.engines import Message
+from synth.pipelines.runtime.instructions import asked
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.self_lengthen import language
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import ANSWERED, CHAT, EXTENDED_ANSWER
 
 __all__ = ["CurateExtender", "CurateGenerator", "thinned"]
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.engines import Sampling
-from pipelines.instructions import asked
-from pipelines.prompts import Prompt
-from pipelines.self_lengthen import language, quality, words
-from pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import DRAFTED, UNANSWERED
+from synth.pipelines.engines import Sampling
+from synth.pipelines.runtime.instructions import asked
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
+from synth.pipelines.self_lengthen import language, quality, words
+from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import DRAFTED, UNANSWERED
 
 __all__ = ["Draft"]
 

@@ -7,15 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipelines.engines import Completion, Sampling
-from pipelines.instructions import asked
-from pipelines.prompts import Prompt
-from pipelines.self_lengthen import words
-from pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
-from pipelines.stage import Reject, Row, RowStage, Tools, even_if_silent
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import CONSTRAINED_ANSWER, JUDGED, SCORED
+from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.instructions import asked
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, even_if_silent
+from synth.pipelines.self_lengthen import words
+from synth.pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import CONSTRAINED_ANSWER, JUDGED, SCORED
 
 __all__ = ["CRITERIA", "Evaluate", "Judge"]
 

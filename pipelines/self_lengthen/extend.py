@@ -6,16 +6,25 @@ from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipelines.engines import Answer, Completion, Message, Sampling
-from pipelines.instructions import asked
-from pipelines.prompts import Prompt
-from pipelines.self_lengthen import language, quality, words
-from pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
-from pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, Unanswered, even_if_silent, nothing_kept
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import ANSWERED, EXTENDED
+from synth.pipelines.engines import Answer, Completion, Message, Sampling
+from synth.pipelines.runtime.instructions import asked
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import (
+    Reject,
+    Rejected,
+    Row,
+    RowStage,
+    Tools,
+    Unanswered,
+    even_if_silent,
+    nothing_kept,
+)
+from synth.pipelines.self_lengthen import language, quality, words
+from synth.pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
+from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import ANSWERED, EXTENDED
 
 __all__ = ["Extend"]
 

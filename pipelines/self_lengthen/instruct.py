@@ -11,14 +11,14 @@ from typing import Any, ClassVar, Literal, get_args
 from msgspec import Struct, json
 from msgspec.structs import replace
 
-from pipelines.engines import Sampling
-from pipelines.prompts import Prompt
-from pipelines.self_lengthen import language, words
-from pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
-from schemas.errors import UsageError
-from schemas.record import Record
-from schemas.records import NEW_INSTRUCTION, SEED_INSTRUCTION
+from synth.pipelines.engines import Sampling
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
+from synth.pipelines.self_lengthen import language, words
+from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
+from synth.schemas.errors import UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import NEW_INSTRUCTION, SEED_INSTRUCTION
 
 __all__ = ["Examples", "Instruct", "Seed"]
 

@@ -3,7 +3,7 @@
 import re
 from typing import Literal
 
-from pipelines.scripts import SPACELESS
+from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
 
 __all__ = ["Language", "of"]
 

@@ -3,7 +3,7 @@
 import re
 from typing import Literal, cast, get_args
 
-from pipelines.self_lengthen.numerals import numbers_in
+from synth.pipelines.self_lengthen.numerals import numbers_in
 
 __all__ = ["CONSTANT", "KINDS", "Kind", "bounds", "kind_of", "score"]
 

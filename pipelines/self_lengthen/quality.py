@@ -9,9 +9,9 @@ import unicodedata
 
 import numpy as np
 
-from pipelines.dedup.words import folded
-from pipelines.scripts import SPACELESS
-from pipelines.self_lengthen import language
+from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
+from synth.pipelines.runtime.text.words import folded
+from synth.pipelines.self_lengthen import language
 
 __all__ = ["refusal"]
 

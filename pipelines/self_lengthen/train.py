@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from pipelines.engines.models import MODEL_FOLDER, locate, revision_of
-from pipelines.stage import Output, Reject, TableStage
-from pipelines.training import Chat, Reader, Recipe, fine_tune
-from schemas.errors import InputError, SynthError, UsageError
-from schemas.record import Record
-from schemas.records import CHAT, TRAINING_STEP
+from synth.pipelines.engines.models import MODEL_FOLDER, locate, revision_of
+from synth.pipelines.runtime.fine_tuning import Chat, Reader, Recipe, fine_tune
+from synth.pipelines.runtime.stage import Output, Reject, TableStage
+from synth.schemas.errors import InputError, SynthError, UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import CHAT, TRAINING_STEP
 
 __all__ = ["Train"]
 

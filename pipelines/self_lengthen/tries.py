@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-from pipelines.engines import Completion, Sampling
+from synth.pipelines.engines import Completion, Sampling
 
 __all__ = ["SAMPLING", "fault_of", "side_by_side"]
 

@@ -118,7 +118,7 @@ def landlock_version() -> int:
 def first_frame() -> bytes:
     """The frame that the bootstrap waits for: the worker's source."""
     names = ("values", "worker")
-    sources = [[f"sandbox.{name}", (files("sandbox") / f"{name}.py").read_text("utf-8")] for name in names]
+    sources = [[f"synth.sandbox.{name}", (files("synth.sandbox") / f"{name}.py").read_text("utf-8")] for name in names]
     return frame(json.dumps(sources).encode())
 
 

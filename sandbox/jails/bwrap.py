@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sandbox.jails import NOBODY, command, environment
-from sandbox.jails.processes import ProcessWorker, start_process
-from sandbox.rootfs import cached_rootfs
-from schemas.errors import SandboxUnavailable
+from synth.sandbox.jails import NOBODY, command, environment
+from synth.sandbox.jails.processes import ProcessWorker, start_process
+from synth.sandbox.rootfs import cached_rootfs
+from synth.schemas.errors import SandboxUnavailable
 
 __all__ = ["BwrapJail"]
 

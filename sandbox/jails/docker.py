@@ -20,9 +20,9 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 from docker.types import LogConfig, Ulimit
 
-from sandbox.jails import NOBODY, command, environment
-from sandbox.rootfs import cached_rootfs
-from schemas.errors import SandboxUnavailable
+from synth.sandbox.jails import NOBODY, command, environment
+from synth.sandbox.rootfs import cached_rootfs
+from synth.schemas.errors import SandboxUnavailable
 
 __all__ = ["DockerJail"]
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-from sandbox.jails import NOBODY
+from synth.sandbox.jails import NOBODY
 
 __all__ = ["ProcessWorker", "start_process"]
 

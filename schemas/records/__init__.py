@@ -3,8 +3,8 @@
 Column names follow the papers (see each recipe's module).
 """
 
-from schemas.record import Record
-from schemas.records.code import (
+from synth.schemas.record import Record
+from synth.schemas.records.code import (
     CALLS,
     CASES,
     COMPOSED,
@@ -19,10 +19,10 @@ from schemas.records.code import (
     RAW_FUNCTION,
     TEST,
 )
-from schemas.records.instag import NORMALIZED, TAGGED, VOCABULARY
-from schemas.records.math import CURVE, EVOLVED, PATH, QUERY, QUESTION, RESPONSE, SAMPLED, SELECTED
-from schemas.records.search import DOCUMENT, QUERY_POOL, RETRIEVED, SEARCH, SEED
-from schemas.records.self_lengthen import (
+from synth.schemas.records.instag import NORMALIZED, TAGGED, VOCABULARY
+from synth.schemas.records.math import CURVE, EVOLVED, PATH, QUERY, QUESTION, RESPONSE, SAMPLED, SELECTED
+from synth.schemas.records.search import DOCUMENT, QUERY_POOL, RETRIEVED, SEARCH, SEED
+from synth.schemas.records.self_lengthen import (
     ANSWERED,
     CHAT,
     CONSTRAINED,
@@ -37,7 +37,7 @@ from schemas.records.self_lengthen import (
     TRAINING_STEP,
     UNANSWERED,
 )
-from schemas.records.shared import ROW
+from synth.schemas.records.shared import ROW
 
 __all__ = [
     "ANSWERED",

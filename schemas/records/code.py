@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from schemas.record import Column, Record
-from schemas.records.shared import ID, MESSAGES, MODEL
+from synth.schemas.record import Column, Record
+from synth.schemas.records.shared import ID, MESSAGES, MODEL
 
 __all__ = [
     "CALLS",

@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from schemas.record import Column, Record
-from schemas.records.shared import ID
+from synth.schemas.record import Column, Record
+from synth.schemas.records.shared import ID
 
 __all__ = ["NORMALIZED", "TAGGED", "VOCABULARY"]
 

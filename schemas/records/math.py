@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from schemas.record import Column, Record
-from schemas.records.shared import (
+from synth.schemas.record import Column, Record
+from synth.schemas.records.shared import (
     COMPLETION_TOKENS,
     FINISH_REASON,
     ID,

@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from schemas.record import Column, Record
-from schemas.records.shared import ID, REASONING
+from synth.schemas.record import Column, Record
+from synth.schemas.records.shared import ID, REASONING
 
 __all__ = ["DOCUMENT", "QUERY_POOL", "RETRIEVED", "SEARCH", "SEED"]
 

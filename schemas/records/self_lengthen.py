@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from schemas.record import Column, Record
-from schemas.records.shared import COMPLETION_TOKENS, FINISH_REASON, ID, MESSAGES, MODEL, PROMPT_TOKENS, REASONING
+from synth.schemas.record import Column, Record
+from synth.schemas.records.shared import COMPLETION_TOKENS, FINISH_REASON, ID, MESSAGES, MODEL, PROMPT_TOKENS, REASONING
 
 __all__ = [
     "ANSWERED",

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from schemas.record import Column, Record
+from synth.schemas.record import Column, Record
 
 __all__ = [
     "COMPLETION_TOKENS",

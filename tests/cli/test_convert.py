@@ -14,12 +14,12 @@ import zstandard
 from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from schemas.dataset import Dataset
-from schemas.errors import InputError, Stale, UsageError
-from schemas.records import QUERY
-from schemas.shards import ShardWriter
-from schemas.writing import Building
+from synth.cli.main import app
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, Stale, UsageError
+from synth.schemas.records import QUERY
+from synth.schemas.shards import ShardWriter
+from synth.schemas.writing.publication import Building
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "query": "One?", "response": "1", "score": 0.5, "tags": ["x", 'y"z'], "meta": {"n": 1, "s": None}},
@@ -195,7 +195,7 @@ def test_a_reader_that_goes_away_leaves_no_traceback(tmp_path: Path) -> None:
     rows = [{"text": "word " * 50}] * 20_000
     (tmp_path / "rows.jsonl.zst").write_bytes(zstandard.compress(b"".join(orjson.dumps(row) + b"\n" for row in rows)))
     synth("import", tmp_path / "rows.jsonl.zst", tmp_path / "rows")
-    command = f"{sys.executable} -c 'from cli.main import main; main()' export {tmp_path}/rows - | head -n 1"
+    command = f"{sys.executable} -c 'from synth.cli.main import main; main()' export {tmp_path}/rows - | head -n 1"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == {"id": "rows-0", **rows[0]}
     assert result.stderr == ""

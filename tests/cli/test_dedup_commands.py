@@ -7,11 +7,11 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from cli import progress
-from cli.main import app
-from pipelines import runner
-from schemas.dataset import Dataset
-from schemas.errors import InputError, UsageError
+from synth.cli import progress
+from synth.cli.main import app
+from synth.pipelines.runtime import runner
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, UsageError
 
 PREFIXES: list[list[str]] = [[], ["query-of-cc"]]
 ITEM = "Which of the two trains that leave the city at noon will be the first to arrive at the coast?"

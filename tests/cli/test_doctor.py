@@ -129,7 +129,7 @@ def test_without_pyarrow_and_datasets_synth_cannot_work_and_the_exit_code_says_s
         if not entry.name.startswith(("pyarrow", "datasets")):
             (tmp_path / entry.name).symlink_to(entry)
     done = subprocess.run(
-        [sys.executable, "-S", "-B", "-c", "from cli.main import main; main()", "doctor"],
+        [sys.executable, "-S", "-B", "-c", "from synth.cli.main import main; main()", "doctor"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,

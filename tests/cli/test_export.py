@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from schemas.dataset import Dataset
-from schemas.errors import InputError
+from synth.cli.main import app
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
 
 
 def synth(*arguments: str | Path) -> Result:

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.dataset import Dataset
-from schemas.errors import InputError, Stale, UsageError
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, Stale, UsageError
 from tests.cli.test_convert import synth
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from schemas.dataset import Dataset
-from schemas.errors import InputError
+from synth.cli.main import app
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
 
 REPLY = 'Here you are: {"tag": "poetry", "explanation": "A poem."} {"tag": "Poetry"} {"tag": "translation"}'
 

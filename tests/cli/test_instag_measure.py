@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
-from schemas.dataset import Dataset
-from schemas.errors import InputError
+from synth.cli.main import app
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
 
 SYNTH = str(Path(sys.executable).with_name("synth"))
 

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
+from synth.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 SYNTH = str(Path(sys.executable).with_name("synth"))

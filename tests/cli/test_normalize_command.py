@@ -5,9 +5,9 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from schemas.dataset import Dataset
-from schemas.errors import InputError, Stale
+from synth.cli.main import app
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, Stale
 from tests.pipelines.dedup.passing import write_rows
 from tests.pipelines.instag.normalizing import queries, turns
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
-from schemas.dataset import Dataset
-from schemas.errors import InputError
-from schemas.instructions import with_input
+from synth.cli.main import app
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
+from synth.schemas.instructions import with_input
 from tests.counting_server import counting_server
 
 Rows = list[dict[str, Any]]

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.text import Text
 from typer.testing import CliRunner, Result
 
-from cli.highlighting import mark, telling_part
-from cli.main import app
-from pipelines.retrieval.trec import MEASURES
-from schemas.dataset import Dataset
-from schemas.errors import InputError, Stale, UsageError
+from synth.cli.highlighting import mark, telling_part
+from synth.cli.main import app
+from synth.pipelines.retrieval.trec import MEASURES
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, Stale, UsageError
 from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES, jsonl
 from tests.pipelines.retrieval.meanings import MODEL, SENTENCES, needs_model
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cli.main import app
-from cli.readable import json_text, readable
+from synth.cli.main import app
+from synth.cli.readable import json_text, readable
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(5000)
 ROW: dict[str, Any] = {

@@ -8,15 +8,15 @@ import datasets
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from pipelines.augment.evolve import EVOLUTIONS
-from pipelines.engines import Answer, Completion, Request
-from pipelines.engines.echo import EchoEngine
-from pipelines.options import Options
-from pipelines.reject.sample import Sample
-from pipelines.runner import run
-from schemas.dataset import Dataset
-from schemas.errors import InputError, UsageError
+from synth.cli.main import app
+from synth.pipelines.augment.evolve import EVOLUTIONS
+from synth.pipelines.engines import Answer, Completion, Request
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.reject.sample import Sample
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, UsageError
 from tests.counting_server import counting_server
 
 DRAFT = "The harbour is loud at noon. Gulls cry over the boats."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.dataset import Dataset
+from synth.schemas.dataset import Dataset
 from tests.cli.test_main import refusal, synth
 from tests.pipelines.scripted import sampled
 

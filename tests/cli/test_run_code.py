@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
-from schemas.errors import UsageError
+from synth.cli.main import app
+from synth.schemas.errors import UsageError
 from tests.jails import JAILS, living_descendants, why_not
 
 SYNTH = str(Path(sys.executable).with_name("synth"))

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from schemas.errors import InputError
-from schemas.records import QUERY, RECORDS
+from synth.cli.main import app
+from synth.schemas.errors import InputError
+from synth.schemas.records import QUERY, RECORDS
 
 
 def schema(*arguments: str | Path) -> Result:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from schemas.dataset import Dataset
-from schemas.errors import InputError, Stale, UsageError
+from synth.cli.main import app
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, Stale, UsageError
 from tests.pipelines.self_lengthen.writing import prose
 
 SEEDS: list[dict[str, Any]] = [

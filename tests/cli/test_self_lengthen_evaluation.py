@@ -7,9 +7,9 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from schemas.dataset import Dataset
-from schemas.errors import Stale, UsageError
+from synth.cli.main import app
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import Stale, UsageError
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "query": "Write in 3,000 words.", "response": "sea " * 3000, "constraint": "around 3000 words"},

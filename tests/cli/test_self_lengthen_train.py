@@ -12,7 +12,7 @@ from datasets import load_from_disk
 
 SYNTH = str(Path(sys.executable).with_name("synth"))
 # The same command, but that it keeps what it learnt after every step.
-SAVING = "import pipelines.training as t; t.SAVE_SECONDS = 0; from cli.main import main; main()"
+SAVING = "import synth.pipelines.runtime.fine_tuning as t; t.SAVE_SECONDS = 0; from synth.cli.main import main; main()"
 ANSWERS = {"Write about the sea.": "Waves come, and waves go.", "Write about a hill.": "Up, up, and down."}
 
 

@@ -13,12 +13,12 @@ from pyarrow import csv, parquet
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from cli.rendering import row_panel
-from cli.show import Condition
-from schemas.errors import InputError, UsageError
-from schemas.shards import ShardWriter
-from schemas.writing import Building
+from synth.cli.main import app
+from synth.cli.rendering import row_panel
+from synth.cli.show import Condition
+from synth.schemas.errors import InputError, UsageError
+from synth.schemas.shards import ShardWriter
+from synth.schemas.writing.publication import Building
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -237,7 +237,7 @@ def test_nulls_numbers_and_flags_are_short() -> None:
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     path = tmp_path / "many.jsonl"
     path.write_text("".join(json.dumps({"text": "word " * 50}) + "\n" for _ in range(2000)))
-    command = f"{sys.executable} -c 'from cli.main import main; main()' show {path} -n 2000 | head -n 1"
+    command = f"{sys.executable} -c 'from synth.cli.main import main; main()' show {path} -n 2000 | head -n 1"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("╭─ many-0")
     assert result.stderr == f"{path}  text\n"

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from pipelines.engines.echo import EchoEngine
-from pipelines.options import Options
-from pipelines.prompts import Prompt
-from pipelines.reject.sample import FOLDER, Sample
-from pipelines.runner import run
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.reject.sample import FOLDER, Sample
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import run
 
 SYNTH = str(Path(sys.executable).with_name("synth"))
 

@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from pipelines.engines import Answer, Request, Sampling
-from pipelines.engines.echo import EchoEngine
-from pipelines.options import Options
-from pipelines.runner import Summary, run
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
-from schemas.answers import ANSWERS
-from schemas.journal import read_journal
-from schemas.record import Record
-from schemas.records import QUERY
+from synth.pipelines.engines import Answer, Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
+from synth.schemas.answers import ANSWERS
+from synth.schemas.journal import read_journal
+from synth.schemas.record import Record
+from synth.schemas.records import QUERY
 
 # A prompt and the seed of its first sample.
 Asked = tuple[str, int]

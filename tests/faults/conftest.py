@@ -18,5 +18,5 @@ def quick_path() -> Iterator[Path]:
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> int:
     """Chunks of four rows, so that a few rows are many chunks; how many rows a chunk has."""
-    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 4)
+    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 4)
     return 4

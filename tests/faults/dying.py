@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pipelines.rows
-from pipelines.options import Options
+import synth.pipelines.runtime.rows
+from synth.pipelines.runtime.options import Options
 from tests.faults.campaign import TwoCalls, run_two_calls
 
 # Steps between which a file system can be found after a crash. An open file is a step where it may be written.
@@ -16,7 +16,7 @@ STEPS = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
 
 def dying(step: int, folder: Path, source: Path, options: Options, chunk_rows: int, mended: bool) -> None:
     """Run, and be killed before the step of this number that is taken in `folder`."""
-    pipelines.rows.CHUNK_ROWS = chunk_rows
+    synth.pipelines.runtime.rows.CHUNK_ROWS = chunk_rows
     TwoCalls.mended = mended
     steps = 0
 

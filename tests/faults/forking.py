@@ -61,10 +61,10 @@ class Forks:
 
 
 def main() -> None:
-    import cli.query_of_cc  # noqa: F401
-    import pipelines.query_of_cc.index
-    import pipelines.query_of_cc.retrieve
-    import pipelines.tables  # noqa: F401
+    import synth.cli.query_of_cc
+    import synth.pipelines.query_of_cc.index
+    import synth.pipelines.query_of_cc.retrieve
+    import synth.pipelines.runtime.tables  # noqa: F401
 
     for model in sys.argv[1:]:
         _load(model)
@@ -94,7 +94,7 @@ def _load(model: str) -> None:
 
 
 def _run(order: Mapping[str, Any]) -> NoReturn:
-    from cli.main import main as synth
+    from synth.cli.main import main as synth
 
     nowhere, said = os.open(os.devnull, os.O_RDWR), os.open(order["said"], os.O_WRONLY | os.O_APPEND)
     for target, source in ((0, nowhere), (1, nowhere), (2, said)):
@@ -116,8 +116,8 @@ def _run(order: Mapping[str, Any]) -> NoReturn:
 
 
 def _take_small_steps() -> None:
-    from pipelines.query_of_cc import index, retrieve
-    from pipelines.retrieval import dense
+    from synth.pipelines.query_of_cc import index, retrieve
+    from synth.pipelines.retrieval import dense
 
     index.CHARACTERS_PER_COMMIT = 2_000
     dense.PASSAGES_AT_A_TIME = 32
@@ -125,9 +125,9 @@ def _take_small_steps() -> None:
 
 
 def _die_at(death: Death) -> None:
-    from pipelines.query_of_cc import index, retrieve
-    from pipelines.retrieval import bm25, dense, vectors
-    from pipelines.tables import _TableOutput
+    from synth.pipelines.query_of_cc import index, retrieve
+    from synth.pipelines.retrieval import bm25, dense, vectors
+    from synth.pipelines.runtime.tables import _TableOutput
 
     modules = (index, retrieve, dense, os, bm25.Bm25Writer, vectors.VectorWriter, _TableOutput)
     owner: Any = next(module for module in modules if module.__name__.rpartition(".")[2] == death.owner)

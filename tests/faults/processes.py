@@ -16,7 +16,7 @@ from tests.faults.campaign import Asked, asked_for, finished_rows, record_of, re
 
 CHUNK_ROWS = 16
 # The command itself; its chunks can be smaller, so that a run of seconds publishes many.
-SYNTH = "import pipelines.rows; pipelines.rows.CHUNK_ROWS = {chunk_rows}; from cli.main import main; main()"
+SYNTH = "import synth.pipelines.runtime.rows as r; r.CHUNK_ROWS = {chunk_rows}; from synth.cli.main import main; main()"
 # Answers are flushed twice a second; what was asked for this long before a kill may be asked for again.
 UNFLUSHED_SECONDS = 1.0
 

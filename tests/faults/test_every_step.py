@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.options import Options
+from synth.pipelines.runtime.options import Options
 from tests.faults.campaign import (
     Asked,
     TwoCalls,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.engines.shared import NEUTRAL
-from schemas.dataset import Dataset
+from synth.pipelines.engines.shared import NEUTRAL
+from synth.schemas.dataset import Dataset
 from tests.faults.campaign import record_of, shard_bytes
 from tests.faults.faulty_server import FaultyServer, faulty_server
 from tests.faults.processes import end, finish, start, wait_until, write_questions

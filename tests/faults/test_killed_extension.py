@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.dataset import Dataset
+from synth.schemas.dataset import Dataset
 from tests.counting_server import counting_server
 from tests.faults.campaign import asked_for, record_of, recorded, shard_bytes
 from tests.faults.processes import finish, kill, start, wait_until

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.answers import ANSWERS
-from schemas.journal import read_journal
+from synth.schemas.answers import ANSWERS
+from synth.schemas.journal import read_journal
 from tests.faults.campaign import record_of, shard_bytes
 from tests.faults.processes import finish, kill, start, wait_until
 from tests.jails import JAILS, living_descendants, why_not

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.query_of_cc.opened import OpenedIndex
-from schemas.dataset import Dataset
-from schemas.errors import InputError
+from synth.pipelines.query_of_cc.index_reader import OpenedIndex
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
 from tests.faults.forking import Death, Forks
 from tests.pipelines.retrieval.meanings import MODEL, needs_model
 

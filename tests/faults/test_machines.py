@@ -14,17 +14,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-import pipelines.rows
-from pipelines.engines import Answer, EngineBusy, Request, Sampling
-from pipelines.engines.echo import EchoEngine
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
-from schemas.dataset import Dataset
-from schemas.errors import EngineFailed, Partial
-from schemas.journal import Journal, read_journal
-from schemas.record import Record
-from schemas.records import QUERY
+import synth.pipelines.runtime.rows
+from synth.pipelines.engines import Answer, EngineBusy, Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import EngineFailed, Partial
+from synth.schemas.journal import Journal, read_journal
+from synth.schemas.record import Record
+from synth.schemas.records import QUERY
 from tests.faults.campaign import questions, shard_bytes
 
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
@@ -171,7 +171,7 @@ class RunMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
         self.source = questions(self.folder, [f"{fate} {calls} {n}" for n, (fate, calls) in enumerate(rows)])
         self.rows, self.until, self.keeps = rows, until, keeps
-        self.chunk_rows, pipelines.rows.CHUNK_ROWS = pipelines.rows.CHUNK_ROWS, chunk
+        self.chunk_rows, synth.pipelines.runtime.rows.CHUNK_ROWS = synth.pipelines.runtime.rows.CHUNK_ROWS, chunk
         self.asked: list[tuple[str, int]] = []
         self.done = False
 
@@ -179,7 +179,7 @@ class RunMachine(RuleBasedStateMachine):
         if hasattr(self, "folder"):
             if not self.done:
                 self.go_on(lives=10**6, in_flight=3, max_failures=99)
-            pipelines.rows.CHUNK_ROWS = self.chunk_rows
+            synth.pipelines.runtime.rows.CHUNK_ROWS = self.chunk_rows
             shutil.rmtree(self.folder)
 
     @precondition(lambda self: not self.done)

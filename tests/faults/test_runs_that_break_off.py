@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.engines import Answer, EngineBusy, Request
-from pipelines.engines.echo import EchoEngine
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.stage import Rejected, Row, Tools
-from schemas.dataset import Dataset
-from schemas.errors import BudgetSpent, EngineFailed, Partial, SynthError
-from schemas.journal import Journal
+from synth.pipelines.engines import Answer, EngineBusy, Request
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Rejected, Row, Tools
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import BudgetSpent, EngineFailed, Partial, SynthError
+from synth.schemas.journal import Journal
 from tests.faults.campaign import (
     TwoCalls,
     WritingEngine,
@@ -110,7 +110,7 @@ def test_an_engine_that_raises_what_it_should_not_fails_its_rows_and_they_are_tr
 def test_rows_that_others_overtook_before_the_end_are_no_less_wanted_until_enough_have_come_out(
     tmp_path: Path, source: Path, in_flight: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 16)
+    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 16)
 
     class Stragglers(WritingEngine):
         async def generate(self, request: Request) -> Answer:
@@ -142,7 +142,7 @@ def test_patience_ends_with_a_server_that_is_busy_for_ever(
         async def generate(self, request: Request) -> Answer:  # noqa: ARG002
             raise EngineBusy("come back at once", retry_after)
 
-    monkeypatch.setattr("pipelines.engines.shared.SharedEngine.patience", 0.2)
+    monkeypatch.setattr("synth.pipelines.engines.shared.SharedEngine.patience", 0.2)
     with pytest.raises(EngineFailed, match="come back at once"):
         run(TwoCalls(), [str(source)], tmp_path / "out", Options(), engine=Busy())
 

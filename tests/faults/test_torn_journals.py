@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.options import Options
-from pipelines.runner import run
-from schemas.errors import EngineFailed
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.schemas.errors import EngineFailed
 from tests.faults.campaign import (
     TwoCalls,
     asked,

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from pipelines.case2code.compose import Compose
-from pipelines.case2code.evaluate import Evaluate
-from pipelines.case2code.execute import Execute
-from pipelines.case2code.functions import Functions
-from pipelines.case2code.inputs import Inputs
-from pipelines.engines import Answer, Completion, Request
-from pipelines.engines.echo import EchoEngine
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.stage import Stage
-from sandbox.pool import Sandbox
-from schemas.dataset import Dataset
+from synth.pipelines.case2code.compose import Compose
+from synth.pipelines.case2code.evaluate import Evaluate
+from synth.pipelines.case2code.execute import Execute
+from synth.pipelines.case2code.functions import Functions
+from synth.pipelines.case2code.inputs import Inputs
+from synth.pipelines.engines import Answer, Completion, Request
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Stage
+from synth.sandbox.pool import Sandbox
+from synth.schemas.dataset import Dataset
 from tests.jails import why_not
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

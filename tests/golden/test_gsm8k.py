@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.reject.answer import extract_answer
-from pipelines.reject.equations import calculation_key, equation_fault, find_equations
-from pipelines.reject.prose import plain_equations
+from synth.pipelines.runtime.answers.answer import extract_answer
+from synth.pipelines.runtime.answers.equations import calculation_key, equation_fault, find_equations
+from synth.pipelines.runtime.answers.prose import plain_equations
 
 TRAIN = Path(__file__).parents[2].parent / "shared" / "data" / "gsm8k-train.jsonl"
 

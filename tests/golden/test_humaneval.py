@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.pool import Sandbox
-from sandbox.verdict import Limits
+from synth.sandbox.pool import Sandbox
+from synth.sandbox.verdict import Limits
 from tests.jails import JAILS, told, why_not
 
 HUMANEVAL = Path(__file__).parents[2].parent / "shared" / "data" / "humaneval.jsonl.gz"

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.instag.normalize.association import unite_associated
-from pipelines.instag.normalize.embedding import embedder_named
-from pipelines.instag.normalize.forms import Forms
-from pipelines.instag.normalize.groups import Groups
-from pipelines.instag.normalize.overrides import NONE
-from pipelines.instag.normalize.rules import unite_equal, words
-from pipelines.instag.normalize.semantics import unite_near
+from synth.pipelines.instag.normalize.association import unite_associated
+from synth.pipelines.instag.normalize.embedding import embedder_named
+from synth.pipelines.instag.normalize.forms import Forms
+from synth.pipelines.instag.normalize.groups import Groups
+from synth.pipelines.instag.normalize.overrides import NONE
+from synth.pipelines.instag.normalize.rules import unite_equal, words
+from synth.pipelines.instag.normalize.semantics import unite_near
 from tests.pipelines.instag.normalizing import normalized, queries
 from tests.pipelines.retrieval.meanings import MODEL, needs_model
 

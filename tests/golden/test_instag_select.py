@@ -5,10 +5,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipelines.instag.select import Select
-from pipelines.options import Options
-from pipelines.runner import run
-from schemas.dataset import Dataset
+from synth.pipelines.instag.select import Select
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.schemas.dataset import Dataset
 
 POOL = {
     "a": ["t1", "t2", "t3"],

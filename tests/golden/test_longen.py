@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.self_lengthen import language, words
-from pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
-from pipelines.self_lengthen.numerals import numbers_in
+from synth.pipelines.self_lengthen import language, words
+from synth.pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
+from synth.pipelines.self_lengthen.numerals import numbers_in
 
 LONGEN = Path(__file__).parents[3] / "shared" / "data" / "longen.jsonl"
 published = pytest.mark.skipif(not LONGEN.is_file(), reason="the prompts of LonGen are not at hand")

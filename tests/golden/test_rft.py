@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.reject.answer import Hashes, extract_answer
-from pipelines.reject.equations import calculation_key, equation_fault, find_equations
-from pipelines.reject.selection import judge, select_paths
+from synth.pipelines.reject.selection import judge, select_paths
+from synth.pipelines.runtime.answers.answer import Hashes, extract_answer
+from synth.pipelines.runtime.answers.equations import calculation_key, equation_fault, find_equations
 
 SAMPLES = (
     "Half of 8 is 8/2=<<8/2=4>>4. Then 4+3=<<4+3=7>>7.\n#### 7",

@@ -2,7 +2,7 @@
 
 # ruff: noqa: E501  programs have the lines that they have
 
-from sandbox.verdict import Limits
+from synth.sandbox.verdict import Limits
 from tests.hostile.case import SHORT, TRIED, case
 
 WRITE = "import os, json, struct\ndef say(data): os.write(3, len(data).to_bytes(4, 'big') + data)\n"

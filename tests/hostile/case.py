@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.verdict import Limits
+from synth.sandbox.verdict import Limits
 
 LIMITS = Limits(seconds=8.0)
 # For programs that can only end at their deadline.

@@ -11,9 +11,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from sandbox.payload import read_payload
-from sandbox.values import Unencodable, decode, encode, encode_text, equal, shown
-from sandbox.verdict import Outcome
+from synth.sandbox.payload import read_payload
+from synth.sandbox.values import Unencodable, decode, encode, encode_text, equal, shown
+from synth.sandbox.verdict import Outcome
 
 __all__ = ["SAMPLES", "frame", "must_be_read", "must_come_back", "sample_frames"]
 

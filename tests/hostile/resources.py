@@ -2,7 +2,7 @@
 
 # ruff: noqa: E501  programs have the lines that they have
 
-from sandbox.verdict import Limits
+from synth.sandbox.verdict import Limits
 from tests.hostile.case import SHORT, case
 
 SMALL = Limits(seconds=8.0, memory_mb=128)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.filter import ALLOWED, DEADLY
-from sandbox.pool import Sandbox
-from sandbox.verdict import Limits
+from synth.sandbox.filter import ALLOWED, DEADLY
+from synth.sandbox.pool import Sandbox
+from synth.sandbox.verdict import Limits
 from tests.hostile.channel import STEAL
 from tests.hostile.resources import LIST_BOMB
 from tests.jails import JAILS, LentSandbox, told, why_not

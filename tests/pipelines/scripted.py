@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.engines import Answer, Completion, Message, Sampling
-from pipelines.stage import Reject, Rejected, Row, RowStage, TableStage
+from synth.pipelines.engines import Answer, Completion, Message, Sampling
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, TableStage
 
 
 class ScriptedTools:

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipelines.options import Options
-from pipelines.runner import Summary, run, standing
-from pipelines.stage import Output, Reject, Rejected, Row, RowStage, TableStage, Tools
-from schemas.dataset import Dataset
-from schemas.errors import InputError, Partial
-from schemas.record import Record
-from schemas.records import QUERY, ROW
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import Summary, run, standing
+from synth.pipelines.runtime.stage import Output, Reject, Rejected, Row, RowStage, TableStage, Tools
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, Partial
+from synth.schemas.record import Record
+from synth.schemas.records import QUERY, ROW
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from pipelines.instag.queries import queries_of
-from pipelines.instructions import asked
-from schemas.dataset import Dataset
-from schemas.errors import InputError, UsageError
-from schemas.records import INSTRUCTION, QUERY
-from schemas.sources import Source
+from synth.cli.main import app
+from synth.pipelines.instag.queries import queries_of
+from synth.pipelines.runtime.instructions import asked
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, UsageError
+from synth.schemas.reading.sources import Source
+from synth.schemas.records import INSTRUCTION, QUERY
 from tests.counting_server import counting_server
 
 LONG = " ".join(["word"] * 60) + "."

@@ -11,27 +11,27 @@ from typing import Any
 
 import pytest
 
-import pipelines
-from pipelines.augment.evolve import EVOLUTIONS, Evolve
-from pipelines.augment.respond import Respond
-from pipelines.case2code.evaluate import Evaluate
-from pipelines.case2code.inputs import Inputs
-from pipelines.dstc.pairs import Pairs
-from pipelines.engines import Answer, Completion, Message, Request, RequestFailed
-from pipelines.engines.echo import EchoEngine
-from pipelines.instag.tag import Tag
-from pipelines.options import Options
-from pipelines.prompts import Prompt
-from pipelines.reject.sample import Sample
-from pipelines.runner import Summary, run
-from pipelines.self_lengthen.constrain import Constrain
-from pipelines.self_lengthen.draft import Draft
-from pipelines.self_lengthen.evaluate import CRITERIA, Judge
-from pipelines.self_lengthen.extend import Extend
-from pipelines.self_lengthen.instruct import Instruct, Seed
-from pipelines.stage import RowStage
-from sandbox.pool import Sandbox
-from schemas.dataset import Dataset
+import synth.pipelines
+from synth.pipelines.augment.evolve import EVOLUTIONS, Evolve
+from synth.pipelines.augment.respond import Respond
+from synth.pipelines.case2code.evaluate import Evaluate
+from synth.pipelines.case2code.inputs import Inputs
+from synth.pipelines.dstc.pairs import Pairs
+from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.instag.tag import Tag
+from synth.pipelines.reject.sample import Sample
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.stage import RowStage
+from synth.pipelines.self_lengthen.constrain import Constrain
+from synth.pipelines.self_lengthen.draft import Draft
+from synth.pipelines.self_lengthen.evaluate import CRITERIA, Judge
+from synth.pipelines.self_lengthen.extend import Extend
+from synth.pipelines.self_lengthen.instruct import Instruct, Seed
+from synth.sandbox.pool import Sandbox
+from synth.schemas.dataset import Dataset
 from tests.jails import why_not
 from tests.pipelines.query_of_cc.talking import attentive, small
 from tests.pipelines.self_lengthen.writing import prose
@@ -249,7 +249,7 @@ def details(folder: Path) -> str:
 def stages_that_ask() -> set[str]:
     """The row stages in whose module a model is asked."""
     found: set[str] = set()
-    for module_info in pkgutil.walk_packages(pipelines.__path__, "pipelines."):
+    for module_info in pkgutil.walk_packages(synth.pipelines.__path__, "synth.pipelines."):
         if "llm.generate(" not in (inspect.getsource(import_module(module_info.name))):
             continue
         for member in vars(import_module(module_info.name)).values():

@@ -7,16 +7,16 @@ from typing import ClassVar
 
 import pytest
 
-from pipelines.engines import Answer, Request, Sampling
-from pipelines.engines.echo import EchoEngine
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.stage import Row, RowStage, Tools
-from sandbox.pool import Sandbox
-from schemas.ancestry import ancestry
-from schemas.dataset import Dataset
-from schemas.record import Column, Record
-from schemas.records import QUERY
+from synth.pipelines.engines import Answer, Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Row, RowStage, Tools
+from synth.sandbox.pool import Sandbox
+from synth.schemas.dataset import Dataset
+from synth.schemas.inspecting.ancestry import ancestry
+from synth.schemas.record import Column, Record
+from synth.schemas.records import QUERY
 from tests.jails import told, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")

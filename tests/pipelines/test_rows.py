@@ -10,14 +10,14 @@ from typing import ClassVar
 import pytest
 from datasets import load_from_disk
 
-from pipelines.engines import Answer, Completion, EngineBusy, PromptTooLong, Request, Sampling
-from pipelines.engines.echo import EchoEngine
-from pipelines.runner import Options, Summary, run
-from pipelines.stage import Reject, Rejected, Row, RowStage, Tools
-from schemas.dataset import Dataset
-from schemas.errors import BudgetSpent, EngineFailed, InputError, Partial, Stale, UsageError
-from schemas.record import Record
-from schemas.records import QUERY
+from synth.pipelines.engines import Answer, Completion, EngineBusy, PromptTooLong, Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.runner import Options, Summary, run
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import BudgetSpent, EngineFailed, InputError, Partial, Stale, UsageError
+from synth.schemas.record import Record
+from synth.schemas.records import QUERY
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def test_tokens_and_requests_are_summed_into_the_run_record(tmp_path: Path) -> N
 
 
 def test_rows_come_out_in_input_order_across_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 7)
+    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 7)
 
     class Uneven(EchoEngine):
         async def generate(self, request: Request) -> Answer:
@@ -167,7 +167,7 @@ def test_a_busy_engine_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_patience_with_an_engine_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.engines.shared.SharedEngine.patience", 0.01)
+    monkeypatch.setattr("synth.pipelines.engines.shared.SharedEngine.patience", 0.01)
     engine = CountingEngine([EngineBusy("overloaded", retry_after=0.01)] * 9)
     with pytest.raises(EngineFailed, match=r"no answer .* \(overloaded\)"):
         ask(tmp_path, ["one"], engine)
@@ -291,7 +291,7 @@ def test_until_more_than_the_input_gives_takes_the_whole_input(tmp_path: Path) -
 def test_until_cuts_a_chunk_in_its_middle_and_leaves_out_those_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 4)
+    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 4)
     summary = ask(tmp_path, [f"question {i}" for i in range(30)], until=10, in_flight=30)
     assert Dataset.open(tmp_path / "out").table["id"].to_pylist() == [f"q-{i}/answer" for i in range(10)]
     assert summary.counts.finished == 10
@@ -332,7 +332,7 @@ def careful(folder: Path, engine: EchoEngine, **options: object) -> Summary:
 def test_failed_rows_of_a_published_output_are_tried_again_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 6)
+    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 6)
     assert careful(tmp_path, CountingEngine(), max_failures=2).counts.failed == 2
     assert careful(tmp_path, CountingEngine(), max_failures=2).already_done
     with pytest.raises(Partial, match="2 of 20 rows failed"):
@@ -352,7 +352,7 @@ def test_failed_rows_of_a_published_output_are_tried_again_and_nothing_else(
 def test_kept_answers_are_a_dataset_and_parsed_again_without_asking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 6)
+    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 6)
     careful(tmp_path, CountingEngine(), max_failures=2, keep_answers=True)
     assert load_from_disk(str(tmp_path / "out" / "answers"))["row"][:] == [f"q-{i}" for i in range(20)]
     monkeypatch.setattr(Careful, "mended", True)
@@ -390,7 +390,7 @@ def test_an_engine_is_not_started_where_every_answer_is_recorded(tmp_path: Path)
 def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pipelines.rows.CHUNK_ROWS", 2)
+    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 2)
     texts = ["one", "two", "three", "crash"]
     with pytest.raises(Partial):
         ask(tmp_path, texts)

@@ -4,11 +4,12 @@ import re
 
 import pytest
 
-from pipelines.augment.evolve import parse_evolutions
-from pipelines.reject.answer import extract_answer
-from pipelines.reject.equations import calculation_key, equation_fault, find_equations
-from pipelines.tiny import EXAMPLES, MODEL_DIR
-from pipelines.tiny.problems import STORIES, Family, examples, families
+from synth.pipelines.augment.evolve import parse_evolutions
+from synth.pipelines.engines.models import TINY_FOLDER
+from synth.pipelines.runtime.answers.answer import extract_answer
+from synth.pipelines.runtime.answers.equations import calculation_key, equation_fault, find_equations
+from tiny_model import EXAMPLES
+from tiny_model.problems import STORIES, Family, examples, families
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_the_example_questions_are_those_of_the_generator() -> None:
 
 
 def test_training_sees_no_example_question() -> None:
-    from pipelines.tiny.tasks import training_families
+    from tiny_model.tasks import training_families
 
     held_out = {row["question"] for row in examples()}
     for family in itertools.islice(training_families("0"), 500):
@@ -78,12 +79,12 @@ def test_training_sees_no_example_question() -> None:
 
 
 def test_the_model_is_small_enough_to_ship() -> None:
-    assert sum(path.stat().st_size for path in MODEL_DIR.iterdir()) <= 20_000_000
+    assert sum(path.stat().st_size for path in TINY_FOLDER.iterdir()) <= 20_000_000
 
 
 def test_the_tokenizer_loads_offline_and_reads_numbers_digit_by_digit() -> None:
     transformers = pytest.importorskip("transformers", reason="the model's tokenizer needs transformers")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL_DIR, local_files_only=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY_FOLDER, local_files_only=True)
     text = "12*34 = <<12*34=408>>408\n#### 408, Zoë"
     tokens = tokenizer.encode(text)
     assert tokenizer.decode(tokens) == text
@@ -93,7 +94,7 @@ def test_the_tokenizer_loads_offline_and_reads_numbers_digit_by_digit() -> None:
 
 def test_a_chat_that_ends_in_an_assistant_message_can_be_continued() -> None:
     transformers = pytest.importorskip("transformers", reason="the model's chat template needs transformers")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL_DIR, local_files_only=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY_FOLDER, local_files_only=True)
     asked = [{"role": "user", "content": "2+2?"}]
     begun = [*asked, {"role": "assistant", "content": "2+2 ="}]
     opened = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
@@ -103,9 +104,9 @@ def test_a_chat_that_ends_in_an_assistant_message_can_be_continued() -> None:
 
 def test_training_sees_chats_as_the_chat_template_writes_them() -> None:
     transformers = pytest.importorskip("transformers", reason="the model's chat template needs transformers")
-    from pipelines.augment.respond import Respond
-    from pipelines.tiny.tasks import render
+    from synth.pipelines.augment.respond import Respond
+    from tiny_model.tasks import render
 
-    tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL_DIR, local_files_only=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY_FOLDER, local_files_only=True)
     chat = Respond().prompt.render(query="2+2?", shots=[{"question": "1+1?", "answer": "#### 2"}])
     assert render(chat) == tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=True)

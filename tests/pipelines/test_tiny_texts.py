@@ -7,10 +7,11 @@ from random import Random
 
 import pytest
 
-from pipelines.self_lengthen import language, quality, words
-from pipelines.tiny import EXAMPLES, MODEL_DIR
-from pipelines.tiny.sentences import ASPECTS
-from pipelines.tiny.texts import Text, example_instructions, instruction, short_text, subjects, unsuited
+from synth.pipelines.engines.models import TINY_FOLDER
+from synth.pipelines.self_lengthen import language, quality, words
+from tiny_model import EXAMPLES
+from tiny_model.sentences import ASPECTS
+from tiny_model.texts import Text, example_instructions, instruction, short_text, subjects, unsuited
 
 INSTRUCTIONS = EXAMPLES.with_name("instructions.jsonl")
 
@@ -56,7 +57,7 @@ def test_even_the_longest_text_is_fit_and_fits_twice_into_the_context(texts: lis
 
 
 def test_the_first_half_of_a_text_is_its_first_paragraphs(texts: list[Text]) -> None:
-    from pipelines.self_lengthen.paragraphs import first_half
+    from synth.pipelines.self_lengthen.paragraphs import first_half
 
     random = Random("halves")
     for text in texts:
@@ -87,7 +88,7 @@ def test_the_example_instructions_are_those_of_the_generator() -> None:
 
 
 def test_training_sees_no_example_instruction() -> None:
-    from pipelines.tiny.tasks import Sources
+    from tiny_model.tasks import Sources
 
     sources = Sources("0")
     held_out = {row["instruction"] for row in example_instructions()}
@@ -95,7 +96,7 @@ def test_training_sees_no_example_instruction() -> None:
 
 
 def test_the_examples_of_every_task_follow_from_the_seed() -> None:
-    from pipelines.tiny.tasks import TASKS, Sources
+    from tiny_model.tasks import TASKS, Sources
 
     for task in TASKS:
         prompt, answer = task(Sources("a"))
@@ -105,8 +106,8 @@ def test_the_examples_of_every_task_follow_from_the_seed() -> None:
 
 
 def test_calculations_are_right() -> None:
-    from pipelines.reject.equations import equation_fault, find_equations
-    from pipelines.tiny.tasks import TASKS, Sources
+    from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
+    from tiny_model.tasks import TASKS, Sources
 
     calculate = next(task for task in TASKS if "calculate" in task.__name__)
     sources = Sources("calculations")
@@ -118,14 +119,14 @@ def test_calculations_are_right() -> None:
 
 def test_the_model_was_trained_on_the_prompts_as_they_are() -> None:
     """Where this fails a prompt was changed that the embedded model knows: train it anew (`make tiny-model`)."""
-    from pipelines.tiny.tasks import prompt_digests
+    from tiny_model.tasks import prompt_digests
 
-    assert json.loads((MODEL_DIR / "prompts.json").read_text()) == prompt_digests()
+    assert json.loads((TINY_FOLDER / "prompts.json").read_text()) == prompt_digests()
 
 
 def test_a_text_that_is_gone_on_with_after_a_blank_line_is_read_as_it_was_in_the_middle() -> None:
     transformers = pytest.importorskip("transformers", reason="the model's tokenizer needs transformers")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL_DIR, local_files_only=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY_FOLDER, local_files_only=True)
     begun, rest = "The day ends.\n\n", "On the left stand the lamps."
     assert tokenizer.encode(begun + rest) == tokenizer.encode(begun) + tokenizer.encode(rest)
     asked = [{"role": "user", "content": "?"}, {"role": "assistant", "content": begun}]
@@ -134,15 +135,15 @@ def test_a_text_that_is_gone_on_with_after_a_blank_line_is_read_as_it_was_in_the
 
 def test_the_model_has_weights_for_every_token() -> None:
     transformers = pytest.importorskip("transformers", reason="the model's tokenizer needs transformers")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL_DIR, local_files_only=True)
-    assert len(tokenizer) == json.loads((MODEL_DIR / "config.json").read_text())["vocab_size"]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY_FOLDER, local_files_only=True)
+    assert len(tokenizer) == json.loads((TINY_FOLDER / "config.json").read_text())["vocab_size"]
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training of a model of some thousand weights."""
     pytest.importorskip("transformers", reason="training needs transformers")
-    from pipelines.tiny import train
+    from tiny_model import train
 
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     monkeypatch.setattr(train, "SHAPE", shape)
@@ -157,7 +158,7 @@ def weights(model: Path) -> bytes:
 
 @pytest.mark.usefixtures("small")
 def test_a_checkpoint_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.tiny import train
+    from tiny_model import train
 
     train.train(tmp_path / "whole", 5, 0)
     learn = train._Training.learn
@@ -178,7 +179,7 @@ def test_a_checkpoint_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.usefixtures("small")
 def test_a_trained_model_is_what_further_training_begins_with(tmp_path: Path) -> None:
-    from pipelines.tiny import train
+    from tiny_model import train
 
     train.train(tmp_path / "first", 1, 0)
     train.train(tmp_path / "same", 0, 1, tmp_path / "first")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pipelines import training
-from pipelines.engines import Message
-from pipelines.stage import Reject
-from pipelines.training import Chat, Reader, Recipe, fine_tune, is_small
-from schemas.errors import Interrupted, UsageError
+from synth.pipelines.engines import Message
+from synth.pipelines.runtime import fine_tuning
+from synth.pipelines.runtime.fine_tuning import Chat, Reader, Recipe, fine_tune, is_small
+from synth.pipelines.runtime.stage import Reject
+from synth.schemas.errors import Interrupted, UsageError
 
 pytest.importorskip("accelerate", reason="the extra `train` is not installed")
 pytest.importorskip("peft", reason="the extra `train` is not installed")
@@ -184,7 +184,7 @@ def test_weights_keep_the_precision_that_they_had(random_model: Path, chats: lis
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     recipe: Recipe, random_model: Path, chats: list[Chat], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(fine_tuning, "SAVE_SECONDS", 0.0)
     whole, killed, work = tmp_path / "whole", tmp_path / "killed", tmp_path / "work"
     logs = fine_tune(str(random_model), chats, recipe, 0, tmp_path / "whole-work", whole)
 
@@ -229,6 +229,8 @@ def test_ctrl_c_lets_the_step_end_and_keeps_it(
 def test_without_the_extra_it_says_what_to_install(
     random_model: Path, chats: list[Chat], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.training.find_spec", lambda name: None if name == "peft" else find_spec(name))
-    with pytest.raises(UsageError, match=r"training needs peft: install synth\[train\], or .* --train-command"):
+    monkeypatch.setattr(
+        "synth.pipelines.runtime.fine_tuning.find_spec", lambda name: None if name == "peft" else find_spec(name)
+    )
+    with pytest.raises(UsageError, match=r"training needs peft: pip install .*, or use --train-command"):
         fine_tune(str(random_model), chats, QUICKLY, 0, tmp_path / "work", tmp_path / "out")

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from datasets import load_from_disk
 
-from pipelines.runner import Options, run
-from pipelines.stage import Output, Reject, Rejected, Row, RowStage, TableStage, Tools
-from schemas.dataset import Dataset
-from schemas.errors import InputError
-from schemas.record import Column, Record
-from schemas.records import ROW
+from synth.pipelines.runtime.runner import Options, run
+from synth.pipelines.runtime.stage import Output, Reject, Rejected, Row, RowStage, TableStage, Tools
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
+from synth.schemas.record import Column, Record
+from synth.schemas.records import ROW
 
 MEASURED = Record("measured", "A row with its length.", (Column("length", pa.int32(), "Of the text."),), open=True)
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from pipelines.case2code.execute import Execute
-from pipelines.case2code.functions import Functions
-from pipelines.case2code.inputs import Inputs
-from pipelines.options import Options
-from pipelines.runner import run
-from sandbox.pool import Sandbox
-from schemas.dataset import Dataset
+from synth.pipelines.case2code.execute import Execute
+from synth.pipelines.case2code.functions import Functions
+from synth.pipelines.case2code.inputs import Inputs
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.sandbox.pool import Sandbox
+from synth.schemas.dataset import Dataset
 from tests.jails import why_not
 
 DEEP = "def f(x):\n    return " + "-" * 900 + "x\n"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.case2code.execute import Execute
-from pipelines.options import Options
-from pipelines.runner import run
-from sandbox.pool import Sandbox
-from sandbox.rootfs import cached_rootfs
-from schemas.dataset import Dataset
+from synth.pipelines.case2code.execute import Execute
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.sandbox.pool import Sandbox
+from synth.sandbox.rootfs import cached_rootfs
+from synth.schemas.dataset import Dataset
 from tests.jails import JAILS, LentSandbox, told, why_not
 
 TODAY = "import datetime, time\ndef f(): return datetime.date.today(), time.time(), time.monotonic()"

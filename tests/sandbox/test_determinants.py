@@ -11,19 +11,18 @@ from typing import Any
 
 import pytest
 
-import sandbox
-from sandbox import determinants as module
-from sandbox import rootfs
-from sandbox.determinants import source_digest
-from sandbox.jails import opening
-from sandbox.pool import Sandbox
-from schemas.errors import SandboxUnavailable
+from synth.sandbox import determinants as module
+from synth.sandbox import rootfs
+from synth.sandbox.determinants import source_digest
+from synth.sandbox.jails import registry
+from synth.sandbox.pool import Sandbox
+from synth.schemas.errors import SandboxUnavailable
 from tests import docker_engine
 from tests.jails import JAILS, LentSandbox, why_not
 
 ROOT = Path(__file__).parents[2]
-DETERMINANTS = "from sandbox.pool import Sandbox; print(json.dumps(Sandbox({jail!r}).determinants()))"
-SOURCE = "from sandbox.determinants import source_digest; print(json.dumps(source_digest()))"
+DETERMINANTS = "from synth.sandbox.pool import Sandbox; print(json.dumps(Sandbox({jail!r}).determinants()))"
+SOURCE = "from synth.sandbox.determinants import source_digest; print(json.dumps(source_digest()))"
 
 
 def in_another_process(code: Path, tell: str, **variables: str) -> Any:
@@ -33,7 +32,7 @@ def in_another_process(code: Path, tell: str, **variables: str) -> Any:
         text=True,
         check=True,
         cwd="/",
-        env={**os.environ, "PYTHONPATH": f"{code}:{ROOT}", **variables},
+        env={**os.environ, "PYTHONPATH": f"{code}:{ROOT}/.src", **variables},
     )
     return json.loads(told.stdout)
 
@@ -85,9 +84,10 @@ def test_one_thing_that_changes_changes_them(name: str, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("file", ["worker.py", "values.py", "filter.py", "payload.py", "jails/__init__.py"])
 def test_another_worker_or_another_reader_of_its_answers_has_another_source(tmp_path: Path, file: str) -> None:
-    shutil.copytree(Path(sandbox.__file__).parent, tmp_path / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
+    package = tmp_path / "synth" / "sandbox"
+    shutil.copytree(Path(module.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     assert in_another_process(tmp_path, SOURCE) == source_digest()
-    with (tmp_path / "sandbox" / file).open("a") as source:
+    with (package / file).open("a") as source:
         source.write("\nCHANGED = True\n")
     assert in_another_process(tmp_path, SOURCE) != source_digest()
 
@@ -132,7 +132,7 @@ def test_a_docker_without_limits_is_not_taken(monkeypatch: pytest.MonkeyPatch) -
     if reason := docker_engine.why_not():
         pytest.skip(reason)
     monkeypatch.setattr("docker.APIClient.info", lambda _: {"CgroupDriver": "none"})
-    assert opening.automatic() == "bwrap"
+    assert registry.automatic() == "bwrap"
 
 
 @pytest.mark.parametrize("jail", JAILS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.verdict import Limits
+from synth.sandbox.verdict import Limits
 from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
 
 DOUBLE = "def f(n): return n * 2"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.pool import Sandbox
+from synth.sandbox.pool import Sandbox
 from tests.hostile.case import TRIED
 from tests.jails import JAILS, LentSandbox, told, why_not
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.payload import read_payload
-from sandbox.values import READERS
-from sandbox.verdict import Outcome
+from synth.sandbox.payload import read_payload
+from synth.sandbox.values import READERS
+from synth.sandbox.verdict import Outcome
 from tests.hostile.payloads import SAMPLES, must_be_read, must_come_back, sample_frames
 
 

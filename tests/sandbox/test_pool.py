@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from docker import from_env
 
-from sandbox import filter, pool, running  # noqa: A004
-from sandbox.jails.opening import open_jail
-from sandbox.jails.processes import ProcessWorker
-from sandbox.pool import Sandbox
-from sandbox.rootfs import cached_rootfs
-from sandbox.running import Program, RunningJail
-from sandbox.verdict import Limits, Verdict
-from schemas.errors import SandboxUnavailable, UsageError
+from synth.sandbox import filter, pool, running  # noqa: A004
+from synth.sandbox.jails.processes import ProcessWorker
+from synth.sandbox.jails.registry import open_jail
+from synth.sandbox.pool import Sandbox
+from synth.sandbox.rootfs import cached_rootfs
+from synth.sandbox.running import Program, RunningJail
+from synth.sandbox.verdict import Limits, Verdict
+from synth.schemas.errors import SandboxUnavailable, UsageError
 from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
 
 DOUBLE = "def f(n): return n * 2"
@@ -283,7 +283,7 @@ def test_a_container_whose_host_was_killed_before_it_started_is_removed_at_the_n
         pytest.skip("only Docker keeps what was never started")
     host = """
 import os, signal
-from sandbox.jails import docker
+from synth.sandbox.jails import docker
 jail = docker.DockerJail()
 jail.prepare()
 docker.DockerWorker = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -332,7 +332,7 @@ def stuck() -> list[str]:
 def test_nothing_outlives_a_host_that_is_killed(kind: str) -> None:
     host = """
 import asyncio, sys
-from sandbox.pool import Sandbox
+from synth.sandbox.pool import Sandbox
 async def main():
     async with Sandbox(sys.argv[1], 2) as sandbox:
         ends = [sandbox.run("def f():\\n    while True: pass", "f", [([], {})]) for _ in range(2)]

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox import running
-from sandbox.jails import first_frame, frame
-from sandbox.verdict import Limits
+from synth.sandbox import running
+from synth.sandbox.jails import first_frame, frame
+from synth.sandbox.verdict import Limits
 from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
 
 LIMITS = Limits(seconds=10.0, memory_mb=256)
@@ -139,8 +139,8 @@ def hurried(kind: str) -> Iterator[LentSandbox]:
         assert worker.count("PROCESSOR_SECONDS = 2") == 1
         changed = frame(worker.replace("PROCESSOR_SECONDS = 2", "PROCESSOR_SECONDS = -29").encode())
         patch.setattr(running, "first_frame", lambda: changed)
-        patch.setattr("sandbox.selftest.LIMITS", Limits(seconds=30.0))
-        patch.setattr("sandbox.selftest._PROBES", [])
+        patch.setattr("synth.sandbox.selftest.LIMITS", Limits(seconds=30.0))
+        patch.setattr("synth.sandbox.selftest._PROBES", [])
         sandbox = LentSandbox(kind)
         yield sandbox
         sandbox.take_back()

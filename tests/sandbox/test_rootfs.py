@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import rootfs
-from sandbox.rootfs import cached_rootfs
-from schemas.errors import SandboxUnavailable
+from synth.sandbox import rootfs
+from synth.sandbox.rootfs import cached_rootfs
+from synth.schemas.errors import SandboxUnavailable
 from tests.jails import JAILS, LentSandbox, told, why_not
 
 
@@ -73,7 +73,7 @@ def test_copies_that_nobody_has_used_for_a_week_are_removed(root: Path) -> None:
 HOLDING = """
 import sys, time
 from pathlib import Path
-from sandbox import rootfs
+from synth.sandbox import rootfs
 rootfs._cache = lambda: Path(sys.argv[1])
 print(rootfs.cached_rootfs(), flush=True)
 time.sleep(60)
@@ -150,9 +150,9 @@ def test_a_package_may_be_let_in(kind: str) -> None:
 
 AS_NOBODY = """
 import asyncio, os, sys
-import sandbox.jails.bwrap, sandbox.jails.landlock
-from sandbox import filter, jails
-from sandbox.pool import Sandbox
+import synth.sandbox.jails.bwrap, sandbox.jails.landlock
+from synth.sandbox import filter, jails
+from synth.sandbox.pool import Sandbox
 from tests.jails import told
 # What nobody may not read is read beforehand.
 root = sandbox.jails.bwrap.cached_rootfs()

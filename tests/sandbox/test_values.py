@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.checking import check
-from sandbox.values import Unencodable, decode, encode, encode_text, equal, shown
-from sandbox.verdict import Outcome, Verdict
+from synth.sandbox.checking import check
+from synth.sandbox.values import Unencodable, decode, encode, encode_text, equal, shown
+from synth.sandbox.verdict import Outcome, Verdict
 
 NAMES = {
     "Counter": Counter,

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from schemas.comparison import Comparison, Side, compare
-from schemas.dataset import Dataset
-from schemas.fingerprints import fingerprints
+from synth.schemas.dataset import Dataset
+from synth.schemas.inspecting.comparison import Comparison, Side, compare
+from synth.schemas.inspecting.fingerprints import fingerprints
 
 ROWS = [{"id": f"q-{index}", "text": f"Frage № {index}", "n": index, "score": index / 7} for index in range(5000)]
 

@@ -11,8 +11,8 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import InputError
-from schemas.formats import delimited, read
+from synth.schemas.errors import InputError
+from synth.schemas.reading.formats import delimited, read
 
 UNCLOSED = "has a quotation mark that opens a field and none that closes it before a comma or the end of a line"
 

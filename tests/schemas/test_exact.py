@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.formats.exact import BadJSON, Number, parse, text_of
-from schemas.records import ROW
-from schemas.sources import Source
+from synth.schemas.reading.formats.exact import BadJSON, Number, parse, text_of
+from synth.schemas.reading.sources import Source
+from synth.schemas.records import ROW
 
 NUMBERS = st.one_of(
     st.integers(),

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv, parquet
 
-from schemas import shapes
-from schemas.dataset import Dataset
-from schemas.errors import InputError
-from schemas.export import FileFormat, write
-from schemas.shapes import shaped
-from schemas.shards import ShardWriter
-from schemas.writing import Building
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
+from synth.schemas.shards import ShardWriter
+from synth.schemas.writing import shapes
+from synth.schemas.writing.export import FileFormat, write
+from synth.schemas.writing.publication import Building
+from synth.schemas.writing.shapes import shaped
 
 some = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 few = settings(some, max_examples=15)

@@ -10,8 +10,8 @@ import pytest
 import zstandard
 from pyarrow import feather, parquet
 
-from schemas.errors import InputError
-from schemas.formats import read, schema_of
+from synth.schemas.errors import InputError
+from synth.schemas.reading.formats import read, schema_of
 
 ROWS: list[dict[str, Any]] = [{"id": "a", "question": "How many?"}, {"id": "b", "question": "Wie viele Äpfel?"}]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from schemas.errors import InputError
-from schemas.inference import infer_record
-from schemas.inputs import locate
-from schemas.records import ROW
-from schemas.sources import Source
+from synth.schemas.errors import InputError
+from synth.schemas.reading.inference import infer_record
+from synth.schemas.reading.inputs import locate
+from synth.schemas.reading.sources import Source
+from synth.schemas.records import ROW
 
 
 def lines(*rows: Mapping[str, Any]) -> bytes:

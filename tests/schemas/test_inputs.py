@@ -5,9 +5,9 @@ from pathlib import Path
 import datasets
 import pytest
 
-from schemas.errors import InputError
-from schemas.inputs import locate
-from schemas.writing import Building
+from synth.schemas.errors import InputError
+from synth.schemas.reading.inputs import locate
+from synth.schemas.writing.publication import Building
 
 
 def refusal(spec: str | Path) -> str:

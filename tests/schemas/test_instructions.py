@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.instructions import with_input
+from synth.schemas.instructions import with_input
 
 
 def test_an_input_follows_its_instruction_after_a_blank_line() -> None:

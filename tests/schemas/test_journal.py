@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from schemas.errors import SynthError
-from schemas.journal import Journal
+from synth.schemas.errors import SynthError
+from synth.schemas.journal import Journal
 
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
 BATCHES = [[(10 * batch + i, f"text {i}") for i in range(10)] for batch in range(5)]

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
-from schemas.errors import InputError
-from schemas.joining import agree, joined
-from schemas.record import Column, Record
-from schemas.records import ROW
-from schemas.records.shared import ID
-from schemas.sources import Source
+from synth.schemas.errors import InputError
+from synth.schemas.reading.joining import agree, joined
+from synth.schemas.reading.sources import Source
+from synth.schemas.record import Column, Record
+from synth.schemas.records import ROW
+from synth.schemas.records.shared import ID
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "text": "x", "n": 1, "nested": {"list": [1, 2], "none": None}},

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from datasets.features.features import generate_from_arrow_type
 
-from schemas.errors import InputError
-from schemas.openable import refuse_unopenable
-from schemas.shards import ShardWriter
-from schemas.writing import Building
+from synth.schemas.errors import InputError
+from synth.schemas.openable import refuse_unopenable
+from synth.schemas.shards import ShardWriter
+from synth.schemas.writing.publication import Building
 
 LEAVES = [
     *(pa.null(), pa.bool_(), pa.int8(), pa.uint64(), pa.float16(), pa.float64(), pa.string(), pa.large_string()),

@@ -14,13 +14,13 @@ import pytest
 import zstandard
 from pyarrow import csv, feather, parquet
 
-from schemas.errors import InputError, UsageError
-from schemas.record import Column, Record
-from schemas.records import QUESTION
-from schemas.records.shared import ID
-from schemas.shards import ShardWriter
-from schemas.sources import Source
-from schemas.writing import Building
+from synth.schemas.errors import InputError, UsageError
+from synth.schemas.reading.sources import Source
+from synth.schemas.record import Column, Record
+from synth.schemas.records import QUESTION
+from synth.schemas.records.shared import ID
+from synth.schemas.shards import ShardWriter
+from synth.schemas.writing.publication import Building
 
 ROWS = [
     {"id": "a", "question": "How many?", "answer": "#### 2"},

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from schemas import statistics as module
-from schemas import tallies
-from schemas.inputs import locate
-from schemas.statistics import ColumnStatistics, statistics, survey
-from schemas.tallies import Spread, joint_spreads
+from synth.schemas.inspecting import histogram
+from synth.schemas.inspecting import statistics as module
+from synth.schemas.inspecting.histogram import Spread, joint_spreads
+from synth.schemas.inspecting.statistics import ColumnStatistics, statistics, survey
+from synth.schemas.reading.inputs import locate
 
 
 def columns(path: Path) -> dict[str, ColumnStatistics]:
@@ -42,7 +42,7 @@ def test_lengths_are_characters_and_quantiles_are_values_that_occur(tmp_path: Pa
 def test_quantiles_and_bins_are_exact_over_many_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    monkeypatch.setattr(tallies, "GATHERED", 1000)
+    monkeypatch.setattr(histogram, "GATHERED", 1000)
     rng = random.Random(rows)
     numbers = [rng.choice([rng.randrange(-50, 50), rng.randrange(10_000)]) for _ in range(rows)]
     found = column(tmp_path, list(numbers))

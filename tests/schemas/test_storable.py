@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from schemas.errors import InputError
-from schemas.records import ROW
-from schemas.shards import ShardWriter
-from schemas.sources import Source
-from schemas.storable import storable, stored
-from schemas.writing import Building
+from synth.schemas.errors import InputError
+from synth.schemas.reading.sources import Source
+from synth.schemas.records import ROW
+from synth.schemas.shards import ShardWriter
+from synth.schemas.storable import storable, stored
+from synth.schemas.writing.publication import Building
 
 MAP = pa.map_(pa.string(), pa.int64())
 PRIMITIVE: list[tuple[pa.DataType, list[Any]]] = [

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import InputError
-from schemas.inputs import locate
-from schemas.records import PROGRAM
-from schemas.sources import Source
-from schemas.text_files import PACKAGES
+from synth.schemas.errors import InputError
+from synth.schemas.reading.inputs import locate
+from synth.schemas.reading.sources import Source
+from synth.schemas.reading.text_files import PACKAGES
+from synth.schemas.records import PROGRAM
 
 ROOT = Path(__file__).parents[2]
 
@@ -151,7 +151,7 @@ def test_what_this_user_may_not_read_is_left_out_and_named(folder: Path) -> None
     (folder / "closed").mkdir(mode=0o700)
     as_nobody = """
 import os, sys
-from schemas.text_files import files_below, readable
+from synth.schemas.reading.text_files import files_below, readable
 from pathlib import Path
 os.chdir(sys.argv[1])
 os.setuid(65534)

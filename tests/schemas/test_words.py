@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cli.main import app
-from schemas import words
-from schemas.dataset import Dataset
-from schemas.inputs import locate
-from schemas.statistics import survey
+from synth.cli.main import app
+from synth.schemas import words
+from synth.schemas.dataset import Dataset
+from synth.schemas.inspecting.statistics import survey
+from synth.schemas.reading.inputs import locate
 
 LONGEN = Path(__file__).parents[3] / "shared" / "data" / "longen.jsonl"
 

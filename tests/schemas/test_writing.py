@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from datasets import load_from_disk
 
-from schemas.dataset import Dataset
-from schemas.errors import InputError, Stale, SynthError, UsageError
-from schemas.shards import Shard, ShardWriter
-from schemas.writing import Building
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, Stale, SynthError, UsageError
+from synth.schemas.shards import Shard, ShardWriter
+from synth.schemas.writing.publication import Building
 
 SCHEMA = pa.schema([("id", pa.string()), ("number", pa.int64())])
 IDENTITY = {"stage": "test", "options": {"n": 4, "temperature": 0.7}}

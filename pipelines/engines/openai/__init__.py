@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from pipelines.engines import Answer, Completion, EngineBusy, Message, PromptRefused, Request
-from pipelines.engines.openai.answers import count, parsed, read_answer, shortened
-from pipelines.engines.openai.fields import advice, request_fields
-from pipelines.engines.openai.refusals import FieldRefused, NotFound, TooManyTokens, failure, has_error
-from pipelines.engines.openai.room import Room
-from pipelines.engines.openai.served import CONNECT_SECONDS, NoList, authorization, card_of, served_models
-from schemas.errors import EngineFailed, UsageError
+from synth.pipelines.engines import Answer, Completion, EngineBusy, Message, PromptRefused, Request
+from synth.pipelines.engines.openai.answers import count, parsed, read_answer, shortened
+from synth.pipelines.engines.openai.fields import advice, request_fields
+from synth.pipelines.engines.openai.refusals import FieldRefused, NotFound, TooManyTokens, failure, has_error
+from synth.pipelines.engines.openai.room import Room
+from synth.pipelines.engines.openai.served import CONNECT_SECONDS, NoList, authorization, card_of, served_models
+from synth.schemas.errors import EngineFailed, UsageError
 
 if TYPE_CHECKING:
     import aiohttp

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
-from pipelines.engines import Answer, Completion, EngineBusy
+from synth.pipelines.engines import Answer, Completion, EngineBusy
 
 __all__ = ["count", "parsed", "read_answer", "shortened", "words_of"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from pipelines.engines.openai.answers import count
-from schemas.errors import UsageError
+from synth.pipelines.engines.openai.answers import count
+from synth.schemas.errors import UsageError
 
 __all__ = ["advice", "refused_field", "request_fields"]
 

@@ -7,10 +7,10 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
 
-from pipelines.engines import EngineBusy, PromptRefused, PromptTooLong
-from pipelines.engines.openai.answers import count, parsed, shortened, words_of
-from pipelines.engines.openai.fields import refused_field
-from schemas.errors import EngineFailed
+from synth.pipelines.engines import EngineBusy, PromptRefused, PromptTooLong
+from synth.pipelines.engines.openai.answers import count, parsed, shortened, words_of
+from synth.pipelines.engines.openai.fields import refused_field
+from synth.schemas.errors import EngineFailed
 
 __all__ = ["KEY_HINT", "FieldRefused", "NotFound", "TooManyTokens", "failure", "has_error"]
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Generator
 from math import ceil
 
-from pipelines.engines import Answer
-from pipelines.engines.openai.refusals import TooManyTokens
+from synth.pipelines.engines import Answer
+from synth.pipelines.engines.openai.refusals import TooManyTokens
 
 __all__ = ["Room", "told"]
 

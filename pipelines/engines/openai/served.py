@@ -4,8 +4,8 @@ import json
 import os
 from typing import Any
 
-from pipelines.engines.openai.refusals import KEY_HINT
-from schemas.errors import EngineFailed, UsageError
+from synth.pipelines.engines.openai.refusals import KEY_HINT
+from synth.schemas.errors import EngineFailed, UsageError
 
 __all__ = ["CONNECT_SECONDS", "NoList", "authorization", "card_of", "served_models"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.instag.normalize.counting import stretches
-from pipelines.instag.normalize.groups import ASSOCIATION, Groups, connected
+from synth.pipelines.instag.normalize.counting import stretches
+from synth.pipelines.instag.normalize.groups import ASSOCIATION, Groups, connected
 
 __all__ = ["Rules", "mined", "unite_associated"]
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.dedup.passing import portions
-from schemas.dataset import read_shard
+from synth.pipelines.runtime.portions import portions
+from synth.schemas.dataset import read_shard
 
 __all__ = ["Occurrences", "count"]
 

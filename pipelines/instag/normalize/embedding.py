@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipelines.engines.models import cached_snapshot
-from pipelines.instag.normalize.nearness import Dense, Points, Sparse
-from pipelines.retrieval.embedding import Embedder
-from schemas.errors import UsageError
+from synth.pipelines.engines.models import cached_snapshot
+from synth.pipelines.instag.normalize.nearness import Dense, Points, Sparse
+from synth.pipelines.retrieval.embedding import Embedder
+from synth.schemas.errors import UsageError
 
 __all__ = ["Characters", "Model", "embedder_named"]
 
@@ -97,7 +97,7 @@ def embedder_named(name: str | None) -> Model | Characters:
     """
     for package, module in NEEDED.items():
         if find_spec(module) is None:
-            raise UsageError(f"instag normalize needs {package}, which is not installed: pip install 'synth[cpu]'")
+            raise UsageError(f"instag normalize needs {package}: pip install 'synth-recipes[cpu]'")
     if name == CHARACTERS:
         return Characters()
     if name is None and not _is_here(PAPER):

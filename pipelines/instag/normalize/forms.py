@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.instag.normalize.frequency import frequent
-from pipelines.instag.normalize.groups import FREQUENCY, OVERRIDE, Groups, connected
-from pipelines.instag.normalize.overrides import Overrides
+from synth.pipelines.instag.normalize.frequency import frequent
+from synth.pipelines.instag.normalize.groups import FREQUENCY, OVERRIDE, Groups, connected
+from synth.pipelines.instag.normalize.overrides import Overrides
 
 __all__ = ["Forms", "Tags"]
 

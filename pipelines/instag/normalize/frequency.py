@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import InputError
+from synth.schemas.errors import InputError
 
 __all__ = ["frequent"]
 

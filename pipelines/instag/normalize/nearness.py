@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.instag.normalize.counting import stretches
+from synth.pipelines.instag.normalize.counting import stretches
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

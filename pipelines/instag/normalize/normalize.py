@@ -8,20 +8,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.dedup.passing import portions
-from pipelines.instag.normalize.association import unite_associated
-from pipelines.instag.normalize.counting import Occurrences, count, first_of_each
-from pipelines.instag.normalize.embedding import Characters, Model
-from pipelines.instag.normalize.forms import Forms, Tags
-from pipelines.instag.normalize.overrides import NONE, Overrides
-from pipelines.instag.normalize.rules import unite_equal, words
-from pipelines.instag.normalize.semantics import unite_near
-from pipelines.instag.normalize.vocabulary import Vocabulary
-from pipelines.instag.tagsets import DEFAULT, tag_column
-from pipelines.stage import Output, TableStage, row_schemas
-from schemas.errors import InputError
-from schemas.record import Record
-from schemas.records import NORMALIZED, ROW
+from synth.pipelines.instag.normalize.association import unite_associated
+from synth.pipelines.instag.normalize.counting import Occurrences, count, first_of_each
+from synth.pipelines.instag.normalize.embedding import Characters, Model
+from synth.pipelines.instag.normalize.forms import Forms, Tags
+from synth.pipelines.instag.normalize.overrides import NONE, Overrides
+from synth.pipelines.instag.normalize.rules import unite_equal, words
+from synth.pipelines.instag.normalize.semantics import unite_near
+from synth.pipelines.instag.normalize.vocabulary import Vocabulary
+from synth.pipelines.instag.tagsets import DEFAULT, tag_column
+from synth.pipelines.runtime.portions import portions
+from synth.pipelines.runtime.stage import Output, TableStage, row_schemas
+from synth.schemas.errors import InputError
+from synth.schemas.record import Record
+from synth.schemas.records import NORMALIZED, ROW
 
 __all__ = ["Normalize"]
 

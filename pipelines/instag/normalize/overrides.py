@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import xxhash
 
-from schemas.errors import InputError
+from synth.schemas.errors import InputError
 
 __all__ = ["Overrides"]
 

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.instag.normalize.groups import RULE, Groups, connected
+from synth.pipelines.instag.normalize.groups import RULE, Groups, connected
 
 __all__ = ["unite_equal", "words"]
 

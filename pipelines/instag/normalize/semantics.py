@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.instag.normalize.groups import SEMANTIC, Groups, connected
-from pipelines.instag.normalize.nearness import Pairs, Points
+from synth.pipelines.instag.normalize.groups import SEMANTIC, Groups, connected
+from synth.pipelines.instag.normalize.nearness import Pairs, Points
 
 __all__ = ["clusters", "unite_near"]
 

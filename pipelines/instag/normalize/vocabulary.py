@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.instag.normalize.forms import Forms, Tags
-from pipelines.instag.normalize.groups import STEPS, Groups
-from schemas.records import VOCABULARY
-from schemas.shards import ShardWriter
-from schemas.writing import write_datasets_json
+from synth.pipelines.instag.normalize.forms import Forms, Tags
+from synth.pipelines.instag.normalize.groups import STEPS, Groups
+from synth.schemas.records import VOCABULARY
+from synth.schemas.shards import ShardWriter
+from synth.schemas.writing.publication import write_datasets_json
 
 __all__ = ["Vocabulary"]
 

@@ -1,8 +1,8 @@
 import pytest
 
-from pipelines.augment.evolve import EVOLUTIONS, Evolve, parse_evolutions
-from pipelines.stage import Reject
-from schemas.errors import UsageError
+from synth.pipelines.augment.evolve import EVOLUTIONS, Evolve, parse_evolutions
+from synth.pipelines.runtime.stage import Reject
+from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import ScriptedTools, process
 
 QUESTIONS = [f"How many buns are {number} and {number}?" for number in range(1, 6)]

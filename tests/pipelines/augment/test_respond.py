@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.augment.respond import Respond
-from schemas.errors import UsageError
+from synth.pipelines.augment.respond import Respond
+from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import ScriptedTools, process
 
 QUERY = {"id": "q", "query": "What is 3 and 4?"}

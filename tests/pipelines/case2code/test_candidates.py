@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from pipelines.case2code.candidates import Candidate, Unusable, candidates
+from synth.pipelines.case2code.candidates import Candidate, Unusable, candidates
 
 
 def found(source: str, *import_code: str) -> list[Candidate]:

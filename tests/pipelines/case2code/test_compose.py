@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.case2code import wording
-from pipelines.case2code.compose import Compose
-from schemas.errors import UsageError
+from synth.pipelines.case2code import wording
+from synth.pipelines.case2code.compose import Compose
+from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import ScriptedTools, process
 
 CODE = "def half(n, /, by=2):\n    return n / by\n"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.case2code.drawing import draw_calls
-from pipelines.case2code.expectation import expectations
-from pipelines.case2code.signature import read_signature
+from synth.pipelines.case2code.drawing import draw_calls
+from synth.pipelines.case2code.expectation import expectations
+from synth.pipelines.case2code.signature import read_signature
 
 
 def drawn(code: str, wanted: int = 30) -> list[dict[str, Any]]:

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.counted import breakdown
-from cli.main import app
-from pipelines.case2code.evaluate import Evaluate, pass_at
-from pipelines.case2code.replies import function_in
-from pipelines.engines import Answer, Completion, Request
-from pipelines.engines.echo import EchoEngine
-from pipelines.options import Options
-from pipelines.runner import Summary, run
-from pipelines.stage import Reject
-from sandbox.pool import Sandbox
-from schemas.dataset import Dataset
-from schemas.errors import UsageError
+from synth.cli.counted import breakdown
+from synth.cli.main import app
+from synth.pipelines.case2code.evaluate import Evaluate, pass_at
+from synth.pipelines.case2code.replies import function_in
+from synth.pipelines.engines import Answer, Completion, Request
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.stage import Reject
+from synth.sandbox.pool import Sandbox
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import UsageError
 from tests.jails import why_not
 
 jailed = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")

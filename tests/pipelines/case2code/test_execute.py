@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.case2code.execute import Execute
-from pipelines.options import Options
-from pipelines.runner import Summary, run
-from sandbox.pool import Sandbox
-from schemas.ancestry import ancestry
-from schemas.dataset import Dataset
+from synth.pipelines.case2code.execute import Execute
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import Summary, run
+from synth.sandbox.pool import Sandbox
+from synth.schemas.dataset import Dataset
+from synth.schemas.inspecting.ancestry import ancestry
 from tests.jails import why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.case2code import functions
-from pipelines.case2code.functions import Functions
+from synth.pipelines.case2code import functions
+from synth.pipelines.case2code.functions import Functions
 from tests.pipelines.scripted import Outcome, process_tables
 
 DOUBLE, TWICE = "def double(n):\n    return 2 * n\n", "def twice(k):\n    return 2 * k\n"

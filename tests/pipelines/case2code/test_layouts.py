@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from pipelines.case2code.candidates import with_imports
-from pipelines.case2code.compose import Compose
-from pipelines.case2code.execute import Execute
-from pipelines.case2code.inputs import Inputs
-from pipelines.case2code.layouts import calls_of, function_of
-from pipelines.case2code.literals import read_call, write_call
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.stage import Reject, Stage
-from sandbox.pool import Sandbox
-from schemas.dataset import Dataset
+from synth.pipelines.case2code.candidates import with_imports
+from synth.pipelines.case2code.compose import Compose
+from synth.pipelines.case2code.execute import Execute
+from synth.pipelines.case2code.inputs import Inputs
+from synth.pipelines.case2code.layouts import calls_of, function_of
+from synth.pipelines.case2code.literals import read_call, write_call
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Reject, Stage
+from synth.sandbox.pool import Sandbox
+from synth.schemas.dataset import Dataset
 from tests.jails import why_not
 from tests.pipelines.case2code.test_literals import VALUES
 from tests.pipelines.case2code.test_published import ADDITIONS, FORMS, row_of, written

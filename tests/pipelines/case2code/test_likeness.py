@@ -1,7 +1,7 @@
 import pytest
 
-from pipelines.case2code.candidates import candidates
-from pipelines.case2code.likeness import Likeness
+from synth.pipelines.case2code.candidates import candidates
+from synth.pipelines.case2code.likeness import Likeness
 
 BASE = "def total(numbers):\n    s = 0\n    for n in numbers:\n        s += n\n    return s\n"
 

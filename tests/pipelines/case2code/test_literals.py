@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.case2code.literals import Unreadable, read_call, read_value, write_call, write_value
+from synth.pipelines.case2code.literals import Unreadable, read_call, read_value, write_call, write_value
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=20)
 KEYS = st.none() | st.booleans() | st.integers() | st.text(max_size=5)

@@ -16,18 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cli.main import app
-from pipelines.case2code.calls import WrittenCalls
-from pipelines.case2code.evaluate import Evaluate
-from pipelines.case2code.given import Given, agree, recorded
-from pipelines.case2code.literals import write_call, write_value
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.stage import Reject
-from sandbox.pool import Sandbox
-from sandbox.verdict import Limits
-from schemas.dataset import Dataset
-from schemas.errors import UsageError
+from synth.cli.main import app
+from synth.pipelines.case2code.calls import WrittenCalls
+from synth.pipelines.case2code.evaluate import Evaluate
+from synth.pipelines.case2code.given import Given, agree, recorded
+from synth.pipelines.case2code.literals import write_call, write_value
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Reject
+from synth.sandbox.pool import Sandbox
+from synth.sandbox.verdict import Limits
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import UsageError
 from tests.jails import LentSandbox, why_not
 from tests.pipelines.case2code.test_evaluate import Author, fenced
 from tests.pipelines.case2code.test_literals import VALUES

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from pipelines.case2code.inputs import FOLDER, Inputs
-from pipelines.case2code.literals import read_call
-from pipelines.case2code.replies import examples_in
-from pipelines.engines import Answer
-from pipelines.fences import unwrapped
-from pipelines.prompts import Prompt
-from pipelines.stage import Reject, Unanswered
-from schemas.errors import UsageError
+from synth.pipelines.case2code.inputs import FOLDER, Inputs
+from synth.pipelines.case2code.literals import read_call
+from synth.pipelines.case2code.replies import examples_in
+from synth.pipelines.engines import Answer
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Unanswered
+from synth.pipelines.runtime.text.fences import unwrapped
+from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import ScriptedTools, process
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"

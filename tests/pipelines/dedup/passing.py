@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.stage import Stage
-from schemas.dataset import Dataset
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Stage
+from synth.schemas.dataset import Dataset
 
 Rows = list[dict[str, Any]]
 

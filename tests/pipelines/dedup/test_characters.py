@@ -3,7 +3,7 @@ import unicodedata
 
 import pytest
 
-from pipelines.dedup.characters import composed, unified, visible
+from synth.pipelines.runtime.text.characters import composed, unified, visible
 
 ALL = [chr(code) for code in range(sys.maxunicode + 1)]
 TELLING = ("<super>", "<sub>", "<fraction>", "<circle>", "<font>")

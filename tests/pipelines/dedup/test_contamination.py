@@ -6,11 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.dedup import contamination, passing
-from pipelines.dedup.contamination import Decontaminate, Gram
-from pipelines.options import Options
-from pipelines.runner import run
-from schemas.errors import InputError, Stale
+from synth.pipelines.dedup import contamination
+from synth.pipelines.dedup.contamination import Decontaminate, Gram
+from synth.pipelines.runtime import portions
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.schemas.errors import InputError, Stale
 from tests.pipelines.dedup.drawing import drawn
 from tests.pipelines.dedup.passing import Rows, passed, write_rows
 
@@ -133,8 +134,8 @@ def test_it_finds_what_a_plain_search_finds(
 
 
 def test_a_hash_that_another_text_has_is_not_enough(tmp_path: Path) -> None:
-    from schemas.records import ROW
-    from schemas.sources import Source
+    from synth.schemas.reading.sources import Source
+    from synth.schemas.records import ROW
 
     source = Source(str(write_rows(tmp_path / "eval.jsonl", [{"id": "q", "question": ITEM}])), ROW, {}, None)
     sets = contamination._Sets([source], (), 13, tmp_path)
@@ -155,7 +156,7 @@ def test_several_sets_and_inputs_and_portions(tmp_path: Path, monkeypatch: pytes
     for i, item in enumerate(items):
         rows[7 * i + 1]["text"] += f" {item} {drawn(rng, 5)}"
     sources = [write_rows(tmp_path / "x.jsonl", rows[:100]), write_rows(tmp_path / "y.jsonl", rows[100:])]
-    monkeypatch.setattr(passing, "ROWS_AT_A_TIME", 16)
+    monkeypatch.setattr(portions, "ROWS_AT_A_TIME", 16)
     stage = Decontaminate(against=(str(one), str(two)))
     summary = run(stage, list(map(str, sources)), tmp_path / "out", Options())
     assert summary.counts.tallies == {f"in {one}": 20, f"in {two}": 20}

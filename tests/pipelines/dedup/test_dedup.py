@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipelines import runner
-from pipelines.counts import Counts
-from pipelines.dedup import fingerprints, passing, twins
-from pipelines.dedup.dedup import Dedup
-from pipelines.options import Options
-from pipelines.runner import run
-from schemas.dataset import Dataset
-from schemas.errors import InputError
+from synth.pipelines.dedup import fingerprints, matching
+from synth.pipelines.dedup.dedup import Dedup
+from synth.pipelines.runtime import portions, runner
+from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
 from tests.pipelines.dedup.drawing import altered, drawn, similarity
 from tests.pipelines.dedup.passing import passed, shards, texts_passed, write_rows
 
@@ -271,8 +271,8 @@ def test_rows_are_the_same_however_they_are_cut(tmp_path: Path, monkeypatch: pyt
     rows = [{"id": f"r-{i}", "text": altered(rng, bases[rng.randrange(200)], 1)} for i in range(600)]
     source = write_rows(tmp_path / "rows.jsonl", rows)
     whole = passed(Dedup(), [source], tmp_path / "whole")
-    monkeypatch.setattr(passing, "ROWS_AT_A_TIME", 97)
-    monkeypatch.setattr(passing, "BYTES_AT_A_TIME", 5000)
+    monkeypatch.setattr(portions, "ROWS_AT_A_TIME", 97)
+    monkeypatch.setattr(portions, "BYTES_AT_A_TIME", 5000)
     assert passed(Dedup(), [source], tmp_path / "cut") == whole
     assert 50 < len(whole[1]) < 500
 
@@ -330,14 +330,14 @@ def test_no_more_candidates_are_compared_than_there_is_time_for(
     rng = Random(9)
     notice = drawn(rng, 100)
     texts = [f"{notice} {drawn(rng, 30)}" for _ in range(60)]
-    monkeypatch.setattr(twins, "CANDIDATES", 3)
+    monkeypatch.setattr(matching, "CANDIDATES", 3)
     kept, rejected = texts_passed(Dedup(), tmp_path, *texts, f"{texts[-1]} more")
     assert len(kept) == 60
     assert rejected["r-60"][1].startswith("r-59")
 
 
 def test_fingerprints_that_were_laid_by_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passing, "ROWS_AT_A_TIME", 10)
+    monkeypatch.setattr(portions, "ROWS_AT_A_TIME", 10)
     monkeypatch.setattr(fingerprints, "SECONDS_PER_SYNC", 0.0)
     rng = Random(10)
     rows = [{"id": f"r-{i}", "text": drawn(rng, 20)} for i in range(100)]
@@ -367,7 +367,7 @@ def test_fingerprints_that_were_laid_by_are_not_made_again(tmp_path: Path, monke
 
 
 def test_the_first_pass_over_the_rows_is_told_as_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passing, "ROWS_AT_A_TIME", 10)
+    monkeypatch.setattr(portions, "ROWS_AT_A_TIME", 10)
     monkeypatch.setattr(runner, "OBSERVE_SECONDS", 0.0)
     source = write_rows(tmp_path / "rows.jsonl", [{"id": f"r-{i}", "text": f"text {i}"} for i in range(20)])
     told: list[tuple[int, int, int]] = []

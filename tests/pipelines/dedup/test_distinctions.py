@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.dedup.contamination import Decontaminate
-from pipelines.dedup.dedup import Dedup
-from pipelines.dedup.exact import same_text, same_url
-from pipelines.dedup.near import NearDuplicates
-from pipelines.dedup.words import signed_words, word_hashes, words
+from synth.pipelines.dedup.contamination import Decontaminate
+from synth.pipelines.dedup.dedup import Dedup
+from synth.pipelines.runtime.text.exact import same_text, same_url
+from synth.pipelines.runtime.text.near import NearDuplicates
+from synth.pipelines.runtime.text.words import signed_words, word_hashes, words
 from tests.pipelines.dedup.passing import passed, texts_passed, write_rows
 
 few_files = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,7 +1,7 @@
 import pytest
 
-from pipelines.dedup import words
-from pipelines.dedup.exact import same_text, same_url
+from synth.pipelines.runtime.text import words
+from synth.pipelines.runtime.text.exact import same_text, same_url
 
 
 def test_texts_are_the_same_but_for_white_space_and_composition() -> None:

@@ -15,9 +15,10 @@ from tests.pipelines.dedup.passing import shards, write_rows
 
 # The command itself, in such small portions that a run of seconds has many.
 SYNTH = """
-from pipelines.dedup import fingerprints, passing
-fingerprints.SECONDS_PER_SYNC, passing.ROWS_AT_A_TIME = 0, 128
-from cli.main import main
+from synth.pipelines.dedup import fingerprints
+from synth.pipelines.runtime import portions
+fingerprints.SECONDS_PER_SYNC, portions.ROWS_AT_A_TIME = 0, 128
+from synth.cli.main import main
 main()
 """
 

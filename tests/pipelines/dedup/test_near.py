@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.dedup.near import SLOTS, NearDuplicates, band_keys, bands_for, jaccard, signatures
-from pipelines.dedup.words import windows, word_hashes
+from synth.pipelines.runtime.text.near import SLOTS, NearDuplicates, band_keys, bands_for, jaccard, signatures
+from synth.pipelines.runtime.text.words import windows, word_hashes
 from tests.pipelines.dedup.drawing import altered, drawn, similarity
 
 

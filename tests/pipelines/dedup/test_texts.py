@@ -3,8 +3,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.dedup.texts import Texts, text_columns, texts_of, url_column
-from schemas.errors import InputError
+from synth.pipelines.dedup.texts import Texts, text_columns, texts_of, url_column
+from synth.schemas.errors import InputError
 
 CHAT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 SHARED = pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.dedup import words as module
-from pipelines.dedup.words import windows, word_hashes, words
+from synth.pipelines.runtime.text import words as module
+from synth.pipelines.runtime.text.words import windows, word_hashes, words
 
 TEXTS = st.lists(st.text(st.sampled_from("ab 東Ä.\n"), max_size=40), max_size=6)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from schemas.dataset import Dataset
-from schemas.errors import SynthError, UsageError
+from synth.cli.main import app
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import SynthError, UsageError
 
 
 def dstc(folder: Path, *arguments: str) -> Result:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.dstc.drafts import Drafts, joined, read_code, read_test
-from pipelines.engines import Completion
-from pipelines.stage import Reject
+from synth.pipelines.dstc.drafts import Drafts, joined, read_code, read_test
+from synth.pipelines.engines import Completion
+from synth.pipelines.runtime.stage import Reject
 
 CODE = "def double(x):\n    return 2 * x"
 

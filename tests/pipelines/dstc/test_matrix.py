@@ -3,7 +3,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipelines.dstc.matrix import Selection, select, unsettled
+from synth.pipelines.dstc.matrix import Selection, select, unsettled
 
 KNOWN = {"1": True, "0": False, "?": None}
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from pipelines.dstc.drafts import joined, read_code, read_test
-from pipelines.dstc.pairs import FOLDER, Pairs
-from pipelines.engines import Answer, Completion, Request
-from pipelines.options import Options
-from pipelines.prompts import Prompt
-from pipelines.runner import Summary, run
-from sandbox.pool import Sandbox
-from schemas.dataset import Dataset
-from schemas.errors import EngineFailed, UsageError
+from synth.pipelines.dstc.drafts import joined, read_code, read_test
+from synth.pipelines.dstc.pairs import FOLDER, Pairs
+from synth.pipelines.engines import Answer, Completion, Request
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import Summary, run
+from synth.sandbox.pool import Sandbox
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import EngineFailed, UsageError
 from tests.jails import LentSandbox, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from pipelines.engines import Answer, Message, Request, Sampling
-from pipelines.engines.openai import OpenAIEngine
+from synth.pipelines.engines import Answer, Message, Request, Sampling
+from synth.pipelines.engines.openai import OpenAIEngine
 from tests.pipelines.engines.scripted_server import Script
 
 CHAT = (Message(role="user", content="Why?"),)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.engines.openai import OpenAIEngine, served_models
-from schemas.errors import EngineFailed
+from synth.pipelines.engines.openai import OpenAIEngine, served_models
+from synth.schemas.errors import EngineFailed
 from tests.conftest import LentEngine
 from tests.pipelines.engines.scripted_server import Script, scripted_server
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer, Engine, Message, PromptTooLong, Request, Sampling
-from pipelines.engines.echo import EchoEngine
-from pipelines.engines.probe import prove_constrained
+from synth.pipelines.engines import Answer, Engine, Message, PromptTooLong, Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.engines.probe import prove_constrained
 from tests.conftest import CONTEXT
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer, Message, PromptTooLong, Request, Sampling
-from pipelines.engines.echo import EchoEngine
+from synth.pipelines.engines import Answer, Message, PromptTooLong, Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
 
 CHAT = (Message(role="system", content="Be brief."), Message(role="user", content="Why is the sky blue?"))
 WORDS = Sampling(max_tokens=100)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.engines.models import locate, revision_of
-from schemas.errors import UsageError
+from synth.pipelines.engines.models import locate, revision_of
+from synth.schemas.errors import UsageError
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from pipelines.engines import EngineBusy, Message, Request, Sampling
-from pipelines.engines.openai import OpenAIEngine
+from synth.pipelines.engines import EngineBusy, Message, Request, Sampling
+from synth.pipelines.engines.openai import OpenAIEngine
 from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask
 from tests.pipelines.engines.scripted_server import Reply, Script, completion, scripted_server
 

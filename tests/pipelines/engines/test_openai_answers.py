@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer, Completion, EngineBusy, Request
-from pipelines.engines.openai.answers import parsed, read_answer
+from synth.pipelines.engines import Answer, Completion, EngineBusy, Request
+from synth.pipelines.engines.openai.answers import parsed, read_answer
 from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask
 from tests.pipelines.engines.scripted_server import Reply, Script
 

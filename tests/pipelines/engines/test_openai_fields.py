@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer, Message, PromptRefused, Request, Sampling
-from pipelines.engines.opening import open_engine
-from schemas.errors import EngineFailed, UsageError
+from synth.pipelines.engines import Answer, Message, PromptRefused, Request, Sampling
+from synth.pipelines.engines.registry import open_engine
+from synth.schemas.errors import EngineFailed, UsageError
 from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask, outcomes
 from tests.pipelines.engines.scripted_server import Reply, Script, completion
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.engines import Answer, EngineBusy, Request, RequestFailed, Sampling
-from schemas.errors import EngineFailed
+from synth.pipelines.engines import Answer, EngineBusy, Request, RequestFailed, Sampling
+from synth.schemas.errors import EngineFailed
 from tests.pipelines.engines.asking import CHAT, with_engine
 from tests.pipelines.engines.scripted_server import Reply, Script, completion, scripted_server
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer, EngineBusy, Message, PromptRefused, PromptTooLong, Request, RequestFailed
-from schemas.errors import EngineFailed
+from synth.pipelines.engines import Answer, EngineBusy, Message, PromptRefused, PromptTooLong, Request, RequestFailed
+from synth.schemas.errors import EngineFailed
 from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask, outcomes
 from tests.pipelines.engines.scripted_server import Reply, Script, completion
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
-from pipelines.engines.openai.refusals import TooManyTokens
-from pipelines.engines.openai.room import Room, told
+from synth.pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
+from synth.pipelines.engines.openai.refusals import TooManyTokens
+from synth.pipelines.engines.openai.room import Room, told
 from tests.pipelines.engines.asking import CHAT, ask, outcomes
 from tests.pipelines.engines.scripted_server import Reply, Script, completion
 

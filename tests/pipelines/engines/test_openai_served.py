@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Request
-from pipelines.engines.openai import OpenAIEngine, served_models
-from pipelines.engines.opening import open_engine
-from schemas.errors import EngineFailed, UsageError
+from synth.pipelines.engines import Request
+from synth.pipelines.engines.openai import OpenAIEngine, served_models
+from synth.pipelines.engines.registry import open_engine
+from synth.schemas.errors import EngineFailed, UsageError
 from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask
 from tests.pipelines.engines.scripted_server import Reply, Script, completion
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.engines.opening import open_engine
-from schemas.errors import EngineFailed, UsageError
+from synth.pipelines.engines.registry import open_engine
+from synth.schemas.errors import EngineFailed, UsageError
 from tests.pipelines.engines.scripted_server import Reply, Script
 
 

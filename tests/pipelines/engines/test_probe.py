@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer, Completion, PromptRefused, Request
-from pipelines.engines.probe import prove_constrained
-from schemas.errors import EngineFailed
+from synth.pipelines.engines import Answer, Completion, PromptRefused, Request
+from synth.pipelines.engines.probe import prove_constrained
+from synth.schemas.errors import EngineFailed
 from tests.pipelines.engines.asking import with_engine
 from tests.pipelines.engines.scripted_server import Reply, Script, completion
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.engines import Answer, Completion, Message, Request
-from pipelines.engines.probe import prove_constrained
-from pipelines.engines.reasoning import ENVELOPES, MARKERS, opening_of, separated
-from schemas.errors import EngineFailed
+from synth.pipelines.engines import Answer, Completion, Message, Request
+from synth.pipelines.engines.probe import prove_constrained
+from synth.pipelines.engines.reasoning import ENVELOPES, MARKERS, opening_of, separated
+from synth.schemas.errors import EngineFailed
 
 MARK = re.compile("|".join(re.escape(mark) for pair in MARKERS for mark in pair), re.IGNORECASE | re.ASCII)
 CLOSES = {opening.lower(): closing.lower() for opening, closing in MARKERS}

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer, EngineBusy, Message, PromptRefused, Request, RequestFailed, Sampling
-from pipelines.engines.echo import EchoEngine
-from pipelines.engines.shared import SharedEngine
-from schemas.errors import EngineFailed, UsageError
+from synth.pipelines.engines import Answer, EngineBusy, Message, PromptRefused, Request, RequestFailed, Sampling
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.engines.shared import SharedEngine
+from synth.schemas.errors import EngineFailed, UsageError
 
 GOOD, BAD = "a good question", "a bad question"
 
@@ -34,7 +34,7 @@ class Choosy(EchoEngine):
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.engines.shared.FIRST_PAUSE", 0.002)
+    monkeypatch.setattr("synth.pipelines.engines.shared.FIRST_PAUSE", 0.002)
 
 
 def ask(engine: EchoEngine, *prompts: str, budget: int | None = None) -> list[Any]:

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Completion, Engine, Message, PromptRefused, Request, Sampling
-from pipelines.engines.reasoning import separated
-from pipelines.engines.vllm import VllmEngine, _marks_reasoning_by_special_tokens, _ReasoningParser
-from schemas.errors import UsageError
+from synth.pipelines.engines import Completion, Engine, Message, PromptRefused, Request, Sampling
+from synth.pipelines.engines.reasoning import separated
+from synth.pipelines.engines.vllm import VllmEngine, _marks_reasoning_by_special_tokens, _ReasoningParser
+from synth.schemas.errors import UsageError
 from tests.conftest import LentEngine
 
 DEATH = """
 import asyncio, json, sys
-from pipelines.engines import Request, Sampling
-from pipelines.engines.vllm import VllmEngine
+from synth.pipelines.engines import Request, Sampling
+from synth.pipelines.engines.vllm import VllmEngine
 
 async def main():
     engine = VllmEngine(sys.argv[1], {})

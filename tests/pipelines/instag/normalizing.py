@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.instag.normalize.embedding import Characters
-from pipelines.instag.normalize.normalize import Normalize
-from pipelines.options import Options
-from pipelines.runner import run
-from schemas.dataset import Dataset
+from synth.pipelines.instag.normalize.embedding import Characters
+from synth.pipelines.instag.normalize.normalize import Normalize
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.schemas.dataset import Dataset
 from tests.pipelines.dedup.passing import write_rows
 
 Row = dict[str, Any]

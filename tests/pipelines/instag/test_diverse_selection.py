@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.counts import Counts
-from pipelines.instag import picking
-from pipelines.instag.picking import picked
-from pipelines.instag.select import WAYS, Select
-from pipelines.options import Options
-from pipelines.runner import run
-from schemas.dataset import Dataset
-from schemas.errors import InputError
+from synth.pipelines.instag import gather
+from synth.pipelines.instag.gather import picked
+from synth.pipelines.instag.select import WAYS, Select
+from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
 
 Rows = list[dict[str, Any]]
 
@@ -189,7 +189,7 @@ def test_rows_are_picked_in_any_order_from_pieces_of_any_size(data: st.DataObjec
     pieces = pa.concat_tables([table.slice(start, end - start) for start, end in pairwise(ends)])
     rows = data.draw(st.permutations(range(table.num_rows)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(picking, "FIRST_ROWS", data.draw(st.integers(1, 4)))
-        patch.setattr(picking, "BYTES_AT_A_TIME", data.draw(st.integers(1, 400)))
+        patch.setattr(gather, "FIRST_ROWS", data.draw(st.integers(1, 4)))
+        patch.setattr(gather, "BYTES_AT_A_TIME", data.draw(st.integers(1, 400)))
         found = list(picked(pieces, pa.array(rows, pa.int64()).to_numpy()))
     assert [row for each in found for row in each.to_pylist()] == table.take(pa.array(rows, pa.int64())).to_pylist()

@@ -9,19 +9,19 @@ from random import Random
 import numpy as np
 import pytest
 
-from pipelines.instag.normalize import counting, embedding, normalize
-from pipelines.instag.normalize.embedding import Characters, Model, embedder_named
-from pipelines.instag.normalize.normalize import Normalize
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.stage import Row
-from schemas.errors import Interrupted
+from synth.pipelines.instag.normalize import counting, embedding, normalize
+from synth.pipelines.instag.normalize.embedding import Characters, Model, embedder_named
+from synth.pipelines.instag.normalize.normalize import Normalize
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Row
+from synth.schemas.errors import Interrupted
 from tests.faults.processes import end, kill
 from tests.pipelines.dedup.passing import shards, write_rows
 from tests.pipelines.instag.normalizing import queries
 from tests.pipelines.retrieval.meanings import MODEL, SENTENCES, needs_model
 
-SYNTH = "from cli.main import main; main()"
+SYNTH = "from synth.cli.main import main; main()"
 
 
 def drawn(count: int) -> list[Row]:

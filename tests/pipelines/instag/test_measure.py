@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.instag import measure as measuring
-from pipelines.instag.measure import MOST_TAGS, Measures, Pair, TagCount, measure
-from pipelines.instag.tagsets import Vocabulary, tag_sets
-from schemas.errors import InputError
-from schemas.inputs import Input, locate
+from synth.pipelines.instag import measure as measuring
+from synth.pipelines.instag.measure import MOST_TAGS, Measures, Pair, TagCount, measure
+from synth.pipelines.instag.tagsets import Vocabulary, tag_sets
+from synth.schemas.errors import InputError
+from synth.schemas.reading.inputs import Input, locate
 
 POOL = [["t1", "t2", "t3"], ["t1", "t2"], ["t4"], ["t1", "t4"], ["t5", "t1", "t2", "t4"], []]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import datasets
 import pytest
 
-from pipelines.instag.normalize import counting
-from pipelines.instag.normalize.embedding import Characters, Model, embedder_named
-from schemas.errors import InputError, UsageError
+from synth.pipelines.instag.normalize import counting
+from synth.pipelines.instag.normalize.embedding import Characters, Model, embedder_named
+from synth.schemas.errors import InputError, UsageError
 from tests.pipelines.instag.normalizing import normalized, queries, turns
 from tests.pipelines.retrieval.meanings import MODEL, needs_model
 

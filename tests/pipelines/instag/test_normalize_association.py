@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.instag.normalize import association
-from pipelines.instag.normalize.association import mined
+from synth.pipelines.instag.normalize import association
+from synth.pipelines.instag.normalize.association import mined
 from tests.pipelines.instag.normalizing import normalized, queries
 
 Rule = tuple[int, int, int]

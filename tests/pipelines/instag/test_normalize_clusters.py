@@ -11,9 +11,9 @@ from scipy.sparse import csr_array, vstack
 from sklearn.cluster import DBSCAN
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from pipelines.instag.normalize import nearness, semantics
-from pipelines.instag.normalize.nearness import Dense, Sparse
-from pipelines.instag.normalize.semantics import clusters
+from synth.pipelines.instag.normalize import nearness, semantics
+from synth.pipelines.instag.normalize.nearness import Dense, Sparse
+from synth.pipelines.instag.normalize.semantics import clusters
 
 Vectors = NDArray[np.float32]
 

@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
-from pipelines.instag.normalize.groups import RULE, Groups
-from pipelines.instag.normalize.overrides import Overrides
-from schemas.errors import InputError
+from synth.pipelines.instag.normalize.groups import RULE, Groups
+from synth.pipelines.instag.normalize.overrides import Overrides
+from synth.schemas.errors import InputError
 from tests.pipelines.instag.normalizing import normalized, queries
 
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.instag.sampling import at_random, most_tags_first, rounds
-from pipelines.instag.tagsets import TagSets, Vocabulary, tag_sets
+from synth.pipelines.instag.sampling import at_random, most_tags_first, rounds
+from synth.pipelines.instag.tagsets import TagSets, Vocabulary, tag_sets
 
 TAGS = st.lists(st.sampled_from("abcdefghij"), max_size=6)
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from datasets import load_from_disk
 
-from pipelines.engines import Answer, Request
-from pipelines.engines.echo import EchoEngine
-from pipelines.instag.tag import FOLDER, Tag
-from pipelines.options import Options
-from pipelines.prompts import Prompt
-from pipelines.runner import Summary, run
-from pipelines.stage import Reject, Row
-from schemas.dataset import Dataset
-from schemas.errors import InputError, UsageError
+from synth.pipelines.engines import Answer, Request
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.instag.tag import FOLDER, Tag
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.stage import Reject, Row
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, UsageError
 from tests.pipelines.query_of_cc.talking import Talking, TalkingEngine
 from tests.pipelines.scripted import ScriptedTools, process
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.instag.replies import DEEPEST, Reading, read_tags
+from synth.pipelines.instag.replies import DEEPEST, Reading, read_tags
 
 PROOF = ("proofreading", "The letter has mistakes.")
 ROLE = ("role play", "A captain speaks.")

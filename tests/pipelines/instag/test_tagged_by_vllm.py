@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from datasets import load_from_disk
 
-from pipelines.instag.tag import Tag
-from pipelines.options import Options
-from pipelines.prompts import Prompt
-from pipelines.runner import run
-from schemas.dataset import Dataset
+from synth.pipelines.instag.tag import Tag
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import run
+from synth.schemas.dataset import Dataset
 from tests.conftest import LentEngine
 
 FILE = Path(__file__).parents[4] / "shared" / "data" / "self-instruct-seed-tasks.jsonl"

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines import runner
-from pipelines.options import Options
-from pipelines.query_of_cc.index import Index
-from pipelines.query_of_cc.opened import OpenedIndex
-from pipelines.query_of_cc.retrieve import Retrieve
-from pipelines.runner import Summary
-from schemas.dataset import Dataset
+from synth.pipelines.query_of_cc.index import Index
+from synth.pipelines.query_of_cc.index_reader import OpenedIndex
+from synth.pipelines.query_of_cc.retrieve import Retrieve
+from synth.pipelines.runtime import runner
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import Summary
+from synth.schemas.dataset import Dataset
 
 CORPUS = [
     {"id": "moon", "text": "The moon moves the tides of the sea.", "url": "http://a.example/moon"},

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from zlib import crc32
 
-from pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
-from pipelines.engines.echo import EchoEngine
-from pipelines.prompts import Prompt
-from pipelines.query_of_cc.bootstrap import Bootstrap
-from schemas.errors import EngineFailed
+from synth.pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.query_of_cc.bootstrap import Bootstrap
+from synth.pipelines.runtime.prompts import Prompt
+from synth.schemas.errors import EngineFailed
 from tests.pipelines.scripted import ScriptedTools
 
 EXTEND = Prompt("# user\n{{ n }} questions of {{ domain }} from the {{ kind }}: {{ text }}", "extend")

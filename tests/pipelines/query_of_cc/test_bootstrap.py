@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer
-from pipelines.prompts import Prompt
-from pipelines.query_of_cc.bootstrap import FOLDER, KINDS, Bootstrap
-from pipelines.stage import Reject, Row
-from schemas.errors import UsageError
+from synth.pipelines.engines import Answer
+from synth.pipelines.query_of_cc.bootstrap import FOLDER, KINDS, Bootstrap
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import Reject, Row
+from synth.schemas.errors import UsageError
 from tests.pipelines.query_of_cc.talking import Model, Talking, attentive, seed, small
 from tests.pipelines.scripted import process
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from pipelines.dedup.near import NearDuplicates
-from pipelines.engines import Answer, Request
-from pipelines.engines.echo import EchoEngine
-from pipelines.runner import Options, Summary, run
-from schemas.dataset import Dataset
-from schemas.errors import BudgetSpent, EngineFailed
-from schemas.records import QUERY_POOL
-from schemas.sources import Source
+from synth.pipelines.engines import Answer, Request
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.runner import Options, Summary, run
+from synth.pipelines.runtime.text.near import NearDuplicates
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import BudgetSpent, EngineFailed
+from synth.schemas.reading.sources import Source
+from synth.schemas.records import QUERY_POOL
 from tests.pipelines.query_of_cc.talking import TalkingEngine, attentive, small
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

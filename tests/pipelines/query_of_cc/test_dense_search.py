@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.query_of_cc import retrieve as retrieve_module
-from pipelines.query_of_cc.opened import OpenedIndex
-from pipelines.retrieval.embedding import Embedder
-from schemas.errors import InputError, Stale, UsageError
+from synth.pipelines.query_of_cc import retrieve as retrieve_module
+from synth.pipelines.query_of_cc.index_reader import OpenedIndex
+from synth.pipelines.retrieval.embedding import Embedder
+from synth.schemas.errors import InputError, Stale, UsageError
 from tests.pipelines.query_of_cc.searching import index, retrieve, rows, shard_bytes
 from tests.pipelines.retrieval.meanings import MODEL, QUESTIONS, SENTENCES, needs_model
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from datasets import load_from_disk
 
-from pipelines import runner
-from pipelines.options import Options
-from pipelines.query_of_cc import index as index_module
-from pipelines.query_of_cc.index import Index
-from pipelines.query_of_cc.opened import OpenedIndex
-from pipelines.retrieval import analysis
-from pipelines.retrieval.bm25 import Bm25Writer
-from schemas.errors import InputError, Stale
+from synth.pipelines.query_of_cc import index as index_module
+from synth.pipelines.query_of_cc.index import Index
+from synth.pipelines.query_of_cc.index_reader import OpenedIndex
+from synth.pipelines.retrieval import analysis
+from synth.pipelines.retrieval.bm25 import Bm25Writer
+from synth.pipelines.runtime import runner
+from synth.pipelines.runtime.options import Options
+from synth.schemas.errors import InputError, Stale
 from tests.pipelines.query_of_cc.searching import CORPUS, index, jsonl, retrieve, rows, shard_bytes
 
 

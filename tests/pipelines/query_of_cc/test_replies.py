@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
+from synth.pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
 
 PORT, FIND = "What is a port?", "How is a free one found?"
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.query_of_cc import index as index_module
-from pipelines.query_of_cc import retrieve as retrieve_module
-from pipelines.query_of_cc.ranking import evaluated, hits_by_query
-from pipelines.query_of_cc.retrieve import Retrieve
-from pipelines.retrieval import bm25
-from schemas.errors import InputError, Stale
+from synth.pipelines.query_of_cc import index as index_module
+from synth.pipelines.query_of_cc import retrieve as retrieve_module
+from synth.pipelines.query_of_cc.ranking import evaluated, hits_by_query
+from synth.pipelines.query_of_cc.retrieve import Retrieve
+from synth.pipelines.retrieval import bm25
+from synth.schemas.errors import InputError, Stale
 from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES, index, retrieve, rows, shard_bytes
 
 WORDS = ["moon", "tides", "rise", "sea", "cells", "leaf", "divide", "day", "twice", "of", "the", "a"]
@@ -162,7 +162,7 @@ def test_an_output_is_evaluated_by_its_ranks(tmp_path: Path) -> None:
 
 
 def test_the_options_determine_the_identity(tmp_path: Path) -> None:
-    from pipelines.query_of_cc.opened import OpenedIndex
+    from synth.pipelines.query_of_cc.index_reader import OpenedIndex
 
     opened = OpenedIndex(index(tmp_path))
     stage = Retrieve(index=opened, top_k=7)

@@ -1,7 +1,7 @@
 import pytest
 
-from pipelines.reject.answer import Hashes, extract_answer, majority
-from pipelines.reject.values import Time
+from synth.pipelines.runtime.answers.answer import Hashes, extract_answer, majority
+from synth.pipelines.runtime.answers.values import Time
 
 RULE = Hashes()
 

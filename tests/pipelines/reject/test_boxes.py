@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.reject.boxes import Boxed
-from pipelines.reject.rules import answer_rule
-from schemas.errors import UsageError
+from synth.pipelines.runtime.answers.boxes import Boxed
+from synth.pipelines.runtime.answers.rules import answer_rule
+from synth.schemas.errors import UsageError
 
 PIECES = ("\\boxed{", "{", "}", "\\frac", "^", "1", ",", "5", "x", "$", " ", "\n", "\\text{th}", "#### ", "½")
 

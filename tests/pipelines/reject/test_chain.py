@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from pipelines.engines.echo import EchoEngine
-from pipelines.reject.curve import Curve
-from pipelines.reject.sample import Sample
-from pipelines.reject.select import Select
-from pipelines.runner import Options, run
-from schemas.dataset import Dataset
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.reject.curve import Curve
+from synth.pipelines.reject.sample import Sample
+from synth.pipelines.reject.select import Select
+from synth.pipelines.runtime.runner import Options, run
+from synth.schemas.dataset import Dataset
 
 QUESTIONS = [
     {"id": "q-1", "question": "What is 3 and 4?", "answer": "3+4=<<3+4=7>>7\n#### 7"},

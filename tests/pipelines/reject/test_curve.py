@@ -1,4 +1,4 @@
-from pipelines.reject.curve import PAPER_DISTINCT_PATHS, SAMPLE_COUNTS, Curve
+from synth.pipelines.reject.curve import PAPER_DISTINCT_PATHS, SAMPLE_COUNTS, Curve
 from tests.pipelines.scripted import process_tables, sampled
 
 A, B, WRONG = "<<3+4=7>>\n#### 7", "<<4+3=7>>\n#### 7", "#### 8"

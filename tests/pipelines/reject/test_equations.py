@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.reject.equations import equation_fault, evaluate, find_equations
+from synth.pipelines.runtime.answers.equations import equation_fault, evaluate, find_equations
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.reject.answer import Hashes
-from pipelines.reject.exact import exact_number
-from pipelines.reject.markup import plain
+from synth.pipelines.runtime.answers.answer import Hashes
+from synth.pipelines.runtime.answers.exact import exact_number
+from synth.pipelines.runtime.answers.markup import plain
 
 RULE = Hashes()
 

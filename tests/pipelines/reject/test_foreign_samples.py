@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cli.main import app
-from pipelines.reject.questions import paths_by_question
-from schemas.dataset import Dataset
-from schemas.errors import InputError, Stale
-from schemas.records import SAMPLED
+from synth.cli.main import app
+from synth.pipelines.reject.questions import paths_by_question
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, Stale
+from synth.schemas.records import SAMPLED
 from tests.pipelines.scripted import sampled
 
 Rows = Sequence[dict[str, Any]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.reject.answer import Hashes, extract_answer
+from synth.pipelines.runtime.answers.answer import Hashes, extract_answer
 
 TRAIN = Path(__file__).parents[3].parent / "shared" / "data" / "gsm8k-train.jsonl"
 RULE = Hashes()

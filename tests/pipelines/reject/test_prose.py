@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.reject.prose import plain_equations
+from synth.pipelines.runtime.answers.prose import plain_equations
 
 
 @pytest.mark.parametrize(

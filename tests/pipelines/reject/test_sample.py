@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer, Completion, Request
-from pipelines.engines.echo import EchoEngine
-from pipelines.options import Options
-from pipelines.prompts import Prompt
-from pipelines.reject.curve import Curve
-from pipelines.reject.sample import FOLDER, Sample
-from pipelines.runner import run
-from schemas.dataset import Dataset
-from schemas.errors import UsageError
+from synth.pipelines.engines import Answer, Completion, Request
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.reject.curve import Curve
+from synth.pipelines.reject.sample import FOLDER, Sample
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import run
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import ScriptedTools, process, process_tables
 
 QUESTION: dict[str, Any] = {"id": "q-1", "question": "What is 3 and 4?", "answer": "3+4=<<3+4=7>>7\n#### 7"}

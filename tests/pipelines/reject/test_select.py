@@ -4,11 +4,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.reject import questions
-from pipelines.reject.questions import paths_by_question
-from pipelines.reject.select import Select
-from schemas.errors import InputError
-from schemas.records import PATH
+from synth.pipelines.reject import questions
+from synth.pipelines.reject.questions import paths_by_question
+from synth.pipelines.reject.select import Select
+from synth.schemas.errors import InputError
+from synth.schemas.records import PATH
 from tests.pipelines.scripted import process_tables, sampled
 
 GOLD = "Three and four: <<3+4=7>>7\n#### 7"

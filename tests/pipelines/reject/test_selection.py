@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.reject.answer import Hashes
-from pipelines.reject.selection import Path, judge, select_paths
+from synth.pipelines.reject.selection import Path, judge, select_paths
+from synth.pipelines.runtime.answers.answer import Hashes
 
 RULE = Hashes()
 

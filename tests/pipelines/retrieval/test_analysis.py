@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.retrieval import analysis
-from pipelines.retrieval.analysis import Analysis, passages, spans
+from synth.pipelines.retrieval import analysis
+from synth.pipelines.retrieval.analysis import Analysis, passages, spans
 
 
 def terms(text: str, *, stem: bool = False) -> list[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.retrieval import bm25
-from pipelines.retrieval.analysis import Analysis
-from pipelines.retrieval.bm25 import Bm25, Bm25Writer
-from schemas.errors import InputError
+from synth.pipelines.retrieval import bm25
+from synth.pipelines.retrieval.analysis import Analysis
+from synth.pipelines.retrieval.bm25 import Bm25, Bm25Writer
+from synth.schemas.errors import InputError
 
 # Lengths that Lucene's `SmallFloat` keeps; any other is rounded down to one of them.
 KEPT_LENGTHS = sorted(set(range(40)) | {24 + (m << shift) for shift in range(1, 20) for m in range(8, 16)})

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.retrieval import dense
-from pipelines.retrieval.analysis import Analysis, slices
-from pipelines.retrieval.dense import Dense, DenseWriter
-from pipelines.retrieval.embedding import Embedder
-from schemas.errors import Stale, UsageError
+from synth.pipelines.retrieval import dense
+from synth.pipelines.retrieval.analysis import Analysis, slices
+from synth.pipelines.retrieval.dense import Dense, DenseWriter
+from synth.pipelines.retrieval.embedding import Embedder
+from synth.schemas.errors import Stale, UsageError
 from tests.pipelines.retrieval.meanings import MODEL, QUESTIONS, SENTENCES, needs_model
 
 pytestmark = needs_model

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from pipelines.retrieval.engine import Hits
-from pipelines.retrieval.fusion import Fusion, fused
+from synth.pipelines.retrieval.fusion import Fusion, fused
+from synth.pipelines.retrieval.searcher import Hits
 
 
 def ranking(*ords: int) -> Hits:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.retrieval import nearest
-from pipelines.retrieval.nearest import KINDS, Nearest, build, kind_for
-from pipelines.retrieval.vectors import Vectors, VectorWriter, finish
-from schemas.errors import InputError
+from synth.pipelines.retrieval import nearest
+from synth.pipelines.retrieval.nearest import KINDS, Nearest, build, kind_for
+from synth.pipelines.retrieval.vectors import Vectors, VectorWriter, finish
+from synth.schemas.errors import InputError
 
 pytest.importorskip("faiss", reason="FAISS is not installed")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import ir_measures
 import pytest
 
-from pipelines.retrieval.trec import MEASURES, measure, read_judgements, read_run, write_run
-from schemas.errors import InputError, UsageError
+from synth.pipelines.retrieval.trec import MEASURES, measure, read_judgements, read_run, write_run
+from synth.schemas.errors import InputError, UsageError
 
 RUN = """\
 q1 Q0 d3 1 9.5 tag

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipelines.self_lengthen.constrain import Constrain, Label, draw_label
-from pipelines.self_lengthen.longen import bounds, score
-from pipelines.self_lengthen.numerals import numbers_in
-from pipelines.stage import Reject
-from schemas.errors import UsageError
+from synth.pipelines.runtime.stage import Reject
+from synth.pipelines.self_lengthen.constrain import Constrain, Label, draw_label
+from synth.pipelines.self_lengthen.longen import bounds, score
+from synth.pipelines.self_lengthen.numerals import numbers_in
+from synth.schemas.errors import UsageError
 from tests.pipelines.dedup.passing import passed, write_rows
 from tests.pipelines.scripted import ScriptedTools, process
 

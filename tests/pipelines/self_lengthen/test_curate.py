@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.prompts import Prompt
-from pipelines.self_lengthen.curate import CurateExtender, CurateGenerator, thinned
-from schemas.errors import InputError, UsageError
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.self_lengthen.curate import CurateExtender, CurateGenerator, thinned
+from synth.schemas.errors import InputError, UsageError
 from tests.pipelines.dedup.passing import passed, write_rows
 from tests.pipelines.scripted import ScriptedTools, process
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Completion, Message
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.self_lengthen.draft import Draft
-from pipelines.self_lengthen.tries import SAMPLING
-from pipelines.stage import Row
-from schemas.dataset import Dataset
-from schemas.errors import UsageError
+from synth.pipelines.engines import Completion, Message
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Row
+from synth.pipelines.self_lengthen.draft import Draft
+from synth.pipelines.self_lengthen.tries import SAMPLING
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import process
 from tests.pipelines.self_lengthen.writing import Writer, WritingEngine, chinese, cut_off, prose
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Completion, Message
-from pipelines.options import Options
-from pipelines.prompts import Prompt
-from pipelines.runner import run
-from pipelines.self_lengthen import words
-from pipelines.self_lengthen.extend import FOLDER, Extend
-from pipelines.self_lengthen.tries import SAMPLING
-from pipelines.stage import Reject, Rejected, Row
-from schemas.dataset import Dataset
-from schemas.errors import UsageError
+from synth.pipelines.engines import Completion, Message
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Reject, Rejected, Row
+from synth.pipelines.self_lengthen import words
+from synth.pipelines.self_lengthen.extend import FOLDER, Extend
+from synth.pipelines.self_lengthen.tries import SAMPLING
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import process
 from tests.pipelines.self_lengthen.writing import Model, Writer, WritingEngine, chinese, cut_off, prose
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines import Answer, Completion, Message
-from pipelines.options import Options
-from pipelines.prompts import Prompt
-from pipelines.runner import Summary, run
-from pipelines.self_lengthen.instruct import FOLDER, Instruct, Seed
-from pipelines.stage import Reject, Rejected, Row
-from schemas.dataset import Dataset
-from schemas.errors import EngineFailed, UsageError
+from synth.pipelines.engines import Answer, Completion, Message
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.stage import Reject, Rejected, Row
+from synth.pipelines.self_lengthen.instruct import FOLDER, Instruct, Seed
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import EngineFailed, UsageError
 from tests.pipelines.scripted import process
 from tests.pipelines.self_lengthen.writing import Model, Writer, WritingEngine, chinese, cut_off, prose, said
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.self_lengthen import language
+from synth.pipelines.self_lengthen import language
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 INSTRUCTIONS = ("self-instruct-seed-tasks.jsonl", "self-instruct-user-instructions.jsonl")

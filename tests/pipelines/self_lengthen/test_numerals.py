@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.self_lengthen.numerals import in_chinese, numbers_in
+from synth.pipelines.self_lengthen.numerals import in_chinese, numbers_in
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
+from synth.pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
 
 
 @pytest.mark.parametrize(

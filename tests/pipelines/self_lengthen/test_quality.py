@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from pipelines.self_lengthen import quality
+from synth.pipelines.self_lengthen import quality
 
 LEGAL = (
     "GNU General Public License, Version 2\n\n"

@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pipelines.engines import Answer, Sampling
-from pipelines.options import Options
-from pipelines.runner import run
-from pipelines.self_lengthen.evaluate import CRITERIA, Evaluate, Judge
-from pipelines.stage import Reject, Row
-from schemas.errors import InputError, UsageError
+from synth.pipelines.engines import Answer, Sampling
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.stage import Reject, Row
+from synth.pipelines.self_lengthen.evaluate import CRITERIA, Evaluate, Judge
+from synth.schemas.errors import InputError, UsageError
 from tests.pipelines.dedup.passing import passed, write_rows
 from tests.pipelines.scripted import ScriptedTools, process
 

@@ -4,8 +4,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from pipelines.self_lengthen.short import DropShort, shortness
-from schemas.errors import InputError
+from synth.pipelines.self_lengthen.drop_short import DropShort, shortness
+from synth.schemas.errors import InputError
 from tests.pipelines.dedup.passing import passed, write_rows
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from datasets import load_from_disk
 
-from pipelines import training
-from pipelines.engines.models import locate
-from pipelines.options import Options
-from pipelines.runner import Summary, run
-from pipelines.self_lengthen.train import Train
-from pipelines.training import Recipe
-from schemas.errors import InputError, Stale, SynthError, UsageError
+from synth.pipelines.engines.models import locate
+from synth.pipelines.runtime import fine_tuning
+from synth.pipelines.runtime.fine_tuning import Recipe
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.self_lengthen.train import Train
+from synth.schemas.errors import InputError, Stale, SynthError, UsageError
 
 QUICKLY = Recipe(full=True, epochs=2, learning_rate=3e-3, batch=3)
 COPY = "import json, shutil, sys; shutil.copytree(sys.argv[2], sys.argv[3]); print(open(sys.argv[1]).read())"
@@ -77,8 +77,8 @@ def test_what_was_trained_can_be_trained_further(rows: Path, random_model: Path,
 def test_a_training_that_was_begun_is_not_gone_on_with_otherwise(
     rows: Path, random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(training.Reader, "save", lambda *_: 1 / 0)
+    monkeypatch.setattr(fine_tuning, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(fine_tuning.Reader, "save", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(rows, tmp_path / "out", random_model)
     with pytest.raises(Stale, match=r"epochs was 2 and is now 3"):

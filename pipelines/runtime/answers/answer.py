@@ -1,0 +1,209 @@
+"""The final answer of a solution (arXiv 2308.01825, section 3.2, and the code published with it).
+
+A GSM8K solution closes with a line `#### 72`. The first such mark counts and the text after its line is no part of the
+path. (The published code checks the first answer but keeps the text after it.) The published code reads the digits
+right after the mark; here the whole line decides, so that 3/4 is neither 3 nor 3/5.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from synth.pipelines.runtime.answers.markup import plain
+from synth.pipelines.runtime.answers.values import read_value, read_words
+
+__all__ = [
+    "GSM8K_MARKS",
+    "FinalAnswer",
+    "Hashes",
+    "Majority",
+    "Reading",
+    "bare_answer",
+    "end_of_line",
+    "extract_answer",
+    "majority",
+    "states_mark",
+]
+
+GSM8K_MARKS = ("#### ",)
+
+_INTEGER = re.compile("-?[0-9]{1,18}")
+_LEADING_NUMBER = re.compile(r"-?[0-9.,]+")
+_LONGEST_BARE_ANSWER = 64
+_LONGEST_LINE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class FinalAnswer:
+    """An answer and where it stands: `text[start:end]` runs from its mark to the end of its line.
+
+    `value` is what answers are compared by; `text` is the answer as it was written.
+    """
+
+    value: Any
+    text: str
+    start: int
+    end: int
+
+
+class Reading(NamedTuple):
+    """What the line after a mark says: `value` is None where an answer stands there that cannot be read."""
+
+    value: Any
+    text: str
+
+
+Reader = Callable[[str], Reading | None]
+
+
+def leading_number(line: str) -> Reading | None:
+    """The paper's reading: the digits that open the line, as a finite float.
+
+    Commas are dropped, wherever they stand. None where the line opens with no number: no answer stands there.
+    """
+    match = _LEADING_NUMBER.match(line)
+    if match is None:
+        return None
+    try:
+        value = float(match[0].replace(",", ""))
+    except ValueError:
+        return Reading(None, match[0])
+    return Reading(value if math.isfinite(value) else None, match[0])
+
+
+def extract_answer(
+    solution: str, marks: tuple[str, ...] = GSM8K_MARKS, read: Reader = leading_number
+) -> FinalAnswer | None:
+    """The answer after the first of `marks` after which `read` finds one; the text is cut at a NUL character before.
+
+    Marks of words that begin a line come before those within one, since `A:` may also be a name in a sentence. None
+    where there is no answer, or where it cannot be read: no later mark is looked at then.
+    """
+    solution = solution.partition("\x00")[0]
+    places = [match.span() for match in _pattern(marks).finditer(solution)]
+    found = [(start, end, then) for (start, end), (then, _) in pairwise([*places, (len(solution), 0)])]
+    if len(found) > 1:
+        found.sort(key=lambda place: solution[place[0]].isalnum() and not _begins_line(solution, place[0]))
+    for start, end, next_mark in found:
+        reading = read(solution[end:next_mark].partition("\n")[0])
+        if reading is not None:
+            answer = FinalAnswer(*reading, start, end_of_line(solution, end))
+            return None if reading.value is None else answer
+    return None
+
+
+def _begins_line(text: str, position: int) -> bool:
+    """Whether nothing but markup stands before it."""
+    return not text[text.rfind("\n", 0, position) + 1 : position].strip(" \t*_#>-")
+
+
+def end_of_line(text: str, position: int) -> int:
+    end = text.find("\n", position)
+    return len(text) if end == -1 else end
+
+
+class Majority(NamedTuple):
+    """The answer that most samples give, as the first of them wrote it, and how many do."""
+
+    answer: FinalAnswer
+    votes: int
+
+
+def majority(answers: Iterable[FinalAnswer]) -> Majority | None:
+    """The most frequent value; the first seen wins a tie. None where there are no answers.
+
+    Values vote, not strings: "7" and "7.0" are one vote. (In the published code they are two.)
+    """
+    first: dict[Any, FinalAnswer] = {}
+    votes: Counter[Any] = Counter()
+    for answer in answers:
+        first.setdefault(answer.value, answer)
+        votes[answer.value] += 1
+    if not votes:
+        return None
+    ((value, count),) = votes.most_common(1)
+    return Majority(first[value], count)
+
+
+class Hashes:
+    """GSM8K's convention, with other marks on request. Answers are the same only if their values are equal, exactly.
+
+    A value is a number (an integer or a `Fraction`), a `Time`, or, where neither is stated, the words of the answer.
+    """
+
+    def __init__(self, marks: tuple[str, ...] = GSM8K_MARKS) -> None:
+        self._marks = marks
+        self._gold_marks = tuple(dict.fromkeys((*marks, *GSM8K_MARKS)))
+
+    def find(self, solution: str) -> FinalAnswer | None:
+        return _whole_answer(solution, self._marks)
+
+    def find_value(self, solution: str) -> FinalAnswer | None:
+        """What `find` finds if it is a number or a time: without gold, nothing says that words are asked for."""
+        answer = self.find(solution)
+        return None if answer is None or isinstance(answer.value, str) else answer
+
+    def gold(self, text: str | None) -> FinalAnswer | None:
+        if text is None or states_mark(text, self._gold_marks):
+            return _whole_answer(text or "", self._gold_marks)
+        return bare_answer(text, lambda line: _read_number(line) or _read_words(line))
+
+    def same(self, answer: FinalAnswer, gold: FinalAnswer) -> bool:
+        return bool(answer.value == gold.value)
+
+
+def states_mark(text: str, marks: tuple[str, ...]) -> bool:
+    return _pattern(marks).search(text) is not None
+
+
+def bare_answer(text: str, read: Reader) -> FinalAnswer | None:
+    """The answer that stands alone in `text`, on one line; what is no number and no time only if it is short."""
+    bare = text.strip()
+    reading = None if "\n" in bare else read(bare)
+    if reading is None or reading.value is None:
+        return None
+    stated = not isinstance(reading.value, str) or len(bare) <= _LONGEST_BARE_ANSWER
+    return FinalAnswer(*reading, 0, len(text)) if stated else None
+
+
+def _whole_answer(solution: str, marks: tuple[str, ...]) -> FinalAnswer | None:
+    """The first number or time after a mark, so that a heading (`#### Step 1`) is no answer; else the first words."""
+    return extract_answer(solution, marks, _read_number) or extract_answer(solution, marks, _read_words)
+
+
+def _read_number(line: str) -> Reading | None:
+    """A number or a time; of a line that opens with a number and states another thing, its words."""
+    # What most answers are needs no closer look.
+    return Reading(int(line), line) if _INTEGER.fullmatch(line) else _read_other(line)
+
+
+@lru_cache(1 << 14)
+def _read_other(line: str) -> Reading | None:
+    if len(line) > _LONGEST_LINE:
+        return Reading(None, line)
+    text = plain(line)
+    value = read_value(text)
+    if value:
+        return Reading(*value)
+    return _read_words(line) if leading_number(text) else None
+
+
+def _read_words(line: str) -> Reading:
+    text = plain(line) if len(line) <= _LONGEST_LINE else ""
+    return Reading(read_words(text), text)
+
+
+@lru_cache
+def _pattern(marks: tuple[str, ...]) -> re.Pattern[str]:
+    """Marks in upper and lower case; one that begins or ends with a letter or digit is no part of a longer word."""
+    pattern = "|".join(
+        (r"(?<!\w)" if mark[0].isalnum() else "") + re.escape(mark) + (r"(?!\w)" if mark[-1].isalnum() else "")
+        for mark in sorted(marks, key=len, reverse=True)
+    )
+    # A mark without letters is found faster where case counts.
+    return re.compile(pattern, re.IGNORECASE if any(mark.lower() != mark.upper() for mark in marks) else 0)

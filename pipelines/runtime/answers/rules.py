@@ -1,0 +1,48 @@
+"""How a run reads answers: after marks, or in boxes."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, FinalAnswer, Hashes
+from synth.schemas.errors import UsageError
+
+__all__ = ["ADVICE", "AnswerRule", "answer_rule", "check_marks"]
+
+ADVICE: Mapping[str, str] = MappingProxyType(
+    {
+        "no_gold": "--answer-mark TEXT names what stands before gold answers (`#### ` in any case), --boxed reads them "
+        "in \\boxed{}, and --column answer=NAME reads another column",
+        "no_answer": "--answer-mark TEXT names what stands before answers (`#### ` if not given), --boxed reads them "
+        "in \\boxed{}, and `reject sample --prompt chat` asks models for `#### ` that were not tuned on it",
+    }
+)
+
+
+class AnswerRule(Protocol):
+    """How solutions state their answers, and when two answers are the same."""
+
+    def find(self, solution: str) -> FinalAnswer | None:
+        """The answer of a sampled solution, or None."""
+
+    def gold(self, text: str | None) -> FinalAnswer | None:
+        """The answer of a gold solution or a bare gold answer; None where there is none that can be compared."""
+
+    def same(self, answer: FinalAnswer, gold: FinalAnswer) -> bool: ...
+
+
+def answer_rule(boxed: bool, marks: tuple[str, ...] = GSM8K_MARKS) -> AnswerRule:
+    """Raises `UsageError` where boxes are asked for and `math-verify` is not installed."""
+    if not boxed:
+        return Hashes(marks)
+    from synth.pipelines.runtime.answers.boxes import Boxed
+
+    return Boxed()
+
+
+def check_marks(marks: tuple[str, ...], *, boxed: bool = False) -> None:
+    """Raises `UsageError` for marks that mark nothing, and for marks beside boxes."""
+    if not marks or not all(mark.strip() for mark in marks):
+        raise UsageError("--answer-mark is empty; it takes what stands before answers, such as 'A:'")
+    if boxed and marks != GSM8K_MARKS:
+        raise UsageError("--answer-mark and --boxed exclude each other: answers are read after a mark or in a box")

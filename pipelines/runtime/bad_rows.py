@@ -1,0 +1,36 @@
+"""The bad rows of a run's input, counted and published among its rejected rows."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.rows import Finished
+from synth.schemas.shards import ShardWriter
+from synth.schemas.writing.publication import Building
+
+__all__ = ["with_bad_rows"]
+
+
+def with_bad_rows(
+    finished: Finished, bad: pa.Table, rejected: pa.Schema, building: Building, *, is_cut: bool
+) -> Finished:
+    """What a stage has made of the usable rows, and beside it the bad rows, as one more shard of rejected ones.
+
+    Where the run is cut before the last usable row, only those count that stand before the last one that it took.
+    """
+    if is_cut:
+        bad = bad.filter(pc.less(bad["position"], finished.rows))
+    if not bad.num_rows:
+        return finished
+    columns = {name: bad[name] for name in ("id", "reason", "detail", "raw_row")}
+    arrays = [columns.get(field.name, pa.nulls(bad.num_rows, field.type)) for field in rejected]
+    writer = ShardWriter(building.shards / "bad.rejected.arrow", rejected)
+    writer.write(pa.Table.from_arrays(arrays, schema=rejected))
+    counts = Counts(rejected=bad.num_rows, reasons=dict(Counter(bad["reason"].to_pylist())))
+    counts.add(finished.counts)
+    return replace(
+        finished, rows=finished.rows + bad.num_rows, counts=counts, rejected=[*finished.rejected, writer.close()]
+    )

@@ -1,0 +1,25 @@
+"""The instruction of a row as a model is asked it: with the input that belongs to it."""
+
+from synth.pipelines.runtime.stage import Row
+from synth.schemas.errors import InputError
+from synth.schemas.given import NotText, given_in
+from synth.schemas.instructions import with_input
+from synth.schemas.reading.formats import describe
+
+__all__ = ["asked", "input_of"]
+
+
+def asked(row: Row, column: str = "instruction") -> str:
+    """The text in `column`, with the input of the row. Raises `InputError` for an input that is no text."""
+    return with_input(row[column], input_of(row))
+
+
+def input_of(row: Row) -> str | None:
+    """The input that a row of an open record has for its instruction; None or blank where it has none."""
+    try:
+        return given_in(row)
+    except NotText as fault:
+        raise InputError(
+            f"{fault.name} is {describe(fault.value)} in the row {row['id']}, where text that belongs to its "
+            f"instruction is needed: give the column another name with --column NAME={fault.name}"
+        ) from fault

@@ -1,0 +1,66 @@
+"""Work that only more processes make quicker, with results in the order of the work."""
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+from synth.schemas.errors import SynthError
+
+__all__ = ["in_processes"]
+
+Work = TypeVar("Work")
+Result = TypeVar("Result")
+
+# Portions below which starting processes takes longer than the work.
+FEW = 3
+
+
+def in_processes(function: Callable[[Work], Result], portions: Iterable[Work]) -> Iterator[tuple[Work, Result]]:
+    """Each portion with its result, by a process a core; few portions are done here. Two a process are under way."""
+    work = iter(portions)
+    first = list(islice(work, FEW))
+    if len(first) < FEW:
+        yield from ((portion, function(portion)) for portion in first)
+        return
+    workers = os.cpu_count() or 1
+    # Not forked: threads of pyarrow may hold locks at this moment.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
+        under_way: deque[tuple[Work, Future[Result]]] = deque()
+        try:
+            for portion in chain(first, work):
+                under_way.append((portion, pool.submit(function, portion)))
+                if len(under_way) > 2 * workers:
+                    yield _awaited(*under_way.popleft())
+            while under_way:
+                yield _awaited(*under_way.popleft())
+        except BrokenProcessPool:
+            raise SynthError(
+                "one of the processes at work has died, perhaps for want of memory: nothing was published; "
+                "repeat the command, with --limit to find the row"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _awaited(portion: Work, future: Future[Result]) -> tuple[Work, Result]:
+    return portion, future.result()
+
+
+def _begin() -> None:
+    # Ctrl-C is the parent's to answer; and when it is killed, nobody else tells this process to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,367 @@
+"""Runs a row stage: thousands of row coroutines in flight, so that the engine never waits for the end of a batch."""
+
+import asyncio
+import logging
+import shutil
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from synth.pipelines.engines import Engine
+from synth.pipelines.engines.shared import SharedEngine
+from synth.pipelines.runtime.chunk import Chunk, Failure, rejected_schema
+from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.event_loop import quick_rows, to_its_end
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.programs import SharedSandbox
+from synth.pipelines.runtime.shutdown import Stopping, unwritable
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
+from synth.pipelines.runtime.tools import RowTools, tokens_in
+from synth.schemas.errors import Partial, SynthError
+from synth.schemas.shards import Shard
+from synth.schemas.writing.publication import Building, write_datasets_json, write_json
+
+if TYPE_CHECKING:
+    from synth.sandbox.pool import Sandbox
+
+__all__ = ["Finished", "RowRun"]
+
+CHUNK_ROWS = 4096
+# Chunks that are published at a time: each is in memory, and they wait for one another's turn in Python anyway.
+PUBLISHING = 2
+FLUSH_SECONDS = 0.5
+# Rows after which a worker lets others on, when its engine answers so quickly that it never waits.
+TURN_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stage that has come to its end: what it counted over the first `rows` of its input, and what it wrote."""
+
+    rows: int
+    counts: Counts
+    data: list[Shard]
+    rejected: list[Shard]
+
+
+class RowRun:
+    """One execution of a row stage over a table.
+
+    `in_flight` workers take rows in input order, across the borders of chunks, and each sees one row through. Ctrl-C
+    ends admission and gives the rows under way five seconds; a second one ends them at once.
+    """
+
+    def __init__(
+        self,
+        stage: RowStage,
+        table: pa.Table,
+        building: Building,
+        engine: Engine | None,
+        sandbox: "Sandbox | None",
+        options: Options,
+        observe: Callable[[Counts], None],
+    ) -> None:
+        self._stage = stage
+        self._table = table
+        self._building = building
+        self._options = options
+        self._observe = observe
+        # What is parsed anew once may have to be parsed anew again.
+        self._keeps_answers = options.keep_answers or options.reparse
+        self._model = str(engine.identity().get("model") if engine else None)
+        self._seed = f"{options.seed}\x00{stage.name}"
+        inputs, outputs = row_schemas(stage, table)
+        rejected = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
+        self._outputs = set(outputs.names)
+        starts = range(0, table.num_rows, CHUNK_ROWS)
+        self._chunks = [
+            Chunk(outputs, rejected, index, start, min(start + CHUNK_ROWS, table.num_rows), building)
+            for index, start in enumerate(starts)
+        ]
+        self._published = Counts()
+        # In input order.
+        self._open: list[Chunk] = []
+        self._workers: set[asyncio.Task[None]] = set()
+        self._rows_under_way = 0
+        self._overtaken = 0
+        self._rows = table.num_rows
+        self._stopping = Stopping(building.path)
+        self._engine = engine
+        self._shared: SharedEngine | None = None
+        self._programs = SharedSandbox(sandbox) if sandbox else None
+
+    @property
+    def engine_seconds(self) -> float:
+        """How long this execution has held the engine."""
+        return self._shared.seconds if self._shared else 0.0
+
+    def run(self) -> Finished:
+        """Run to the end. Raises `Interrupted`, `EngineFailed`, `BudgetSpent`, or `Partial` when too many rows failed.
+
+        Whatever it raises, the next execution over the same building goes on from there.
+        """
+        try:
+            asyncio.run(self._run())
+        except OSError as error:
+            raise unwritable(self._building.path, error) from error
+        total = Counts()
+        records, data, rejected = [], [], []
+        for chunk in self._chunks:
+            if chunk.start < self._rows and (published := chunk.published()):
+                total.add(published.counts)
+                data.append(published.data)
+                rejected.append(published.rejected)
+                records.append(asdict(published))
+        if self._keeps_answers:
+            (self._building.kept / "answers").mkdir(exist_ok=True)
+            files = sorted(path.name for path in (self._building.kept / "answers").glob("*.arrow"))
+            write_datasets_json(self._building.kept / "answers", files, [shard.xxh3 for shard in data])
+        if total.failed:
+            write_json(self._building.kept / "failed" / "chunks.json", {"chunks": records})
+        else:
+            # Failures of a chunk that has been done again since.
+            shutil.rmtree(self._building.kept / "failed", ignore_errors=True)
+        return Finished(self._rows, total, data, [shard for shard in rejected if shard.rows])
+
+    async def _run(self) -> None:
+        spent = 0
+        for chunk in self._chunks:
+            if (published := chunk.published()) and not chunk.is_intact(published):
+                logging.getLogger("synth").warning(
+                    "a shard of rows %d to %d is damaged, so they are done again", chunk.start, chunk.stop - 1
+                )
+                chunk.withdraw()
+            elif published:
+                chunk.counts = published.counts
+                self._published.add(published.counts)
+            elif self._options.budget_tokens and (chunk.folder / "answers.arrow").exists():
+                spent += tokens_in(chunk.folder / "answers.arrow")
+        spent += int(sum(self._published.tallies.get(name, 0) for name in ("prompt_tokens", "completion_tokens")))
+        if self._engine:
+            self._shared = SharedEngine(self._engine, self._options.budget_tokens, spent)
+        pending = self._pending()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PUBLISHING))
+        with self._stopping.on_signals(self._end_rows), quick_rows():
+            ticking = asyncio.create_task(self._tick())
+            ticking.add_done_callback(self._worker_ended)
+            try:
+                await self._work(pending)
+            finally:
+                ticking.cancel()
+                if self._shared:
+                    await self._shared.close()
+                if self._programs:
+                    await self._programs.close()
+                self._settle()
+        self._observe_counts()
+        if self._stopping.reason:
+            raise self._stopping.reason
+
+    def _pending(self) -> Iterator[tuple[Chunk, int, Row]]:
+        """The rows that have not finished, in input order; their chunks are opened on the way."""
+        for chunk in self._chunks:
+            if chunk.record.is_file():
+                continue
+            chunk.open()
+            self._open.append(chunk)
+            self._overtaken = chunk.overtaken
+            for index, row in chunk.pending(self._table):
+                self._overtaken -= 1
+                yield chunk, index, row
+
+    async def _work(self, pending: Iterator[tuple[Chunk, int, Row]]) -> None:
+        """See all pending rows through: to their end, or as long as a stopped run grants those under way."""
+        for _ in range(min(self._options.in_flight, self._table.num_rows, self._options.until or self._table.num_rows)):
+            task = asyncio.create_task(self._worker(pending))
+            self._workers.add(task)
+            task.add_done_callback(self._worker_ended)
+        ended = asyncio.create_task(asyncio.wait(self._workers))
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if self._workers:
+            engine_answers = self._shared is None or self._shared.is_ready
+            await asyncio.wait(self._workers, timeout=self._stopping.grace(engine_answers=engine_answers))
+        while self._workers:
+            # Again and again: a cancellation is lost where it meets that of a request which is out of time.
+            self._end_rows()
+            await asyncio.wait(self._workers, timeout=0.5)
+        await ended
+
+    def _end_rows(self) -> None:
+        for task in self._workers:
+            task.cancel()
+
+    async def _worker(self, pending: Iterator[tuple[Chunk, int, Row]]) -> None:
+        rows = 0
+        while (self._stopping.reason is None and self._options.until is None) or await self._wants_more():
+            if (taken := next(pending, None)) is None:
+                return
+            chunk = taken[0]
+            self._rows_under_way += 1
+            try:
+                await self._row(*taken)
+            finally:
+                self._rows_under_way -= 1
+            rows += 1
+            if rows % TURN_ROWS == 0:
+                await asyncio.sleep(0)
+            if chunk.is_done:
+                await self._publish_finished()
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        self._workers.discard(task)
+        # A row records its own errors; what is left is a fault in recording them, and no run should outlive it.
+        if not task.cancelled() and (fault := task.exception()):
+            self._stopping.stop(fault)
+
+    async def _wants_more(self) -> bool:
+        """Whether another row is to be begun; while those under way may well be enough for `until`, it is not known."""
+        until = self._options.until
+        while not self._stopping.reason:
+            # An earlier run may have finished rows after one that it had not.
+            if until is None or self._overtaken > 0:
+                return True
+            outputs = self._published.outputs + sum(chunk.outputs for chunk in self._open)
+            if outputs >= until:
+                # Rows that turn out not to fit their columns have given nothing.
+                for chunk in self._open:
+                    self._flush(chunk)
+                if self._published.outputs + sum(chunk.outputs for chunk in self._open) >= until:
+                    return False
+            finished = self._published.finished + sum(chunk.counts.finished for chunk in self._open)
+            per_row = outputs / finished if finished else 1.0
+            if outputs + self._rows_under_way * per_row < until:
+                return True
+            await asyncio.sleep(0.2)
+        return False
+
+    async def _row(self, chunk: Chunk, index: int, row: Row) -> None:
+        """One row from beginning to end; whatever happens to it is recorded."""
+        row_id: str = row["id"]
+        tools = RowTools(row_id, self._seed, self._model, self._shared, self._programs, chunk.answers)
+        items: list[Row | Rejected] = []
+        outputs = 0
+        try:
+            async for item in self._stage.process(row, tools):
+                if isinstance(item, Rejected):
+                    self._check(item.row, row_id)
+                else:
+                    self._check(item, row_id)
+                    outputs += 1
+                items.append(item)
+            if not outputs:
+                raise ValueError("the stage gave neither an output row nor a reason")
+        except Unanswered as unanswered:
+            chunk.fail(index, Failure(row_id, unanswered.detail, unanswered.detail, unanswered.reason))
+        except Reject as reject:
+            if outputs:
+                chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row that had given output")))
+            else:
+                chunk.reject(index, row, reject.reason, reject.detail, items, tools.tallies)
+        except SynthError as ended:
+            self._stopping.stop(ended)
+        except Exception as error:
+            chunk.fail(index, _failure(row_id, error))
+        else:
+            chunk.finish(index, items, outputs, tools.tallies)
+
+    def _check(self, made: Row, row_id: str) -> None:
+        if not made.keys() <= self._outputs:
+            raise ValueError(f"the stage gave columns that its output has not: {sorted(made.keys() - self._outputs)}")
+        if not (made["id"] == row_id or made["id"].startswith(f"{row_id}/")):
+            raise ValueError(f"the output id {made['id']!r} does not show its descent from {row_id!r}")
+
+    async def _publish_finished(self) -> None:
+        while chunk := next(filter(self._may_be_published, self._open), None):
+            self._open.remove(chunk)
+            self._published.add(chunk.counts)
+            publishing = asyncio.to_thread(chunk.publish, self._table, keep_answers=self._keeps_answers)
+            await to_its_end(asyncio.create_task(publishing))
+
+    def _may_be_published(self, chunk: Chunk) -> bool:
+        """Whether all is known of a chunk. How many failures are too many is known only when all rows have ended."""
+        if not chunk.is_done or self._stopping.reason:
+            return False
+        self._flush(chunk)
+        if chunk.failures or self._stopping.reason:
+            return False
+        # The last output that is wanted lies in a chunk that will be cut after it.
+        until = self._options.until
+        return until is None or (chunk is self._open[0] and self._published.outputs + chunk.counts.outputs < until)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            for chunk in self._open:
+                self._flush(chunk)
+            self._observe_counts()
+
+    def _flush(self, chunk: Chunk) -> None:
+        try:
+            chunk.flush(self._table)
+        except OSError as error:
+            self._stopping.stop(error)
+
+    def _observe_counts(self) -> None:
+        counts = Counts()
+        counts.add(self._published)
+        for chunk in self._open:
+            counts.add(chunk.counts)
+            for failure in chunk.failures.values():
+                counts.failed += 1
+                counts.failures[failure.reason] = counts.failures.get(failure.reason, 0) + 1
+        self._observe(counts)
+
+    def _settle(self) -> None:
+        """Publish the chunks that waited for a verdict, on failures or on `until`; let go of those of a stopped run."""
+        for chunk in self._open:
+            self._flush(chunk)
+        if self._stopping.reason is None:
+            self._rows = self._rows_wanted()
+            failures = [
+                failure for chunk in self._open for index, failure in chunk.failures.items() if index < self._rows
+            ]
+            if len(failures) > self._options.max_failures:
+                self._stopping.stop(self._partial(failures))
+        for chunk in self._open:
+            if self._stopping.reason or chunk.start >= self._rows:
+                chunk.close()
+            else:
+                stop = self._rows if self._rows < chunk.stop else None
+                chunk.publish(self._table, stop=stop, keep_answers=self._keeps_answers)
+
+    def _rows_wanted(self) -> int:
+        """How many rows of the input, from its first, the output stands for: all, or those that give `until` rows."""
+        if self._options.until is None:
+            return int(self._table.num_rows)
+        wanted = self._options.until
+        for chunk in self._chunks:
+            if chunk in self._open and chunk.counts.outputs >= wanted:
+                return chunk.row_of_output(wanted) + 1
+            if chunk not in self._open and chunk.counts.finished < chunk.stop - chunk.start:
+                # It was cut by a run that came no further.
+                return chunk.start + chunk.counts.finished
+            wanted -= chunk.counts.outputs
+        return int(self._table.num_rows)
+
+    def _partial(self, failures: list[Failure]) -> Partial:
+        log = self._building.path / "failed.json"
+        write_json(log, {"failed": list(map(asdict, failures))})
+        reasons = Counter(one.reason for one in failures)
+        named = "" if reasons.keys() == {"failed"} else f" ({', '.join(f'{name} {n}' for name, n in reasons.items())})"
+        first = failures[0]
+        return Partial(
+            f"{len(failures)} of {self._table.num_rows} rows failed{named}, the first of them {first.id} "
+            f"({first.error}): nothing was published, {log} has the details; "
+            "repeat the command to try them again, or allow them with --max-failures"
+        )
+
+
+def _failure(row_id: str, error: BaseException) -> Failure:
+    return Failure(row_id, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))

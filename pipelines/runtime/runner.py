@@ -1,0 +1,246 @@
+"""Runs a stage: opens its inputs, holds its output directory, executes it, checks that no row was lost, publishes."""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synth.pipelines.engines import Engine
+from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.resume import open_building
+from synth.pipelines.runtime.software import software
+from synth.pipelines.runtime.stage import RowStage, Stage, TableStage, row_schemas
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import SynthError
+from synth.schemas.reading.bad_rows import joined_readings
+from synth.schemas.reading.joining import agree, joined
+from synth.schemas.reading.sources import Source
+from synth.schemas.writing.publication import Building, Standing, write_json
+
+if TYPE_CHECKING:
+    from synth.pipelines.runtime.rows import Finished
+    from synth.sandbox.pool import Sandbox
+
+__all__ = ["Observer", "Summary", "run", "standing"]
+
+# Called about twice a second with the counts so far, the number of input rows, and how many of these a first pass has
+# gone through, where a stage makes one.
+Observer = Callable[[Counts, int, int], None]
+
+OBSERVE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run left behind: the record in `synth.json`, and whether there was anything to do."""
+
+    out: Path
+    record: Mapping[str, Any]
+    already_done: bool = False
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(**self.record["counts"])
+
+
+def run(
+    stage: Stage,
+    inputs: Sequence[str],
+    out: Path,
+    options: Options,
+    *,
+    engine: Engine | None = None,
+    sandbox: "Sandbox | None" = None,
+    observe: Observer = lambda _counts, _total, _prepared: None,
+) -> Summary:
+    """Run `stage` over `inputs` into the dataset directory `out`, going on where an earlier run of it stopped.
+
+    A row stage takes one input, unless it reads an open record. Raises the errors of `synth.schemas.errors`; whatever
+    it raises, finished work is kept in `out.partial` and the same call goes on from there.
+    """
+    started = time.monotonic()
+    sources = _sources(stage, inputs, options)
+    building = open_building(out, _identity(stage, sources, options, engine, sandbox), options)
+    if building is None:
+        # For `make`: what is complete with this identity is up to date, however new the input's time stamp is.
+        with contextlib.suppress(OSError):
+            (out / "synth.json").touch()
+        return Summary(out, Dataset.open(out).run or {}, already_done=True)
+    # Needed only where there is something to do.
+    from synth.pipelines.runtime.bad_rows import with_bad_rows
+    from synth.pipelines.runtime.chunk import rejected_schema
+    from synth.pipelines.runtime.rows import RowRun
+    from synth.pipelines.runtime.tables import run_table_stage
+
+    try:
+        agree(sources)
+        readings = [source.read(building.path / f"input-{number}") for number, source in enumerate(sources)]
+        if stage.input.open:
+            readings = [joined(sources, readings)]
+        tables = [stage.adapted(reading.table) for reading in readings]
+        progress = _Progress(building, stage.name, sum(table.num_rows for table in tables), observe, started)
+        with progress:
+            if isinstance(stage, RowStage):
+                (table,) = tables
+                rows = RowRun(stage, table, building, engine, sandbox, options, progress.observe)
+                progress.engine_seconds = lambda: rows.engine_seconds
+                finished = rows.run()
+            else:
+                assert isinstance(stage, TableStage)
+                finished = run_table_stage(stage, tables, building, options, progress.observe)
+        if options.rejects_bad_rows:
+            bad = joined_readings(readings, tables[0]).bad
+            schema = rejected_schema(*row_schemas(stage, tables[0]), raw=True)
+            is_cut = finished.rows < sum(table.num_rows for table in tables)
+            finished = with_bad_rows(finished, bad, schema, building, is_cut=is_cut)
+        _check_conservation(finished)
+        record = {
+            "command": list(options.command),
+            "inputs": list(inputs),
+            "input_rows": finished.rows,
+            "counts": asdict(finished.counts),
+            "means": _means(stage, finished.counts),
+            "cost": _cost(stage, finished.counts, progress.spent["engine_seconds"], engine),
+            "seconds": round(progress.spent["seconds"], 3),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "software": software(),
+            # What the last programs ran in. Verdicts replayed from a journal start no jail.
+            "sandbox": sandbox.identity() if sandbox else None,
+        }
+        building.publish(finished.data, finished.rejected, record)
+    finally:
+        building.close()
+    return Summary(out, record)
+
+
+def standing(
+    stage: Stage,
+    inputs: Sequence[str],
+    out: Path,
+    options: Options,
+    *,
+    engine: Engine | None = None,
+    sandbox: "Sandbox | None" = None,
+) -> Standing:
+    """What `run` with the same arguments would find, without running it. Raises `SynthError`."""
+    sources = _sources(stage, inputs, options)
+    return Standing.of(out, _identity(stage, sources, options, engine, sandbox))
+
+
+def _sources(stage: Stage, inputs: Sequence[str], options: Options) -> list[Source]:
+    return [
+        Source(
+            spec,
+            stage.input,
+            options.columns,
+            options.limit,
+            rejects=options.rejects_bad_rows,
+            file_column=options.file_column,
+        )
+        for spec in inputs
+    ]
+
+
+def _identity(
+    stage: Stage, sources: Sequence[Source], options: Options, engine: Engine | None, sandbox: "Sandbox | None"
+) -> dict[str, Any]:
+    identity = {
+        "stage": stage.name,
+        "version": stage.version,
+        "options": stage.identity(),
+        "inputs": {str(number): source.fingerprint for number, source in enumerate(sources)},
+        **options.identity(),
+        "engine": engine.identity() if engine else None,
+    }
+    return {**identity, "sandbox": sandbox.determinants()} if sandbox else identity
+
+
+class _Progress:
+    """Tells the caller and the file `progress.json` how far a run is, and what it and those before it took.
+
+    The file is what `synth watch` reads. A run that goes on adds to what it finds there, so that the record tells the
+    whole cost.
+    """
+
+    def __init__(self, building: Building, stage: str, rows: int, observe: Observer, started: float) -> None:
+        self._path = building.path / "progress.json"
+        self._stage = stage
+        self._rows = rows
+        self._observe = observe
+        self._started = started
+        self._counts = Counts()
+        self._prepared = 0
+        self._next = 0.0
+        self.engine_seconds: Callable[[], float] = lambda: 0.0
+        self._before = {"seconds": 0.0, "engine_seconds": 0.0}
+        with contextlib.suppress(OSError, ValueError):
+            there = json.loads(self._path.read_text())
+            self._before = {name: float(there[name]) for name in self._before}
+
+    def __enter__(self) -> None:
+        self._write()
+
+    def __exit__(self, *_: object) -> None:
+        self._write()
+
+    @property
+    def spent(self) -> dict[str, float]:
+        here = {"seconds": time.monotonic() - self._started, "engine_seconds": self.engine_seconds()}
+        return {name: before + here[name] for name, before in self._before.items()}
+
+    def observe(self, counts: Counts, prepared: int = 0) -> None:
+        self._counts, self._prepared = counts, prepared
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + OBSERVE_SECONDS
+            self._write()
+            self._observe(counts, self._rows, prepared)
+
+    def _write(self) -> None:
+        facts = {"stage": self._stage, "rows": self._rows, "prepared": self._prepared, **self.spent, "pid": os.getpid()}
+        # Where this cannot be written the journals cannot either, and say so.
+        with contextlib.suppress(OSError):
+            write_json(self._path, {**facts, "counts": asdict(self._counts)}, durable=False)
+
+
+def _check_conservation(finished: "Finished") -> None:
+    counts = finished.counts
+    if counts.finished != finished.rows:
+        raise SynthError(
+            f"of {finished.rows} input rows {counts.finished} are accounted for "
+            f"({counts.produced} produced, {counts.rejected} rejected, {counts.failed} failed): "
+            "nothing was published; this is a fault of the stage"
+        )
+
+
+def _cost(stage: Stage, counts: Counts, engine_seconds: float, engine: Engine | None) -> dict[str, float | None]:
+    """What the rows cost in all, and for each one accepted; None where it is unknown.
+
+    Tokens are unknown where a server did not count those of every request, the GPUs of a server always.
+    """
+    unknown = counts.tallies.get("uncounted_requests")
+    names = ("prompt_tokens", "completion_tokens")
+    tokens = {name: None if unknown else counts.tallies.get(name, 0) for name in names}
+    accepted = counts.tallies.get(stage.accepted, 0) if stage.accepted else counts.outputs
+    gpus = engine.gpus if engine else 0
+    return {
+        **tokens,
+        "engine_seconds": round(engine_seconds, 3),
+        "gpus": gpus,
+        "accepted": accepted,
+        "completion_tokens_each": _each(tokens["completion_tokens"], accepted),
+        "gpu_seconds_each": None if gpus is None else _each(gpus * engine_seconds, accepted),
+    }
+
+
+def _means(stage: Stage, counts: Counts) -> dict[str, float]:
+    whole = {name: counts.tallies.get(of) for name, of in stage.means.items()}
+    return {name: round(counts.tallies[name] / of, 6) for name, of in whole.items() if of}
+
+
+def _each(total: float | None, accepted: float) -> float | None:
+    return None if total is None or not accepted else round(total / accepted, 3)

@@ -1,0 +1,60 @@
+"""What ends a run before its rows have ended: Ctrl-C, an engine that has died, a spent budget, a full disk."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from synth.schemas.errors import BudgetSpent, Interrupted, SynthError
+
+__all__ = ["Stopping", "unwritable"]
+
+# How long rows in flight may go on after the first Ctrl-C.
+GRACE_SECONDS = 5.0
+
+
+class Stopping:
+    """Whether a run is stopping, and why: the first reason counts. `place` is the directory that it writes."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._began = asyncio.Event()
+        self.reason: BaseException | None = None
+
+    def stop(self, why: BaseException) -> None:
+        if isinstance(why, OSError):
+            why = unwritable(self._place, why)
+        self.reason = self.reason or why
+        self._began.set()
+
+    async def wait(self) -> None:
+        await self._began.wait()
+
+    def grace(self, *, engine_answers: bool) -> float | None:
+        """How many seconds the rows under way may take to end; None as many as they need."""
+        if isinstance(self.reason, BudgetSpent):
+            return None
+        return GRACE_SECONDS if isinstance(self.reason, Interrupted) and engine_answers else 0.0
+
+    @contextmanager
+    def on_signals(self, at_once: Callable[[], None]) -> Iterator[None]:
+        """Within the block SIGINT and SIGTERM stop the run, and call `at_once` where it is stopping already."""
+
+        def interrupt() -> None:
+            if self.reason:
+                at_once()
+            self.stop(Interrupted("interrupted: what was finished is kept, repeat the command to go on"))
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+def unwritable(place: Path, error: OSError) -> SynthError:
+    return SynthError(f"{place} cannot be written: {error.strerror or error}; what was written is kept")

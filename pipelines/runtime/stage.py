@@ -1,0 +1,287 @@
+"""The two kinds of stage that recipes are made of.
+
+A row stage is a coroutine over one row: it awaits its tools and yields output rows. A table stage reads whole tables.
+Either way a stage is a frozen dataclass whose fields are the options that determine its output, so that a run can be
+identified by them; what does not determine the output (concurrency, progress) belongs to the runner.
+"""
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from random import Random
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+import pyarrow as pa
+
+from synth.pipelines.engines import Answer, Message, Sampling
+from synth.pipelines.runtime.prompts import Prompt
+from synth.sandbox.verdict import Limits, Verdict
+from synth.schemas.errors import InputError
+from synth.schemas.record import Record
+
+__all__ = [
+    "LLM",
+    "NothingSaid",
+    "Output",
+    "Programs",
+    "Reject",
+    "Rejected",
+    "Row",
+    "RowStage",
+    "Stage",
+    "TableStage",
+    "Tools",
+    "Unanswered",
+    "even_if_silent",
+    "nothing_kept",
+    "row_schemas",
+]
+
+Row = Mapping[str, Any]
+
+
+class Reject(Exception):
+    """Raised in a row stage: this input row gives nothing. `reason` is a name to count by, `detail` is for a reader."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Unanswered(Reject):
+    """Raised by a tool that gets no answer to one request, though others get theirs.
+
+    A stage that needs the answer lets it pass, and the row has failed by that name: nobody has judged it, and it may be
+    tried again. A stage that can do without it catches `Reject` and filters out what the answer was for.
+    """
+
+
+class NothingSaid(Reject):
+    """Raised by the engine's tool where no completion of an `answer` says anything.
+
+    Where it passes through a stage, the input row is rejected. A stage that has another try, or that gives a row for
+    each completion, takes the answer (`even_if_silent`) and looks at each completion's `silence`.
+    """
+
+    def __init__(self, reason: str, detail: str, answer: Answer) -> None:
+        super().__init__(reason, detail)
+        self.answer = answer
+
+
+async def even_if_silent(asked: Awaitable[Answer]) -> Answer:
+    """What `LLM.generate` answers, even where no completion says anything."""
+    try:
+        return await asked
+    except NothingSaid as nothing:
+        return nothing.answer
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An output row that was made and filtered out. It goes to `rejected/` with its reason.
+
+    `cause` is what a tool raised where it was to be made, if that is the reason.
+    """
+
+    row: Row
+    reason: str
+    detail: str = ""
+    cause: Reject | None = None
+
+    @classmethod
+    def because(cls, cause: Reject, row: Row) -> "Rejected":
+        return cls(row, cause.reason, cause.detail, cause)
+
+
+def nothing_kept(rejected: Sequence[Rejected]) -> Reject:
+    """Why a row gives nothing: the reason that all its outputs share, or `nothing_kept`.
+
+    Where tools raised that reason for all of them it is what they raised, so that a row that no engine answers fails.
+    """
+    reasons = Counter(one.reason for one in rejected)
+    if len(reasons) > 1:
+        return Reject("nothing_kept", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
+    causes = [one.cause or Reject(one.reason, one.detail) for one in rejected]
+    return next((cause for cause in causes if not isinstance(cause, Unanswered)), causes[0])
+
+
+class LLM(Protocol):
+    """The engine as a row sees it: answers are journaled and replayed after a crash; a busy engine is asked again."""
+
+    async def generate(
+        self,
+        prompt: str | tuple[Message, ...],
+        sampling: Sampling,
+        *,
+        n: int = 1,
+        first_sample: int = 0,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Draw samples `first_sample` to `first_sample + n - 1` of `prompt`.
+
+        Sample `i` depends on (run seed, stage, row id, `i`) and the request alone: drawing 4 and 4 more gives what
+        drawing 8 gives, and a second try at the same prompt asks for the next sample. Texts of the completions are
+        answers: reasoning is in a field of its own.
+
+        Raises `Unanswered`: `prompt_too_long` where the prompt leaves no room in the model's context, `refused` where
+        the engine does not accept the request, `engine_error` where this request alone makes it fail. Raises
+        `NothingSaid` as `refused` where the model or a filter declines every completion, and as `empty_answer` where
+        all are blank. A completion that the token limit cut while it reasoned is left to the stage (`truncated`), and
+        so are silent ones among others: see `Completion.silence`.
+        """
+        ...
+
+
+class Programs(Protocol):
+    """The sandbox as a row sees it: verdicts are journaled and replayed after a crash."""
+
+    async def run(
+        self,
+        program: str,
+        entry: str,
+        inputs: Sequence[tuple[list[Any], Mapping[str, Any]]],
+        *,
+        limits: Limits = Limits(),
+        profile: int = 0,
+        reverse: bool = False,
+    ) -> Verdict:
+        """Call the function `entry` of `program` with each of `inputs`; see `synth.sandbox.pool.Sandbox.run`."""
+        ...
+
+
+class Tools(Protocol):
+    """What a row may use."""
+
+    @property
+    def llm(self) -> LLM: ...
+
+    @property
+    def sandbox(self) -> Programs: ...
+
+    @property
+    def model(self) -> str:
+        """The model's name, for columns that record it."""
+        ...
+
+    def random(self, *purpose: str | int) -> Random:
+        """A generator seeded by (run seed, stage, row id, purpose)."""
+        ...
+
+    def tally(self, name: str, amount: float = 1) -> None:
+        """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
+        ...
+
+
+class Output(Protocol):
+    """Where a table stage puts its rows, in order.
+
+    A stage that is killed is called again from the start with the same folders: `work` is for what it would be sorry
+    to make twice and goes when the run ends, `kept` for folders that are to stand in the output beside the rows.
+    """
+
+    work: Path
+    kept: Path
+
+    def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
+        """Add output rows; `accounts_for` is the number of input rows that they stand for."""
+
+    def write_table(self, table: pa.Table, *, accounts_for: int) -> None:
+        """Add a table of output rows, which must have the columns of the stage's output, in that order."""
+
+    def reject(self, row: Row, reason: str, detail: str = "") -> None:
+        """Turn one input row away."""
+
+    def reject_table(self, table: pa.Table, reasons: Sequence[str], details: Sequence[str]) -> None:
+        """Turn input rows away, each with its reason and detail."""
+
+    def pass_over(self, count: int, reason: str) -> None:
+        """Turn input rows away without a copy of each in `rejected/`: those that a selection has no place for."""
+
+    def turn_away(self, output: Rejected) -> None:
+        """Account for an output row that was made and filtered out; its input row is accounted for elsewhere."""
+
+    def prepared(self, rows: int) -> None:
+        """Say how many input rows a first pass over all of them has gone through: what is shown until one is done."""
+
+    def tally(self, name: str, amount: float = 1) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What both kinds share. `version` rises when the same options would give other rows.
+
+    Where `input` is an open record, all inputs are read as one table; where `output` is, too, output rows have every
+    column of that table, and then those of the record, of which one takes the place of a column with its name.
+
+    `accepted` is the tally that counts what the stage is run for, where that is not its output rows. `advice` says what
+    to try where most rows are rejected for one reason.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    accepted: ClassVar[str | None] = None
+    advice: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    input: ClassVar[Record]
+    output: ClassVar[Record]
+
+    @property
+    def means(self) -> Mapping[str, str]:
+        """Tallies that are told as a mean, each with the tally of what it is a mean over."""
+        return {}
+
+    def adapted(self, table: pa.Table) -> pa.Table:
+        """Rows of an open record under the column names that the stage reads; nothing else changes."""
+        return table
+
+    def identity(self) -> dict[str, Any]:
+        """The options that determine the output, as JSON values; a prompt stands for itself by its digest."""
+        return {field.name: _as_json(getattr(self, field.name)) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class RowStage(Stage):
+    """One input row at a time. Every input row must end in output rows, in `Reject`, or in an error of its own."""
+
+    @abstractmethod
+    def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        """Yield the output rows of one input row. Ids of output rows start with the input row's id and a slash."""
+
+
+@dataclass(frozen=True)
+class TableStage(Stage):
+    """Whole tables at a time. Every input row must be written from or rejected; the runner checks the sum."""
+
+    @abstractmethod
+    def process(self, tables: Sequence[pa.Table], output: Output) -> None:
+        """Read memory-mapped tables that hold exactly the columns of `input`; write to `output` in a stable order."""
+
+
+def row_schemas(stage: Stage, table: pa.Table) -> tuple[pa.Schema, pa.Schema]:
+    """The columns of a stage's input rows and of its output rows, where it reads `table`."""
+    inputs = table.schema if stage.input.open else stage.input.schema
+    if not stage.output.open:
+        return inputs, stage.output.schema
+    outputs = inputs
+    for field in stage.output.schema:
+        place = inputs.get_field_index(field.name)
+        if place < 0:
+            outputs = outputs.append(field)
+        elif inputs.field(place).type == field.type:
+            outputs = outputs.set(place, field)
+        else:
+            raise InputError(
+                f"{stage.name} writes a column {field.name} of its own ({field.type}), and the input has another one "
+                f"({inputs.field(place).type}): give that another name with --column NAME={field.name}"
+            )
+    return inputs, outputs
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Prompt):
+        return {"prompt": value.origin, "sha256": value.digest, "text": value.text}
+    return msgspec.to_builtins(value)

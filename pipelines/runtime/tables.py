@@ -1,0 +1,161 @@
+"""Runs a table stage: memory-mapped tables in, shards out. One that is killed starts anew, from what it laid by."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from synth.pipelines.runtime.chunk import rejected_schema
+from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.rows import Finished
+from synth.pipelines.runtime.stage import Rejected, Row, TableStage, row_schemas
+from synth.schemas.errors import Interrupted
+from synth.schemas.shards import ROWS_PER_SHARD, Shard, ShardWriter
+from synth.schemas.writing.publication import Building
+
+__all__ = ["run_table_stage"]
+
+ROWS_PER_BATCH = 4096
+
+
+class _Shards:
+    """Rows of one schema, buffered into batches and cut into shards."""
+
+    def __init__(self, folder: Path, suffix: str, schema: pa.Schema) -> None:
+        self._folder, self._suffix, self._schema = folder, suffix, schema
+        self._rows: list[Row] = []
+        self._writer: ShardWriter | None = None
+        self._written = 0
+        self.closed: list[Shard] = []
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= ROWS_PER_BATCH:
+            self._write()
+
+    def add_table(self, table: pa.Table) -> None:
+        if self._rows:
+            self._write()
+        self._write_table(table)
+
+    def _write(self) -> None:
+        rows, self._rows = self._rows, []
+        self._write_table(pa.Table.from_pylist(rows, self._schema))
+
+    def _write_table(self, table: pa.Table) -> None:
+        if self._writer is None:
+            path = self._folder / f"{len(self.closed):05d}{self._suffix}.arrow"
+            self._writer, self._written = ShardWriter(path, self._schema), 0
+        self._writer.write(table)
+        self._written += table.num_rows
+        if self._written >= ROWS_PER_SHARD:
+            self._close()
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self.closed.append(self._writer.close())
+            self._writer = None
+
+    def abandon(self) -> None:
+        if self._writer is not None:
+            self._writer.abandon()
+
+    def close(self) -> list[Shard]:
+        if self._rows or not self.closed:
+            self._write()
+        self._close()
+        return self.closed
+
+
+class _TableOutput:
+    def __init__(
+        self, outputs: pa.Schema, rejected: pa.Schema, building: Building, observe: Callable[[Counts, int], None]
+    ) -> None:
+        self.work, self.kept = building.work, building.kept
+        self.counts = Counts()
+        self.data = _Shards(building.shards, "", outputs)
+        self._rejected = rejected
+        self.rejected = _Shards(building.shards, ".rejected", self._rejected)
+        self._names = set(outputs.names)
+        self._prepared = 0
+        self._observe = observe
+
+    def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
+        for row in rows:
+            if not row.keys() <= self._names:
+                raise ValueError(f"the stage wrote columns that its output has not: {sorted(row.keys() - self._names)}")
+            self.data.add(row)
+            self.counts.outputs += 1
+        self.counts.produced += accounts_for
+        self._seen()
+
+    def write_table(self, table: pa.Table, *, accounts_for: int) -> None:
+        self.data.add_table(table)
+        self.counts.outputs += table.num_rows
+        self.counts.produced += accounts_for
+        self._seen()
+
+    def reject(self, row: Row, reason: str, detail: str = "") -> None:
+        self.rejected.add({**row, "reason": reason, "detail": detail})
+        self._count_rejected(reason, 1)
+
+    def reject_table(self, table: pa.Table, reasons: Sequence[str], details: Sequence[str]) -> None:
+        why = {"reason": pa.array(reasons, pa.string()), "detail": pa.array(details, pa.string())}
+        columns = {**{name: table[name] for name in table.column_names}, **why}
+        arrays = [columns.get(field.name, pa.nulls(table.num_rows, field.type)) for field in self._rejected]
+        self.rejected.add_table(pa.Table.from_arrays(arrays, schema=self._rejected))
+        for reason, count in Counter(reasons).items():
+            self._count_rejected(reason, count)
+        self._seen()
+
+    def pass_over(self, count: int, reason: str) -> None:
+        self._count_rejected(reason, count)
+        self._seen()
+
+    def turn_away(self, output: Rejected) -> None:
+        self.rejected.add({**output.row, "reason": output.reason, "detail": output.detail})
+        reasons = self.counts.output_reasons
+        reasons[output.reason] = reasons.get(output.reason, 0) + 1
+
+    def _count_rejected(self, reason: str, count: int) -> None:
+        self.counts.rejected += count
+        self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + count
+
+    def prepared(self, rows: int) -> None:
+        self._prepared = rows
+        self._seen()
+
+    def _seen(self) -> None:
+        self._observe(self.counts, self._prepared)
+
+    def tally(self, name: str, amount: float = 1) -> None:
+        self.counts.tallies[name] = self.counts.tallies.get(name, 0) + amount
+
+
+def run_table_stage(
+    stage: TableStage,
+    tables: Sequence[pa.Table],
+    building: Building,
+    options: Options,
+    observe: Callable[[Counts, int], None],
+) -> Finished:
+    """One pass over `tables`."""
+    # The rows of a killed pass are written again; what cost more than writing, a stage keeps in `work` or `kept`.
+    shutil.rmtree(building.shards)
+    building.shards.mkdir()
+    inputs, outputs = row_schemas(stage, tables[0])
+    schema = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
+    output = _TableOutput(outputs, schema, building, observe)
+    try:
+        stage.process(tables, output)
+    except BaseException as error:
+        output.data.abandon()
+        output.rejected.abandon()
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted("interrupted: nothing was published yet, repeat the command to go on") from None
+        raise
+    rejected = [shard for shard in output.rejected.close() if shard.rows]
+    return Finished(sum(table.num_rows for table in tables), output.counts, output.data.close(), rejected)

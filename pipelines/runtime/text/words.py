@@ -1,0 +1,213 @@
+"""The words of texts as numbers, and windows of consecutive words: what texts are compared by.
+
+A word is a run of letters, digits, underscores and combining marks. Where a script puts no blanks between words, each
+character is one. Invisible characters neither count nor divide. There are two ways to read a text:
+
+`words` are the words alone, without regard to case (NFKC, case-folded): whether somebody has copied a question.
+`signed_words` have with them the signs that follow, so that `a + b` is not `a - b`: whether two texts say the same.
+"""
+
+import html
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from synth.pipelines.runtime.text.characters import combining, unified, visible
+from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
+
+__all__ = [
+    "Hashes",
+    "folded",
+    "operators",
+    "readings",
+    "signed_words",
+    "spans",
+    "unpunctuated",
+    "windows",
+    "word_hashes",
+    "words",
+]
+
+Hashes = npt.NDArray[np.uint64]
+
+_WORD_OF_ASCII = re.compile(r"\w+", re.ASCII)
+# The signs before the first word are one of their own.
+_SIGNED_WORD_OF_ASCII = re.compile(r"\w+\W*|\W+", re.ASCII)
+_BEFORE_WORDS = re.compile(rf"[\s{SPACELESS}]")
+_WORD_AFTER_BLANK = re.compile(rf"(?<=\s)\w|[{SPACELESS}]")
+_ENTITY = re.compile(r"&(?:#\d+|#[xX][\da-fA-F]+|[a-zA-Z]\w*);")
+_EMPHASIS = re.compile(r"\b_+|_+\b")
+_CUT_WORD = re.compile(r"[-\u2010](?<=[^\W\d_].)[^\S\n]*\n\s*(?=[^\W\d_])")
+# Signs as prose has them after a word: what closes a clause or a quotation, a blank, what opens the next one.
+_SIGNS_OF_PROSE = re.compile(r"[.,;:!?…'\"”’)\]]*\s+['\"“‘(\[]*")
+_ALIKE = str.maketrans(
+    dict.fromkeys("‘’‚‛", "'") | dict.fromkeys("“”„‟«»", '"') | dict.fromkeys("\u2010\u2011\u2012–—―−", "-")
+)
+_OPERATOR = re.compile(r"[+*/^=<>%×÷±≤≥≠]|(?<=\d)-|(?<=\d\s)-|-(?=\s?\d)")
+# What ends a clause and stands before a blank (`5!` is a number), quotation marks, and dashes between words.
+_PUNCTUATION = re.compile(
+    r"(?:[.,;:?…。、，；：？¿¡]|(?<![\d)])[!！])+(?=[\s\"'”’)\]]|\Z)"
+    r"|[\"'`“”„‟«»‘’‚‛]|(?<=[^\W\d_]{2})\s*[-\u2010-\u2015]+\s*(?=[^\W\d_]{2})"
+)
+# Characters whose words are held as text at a time, and words whose hashes are remembered.
+PORTION = 1 << 20
+VOCABULARY = 1 << 19
+# An odd multiplier with irregular bits, as linear congruential generators use one.
+_FACTOR = np.uint64(6364136223846793005)
+
+
+class _Vocabulary(dict[str, int]):
+    """Word to the hash of its `form`. Words repeat so much that looking one up is cheaper than hashing it."""
+
+    def __init__(self, form: Callable[[str], str]) -> None:
+        self._form = form
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= VOCABULARY:
+            self.clear()
+        # A lone surrogate, which JSON may hold, has no UTF-8 form.
+        self[word] = number = xxhash.xxh3_64_intdigest(self._form(word).encode("utf-8", "surrogatepass"))
+        return number
+
+
+def words(text: str) -> Iterator[list[str]]:
+    """All words of `text` in order, in lists from about `PORTION` characters each; entities of HTML are characters."""
+    text = visible(text)
+    if "&" in text:
+        text = visible(_ENTITY.sub(lambda entity: html.unescape(entity[0]), text))
+    if "_" in text:
+        text = _EMPHASIS.sub(" ", text)
+    if text.isascii():
+        text, pattern = text.lower(), _WORD_OF_ASCII
+    else:
+        text, pattern = unicodedata.normalize("NFKC", text).casefold(), _word()
+    for start, end in spans(text, _BEFORE_WORDS):
+        yield pattern.findall(text, start, end)
+
+
+def signed_words(text: str) -> Iterator[list[str]]:
+    """All words of `text` in order, as `words` gives them, each with what stands between it and the next one.
+
+    Signs before the first word come as a word. What of a word counts is its `_signed_form`.
+    """
+    # White space ends the last word, as it does others, so that its signs are read like theirs.
+    text = f"{unified(text).strip()}\n"
+    if text == "\n":
+        return
+    pattern = _SIGNED_WORD_OF_ASCII if text.isascii() else _signed_word()
+    for start, end in spans(text, _WORD_AFTER_BLANK):
+        yield pattern.findall(text, start, end)
+
+
+def readings(text: str) -> list[str]:
+    """The text, and the text in which words that a line's end has divided are whole, if there are any."""
+    if "\n" not in text:
+        return [text]
+    seen = visible(text)
+    return [text, _CUT_WORD.sub("", seen)] if _CUT_WORD.search(seen) else [text]
+
+
+def operators(text: str) -> frozenset[str]:
+    """The signs of arithmetic and comparison in a text; a dash only beside a digit."""
+    return frozenset("".join(_OPERATOR.findall(unified(text).translate(_ALIKE))).replace("×", "*").replace("÷", "/"))
+
+
+def unpunctuated(text: str) -> str:
+    """A question in lower case, without punctuation, quotation marks and hyphens; signs as in `a + b` and C++ stay."""
+    return _PUNCTUATION.sub(" ", unified(text).casefold())
+
+
+def _signed_form(word: str) -> str:
+    """The word and its signs without white space, dashes and quotation marks in one form each.
+
+    Case counts in names as formulas and programs have them: before other signs than prose has (`N - n`, `Foo(x)`), and
+    where there are capitals inside (`camelCase`).
+    """
+    joined = "".join(word.split())
+    if joined.islower() and joined.isalpha():
+        return joined.casefold()
+    found = (_WORD_OF_ASCII if word.isascii() else _word()).match(word)
+    bare = found[0] if found else ""
+    is_name = not _SIGNS_OF_PROSE.fullmatch(word, len(bare)) or not (bare.isupper() or bare[1:] == bare[1:].lower())
+    return (joined if is_name else joined.casefold()).translate(_ALIKE)
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    letters = rf"[^\W{SPACELESS}]"
+    # A mark that stands apart is a sign; some scripts write vowels as marks.
+    return re.compile(rf"{letters}+(?:[{combining()}]+{letters}*)*|[{SPACELESS}]")
+
+
+@cache
+def _signed_word() -> re.Pattern[str]:
+    signs = rf"[^\w{SPACELESS}]"
+    return re.compile(rf"(?:{_word().pattern}){signs}*|{signs}+")
+
+
+def spans(text: str, border: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """Where to cut a long text into pieces of about `PORTION` characters: all but the first begin with a `border`."""
+    start = 0
+    while start < len(text):
+        found = border.search(text, start + PORTION)
+        end = found.start() if found else len(text)
+        yield start, end
+        start = end
+
+
+_HASHES_OF_WORDS = _Vocabulary(str)
+_HASHES_OF_SIGNED_WORDS = _Vocabulary(_signed_form)
+
+
+def word_hashes(texts: Iterable[str], *, signed: bool = False) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    """Hashes of all words of all texts; those of text `i` stand from `starts[i]` to `starts[i + 1]`."""
+    split = signed_words if signed else words
+    known = (_HASHES_OF_SIGNED_WORDS if signed else _HASHES_OF_WORDS).__getitem__
+    parts: list[Hashes] = [np.empty(0, np.uint64)]
+    counts = []
+    for text in texts:
+        count = 0
+        for portion in split(text):
+            parts.append(np.fromiter(map(known, portion), np.uint64, len(portion)))
+            count += len(portion)
+        counts.append(count)
+    return np.concatenate(parts), _starts(np.array(counts, np.int64))
+
+
+def windows(hashes: Hashes, starts: npt.NDArray[np.int64], length: int) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    """Hashes of every `length` consecutive words of each text, and their starts, as `word_hashes` gives them.
+
+    A text of fewer words is one window, if it has any.
+    """
+    counts = np.diff(starts)
+    if len(hashes) >= length:
+        found = folded([hashes[i : len(hashes) - length + 1 + i] for i in range(length)])
+    else:
+        found = np.empty(0, np.uint64)
+    found = np.concatenate([found, np.zeros(len(hashes) - len(found), np.uint64)])
+    # What begins so late that it runs into the next text goes, and of a short text all but one.
+    left = np.repeat(starts[1:], counts) - np.arange(len(hashes))
+    is_first = np.zeros(len(hashes), bool)
+    is_first[starts[:-1][counts > 0]] = True
+    for text in np.flatnonzero((counts > 0) & (counts < length)):
+        found[starts[text]] = folded(list(hashes[starts[text] : starts[text + 1], None]))[0]
+    kept = np.where(counts >= length, counts - length + 1, np.minimum(counts, 1))
+    return found[(left >= length) | is_first], _starts(kept)
+
+
+def folded(columns: list[Hashes]) -> Hashes:
+    """One hash for each row over `columns`, in which their order counts."""
+    folded = np.zeros_like(columns[0])
+    for column in columns:
+        folded *= _FACTOR
+        folded += column
+    return folded ^ (folded >> np.uint64(31))
+
+
+def _starts(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])

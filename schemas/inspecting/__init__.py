@@ -1,0 +1,1 @@
+"""Looking at datasets: where a row comes from, statistics, and comparison."""

@@ -1,0 +1,253 @@
+"""A row's ancestry through a chain of datasets, with what the engine was asked for it where that was kept.
+
+Ids are paths, so an id names its ancestors: they are looked for in the datasets named and in those that these were made
+of.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synth.schemas.answers import key_of, request_hash
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
+from synth.schemas.reading.inputs import Input, locate
+
+__all__ = ["Ancestor", "Exchange", "ancestry"]
+
+Row = dict[str, Any]
+BATCH_ROWS = 1 << 16
+NEAR_IDS = 5
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where rows are looked for: an input as it was named, the run that made it, the column that holds its ids."""
+
+    source: Input
+    run: Mapping[str, Any]
+    id_column: str = "id"
+    is_rejected: bool = False
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return self.run.get("identity") or {}
+
+    @property
+    def options(self) -> Row:
+        """The options of the stage that say something in a word; a prompt by its name."""
+        named = {
+            name: value["prompt"] if isinstance(value, dict) and "prompt" in value else value
+            for name, value in (self.identity.get("options") or {}).items()
+        }
+        return {name: value for name, value in named.items() if value is not None and value is not False}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion as the engine gave it; `sample` counts from 0 over all requests of its row."""
+
+    sample: int
+    text: str
+    tokens: int | None
+    finish_reason: str | None
+    reasoning: str | None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request to the engine and its completions."""
+
+    row: str
+    prompt: str | list[dict[str, str]]
+    prompt_tokens: int | None
+    sampling: Row
+    samples: list[Sample]
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """A row found at a place, and what the engine was asked for its sake."""
+
+    id: str
+    place: Place
+    row: Row
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    def as_json(self) -> Row:
+        engine = self.place.identity.get("engine") or {}
+        return {
+            "id": self.id,
+            "directory": self.place.source.spec,
+            "rejected": self.place.is_rejected,
+            "stage": self.place.identity.get("stage"),
+            "model": engine.get("model"),
+            "options": self.place.options,
+            "finished": self.place.run.get("finished"),
+            "row": self.row,
+            "answers": [asdict(exchange) for exchange in self.exchanges],
+        }
+
+
+def ancestry(identifier: str, specs: Sequence[str]) -> list[Ancestor]:
+    """The row `identifier` and its ancestors as the inputs `specs` and those before them hold them, oldest first.
+
+    Raises `InputError` where no row has that id, naming those near it.
+    """
+    steps = identifier.split("/")
+    lineage = ["/".join(steps[: depth + 1]) for depth in range(len(steps))]
+    places = list(_chain(specs))
+    found = [ancestor for place in places for ancestor in _ancestors(place, lineage)]
+    if identifier not in (ancestor.id for ancestor in found):
+        near = _near(identifier, places)
+        hint = f"; near it are {', '.join(near)}" if near else ""
+        raise InputError(f"no row {identifier} in {', '.join(specs)} or what they were made of{hint}")
+    # The order of the places is that of the chain, and sorting keeps it among rows of one id.
+    return sorted(found, key=lambda ancestor: len(ancestor.id))
+
+
+def _chain(specs: Sequence[str]) -> Iterator[Place]:
+    """The places that were named and those that they were made of, each after its own inputs and only once."""
+    seen: set[str] = set()
+
+    def follow(spec: str, id_column: str, *, named: bool) -> Iterator[Place]:
+        key = os.path.realpath(spec)
+        # What lies on the Hub is left there.
+        if key in seen or (spec.startswith("hf:") and not named):
+            return
+        seen.add(key)
+        try:
+            source = locate(spec)
+        except InputError as error:
+            if named:
+                raise
+            logging.getLogger("synth").warning("not looked into, though rows were made of it: %s", error)
+            return
+        run = (source.dataset.run if source.dataset else None) or {}
+        renamed = (run.get("identity") or {}).get("columns") or {}
+        for made_of in run.get("inputs") or []:
+            yield from follow(made_of, renamed.get("id", "id"), named=False)
+        yield Place(source, run, id_column)
+        if source.dataset and (rejected := source.dataset.rejected):
+            yield Place(locate(str(rejected.path)), run, is_rejected=True)
+
+    for spec in specs:
+        yield from follow(spec, "id", named=True)
+
+
+def _ancestors(place: Place, lineage: Sequence[str]) -> Iterator[Ancestor]:
+    exchanges = _exchanges(place, lineage)
+    for identifier, row in _rows(place, lineage):
+        # A row was made of the nearest ancestor that the engine was asked for; a rejected input is that row itself.
+        asked = next((one for one in reversed(lineage) if one in exchanges and len(one) <= len(identifier)), None)
+        yield Ancestor(identifier, place, row, exchanges.get(asked, []) if asked else [])
+
+
+def _rows(place: Place, wanted: Sequence[str]) -> Iterator[tuple[str, Row]]:
+    """The rows with one of these ids, by a scan of the column of ids alone where the format has columns."""
+    name = place.source.name
+    if place.source.dataset:
+        table = place.source.dataset.table
+        if place.id_column in table.column_names:
+            for index in _positions(table[place.id_column], wanted):
+                (row,) = table.slice(index, 1).to_pylist()
+                yield str(row[place.id_column]), row
+        else:
+            for index, identifier in _made_ids(name, wanted):
+                if index < table.num_rows:
+                    yield identifier, table.slice(index, 1).to_pylist()[0]
+        return
+    first = 0
+    made = dict(_made_ids(name, wanted))
+    for batch in place.source.batches():
+        if isinstance(batch.rows, list):
+            for index, row in enumerate(batch.rows, first):
+                own = str(row[place.id_column]) if place.id_column in row else made.get(index)
+                if own is not None and own in wanted:
+                    yield own, row
+        elif place.id_column in batch.rows.schema.names:
+            for index in _positions(pa.chunked_array([batch.rows.column(place.id_column)]), wanted):
+                (row,) = batch.rows.slice(index, 1).to_pylist()
+                yield str(row[place.id_column]), row
+        else:
+            for index in range(first, first + len(batch)):
+                if index in made:
+                    yield made[index], batch.rows.slice(index - first, 1).to_pylist()[0]
+        first += len(batch)
+
+
+def _positions(column: pa.ChunkedArray, wanted: Sequence[str]) -> Iterator[int]:
+    """Indices of the rows whose value is wanted."""
+    values = pa.array(wanted, pa.string())
+    for start, texts in _texts(column):
+        for index in pc.indices_nonzero(pc.is_in(texts, value_set=values)).to_pylist():
+            yield start + index
+
+
+def _texts(column: pa.ChunkedArray) -> Iterator[tuple[int, pa.ChunkedArray]]:
+    """A column of ids as text, piece by piece, so that memory stays small. Lists and bytes are no ids."""
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        return
+    for start in range(0, len(column), BATCH_ROWS):
+        yield start, column.slice(start, BATCH_ROWS).cast(pa.string())
+
+
+def _made_ids(name: str, wanted: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Positions in an input without ids of the rows that a run over it calls by these ids."""
+    for identifier in wanted:
+        number = identifier.removeprefix(f"{name}-")
+        if number != identifier and number.isascii() and number.isdigit():
+            yield int(number), identifier
+
+
+def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[Exchange]]:
+    """What the run's engine was asked, by the id of the input row for whose sake; the run must have kept its answers.
+
+    Answers that an earlier run had from another engine may lie beside its own.
+    """
+    folder = place.source.dataset.path if place.source.dataset else None
+    if place.is_rejected and folder:
+        folder = folder.parent
+    if folder is None or not (folder / "answers" / "state.json").is_file():
+        return {}
+    table = Dataset.open(folder / "answers").table
+    by = key_of(place.identity.get("engine") or {})
+    recorded: dict[str, list[tuple[Row, Row]]] = {}
+    for index in _positions(table["row"], lineage):
+        (kept,) = table.slice(index, 1).to_pylist()
+        # Verdicts of the sandbox are kept, too.
+        if kept["request_hash"] == request_hash(kept["request"].encode(), by):
+            request = json.loads(kept["request"])
+            recorded.setdefault(kept["row"], []).append((request, json.loads(kept["answer"])))
+    return {row: _numbered(row, pairs) for row, pairs in recorded.items()}
+
+
+def _numbered(row: str, recorded: Sequence[tuple[Row, Row]]) -> list[Exchange]:
+    """Requests in the order of their samples, which are drawn with consecutive seeds."""
+    first = min(request["seed"] for request, _ in recorded)
+    exchanges = []
+    for request, answer in sorted(recorded, key=lambda pair: pair[0]["seed"]):
+        samples = [
+            Sample(number, one["text"], one["tokens"], one["finish_reason"], one.get("reasoning"))
+            for number, one in enumerate(answer["completions"], request["seed"] - first)
+        ]
+        exchanges.append(Exchange(row, request["prompt"], answer["prompt_tokens"], request["sampling"], samples))
+    return exchanges
+
+
+def _near(identifier: str, places: Sequence[Place]) -> list[str]:
+    """The ids most like it that begin with the same segment."""
+    segment = identifier.partition("/")[0]
+    near: set[str] = set()
+    for place in places:
+        if place.source.dataset and place.id_column in place.source.dataset.table.column_names:
+            for _, texts in _texts(place.source.dataset.table[place.id_column]):
+                near.update(texts.filter(pc.starts_with(texts, segment)).to_pylist())
+    same = [one for one in near if one.partition("/")[0] == segment]
+    return sorted(same, key=lambda one: (-len(os.path.commonpath([one, identifier])), len(one), one))[:NEAR_IDS]

@@ -1,0 +1,177 @@
+"""Where the rows of two dataset directories differ.
+
+Rows are matched by id and compared column by column through their fingerprints, so that what is held in memory is a few
+numbers a row, however long the texts are. Shards that have the same checksum in both run records are not read.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from synth.schemas.dataset import Dataset, read_shard
+from synth.schemas.inspecting.fingerprints import Fingerprints, fingerprints
+
+__all__ = ["Comparison", "Side", "compare"]
+
+# Row numbers, in ascending order but where they are those of another table's rows.
+Rows = NDArray[np.int64]
+# Values that are in memory at a time while their fingerprints are taken.
+PIECE = 8192
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two datasets: all its `rows`, and those of them in `table` that are not in a shard that both have.
+
+    `only` are the rows of `table` that the other lacks; `changed` those that are different there, in the order of the
+    first dataset.
+    """
+
+    rows: int
+    table: pa.Table
+    has_ids: bool
+    only: Rows
+    changed: Rows
+
+    def name(self, row: int) -> str:
+        """The row's id, or its number, from 1, where rows are matched by place."""
+        return str(self.table["id"][row].as_py()) if self.has_ids else f"row {row + 1}"
+
+    def values(self, row: int) -> dict[str, Any]:
+        (found,) = self.table.slice(row, 1).to_pylist()
+        return dict(found)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`same` counts the rows that both have alike, `by_column` in how many changed rows each column differs.
+
+    `types` are those of the columns that both have under different types. `moved` tells whether rows that both have
+    stand in another order, which alone is no difference.
+    """
+
+    a: Side
+    b: Side
+    same: int
+    by_column: dict[str, int]
+    columns_only_a: list[str]
+    columns_only_b: list[str]
+    types: dict[str, tuple[str, str]]
+    moved: bool
+
+    @property
+    def equal(self) -> bool:
+        """Whether both have the same rows with the same columns."""
+        apart = len(self.a.only) + len(self.b.only) + len(self.a.changed)
+        return not (apart or self.columns_only_a or self.columns_only_b)
+
+
+def compare(a: Dataset, b: Dataset) -> Comparison:
+    """Compare all rows. Raises `InputError` for a shard that cannot be read."""
+    has_ids = all("id" in dataset.table.column_names for dataset in (a, b))
+    # Matched by place, rows must keep theirs.
+    shared = set(_recorded(a).values()) & set(_recorded(b).values()) if has_ids else set()
+    first, second = _without(a, shared), _without(b, shared)
+    if has_ids:
+        mine, theirs, only_a, only_b = _matched(_keys(first), _keys(second))
+    else:
+        mine, theirs, only_a, only_b = _side_by_side(len(first), len(second))
+    both = [name for name in first.column_names if name in second.column_names]
+    differs = np.zeros(len(mine), np.bool_)
+    by_column: dict[str, int] = {}
+    for name in both:
+        found = _differs(first[name], second[name], mine, theirs)
+        differs |= found
+        if found.any():
+            by_column[name] = int(found.sum())
+    kinds = {name: (str(first[name].type), str(second[name].type)) for name in both}
+    return Comparison(
+        a=Side(a.table.num_rows, first, has_ids, only_a, mine[differs]),
+        b=Side(b.table.num_rows, second, has_ids, only_b, theirs[differs]),
+        same=a.table.num_rows - len(only_a) - int(differs.sum()),
+        by_column=by_column,
+        columns_only_a=[name for name in first.column_names if name not in both],
+        columns_only_b=[name for name in second.column_names if name not in both],
+        types={name: pair for name, pair in kinds.items() if pair[0] != pair[1]},
+        moved=bool((np.diff(theirs) < 0).any()),
+    )
+
+
+def _recorded(dataset: Dataset) -> dict[str, str]:
+    """The checksums of the shards that the run record lists, by file name."""
+    return {shard["filename"]: shard["xxh3"] for shard in (dataset.run or {}).get("shards", [])}
+
+
+def _without(dataset: Dataset, shared: set[str]) -> pa.Table:
+    """The rows of all shards but those with these checksums, of which the columns alone are taken."""
+    recorded = _recorded(dataset)
+    shards = [(recorded.get(path.name), read_shard(path)) for path in dataset.shards]
+    tables = [table.slice(0, 0) if checksum in shared else table for checksum, table in shards]
+    return pa.concat_tables(tables) if tables else dataset.table
+
+
+def _keys(table: pa.Table) -> Fingerprints:
+    """Fingerprints of the ids. One that occurs again is another key: its second row matches the other's second."""
+    keys = _fingerprints(table["id"], pa.string())
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    begins = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))
+    occurrence = np.arange(len(keys)) - np.repeat(begins, np.diff(begins, append=len(keys)))
+    keys[order] = ordered + occurrence.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return keys
+
+
+def _matched(a: Fingerprints, b: Fingerprints) -> tuple[Rows, Rows, Rows, Rows]:
+    """Rows of `a` and of `b` that have the same key, pair by pair, and those of either that the other lacks."""
+    order = np.argsort(b)
+    ordered = b[order]
+    places = np.searchsorted(ordered, a)
+    found = np.zeros(len(a), np.bool_)
+    inside = places < len(b)
+    found[inside] = ordered[places[inside]] == a[inside]
+    theirs = order[places[found]]
+    lacking = np.ones(len(b), np.bool_)
+    lacking[theirs] = False
+    return np.flatnonzero(found), theirs, np.flatnonzero(~found), np.flatnonzero(lacking)
+
+
+def _side_by_side(a: int, b: int) -> tuple[Rows, Rows, Rows, Rows]:
+    """Rows matched by their numbers."""
+    both = np.arange(min(a, b))
+    return both, both, np.arange(min(a, b), a), np.arange(min(a, b), b)
+
+
+def _differs(a: pa.ChunkedArray, b: pa.ChunkedArray, mine: Rows, theirs: Rows) -> NDArray[np.bool_]:
+    """In which pairs of rows two columns have different values; values of types that have nothing in common are."""
+    nulls_a, nulls_b = _nulls(a)[mine], _nulls(b)[theirs]
+    try:
+        fields = [pa.schema([("", _plain(column.type))]) for column in (a, b)]
+        kind = pa.unify_schemas(fields, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return ~(nulls_a & nulls_b)
+    unlike: NDArray[np.bool_] = _fingerprints(a, kind)[mine] != _fingerprints(b, kind)[theirs]
+    return np.where(nulls_a | nulls_b, nulls_a != nulls_b, unlike)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _nulls(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    return np.asarray(pc.is_null(column).to_numpy(), np.bool_)
+
+
+def _fingerprints(column: pa.ChunkedArray, kind: pa.DataType) -> Fingerprints:
+    found = np.empty(len(column), np.uint64)
+    end = 0
+    for chunk in column.chunks:
+        for start in range(0, len(chunk), PIECE):
+            piece = chunk.slice(start, PIECE)
+            piece = piece.dictionary_decode() if pa.types.is_dictionary(piece.type) else piece
+            found[end : end + len(piece)] = fingerprints(piece if piece.type == kind else piece.cast(kind, safe=False))
+            end += len(piece)
+    return found

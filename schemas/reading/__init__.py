@@ -1,0 +1,1 @@
+"""Inputs: finding files, reading their formats, and fitting their columns to a record."""

@@ -1,0 +1,164 @@
+"""Whether values fit a column, and their conversion where they do."""
+
+import contextlib
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from synth.schemas.reading.formats import describe
+from synth.schemas.reading.formats.exact import Number, float_holds, text_of
+from synth.schemas.record import Column
+from synth.schemas.storable import storable, stored
+
+__all__ = ["Misfit", "convert", "misfits", "wanted"]
+
+# What pyarrow raises for values that do not fit, and Python for numbers that do not.
+_UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
+
+
+class Misfit(Exception):
+    """A column cannot take these values: the one at `index` (None for all of them) is `found`."""
+
+    def __init__(self, index: int | None, found: str) -> None:
+        super().__init__(found)
+        self.index = index
+        self.found = found
+
+
+def convert(column: Column, values: list[Any] | pa.Array, *, text_only: bool = False) -> pa.Array:
+    """`values` as an array of the column's type, nulls and NaN as null.
+
+    Text stays text, numbers stay numbers; but a numeric text column takes numbers, the id takes whole numbers, and
+    where a format knows text only (CSV) numbers are parsed. A column of JSON takes any value, as JSON text. Raises
+    `Misfit`.
+    """
+    if column.json:
+        items = values if isinstance(values, list) else values.to_pylist()
+        return pa.array([None if value is None else text_of(value) for value in items], column.type)
+    if isinstance(values, pa.Array):
+        if storable(values.type) is not None:
+            values = stored(values)
+        if values.type == column.type:
+            return values
+        if not _takes(column, values.type, text_only):
+            raise Misfit(None, str(values.type))
+    try:
+        return _converted(column, values)
+    except _UNFIT:
+        raise next(misfits(column, values)) from None
+
+
+def misfits(column: Column, values: list[Any] | pa.Array) -> Iterator[Misfit]:
+    """One for each value that does not fit, of values that do not fit together."""
+    for index in range(len(values)):
+        if not _fits(column, values[index : index + 1]):
+            value = values[index] if isinstance(values, list) else values[index].as_py()
+            yield Misfit(index, _shown(value, column))
+
+
+def wanted(column: Column) -> str:
+    """What the column takes, in words."""
+    kind = column.type
+    if pa.types.is_string(kind):
+        return "text or a number" if column.numeric else "text"
+    if pa.types.is_integer(kind):
+        return "a whole number"
+    if pa.types.is_floating(kind):
+        return "a number"
+    return f"{kind}"
+
+
+def _fits(column: Column, values: list[Any] | pa.Array) -> bool:
+    try:
+        _converted(column, values)
+    except _UNFIT:
+        return False
+    return True
+
+
+def _converted(column: Column, values: list[Any] | pa.Array) -> pa.Array:
+    import pyarrow.compute as pc
+
+    to_text = pa.types.is_string(column.type)
+    if isinstance(values, list):
+        kinds = set(map(type, values)) - {type(None)}
+        if not kinds <= _json_kinds(column):
+            raise TypeError
+        if column.name == "id" and Number in kinds and not all(v.is_whole for v in values if type(v) is Number):
+            raise TypeError
+        return pa.array(map(_written, values) if to_text and not kinds <= {str} else values, column.type)
+    if to_text and (pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)):
+        return pa.array([None if v is None or v != v else str(v) for v in values.to_pylist()], column.type)
+    if _is_text(values.type) and not to_text:
+        values = pc.if_else(pc.equal(values, ""), None, values)
+    if pa.types.is_floating(values.type) and pa.types.is_integer(column.type):
+        values = pc.if_else(pc.is_nan(values), None, values)
+    converted = values.cast(column.type)
+    if pa.types.is_floating(column.type) and (_is_text(values.type) or pa.types.is_decimal(values.type)):
+        # Arrow rounds these without a word. Fifteen digits, a sign and a point always fit.
+        texts = values.cast(pa.string())
+        long = texts.filter(pc.greater(pc.utf8_length(texts), 17 if _is_text(values.type) else 0))
+        if not all(float_holds(text) for text in long.drop_null().to_pylist()):
+            raise ValueError
+    return converted
+
+
+def _json_kinds(column: Column) -> set[type]:
+    """The types of the JSON values that a column takes; pyarrow alone would take a text for a list of letters."""
+    kind = column.type
+    if pa.types.is_string(kind):
+        if column.numeric:
+            return {str, int, float, Number}
+        return {str, int, Number} if column.name == "id" else {str}
+    if pa.types.is_integer(kind):
+        return {int}
+    if pa.types.is_floating(kind):
+        return {int, float}
+    if pa.types.is_boolean(kind):
+        return {bool}
+    return {dict} if pa.types.is_struct(kind) else {list}
+
+
+def _written(value: Any) -> str | None:
+    return None if value is None or value != value else str(value)
+
+
+def _takes(column: Column, given: pa.DataType, text_only: bool) -> bool:
+    types, kind = pa.types, column.type
+    number = types.is_integer(given) or types.is_floating(given) or types.is_decimal(given)
+    if types.is_null(given):
+        return True
+    if types.is_string(kind):
+        return _is_text(given) or (column.numeric and number) or (column.name == "id" and types.is_integer(given))
+    if types.is_integer(kind) or types.is_floating(kind):
+        return number or (text_only and _is_text(given))
+    if types.is_boolean(kind):
+        return text_only and _is_text(given)
+    return bool(types.is_nested(given) and types.is_nested(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _shown(value: Any, column: Column) -> str:
+    kind = column.type
+    if pa.types.is_floating(kind) and _is_number(value):
+        return f"{value}, of more digits than {kind.bit_width} bits hold,"
+    if isinstance(value, str):
+        return f"the text {value if len(value) <= 40 else value[:40] + '…'!r}"
+    if pa.types.is_integer(kind) and (type(value) is int or (isinstance(value, Number) and value.is_whole)):
+        return f"{value}, beyond {kind.bit_width} bits,"
+    return describe(value)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether this is a number, or a text that is one."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            float(value)
+            return True
+        return False
+    return type(value) is int or isinstance(value, Number | Decimal)

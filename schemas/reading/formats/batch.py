@@ -1,0 +1,84 @@
+"""Rows of one file, and those among them that cannot be read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from synth.schemas.errors import InputError
+
+__all__ = ["ROWS_PER_BATCH", "BadRow", "Batch", "refuse_repeated"]
+
+ROWS_PER_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row of a file that is no row: its index in the file, what is wrong and where, and its text."""
+
+    index: int
+    detail: str
+    raw: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive rows of one file; `first` is the index of the first of them in it.
+
+    `rows` are those that can be read, `bad` the others. `lines` are the lines on which `rows` begin, where the format
+    has lines. `plain` rows are as a quick parser alone would read them.
+    """
+
+    file: Path
+    format: str
+    first: int
+    rows: list[dict[str, Any]] | pa.RecordBatch
+    bad: tuple[BadRow, ...] = ()
+    lines: Sequence[int] | None = None
+    plain: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def size(self) -> int:
+        """How many rows of the file these are, readable or not."""
+        return len(self.rows) + len(self.bad)
+
+    def index(self, index: int) -> int:
+        """The index in the file of the row at `index`."""
+        index += self.first
+        for bad in self.bad:
+            index += bad.index <= index
+        return index
+
+    def row(self, index: int) -> dict[str, Any]:
+        row: dict[str, Any] = (
+            self.rows[index] if isinstance(self.rows, list) else self.rows.slice(index, 1).to_pylist()[0]
+        )
+        return row
+
+    def names(self, index: int) -> list[str]:
+        """The columns of the row at `index`; JSON rows each have their own."""
+        return list(self.rows[index]) if isinstance(self.rows, list) else self.rows.schema.names
+
+    def has(self, name: str) -> bool:
+        """Whether any row has the column."""
+        if isinstance(self.rows, list):
+            return any(name in row for row in self.rows)
+        return name in self.rows.schema.names
+
+    def place(self, index: int) -> str:
+        """Where the row at `index` of this batch is, for a reader of an error; counted from 1."""
+        if self.lines:
+            return f"{self.file}:{self.lines[index]}"
+        return f"row {self.index(index) + 1} of {self.file}"
+
+
+def refuse_repeated(path: Path, names: Sequence[str]) -> None:
+    """Raises `InputError` where two columns of a file have the same name."""
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path} has two columns named {name or 'with an empty text'}")

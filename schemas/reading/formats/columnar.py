@@ -1,0 +1,70 @@
+"""Parquet and Arrow: batches as they lie in the file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from synth.schemas.reading.formats.batch import ROWS_PER_BATCH, Batch, refuse_repeated
+
+__all__ = ["arrow_schema", "parquet_schema", "pieces", "read_arrow", "read_parquet"]
+
+
+def read_parquet(path: Path) -> Iterator[Batch]:
+    with _parquet_file(path) as file:
+        yield from _numbered(path, "Parquet", file.iter_batches(batch_size=ROWS_PER_BATCH))
+
+
+def parquet_schema(path: Path) -> pa.Schema:
+    with _parquet_file(path) as file:
+        refuse_repeated(path, file.schema_arrow.names)
+        return file.schema_arrow
+
+
+def read_arrow(path: Path) -> Iterator[Batch]:
+    yield from _numbered(path, "Arrow", _arrow_batches(path))
+
+
+def arrow_schema(path: Path) -> pa.Schema:
+    schema = _arrow_reader(path).schema
+    refuse_repeated(path, schema.names)
+    return schema
+
+
+def _numbered(path: Path, form: str, batches: Iterator[pa.RecordBatch]) -> Iterator[Batch]:
+    """All batches of a file, in pieces, with their place in it."""
+    first = 0
+    for batch in batches:
+        refuse_repeated(path, batch.schema.names)
+        for piece in pieces(batch):
+            yield Batch(path, form, first, piece)
+            first += len(piece)
+
+
+def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    for start in range(0, batch.num_rows, ROWS_PER_BATCH):
+        yield batch.slice(start, ROWS_PER_BATCH)
+
+
+def _parquet_file(path: Path) -> Any:
+    from pyarrow import parquet
+
+    return parquet.ParquetFile(str(path), memory_map=True)
+
+
+def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    reader = _arrow_reader(path)
+    if isinstance(reader, pa.ipc.RecordBatchFileReader):
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)
+    else:
+        yield from reader
+
+
+def _arrow_reader(path: Path) -> Any:
+    source = pa.memory_map(str(path))
+    # The file format opens with these bytes, the stream format with the length of its first message.
+    whole_file = source.read(6) == b"ARROW1"
+    source.seek(0)
+    return pa.ipc.open_file(source) if whole_file else pa.ipc.open_stream(source)

@@ -1,0 +1,242 @@
+"""CSV as RFC 4180 has it, and TSV, where a quotation mark is a character like any other. Cells are text.
+
+pyarrow reads text in which every quotation mark opens a field, closes one, or is one of two that stand for one inside a
+quoted field. Of other uses it says nothing, and it does not know on which line a row has too many fields: other text is
+read row by row, by Python's csv module.
+"""
+
+import csv
+import io
+import re
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BufferedReader
+from itertools import accumulate, islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from synth.schemas.errors import InputError
+from synth.schemas.reading.formats.batch import ROWS_PER_BATCH, BadRow, Batch, refuse_repeated
+from synth.schemas.reading.formats.columnar import pieces
+from synth.schemas.reading.formats.streams import opened_text, undecodable
+
+__all__ = ["header", "read_delimited"]
+
+BLOCK = 8 << 20
+# A row that is longer is taken for several that an unclosed quotation mark has swallowed.
+LONGEST_ROW = 64 << 20
+_QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"(?=[,\r\n]|\Z)')
+_BARE = re.compile(r"[^,\r\n]*")
+
+
+class _CSV(csv.excel):
+    strict = True
+
+
+class _TSV(csv.excel):
+    delimiter = "\t"
+    quoting = csv.QUOTE_NONE
+    strict = True
+
+
+_DIALECTS: dict[str, type[csv.Dialect]] = {"CSV": _CSV, "TSV": _TSV}
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A record: the number of its first line, its lines, and its fields (none of a blank line) or what is wrong."""
+
+    line: int
+    lines: Sequence[str]
+    fields: Sequence[str]
+    fault: str | None = None
+
+    @property
+    def raw(self) -> bytes:
+        return "".join(self.lines).encode(errors="surrogateescape")
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.fields and not self.fault
+
+
+def header(path: Path, form: str) -> list[str]:
+    """The names of the columns; none for an empty file. Raises `InputError` for one that stands twice."""
+    with opened_text(path) as file:
+        return _header(path, file, form)[0]
+
+
+def read_delimited(path: Path, form: str) -> Iterator[Batch]:
+    """Rows of text. One with more or fewer fields than the header, or that is not UTF-8, is a bad row."""
+    with opened_text(path) as file:
+        names, text, line = _header(path, file, form)
+        first = 0
+        last = False
+        while not last:
+            part = file.read(BLOCK)
+            last = not part
+            text += part
+            end = _regular_end(text, form, last=last)
+            if not end and len(text) > LONGEST_ROW:
+                end = text.rfind(b"\n") + 1
+                if not end:
+                    raise InputError(f"{path}:{line} is longer than {LONGEST_ROW >> 20} MiB")
+                batches = None
+            else:
+                batches = None if end is None else _at_once(path, text[:end], names, form, first)
+            if batches is None:
+                records = list(_records(text[:end], line, form, last=last or end is not None))
+                batches = _row_by_row(path, records, names, form, first)
+                end = sum(len(record.raw) for record in records)
+            line += _lines(text[:end])
+            text = text[end:]
+            for batch in batches:
+                yield batch
+                first += batch.size
+
+
+def _header(path: Path, file: BufferedReader, form: str) -> tuple[list[str], bytes, int]:
+    """The names of the columns, what has been read after them, and the number of the line that begins there."""
+    text = b""
+    while part := file.read(BLOCK):
+        text += part
+        size, line = 0, 1
+        for record in _records(text, 1, form, last=len(part) < BLOCK or len(text) > LONGEST_ROW):
+            size, line = size + len(record.raw), line + len(record.lines)
+            if not record.is_blank:
+                return _names(path, record), text[size:], line
+    return [], b"", 1
+
+
+def _names(path: Path, record: _Record) -> list[str]:
+    if record.fault:
+        raise InputError(f"{path}:{record.line} {record.fault}")
+    refuse_repeated(path, record.fields)
+    return list(record.fields)
+
+
+def _lines(text: bytes) -> int:
+    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+
+
+def _regular_end(text: bytes, form: str, *, last: bool) -> int | None:
+    """Where the last whole record of a text ends that pyarrow reads as it is; None for another text."""
+    if form == "TSV" or b'"' not in text:
+        return len(text) if last else text.rfind(b"\n") + 1
+    characters = np.frombuffer(text, np.uint8)
+    quotes = np.flatnonzero(characters == ord('"'))
+    # Where one is at the very beginning or end, this looks at a line break.
+    around = np.concatenate([[ord("\n")], characters, [ord("\n")]])
+    border = np.zeros(256, bool)
+    border[list(b',\r\n"')] = True
+    if not (border[around[quotes[::2]]].all() and border[around[quotes[1::2] + 2]].all()):
+        return None
+    if last:
+        return None if len(quotes) % 2 else len(text)
+    end = len(text)
+    while True:
+        end = text.rfind(b"\n", 0, end)
+        before = int(np.searchsorted(quotes, end))
+        if end < 0 or before % 2 == 0:
+            return end + 1
+        end = int(quotes[before - 1])
+
+
+def _at_once(path: Path, text: bytes, names: list[str], form: str, first: int) -> Iterable[Batch] | None:
+    """The rows of whole records as pyarrow reads them; None where it finds a fault in any."""
+    from pyarrow import csv
+
+    if not text.strip(b"\r\n"):
+        return []
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(text),
+            csv.ReadOptions(column_names=names, block_size=len(text) + 1, use_threads=False),
+            csv.ParseOptions(
+                delimiter=_DIALECTS[form].delimiter,
+                quote_char='"' if form == "CSV" else False,
+                newlines_in_values=form == "CSV",
+            ),
+            csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+    except pa.ArrowInvalid:
+        return None
+    batches = []
+    for batch in table.to_batches():
+        for piece in pieces(batch):
+            batches.append(Batch(path, form, first, piece))
+            first += len(piece)
+    return batches
+
+
+def _row_by_row(path: Path, records: Sequence[_Record], names: list[str], form: str, first: int) -> Iterator[Batch]:
+    filled = (record for record in records if not record.is_blank)
+    while part := list(islice(filled, ROWS_PER_BATCH)):
+        rows, bad, lines = [], [], []
+        for index, record in enumerate(part, first):
+            fault = record.fault
+            if fault is None and len(record.fields) != len(names):
+                fault = f"has {_count(len(record.fields))}, where the header has {len(names)}"
+            if fault is None:
+                rows.append(record.fields)
+                lines.append(record.line)
+            else:
+                bad.append(BadRow(index, f"{path}:{record.line} {fault}", record.raw.decode(errors="replace")))
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+        batch = pa.record_batch([pa.array(column, pa.string()) for column in columns], names=names)
+        yield Batch(path, form, first, batch, tuple(bad), lines)
+        first += len(part)
+
+
+def _count(fields: int) -> str:
+    return "1 field" if fields == 1 else f"{fields} fields"
+
+
+def _records(text: bytes, line: int, form: str, *, last: bool) -> Iterator[_Record]:
+    """The records of a text that begins on line `line`; without one that it ends within, unless it is the `last`."""
+    csv.field_size_limit(max(csv.field_size_limit(), 2 * LONGEST_ROW))
+    try:
+        decoded, is_clean = text.decode(), True
+    except UnicodeDecodeError:
+        decoded, is_clean = text.decode(errors="surrogateescape"), False
+    lines = io.StringIO(decoded, newline="").readlines()
+    if lines and not last and not lines[-1].endswith("\n"):
+        # More of this line may follow, if only the other half of its line break.
+        lines.pop()
+    begin = 0
+    while begin < len(lines):
+        start = begin
+        reader = csv.reader((lines[index] for index in range(start, len(lines))), _DIALECTS[form])
+        try:
+            for fields in reader:
+                end = start + reader.line_num
+                record = _Record(line + begin, lines[begin:end], fields)
+                fault = None if is_clean else undecodable(record.raw)
+                yield _Record(line + begin, record.lines, [], fault) if fault else record
+                begin = end
+        except csv.Error as error:
+            end = start + reader.line_num
+            if end == len(lines) and not last and "unexpected end" in str(error):
+                return
+            opened = begin + _line_of_fault(lines[begin:end])
+            yield _Record(
+                line + opened,
+                lines[begin : opened + 1],
+                [],
+                "has a quotation mark that opens a field and none that closes it before a comma or the end of a line "
+                "(one inside a quoted field is written twice)",
+            )
+            begin = opened + 1
+
+
+def _line_of_fault(lines: Sequence[str]) -> int:
+    """The index of the line on which a quotation mark opens that is not closed before a comma or a line's end."""
+    text = "".join(lines)
+    place = 0
+    while place < len(text) and (field := (_QUOTED if text[place] == '"' else _BARE).match(text, place)):
+        # Comma or line break, whose second half is an empty field.
+        place = field.end() + 1
+    return bisect(list(accumulate(map(len, lines))), place)

@@ -1,0 +1,164 @@
+"""JSON values with all their digits and keys.
+
+orjson makes a float of a whole number beyond 64 bits, rounds a fraction of more digits than float64 holds, and takes
+the last of equal keys of an object, all in silence. It is so much quicker than anything else that it parses first; what
+it may have changed is parsed again.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from synth.schemas.reading.formats.streams import undecodable
+
+__all__ = ["BadJSON", "Number", "float_holds", "is_kept", "parse", "text_of"]
+
+# Digits, and in numbers their points, as zeros, so that long numbers and small exponents can be searched for.
+_RUNS = bytes.maketrans(b"123456789.E", b"0000000000e")
+_LONG_RUN, _SMALL = b"0" * 16, b"0e-000"
+# Whole numbers as a blank and zeros.
+_WHOLE = bytes(ord("0") if byte in b"0123456789" else byte if byte in b"." else ord(" ") for byte in range(256))
+_BEYOND_64_BITS = b" " + b"0" * 19
+_OTHER = bytes(set(range(256)) - set(b"0123456789"))
+_LONG = re.compile(rb"\d[\d.]{15,}(?:[eE][-+]?\d+)?|\d[\d.]*[eE]-\d{3,}")
+
+
+class BadJSON(ValueError):
+    """A text that is no JSON value, or not one with all of its keys: the message says what it is instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A JSON number that neither a signed 64-bit integer nor float64 holds, as it is written."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def is_whole(self) -> bool:
+        return self.text.removeprefix("-").isdigit()
+
+
+def parse(text: bytes) -> Any:
+    """The value of a JSON text. Raises `BadJSON`, also where an object has a key twice."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if "infinity" not in error.msg:
+            raise BadJSON(undecodable(text) or _fault(error)) from error
+        return _parsed_again(text)
+    return value if is_kept(text, value) else _parsed_again(text)
+
+
+def is_kept(text: bytes, value: Any) -> bool:
+    """Whether it is certain that `value`, which orjson made of one or several JSON texts, has all of their content."""
+    try:
+        written = orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    # A key that is lost takes two quotation marks with it. An escaped one may come back as one more.
+    if text.count(b'"') != written.count(b'"') or b"\\u0022" in text:
+        return False
+    # Most numbers come out as they went in, as those do that Python and JavaScript write.
+    same_digits = text.translate(None, _OTHER) == written.translate(None, _OTHER)
+    if same_digits and _BEYOND_64_BITS not in text.translate(_WHOLE):
+        return True
+    runs = text.translate(_RUNS)
+    if _LONG_RUN not in runs and _SMALL not in runs:
+        return True
+    return all(map(_is_held, _LONG.findall(text)))
+
+
+def text_of(value: Any, otherwise: Callable[[Any], Any] | None = None) -> str:
+    """A value as compact JSON, numbers as they were written; `otherwise` gives JSON values for what is none."""
+
+    def known(value: Any) -> Any:
+        if isinstance(value, Number):
+            return orjson.Fragment(value.text)
+        if otherwise is None:
+            raise TypeError(f"{type(value).__name__} is no JSON value")
+        return value.decode(errors="replace") if isinstance(value, bytes) else otherwise(value)
+
+    return orjson.dumps(value, default=known, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
+
+
+def float_holds(number: str) -> bool:
+    """Whether float64 holds all digits of a number."""
+    return _gives_back(float(number), number)
+
+
+def _is_held(number: bytes) -> bool:
+    """Whether 64 bits hold a number without its sign. What is no number stands in a text."""
+    if number.isdigit():
+        return len(number) < 19 or (len(number) == 19 and int(number) < 2**63)
+    try:
+        value = float(number)
+    except ValueError:
+        return True
+    return repr(value).encode() == number or _gives_back(value, number.decode())
+
+
+def _gives_back(value: float, number: str) -> bool:
+    """Whether float64 gives back the digits that it was made of, in its shortest form or in one of as many digits."""
+    exact = Decimal(number)
+    return exact in (Decimal(repr(value)), Decimal(f"{value:.{len(exact.as_tuple().digits)}g}"))
+
+
+def _parsed_again(text: bytes) -> Any:
+    try:
+        value = _DECODER.decode(text.decode())
+        # Only this finds half of a surrogate pair here.
+        text_of(value)
+    except json.JSONDecodeError as error:
+        raise BadJSON(_fault(error)) from error
+    except RecursionError:
+        raise BadJSON("is nested too deeply") from None
+    except orjson.JSONEncodeError as error:
+        surrogate = "surrogate" in str(error)
+        raise BadJSON(
+            "holds half of a surrogate pair, which is no character" if surrogate else "is nested too deeply"
+        ) from None
+    return value
+
+
+def _fault(error: json.JSONDecodeError) -> str:
+    place = f"at column {error.colno}" + (f" of line {error.lineno}" if error.lineno > 1 else "")
+    if "surrogate" in error.msg:
+        return f"holds half of a surrogate pair, which is no character, {place}"
+    return f"is not JSON: {error.msg} {place}"
+
+
+def _whole(text: str) -> int | Number:
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
+        return Number(text)
+    return int(text)
+
+
+def _fraction(text: str) -> float | Number:
+    value = float(text)
+    return value if _gives_back(value, text) else Number(text)
+
+
+def _constant(text: str) -> Any:
+    raise BadJSON(f"is not JSON: {text} is no JSON value")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadJSON(f"has the key {twice!r} twice in one object")
+    return made
+
+
+_DECODER = json.JSONDecoder(
+    parse_int=_whole, parse_float=_fraction, parse_constant=_constant, object_pairs_hook=_object
+)

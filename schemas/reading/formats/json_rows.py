@@ -1,0 +1,109 @@
+"""JSONL and JSON: rows as dicts, since only a record type or a look at all of them can say what their columns hold."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from synth.schemas.errors import InputError
+from synth.schemas.reading.formats.batch import ROWS_PER_BATCH, BadRow, Batch
+from synth.schemas.reading.formats.exact import BadJSON, is_kept, parse, text_of
+from synth.schemas.reading.formats.streams import BYTES_PER_BATCH, opened_text
+
+__all__ = ["describe", "holds_lines", "read_json", "read_json_lines"]
+
+
+def describe(value: Any) -> str:
+    """What a JSON value is, in words."""
+    words = {type(None): "null", bool: "true or false", str: "text", list: "a list", dict: "an object"}
+    return words.get(type(value), "a number")
+
+
+def read_json_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
+    """One object a line. A line that is none is a bad row; blank lines are none.
+
+    A file is `plain` where an earlier reading found that the quick parser changes nothing in it.
+    """
+    loads = orjson.loads
+    first = number = 0
+    with opened_text(path) as file:
+        while lines := file.readlines(BYTES_PER_BATCH):
+            try:
+                rows = [loads(line) for line in lines]
+                whole = set(map(type, rows)) <= {dict} and (plain or is_kept(b"".join(lines), rows))
+            except orjson.JSONDecodeError:
+                whole = False
+            if whole:
+                batch = Batch(path, "JSONL", first, rows, (), range(number + 1, number + len(lines) + 1), plain=True)
+            else:
+                batch = _line_by_line(path, lines, first, number)
+            if batch.size:
+                yield batch
+            first += batch.size
+            number += len(lines)
+
+
+def _line_by_line(path: Path, lines: list[bytes], first: int, before: int) -> Batch:
+    """What `read_json_lines` does at once, for a block with blank lines, errors, or what orjson may have changed."""
+    rows: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    bad: list[BadRow] = []
+    for number, line in enumerate(map(bytes.rstrip, lines), before + 1):
+        if not line:
+            continue
+        try:
+            rows.append(_object(parse(line), "each line must be one JSON object"))
+            numbers.append(number)
+        except BadJSON as error:
+            detail = f"{path}:{number} {error}"
+            bad.append(BadRow(first + len(rows) + len(bad), detail, line.decode(errors="replace")))
+    return Batch(path, "JSONL", first, rows, tuple(bad), numbers)
+
+
+def _object(value: Any, rule: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadJSON(f"is {describe(value)}, where {rule}")
+    return value
+
+
+def holds_lines(path: Path) -> bool:
+    """Whether a `.json` file is JSONL by another name: a first line that is an object by itself, and more after it."""
+    with opened_text(path) as file:
+        if file.peek(1)[:1] != b"{":
+            return False
+        try:
+            parse(file.readline())
+        except BadJSON:
+            return False
+        return any(line.strip() for line in file)
+
+
+def read_json(path: Path) -> Iterator[Batch]:
+    """A list of objects, or an object that holds one list of them. Each item that is no object is a bad row."""
+    with opened_text(path) as file:
+        text = file.read()
+    if not text.strip():
+        return
+    try:
+        value = parse(text)
+    except BadJSON as error:
+        raise InputError(f"{path} {error}") from error
+    if isinstance(value, dict):
+        lists = [item for item in value.values() if isinstance(item, list)]
+        if len(lists) != 1:
+            raise InputError(f"{path} is an object with {len(lists)} lists, where one must hold the rows")
+        (value,) = lists
+    if not isinstance(value, list):
+        raise InputError(f"{path} is {describe(value)}, where a list of objects must be")
+    for first in range(0, len(value), ROWS_PER_BATCH):
+        items = value[first : first + ROWS_PER_BATCH]
+        rows = [item for item in items if isinstance(item, dict)]
+        bad = tuple(
+            BadRow(
+                index, f"row {index + 1} of {path} is {describe(item)}, where each row must be an object", text_of(item)
+            )
+            for index, item in enumerate(items, first)
+            if not isinstance(item, dict)
+        )
+        yield Batch(path, "JSON", first, rows, bad)

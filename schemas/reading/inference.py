@@ -1,0 +1,221 @@
+"""The record type of an input that is taken as it is: every column, with the type that all its values have."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from synth.schemas.errors import InputError
+from synth.schemas.reading.formats import schema_of
+from synth.schemas.reading.formats.exact import Number
+from synth.schemas.reading.inputs import Input
+from synth.schemas.reading.irregular import is_wide, why_irregular
+from synth.schemas.record import Column, Record
+from synth.schemas.storable import storable
+
+__all__ = ["columns_of", "declared_schema", "infer_record", "is_changed", "tell", "together"]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A column of an input, and why it is read as text where not all of its values are."""
+
+    column: Column
+    why: str | None = None
+
+
+def infer_record(source: Input, asked: Record, columns: Mapping[str, str]) -> Record:
+    """The columns of the open record `asked`, found as those of any record are, and all others of `source`.
+
+    `columns` gives names of columns of `source` (record column to input column); the others keep theirs. A JSON column
+    that holds text and numbers is a numeric text column; one that mixes other kinds holds JSON text. A warning says
+    which and why. Raises `InputError` for a name in `columns` that cannot be meant.
+    """
+    found = _found_columns(source)
+    kept = [each.column for each in found]
+    given = [column.name for column in kept]
+    new_names = {old: new for new, old in columns.items()}
+    for new, old in columns.items():
+        if old not in given:
+            raise InputError(f"--column {new}={old}: {source.spec} has no column {old}, only {', '.join(given)}")
+        if new in given and new not in new_names:
+            raise InputError(f"--column {new}={old}: {source.spec} has a column {new} already")
+    for column in asked.columns:
+        there = next((name for name in (column.name, *column.aliases) if name in given), None)
+        if column.name not in columns and there:
+            new_names.setdefault(there, column.name)
+    others = [
+        (replace(each.column, name=new_names.get(each.column.name, each.column.name), optional=True), each.why)
+        for each in found
+    ]
+    passed_on = [(column, why) for column, why in others if column.name not in asked.names]
+    for column, why in passed_on:
+        if why:
+            tell(column, why)
+    return Record(source.name, "", (*asked.columns, *(column for column, _ in passed_on)))
+
+
+def tell(column: Column, why: str) -> None:
+    """Warn that a column is read as text though not all of its values are."""
+    kind = "JSON text" if column.json else "text"
+    logging.getLogger("synth").warning("%s: the column %s is read as %s", why, column.name, kind)
+
+
+def is_changed(known: Column, both: Column) -> bool:
+    """Whether values of the column `known` become text in `both`, which are no text as they are."""
+    return (both.json, both.numeric) != (known.json, known.numeric)
+
+
+def columns_of(source: Input) -> list[Column]:
+    """The columns that any row of `source` has, with the type that all its values have."""
+    return [found.column for found in _found_columns(source)]
+
+
+def declared_schema(source: Input) -> pa.Schema | None:
+    """The columns that the files declare, in types that hold what any of them holds; None for JSON."""
+    merged = pa.schema([])
+    for file in source.files:
+        schema = schema_of(file)
+        if schema is None:
+            return None
+        try:
+            merged = pa.unify_schemas([merged, schema], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise InputError(f"{file} does not go with the files before it: {error}") from error
+    return merged
+
+
+def together(one: Column, other: Column) -> Column | None:
+    """The column that holds the values of both, which have one name; None where there is none."""
+    if one.json or other.json:
+        return one if one.json else other
+    if (kind := _both(one.type, other.type)) is not None:
+        return replace(one, type=kind, numeric=one.numeric or other.numeric)
+    if not (_is_json(one.type) and _is_json(other.type)):
+        return None
+    if _is_scalar(one.type) and _is_scalar(other.type):
+        return replace(one, type=pa.string(), numeric=True)
+    return replace(one, type=pa.string(), json=True)
+
+
+def _is_scalar(kind: pa.DataType) -> bool:
+    """Whether this is text or a number."""
+    return bool(pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _found_columns(source: Input) -> list[_Found]:
+    declared = {file: schema_of(file) for file in source.files}
+    schemas = {file: schema for file, schema in declared.items() if schema is not None}
+    return _declared_columns(schemas) if len(schemas) == len(declared) else _json_columns(source)
+
+
+def _declared_columns(schemas: Mapping[Path, pa.Schema]) -> list[_Found]:
+    found: dict[str, _Found] = {}
+    places: dict[str, Path] = {}
+    for file, schema in schemas.items():
+        for field in schema:
+            kind = storable(field.type)
+            if kind is None:
+                raise InputError(
+                    f"{file} has a column {field.name} of the type {field.type}, which a dataset directory cannot "
+                    "hold: leave it out or convert it"
+                )
+            doc = (field.metadata or {}).get(b"doc", b"").decode()
+            known = found.setdefault(field.name, _Found(Column(field.name, kind, doc))).column
+            place = places.setdefault(field.name, file)
+            both = together(known, Column(field.name, kind, doc))
+            why = f"{field.name} is {known.type} in {place} and {kind} in {file}"
+            if both is None:
+                raise InputError(f"{why}: convert one of them")
+            if is_changed(known, both):
+                found[field.name] = _Found(both, why)
+            else:
+                found[field.name] = replace(found[field.name], column=both)
+    return list(found.values())
+
+
+def _both(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """The type that holds the values of both without a change; None where there is none."""
+    if one != other and pa.types.is_decimal(one) != pa.types.is_decimal(other) and not {one, other} & {pa.null()}:
+        return None
+    schemas = [pa.schema([("_", kind)]) for kind in (one, other)]
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return None
+
+
+def _is_json(kind: pa.DataType) -> bool:
+    """Whether all values of a type can be written as JSON."""
+    types = pa.types
+    if types.is_struct(kind):
+        return all(_is_json(field.type) for field in kind)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return _is_json(kind.value_type)
+    number = types.is_integer(kind) or types.is_floating(kind)
+    return bool(number or types.is_null(kind) or types.is_boolean(kind) or types.is_string(kind))
+
+
+def _json_columns(source: Input) -> list[_Found]:
+    kinds: dict[str, set[type]] = {}
+    # None where the values of a nested column have no type in common.
+    nested: dict[str, pa.DataType | None] = {}
+    for batch in source.batches(lenient=True):
+        assert isinstance(batch.rows, list)
+        for name in dict.fromkeys(chain.from_iterable(batch.rows)):
+            values = [row.get(name) for row in batch.rows]
+            seen = kinds.setdefault(name, set())
+            seen |= set(map(type, values)) - {type(None)}
+            if int in seen and any(map(is_wide, values)):
+                seen.add(_Wide)
+            if seen & {list, dict}:
+                nested[name] = _merged(nested.get(name, pa.null()), values)
+    return [_json_column(source, name, seen, nested.get(name)) for name, seen in kinds.items()]
+
+
+class _Wide:
+    """Among the types of a column's values: there are whole numbers that float64 does not hold."""
+
+
+def _json_column(source: Input, name: str, seen: set[type], nested: pa.DataType | None) -> _Found:
+    kinds = seen - {_Wide}
+    if not kinds:
+        return _Found(Column(name, pa.null(), ""))
+    if kinds == {str}:
+        return _Found(Column(name, pa.string(), ""))
+    if kinds == {bool}:
+        return _Found(Column(name, pa.bool_(), ""))
+    if kinds == {int}:
+        return _Found(Column(name, pa.int64(), ""))
+    if kinds <= {int, float} and _Wide not in seen:
+        return _Found(Column(name, pa.float64(), ""))
+    if kinds <= {str, int, float, Number}:
+        return _Found(Column(name, pa.string(), "", numeric=True), why_irregular(source, name))
+    if nested is not None and len(kinds) == 1:
+        # float64 takes true for 1, and rounds.
+        why = why_irregular(source, name) if _holds_floats(nested) else None
+        if why is None:
+            return _Found(Column(name, nested, ""))
+    else:
+        why = why_irregular(source, name) or f"{name} holds values of several kinds in {source.spec}"
+    return _Found(Column(name, pa.string(), "", json=True), why)
+
+
+def _holds_floats(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return any(_holds_floats(field.type) for field in kind)
+    return _holds_floats(kind.value_type) if pa.types.is_list(kind) else bool(pa.types.is_floating(kind))
+
+
+def _merged(known: pa.DataType | None, values: list[Any]) -> pa.DataType | None:
+    """The type of lists or objects that holds the `known` ones and these."""
+    if known is None:
+        return None
+    try:
+        return _both(known, pa.array(values).type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,196 @@
+"""What a user names as input, found on disk: a dataset directory, files of rows or of text, a Hub dataset."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import xxhash
+
+from synth.schemas.dataset import Dataset, partial_path
+from synth.schemas.errors import InputError, UsageError
+from synth.schemas.reading.formats import READABLE, Batch, file_format, read, stem
+from synth.schemas.reading.text_files import PACKAGES, SUFFIXES, checksums, files_below, installed, read_texts, readable
+from synth.schemas.shards import file_checksum
+
+__all__ = ["Input", "locate"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """Files to read in order. `spec` is what the user wrote; ids are made of `name` where the rows have none.
+
+    Files of Python source or of plain text are one row each, whose ids are `names`.
+    """
+
+    spec: str
+    name: str
+    files: tuple[Path, ...]
+    dataset: Dataset | None = None
+    names: tuple[str, ...] = ()
+    # Files that have been read whole and are plain, so that they are read more quickly the next time.
+    _plain: set[Path] = field(default_factory=set, compare=False, repr=False)
+
+    def batches(self, *, lenient: bool = False) -> Iterator[Batch]:
+        """All rows. A row that cannot be read raises `InputError`, or stands in `Batch.bad` where `lenient`."""
+        if self.names:
+            yield from read_texts(self.files, self.names)
+            return
+        for file in self.files:
+            plain = True
+            for batch in read(file, lenient=lenient, plain=file in self._plain):
+                plain = plain and batch.plain
+                yield batch
+            if plain:
+                self._plain.add(file)
+
+    def place(self, index: int) -> str:
+        """Where the row at `index` of the whole input is, for a reader of an error."""
+        if self.dataset:
+            return f"row {index + 1} of {self.dataset.path}"
+        return self.places([index])[0]
+
+    def places(self, indices: Sequence[int]) -> list[str]:
+        """Where the rows at ascending `indices` of the whole input are; bad rows count, but have no place."""
+        if self.dataset:
+            return [f"row {index + 1} of {self.dataset.path}" for index in indices]
+        places: list[str] = []
+        first = 0
+        for batch in self.batches(lenient=True):
+            while len(places) < len(indices) and indices[len(places)] < first + batch.size:
+                index = indices[len(places)] - first
+                places.append(batch.place(index - sum(bad.index < batch.first + index for bad in batch.bad)))
+            first += batch.size
+        return places
+
+    @cached_property
+    def labels(self) -> dict[Path, str]:
+        """A name for each file: its path below the folder that all of them share, without the format's suffixes."""
+        if self.dataset or len(self.files) == 1:
+            return dict.fromkeys(self.files, self.name)
+        root = os.path.commonpath([file.parent for file in self.files])
+        return {file: file.relative_to(root).with_name(stem(file)).as_posix() for file in self.files}
+
+    @cached_property
+    def digest(self) -> str:
+        """XXH3-128 (hex) of the files' contents in order, wherever they lie, and of the names of files of text."""
+        if self.names:
+            known = checksums(self.files, self.names)
+            sums = [*known.values(), *known]
+        else:
+            sums = [self._recorded.get(file.name) or file_checksum(file) for file in self.files]
+        return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
+
+    def verify(self) -> None:
+        """Raises `InputError` where a shard of a dataset directory does not hold what was written."""
+        for file in self.files:
+            if file.name in self._recorded and file_checksum(file) != self._recorded[file.name]:
+                raise InputError(
+                    f"{file} is damaged: its bytes are not those whose checksum {file.parent / 'synth.json'} records; "
+                    "make the directory again, or take a copy of it"
+                )
+
+    @cached_property
+    def _recorded(self) -> dict[str, str]:
+        """The checksums of the files, as far as a run recorded them."""
+        run = self.dataset.run if self.dataset else None
+        return {shard["filename"]: shard["xxh3"] for shard in (run or {}).get("shards", [])}
+
+
+def locate(spec: str) -> Input:
+    """Raises `InputError` where there is nothing to read, or nothing that is whole; `UsageError` for an empty name."""
+    if not spec.strip():
+        raise UsageError("the name of an input is empty: is a shell variable not set?")
+    if spec.startswith("hf:"):
+        return _on_the_hub(spec)
+    if spec == PACKAGES:
+        return _texts(spec, "packages", installed())
+    path = Path(spec)
+    if path.is_dir():
+        return _directory(spec, path)
+    if path.suffix in SUFFIXES and path.is_file():
+        return _texts(spec, path.stem, {path.name: path})
+    if path.exists():
+        return Input(spec, stem(path), (path,))
+    if partial_path(path).exists():
+        Dataset.open(path)
+    if any(character in spec for character in "*?["):
+        return _glob(spec)
+    raise InputError(f"{spec} does not exist")
+
+
+def _directory(spec: str, path: Path) -> Input:
+    name = path.resolve().name
+    if name.endswith(".partial") and not (path / "state.json").is_file():
+        raise InputError(f"{spec} is not finished: it holds a run that is under way or was stopped")
+    if (path / "state.json").is_file() or (path / "dataset_info.json").is_file():
+        dataset = Dataset.open(path)
+        return Input(spec, name, tuple(dataset.shards), dataset)
+    if (path / "dataset_dict.json").is_file():
+        splits = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+        raise InputError(f"{spec} holds the splits {', '.join(splits)}: name one of them, such as {path / splits[0]}")
+    files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith((".", "_"))]
+    known = [file for file in files if file_format(file)]
+    if not known and partial_path(path).exists():
+        Dataset.open(path)
+    for suffix in () if known else SUFFIXES:
+        if texts := files_below(path, suffix):
+            return _texts(spec, name, texts)
+    if not known:
+        raise InputError(f"{spec} holds no dataset and no file that can be read ({READABLE}, {' or '.join(SUFFIXES)})")
+    return Input(spec, name, _of_one_format(spec, known))
+
+
+def _glob(spec: str) -> Input:
+    found = sorted(file for file in map(Path, glob.glob(spec, recursive=True)) if not file.is_dir())  # noqa: PTH207
+    if found and found[0].suffix in SUFFIXES and len({file.suffix for file in found}) == 1:
+        root = Path(os.path.commonpath([file.parent for file in found]))
+        return _texts(spec, root.resolve().name, {file.relative_to(root).as_posix(): file for file in found})
+    files = [file for file in found if file.is_file()]
+    if not files:
+        raise InputError(f"no file matches {spec}")
+    last = Path(spec).name
+    fixed = last[: min(last.index(character) for character in "*?[" if character in last)] if "*" in last else ""
+    return Input(spec, fixed.strip("-_. ") or files[0].resolve().parent.name, _of_one_format(spec, files))
+
+
+def _texts(spec: str, name: str, files: dict[str, Path]) -> Input:
+    files = readable(files)
+    return Input(spec, name, tuple(files.values()), names=tuple(files))
+
+
+def _of_one_format(spec: str, files: list[Path]) -> tuple[Path, ...]:
+    formats = {file_format(file): file for file in files}
+    if len(formats) > 1:
+        named = " and ".join(file.name for file in formats.values())
+        raise InputError(f"{spec} holds files of several formats, such as {named}: name those of one, as in '*.jsonl'")
+    return tuple(files)
+
+
+def _on_the_hub(spec: str) -> Input:
+    """`hf:NAME[:CONFIG][:SPLIT]`; one word after the name is a configuration if the dataset has one of that name."""
+    import datasets
+
+    name, *words = spec.removeprefix("hf:").split(":")
+    if not name or len(words) > 2:
+        raise InputError(f"{spec} is not of the form hf:NAME[:CONFIG][:SPLIT]")
+    try:
+        config, split = words if len(words) == 2 else (None, None)
+        if len(words) == 1:
+            known = words[0] in datasets.get_dataset_config_names(name)
+            config, split = (words[0], None) if known else (None, words[0])
+        splits = datasets.load_dataset(name, config)
+    # What goes wrong here comes from `datasets`, the Hub's client and the network, in classes without a common base.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"the Hub dataset {spec} cannot be loaded: {reason}") from error
+    if split is None and len(splits) == 1:
+        (split,) = splits
+    if split not in splits:
+        raise InputError(
+            f"{spec} has the splits {', '.join(splits)}: name one as in hf:NAME[:CONFIG]:{next(iter(splits))}"
+        )
+    files = tuple(Path(file["filename"]) for file in splits[split].cache_files)
+    return Input(spec, "-".join(word for word in (Path(name).name, config, split) if word), files)

@@ -1,0 +1,63 @@
+"""Several inputs that are read as one table: columns with one type in all of them, and ids that are unique."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from synth.schemas.errors import InputError
+from synth.schemas.reading.bad_rows import Reading, joined_readings
+from synth.schemas.reading.inference import is_changed, tell, together
+from synth.schemas.reading.repetitions import without_repetitions
+from synth.schemas.reading.sources import Source
+from synth.schemas.record import Column
+
+__all__ = ["agree", "joined"]
+
+
+def agree(sources: Sequence[Source]) -> None:
+    """Let the sources of an open record read a column that several of them have as one type, before any is read."""
+    if len(sources) < 2 or not sources[0].record_is_open:
+        return
+    columns: dict[str, Column] = {}
+    for number, source in enumerate(sources):
+        for column in source.record.columns:
+            known = columns.setdefault(column.name, column)
+            both = together(known, column)
+            before = next(s for s in sources if column.name in s.record.names).input.spec
+            why = f"{column.name} is {known.type} in {before} and {column.type} in {source.input.spec}"
+            if both is None:
+                raise InputError(f"{source.input.spec} does not go with the inputs before it: {why}")
+            if number and is_changed(known, both):
+                tell(both, why)
+            columns[column.name] = both
+    for source in sources:
+        source.record = replace(source.record, columns=tuple(columns[name] for name in source.record.names))
+
+
+def joined(sources: Sequence[Source], readings: Sequence[Reading]) -> Reading:
+    """What was read of several sources of an open record as one, with the columns that any has; ids unique.
+
+    Nothing is copied but columns whose types differ. Raises `InputError` where no type holds the values of both.
+    """
+    if len(readings) == 1:
+        return readings[0]
+    tables = [reading.table for reading in readings]
+    schema = tables[0].schema
+    for source, table in zip(sources, tables, strict=True):
+        try:
+            schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise InputError(f"{source.input.spec} does not go with the inputs before it: {error}") from error
+    starts = np.cumsum([0, *(table.num_rows for table in tables)])
+
+    def places(indices: Sequence[int]) -> list[str]:
+        found = []
+        for source, reading, start, end in zip(sources, readings, starts, starts[1:], strict=False):
+            here = [index - int(start) for index in indices if start <= index < end]
+            found += source.input.places(reading.in_input(here))
+        return found
+
+    together = joined_readings(readings, pa.concat_tables(tables, promote_options="permissive"))
+    return without_repetitions(together, places, rejects=any(source.rejects for source in sources))

@@ -1,0 +1,375 @@
+"""Any input as a table of one record type: columns found, types checked, ids made and checked, errors placed.
+
+A dataset directory that has the columns is used where it lies, memory-mapped; everything else is written once, as it
+streams by, into an Arrow file that is then memory-mapped.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from synth.schemas.dataset import read_shard
+from synth.schemas.errors import InputError, UsageError
+from synth.schemas.given import INSTANCES, NotText, given_in
+from synth.schemas.instructions import with_input
+from synth.schemas.reading.bad_rows import SCHEMA, BadRow, Reading, bad_table
+from synth.schemas.reading.columns import Misfit, convert, misfits, wanted
+from synth.schemas.reading.formats import Batch, describe
+from synth.schemas.reading.formats.exact import text_of
+from synth.schemas.reading.inference import infer_record
+from synth.schemas.reading.inputs import Input, locate
+from synth.schemas.reading.repetitions import without_repetitions
+from synth.schemas.record import Column, Record
+from synth.schemas.records.shared import INPUT_TEXT
+
+__all__ = ["Source"]
+
+_ABSENT = object()
+
+
+class Source:
+    """The input `spec` (a path, a glob or `hf:NAME`), to be read as `record`.
+
+    `columns` names the input column of a record column; one that is not in it is searched for by its name, then by its
+    aliases. `limit` takes the first rows only. Rows without an id get `<name>-<index>`, the index over the whole input.
+    `file_column` names a text column that gets the name of each row's file.
+
+    An open record has every other column of the input, too, with the type that its values have; there `columns`
+    renames.
+
+    A row that cannot be used ends the reading; where the source `rejects`, it is set aside with its reason:
+    `unreadable_row`, `missing_column`, `wrong_type`, `null_value` or `repeated_id`.
+    """
+
+    def __init__(
+        self,
+        spec: str,
+        record: Record,
+        columns: Mapping[str, str],
+        limit: int | None,
+        *,
+        rejects: bool = False,
+        file_column: str | None = None,
+    ) -> None:
+        """Raises `InputError` where there is nothing to read, `UsageError` where an option cannot be meant."""
+        for name, given in columns.items():
+            takes_input = any(column.takes_input for column in record.columns)
+            if name not in record.names and not record.open and not (takes_input and name == INPUT_TEXT.name):
+                raise UsageError(f"--column {name}={given}: no column {name} is read, only {', '.join(record.names)}")
+            others = [other for other in columns if columns[other] == given and other != name]
+            if others:
+                raise UsageError(f"--column {name}={given}: {given} is already read as {others[0]}")
+        self.input: Input = locate(spec)
+        self.columns = columns
+        self.limit = limit
+        self.rejects = rejects
+        self.file_column = file_column
+        self._asked = _with_file_column(record, file_column) if file_column else record
+        if file_column and self.input.names:
+            raise UsageError(f"--file-column {file_column}: the ids of {spec} are the names of its files already")
+
+    @property
+    def name(self) -> str:
+        return self.input.name
+
+    @property
+    def record_is_open(self) -> bool:
+        return self._asked.open
+
+    @cached_property
+    def record(self) -> Record:
+        """What the rows are read as: the columns that were asked for, or all of them."""
+        if not self._asked.open:
+            return self._asked
+        return infer_record(self.input, self._asked, self.columns)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash (hex) of what the input holds, and of its names where they are in the rows; not of where it lies.
+
+        The same input read with other `columns` or another `limit` has the same fingerprint.
+        """
+        first = next(self.input.batches(lenient=self.rejects), None)
+        if first is None:
+            raise InputError(f"{self.input.spec} has no rows")
+        names = list(self.input.labels.values()) if self.file_column else []
+        if not any(first.has(name) for name in self._candidates(self._asked.columns[0])):
+            names.append(self.name)
+        return (
+            xxhash.xxh3_128(" ".join([self.input.digest, *names]).encode()).hexdigest() if names else self.input.digest
+        )
+
+    def table(self, scratch: Path) -> pa.Table:
+        """What `read` gives of usable rows."""
+        return self.read(scratch).table
+
+    def read(self, scratch: Path) -> Reading:
+        """All rows, memory-mapped: the record's columns in its order, ids unique.
+
+        What has to be converted is kept in the file `scratch`, and found there by the next call with the same input.
+        Raises `InputError` naming the column and the row that are not as they must be, or a shard that is damaged.
+        """
+        self.input.verify()
+        table = self._in_place()
+        reading = Reading.of(table) if table is not None else self._converted(scratch)
+        reading = self._without_nulls(reading.first(self.limit))
+
+        def places(indices: Sequence[int]) -> list[str]:
+            return self.input.places(reading.in_input(indices))
+
+        reading = without_repetitions(reading, places, rejects=self.rejects)
+        if not reading.table.num_rows:
+            first = reading.bad["detail"][0].as_py() if reading.bad.num_rows else None
+            raise InputError(
+                f"none of the {reading.rows} rows of {self.input.spec} can be used: {first}"
+                if first
+                else f"{self.input.spec} has no rows"
+            )
+        if self._asked.open and self.input.dataset:
+            # What `datasets` knows of the columns, such as the names of classes.
+            reading = replace(reading, table=self._with_features(reading.table))
+        return reading
+
+    def _candidates(self, column: Column) -> tuple[str, ...]:
+        if column.name in self.columns:
+            return (self.columns[column.name],)
+        # An id may be a text of the row, too; otherwise what is named for one thing is not found for another.
+        taken = [given for name, given in self.columns.items() if name != "id"]
+        return tuple(name for name in (column.name, *column.aliases) if name not in taken)
+
+    def _in_place(self) -> pa.Table | None:
+        """The columns of a dataset directory as they are; None where values are to be converted or ids to be made."""
+        if not self.input.dataset or self.file_column:
+            return None
+        table = self.input.dataset.table
+        arrays = []
+        for column in self.record.columns:
+            if column.takes_input and {*self._candidates(INPUT_TEXT), INSTANCES} & {*table.column_names}:
+                return None
+            given = next((name for name in self._candidates(column) if name in table.column_names), None)
+            if given and table.schema.field(given).type == column.type and not column.json:
+                arrays.append(table[given])
+            elif not given and column.optional and column.name not in self.columns:
+                arrays.append(pa.chunked_array([pa.nulls(table.num_rows, column.type)]))
+            else:
+                return None
+        return pa.Table.from_arrays(arrays, schema=self.record.schema)
+
+    def _converted(self, scratch: Path) -> Reading:
+        types = {column.name: [str(column.type), column.json] for column in self.record.columns}
+        key = [self.fingerprint, self.name, dict(self.columns), self.limit, types, self.rejects, self.file_column]
+        schema = self.record.schema.with_metadata({"input": json.dumps(key)})
+        aside = scratch.with_name(f"{scratch.name}.bad")
+        if not (scratch.exists() and read_shard(scratch).schema.equals(schema, check_metadata=True)):
+            # `scratch` gets its name last, so that both are whole where it is found.
+            with _written(scratch, schema) as usable, _written(aside, SCHEMA) as bad:
+                for rows, bad_rows in self._batches():
+                    usable.write_batch(rows)
+                    if bad_rows:
+                        bad.write_table(bad_table(bad_rows))
+        return Reading(read_shard(scratch).replace_schema_metadata(None), read_shard(aside))
+
+    def _batches(self) -> Iterator[tuple[pa.RecordBatch, list[BadRow]]]:
+        not_seen = dict(self.columns)
+        first = usable = 0
+        for batch in self.input.batches(lenient=self.rejects):
+            not_seen = {name: given for name, given in not_seen.items() if not batch.has(given)}
+            if self.file_column and batch.has(self.file_column):
+                raise UsageError(f"--file-column {self.file_column}: {batch.file} has a column of this name")
+            rows, faults = self._read(batch, first)
+            yield rows, self._bad_rows(batch, faults, first, usable)
+            first += batch.size
+            usable += len(rows)
+            if self.limit is not None and first >= self.limit:
+                break
+        for name, given in not_seen.items():
+            raise InputError(f"{self.input.spec} has no column {given}, which --column {name}={given} names")
+
+    def _read(self, batch: Batch, first: int) -> tuple[pa.RecordBatch, dict[int, tuple[str, str]]]:
+        """The usable rows of a batch before which the input has `first`; reason and detail of the others."""
+        faults: dict[int, tuple[str, str]] = {}
+        given = {column.name: self._given(column, batch, first, faults) for column in self.record.columns}
+        text_only = batch.format in ("CSV", "TSV")
+        arrays = []
+        for column in self.record.columns:
+            try:
+                arrays.append(convert(column, given[column.name], text_only=text_only))
+            except Misfit as misfit:
+                if misfit.index is None:
+                    raise InputError(self._misfit(column, batch, misfit)) from misfit
+                for each in misfits(column, given[column.name]):
+                    faults.setdefault(each.index or 0, ("wrong_type", self._misfit(column, batch, each)))
+        if faults and not self.rejects:
+            raise InputError(faults[min(faults)][1])
+        if faults:
+            kept = [index for index in range(len(batch)) if index not in faults]
+            arrays = [
+                convert(column, _taken(given[column.name], kept), text_only=text_only) for column in self.record.columns
+            ]
+        return pa.record_batch(arrays, schema=self.record.schema), faults
+
+    def _misfit(self, column: Column, batch: Batch, misfit: Misfit) -> str:
+        given = next(name for name in self._candidates(column) if batch.has(name))
+        place = str(batch.file) if misfit.index is None else batch.place(misfit.index)
+        return (
+            f"{given} is {misfit.found} in {place}, where {wanted(column)} is needed: "
+            f"name another column with --column {column.name}=NAME"
+        )
+
+    def _given(
+        self, column: Column, batch: Batch, first: int, faults: dict[int, tuple[str, str]]
+    ) -> list[Any] | pa.Array:
+        """The values of one column: made ids, or nulls, for absent ones; where that is a fault, it is noted."""
+        if column.name == self.file_column:
+            return [self.input.labels[batch.file]] * len(batch)
+        values = _values(batch, self._candidates(column))
+        if column.takes_input:
+            values = self._with_inputs(values, batch, faults)
+        if not (isinstance(values, list) and _ABSENT in values):
+            return values
+        if column.name == "id" and "id" not in self.columns:
+            # The number of a row stays the same when a bad row before it is put right.
+            start = first - batch.first
+            return [self._made_id(start + batch.index(i)) if v is _ABSENT else v for i, v in enumerate(values)]
+        if not column.optional:
+            if not isinstance(batch.rows, list):
+                raise InputError(self._missing(batch.names(0), str(batch.file)))
+            for index, value in enumerate(values):
+                if value is _ABSENT and index not in faults:
+                    faults[index] = ("missing_column", self._missing(batch.names(index), batch.place(index)))
+        return [None if value is _ABSENT else value for value in values]
+
+    def _with_inputs(
+        self, values: list[Any] | pa.Array, batch: Batch, faults: dict[int, tuple[str, str]]
+    ) -> list[Any] | pa.Array:
+        """The values of a column, each text with the input that belongs to it."""
+        names = self._candidates(INPUT_TEXT)
+        found = [name for name in (*names, INSTANCES) if batch.has(name)]
+        if not found:
+            return values
+        rows = batch.rows if isinstance(batch.rows, list) else batch.rows.select(found).to_pylist()
+        texts = values if isinstance(values, list) else values.to_pylist()
+        together = []
+        for index, (text, row) in enumerate(zip(texts, rows, strict=True)):
+            together.append(text)
+            try:
+                together[-1] = with_input(text, given_in(row, names)) if isinstance(text, str) else text
+            except NotText as fault:
+                detail = (
+                    f"{fault.name} is {describe(fault.value)} in {batch.place(index)}, where text that belongs to the "
+                    f"instruction is needed: name another column with --column {INPUT_TEXT.name}=NAME"
+                )
+                faults.setdefault(index, ("wrong_type", detail))
+        return together
+
+    def _made_id(self, index: int) -> str:
+        return f"{self.name}-{index}"
+
+    def _missing(self, there: Sequence[str], place: str) -> str:
+        """What is said of a row, or a file, that has only the columns `there`: all that it lacks."""
+        lacking = [
+            column
+            for column in self.record.columns
+            if not (column.optional or (column.name == "id" and "id" not in self.columns))
+            and not any(name in there for name in self._candidates(column))
+        ]
+        names = [" or ".join(self._candidates(column)) for column in lacking]
+        flags = [f"--column {column.name}=NAME" for column in lacking]
+        return (
+            f"{place} has no column {', and no column '.join(names)}, only {', '.join(there) or 'none'}: "
+            f"name the {'one' if len(lacking) == 1 else 'ones'} to read with {' and '.join(flags)}"
+        )
+
+    def _bad_rows(self, batch: Batch, faults: Mapping[int, tuple[str, str]], first: int, usable: int) -> list[BadRow]:
+        """The bad rows of a batch before which the input has `first` rows, of which `usable` can be used."""
+        if not (batch.bad or faults):
+            return []
+        found: dict[int, tuple[str | None, str, str, str]] = {
+            bad.index - batch.first: (None, "unreadable_row", bad.detail, bad.raw) for bad in batch.bad
+        }
+        for index, (reason, detail) in faults.items():
+            row = batch.row(index)
+            given = next((row[name] for name in self._candidates(self._asked.columns[0]) if name in row), None)
+            row_id = str(given) if isinstance(given, str | int) else None
+            found[batch.index(index) - batch.first] = (row_id, reason, detail, text_of(row, otherwise=str))
+        return [
+            BadRow(usable + index - number, row_id or self._made_id(first + index), reason, detail, raw)
+            for number, (index, (row_id, reason, detail, raw)) in enumerate(sorted(found.items()))
+        ]
+
+    def _without_nulls(self, reading: Reading) -> Reading:
+        import pyarrow.compute as pc
+
+        table = reading.table
+        needed = [c for c in self.record.columns if not (c.optional or c.numeric) and table[c.name].null_count]
+        if not needed:
+            return reading
+        nulls = {c.name: set(np.flatnonzero(pc.is_null(table[c.name]).to_numpy()).tolist()) for c in needed}
+        indices = sorted(set().union(*nulls.values()))
+        if not self.rejects:
+            del indices[1:]
+        bad = []
+        for index, place in zip(indices, self.input.places(reading.in_input(indices)), strict=True):
+            column = next(column for column in needed if index in nulls[column.name])
+            detail = (
+                f"{column.name} is null in {place}, where {wanted(column)} is needed: "
+                f"name another column with --column {column.name}=NAME, or leave the row out"
+            )
+            if not self.rejects:
+                raise InputError(detail)
+            row_id = reading.table["id"][index].as_py() or self._made_id(*reading.in_input([index]))
+            bad.append(reading.bad_row(index, row_id, "null_value", detail))
+        return reading.without(bad)
+
+    def _with_features(self, table: pa.Table) -> pa.Table:
+        assert self.input.dataset
+        return table.replace_schema_metadata(self.input.dataset.table.schema.metadata)
+
+
+def _with_file_column(record: Record, name: str) -> Record:
+    column = Column(name, pa.string(), "The name of the file that the row was read from.")
+    if record.open:
+        return replace(record, columns=(*record.columns, column))
+    there = next((column for column in record.columns if column.name == name), None)
+    if there is None or not pa.types.is_string(there.type) or name == "id":
+        raise UsageError(f"--file-column {name}: no text column of this name is read, only {', '.join(record.names)}")
+    return record
+
+
+@contextmanager
+def _written(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchStreamWriter]:
+    """An Arrow stream that has its name only when it is whole and on the disk."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("wb") as file:
+        with pa.ipc.new_stream(file, schema) as stream:
+            yield stream
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def _taken(values: list[Any] | pa.Array, kept: Sequence[int]) -> list[Any] | pa.Array:
+    return [values[index] for index in kept] if isinstance(values, list) else values.take(pa.array(kept, pa.int64()))
+
+
+def _values(batch: Batch, candidates: tuple[str, ...]) -> list[Any] | pa.Array:
+    """Each row's value of the first candidate that it has, or `_ABSENT`."""
+    if not isinstance(batch.rows, list):
+        given = next((name for name in candidates if batch.has(name)), None)
+        return batch.rows.column(given) if given else [_ABSENT] * len(batch)
+    for name in candidates:
+        try:
+            return [row[name] for row in batch.rows]
+        except KeyError:
+            if batch.has(name):
+                break
+    return [next((row[name] for name in candidates if name in row), _ABSENT) for row in batch.rows]

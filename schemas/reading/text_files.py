@@ -1,0 +1,136 @@
+"""Files of Python source or plain text as rows: `id` is the path below where the search began, `content` the text.
+
+What is no regular file, or cannot be read, is left out and named in a warning.
+"""
+
+import logging
+import os
+import stat
+import sysconfig
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from synth.schemas.errors import InputError
+from synth.schemas.reading.formats import Batch
+from synth.schemas.reading.formats.streams import BYTES_PER_BATCH
+from synth.schemas.shards import file_checksum
+
+__all__ = ["PACKAGES", "SUFFIXES", "checksums", "files_below", "installed", "read_texts", "readable"]
+
+SUFFIXES = (".py", ".txt")
+
+# Instead of a path: the standard library of the running interpreter, and the packages installed beside it.
+PACKAGES = "packages:"
+_NAMED = 3
+
+
+def files_below(root: Path, suffix: str) -> dict[str, Path]:
+    """All files of this suffix below `root` by their path in it, sorted; hidden folders and site-packages left out."""
+    found: dict[str, Path] = {}
+    unread: dict[str, str] = {}
+    for folder, folders, files in os.walk(root, onerror=lambda error: unread.update(_closed(root, error))):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "site-packages")
+        for name in sorted(files):
+            if name.endswith(suffix):
+                path = Path(folder, name)
+                found[path.relative_to(root).as_posix()] = path
+    _tell(unread)
+    return found
+
+
+def _closed(root: Path, error: OSError) -> dict[str, str]:
+    return {f"{Path(error.filename).relative_to(root)}/": str(error.strerror)}
+
+
+def installed() -> dict[str, Path]:
+    """The standard library as `stdlib/...`, then installed packages as `site-packages/...`."""
+    paths = sysconfig.get_paths()
+    found = {f"stdlib/{name}": path for name, path in files_below(Path(paths["stdlib"]), ".py").items()}
+    for root in dict.fromkeys((paths["purelib"], paths["platlib"])):
+        found.update((f"site-packages/{name}", path) for name, path in files_below(Path(root), ".py").items())
+    return found
+
+
+def readable(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Those that can be read now. Raises `InputError` where none can."""
+    unread: dict[str, str] = {}
+    for name, path in files.items():
+        try:
+            with _opened(path) as file:
+                file.read(1)
+        except OSError as error:
+            unread[name] = str(error.strerror)
+    if files and len(unread) == len(files):
+        raise InputError(f"no file can be read: {_listed(unread)}")
+    _tell(unread)
+    return {name: path for name, path in files.items() if name not in unread}
+
+
+def checksums(files: Sequence[Path], names: Sequence[str]) -> dict[str, str]:
+    """By name, without those that are gone by now."""
+    sums: dict[str, str] = {}
+    for file, name in zip(files, names, strict=True):
+        with suppress(InputError):
+            sums[name] = file_checksum(file)
+    return sums
+
+
+def read_texts(files: Sequence[Path], names: Sequence[str]) -> Iterator[Batch]:
+    """Rows in order. Bytes that UTF-8, or the encoding that a file declares, has not become U+FFFD."""
+    rows: list[dict[str, Any]] = []
+    unread: dict[str, str] = {}
+    first = size = 0
+    for file, name in zip(files, names, strict=True):
+        try:
+            content = _text(file)
+        except OSError as error:
+            unread[name] = str(error.strerror)
+            continue
+        rows.append({"id": name, "content": content})
+        size += len(content)
+        if size >= BYTES_PER_BATCH:
+            yield Batch(file, "text", first, rows)
+            rows, first, size = [], first + len(rows), 0
+    if rows:
+        yield Batch(file, "text", first, rows)
+    _tell(unread)
+
+
+def _text(path: Path) -> str:
+    with _opened(path) as file:
+        try:
+            encoding, _ = tokenize.detect_encoding(file.readline)
+        except SyntaxError:
+            encoding = "utf-8"
+        file.seek(0)
+        content = file.read()
+    try:
+        return content.decode(encoding, errors="replace")
+    except (LookupError, ValueError):
+        # It declares what Python has as a codec, but not of text, or not for reading.
+        return content.decode(errors="replace")
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A regular file; what is none, such as a pipe, would be waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def _tell(unread: Mapping[str, str]) -> None:
+    if unread:
+        left_out = "1 file is" if len(unread) == 1 else f"{len(unread)} files are"
+        logging.getLogger("synth").warning("%s left out: %s", left_out, _listed(unread))
+
+
+def _listed(unread: Mapping[str, str]) -> str:
+    listed = ", ".join(f"{name} ({reason})" for name, reason in islice(unread.items(), _NAMED))
+    more = len(unread) - _NAMED
+    return f"{listed} and {more} more" if more > 0 else listed

@@ -1,0 +1,1 @@
+"""Outputs: publishing dataset directories, and exporting rows for trainers."""

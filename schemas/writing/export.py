@@ -1,0 +1,153 @@
+"""Rows as files for trainers and other tools: JSONL, CSV, Parquet.
+
+Every value reads back as what it was, or is refused by the name of its column.
+"""
+
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import orjson
+import pyarrow as pa
+import zstandard
+
+from synth.schemas.errors import InputError, UsageError
+from synth.schemas.plain import plain_values
+from synth.schemas.storable import storable, stored
+from synth.schemas.writing.publication import sync
+
+__all__ = ["FileFormat", "format_of", "replacing", "write"]
+
+FileFormat = Literal["jsonl", "parquet", "csv"]
+
+COMPRESSIONS = (".gz", ".zst")
+EXTENSIONS: dict[str, FileFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".csv": "csv"}
+# What can be done about a value that a format cannot say.
+LEAVE_OUT = "leave the column out by naming the others with --columns"
+INSTEAD = f"write Parquet (--format parquet), or {LEAVE_OUT}"
+
+
+def format_of(path: Path) -> FileFormat:
+    """The format that the file's name says, `.gz` and `.zst` aside. Raises `UsageError`."""
+    name = Path(path.stem) if path.suffix in COMPRESSIONS else path
+    if name.suffix not in EXTENSIONS or (path.suffix in COMPRESSIONS and name.suffix == ".parquet"):
+        raise UsageError(
+            f"{path} has none of the extensions {', '.join(EXTENSIONS)}: say --format jsonl, parquet or csv"
+        )
+    return EXTENSIONS[name.suffix]
+
+
+@contextmanager
+def replacing(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
+    """A file that takes the name `path` when the block ends well. Raises `UsageError` where that cannot be."""
+    if path.is_dir() or (path.exists() and not force):
+        raise UsageError(f"{path} exists: " + ("it is a directory" if path.is_dir() else "use --force to replace it"))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        sync(path.parent)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} cannot be written: there is no directory {path.parent}") from error
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write(
+    file: IO[bytes], name: str, form: FileFormat, schema: pa.Schema, tables: Iterator[pa.Table], source: Path
+) -> int:
+    """Write all rows to `file`, compressed if `name` says so; the number of rows.
+
+    Raises `InputError` for a value that the format cannot say, naming its column and its row in `source`.
+    """
+    writers = {"jsonl": _write_jsonl, "parquet": _write_parquet, "csv": _write_csv}
+    with _compressed(file, Path(name).suffix if form != "parquet" else "") as sink:
+        return writers[form](sink, schema, tables, lambda row: f"row {row + 1} of {source}")
+
+
+def _compressed(file: IO[bytes], suffix: str) -> AbstractContextManager[Any]:
+    if suffix == ".gz":
+        # Neither a time nor a name: the same rows give the same bytes.
+        return gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0)
+    if suffix == ".zst":
+        return zstandard.ZstdCompressor().stream_writer(file, closefd=False)
+    return nullcontext(file)
+
+
+Place = Callable[[int], str]
+
+
+def _write_jsonl(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], place: Place) -> int:
+    rows = 0
+    for table in tables:
+        columns = [_values(table, name, place, rows) for name in schema.names]
+        for values in zip(*columns, strict=True) if columns else [()] * table.num_rows:
+            file.write(orjson.dumps(dict(zip(schema.names, values, strict=True)), option=orjson.OPT_APPEND_NEWLINE))
+        rows += table.num_rows
+    return rows
+
+
+def _write_parquet(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], place: Place) -> int:  # noqa: ARG001
+    from pyarrow import parquet
+
+    for field in schema:
+        try:
+            parquet.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+        except pa.ArrowException as error:
+            raise InputError(f"{field.name} is {field.type}, which Parquet cannot say: {LEAVE_OUT}") from error
+    # What Arrow has several forms of has one here: it cannot write views that lie inside of lists.
+    plain = pa.schema([field.with_type(storable(field.type) or field.type) for field in schema], schema.metadata)
+    rows = 0
+    with parquet.ParquetWriter(file, plain) as writer:
+        for table in tables:
+            columns = [stored(column.combine_chunks()) for column in table.columns]
+            writer.write_table(pa.Table.from_arrays(columns, schema=plain))
+            rows += table.num_rows
+    return rows
+
+
+def _write_csv(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], place: Place) -> int:
+    """Lists and objects go into their cells as JSON. A null is an empty cell, the empty text one of two quotes."""
+    from pyarrow import csv
+
+    flat = pa.schema([(field.name, _cell_type(field.type)) for field in schema])
+    rows = 0
+    with csv.CSVWriter(file, flat) as writer:
+        for table in tables:
+            if len(schema) == 1 and (empty := table.column(0).is_null().to_pylist()).count(True):
+                raise InputError(
+                    f"{schema.names[0]} is null in {place(rows + empty.index(True))}, which is no row of a CSV file of "
+                    "one column: write JSONL (--format jsonl)"
+                )
+            columns = [
+                pa.array(_cells(_values(table, field.name, place, rows, finite=False), field.type), field.type)
+                for field in flat
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=flat))
+            rows += table.num_rows
+    return rows
+
+
+def _values(table: pa.Table, name: str, place: Place, first: int, *, finite: bool = True) -> list[Any]:
+    return plain_values(table, name, lambda row: place(first + row), finite=finite, advice=INSTEAD)
+
+
+def _cell_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _cell_type(kind.value_type)
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    return kind if pa.types.is_boolean(kind) or pa.types.is_integer(kind) else pa.large_string()
+
+
+def _cells(values: list[Any], kind: pa.DataType) -> list[Any]:
+    if not pa.types.is_large_string(kind):
+        return values
+    return [value if value is None or isinstance(value, str) else orjson.dumps(value).decode() for value in values]

@@ -1,0 +1,84 @@
+"""Reasoning put back before the answers of exported rows, as trainers of reasoning models read it."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError, UsageError
+from synth.schemas.writing.shapes import Shape, one_instance_a_row
+
+__all__ = ["ReasoningForm", "with_reasoning"]
+
+ReasoningForm = Literal["think", "field"]
+
+# Of a column of turns: what says who speaks, the assistant's name, and what is said.
+TURNS = {"messages": ("role", "assistant", "content"), "conversations": ("from", "gpt", "value")}
+FIELD = "reasoning_content"
+
+
+def with_reasoning(
+    dataset: Dataset, shape: Shape, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm
+) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """The rows of `dataset` as `shaped` gives them, in order, each with its `reasoning` before its answer.
+
+    `think` writes it into the text, within `<think>` and `</think>`; `field` into the field `reasoning_content` of the
+    assistant's message, null elsewhere, from which a model's chat template writes it in the model's own way. In a chat
+    it belongs to the assistant's last turn. Rows without reasoning stay as they are.
+
+    Raises `InputError` where there is no column `reasoning` of text, `UsageError` where the shape has no place for it.
+    """
+    if shape == "rows":
+        raise UsageError("--reasoning needs --as messages, sharegpt, alpaca or llama-factory: in rows it is a column")
+    kind = dataset.table["reasoning"].type if "reasoning" in dataset.table.column_names else None
+    if kind is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+        raise InputError(f"{dataset.path} has no column reasoning of text: export it without --reasoning")
+    turns = next((name for name in TURNS if name in schema.names), None)
+    if form == "field":
+        if turns != "messages":
+            raise UsageError(
+                "--reasoning field needs --as messages, whose turns have room for it: use --reasoning think"
+            )
+        schema = schema.set(schema.get_field_index(turns), pa.field(turns, _with_field(schema.field(turns).type)))
+    return schema, _put_back(dataset, schema, tables, form, turns)
+
+
+def _with_field(turns: pa.ListType) -> pa.DataType:
+    fields = [field for field in turns.value_type if field.name != FIELD]
+    return pa.list_(pa.struct([*fields, pa.field(FIELD, pa.string())]))
+
+
+def _put_back(
+    dataset: Dataset, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm, turns: str | None
+) -> Iterator[pa.Table]:
+    thoughts = one_instance_a_row(dataset.table)["reasoning"]
+    start = 0
+    for table in tables:
+        reasoning = thoughts.slice(start, table.num_rows).to_pylist()
+        start += table.num_rows
+        rows = table.to_pylist()
+        for row, thought in zip(rows, reasoning, strict=True):
+            if not thought:
+                continue
+            if turns is None:
+                row["output"] = _thinking(thought, row["output"])
+            else:
+                _put_into(row[turns], thought, form, *TURNS[turns])
+        yield pa.Table.from_pylist(rows, schema)
+
+
+def _put_into(
+    turns: list[dict[str, Any]] | None, thought: str, form: ReasoningForm, speaker: str, assistant: str, text: str
+) -> None:
+    last = next((turn for turn in reversed(turns or []) if turn[speaker] == assistant), None)
+    if last is None:
+        return
+    if form == "field":
+        last[FIELD] = thought
+    else:
+        last[text] = _thinking(thought, last[text])
+
+
+def _thinking(thought: str, answer: str) -> str:
+    return f"<think>\n{thought}\n</think>\n\n{answer}"

@@ -1,0 +1,265 @@
+"""The rows of a dataset in the shapes that trainers read: chats, or Alpaca's instructions."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+import pyarrow as pa
+
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import InputError
+from synth.schemas.features import class_names, with_features_alone
+from synth.schemas.given import INSTANCES, NAMES
+from synth.schemas.instructions import with_input
+from synth.schemas.openable import repeated_names
+from synth.schemas.plain import plain_values
+
+__all__ = ["Shape", "one_instance_a_row", "shaped"]
+
+Shape = Literal["rows", "messages", "sharegpt", "alpaca", "llama-factory"]
+
+PROMPTS = ("query", "question", "instruction", "prompt")
+RESPONSES = ("response", "answer", "output")
+# What belongs to a prompt beside its input: what the model is told to be, and the turns before.
+SYSTEMS = ("system", "system_prompt")
+HISTORY = "history"
+ROWS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A row as trainers see it: the response to an instruction and its input, after `history`, pairs of both."""
+
+    instruction: str
+    given: str
+    response: str
+    system: str = ""
+    history: Sequence[Sequence[str]] = ()
+
+    def turns(self) -> Iterator[tuple[str, str]]:
+        """Role and text of each turn."""
+        if self.system.strip():
+            yield "system", self.system
+        for asked, answered in (*self.history, (with_input(self.instruction, self.given), self.response)):
+            yield "user", asked
+            yield "assistant", answered
+
+
+def _chat(column: str, role: str, content: str, names: dict[str, str]) -> Callable[[Exchange], dict[str, Any]]:
+    return lambda exchange: {
+        column: [{role: names.get(said_by, said_by), content: text} for said_by, text in exchange.turns()]
+    }
+
+
+def _turns(role: str, content: str) -> pa.DataType:
+    return pa.list_(pa.struct([(role, pa.string()), (content, pa.string())]))
+
+
+SCHEMAS = {
+    "messages": pa.schema([("messages", _turns("role", "content"))]),
+    "sharegpt": pa.schema([("conversations", _turns("from", "value"))]),
+    "alpaca": pa.schema([("instruction", pa.string()), ("input", pa.string()), ("output", pa.string())]),
+}
+# Columns that Alpaca's rows have only where there is something to put into them.
+EXTRA = {"system": pa.field("system", pa.string()), "history": pa.field("history", pa.list_(pa.list_(pa.string())))}
+SHAPES: dict[str, Callable[[Exchange], dict[str, Any]]] = {
+    "messages": _chat("messages", "role", "content", {}),
+    "sharegpt": _chat("conversations", "from", "value", {"user": "human", "assistant": "gpt"}),
+    "alpaca": lambda exchange: {
+        "instruction": exchange.instruction,
+        "input": exchange.given,
+        "output": exchange.response,
+        "system": exchange.system,
+        "history": exchange.history,
+    },
+}
+# Where rows that are chats already have their turns, and what goes with these.
+TOOLS = "tools"
+CHATS = {"messages": ("messages", "role", "content"), "sharegpt": ("conversations", "from", "value")}
+
+
+def shaped(
+    dataset: Dataset,
+    shape: Shape,
+    *,
+    prompt: str | None = None,
+    response: str | None = None,
+    columns: Sequence[str] = (),
+) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """The columns of `shape`, and its rows a few thousand at a time; of the `columns` alone, if any are named.
+
+    `prompt` and `response` name the columns to take; otherwise the first of the usual names that is there is taken. A
+    column `input` belongs to the prompt, as do `system` and `history`. Rows that are chats already, with a column
+    `messages` (`conversations` for `sharegpt`), stay so. `llama-factory` are such rows, or else those of `alpaca`.
+    Raises `InputError` where there is no such column, where one holds no text, or where a row has a null in it.
+    """
+    table = _chosen(dataset, columns)
+    if shape == "rows":
+        return table.schema, _portions(table)
+    if shape == "llama-factory":
+        shape = "messages" if not (prompt or response) and _has_chats(table.schema, "messages") else "alpaca"
+    if not (prompt or response) and _has_chats(table.schema, shape):
+        chats = table.select([name for name in (CHATS[shape][0], TOOLS) if name in table.column_names])
+        system = next((name for name in SYSTEMS if name in table.column_names), None)
+        if system is None:
+            return chats.schema, _portions(chats)
+        return chats.schema, _with_system(table, chats, system, shape, f"{dataset.path}")
+    return _Exchanges(one_instance_a_row(table), f"{dataset.path}", prompt, response).shaped(shape)
+
+
+def _chosen(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
+    table = dataset.table
+    for name in columns:
+        if name not in table.column_names:
+            raise InputError(
+                f"--columns {name}: {dataset.path} has no such column, only {', '.join(table.column_names)}"
+            )
+    chosen = with_features_alone(table.select(list(columns)) if columns else table)
+    if repeated := repeated_names(chosen.schema):
+        raise InputError(
+            f"{dataset.path} has several columns named {', '.join(repeated)}, which no file can tell apart"
+        )
+    return chosen
+
+
+def _portions(table: pa.Table) -> Iterator[pa.Table]:
+    return (table.slice(start, ROWS_AT_ONCE) for start in range(0, table.num_rows, ROWS_AT_ONCE))
+
+
+def _has_chats(schema: pa.Schema, shape: str) -> bool:
+    if shape not in CHATS or CHATS[shape][0] not in schema.names:
+        return False
+    column, *fields = CHATS[shape]
+    kind = schema.field(column).type
+    return bool(
+        pa.types.is_list(kind) and pa.types.is_struct(kind.value_type) and {*fields} <= {*kind.value_type.names}
+    )
+
+
+def _with_system(table: pa.Table, chats: pa.Table, system: str, shape: str, path: str) -> Iterator[pa.Table]:
+    """Chats that begin with what the column `system` says, if it says anything. They may do so already."""
+    column, role, content = CHATS[shape]
+    for start in range(0, table.num_rows, ROWS_AT_ONCE):
+        rows = chats.slice(start, ROWS_AT_ONCE).to_pylist()
+        for number, said in enumerate(table[system].slice(start, ROWS_AT_ONCE).to_pylist()):
+            turns = rows[number][column] or []
+            first = turns[0] if turns and turns[0][role] == "system" else None
+            if first and said and first[content] != said:
+                raise InputError(
+                    f"{column} begins with another system prompt than {system} in row {start + number + 1} of {path}: "
+                    f"leave one of them out with --columns"
+                )
+            if not first and said:
+                rows[number][column] = [{role: "system", content: said}, *turns]
+        yield pa.Table.from_pylist(rows, chats.schema)
+
+
+def one_instance_a_row(table: pa.Table) -> pa.Table:
+    """Self-Instruct's rows, whose `instances` each have an input and an output, as a row an instance."""
+    import pyarrow.compute as pc
+
+    if INSTANCES not in table.column_names or any(name in table.column_names for name in (*RESPONSES, *NAMES)):
+        return table
+    instances = table[INSTANCES].combine_chunks()
+    kind = instances.type
+    if not (pa.types.is_list(kind) and pa.types.is_struct(kind.value_type) and "output" in kind.value_type.names):
+        return table
+    rows = table.drop_columns([INSTANCES]).take(pc.list_parent_indices(instances))
+    for name, values in zip(kind.value_type.names, instances.flatten().flatten(), strict=True):
+        if name in (*NAMES, "output"):
+            rows = rows.append_column(name, values)
+    return rows
+
+
+class _Exchanges:
+    """The rows of `table` as exchanges; `path` is named in errors."""
+
+    def __init__(self, table: pa.Table, path: str, prompt: str | None, response: str | None) -> None:
+        self._table = table
+        self._path = path
+        self._classes = class_names(table.schema)
+        self._prompt = self._text_column(prompt, PROMPTS, "prompt")
+        self._response = self._text_column(response, RESPONSES, "response")
+        self._input = next(filter(None, map(self._beside, NAMES)), None)
+        self._system = next(filter(None, map(self._beside, SYSTEMS)), None)
+        self._history = self._beside(HISTORY)
+
+    def shaped(self, shape: str) -> tuple[pa.Schema, Iterator[pa.Table]]:
+        schema = SCHEMAS[shape]
+        if shape == "alpaca":
+            for name, column in (("system", self._system), ("history", self._history)):
+                schema = schema.append(EXTRA[name]) if column else schema
+        return schema, self._tables(shape, schema)
+
+    def _tables(self, shape: str, schema: pa.Schema) -> Iterator[pa.Table]:
+        for start in range(0, self._table.num_rows, ROWS_AT_ONCE):
+            rows = [SHAPES[shape](exchange) for exchange in self._exchanges(start)]
+            yield pa.Table.from_pylist(rows, schema)
+
+    def _exchanges(self, start: int) -> Iterator[Exchange]:
+        part = self._table.slice(start, ROWS_AT_ONCE)
+        prompts, responses = (self._texts(part, start, name) for name in (self._prompt, self._response))
+        inputs, systems = (self._texts(part, start, name, optional=True) for name in (self._input, self._system))
+        histories = part[self._history].to_pylist() if self._history else [None] * len(part)
+        for row, history in enumerate(histories, start):
+            if history and any(pair is None or len(pair) != 2 or None in pair for pair in history):
+                raise InputError(f"{self._history} is no list of pairs of texts in {self._place(row)}")
+        for asked, given, answered, system, history in zip(prompts, inputs, responses, systems, histories, strict=True):
+            yield Exchange(asked, given, answered, system, history or ())
+
+    def _texts(self, part: pa.Table, start: int, name: str | None, *, optional: bool = False) -> list[str]:
+        """The values of a column as text, classes by their names; empty where there is none and it is `optional`."""
+        if name is None:
+            return [""] * len(part)
+        values = plain_values(
+            part, name, lambda row: self._place(start + row), advice="it cannot be the text of a prompt or response"
+        )
+        if name in self._classes:
+            classes = dict(enumerate(self._classes[name]))
+            # -1 is no class.
+            values = [None if value == -1 else classes.get(value, value) for value in values]
+        if None in values and not optional:
+            raise InputError(f"{name} is null in {self._place(start + values.index(None))}")
+        return [
+            value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
+            for value in values
+        ]
+
+    def _place(self, row: int) -> str:
+        return f"row {row + 1} of {self._path}"
+
+    def _text_column(self, asked: str | None, usual: Sequence[str], role: str) -> str:
+        names = self._table.column_names
+        found = next((name for name in ([asked] if asked else usual) if name in names), None)
+        if found is None:
+            lacking = f"no column {asked}" if asked else f"none of the columns {', '.join(usual)}"
+            raise InputError(f"{self._path} has {lacking}, only {', '.join(names)}: name one with --{role}-column")
+        kind = self._table.schema.field(found).type
+        if pa.types.is_nested(kind):
+            raise InputError(
+                f"{found} in {self._path} is {kind}, where text is needed: name another with --{role}-column"
+            )
+        return found
+
+    def _beside(self, name: str) -> str | None:
+        """The column that belongs to the prompt, if there is one. Raises `InputError` where it is of no use there."""
+        if name not in self._table.column_names or name in (self._prompt, self._response):
+            return None
+        kind = self._table.schema.field(name).type
+        if pa.types.is_null(kind):
+            return None
+        fits = _is_history(kind) if name == HISTORY else not pa.types.is_nested(kind)
+        if not fits and self._table[name].null_count < self._table.num_rows:
+            wanted = "a list of pairs of texts" if name == HISTORY else "text"
+            raise InputError(
+                f"{name} in {self._path} belongs to the prompt and is {kind}, where {wanted} is needed: "
+                "leave it out by naming the others with --columns"
+            )
+        return name if fits else None
+
+
+def _is_history(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind) and pa.types.is_list(kind.value_type) and pa.types.is_string(kind.value_type.value_type)
+    )

@@ -1,0 +1,186 @@
+"""What the embedded model is trained on: examples of each task, in the recipes' own prompts.
+
+An example is a rendered prompt and the completion that is learnt.
+"""
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from random import Random
+
+from synth.pipelines.augment.evolve import Evolve
+from synth.pipelines.augment.respond import Respond
+from synth.pipelines.engines import Message
+from synth.pipelines.reject import sample
+from synth.pipelines.reject.sample import Sample
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.self_lengthen import instruct
+from synth.pipelines.self_lengthen.draft import Draft
+from synth.pipelines.self_lengthen.extend import Extend
+from tiny_model.problems import Family, Problem, examples, families
+from tiny_model.texts import Subject, example_instructions, instruction, short_text, subjects, unsuited
+
+__all__ = ["END", "TASKS", "TURNS", "Example", "Sources", "prompt_digests", "render", "training_families"]
+
+END = "<|end|>"
+TURNS = ("<|system|>", "<|user|>", "<|assistant|>")
+
+_ALPACA, _CHAT = Sample().prompt, Prompt.load("chat", sample.FOLDER)
+_RESPOND, _EVOLVE = Respond().prompt, Evolve().prompt
+_INSTRUCT, _SUITED = (Prompt.load(name, instruct.FOLDER) for name in ("instruct", "suited"))
+_DRAFT, _EXTEND = Draft().prompt, Extend().prompt
+
+Example = tuple[str, str]
+
+
+def prompt_digests() -> dict[str, str]:
+    """What tells the wording of each prompt that is learnt from any other; the model knows only these."""
+    rendered = {
+        "alpaca": _ALPACA.render(question="?"),
+        "chat": _CHAT.render(question="?"),
+        "respond": _RESPOND.render(query="?", shots=[{"question": "?", "answer": "!"}]),
+        "evolve": _EVOLVE.render(query="?"),
+        "instruct": _INSTRUCT.render(first="?", second="?", language="en"),
+        "suited": _SUITED.render(instruction="?", language="en"),
+        "draft": _DRAFT.render(instruction="?", language="en"),
+        "extend": _EXTEND.render(instruction="?", outline="!", language="en"),
+    }
+    return {name: sha256(render(prompt).encode()).hexdigest() for name, prompt in rendered.items()}
+
+
+class Sources:
+    """What examples are drawn from, the same for the same seed; nothing of what `examples/` holds."""
+
+    def __init__(self, seed: str) -> None:
+        self.random = Random(seed)
+        self._families = training_families(seed)
+        self._subjects = _training_subjects(seed)
+
+    def problem(self) -> Problem:
+        """Evolved questions as often as plain ones: evolution 1 is as plain as the seed."""
+        family = self.family()
+        return self.random.choice((family.seed, *family.problems, family.evolutions[0]))
+
+    def family(self) -> Family:
+        return next(self._families)
+
+    def subject(self) -> Subject:
+        return next(self._subjects)
+
+    def instruction(self) -> str:
+        return instruction(self.subject(), self.random)
+
+
+def training_families(seed: str) -> Iterator[Family]:
+    """Families that share no question with `examples/questions.jsonl`."""
+    held_out = {row["question"] for row in examples()}
+    for family in families(seed):
+        if not any(problem.question in held_out for problem in family.problems):
+            yield family
+
+
+def _training_subjects(seed: str) -> Iterator[Subject]:
+    """Subjects that no instruction of `examples/instructions.jsonl` names."""
+    held_out = [row["instruction"] for row in example_instructions()]
+    for subject in subjects(seed):
+        if not any(subject.name in text and subject.kind in text and subject.season in text for text in held_out):
+            yield subject
+
+
+def render(prompt: str | tuple[Message, ...]) -> str:
+    """The text of a prompt as the chat template makes it, ready for the model to go on."""
+    if isinstance(prompt, str):
+        return prompt
+    *turns, last = prompt
+    begun = last["role"] == "assistant"
+    closed = "".join(f"<|{turn['role']}|>{turn['content']}{END}" for turn in (turns if begun else prompt))
+    return closed + TURNS[-1] + (last["content"] if begun else "")
+
+
+def _alpaca(sources: Sources) -> Example:
+    problem = sources.problem()
+    return render(_ALPACA.render(question=problem.question)), "\n" + sources.random.choice(problem.paths)
+
+
+def _chat(sources: Sources) -> Example:
+    problem = sources.problem()
+    return render(_CHAT.render(question=problem.question)), sources.random.choice(problem.paths)
+
+
+def _respond(sources: Sources) -> Example:
+    return _respond_after(0, sources)
+
+
+def _respond_with_shots(sources: Sources) -> Example:
+    return _respond_after(sources.random.randint(1, 2), sources)
+
+
+def _respond_after(shots: int, sources: Sources) -> Example:
+    *solved, problem = (sources.problem() for _ in range(shots + 1))
+    shown = [{"question": known.question, "answer": sources.random.choice(known.paths)} for known in solved]
+    return render(_RESPOND.render(query=problem.question, shots=shown)), sources.random.choice(problem.paths)
+
+
+def _evolve(sources: Sources) -> Example:
+    family = sources.family()
+    return render(_EVOLVE.render(query=family.seed.question)), family.evolve_reply
+
+
+def _calculate(sources: Sources) -> Example:
+    """Bare calculations, of which the problems alone hold too few to learn to carry."""
+    lines = []
+    for _ in range(8):
+        a, b = (sources.random.randint(2, sources.random.choice([100, 300])) for _ in range(2))
+        small = sources.random.randint(2, 10)
+        calculations = [(f"{a}+{b}", a + b), (f"{max(a, b)}-{min(a, b)}", abs(a - b))]
+        if a <= 100:
+            calculations += [(f"{a}*{small}", a * small), (f"{small}*{a}", a * small), (f"{a * small}/{small}", a)]
+        expression, result = sources.random.choice(calculations)
+        lines.append(f"{expression} = <<{expression}={result}>>{result}")
+    return "Calculate:", "\n" + "\n".join(lines)
+
+
+def _instruct(sources: Sources) -> Example:
+    """One in ten is no task for a long text, so that there is something to turn down."""
+    first, second = sources.instruction(), sources.instruction()
+    third = unsuited(sources.subject(), sources.random) if sources.random.random() < 0.1 else sources.instruction()
+    return render(_INSTRUCT.render(first=first, second=second, language="en")), f" {third}"
+
+
+def _suited(sources: Sources) -> Example:
+    suited = sources.random.random() < 0.5
+    text = sources.instruction() if suited else unsuited(sources.subject(), sources.random)
+    return render(_SUITED.render(instruction=text, language="en")), "Yes" if suited else "No"
+
+
+def _draft(sources: Sources) -> Example:
+    subject = sources.subject()
+    text = instruction(subject, sources.random)
+    return render(_DRAFT.render(instruction=text, language="en")), str(short_text(subject, sources.random))
+
+
+def _extend(sources: Sources) -> Example:
+    """Texts of any length, also halves of texts, and with paragraphs missing, as in the training sets of the loop."""
+    random, subject = sources.random, sources.subject()
+    asked, text = instruction(subject, random), short_text(subject, random)
+    if random.random() < 0.7:
+        text = text.extended(random.uniform(1.0, 5.0), random)
+    if random.random() < 0.4:
+        text = text.first_half()
+    longer = text.extended(random.uniform(1.5, 2.6), random)
+    outline = text.thinned(random) if random.random() < 0.25 else text
+    return render(_EXTEND.render(instruction=asked, outline=str(outline), language="en")), str(longer)
+
+
+# How often a batch is of this kind, and how many examples it holds.
+TASKS: dict[Callable[[Sources], Example], tuple[float, int]] = {
+    _alpaca: (0.40, 24),
+    _chat: (0.05, 24),
+    _respond: (0.22, 24),
+    _respond_with_shots: (0.06, 8),
+    _evolve: (0.12, 10),
+    _calculate: (0.01, 24),
+    _instruct: (0.02, 24),
+    _suited: (0.01, 24),
+    _draft: (0.03, 24),
+    _extend: (0.08, 8),
+}
