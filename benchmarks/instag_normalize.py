@@ -203,13 +203,13 @@ def dbscan(count: int) -> tuple[float, list[int]]:
 
 
 def our_clusters(count: int) -> tuple[float, list[int]]:
-    from synth.pipelines.instag.normalize.nearness import Dense
+    from synth.pipelines.instag.normalize.nearness import DenseTags
     from synth.pipelines.instag.normalize.semantics import clusters
 
     vectors = vectors_of_tags(count)
-    clusters(Dense(vectors[:2]), 0.05)
+    clusters(DenseTags(vectors[:2]), 0.05)
     started = time.perf_counter()
-    labels = clusters(Dense(vectors), 0.05).tolist()
+    labels = clusters(DenseTags(vectors), 0.05).tolist()
     numbers: dict[int, int] = {}
     return time.perf_counter() - started, [numbers.setdefault(label, len(numbers)) for label in labels]
 
@@ -239,9 +239,9 @@ def range_search(count: int) -> tuple[float, int]:
 
 
 def our_pairs(count: int) -> tuple[float, int]:
-    from synth.pipelines.instag.normalize.nearness import Dense
+    from synth.pipelines.instag.normalize.nearness import DenseTags
 
-    points = Dense(vectors_of_tags(count))
+    points = DenseTags(vectors_of_tags(count))
     started = time.perf_counter()
     pairs = sum(int((points.cosines(*portion) >= 0.95).sum()) for portion in points.candidates(0.95))
     return time.perf_counter() - started, pairs

@@ -22,7 +22,7 @@ from synth.cli.options import parse_assignments
 from synth.pipelines.engines import Answer, Request
 from synth.pipelines.engines.registry import open_engine
 from synth.pipelines.engines.vllm import VllmEngine, _sampling_params
-from synth.pipelines.reject.sample import FOLDER, Sample
+from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Options, run
 
@@ -39,7 +39,7 @@ def main() -> None:
     given = arguments.parse_args()
     engine = open_engine("vllm", given.model, None, parse_assignments("--engine-arg", given.engine_arg))
     assert isinstance(engine, VllmEngine)
-    stage = Sample(Prompt.load("alpaca", FOLDER), n=given.n, max_tokens=given.max_tokens)
+    stage = SamplePaths(Prompt.load("alpaca", FOLDER), n=given.n, max_tokens=given.max_tokens)
     with scratch() as folder:
         repeat(Path(given.questions), folder / "questions.jsonl", given.requests)
         lent = Lent(engine)

@@ -163,10 +163,10 @@ def evaluate(
     sandbox: SandboxOptions,
 ) -> None:
     """Have a model write the function of each task, and judge it on the cases shown and on the hidden ones."""
-    from synth.pipelines.case2code.evaluate import FOLDER, Evaluate
+    from synth.pipelines.case2code.evaluate import FOLDER, EvaluateFunctions
     from synth.pipelines.runtime.prompts import Prompt
 
-    stage = Evaluate(
+    stage = EvaluateFunctions(
         prompt=Prompt.load(prompt, FOLDER),
         n=n,
         k=tuple(sorted(set(k or [1]))),

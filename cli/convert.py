@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from synth.schemas.reading.bad_rows import Reading
     from synth.schemas.reading.sources import Source
     from synth.schemas.shards import Shard
-    from synth.schemas.writing.publication import Building
+    from synth.schemas.writing.publication import PartialOutput
 
 __all__ = ["export", "import_"]
 
@@ -45,15 +45,15 @@ def import_(
     from synth.schemas.reading.joining import agree, joined
     from synth.schemas.reading.sources import Source
     from synth.schemas.records import ROW
-    from synth.schemas.writing.publication import Building, Standing
+    from synth.schemas.writing.publication import OutputStatus, PartialOutput
 
     columns = parse_assignments("--column", column, "TO=FROM")
     rejects = bad_rows == "reject"
     opened = [Source(spec, ROW, columns, limit, rejects=rejects, file_column=file_column) for spec in sources]
     identity = _import_identity(opened)
-    if is_asked_why(lambda: Standing.of(output, identity)):
+    if is_asked_why(lambda: OutputStatus.of(output, identity)):
         return
-    building = Building.open(output, identity, command=sys.argv[1:], fresh=fresh)
+    building = PartialOutput.open(output, identity, command=sys.argv[1:], fresh=fresh)
     if building is None:
         print(f"{output} is complete already: nothing to do", file=sys.stderr)
         return
@@ -169,7 +169,7 @@ def _say_classes(schema: "pa.Schema", form: str) -> None:
         )
 
 
-def _publish(building: "Building", sources: "Sequence[str]", reading: "Reading") -> None:
+def _publish(building: "PartialOutput", sources: "Sequence[str]", reading: "Reading") -> None:
     from synth.pipelines.runtime.bad_rows import with_bad_rows
     from synth.pipelines.runtime.chunk import rejected_schema
     from synth.pipelines.runtime.counts import Counts

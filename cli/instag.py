@@ -146,9 +146,9 @@ def select(
     By `complexity` are the rows with the most tags; by `diversity`, rows in random order that each add a tag; by
     `random`, any. The summary tells the mean number of tags and the share of all tags, of these rows and of the pool.
     """
-    from synth.pipelines.instag.select import Select
+    from synth.pipelines.instag.select import SelectRows
 
-    summary = run_stage(Select(n=n, by=by, tags=tags, seed=run.seed), sources, output, run)
+    summary = run_stage(SelectRows(n=n, by=by, tags=tags, seed=run.seed), sources, output, run)
     shortfall = summary.counts.tallies.get("shortfall") if summary else None
     if shortfall:
         print(f"  {shortfall:,.0f} fewer than -n {n:,} asks for: all rows that have tags are in it", file=sys.stderr)

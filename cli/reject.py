@@ -63,10 +63,10 @@ def sample(
     engine: EngineOptions,
 ) -> None:
     """Sample solutions of questions whose answers are known. `--prompt chat` suits chat models."""
-    from synth.pipelines.reject.sample import FOLDER, Sample
+    from synth.pipelines.reject.sample import FOLDER, SamplePaths
     from synth.pipelines.runtime.prompts import Prompt
 
-    stage = Sample(
+    stage = SamplePaths(
         prompt=Prompt.load(prompt, FOLDER),
         n=n,
         temperature=temperature,
@@ -95,11 +95,11 @@ def select(
     run: RunOptions,
 ) -> None:
     """Keep the paths with the right answer, right equations, and a calculation that no other kept path has."""
-    from synth.pipelines.reject.select import Select
+    from synth.pipelines.reject.select import SelectPaths
     from synth.pipelines.runtime.answers.golds import NO_GOLDS, Golds
 
     golds = Golds.read(questions) if questions else NO_GOLDS
-    stage = Select(
+    stage = SelectPaths(
         gold=gold,
         boxed=boxed,
         answer_marks=parse_answer_marks(answer_mark),

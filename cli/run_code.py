@@ -50,7 +50,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Ran:
+class CodeRun:
     """What became of a program: `again` is its second run, where that was asked for and there is what to compare."""
 
     sandbox: dict[str, Any]
@@ -118,14 +118,14 @@ def run_code(
 
 async def _run(
     sandbox: "Sandbox", code: str, name: str, calls: Sequence[Call], limits: "Limits", *, repeat: bool
-) -> Ran:
+) -> CodeRun:
     inputs = [(call.args, call.kwargs) for call in calls]
     async with sandbox:
         verdict = await sandbox.run(code, name, inputs, limits=limits)
         again = None
         if repeat and verdict.status == "ok":
             again = await sandbox.run(code, name, inputs, limits=limits, profile=1, reverse=True)
-        return Ran({**(sandbox.identity() or {}), "limits": asdict(limits)}, verdict, again)
+        return CodeRun({**(sandbox.identity() or {}), "limits": asdict(limits)}, verdict, again)
 
 
 def _source(file: str) -> str:
@@ -210,7 +210,7 @@ def _example(signature: "Signature", needed: Sequence[str]) -> str:
     return f'"{text}"' if "'" in text and not set('"$`\\!').intersection(text) else shlex.quote(text)
 
 
-def _document(file: str, name: str, calls: Sequence[Call], ran: Ran) -> dict[str, Any]:
+def _document(file: str, name: str, calls: Sequence[Call], ran: CodeRun) -> dict[str, Any]:
     return {
         "file": file,
         "entry": name,
@@ -240,7 +240,7 @@ def _data(outcome: "Outcome") -> str:
     return shown(outcome.data) if outcome.kind == "value" else str(outcome.data)
 
 
-def _print(file: str, name: str, calls: Sequence[Call], ran: Ran) -> None:
+def _print(file: str, name: str, calls: Sequence[Call], ran: CodeRun) -> None:
     from rich.text import Text
 
     from synth.cli.rendering import DataConsole, literal
@@ -290,7 +290,7 @@ def _came(outcome: "Outcome | None") -> "Text":
             return Text(f"unencodable: {_cut(_data(outcome))}", "yellow")
 
 
-def _compared(ran: Ran, again: "Verdict") -> "Text":
+def _compared(ran: CodeRun, again: "Verdict") -> "Text":
     from rich.text import Text
 
     how = "run again in another process, in reverse, under other seeds"

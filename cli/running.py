@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from synth.cli.options import EngineOptions, RowOptions, RunOptions, SandboxOptions
     from synth.pipelines.runtime.runner import Summary
     from synth.pipelines.runtime.stage import Stage
-    from synth.schemas.writing.publication import Standing
+    from synth.schemas.writing.publication import OutputStatus
 
 __all__ = ["asking_why", "is_asked_why", "run_stage"]
 
 # Set while a command line is read only to learn what it would find.
-_why: ContextVar["list[Standing] | None"] = ContextVar("why", default=None)
+_why: ContextVar["list[OutputStatus] | None"] = ContextVar("why", default=None)
 
 
 @contextmanager
-def asking_why() -> Iterator["list[Standing]"]:
+def asking_why() -> Iterator["list[OutputStatus]"]:
     """Within the block a command does not run its stage; what it would find is put into the list."""
-    found: list[Standing] = []
+    found: list[OutputStatus] = []
     token = _why.set(found)
     try:
         yield found
@@ -29,7 +29,7 @@ def asking_why() -> Iterator["list[Standing]"]:
         _why.reset(token)
 
 
-def is_asked_why(find: Callable[[], "Standing"]) -> bool:
+def is_asked_why(find: Callable[[], "OutputStatus"]) -> bool:
     """Whether the command is only to say what it finds, which it then has said."""
     asked = _why.get()
     if asked is not None:
@@ -56,7 +56,7 @@ def run_stage(
 
     llm = engine.open() if engine else None
     programs = sandbox.open() if sandbox else None
-    if is_asked_why(lambda: runner.standing(stage, inputs, out, run.options(rows), engine=llm, sandbox=programs)):
+    if is_asked_why(lambda: runner.output_status(stage, inputs, out, run.options(rows), engine=llm, sandbox=programs)):
         return None
     try:
         with observing(stage.name) as observe:

@@ -106,10 +106,10 @@ def draft(
 ) -> None:
     """Write first responses to instructions, each tried again until it is fit to be trained on."""
     from synth.pipelines.runtime.prompts import Prompt
-    from synth.pipelines.self_lengthen.draft import FOLDER, Draft
+    from synth.pipelines.self_lengthen.draft import FOLDER, DraftResponses
 
     drawn = sampling.sampling(max_tokens)
-    run_stage(Draft(Prompt.load(prompt, FOLDER), n, tries, check, drawn), [source], output, run, rows, engine)
+    run_stage(DraftResponses(Prompt.load(prompt, FOLDER), n, tries, check, drawn), [source], output, run, rows, engine)
 
 
 @app.command()
@@ -238,12 +238,12 @@ def evaluate(
     Beside the score stands what texts of 4,000 words would score throughout.
     """
     from synth.pipelines.runtime.prompts import Prompt
-    from synth.pipelines.self_lengthen.evaluate import FOLDER, Evaluate, Judge
+    from synth.pipelines.self_lengthen.evaluate import FOLDER, EvaluateLengths, Judge
 
     if not judge:
         of_the_judge = ("prompt", "schema", "temperature", "max_tokens", "tries")
         refuse_given(context, (*of_the_judge, *(field.name for field in fields(EngineOptions))), "without --judge")
-        run_stage(Evaluate(), sources, output, run, rows)
+        run_stage(EvaluateLengths(), sources, output, run, rows)
         return
     stage = Judge(
         prompt=Prompt.load(prompt, FOLDER),
@@ -284,7 +284,7 @@ def train(
 ) -> None:
     """Train a model on chats, of which it learns what the assistant says. OUTPUT can be given to `--model`."""
     from synth.pipelines.engines.models import locate
-    from synth.pipelines.runtime.fine_tuning import Recipe, is_small
+    from synth.pipelines.runtime.fine_tuning import FineTuneConfig, is_small
     from synth.pipelines.self_lengthen.train import Train
 
     if train_command is not None:
@@ -293,7 +293,7 @@ def train(
     whole = is_small(locate(model)) if full is None else full
     if whole:
         refuse_given(context, ("rank",), "where all weights are trained")
-    recipe = Recipe(whole, rank, epochs, learning_rate, warmup, batch, cutoff)
+    recipe = FineTuneConfig(whole, rank, epochs, learning_rate, warmup, batch, cutoff)
     run_stage(Train(model, recipe, train_command, run.seed), sources, output, run)
 
 

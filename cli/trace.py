@@ -11,7 +11,7 @@ from synth.cli.readable import json_text
 
 if TYPE_CHECKING:
     from synth.cli.rendering import DataConsole
-    from synth.schemas.inspecting.ancestry import Ancestor, Exchange, Sample
+    from synth.schemas.inspecting.ancestry import Ancestor, RecordedExchange, RecordedSample
 
 __all__ = ["trace"]
 
@@ -75,7 +75,7 @@ def _print(console: "DataConsole", ancestor: "Ancestor") -> None:
     console.print()
 
 
-def _separated(exchange: "Exchange") -> "Exchange":
+def _separated(exchange: "RecordedExchange") -> "RecordedExchange":
     """An exchange as the recipe saw it: reasoning apart from the answer."""
     from synth.pipelines.engines import Completion
     from synth.pipelines.engines.reasoning import opening_of, separated
@@ -83,7 +83,7 @@ def _separated(exchange: "Exchange") -> "Exchange":
     prompt = exchange.prompt
     opened = opening_of(prompt if isinstance(prompt, str) else tuple(prompt))  # type: ignore[arg-type]
 
-    def seen(sample: "Sample") -> "Sample":
+    def seen(sample: "RecordedSample") -> "RecordedSample":
         said = separated(Completion(sample.text, sample.finish_reason, sample.tokens, sample.reasoning), opened)
         return replace(sample, text=said.text, finish_reason=said.finish_reason, reasoning=said.reasoning)
 
@@ -105,7 +105,7 @@ def _turns(prompt: str | list[dict[str, str]]) -> dict[str, str]:
     return turns
 
 
-def _samples(exchange: "Exchange", held: int | None) -> dict[str, str]:
+def _samples(exchange: "RecordedExchange", held: int | None) -> dict[str, str]:
     """The sample that the row holds; the first few where it is not known to hold one."""
     shown = [sample for sample in exchange.samples if held is None or sample.sample == held][:SHOWN_SAMPLES]
     texts: dict[str, str] = {}

@@ -12,7 +12,7 @@ import typer
 from synth.cli.options import path
 
 if TYPE_CHECKING:
-    from synth.schemas.writing.publication import Standing
+    from synth.schemas.writing.publication import OutputStatus
 
 __all__ = ["why"]
 
@@ -42,12 +42,12 @@ def why(
     codes = []
     for out in outs:
         record = _record(out)
-        standing = _ask(context, out, record, options)
-        would = _would(standing)
+        status = _ask(context, out, record, options)
+        would = _would(status)
         if as_json:
-            print(json.dumps({"out": str(out), "would": would, **_document(standing, record)}, ensure_ascii=False))
+            print(json.dumps({"out": str(out), "would": would, **_document(status, record)}, ensure_ascii=False))
         else:
-            _explain(out, standing, would, record)
+            _explain(out, status, would, record)
         codes.append(EXIT_CODES[would])
     raise typer.Exit(max(codes))
 
@@ -65,7 +65,7 @@ def _record(out: Path) -> dict[str, Any]:
     raise InputError(f"{out} is nothing that synth made: it has no synth.json, nor has {partial_path(out)}")
 
 
-def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: Sequence[str]) -> "Standing":
+def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: Sequence[str]) -> "OutputStatus":
     """What the recorded command finds today at the place where it was to write."""
     from synth.cli.running import asking_why
     from synth.schemas.errors import InputError
@@ -75,24 +75,24 @@ def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: 
     sys.argv = ["synth", *command]
     with asking_why() as found:
         context.find_root().command.main(command, standalone_mode=False)
-    (standing,) = found
-    if standing.where.absolute() not in (out.absolute(), standing.where.absolute().with_name(f"{out.name}.partial")):
+    (status,) = found
+    if status.where.absolute() not in (out.absolute(), status.where.absolute().with_name(f"{out.name}.partial")):
         raise InputError(
-            f"{out} was made as {standing.where} by `synth {' '.join(record['command'])}`: "
+            f"{out} was made as {status.where} by `synth {' '.join(record['command'])}`: "
             "ask where that command was given"
         )
-    return standing
+    return status
 
 
-def _would(standing: "Standing") -> str:
-    if standing.changed:
+def _would(status: "OutputStatus") -> str:
+    if status.changed:
         return "refuse"
-    return {"absent": "start", "begun": "go on", "complete": "nothing"}[standing.state]
+    return {"absent": "start", "begun": "go on", "complete": "nothing"}[status.state]
 
 
-def _document(standing: "Standing", record: Mapping[str, Any]) -> dict[str, Any]:
+def _document(status: "OutputStatus", record: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "changed": [{"field": field, "was": old, "is": new} for field, old, new in standing.changed],
+        "changed": [{"field": field, "was": old, "is": new} for field, old, new in status.changed],
         "software": [{"package": name, "was": old, "is": new} for name, old, new in _software(record)],
     }
 
@@ -106,13 +106,13 @@ def _software(record: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     return differences(recorded, software(recorded)) if recorded else []
 
 
-def _explain(out: Path, standing: "Standing", would: str, record: Mapping[str, Any]) -> None:
+def _explain(out: Path, status: "OutputStatus", would: str, record: Mapping[str, Any]) -> None:
     from synth.cli.diff import settings_part
     from synth.cli.rendering import DataConsole
 
     console = DataConsole()
-    console.print(f"{out}: {_sentence(standing, would)}", soft_wrap=True)
-    for part in settings_part(standing.changed):
+    console.print(f"{out}: {_sentence(status, would)}", soft_wrap=True)
+    for part in settings_part(status.changed):
         console.print(part)
     if software := _software(record):
         console.print("made with other versions, which is no reason to run again:", style="dim")
@@ -120,16 +120,16 @@ def _explain(out: Path, standing: "Standing", would: str, record: Mapping[str, A
             console.print(part)
 
 
-def _sentence(standing: "Standing", would: str) -> str:
+def _sentence(status: "OutputStatus", would: str) -> str:
     match would:
         case "nothing":
             return "complete, nothing would run again"
         case "start":
             return "nothing is there, everything would run"
         case "go on":
-            return f"begun, {_progress(standing.where)}the run would go on"
+            return f"begun, {_progress(status.where)}the run would go on"
         case _:
-            state = "complete" if standing.state == "complete" else "begun"
+            state = "complete" if status.state == "complete" else "begun"
             return f"{state}, but made with other settings; the command would be refused (exit 4, --fresh starts over)"
 
 

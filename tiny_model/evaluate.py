@@ -22,13 +22,13 @@ from synth.pipelines.augment.respond import Respond
 from synth.pipelines.engines import Completion, Engine, Message, Request, Sampling
 from synth.pipelines.engines.reasoning import separated
 from synth.pipelines.engines.registry import open_engine
-from synth.pipelines.reject.sample import Sample
+from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.reject.selection import judge
 from synth.pipelines.runtime.answers.answer import Hashes, majority
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject
 from synth.pipelines.self_lengthen import instruct, quality, words
-from synth.pipelines.self_lengthen.draft import Draft
+from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.extend import Extend
 from tiny_model.problems import examples
 from tiny_model.texts import example_instructions, subjects, unsuited
@@ -44,7 +44,7 @@ async def measure(engine: Engine) -> dict[str, float]:
     """Shares of the example questions, or of their evolved questions, for which each claim holds."""
     rows = list(examples())
     answers = Hashes()
-    alpaca, evolve, respond = Sample().prompt, Evolve().prompt, Respond().prompt
+    alpaca, evolve, respond = SamplePaths().prompt, Evolve().prompt, Respond().prompt
 
     async def ask(request: Request) -> list[Completion]:
         return await _answers(engine, request)
@@ -94,7 +94,7 @@ async def measure_texts(engine: Engine) -> dict[str, float]:
     asked = [row["instruction"] for row in example_instructions()]
     sampling = replace(Extend().sampling, max_tokens=_LIMIT)
     writing, judging = (Prompt.load(name, instruct.FOLDER) for name in ("instruct", "suited"))
-    drafting, extending = Draft().prompt, Extend().prompt
+    drafting, extending = DraftResponses().prompt, Extend().prompt
 
     async def ask(prompt: str | tuple[Message, ...], sampling: Sampling, n: int = 1) -> list[str]:
         return [completion.text.strip() for completion in await _answers(engine, Request(prompt, sampling, n))]

@@ -11,10 +11,10 @@ from synth.pipelines.augment.evolve import Evolve
 from synth.pipelines.augment.respond import Respond
 from synth.pipelines.engines import Message
 from synth.pipelines.reject import sample
-from synth.pipelines.reject.sample import Sample
+from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.self_lengthen import instruct
-from synth.pipelines.self_lengthen.draft import Draft
+from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.extend import Extend
 from tiny_model.problems import Family, Problem, examples, families
 from tiny_model.texts import Subject, example_instructions, instruction, short_text, subjects, unsuited
@@ -24,10 +24,10 @@ __all__ = ["END", "TASKS", "TURNS", "Example", "Sources", "prompt_digests", "ren
 END = "<|end|>"
 TURNS = ("<|system|>", "<|user|>", "<|assistant|>")
 
-_ALPACA, _CHAT = Sample().prompt, Prompt.load("chat", sample.FOLDER)
+_ALPACA, _CHAT = SamplePaths().prompt, Prompt.load("chat", sample.FOLDER)
 _RESPOND, _EVOLVE = Respond().prompt, Evolve().prompt
 _INSTRUCT, _SUITED = (Prompt.load(name, instruct.FOLDER) for name in ("instruct", "suited"))
-_DRAFT, _EXTEND = Draft().prompt, Extend().prompt
+_DRAFT, _EXTEND = DraftResponses().prompt, Extend().prompt
 
 Example = tuple[str, str]
 

@@ -7,7 +7,7 @@ from synth.cli.reporting.charts import Bar, bars
 from synth.cli.reporting.distributions import bin_counts, distribution
 from synth.cli.reporting.frame import Name
 from synth.cli.reporting.page import Chapter, Figure, Table
-from synth.cli.reporting.sources import Source
+from synth.cli.reporting.sources import ReportInput
 from synth.cli.reporting.wording import distinct, listed, percent, shown
 from synth.cli.summaries import number
 from synth.schemas.inspecting.histogram import Spread, joint_spreads
@@ -22,10 +22,10 @@ MOST_VALUES = 12
 NAMES = ("id", "_id")
 
 # The columns of one name that hold the same kind of thing.
-Group = list[tuple[Source, ColumnStatistics]]
+Group = list[tuple[ReportInput, ColumnStatistics]]
 
 
-def columns(sources: Sequence[Source]) -> Chapter | None:
+def columns(sources: Sequence[ReportInput]) -> Chapter | None:
     """None where there is no column."""
     figures: list[Figure] = []
     unshown: list[str] = []
@@ -42,7 +42,7 @@ def columns(sources: Sequence[Source]) -> Chapter | None:
     return Chapter("columns", "The columns", figures=figures, unshown=unshown) if figures or unshown else None
 
 
-def _groups(sources: Sequence[Source]) -> Iterator[Group]:
+def _groups(sources: Sequence[ReportInput]) -> Iterator[Group]:
     """In the order in which the inputs have them."""
     groups: dict[tuple[str, str], Group] = {}
     for source in sources:
@@ -159,7 +159,7 @@ def _but_nulls(group: Group) -> str:
     return f", but for {nulls:,} nulls" if nulls else ""
 
 
-def _whose(group: Group, sources: Sequence[Source]) -> str:
+def _whose(group: Group, sources: Sequence[ReportInput]) -> str:
     return "" if len(group) == len(sources) else f" of {listed([source.name for source, _ in group])}"
 
 

@@ -6,14 +6,14 @@ from synth.cli.reporting.columns import columns
 from synth.cli.reporting.page import Chapter
 from synth.cli.reporting.runs import runs
 from synth.cli.reporting.sampling import is_curve, sampling
-from synth.cli.reporting.sources import Source
+from synth.cli.reporting.sources import ReportInput
 from synth.cli.reporting.tags import tags
 from synth.cli.reporting.vocabulary import vocabulary
 
 __all__ = ["chapters"]
 
 
-def chapters(sources: Sequence[Source], tag_column: str | None) -> list[Chapter]:
+def chapters(sources: Sequence[ReportInput], tag_column: str | None) -> list[Chapter]:
     """Raises `InputError` where no input has the column of tags that is named."""
     possible = (
         runs(sources),

@@ -8,7 +8,7 @@ from typing import Any
 from synth.cli.reporting.charts import Bar, bars, parts
 from synth.cli.reporting.frame import Name
 from synth.cli.reporting.page import Chapter, Figure, Table
-from synth.cli.reporting.sources import Source
+from synth.cli.reporting.sources import ReportInput
 from synth.cli.reporting.wording import distinct, listed, percent, shown
 from synth.cli.summaries import ACCOUNTS, number, plural, run_facts, size
 
@@ -24,7 +24,7 @@ REASONS = {
 KINDS = {"produced": "var(--plain)", "rejected": "var(--rule)", "failed": "var(--ink)"}
 
 
-def runs(sources: Sequence[Source]) -> Chapter:
+def runs(sources: Sequence[ReportInput]) -> Chapter:
     figures = [
         _accounts(sources),
         *_reasons(sources),
@@ -49,14 +49,14 @@ def runs(sources: Sequence[Source]) -> Chapter:
     )
 
 
-def _table(sources: Sequence[Source]) -> Table:
+def _table(sources: Sequence[ReportInput]) -> Table:
     facts = [dict(_facts(source)) for source in sources]
     names = list(dict.fromkeys(name for known in facts for name in known))
     rows = [[name, *(known.get(name, "") for known in facts)] for name in names]
     return Table(["", *(source.name for source in sources)], rows, textual=True)
 
 
-def _facts(source: Source) -> Iterator[tuple[str, str]]:
+def _facts(source: ReportInput) -> Iterator[tuple[str, str]]:
     counted, run = source.survey.statistics, source.run
     files = plural(counted.files, "shard" if source.input.dataset else "file")
     yield "rows", f"{counted.rows:,} in {files}, {size(counted.bytes)}"
@@ -73,7 +73,7 @@ def _facts(source: Source) -> Iterator[tuple[str, str]]:
         yield "command", shown(shlex.join(["synth", *run["command"]]), 1000)
 
 
-def _accounts(sources: Sequence[Source]) -> Figure | None:
+def _accounts(sources: Sequence[ReportInput]) -> Figure | None:
     """Input rows as produced, rejected and failed."""
     items, rows, told = [], [], []
     for source in sources:
@@ -99,7 +99,7 @@ def _accounts(sources: Sequence[Source]) -> Figure | None:
     )
 
 
-def _reasons(sources: Sequence[Source]) -> Iterator[Figure]:
+def _reasons(sources: Sequence[ReportInput]) -> Iterator[Figure]:
     """Steps of different kinds have different reasons, and a chart each."""
     for field, title in REASONS.items():
         stages: dict[Any, dict[Name, Mapping[str, int]]] = {}
@@ -151,7 +151,7 @@ def _tokens(run: Mapping[str, Any]) -> float | None:
     return cost.get("completion_tokens")
 
 
-def _means(sources: Sequence[Source]) -> Figure | None:
+def _means(sources: Sequence[ReportInput]) -> Figure | None:
     """Scores that a step gives as means over its rows, such as pass@k."""
     known = {source.name: source.run["means"] for source in sources if source.run.get("means")}
     if not known:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from synth.cli.reporting.charts import Point, curves
 from synth.cli.reporting.page import Chapter, Figure, Table
-from synth.cli.reporting.sources import Source
+from synth.cli.reporting.sources import ReportInput
 from synth.cli.reporting.wording import listed
 from synth.cli.summaries import number
 
@@ -13,11 +13,11 @@ __all__ = ["is_curve", "sampling"]
 COUNTED = {"distinct_paths": "different calculations", "correct_paths": "correct paths"}
 
 
-def is_curve(source: Source) -> bool:
+def is_curve(source: ReportInput) -> bool:
     return source.rows > 0 and source.input.dataset is not None and {"k", *COUNTED} <= source.columns.keys()
 
 
-def sampling(sources: Sequence[Source]) -> Chapter | None:
+def sampling(sources: Sequence[ReportInput]) -> Chapter | None:
     """None where no input is such a directory."""
     known = {
         source.name: sorted(source.input.dataset.rows(("k", *COUNTED)), key=lambda row: row["k"])

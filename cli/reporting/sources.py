@@ -10,11 +10,11 @@ from synth.cli.reporting.wording import distinct
 from synth.schemas.inspecting.statistics import ColumnStatistics, Survey, survey
 from synth.schemas.reading.inputs import Input, locate
 
-__all__ = ["Source", "opened"]
+__all__ = ["ReportInput", "opened"]
 
 
 @dataclass(frozen=True)
-class Source:
+class ReportInput:
     """`name` is a text for the page; `run` is empty where `synth` did not write the input."""
 
     name: Name
@@ -39,10 +39,10 @@ class Source:
         return {column.name: column for column in self.survey.statistics.columns}
 
 
-def opened(specs: Sequence[str]) -> list[Source]:
+def opened(specs: Sequence[str]) -> list[ReportInput]:
     """Raises `InputError` for what cannot be read."""
     located = [locate(spec) for spec in specs]
-    return [Source(name, found, survey(found)) for name, found in zip(_names(specs), located, strict=True)]
+    return [ReportInput(name, found, survey(found)) for name, found in zip(_names(specs), located, strict=True)]
 
 
 def _names(specs: Sequence[str]) -> list[Name]:

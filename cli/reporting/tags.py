@@ -9,7 +9,7 @@ from synth.cli.reporting.charts import Bar, Point, bars, curves, squares
 from synth.cli.reporting.distributions import bin_counts, distribution
 from synth.cli.reporting.frame import Name
 from synth.cli.reporting.page import Chapter, Figure, Table
-from synth.cli.reporting.sources import Source
+from synth.cli.reporting.sources import ReportInput
 from synth.cli.reporting.wording import distinct, listed, percent, shown
 from synth.cli.summaries import number, plural
 from synth.schemas.errors import InputError
@@ -28,7 +28,7 @@ MOST_SQUARES = 14
 Measured = Mapping[Name, "Measures"]
 
 
-def tags(sources: Sequence[Source], named: str | None = None) -> Iterator[Chapter]:
+def tags(sources: Sequence[ReportInput], named: str | None = None) -> Iterator[Chapter]:
     """A chapter on the tags in the column `named` (by default `tags`), and one on `raw_tags` where there are no others.
 
     Raises `InputError` where no input has the column that is named.
@@ -45,7 +45,7 @@ def tags(sources: Sequence[Source], named: str | None = None) -> Iterator[Chapte
         yield _chapter(raw, "raw_tags", "raw-tags", "Tags as the model gave them", [])
 
 
-def _has_tags(source: Source, named: str | None) -> bool:
+def _has_tags(source: ReportInput, named: str | None) -> bool:
     from synth.pipelines.instag.tagsets import tag_column
     from synth.schemas.reading.inference import columns_of
 
@@ -57,7 +57,7 @@ def _has_tags(source: Source, named: str | None) -> bool:
     return source.rows > 0
 
 
-def _chapter(sources: Sequence[Source], column: str, anchor: str, title: str, unshown: Sequence[str]) -> Chapter:
+def _chapter(sources: Sequence[ReportInput], column: str, anchor: str, title: str, unshown: Sequence[str]) -> Chapter:
     from synth.pipelines.instag.measure import measure
 
     found = measure([source.input for source in sources], column)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from synth.cli.reporting.charts import Bar, bars
 from synth.cli.reporting.frame import Name
 from synth.cli.reporting.page import Chapter, Figure, Table
-from synth.cli.reporting.sources import Source
+from synth.cli.reporting.sources import ReportInput
 from synth.cli.reporting.wording import distinct, listed, shown
 from synth.cli.summaries import plural
 from synth.schemas.dataset import Dataset
@@ -22,7 +22,7 @@ MOST_TAGS = 20
 MOST_FORMS = 8
 
 
-def vocabulary(sources: Sequence[Source]) -> Chapter | None:
+def vocabulary(sources: Sequence[ReportInput]) -> Chapter | None:
     """None where no input has a vocabulary beside it."""
     tables = {source.name: table for source in sources if (table := _table(source)) is not None}
     if not tables:
@@ -31,7 +31,7 @@ def vocabulary(sources: Sequence[Source]) -> Chapter | None:
     return Chapter("vocabulary", "From raw tags to tags", figures=figures)
 
 
-def _table(source: Source) -> pa.Table | None:
+def _table(source: ReportInput) -> pa.Table | None:
     """A row for each surface form, memory-mapped."""
     folder = source.input.dataset.path / "vocabulary" if source.input.dataset else None
     if not folder or not (folder / "state.json").is_file():

@@ -20,7 +20,7 @@ from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import EVALUATED, TEST
 
-__all__ = ["Evaluate", "pass_at"]
+__all__ = ["EvaluateFunctions", "pass_at"]
 
 FOLDER = Path(__file__).parent
 
@@ -29,7 +29,7 @@ _PARTS = {"all": "tasks", "shown": "tasks", "hidden": "tasks_with_hidden"}
 
 
 @dataclass(frozen=True)
-class Evaluate(RowStage):
+class EvaluateFunctions(RowStage):
     """`n` samples for each task, run with all its inputs in the sandbox, which never sees what they should give.
 
     A sample is correct if each call gives the value that is recorded, or raises an error of the recorded type. Values

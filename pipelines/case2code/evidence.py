@@ -123,13 +123,13 @@ def gather(function: ast.FunctionDef) -> dict[str, Evidence]:
     """Evidence on each parameter, by name."""
     arguments = function.args
     found = {one.arg: Evidence() for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-    reader = _Reader(dict(found))
+    reader = _EvidenceReader(dict(found))
     for statement in function.body:
         reader.visit(statement)
     return found
 
 
-class _Reader(ast.NodeVisitor):
+class _EvidenceReader(ast.NodeVisitor):
     """Reads a body in its order. `values` says which names stand for a value that there is evidence on."""
 
     def __init__(self, values: dict[str, Evidence]) -> None:

@@ -59,7 +59,7 @@ class Functions(TableStage):
                 }
                 reason, detail = _fault(candidate, twins)
                 if reason:
-                    output.turn_away(Rejected(function, reason, detail))
+                    output.reject_output(Rejected(function, reason, detail))
                 else:
                     twins.update(dict.fromkeys(candidate.likeness, function_id))
                     kept.append(function)

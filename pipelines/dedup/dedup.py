@@ -55,7 +55,7 @@ class Dedup(TableStage):
             url_column(table.schema) if self.url else None,
             bands_for(self.threshold) if self.near else 0,
         )
-        found = Fingerprints(table, compared, output.work, output.prepared)
+        found = Fingerprints(table, compared, output.work, output.progress)
         twins = Twins(table, compared, self.threshold, found, output.work)
         ids = Texts(table, ["id"])
         start = 0

@@ -9,11 +9,11 @@ from synth.pipelines.engines import Completion
 from synth.pipelines.runtime.stage import Reject, Rejected
 from synth.pipelines.runtime.text.fences import unwrapped
 
-__all__ = ["Draft", "Drafts", "joined", "read_code", "read_test"]
+__all__ = ["CodeDraft", "Drafts", "joined", "read_code", "read_test"]
 
 
 @dataclass(frozen=True)
-class Draft:
+class CodeDraft:
     """A code or a test as it is run; `likeness` is the same where texts differ in comments and layout alone."""
 
     text: str
@@ -37,7 +37,7 @@ class Drafts:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def read(self, replies: Iterable[Completion], reader: Callable[[str, str], Draft], entry: str) -> None:
+    def read(self, replies: Iterable[Completion], reader: Callable[[str, str], CodeDraft], entry: str) -> None:
         """Take what can be used of the replies, and that once."""
         first: dict[str, int] = {}
         for number, reply in enumerate(replies):
@@ -60,15 +60,15 @@ class Drafts:
         self.turned_away.append(Rejected(row, reason, detail))
 
 
-def read_code(reply: str, entry: str) -> Draft:
+def read_code(reply: str, entry: str) -> CodeDraft:
     """The program of a reply. Raises `Reject`: `code_empty`, `code_not_python`, `code_without_entry`."""
     text, tree = _program(reply, "code")
     if not any(entry in _names(statement) for statement in tree.body):
         raise Reject("code_without_entry", f"it does not define {entry}")
-    return Draft(text, ast.dump(tree))
+    return CodeDraft(text, ast.dump(tree))
 
 
-def read_test(reply: str, entry: str) -> Draft:
+def read_test(reply: str, entry: str) -> CodeDraft:
     """The test of a reply. Functions that only a test framework would call are called at its end.
 
     Raises `Reject`: `test_empty`, `test_not_python`, `test_redefines_entry`, `test_without_assert`,
@@ -85,7 +85,7 @@ def read_test(reply: str, entry: str) -> Draft:
     calls = {one.name: _call(one, entry) for one in functions if one.name == "check" or one.name.startswith("test")}
     if entry not in used and not any(call.endswith(f"({entry})") for call in calls.values()):
         raise Reject("test_without_call", f"it does not call {entry}")
-    return Draft("\n\n\n".join([text, "\n".join(calls.values())]) if calls else text, ast.dump(tree))
+    return CodeDraft("\n\n\n".join([text, "\n".join(calls.values())]) if calls else text, ast.dump(tree))
 
 
 def joined(code: str, test: str) -> str:

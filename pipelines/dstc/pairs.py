@@ -120,7 +120,7 @@ class Pairs(RowStage):
             )
 
         chosen, rejected = (
-            _Program(codes.texts[code], tests.texts[test], codes.reasoning[code])
+            _PairProgram(codes.texts[code], tests.texts[test], codes.reasoning[code])
             for code, test in ((pair.chosen_code, pair.chosen_test), (pair.rejected_code, pair.rejected_test))
         )
         common = {
@@ -172,7 +172,7 @@ class Pairs(RowStage):
         self._need_enough(codes, tests)
 
     def _preference(
-        self, row_id: str, chosen: "_Program", rejected: "_Program", common: Mapping[str, Any]
+        self, row_id: str, chosen: "_PairProgram", rejected: "_PairProgram", common: Mapping[str, Any]
     ) -> list[Row]:
         pair: dict[str, Any] = {"id": row_id, **common}
         for side, program in (("chosen", chosen), ("rejected", rejected)):
@@ -182,7 +182,9 @@ class Pairs(RowStage):
             pair[f"{side}_reasoning"] = program.reasoning
         return [pair]
 
-    def _labelled(self, row_id: str, chosen: "_Program", rejected: "_Program", common: Mapping[str, Any]) -> list[Row]:
+    def _labelled(
+        self, row_id: str, chosen: "_PairProgram", rejected: "_PairProgram", common: Mapping[str, Any]
+    ) -> list[Row]:
         return [
             {
                 "id": f"{row_id}/{side}",
@@ -204,7 +206,7 @@ class Pairs(RowStage):
 
 
 @dataclass(frozen=True)
-class _Program:
+class _PairProgram:
     """A code with a test, and what the model thought before it wrote the code."""
 
     code: str

@@ -46,7 +46,7 @@ TAIL_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _Generation:
     id: str
     tokens: list[int]
     params: Any
@@ -64,7 +64,7 @@ class VllmEngine:
         self._args = {name.replace("-", "_"): value for name, value in args.items()}
         self._location = locate(model, self._args.get("revision") or "main")
         self._revision = revision_of(self._location, self._args.get("revision") or "main")
-        self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
+        self._inbox: SimpleQueue[_Generation | None] = SimpleQueue()
         self._names = count()
         self._template: Mapping[str, Any] = self._args.get(TEMPLATE) or {}
         self._sampling = {name: value for name, value in self._args.items() if name in SAMPLING}
@@ -95,7 +95,7 @@ class VllmEngine:
         if len(tokens) >= self._context:
             raise PromptTooLong(f"the prompt has {len(tokens)} tokens and the model's context holds {self._context}")
         params = _sampling_params(request, self._sampling, skip_special_tokens=not self._keeps_special_tokens)
-        job = _Job(str(next(self._names)), tokens, params)
+        job = _Generation(str(next(self._names)), tokens, params)
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting[job.id] = answer
         self._inbox.put(job)
@@ -216,14 +216,14 @@ class VllmEngine:
             if results:
                 self._post(self._deliver, results)
 
-    def _arrivals(self, wait: bool) -> Iterator[_Job | None]:
+    def _arrivals(self, wait: bool) -> Iterator[_Generation | None]:
         if wait:
             yield self._inbox.get()
         with contextlib.suppress(Empty):
             while True:
                 yield self._inbox.get_nowait()
 
-    def _add(self, engine: Any, job: _Job) -> None:
+    def _add(self, engine: Any, job: _Generation) -> None:
         try:
             engine.add_request(job.id, {"type": "token", "prompt_token_ids": job.tokens}, job.params)
         except Exception as error:  # one request that vLLM refuses, such as a schema it cannot enforce

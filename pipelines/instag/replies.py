@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Reading", "read_tags"]
+__all__ = ["TagReading", "read_tags"]
 
 # Bounds on the time that a reply full of brackets and quotes can take: how deep values are nested, and how many quotes
 # and stretches between them a text has.
@@ -40,7 +40,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
-class Reading:
+class TagReading:
     """What a reply holds: `tags` with their explanations (None where there is none), each tag once, in order.
 
     `is_json` says whether there was a list or an object at all; `too_long` and `without_text` count tags left out.
@@ -52,7 +52,7 @@ class Reading:
     without_text: int = 0
 
 
-def read_tags(reply: str, max_chars: int) -> Reading:
+def read_tags(reply: str, max_chars: int) -> TagReading:
     """The tags of a reply, of at most `max_chars` characters each.
 
     They are the objects with a key `tag` anywhere in its lists and objects, or, if there are none, the texts of its
@@ -71,7 +71,7 @@ def read_tags(reply: str, max_chars: int) -> Reading:
             too_long += 1
         else:
             tags.setdefault(tag.casefold(), (tag, _one_line(explanation) or None))
-    return Reading(tuple(tags.values()), bool(values), too_long, without_text)
+    return TagReading(tuple(tags.values()), bool(values), too_long, without_text)
 
 
 def _objects(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -113,7 +113,7 @@ def _values(text: str) -> Iterator[Any]:
     """Every list and object in `text`; of one that cannot be read, those inside it that can."""
     at = 0
     while opening := _OPENING.search(text, at):
-        reader = _Reader(text, opening.start())
+        reader = _TagReader(text, opening.start())
         try:
             value = reader.value()
         except _Broken:
@@ -131,7 +131,7 @@ class _Cut(_Broken):
     """The text ends before the value does."""
 
 
-class _Reader:
+class _TagReader:
     """Reads the value at `at`, and leaves `at` behind it. Numbers and the like are all read as None."""
 
     def __init__(self, text: str, at: int) -> None:

@@ -14,13 +14,13 @@ from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
 
-__all__ = ["WAYS", "Select"]
+__all__ = ["WAYS", "SelectRows"]
 
 WAYS = ("complexity-first-diverse", "random", "complexity", "diversity")
 
 
 @dataclass(frozen=True)
-class Select(TableStage):
+class SelectRows(TableStage):
     """The first `n` rows by one of four ways, whole, in the order in which they were selected.
 
     `complexity-first-diverse` is Algorithm 1: rows by their number of tags, the most first, scanned in rounds, each of
@@ -54,13 +54,13 @@ class Select(TableStage):
         (table,) = tables
         column = tag_column(table.schema, self.tags)
         vocabulary = Vocabulary()
-        sets = tag_sets(table[column].chunks, vocabulary, output.prepared)
+        sets = tag_sets(table[column].chunks, vocabulary, output.progress)
         selected = self._select(table, sets, output)
         untagged = int(np.count_nonzero(sets.sizes == 0))
         left = {"not_selected": len(sets) - untagged - len(selected), "no_tags": untagged}
         for reason, count in left.items():
             if count:
-                output.pass_over(count, reason)
+                output.skip(count, reason)
         for rows in picked(table, selected):
             output.write_table(rows, accounts_for=rows.num_rows)
         if len(selected) < self.n:

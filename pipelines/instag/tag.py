@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.instag.queries import queries_of
-from synth.pipelines.instag.replies import Reading, read_tags
+from synth.pipelines.instag.replies import TagReading, read_tags
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, Unanswered, even_if_silent
 from synth.schemas.errors import UsageError
@@ -129,7 +129,7 @@ class Tag(RowStage):
         return {"type": "array", "items": tag, "minItems": 1, "maxItems": MOST_TAGS}
 
 
-def _fault(reading: Reading, completion: Completion) -> Reject:
+def _fault(reading: TagReading, completion: Completion) -> Reject:
     if completion.silence:
         return Reject(*completion.silence)
     said = f"the reply is {completion.text!r:.300}"

@@ -21,7 +21,7 @@ from synth.pipelines.retrieval.bm25 import Bm25
 from synth.pipelines.retrieval.dense import Dense
 from synth.pipelines.retrieval.embedding import Embedder
 from synth.pipelines.retrieval.fusion import Fusion
-from synth.pipelines.retrieval.searcher import Engine, Hits
+from synth.pipelines.retrieval.searcher import Hits, Searcher
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.record import Record
@@ -96,7 +96,7 @@ class Retrieve(TableStage):
                     f"{self.index.path} is damaged: {part.documents:,} of its {documents.num_rows:,} documents are in "
                     f"{folder}; index the corpus again"
                 )
-        asked: list[Engine] = [part for part in (bm25 if self.by != "dense" else None, dense) if part]
+        asked: list[Searcher] = [part for part in (bm25 if self.by != "dense" else None, dense) if part]
         engine = asked[0] if len(asked) == 1 else Fusion(asked)
         laid_by = [
             _search(engine, self.top_k, queries.slice(start, QUERIES_AT_A_TIME), start, analysis.has_terms, output)
@@ -113,7 +113,7 @@ class Retrieve(TableStage):
 
 
 def _search(
-    engine: Engine, k: int, queries: pa.Table, first: int, has_terms: Callable[[str], bool], output: Output
+    engine: Searcher, k: int, queries: pa.Table, first: int, has_terms: Callable[[str], bool], output: Output
 ) -> HitArray:
     """What the queries find, sorted by document; kept in a file, from which it is memory-mapped.
 

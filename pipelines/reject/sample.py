@@ -16,13 +16,13 @@ from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import PATH, QUESTION
 
-__all__ = ["Sample"]
+__all__ = ["SamplePaths"]
 
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Sample(RowStage):
+class SamplePaths(RowStage):
     """`n` paths for each question that has a gold answer, as the model writes them; `Select` judges them.
 
     The defaults are the paper's: 100 samples at temperature 0.7, at most 256 new tokens, no nucleus. There the prompt

@@ -14,11 +14,11 @@ from synth.pipelines.runtime.stage import Output, Row
 from synth.schemas.record import Record
 from synth.schemas.records import SELECTED
 
-__all__ = ["Select"]
+__all__ = ["SelectPaths"]
 
 
 @dataclass(frozen=True)
-class Select(Judging):
+class SelectPaths(Judging):
     """The gold solution of each question, then its kept paths, each trimmed after its answer line.
 
     A kept path is written without white space around it, such as the line break that a completion of the Alpaca prompt

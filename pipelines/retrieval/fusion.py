@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from synth.pipelines.retrieval.searcher import Engine, Hits
+from synth.pipelines.retrieval.searcher import Hits, Searcher
 
 __all__ = ["Fusion", "fused"]
 
@@ -21,7 +21,7 @@ DEPTH = 200
 class Fusion:
     """Searches with several engines over the same documents."""
 
-    def __init__(self, engines: Sequence[Engine]) -> None:
+    def __init__(self, engines: Sequence[Searcher]) -> None:
         self._engines = engines
 
     def search(self, queries: Sequence[str], k: int) -> Iterator[Hits]:

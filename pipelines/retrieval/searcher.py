@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Engine", "Hits", "best_documents"]
+__all__ = ["Hits", "Searcher", "best_documents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Hits:
         return len(self.ords)
 
 
-class Engine(Protocol):
+class Searcher(Protocol):
     """A way to search an index."""
 
     def search(self, queries: Sequence[str], k: int) -> Iterator[Hits]:

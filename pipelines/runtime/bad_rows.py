@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.rows import Finished
 from synth.schemas.shards import ShardWriter
-from synth.schemas.writing.publication import Building
+from synth.schemas.writing.publication import PartialOutput
 
 __all__ = ["with_bad_rows"]
 
 
 def with_bad_rows(
-    finished: Finished, bad: pa.Table, rejected: pa.Schema, building: Building, *, is_cut: bool
+    finished: Finished, bad: pa.Table, rejected: pa.Schema, building: PartialOutput, *, is_cut: bool
 ) -> Finished:
     """What a stage has made of the usable rows, and beside it the bad rows, as one more shard of rejected ones.
 

@@ -25,7 +25,7 @@ from synth.pipelines.runtime.stage import Rejected, Row
 from synth.schemas.answers import AnswerJournal
 from synth.schemas.journal import Journal, batch_of, read_journal
 from synth.schemas.shards import Shard, ShardWriter
-from synth.schemas.writing.publication import Building, write_json
+from synth.schemas.writing.publication import PartialOutput, write_json
 
 __all__ = ["Chunk", "Failure", "rejected_schema"]
 
@@ -68,7 +68,7 @@ class Chunk:
         index: int,
         start: int,
         stop: int,
-        building: Building,
+        building: PartialOutput,
     ) -> None:
         self.start, self.stop = start, stop
         self.counts = Counts()

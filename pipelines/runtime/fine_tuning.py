@@ -20,7 +20,7 @@ from synth.pipelines.engines import Message
 from synth.pipelines.runtime.stage import Reject
 from synth.schemas.errors import Interrupted, UsageError
 
-__all__ = ["Chat", "Reader", "Recipe", "fine_tune", "is_small"]
+__all__ = ["Chat", "FineTuneConfig", "Reader", "fine_tune", "is_small"]
 
 SAVE_SECONDS = 300.0
 # A checkpoint gets this file when all else in it is written.
@@ -31,7 +31,7 @@ _IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FineTuneConfig:
     """How a model is fine-tuned; the defaults are those of arXiv 2410.23933, which leaves `rank` and `batch` open.
 
     `full` trains all weights; otherwise adapters of rank `rank` on every linear layer are, and merged in the end. The
@@ -116,7 +116,7 @@ def is_small(location: str) -> bool:
 def fine_tune(
     location: str,
     chats: Sequence[Chat],
-    recipe: Recipe,
+    recipe: FineTuneConfig,
     seed: int,
     work: Path,
     out: Path,

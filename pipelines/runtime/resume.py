@@ -18,29 +18,29 @@ from synth.pipelines.runtime.counts import Published
 from synth.pipelines.runtime.options import Options
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
-from synth.schemas.writing.publication import Building, Standing, published_names, write_json
+from synth.schemas.writing.publication import OutputStatus, PartialOutput, published_names, write_json
 
 __all__ = ["open_building"]
 
 
-def open_building(out: Path, identity: Mapping[str, Any], options: Options) -> Building | None:
+def open_building(out: Path, identity: Mapping[str, Any], options: Options) -> PartialOutput | None:
     """The directory in which the run goes on; None where `out` is complete and nothing of it is to be done again.
 
-    Raises what `Building.open` raises, and `UsageError` where `--reparse` finds no answers.
+    Raises what `PartialOutput.open` raises, and `UsageError` where `--reparse` finds no answers.
     """
-    standing = Standing.of(out, identity)
+    status = OutputStatus.of(out, identity)
     if options.reparse:
         return _laid_out(out, identity, options, _lay_out_answers)
-    if options.retry_failed and standing.state == "complete" and (out / "failed").is_dir():
-        standing.refuse()
+    if options.retry_failed and status.state == "complete" and (out / "failed").is_dir():
+        status.refuse()
         return _laid_out(out, identity, options, _lay_out_chunks)
-    return Building.open(out, identity, command=options.command, fresh=options.fresh)
+    return PartialOutput.open(out, identity, command=options.command, fresh=options.fresh)
 
 
 def _laid_out(
-    out: Path, identity: Mapping[str, Any], options: Options, lay_out: Callable[[Path, Building], None]
-) -> Building:
-    building = Building(out, identity)
+    out: Path, identity: Mapping[str, Any], options: Options, lay_out: Callable[[Path, PartialOutput], None]
+) -> PartialOutput:
+    building = PartialOutput(out, identity)
     try:
         lay_out(out, building)
         building.begin(options.command)
@@ -50,7 +50,7 @@ def _laid_out(
     return building
 
 
-def _lay_out_answers(out: Path, building: Building) -> None:
+def _lay_out_answers(out: Path, building: PartialOutput) -> None:
     """Leave the answers as what has been done, and nothing else. Killed in between, it can be done again."""
     if not (building.path / "synth.json").is_file():
         building.clear()
@@ -75,11 +75,11 @@ def _lay_out_answers(out: Path, building: Building) -> None:
         rows.unlink()
 
 
-def _answers_of(chunk: str, building: Building) -> Path:
+def _answers_of(chunk: str, building: PartialOutput) -> Path:
     return building.work / chunk / "answers.arrow"
 
 
-def _lay_out_chunks(out: Path, building: Building) -> None:
+def _lay_out_chunks(out: Path, building: PartialOutput) -> None:
     """Every chunk as it was when `out` was published; where an earlier try has begun, nothing."""
     if building.is_begun():
         return

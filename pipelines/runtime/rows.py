@@ -24,7 +24,7 @@ from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unans
 from synth.pipelines.runtime.tools import RowTools, tokens_in
 from synth.schemas.errors import Partial, SynthError
 from synth.schemas.shards import Shard
-from synth.schemas.writing.publication import Building, write_datasets_json, write_json
+from synth.schemas.writing.publication import PartialOutput, write_datasets_json, write_json
 
 if TYPE_CHECKING:
     from synth.sandbox.pool import Sandbox
@@ -60,7 +60,7 @@ class RowRun:
         self,
         stage: RowStage,
         table: pa.Table,
-        building: Building,
+        building: PartialOutput,
         engine: Engine | None,
         sandbox: "Sandbox | None",
         options: Options,

@@ -20,13 +20,13 @@ from synth.schemas.errors import SynthError
 from synth.schemas.reading.bad_rows import joined_readings
 from synth.schemas.reading.joining import agree, joined
 from synth.schemas.reading.sources import Source
-from synth.schemas.writing.publication import Building, Standing, write_json
+from synth.schemas.writing.publication import OutputStatus, PartialOutput, write_json
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.rows import Finished
     from synth.sandbox.pool import Sandbox
 
-__all__ = ["Observer", "Summary", "run", "standing"]
+__all__ = ["Observer", "Summary", "output_status", "run"]
 
 # Called about twice a second with the counts so far, the number of input rows, and how many of these a first pass has
 # gone through, where a stage makes one.
@@ -118,7 +118,7 @@ def run(
     return Summary(out, record)
 
 
-def standing(
+def output_status(
     stage: Stage,
     inputs: Sequence[str],
     out: Path,
@@ -126,10 +126,10 @@ def standing(
     *,
     engine: Engine | None = None,
     sandbox: "Sandbox | None" = None,
-) -> Standing:
+) -> OutputStatus:
     """What `run` with the same arguments would find, without running it. Raises `SynthError`."""
     sources = _sources(stage, inputs, options)
-    return Standing.of(out, _identity(stage, sources, options, engine, sandbox))
+    return OutputStatus.of(out, _identity(stage, sources, options, engine, sandbox))
 
 
 def _sources(stage: Stage, inputs: Sequence[str], options: Options) -> list[Source]:
@@ -167,7 +167,7 @@ class _Progress:
     whole cost.
     """
 
-    def __init__(self, building: Building, stage: str, rows: int, observe: Observer, started: float) -> None:
+    def __init__(self, building: PartialOutput, stage: str, rows: int, observe: Observer, started: float) -> None:
         self._path = building.path / "progress.json"
         self._stage = stage
         self._rows = rows

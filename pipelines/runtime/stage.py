@@ -199,13 +199,13 @@ class Output(Protocol):
     def reject_table(self, table: pa.Table, reasons: Sequence[str], details: Sequence[str]) -> None:
         """Turn input rows away, each with its reason and detail."""
 
-    def pass_over(self, count: int, reason: str) -> None:
+    def skip(self, count: int, reason: str) -> None:
         """Turn input rows away without a copy of each in `rejected/`: those that a selection has no place for."""
 
-    def turn_away(self, output: Rejected) -> None:
+    def reject_output(self, output: Rejected) -> None:
         """Account for an output row that was made and filtered out; its input row is accounted for elsewhere."""
 
-    def prepared(self, rows: int) -> None:
+    def progress(self, rows: int) -> None:
         """Say how many input rows a first pass over all of them has gone through: what is shown until one is done."""
 
     def tally(self, name: str, amount: float = 1) -> None: ...

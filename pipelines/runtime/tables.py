@@ -14,7 +14,7 @@ from synth.pipelines.runtime.rows import Finished
 from synth.pipelines.runtime.stage import Rejected, Row, TableStage, row_schemas
 from synth.schemas.errors import Interrupted
 from synth.schemas.shards import ROWS_PER_SHARD, Shard, ShardWriter
-from synth.schemas.writing.publication import Building
+from synth.schemas.writing.publication import PartialOutput
 
 __all__ = ["run_table_stage"]
 
@@ -72,7 +72,7 @@ class _Shards:
 
 class _TableOutput:
     def __init__(
-        self, outputs: pa.Schema, rejected: pa.Schema, building: Building, observe: Callable[[Counts, int], None]
+        self, outputs: pa.Schema, rejected: pa.Schema, building: PartialOutput, observe: Callable[[Counts, int], None]
     ) -> None:
         self.work, self.kept = building.work, building.kept
         self.counts = Counts()
@@ -111,11 +111,11 @@ class _TableOutput:
             self._count_rejected(reason, count)
         self._seen()
 
-    def pass_over(self, count: int, reason: str) -> None:
+    def skip(self, count: int, reason: str) -> None:
         self._count_rejected(reason, count)
         self._seen()
 
-    def turn_away(self, output: Rejected) -> None:
+    def reject_output(self, output: Rejected) -> None:
         self.rejected.add({**output.row, "reason": output.reason, "detail": output.detail})
         reasons = self.counts.output_reasons
         reasons[output.reason] = reasons.get(output.reason, 0) + 1
@@ -124,7 +124,7 @@ class _TableOutput:
         self.counts.rejected += count
         self.counts.reasons[reason] = self.counts.reasons.get(reason, 0) + count
 
-    def prepared(self, rows: int) -> None:
+    def progress(self, rows: int) -> None:
         self._prepared = rows
         self._seen()
 
@@ -138,7 +138,7 @@ class _TableOutput:
 def run_table_stage(
     stage: TableStage,
     tables: Sequence[pa.Table],
-    building: Building,
+    building: PartialOutput,
     options: Options,
     observe: Callable[[Counts, int], None],
 ) -> Finished:

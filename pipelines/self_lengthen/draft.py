@@ -15,13 +15,13 @@ from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import DRAFTED, UNANSWERED
 
-__all__ = ["Draft"]
+__all__ = ["DraftResponses"]
 
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Draft(RowStage):
+class DraftResponses(RowStage):
     """The Generator: `n` responses to each instruction, `<id>/r0` and on, each with up to `tries` tries of its own.
 
     A try that `quality` refuses, that the token limit ended (`cut`), or that says nothing (`refused`, `empty_answer`),

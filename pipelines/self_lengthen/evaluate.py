@@ -17,7 +17,7 @@ from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import CONSTRAINED_ANSWER, JUDGED, SCORED
 
-__all__ = ["CRITERIA", "Evaluate", "Judge"]
+__all__ = ["CRITERIA", "EvaluateLengths", "Judge"]
 
 FOLDER = Path(__file__).parent
 
@@ -29,7 +29,7 @@ WARM = 1.0
 
 
 @dataclass(frozen=True)
-class Evaluate(RowStage):
+class EvaluateLengths(RowStage):
     """Each row with the words of its response and the score of their number; an empty response has 0 words.
 
     The bounds come from `constraint` alone and never from the instruction, which may write them in another way, or
@@ -83,7 +83,7 @@ class Evaluate(RowStage):
 
 
 @dataclass(frozen=True)
-class Judge(Evaluate):
+class Judge(EvaluateLengths):
     """The same with the marks of a judge, a model that is told not to mind the length.
 
     Seven criteria, marks from 1 to 10, an analysis before them (the published prompt speaks of six and lists seven).

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from synth.pipelines.engines.models import MODEL_FOLDER, locate, revision_of
-from synth.pipelines.runtime.fine_tuning import Chat, Reader, Recipe, fine_tune
+from synth.pipelines.runtime.fine_tuning import Chat, FineTuneConfig, Reader, fine_tune
 from synth.pipelines.runtime.stage import Output, Reject, TableStage
 from synth.schemas.errors import InputError, SynthError, UsageError
 from synth.schemas.record import Record
@@ -44,7 +44,7 @@ class Train(TableStage):
     output: ClassVar[Record] = TRAINING_STEP
 
     base: str
-    recipe: Recipe
+    recipe: FineTuneConfig
     command: str | None = None
     seed: int = 0
 
@@ -81,7 +81,7 @@ class Train(TableStage):
             self.seed,
             output.work / "checkpoints",
             out,
-            lambda share: output.prepared(int(share * rows)),
+            lambda share: output.progress(int(share * rows)),
         )
         reader.save(out)
         output.tally("tokens_learnt", sum(sum(chat.learnt) for chat in chats))

@@ -19,7 +19,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from synth.schemas.reading.inputs import Input, locate
 
-__all__ = ["Ancestor", "Exchange", "ancestry"]
+__all__ = ["Ancestor", "RecordedExchange", "ancestry"]
 
 Row = dict[str, Any]
 BATCH_ROWS = 1 << 16
@@ -50,7 +50,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Sample:
+class RecordedSample:
     """One completion as the engine gave it; `sample` counts from 0 over all requests of its row."""
 
     sample: int
@@ -61,14 +61,14 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class RecordedExchange:
     """One request to the engine and its completions."""
 
     row: str
     prompt: str | list[dict[str, str]]
     prompt_tokens: int | None
     sampling: Row
-    samples: list[Sample]
+    samples: list[RecordedSample]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Ancestor:
     id: str
     place: Place
     row: Row
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[RecordedExchange] = field(default_factory=list)
 
     def as_json(self) -> Row:
         engine = self.place.identity.get("engine") or {}
@@ -206,7 +206,7 @@ def _made_ids(name: str, wanted: Sequence[str]) -> Iterator[tuple[int, str]]:
             yield int(number), identifier
 
 
-def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[Exchange]]:
+def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[RecordedExchange]]:
     """What the run's engine was asked, by the id of the input row for whose sake; the run must have kept its answers.
 
     Answers that an earlier run had from another engine may lie beside its own.
@@ -228,16 +228,18 @@ def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[Exchange]
     return {row: _numbered(row, pairs) for row, pairs in recorded.items()}
 
 
-def _numbered(row: str, recorded: Sequence[tuple[Row, Row]]) -> list[Exchange]:
+def _numbered(row: str, recorded: Sequence[tuple[Row, Row]]) -> list[RecordedExchange]:
     """Requests in the order of their samples, which are drawn with consecutive seeds."""
     first = min(request["seed"] for request, _ in recorded)
     exchanges = []
     for request, answer in sorted(recorded, key=lambda pair: pair[0]["seed"]):
         samples = [
-            Sample(number, one["text"], one["tokens"], one["finish_reason"], one.get("reasoning"))
+            RecordedSample(number, one["text"], one["tokens"], one["finish_reason"], one.get("reasoning"))
             for number, one in enumerate(answer["completions"], request["seed"] - first)
         ]
-        exchanges.append(Exchange(row, request["prompt"], answer["prompt_tokens"], request["sampling"], samples))
+        exchanges.append(
+            RecordedExchange(row, request["prompt"], answer["prompt_tokens"], request["sampling"], samples)
+        )
     return exchanges
 
 

@@ -20,14 +20,22 @@ from synth.schemas.dataset import Dataset, partial_path
 from synth.schemas.errors import Stale, SynthError, UsageError
 from synth.schemas.shards import Shard
 
-__all__ = ["Building", "Difference", "Standing", "differences", "published_names", "write_datasets_json", "write_json"]
+__all__ = [
+    "Difference",
+    "OutputStatus",
+    "PartialOutput",
+    "differences",
+    "published_names",
+    "write_datasets_json",
+    "write_json",
+]
 
 # A leaf in which two identities differ: dotted name, value there, value here. An absent one counts as None.
 Difference = tuple[str, Any, Any]
 
 
 @dataclass(frozen=True)
-class Standing:
+class OutputStatus:
     """What lies at an output for a run of this identity: nothing, something begun, or something complete.
 
     `changed` are the fields in which it was made otherwise.
@@ -38,7 +46,7 @@ class Standing:
     changed: Sequence[Difference] = ()
 
     @classmethod
-    def of(cls, final: Path, identity: Mapping[str, Any]) -> "Standing":
+    def of(cls, final: Path, identity: Mapping[str, Any]) -> "OutputStatus":
         """Raises `UsageError` where `final` is something that `synth` did not write."""
         if final.exists():
             if not (final / "synth.json").is_file():
@@ -61,7 +69,7 @@ class Standing:
             )
 
 
-class Building:
+class PartialOutput:
     """The directory `OUT.partial`, held by this process until `close`.
 
     `shards/` inside it takes the finished shards and `work/` what leads to them; `kept/` takes directories that are to
@@ -89,24 +97,24 @@ class Building:
     @classmethod
     def open(
         cls, final: Path, identity: Mapping[str, Any], *, command: Sequence[str] = (), fresh: bool = False
-    ) -> "Building | None":
+    ) -> "PartialOutput | None":
         """Begin or go on with building `final`; None when it is already complete with this identity.
 
         Raises `Stale` where `final` or its partial directory was made with another identity, unless `fresh`;
         `UsageError` where `final` is something that `synth` did not write; `SynthError` while another process is
         building it.
         """
-        standing = Standing.of(final, identity)
+        status = OutputStatus.of(final, identity)
         if not fresh:
-            standing.refuse()
-            if standing.state == "complete":
+            status.refuse()
+            if status.state == "complete":
                 _remove_remains(final, identity)
                 return None
         building = cls(final, identity)
         try:
-            if Standing.of(final, identity) != standing:
+            if OutputStatus.of(final, identity) != status:
                 raise SynthError(f"{final} has been written by another synth process just now: repeat the command")
-            if fresh or standing.state != "begun":
+            if fresh or status.state != "begun":
                 building.clear()
             building.begin(command, anew=fresh)
         except BaseException:
@@ -195,7 +203,7 @@ def _remove_remains(final: Path, identity: Mapping[str, Any]) -> None:
     partial = partial_path(final)
     if partial.is_dir() and not (partial / "synth.json").exists():
         with contextlib.suppress(SynthError):
-            building = Building(final, identity)
+            building = PartialOutput(final, identity)
             shutil.rmtree(partial, ignore_errors=True)
             building.close()
 

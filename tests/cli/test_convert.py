@@ -19,7 +19,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, UsageError
 from synth.schemas.records import QUERY
 from synth.schemas.shards import ShardWriter
-from synth.schemas.writing.publication import Building
+from synth.schemas.writing.publication import PartialOutput
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "query": "One?", "response": "1", "score": 0.5, "tags": ["x", 'y"z'], "meta": {"n": 1, "s": None}},
@@ -181,7 +181,7 @@ def test_files_that_cannot_be_written_are_refused(tmp_path: Path, directory: Pat
 
 
 def test_an_empty_dataset_is_exported_as_an_empty_file(tmp_path: Path) -> None:
-    building = Building.open(tmp_path / "empty", {"stage": "test"})
+    building = PartialOutput.open(tmp_path / "empty", {"stage": "test"})
     assert building
     writer = ShardWriter(building.shards / "0.arrow", QUERY.schema)
     building.publish([writer.close()], [], {})

@@ -18,7 +18,7 @@ from synth.cli.rendering import row_panel
 from synth.cli.show import Condition
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.shards import ShardWriter
-from synth.schemas.writing.publication import Building
+from synth.schemas.writing.publication import PartialOutput
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -36,7 +36,7 @@ ROWS: list[dict[str, Any]] = [
 @pytest.fixture
 def accepted(tmp_path: Path) -> Path:
     """A dataset directory with five rows and two rejected ones."""
-    building = Building.open(tmp_path / "accepted", {"stage": "reject-select"})
+    building = PartialOutput.open(tmp_path / "accepted", {"stage": "reject-select"})
     assert building
     rejected = [{"id": "x-1", "reason": "wrong", "detail": "3 is not 4", "question": "?"}]
     rejected += [{"id": f"x-{i}", "reason": "no_answer", "detail": "", "question": "?"} for i in (2, 3)]

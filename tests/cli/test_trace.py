@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.reject.sample import FOLDER, Sample
+from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import run
@@ -42,7 +42,7 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     questions = [{"id": f"q-{i}", "question": f"What is {i}+1? ünï", "answer": f"#### {i + 1}"} for i in range(9)]
     questions += [{"id": "q-none", "question": "Which?\x1b[2J", "answer": ""}]
     Path("questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
-    stage = Sample(prompt=Prompt.load("chat", FOLDER), n=6, temperature=0.5)
+    stage = SamplePaths(prompt=Prompt.load("chat", FOLDER), n=6, temperature=0.5)
     engine = EchoEngine(reply="2+1=<<2+1=3>>3\n#### 3")
     run(stage, ["questions.jsonl"], Path("samples"), Options(keep_answers=True), engine=engine)
     assert synth("reject", "select", "samples", "accepted", "--no-gold", folder=tmp_path).returncode == 0

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from synth.pipelines.case2code.compose import Compose
-from synth.pipelines.case2code.evaluate import Evaluate
+from synth.pipelines.case2code.evaluate import EvaluateFunctions
 from synth.pipelines.case2code.execute import Execute
 from synth.pipelines.case2code.functions import Functions
 from synth.pipelines.case2code.inputs import Inputs
@@ -96,7 +96,7 @@ def completions() -> Recorded:
 
 
 def made(stage: Stage, source: Path, out: Path, engine: EchoEngine | None = None) -> Dataset:
-    sandbox = Sandbox("bwrap") if isinstance(stage, Execute | Evaluate) else None
+    sandbox = Sandbox("bwrap") if isinstance(stage, Execute | EvaluateFunctions) else None
     run(stage, [str(source)], out, Options(), engine=engine, sandbox=sandbox)
     return Dataset.open(out)
 
@@ -113,7 +113,7 @@ def test_each_function_comes_to_its_verdict(tmp_path: Path) -> None:
     executed = made(Execute(), tmp_path / "inputs", tmp_path / "executed")
     composed = made(Compose(evaluation=True), tmp_path / "executed", tmp_path / "composed")
     author = Recorded({f"`{row['func_name']}`": row["output"] for row in composed.rows()})
-    evaluated = made(Evaluate(), tmp_path / "composed", tmp_path / "evaluated", author)
+    evaluated = made(EvaluateFunctions(), tmp_path / "composed", tmp_path / "evaluated", author)
 
     steps = {"functions": functions, "inputs": inputs, "execute": executed, "compose": composed}
     ended = {name: (step, *why) for step, dataset in steps.items() for name, why in turned_away(dataset).items()}

@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from synth.pipelines.instag.select import Select
+from synth.pipelines.instag.select import SelectRows
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.schemas.dataset import Dataset
@@ -27,7 +27,7 @@ POOL = {
 def test_rows_come_out_in_the_order_in_which_they_are_selected(tmp_path: Path, n: int, order: str, rounds: int) -> None:
     pool = tmp_path / "pool.jsonl"
     pool.write_bytes(b"\n".join(orjson.dumps({"id": name, "tags": tags}) for name, tags in POOL.items()))
-    counts = run(Select(n), [str(pool)], tmp_path / "out", Options()).counts
+    counts = run(SelectRows(n), [str(pool)], tmp_path / "out", Options()).counts
     assert [row["id"] for row in Dataset.open(tmp_path / "out").rows()] == list(order)
     assert counts.tallies["rounds"] == rounds
     assert counts.tallies.get("shortfall", 0) == n - len(order)

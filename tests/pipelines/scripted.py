@@ -85,7 +85,7 @@ class Outcome:
         self.rejected.append((row, reason, detail))
         self.accounted_for += 1
 
-    def turn_away(self, output: Rejected) -> None:
+    def reject_output(self, output: Rejected) -> None:
         self.turned_away.append(output)
 
     def tally(self, name: str, amount: float = 1) -> None:

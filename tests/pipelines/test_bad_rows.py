@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import Summary, run, standing
+from synth.pipelines.runtime.runner import Summary, output_status, run
 from synth.pipelines.runtime.stage import Output, Reject, Rejected, Row, RowStage, TableStage, Tools
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Partial
@@ -122,8 +122,8 @@ def test_without_the_option_the_first_bad_row_ends_the_run(tmp_path: Path) -> No
 def test_the_option_is_part_of_what_a_run_is(tmp_path: Path) -> None:
     spec, out = written(tmp_path, [GOOD]), tmp_path / "out"
     run(Echo(), [spec], out, Options())
-    assert standing(Echo(), [spec], out, Options()).changed == []
-    assert standing(Echo(), [spec], out, Options(bad_rows="reject")).changed == [("bad_rows", None, "reject")]
+    assert output_status(Echo(), [spec], out, Options()).changed == []
+    assert output_status(Echo(), [spec], out, Options(bad_rows="reject")).changed == [("bad_rows", None, "reject")]
 
 
 def test_ids_stay_when_a_bad_row_is_put_right(tmp_path: Path) -> None:

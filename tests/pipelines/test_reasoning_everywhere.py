@@ -14,19 +14,19 @@ import pytest
 import synth.pipelines
 from synth.pipelines.augment.evolve import EVOLUTIONS, Evolve
 from synth.pipelines.augment.respond import Respond
-from synth.pipelines.case2code.evaluate import Evaluate
+from synth.pipelines.case2code.evaluate import EvaluateFunctions
 from synth.pipelines.case2code.inputs import Inputs
 from synth.pipelines.dstc.pairs import Pairs
 from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.instag.tag import Tag
-from synth.pipelines.reject.sample import Sample
+from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Summary, run
 from synth.pipelines.runtime.stage import RowStage
 from synth.pipelines.self_lengthen.constrain import Constrain
-from synth.pipelines.self_lengthen.draft import Draft
+from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.evaluate import CRITERIA, Judge
 from synth.pipelines.self_lengthen.extend import Extend
 from synth.pipelines.self_lengthen.instruct import Instruct, Seed
@@ -102,7 +102,7 @@ def instructions(asked: str, seed: int) -> str:
 CASES = {
     "augment evolve": Case(Evolve(), {"query": "What is 2+3?"}, evolutions),
     "augment respond": Case(Respond(), {"query": "What is 2+3?"}, solutions),
-    "reject sample": Case(Sample(n=8), {"question": "What is 2+3?", "answer": "#### 5"}, solutions),
+    "reject sample": Case(SamplePaths(n=8), {"question": "What is 2+3?", "answer": "#### 5"}, solutions),
     "query-of-cc bootstrap": Case(small(rounds=2), {"domain": "cooking", "text": "soup"}, attentive),
     "instag tag": Case(
         Tag(prompt=Prompt("# user\n{{ query }}", "bare")),
@@ -116,7 +116,7 @@ CASES = {
         lambda _, seed: f"```python\nexamples = [dict(word='a'), dict(word='{seed}'), dict(x=1)]\n```",
     ),
     "case2code evaluate": Case(
-        Evaluate(n=5, temperature=0.5, seconds=2.0),
+        EvaluateFunctions(n=5, temperature=0.5, seconds=2.0),
         {
             "prompt": "Which function is it?",
             "output": "",
@@ -149,7 +149,7 @@ CASES = {
         instructions,
     ),
     "self-lengthen draft": Case(
-        Draft(tries=3),
+        DraftResponses(tries=3),
         {"instruction": "Write about the sea."},
         lambda _, seed: prose(2, about=seed) if seed % 3 else "It ends in the",
     ),

@@ -9,7 +9,7 @@ import pytest
 
 from synth.pipelines.engines import Message
 from synth.pipelines.runtime import fine_tuning
-from synth.pipelines.runtime.fine_tuning import Chat, Reader, Recipe, fine_tune, is_small
+from synth.pipelines.runtime.fine_tuning import Chat, FineTuneConfig, Reader, fine_tune, is_small
 from synth.pipelines.runtime.stage import Reject
 from synth.schemas.errors import Interrupted, UsageError
 
@@ -17,7 +17,7 @@ pytest.importorskip("accelerate", reason="the extra `train` is not installed")
 pytest.importorskip("peft", reason="the extra `train` is not installed")
 
 CHATS = [(f"What comes after {n}?", f"After {n} comes {n + 1}.") for n in range(6)]
-QUICKLY = Recipe(full=True, epochs=3, learning_rate=3e-3, batch=2)
+QUICKLY = FineTuneConfig(full=True, epochs=3, learning_rate=3e-3, batch=2)
 STEPS = 9
 
 
@@ -151,7 +151,7 @@ def test_the_loss_is_that_of_the_assistants_tokens_alone(random_model: Path, cha
         for place, (token, learnt) in enumerate(zip(chat.tokens[1:], chat.learnt[1:], strict=True)):
             if learnt:
                 losses.append(-odds[place, token].item())
-    recipe = Recipe(full=True, epochs=1, batch=len(chats))
+    recipe = FineTuneConfig(full=True, epochs=1, batch=len(chats))
     (log,) = fine_tune(str(random_model), chats, recipe, 0, tmp_path / "work", tmp_path / "out")
     assert log["loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-3)
 
@@ -159,7 +159,7 @@ def test_the_loss_is_that_of_the_assistants_tokens_alone(random_model: Path, cha
 def test_adapters_change_every_linear_layer_and_nothing_else(
     random_model: Path, chats: list[Chat], tmp_path: Path
 ) -> None:
-    recipe = Recipe(rank=4, epochs=2, learning_rate=3e-3, batch=2)
+    recipe = FineTuneConfig(rank=4, epochs=2, learning_rate=3e-3, batch=2)
     logs = fine_tune(str(random_model), chats, recipe, 0, tmp_path / "work", tmp_path / "out")
     assert logs[-1]["loss"] < logs[0]["loss"]
     before, after = weights(random_model), weights(tmp_path / "out")
@@ -175,14 +175,14 @@ def test_weights_keep_the_precision_that_they_had(random_model: Path, chats: lis
     half = tmp_path / "half"
     AutoModelForCausalLM.from_pretrained(random_model, dtype=torch.bfloat16).save_pretrained(half)
     AutoTokenizer.from_pretrained(random_model).save_pretrained(half)
-    for name, recipe in (("all", Recipe(full=True, epochs=1)), ("adapters", Recipe(epochs=1))):
+    for name, recipe in (("all", FineTuneConfig(full=True, epochs=1)), ("adapters", FineTuneConfig(epochs=1))):
         fine_tune(str(half), chats, recipe, 0, tmp_path / f"{name}-work", tmp_path / name)
         assert {weight.dtype for weight in weights(tmp_path / name).values()} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("recipe", [QUICKLY, Recipe(rank=4, epochs=3, learning_rate=3e-3, batch=2)])
+@pytest.mark.parametrize("recipe", [QUICKLY, FineTuneConfig(rank=4, epochs=3, learning_rate=3e-3, batch=2)])
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(
-    recipe: Recipe, random_model: Path, chats: list[Chat], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: FineTuneConfig, random_model: Path, chats: list[Chat], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fine_tuning, "SAVE_SECONDS", 0.0)
     whole, killed, work = tmp_path / "whole", tmp_path / "killed", tmp_path / "work"

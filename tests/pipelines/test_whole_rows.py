@@ -44,7 +44,7 @@ class First(TableStage):
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
         output.write_table(table.slice(0, 1), accounts_for=1)
-        output.pass_over(table.num_rows - 1, "not_first")
+        output.skip(table.num_rows - 1, "not_first")
 
 
 def lines(file: Path, rows: list[dict[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from synth.schemas.errors import InputError
 from synth.schemas.shards import ShardWriter
 from synth.schemas.writing import shapes
 from synth.schemas.writing.export import FileFormat, write
-from synth.schemas.writing.publication import Building
+from synth.schemas.writing.publication import PartialOutput
 from synth.schemas.writing.shapes import shaped
 
 some = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -169,7 +169,7 @@ def stored(kind: pa.DataType) -> pa.DataType:
 
 
 def published(folder: Path, table: pa.Table) -> Dataset:
-    building = Building.open(folder, {"stage": "test"}, fresh=True)
+    building = PartialOutput.open(folder, {"stage": "test"}, fresh=True)
     assert building
     writer = ShardWriter(building.shards / "0.arrow", table.schema)
     writer.write(table)

@@ -20,7 +20,7 @@ from synth.schemas.record import Column, Record
 from synth.schemas.records import QUESTION
 from synth.schemas.records.shared import ID
 from synth.schemas.shards import ShardWriter
-from synth.schemas.writing.publication import Building
+from synth.schemas.writing.publication import PartialOutput
 
 ROWS = [
     {"id": "a", "question": "How many?", "answer": "#### 2"},
@@ -63,7 +63,7 @@ def refusal(spec: str | Path, *args: Any) -> str:
 
 def synth_directory(path: Path, table: pa.Table) -> Path:
     """A dataset directory of two shards, as a run writes it."""
-    building = Building.open(path, {"stage": "test"})
+    building = PartialOutput.open(path, {"stage": "test"})
     assert building
     shards = []
     for number, half in enumerate((table.slice(0, 1), table.slice(1))):

@@ -10,20 +10,20 @@ from datasets import load_from_disk
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, SynthError, UsageError
 from synth.schemas.shards import Shard, ShardWriter
-from synth.schemas.writing.publication import Building
+from synth.schemas.writing.publication import PartialOutput
 
 SCHEMA = pa.schema([("id", pa.string()), ("number", pa.int64())])
 IDENTITY = {"stage": "test", "options": {"n": 4, "temperature": 0.7}}
 
 
-def shard(building: Building, name: str, numbers: list[int]) -> Shard:
+def shard(building: PartialOutput, name: str, numbers: list[int]) -> Shard:
     writer = ShardWriter(building.shards / name, SCHEMA)
     writer.write(pa.table({"id": [f"row-{n}" for n in numbers], "number": numbers}, schema=SCHEMA))
     return writer.close()
 
 
 def publish(out: Path, identity: dict[str, object] = IDENTITY, *, fresh: bool = False, numbers: int = 5) -> None:
-    building = Building.open(out, identity, fresh=fresh)
+    building = PartialOutput.open(out, identity, fresh=fresh)
     assert building is not None
     shards = [
         shard(building, "a.arrow", list(range(numbers))),
@@ -58,7 +58,7 @@ def test_the_run_record_holds_a_checksum_of_every_shard(tmp_path: Path) -> None:
 
 
 def test_an_output_of_no_rows_can_be_opened(tmp_path: Path) -> None:
-    building = Building.open(tmp_path / "out", IDENTITY)
+    building = PartialOutput.open(tmp_path / "out", IDENTITY)
     assert building is not None
     building.publish([shard(building, "a.arrow", [])], [], {})
     building.close()
@@ -66,7 +66,7 @@ def test_an_output_of_no_rows_can_be_opened(tmp_path: Path) -> None:
 
 
 def test_nothing_appears_before_publication(tmp_path: Path) -> None:
-    building = Building.open(tmp_path / "out", IDENTITY)
+    building = PartialOutput.open(tmp_path / "out", IDENTITY)
     assert building is not None
     shard(building, "a.arrow", [1])
     building.close()
@@ -83,7 +83,7 @@ def test_a_crash_between_any_two_steps_of_publication_is_mended_by_repeating_it(
     step, finished = 0, False
     while not finished:
         out = tmp_path / f"out-{step}"
-        building = Building.open(out, IDENTITY)
+        building = PartialOutput.open(out, IDENTITY)
         assert building is not None
         shards, rejected = [shard(building, "a.arrow", [1, 2])], [shard(building, "r.arrow", [3])]
         calls = 0
@@ -112,7 +112,7 @@ def test_a_crash_between_any_two_steps_of_publication_is_mended_by_repeating_it(
 
 def test_the_same_run_again_has_nothing_to_do(tmp_path: Path) -> None:
     publish(tmp_path / "out")
-    assert Building.open(tmp_path / "out", IDENTITY) is None
+    assert PartialOutput.open(tmp_path / "out", IDENTITY) is None
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -120,7 +120,7 @@ def test_other_settings_are_refused_with_each_field_and_both_values(tmp_path: Pa
     if complete:
         publish(tmp_path / "out")
     else:
-        building = Building.open(tmp_path / "out", IDENTITY)
+        building = PartialOutput.open(tmp_path / "out", IDENTITY)
         assert building is not None
         (building.work / "answers.arrow").write_bytes(b"paid for")
         building.close()
@@ -128,12 +128,12 @@ def test_other_settings_are_refused_with_each_field_and_both_values(tmp_path: Pa
     with pytest.raises(
         Stale, match=r"options.n was 4 and is now 8; options.temperature was 0.7 and is now 1.0"
     ) as stale:
-        Building.open(tmp_path / "out", changed)
+        PartialOutput.open(tmp_path / "out", changed)
     assert stale.value.exit_code == 4
 
 
 def test_a_run_that_came_to_nothing_does_not_stand_in_the_way_of_one_with_other_settings(tmp_path: Path) -> None:
-    begun = Building.open(tmp_path / "out", IDENTITY)
+    begun = PartialOutput.open(tmp_path / "out", IDENTITY)
     assert begun is not None
     begun.close()
     publish(tmp_path / "out", {"stage": "other"})
@@ -152,14 +152,14 @@ def test_a_directory_that_synth_did_not_write_is_never_replaced(tmp_path: Path, 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError, match="synth"):
-        Building.open(tmp_path / "out", IDENTITY, fresh=fresh)
+        PartialOutput.open(tmp_path / "out", IDENTITY, fresh=fresh)
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
 
 
 def test_two_processes_do_not_build_the_same_directory(tmp_path: Path) -> None:
-    building = Building.open(tmp_path / "out", IDENTITY)
+    building = PartialOutput.open(tmp_path / "out", IDENTITY)
     with pytest.raises(SynthError, match="another synth process"):
-        Building.open(tmp_path / "out", IDENTITY)
+        PartialOutput.open(tmp_path / "out", IDENTITY)
     assert building is not None
     building.close()
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from synth.pipelines.engines.models import cached_snapshot
-from synth.pipelines.instag.normalize.nearness import Dense, Points, Sparse
+from synth.pipelines.instag.normalize.nearness import DenseTags, Points, Sparse
 from synth.pipelines.retrieval.embedding import Embedder
 from synth.schemas.errors import UsageError
 
@@ -62,7 +62,7 @@ class Model:
                 file.write(vectors.tobytes())
                 file.flush()
                 os.fsync(file.fileno())
-        return Dense(np.memmap(path, NUMBER, "r", shape=(len(texts), self.embedder.dimensions)))
+        return DenseTags(np.memmap(path, NUMBER, "r", shape=(len(texts), self.embedder.dimensions)))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from synth.pipelines.instag.normalize.counting import stretches
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Dense", "Pairs", "Points", "Sparse"]
+__all__ = ["DenseTags", "Pairs", "Points", "Sparse"]
 
 Numbers = NDArray[np.int64]
 Pairs = tuple[Numbers, Numbers]
@@ -51,7 +51,7 @@ class Points(Protocol):
         """Some of the points."""
 
 
-class Dense:
+class DenseTags:
     """Rows of a matrix, which may be memory-mapped.
 
     With the vectors turned so that their first directions hold most of them, x·y <= x1·y1 + |x2||y2|, where x1 and y1
@@ -69,8 +69,8 @@ class Dense:
     def without_length(self) -> int:
         return len(self) - sum(int(vectors.any(axis=1).sum()) for vectors in self._pieces())
 
-    def at(self, which: Numbers) -> "Dense":
-        return Dense(self._vectors[which])
+    def at(self, which: Numbers) -> "DenseTags":
+        return DenseTags(self._vectors[which])
 
     def candidates(self, least: float) -> Iterator[Pairs]:
         narrow = self._narrow()

@@ -15,7 +15,7 @@ from synth.pipelines.instag.normalize.forms import Forms, Tags
 from synth.pipelines.instag.normalize.overrides import NONE, Overrides
 from synth.pipelines.instag.normalize.rules import unite_equal, words
 from synth.pipelines.instag.normalize.semantics import unite_near
-from synth.pipelines.instag.normalize.vocabulary import Vocabulary
+from synth.pipelines.instag.normalize.vocabulary import TagTable
 from synth.pipelines.instag.tagsets import DEFAULT, tag_column
 from synth.pipelines.runtime.portions import portions
 from synth.pipelines.runtime.stage import Output, TableStage, row_schemas
@@ -87,7 +87,7 @@ class Normalize(TableStage):
         (table,) = tables
         column = tag_column(table.schema, self.tags or (RAW if RAW in table.column_names else None))
         self.embedder.load()
-        counted = count(table, column, output.work, output.prepared)
+        counted = count(table, column, output.work, output.progress)
         for reason, skipped in counted.skipped.items():
             if skipped:
                 output.tally(reason, skipped)
@@ -124,7 +124,7 @@ class Normalize(TableStage):
 
         tags = forms.tags(groups)
         counts = self._write_rows(table, counted, tags, output)
-        Vocabulary(forms, groups, tags, counts).write(output.kept / "vocabulary", counted.examples)
+        TagTable(forms, groups, tags, counts).write(output.kept / "vocabulary", counted.examples)
 
     def _write_rows(self, table: pa.Table, counted: Occurrences, tags: Tags, output: Output) -> Whole:
         """All rows, each with its tags; how many queries have each tag."""

@@ -16,7 +16,7 @@ from synth.schemas.records import VOCABULARY
 from synth.schemas.shards import ShardWriter
 from synth.schemas.writing.publication import write_datasets_json
 
-__all__ = ["Vocabulary"]
+__all__ = ["TagTable"]
 
 Whole = NDArray[np.int64]
 
@@ -27,7 +27,7 @@ _ORDER = [("tag_count", "descending"), ("tag", "ascending"), ("count", "descendi
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class TagTable:
     """What became of `forms` by the steps that `groups` record: their `tags`, each with the queries that have it."""
 
     forms: Forms

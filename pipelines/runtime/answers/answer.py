@@ -19,10 +19,10 @@ from synth.pipelines.runtime.answers.values import read_value, read_words
 
 __all__ = [
     "GSM8K_MARKS",
+    "AnswerReading",
     "FinalAnswer",
     "Hashes",
     "Majority",
-    "Reading",
     "bare_answer",
     "end_of_line",
     "extract_answer",
@@ -51,17 +51,17 @@ class FinalAnswer:
     end: int
 
 
-class Reading(NamedTuple):
+class AnswerReading(NamedTuple):
     """What the line after a mark says: `value` is None where an answer stands there that cannot be read."""
 
     value: Any
     text: str
 
 
-Reader = Callable[[str], Reading | None]
+Reader = Callable[[str], AnswerReading | None]
 
 
-def leading_number(line: str) -> Reading | None:
+def leading_number(line: str) -> AnswerReading | None:
     """The paper's reading: the digits that open the line, as a finite float.
 
     Commas are dropped, wherever they stand. None where the line opens with no number: no answer stands there.
@@ -72,8 +72,8 @@ def leading_number(line: str) -> Reading | None:
     try:
         value = float(match[0].replace(",", ""))
     except ValueError:
-        return Reading(None, match[0])
-    return Reading(value if math.isfinite(value) else None, match[0])
+        return AnswerReading(None, match[0])
+    return AnswerReading(value if math.isfinite(value) else None, match[0])
 
 
 def extract_answer(
@@ -176,26 +176,26 @@ def _whole_answer(solution: str, marks: tuple[str, ...]) -> FinalAnswer | None:
     return extract_answer(solution, marks, _read_number) or extract_answer(solution, marks, _read_words)
 
 
-def _read_number(line: str) -> Reading | None:
+def _read_number(line: str) -> AnswerReading | None:
     """A number or a time; of a line that opens with a number and states another thing, its words."""
     # What most answers are needs no closer look.
-    return Reading(int(line), line) if _INTEGER.fullmatch(line) else _read_other(line)
+    return AnswerReading(int(line), line) if _INTEGER.fullmatch(line) else _read_other(line)
 
 
 @lru_cache(1 << 14)
-def _read_other(line: str) -> Reading | None:
+def _read_other(line: str) -> AnswerReading | None:
     if len(line) > _LONGEST_LINE:
-        return Reading(None, line)
+        return AnswerReading(None, line)
     text = plain(line)
     value = read_value(text)
     if value:
-        return Reading(*value)
+        return AnswerReading(*value)
     return _read_words(line) if leading_number(text) else None
 
 
-def _read_words(line: str) -> Reading:
+def _read_words(line: str) -> AnswerReading:
     text = plain(line) if len(line) <= _LONGEST_LINE else ""
-    return Reading(read_words(text), text)
+    return AnswerReading(read_words(text), text)
 
 
 @lru_cache

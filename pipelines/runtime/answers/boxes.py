@@ -8,8 +8,8 @@ from typing import Any
 
 from synth.pipelines.runtime.answers.answer import (
     GSM8K_MARKS,
+    AnswerReading,
     FinalAnswer,
-    Reading,
     bare_answer,
     end_of_line,
     extract_answer,
@@ -64,7 +64,7 @@ class Boxed:
     def same(self, answer: FinalAnswer, gold: FinalAnswer) -> bool:
         return self._equal(gold.text, answer.text)
 
-    def _read(self, content: str) -> Reading | None:
+    def _read(self, content: str) -> AnswerReading | None:
         """The value of a number or a time; else the content as it stands, if `math-verify` makes something of it."""
         content = content.strip().strip("$")
         if len(content) > _LONGEST_BOX:
@@ -72,7 +72,7 @@ class Boxed:
         value = _exact(content)
         if value is None:
             value = self._parsed(content) or None
-        return None if value is None else Reading(value, content)
+        return None if value is None else AnswerReading(value, content)
 
     def _are_equal(self, gold: str, answer: str) -> bool:
         exact = _exact(gold), _exact(answer)

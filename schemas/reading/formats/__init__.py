@@ -10,14 +10,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
-from synth.schemas.reading.formats.batch import BadRow, Batch
+from synth.schemas.reading.formats.batch import Batch, UnreadableRow
 from synth.schemas.reading.formats.columnar import arrow_schema, parquet_schema, read_arrow, read_parquet
 from synth.schemas.reading.formats.delimited import header, read_delimited
 from synth.schemas.reading.formats.json_rows import describe, holds_lines, read_json, read_json_lines
 from synth.schemas.reading.formats.streams import COMPRESSED, readable
 from synth.schemas.reading.formats.wet import read_wet
 
-__all__ = ["READABLE", "BadRow", "Batch", "describe", "file_format", "read", "schema_of", "stem"]
+__all__ = ["READABLE", "Batch", "UnreadableRow", "describe", "file_format", "read", "schema_of", "stem"]
 
 SUFFIXES = {
     ".jsonl": "JSONL",

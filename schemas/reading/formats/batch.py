@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from synth.schemas.errors import InputError
 
-__all__ = ["ROWS_PER_BATCH", "BadRow", "Batch", "refuse_repeated"]
+__all__ = ["ROWS_PER_BATCH", "Batch", "UnreadableRow", "refuse_repeated"]
 
 ROWS_PER_BATCH = 4096
 
 
 @dataclass(frozen=True)
-class BadRow:
+class UnreadableRow:
     """A row of a file that is no row: its index in the file, what is wrong and where, and its text."""
 
     index: int
@@ -35,7 +35,7 @@ class Batch:
     format: str
     first: int
     rows: list[dict[str, Any]] | pa.RecordBatch
-    bad: tuple[BadRow, ...] = ()
+    bad: tuple[UnreadableRow, ...] = ()
     lines: Sequence[int] | None = None
     plain: bool = False
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
-from synth.schemas.reading.formats.batch import ROWS_PER_BATCH, BadRow, Batch, refuse_repeated
+from synth.schemas.reading.formats.batch import ROWS_PER_BATCH, Batch, UnreadableRow, refuse_repeated
 from synth.schemas.reading.formats.columnar import pieces
 from synth.schemas.reading.formats.streams import opened_text, undecodable
 
@@ -184,7 +184,7 @@ def _row_by_row(path: Path, records: Sequence[_Record], names: list[str], form: 
                 rows.append(record.fields)
                 lines.append(record.line)
             else:
-                bad.append(BadRow(index, f"{path}:{record.line} {fault}", record.raw.decode(errors="replace")))
+                bad.append(UnreadableRow(index, f"{path}:{record.line} {fault}", record.raw.decode(errors="replace")))
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
         batch = pa.record_batch([pa.array(column, pa.string()) for column in columns], names=names)
         yield Batch(path, form, first, batch, tuple(bad), lines)

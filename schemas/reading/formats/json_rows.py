@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from synth.schemas.errors import InputError
-from synth.schemas.reading.formats.batch import ROWS_PER_BATCH, BadRow, Batch
+from synth.schemas.reading.formats.batch import ROWS_PER_BATCH, Batch, UnreadableRow
 from synth.schemas.reading.formats.exact import BadJSON, is_kept, parse, text_of
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH, opened_text
 
@@ -48,7 +48,7 @@ def _line_by_line(path: Path, lines: list[bytes], first: int, before: int) -> Ba
     """What `read_json_lines` does at once, for a block with blank lines, errors, or what orjson may have changed."""
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
-    bad: list[BadRow] = []
+    bad: list[UnreadableRow] = []
     for number, line in enumerate(map(bytes.rstrip, lines), before + 1):
         if not line:
             continue
@@ -57,7 +57,7 @@ def _line_by_line(path: Path, lines: list[bytes], first: int, before: int) -> Ba
             numbers.append(number)
         except BadJSON as error:
             detail = f"{path}:{number} {error}"
-            bad.append(BadRow(first + len(rows) + len(bad), detail, line.decode(errors="replace")))
+            bad.append(UnreadableRow(first + len(rows) + len(bad), detail, line.decode(errors="replace")))
     return Batch(path, "JSONL", first, rows, tuple(bad), numbers)
 
 
@@ -100,7 +100,7 @@ def read_json(path: Path) -> Iterator[Batch]:
         items = value[first : first + ROWS_PER_BATCH]
         rows = [item for item in items if isinstance(item, dict)]
         bad = tuple(
-            BadRow(
+            UnreadableRow(
                 index, f"row {index + 1} of {path} is {describe(item)}, where each row must be an object", text_of(item)
             )
             for index, item in enumerate(items, first)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from synth.cli.counted import breakdown
 from synth.cli.main import app
-from synth.pipelines.case2code.evaluate import Evaluate, pass_at
+from synth.pipelines.case2code.evaluate import EvaluateFunctions, pass_at
 from synth.pipelines.case2code.replies import function_in
 from synth.pipelines.engines import Answer, Completion, Request
 from synth.pipelines.engines.echo import EchoEngine
@@ -69,7 +69,7 @@ def evaluate(
     **how: Any,
 ) -> Summary:
     (folder / "tasks.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks))
-    stage = Evaluate(n=len(replies), temperature=0.8, seconds=1.0, **how)
+    stage = EvaluateFunctions(n=len(replies), temperature=0.8, seconds=1.0, **how)
     engine = author or Author(*replies)
     return run(stage, [str(folder / "tasks.jsonl")], folder / "out", Options(), engine=engine, sandbox=Sandbox("bwrap"))
 
@@ -220,7 +220,7 @@ def test_answers_and_verdicts_are_replayed_without_a_model_or_a_jail(
     (tmp_path / "tasks.jsonl").write_text(json.dumps(TASK) + "\n")
     tasks, out = [str(tmp_path / "tasks.jsonl")], tmp_path / "out"
     author = Author(fenced(CODE))
-    run(Evaluate(), tasks, out, Options(keep_answers=True), engine=author, sandbox=Sandbox("bwrap"))
+    run(EvaluateFunctions(), tasks, out, Options(keep_answers=True), engine=author, sandbox=Sandbox("bwrap"))
     first = Dataset.open(out).table
     (request,) = author.asked
     assert (request.sampling.temperature, request.sampling.top_p, request.sampling.max_tokens) == (0.0, 0.95, 2048)
@@ -231,7 +231,7 @@ def test_answers_and_verdicts_are_replayed_without_a_model_or_a_jail(
     )  # type: ignore[index]
     monkeypatch.setattr(Sandbox, "start", broken)
     silent = Author(fenced(CODE))
-    run(Evaluate(), tasks, out, Options(reparse=True), engine=silent, sandbox=Sandbox("bwrap"))
+    run(EvaluateFunctions(), tasks, out, Options(reparse=True), engine=silent, sandbox=Sandbox("bwrap"))
     assert silent.asked == []
     assert Dataset.open(out).table.equals(first)
 
@@ -260,7 +260,7 @@ def test_the_estimate_of_many_samples_is_exact() -> None:
 )
 def test_options_that_cannot_be_meant(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Evaluate(**options)
+        EvaluateFunctions(**options)
 
 
 def test_a_reply_without_a_fence_is_code_if_it_is_python() -> None:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from synth.cli.main import app
 from synth.pipelines.case2code.calls import WrittenCalls
-from synth.pipelines.case2code.evaluate import Evaluate
+from synth.pipelines.case2code.evaluate import EvaluateFunctions
 from synth.pipelines.case2code.given import Given, agree, recorded
 from synth.pipelines.case2code.literals import write_call, write_value
 from synth.pipelines.runtime.options import Options
@@ -66,7 +66,7 @@ def row_of(func_name: str) -> dict[str, Any]:
 def judged(folder: Path, row: Mapping[str, Any], *replies: str) -> dict[str, Any]:
     """The one output row of a task for which a model has these samples."""
     (folder / "task.jsonl").write_text(json.dumps(row) + "\n")
-    stage, author = Evaluate(n=len(replies), temperature=0.8, seconds=2.0), Author(*replies)
+    stage, author = EvaluateFunctions(n=len(replies), temperature=0.8, seconds=2.0), Author(*replies)
     run(stage, [str(folder / "task.jsonl")], folder / "out", Options(), engine=author, sandbox=Sandbox("bwrap"))
     (found,) = Dataset.open(folder / "out").rows()
     return found
@@ -141,7 +141,7 @@ def test_a_sample_has_what_the_blocks_define_and_no_block_replaces_it(tmp_path: 
 def test_a_recorded_answer_whose_value_is_too_long_is_rejected(tmp_path: Path) -> None:
     row = {**row_of("shout"), "code": "def shout(word):\n    return word * 40_000"}
     (tmp_path / "task.jsonl").write_text(json.dumps(row) + "\n")
-    stage = Evaluate(gold=True)
+    stage = EvaluateFunctions(gold=True)
     run(stage, [str(tmp_path / "task.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox("bwrap"))
     rejected = Dataset.open(tmp_path / "out").rejected
     assert rejected is not None
@@ -179,7 +179,7 @@ def test_what_is_recorded_never_enters_the_jail(tmp_path: Path, monkeypatch: pyt
 
 def test_gold_asks_for_no_samples() -> None:
     with pytest.raises(UsageError, match="--gold judges the one recorded answer of each task, and -n 3 asks for more"):
-        Evaluate(n=3, temperature=0.5, gold=True)
+        EvaluateFunctions(n=3, temperature=0.5, gold=True)
 
 
 @pytest.mark.parametrize(

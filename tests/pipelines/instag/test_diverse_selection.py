@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from synth.pipelines.instag import gather
 from synth.pipelines.instag.gather import picked
-from synth.pipelines.instag.select import WAYS, Select
+from synth.pipelines.instag.select import WAYS, SelectRows
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
@@ -29,7 +29,7 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return path
 
 
-def selected(stage: Select, source: Path, out: Path, **options: Any) -> tuple[Rows, Counts]:
+def selected(stage: SelectRows, source: Path, out: Path, **options: Any) -> tuple[Rows, Counts]:
     counts = run(stage, [str(source)], out, Options(**options)).counts
     return list(Dataset.open(out).rows()), counts
 
@@ -39,7 +39,7 @@ def pool(folder: Path, *tags: Any, column: str = "tags") -> Path:
     return write(folder / "pool.jsonl", [{"id": f"r-{i}", "n": i, column: each} for i, each in enumerate(tags)])
 
 
-def ids(stage: Select, source: Path, out: Path, **options: Any) -> list[str]:
+def ids(stage: SelectRows, source: Path, out: Path, **options: Any) -> list[str]:
     return [row["id"] for row in selected(stage, source, out, fresh=True, **options)[0]]
 
 
@@ -49,25 +49,25 @@ def many(folder: Path) -> Path:
 
 def test_a_tag_that_a_row_has_twice_counts_once(tmp_path: Path) -> None:
     source = pool(tmp_path, ["a", "a", "a"], ["a", "b"], ["c", "c"])
-    assert ids(Select(3), source, tmp_path / "out") == ["r-1", "r-2", "r-0"]
+    assert ids(SelectRows(3), source, tmp_path / "out") == ["r-1", "r-2", "r-0"]
 
 
 @pytest.mark.parametrize("by", WAYS)
 def test_rows_without_tags_are_never_selected_and_what_is_missing_is_told(tmp_path: Path, by: str) -> None:
     source = pool(tmp_path, [], ["a"], None, [""], [None], ["b", "", None])
-    rows, counts = selected(Select(5, by), source, tmp_path / "out")
+    rows, counts = selected(SelectRows(5, by), source, tmp_path / "out")
     assert sorted(row["id"] for row in rows) == ["r-1", "r-5"]
     assert (counts.tallies["shortfall"], counts.reasons) == (3, {"no_tags": 4})
 
 
 def test_a_pool_without_any_tag_gives_nothing(tmp_path: Path) -> None:
-    rows, counts = selected(Select(1), pool(tmp_path, [], None), tmp_path / "out")
+    rows, counts = selected(SelectRows(1), pool(tmp_path, [], None), tmp_path / "out")
     assert (rows, counts.reasons, counts.tallies["shortfall"]) == ([], {"no_tags": 2}, 1)
 
 
 @pytest.mark.parametrize("by", WAYS)
 def test_rows_that_were_not_selected_are_counted_and_not_copied(tmp_path: Path, by: str) -> None:
-    rows, counts = selected(Select(10, by), many(tmp_path), tmp_path / "out")
+    rows, counts = selected(SelectRows(10, by), many(tmp_path), tmp_path / "out")
     assert len({row["id"] for row in rows}) == 10
     assert (counts.produced, counts.reasons) == (10, {"not_selected": 140, "no_tags": 50})
     assert Dataset.open(tmp_path / "out").rejected is None
@@ -75,7 +75,7 @@ def test_rows_that_were_not_selected_are_counted_and_not_copied(tmp_path: Path, 
 
 def test_the_summary_tells_complexity_and_coverage_of_what_was_selected_and_of_the_pool(tmp_path: Path) -> None:
     source = pool(tmp_path, ["a", "b", "c"], ["a"], ["d"], [])
-    record = run(Select(1), [str(source)], tmp_path / "out", Options()).record
+    record = run(SelectRows(1), [str(source)], tmp_path / "out", Options()).record
     assert record["means"] == {"complexity": 3, "pool_complexity": 1.25, "coverage": 0.75}
     assert record["counts"]["tallies"]["pool_tags"] == 4
 
@@ -85,24 +85,24 @@ def test_complexity_is_told_by_query_where_the_rows_tell_of_their_queries(tmp_pa
         {"tags": ["a", "b", "c"], "tags_per_query": 1.5, "queries": 4},
         {"tags": ["a", "b"], "tags_per_query": 2.0, "queries": 1},
     ]
-    record = run(Select(1), [str(write(tmp_path / "pool.jsonl", rows))], tmp_path / "out", Options()).record
+    record = run(SelectRows(1), [str(write(tmp_path / "pool.jsonl", rows))], tmp_path / "out", Options()).record
     assert (record["means"]["complexity"], record["means"]["pool_complexity"]) == (1.5, 1.6)
 
 
 def test_by_complexity_are_the_rows_with_the_most_tags_the_first_of_equals_first(tmp_path: Path) -> None:
     source = pool(tmp_path, ["a"], ["a", "b"], ["a", "b", "c"], ["a", "c"], ["a", "b", "c"])
-    assert ids(Select(4, "complexity"), source, tmp_path / "out") == ["r-2", "r-4", "r-1", "r-3"]
+    assert ids(SelectRows(4, "complexity"), source, tmp_path / "out") == ["r-2", "r-4", "r-1", "r-3"]
 
 
 def test_by_diversity_every_row_adds_a_tag_in_its_round(tmp_path: Path) -> None:
-    rows, _ = selected(Select(40, "diversity"), many(tmp_path), tmp_path / "out")
+    rows, _ = selected(SelectRows(40, "diversity"), many(tmp_path), tmp_path / "out")
     covered: set[str] = set()
     started = 1
     for row in rows:
         if set(row["tags"]) <= covered:
             covered, started = set(), started + 1
         covered |= set(row["tags"])
-    _, counts = selected(Select(40, "diversity"), many(tmp_path), tmp_path / "out")
+    _, counts = selected(SelectRows(40, "diversity"), many(tmp_path), tmp_path / "out")
     assert started == counts.tallies["rounds"]
 
 
@@ -110,10 +110,10 @@ def test_a_random_selection_follows_from_the_seed_and_the_ids_alone(tmp_path: Pa
     rows = [orjson.loads(line) for line in many(tmp_path).read_bytes().splitlines()]
     backwards = write(tmp_path / "backwards.jsonl", rows[::-1])
     for by in ("random", "diversity"):
-        drawn = ids(Select(20, by), tmp_path / "pool.jsonl", tmp_path / "out")
-        assert ids(Select(20, by), backwards, tmp_path / "out") == drawn
-        assert ids(Select(30, by), backwards, tmp_path / "out")[:20] == drawn
-        assert ids(Select(20, by, seed=1), backwards, tmp_path / "out") != drawn
+        drawn = ids(SelectRows(20, by), tmp_path / "pool.jsonl", tmp_path / "out")
+        assert ids(SelectRows(20, by), backwards, tmp_path / "out") == drawn
+        assert ids(SelectRows(30, by), backwards, tmp_path / "out")[:20] == drawn
+        assert ids(SelectRows(20, by, seed=1), backwards, tmp_path / "out") != drawn
 
 
 def test_rows_come_out_whole(tmp_path: Path) -> None:
@@ -127,15 +127,15 @@ def test_rows_come_out_whole(tmp_path: Path) -> None:
         }
     )
     pyarrow.parquet.write_table(table, tmp_path / "pool.parquet")
-    selected(Select(2), tmp_path / "pool.parquet", tmp_path / "out")
+    selected(SelectRows(2), tmp_path / "pool.parquet", tmp_path / "out")
     written = Dataset.open(tmp_path / "out").table
     assert written.schema.equals(table.schema)
     assert written.to_pylist() == table.to_pylist()[::-1]
 
 
 def test_a_selection_is_a_pool_again(tmp_path: Path) -> None:
-    first, _ = selected(Select(30), many(tmp_path), tmp_path / "first")
-    again, _ = selected(Select(30, "complexity"), tmp_path / "first", tmp_path / "again")
+    first, _ = selected(SelectRows(30), many(tmp_path), tmp_path / "first")
+    again, _ = selected(SelectRows(30, "complexity"), tmp_path / "first", tmp_path / "again")
     assert again == sorted(first, key=lambda row: -len(set(row["tags"])))
 
 
@@ -143,7 +143,7 @@ def test_a_selection_is_a_pool_again(tmp_path: Path) -> None:
     "tags", [[["a"], ["a", "b"]], [[{"tag": "a", "turn": 1}], [{"tag": "a", "turn": 1}, {"tag": "b", "turn": 1}]]]
 )
 def test_tags_may_be_texts_or_objects_in_a_column_of_any_name(tmp_path: Path, tags: list[Any]) -> None:
-    assert ids(Select(1, tags="labels"), pool(tmp_path, *tags, column="labels"), tmp_path / "out") == ["r-1"]
+    assert ids(SelectRows(1, tags="labels"), pool(tmp_path, *tags, column="labels"), tmp_path / "out") == ["r-1"]
 
 
 @pytest.mark.parametrize(
@@ -159,25 +159,25 @@ def test_a_column_that_holds_no_tags_is_refused_naming_those_that_do(
 ) -> None:
     source = write(tmp_path / "pool.jsonl", [{"id": "x", "n": 1, column: ["a"] if column != "n" else 1}])
     with pytest.raises(InputError, match=said):
-        run(Select(1, tags=named), [str(source)], tmp_path / "out", Options())
+        run(SelectRows(1, tags=named), [str(source)], tmp_path / "out", Options())
 
 
 def test_rows_of_thousands_of_tags_and_tags_of_thousands_of_characters_are_rows_like_others(tmp_path: Path) -> None:
     wide = [f"tag {number}" for number in range(5_000)]
     source = pool(tmp_path, ["x" * 10_000, "\x1b[2J\n"], wide, [wide[0]])
-    assert ids(Select(3), source, tmp_path / "out") == ["r-1", "r-0", "r-2"]
+    assert ids(SelectRows(3), source, tmp_path / "out") == ["r-1", "r-0", "r-2"]
 
 
 def test_every_row_may_have_tags_of_its_own(tmp_path: Path) -> None:
     rows, counts = selected(
-        Select(20_000), pool(tmp_path, *([f"{i}", f"-{i}"] for i in range(20_000))), tmp_path / "out"
+        SelectRows(20_000), pool(tmp_path, *([f"{i}", f"-{i}"] for i in range(20_000))), tmp_path / "out"
     )
     assert [row["n"] for row in rows] == list(range(20_000))
     assert (counts.tallies["rounds"], counts.tallies["pool_tags"]) == (1, 40_000)
 
 
 def test_one_tag_in_all_rows_takes_a_round_for_each(tmp_path: Path) -> None:
-    _, counts = selected(Select(3_000), pool(tmp_path, *([["a"]] * 5_000)), tmp_path / "out")
+    _, counts = selected(SelectRows(3_000), pool(tmp_path, *([["a"]] * 5_000)), tmp_path / "out")
     assert counts.tallies["rounds"] == 3_000
 
 

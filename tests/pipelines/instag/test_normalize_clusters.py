@@ -12,7 +12,7 @@ from sklearn.cluster import DBSCAN
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from synth.pipelines.instag.normalize import nearness, semantics
-from synth.pipelines.instag.normalize.nearness import Dense, Sparse
+from synth.pipelines.instag.normalize.nearness import DenseTags, Sparse
 from synth.pipelines.instag.normalize.semantics import clusters
 
 Vectors = NDArray[np.float32]
@@ -31,7 +31,7 @@ def by_scikit_learn(points: NDArray[np.float64], eps: float) -> list[int]:
 
 
 def ours(points: Vectors, eps: float) -> list[int]:
-    return numbered(clusters(Dense(points), eps).tolist())
+    return numbered(clusters(DenseTags(points), eps).tolist())
 
 
 def numbered(labels: Sequence[int]) -> list[int]:

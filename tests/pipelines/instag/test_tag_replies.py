@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth.pipelines.instag.replies import DEEPEST, Reading, read_tags
+from synth.pipelines.instag.replies import DEEPEST, TagReading, read_tags
 
 PROOF = ("proofreading", "The letter has mistakes.")
 ROLE = ("role play", "A captain speaks.")
@@ -112,17 +112,17 @@ def test_tags_that_are_too_long_or_no_text_are_left_out_and_counted() -> None:
     reply = (
         '[{"tag": "abcd"}, {"tag": "abcde"}, {"tag": 5}, {"tag": null}, {"tag": ""}, {"tag": " "}, {"tag": "翻译文章"}]'
     )
-    assert read_tags(reply, 4) == Reading((("abcd", None), ("翻译文章", None)), True, too_long=1, without_text=4)
+    assert read_tags(reply, 4) == TagReading((("abcd", None), ("翻译文章", None)), True, too_long=1, without_text=4)
 
 
 @pytest.mark.parametrize("reply", ["", "proofreading, role play", "Tags: [as asked]", '"a", "b"', "}]"])
 def test_a_reply_without_a_list_or_object_is_no_json(reply: str) -> None:
-    assert read_tags(reply, 80) == Reading((), is_json=False)
+    assert read_tags(reply, 80) == TagReading((), is_json=False)
 
 
 @pytest.mark.parametrize("reply", ["[]", "{}", "[[]]", '{"tags": []}', '{"name": "a"}', "["])
 def test_json_may_hold_no_tags(reply: str) -> None:
-    assert read_tags(reply, 80) == Reading((), is_json=True)
+    assert read_tags(reply, 80) == TagReading((), is_json=True)
 
 
 @pytest.mark.parametrize("reply", ["__import__('os').abort()", "[__import__('os').abort()]", "[exit() for x in [1]]"])

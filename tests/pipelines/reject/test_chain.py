@@ -5,8 +5,8 @@ from pathlib import Path
 
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.reject.curve import Curve
-from synth.pipelines.reject.sample import Sample
-from synth.pipelines.reject.select import Select
+from synth.pipelines.reject.sample import SamplePaths
+from synth.pipelines.reject.select import SelectPaths
 from synth.pipelines.runtime.runner import Options, run
 from synth.schemas.dataset import Dataset
 
@@ -20,17 +20,19 @@ QUESTIONS = [
 def test_from_questions_to_training_rows(tmp_path: Path) -> None:
     (tmp_path / "questions.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in QUESTIONS))
 
-    def step(stage: Sample | Select | Curve, inputs: list[str], out: str, engine: EchoEngine | None = None) -> Dataset:
+    def step(
+        stage: SamplePaths | SelectPaths | Curve, inputs: list[str], out: str, engine: EchoEngine | None = None
+    ) -> Dataset:
         run(stage, [str(tmp_path / name) for name in inputs], tmp_path / out, Options(), engine=engine)
         return Dataset.open(tmp_path / out)
 
-    sampled = step(Sample(n=3), ["questions.jsonl"], "small", EchoEngine("<<3+4=7>>\n#### 7"))
+    sampled = step(SamplePaths(n=3), ["questions.jsonl"], "small", EchoEngine("<<3+4=7>>\n#### 7"))
     assert sampled.table.num_rows == 6
     assert sampled.rejected is not None
     assert [row["reason"] for row in sampled.rejected.rows()] == ["no_gold"]
-    step(Sample(n=3), ["questions.jsonl"], "large", EchoEngine("<<4+3=7>>\n#### 7"))
+    step(SamplePaths(n=3), ["questions.jsonl"], "large", EchoEngine("<<4+3=7>>\n#### 7"))
 
-    selected = step(Select(), ["small", "large"], "selected")
+    selected = step(SelectPaths(), ["small", "large"], "selected")
     assert selected.table["id"].to_pylist() == ["q-1/gold", "q-1/path-0/source-1", "q-1/path-0/source-2"]
     assert selected.rejected is not None
     assert selected.rejected.table.num_rows == 10

@@ -7,7 +7,7 @@ import pytest
 from synth.pipelines.engines import Answer, Completion, Request
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.reject.curve import Curve
-from synth.pipelines.reject.sample import FOLDER, Sample
+from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import run
@@ -21,7 +21,7 @@ SEVEN, OTHER_SEVEN, EIGHT = "<<3+4=7>>\n#### 7", "<<4+3=7>>\n#### 7", "<<4+4=8>>
 
 def test_the_defaults_are_those_of_the_paper() -> None:
     tools = ScriptedTools([SEVEN] * 100)
-    rows, _, _ = process(Sample(), QUESTION, tools)
+    rows, _, _ = process(SamplePaths(), QUESTION, tools)
     ((prompt, sampling, samples),) = tools.requests
     assert samples == range(100)
     assert (sampling.temperature, sampling.max_tokens, sampling.top_p) == (0.7, 256, 1.0)
@@ -32,7 +32,7 @@ def test_the_defaults_are_those_of_the_paper() -> None:
 
 def test_a_path_is_kept_as_the_model_wrote_it() -> None:
     tools = ScriptedTools([SEVEN, ("#### 7\nand so", "length")])
-    rows, _, _ = process(Sample(n=2), QUESTION, tools)
+    rows, _, _ = process(SamplePaths(n=2), QUESTION, tools)
     assert rows[1] == {
         "id": "q-1/path-1",
         "query_id": "q-1",
@@ -53,7 +53,7 @@ def test_a_path_is_kept_as_the_model_wrote_it() -> None:
 @pytest.mark.parametrize("answer", [None, "", "He has some.\nI do not know how many.", "He has some.\n#### "])
 def test_a_question_without_gold_is_rejected_before_anything_is_generated(answer: str | None) -> None:
     tools = ScriptedTools([])
-    rows, _, reject = process(Sample(), {**QUESTION, "answer": answer}, tools)
+    rows, _, reject = process(SamplePaths(), {**QUESTION, "answer": answer}, tools)
     assert reject is not None
     assert reject.reason == "no_gold"
     assert rows == []
@@ -62,7 +62,7 @@ def test_a_question_without_gold_is_rejected_before_anything_is_generated(answer
 
 def test_drawing_ends_when_enough_calculations_are_found() -> None:
     tools = ScriptedTools([SEVEN, EIGHT, SEVEN, OTHER_SEVEN, "#### 7", EIGHT])
-    rows, _, _ = process(Sample(n=2, until_distinct=2), QUESTION, tools)
+    rows, _, _ = process(SamplePaths(n=2, until_distinct=2), QUESTION, tools)
     assert [samples for _, _, samples in tools.requests] == [range(2), range(2, 4)]
     assert [row["sample"] for row in rows] == [0, 1, 2, 3]
     assert tools.tallies == {"correct_paths": 3, "distinct_paths": 2}
@@ -71,14 +71,14 @@ def test_drawing_ends_when_enough_calculations_are_found() -> None:
 def test_a_fraction_is_not_taken_for_its_first_digits_when_drawing() -> None:
     question = {**QUESTION, "answer": "#### 7/2"}
     tools = ScriptedTools(["<<7/2=3.5>>\n#### 7", "<<7/3=2.3333>>\n#### 7/3", "<<14/4=3.5>>\n#### 3.5", EIGHT])
-    rows, _, _ = process(Sample(n=1, until_distinct=1), question, tools)
+    rows, _, _ = process(SamplePaths(n=1, until_distinct=1), question, tools)
     assert len(rows) == 3
     assert tools.tallies == {"correct_paths": 1, "distinct_paths": 1}
 
 
 def test_other_marks_can_be_read() -> None:
     tools = ScriptedTools(["<<3+4=7>>\nThe answer is 7."])
-    process(Sample(n=1, answer_marks=("The answer is",)), QUESTION, tools)
+    process(SamplePaths(n=1, answer_marks=("The answer is",)), QUESTION, tools)
     assert tools.tallies == {"correct_paths": 1, "distinct_paths": 1}
 
 
@@ -87,24 +87,24 @@ def test_other_marks_can_be_read() -> None:
 )
 def test_marks_that_cannot_be_used(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="--answer-mark"):
-        Sample(**options)
+        SamplePaths(**options)
 
 
 def test_drawing_ends_at_the_most_samples_allowed() -> None:
     tools = ScriptedTools([SEVEN] * 5)
-    rows, _, _ = process(Sample(n=2, until_distinct=2, max_samples=5), QUESTION, tools)
+    rows, _, _ = process(SamplePaths(n=2, until_distinct=2, max_samples=5), QUESTION, tools)
     assert [samples for _, _, samples in tools.requests] == [range(2), range(2, 4), range(4, 5)]
     assert len(rows) == 5
 
 
 def test_a_first_draw_above_the_most_samples_allowed_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="--max-samples 5"):
-        Sample(n=6, until_distinct=2, max_samples=5)
+        SamplePaths(n=6, until_distinct=2, max_samples=5)
 
 
 def test_a_chat_prompt_can_take_the_place_of_the_raw_one() -> None:
     tools = ScriptedTools([SEVEN])
-    process(Sample(n=1, prompt=Prompt.load("chat", FOLDER)), QUESTION, tools)
+    process(SamplePaths(n=1, prompt=Prompt.load("chat", FOLDER)), QUESTION, tools)
     ((prompt, _, _),) = tools.requests
     assert isinstance(prompt, tuple)
     assert [message["role"] for message in prompt] == ["system", "user"]
@@ -112,7 +112,7 @@ def test_a_chat_prompt_can_take_the_place_of_the_raw_one() -> None:
 
 def test_a_sample_that_says_nothing_is_turned_away_by_name_and_keeps_its_index() -> None:
     tools = ScriptedTools([("", "length"), SEVEN, " \n", ("#### 7", "refused"), EIGHT])
-    rows, rejected, reject = process(Sample(n=5), QUESTION, tools)
+    rows, rejected, reject = process(SamplePaths(n=5), QUESTION, tools)
     assert reject is None
     assert [(row["id"], row["sample"]) for row in rows] == [("q-1/path-1", 1), ("q-1/path-4", 4)]
     assert [(one.row["sample"], one.reason) for one in rejected] == [
@@ -127,11 +127,11 @@ def test_a_sample_that_says_nothing_is_turned_away_by_name_and_keeps_its_index()
 
 
 def test_a_question_all_of_whose_samples_say_nothing_is_rejected_for_that() -> None:
-    _, rejected, reject = process(Sample(n=2), QUESTION, ScriptedTools([("", "length")] * 2))
+    _, rejected, reject = process(SamplePaths(n=2), QUESTION, ScriptedTools([("", "length")] * 2))
     assert [one.reason for one in rejected] == ["truncated"] * 2
     assert reject is not None
     assert (reject.reason, "--max-tokens" in reject.detail) == ("truncated", True)
-    _, _, reject = process(Sample(n=2), QUESTION, ScriptedTools([("", "length"), ("", "refused")]))
+    _, _, reject = process(SamplePaths(n=2), QUESTION, ScriptedTools([("", "length"), ("", "refused")]))
     assert reject is not None
     assert (reject.reason, reject.detail) == ("nothing_kept", "1 truncated, 1 refused")
 
@@ -149,7 +149,7 @@ class Moody(EchoEngine):
 
 def test_drawing_goes_on_after_samples_that_all_say_nothing(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text(json.dumps(QUESTION) + "\n")
-    stage = Sample(n=2, until_distinct=2)
+    stage = SamplePaths(n=2, until_distinct=2)
     counts = run(stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=Moody()).counts
     assert (counts.produced, counts.outputs, counts.output_reasons) == (1, 4, {"empty_answer": 2})
     assert Dataset.open(tmp_path / "out").table["sample"].to_pylist() == [0, 1, 4, 5]

@@ -10,7 +10,7 @@ from synth.pipelines.engines import Completion, Message
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.pipelines.runtime.stage import Row
-from synth.pipelines.self_lengthen.draft import Draft
+from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.tries import SAMPLING
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
@@ -24,7 +24,7 @@ def instruction(text: str = "Write about the sea.") -> dict[str, Any]:
 
 def test_the_instruction_is_all_that_the_model_is_asked() -> None:
     tools = Writer(lambda *_: f"\n{prose(2)}\n")
-    (row,), refused, _ = process(Draft(n=1), instruction(), tools)
+    (row,), refused, _ = process(DraftResponses(n=1), instruction(), tools)
     assert refused == []
     assert tools.chats == [[("user", "Write about the sea.")]]
     assert [sampling for _, sampling, _ in tools.requests] == [SAMPLING]
@@ -55,7 +55,7 @@ def test_responses_are_tried_again_independently_with_a_sample_of_its_own_each()
         return prose(1, about=sample) if sample in (2, 5, 6) else "It ends in the middle"
 
     tools = Writer(model)
-    rows, refused, _ = process(Draft(n=3, tries=5), instruction(), tools)
+    rows, refused, _ = process(DraftResponses(n=3, tries=5), instruction(), tools)
     assert [(row["id"], row["tries"], row["response"]) for row in rows] == [
         ("i/r0", 3, prose(1, about=2)),
         ("i/r1", 1, prose(1, about=5)),
@@ -79,18 +79,20 @@ def test_responses_are_tried_again_independently_with_a_sample_of_its_own_each()
     ],
 )
 def test_what_a_response_is_refused_for(text: str | Completion, reason: str) -> None:
-    rows, refused, reject = process(Draft(n=2, tries=3), instruction(), Writer(lambda *_: text))
+    rows, refused, reject = process(DraftResponses(n=2, tries=3), instruction(), Writer(lambda *_: text))
     assert rows == []
     assert reject is not None
     assert [one.reason for one in refused] == [reason] * 6 == [reject.reason] * 6
-    unchecked, refused, reject = process(Draft(n=2, tries=3, check=False), instruction(), Writer(lambda *_: text))
+    unchecked, refused, reject = process(
+        DraftResponses(n=2, tries=3, check=False), instruction(), Writer(lambda *_: text)
+    )
     assert (len(unchecked), refused, reject) == (2, [], None)
     assert {row["finish_reason"] for row in unchecked} == {"length" if reason == "cut" else "stop"}
 
 
 def test_several_reasons_make_nothing_kept() -> None:
     texts = iter(["", "It ends in the middle", ""])
-    _, _, reject = process(Draft(n=1, tries=3), instruction(), Writer(lambda *_: next(texts)))
+    _, _, reject = process(DraftResponses(n=1, tries=3), instruction(), Writer(lambda *_: next(texts)))
     assert reject is not None
     assert (reject.reason, reject.detail) == ("nothing_kept", "2 empty_answer, 1 unfinished")
 
@@ -98,14 +100,14 @@ def test_several_reasons_make_nothing_kept() -> None:
 @pytest.mark.parametrize("text", ["", " \n", "\u3000"])
 def test_an_empty_instruction_asks_nothing(text: str) -> None:
     tools = Writer(lambda *_: prose(1))
-    rows, refused, reject = process(Draft(), instruction(text), tools)
+    rows, refused, reject = process(DraftResponses(), instruction(text), tools)
     assert (rows, refused, tools.requests) == ([], [], [])
     assert reject is not None
     assert reject.reason == "no_instruction"
 
 
 def test_an_instruction_that_does_not_fit_the_model_is_rejected_as_that() -> None:
-    _, _, reject = process(Draft(), instruction(), Writer(lambda *_: None))
+    _, _, reject = process(DraftResponses(), instruction(), Writer(lambda *_: None))
     assert reject is not None
     assert reject.reason == "prompt_too_long"
 
@@ -115,14 +117,14 @@ def test_an_instruction_that_does_not_fit_the_model_is_rejected_as_that() -> Non
     [(chinese(3), "zh", 33), ("Дом стоит на берегу реки.", "other", 5), (prose(1), "en", 20)],
 )
 def test_a_response_may_be_in_any_language(text: str, language: str, words: int) -> None:
-    (row,), _, _ = process(Draft(n=1), instruction(), Writer(lambda *_: text))
+    (row,), _, _ = process(DraftResponses(n=1), instruction(), Writer(lambda *_: text))
     assert (row["language"], row["words"]) == (language, words)
 
 
 def test_options_that_ask_for_nothing() -> None:
     for options in ({"n": 0}, {"tries": 0}):
         with pytest.raises(UsageError, match=next(iter(options))):
-            Draft(**options)  # type: ignore[arg-type]
+            DraftResponses(**options)  # type: ignore[arg-type]
 
 
 def test_the_columns_of_an_instruction_go_through(tmp_path: Path) -> None:
@@ -131,7 +133,7 @@ def test_the_columns_of_an_instruction_go_through(tmp_path: Path) -> None:
     path = tmp_path / "longen.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     engine = WritingEngine(lambda *_: cut_off(prose(2)))
-    run(Draft(n=1, check=False), [str(path)], tmp_path / "out", Options(), engine=engine)
+    run(DraftResponses(n=1, check=False), [str(path)], tmp_path / "out", Options(), engine=engine)
     (row,) = Dataset.open(tmp_path / "out").table.to_pylist()
     assert (row["id"], row["instruction_id"], row["instruction"]) == ("longen-0/r0", "longen-0", "写一篇文章。")
     assert (row["constraint"], row["type"], row["language"]) == ("2000字左右", "about", "en")

@@ -9,7 +9,7 @@ from synth.pipelines.engines import Answer, Sampling
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.pipelines.runtime.stage import Reject, Row
-from synth.pipelines.self_lengthen.evaluate import CRITERIA, Evaluate, Judge
+from synth.pipelines.self_lengthen.evaluate import CRITERIA, EvaluateLengths, Judge
 from synth.schemas.errors import InputError, UsageError
 from tests.pipelines.dedup.passing import passed, write_rows
 from tests.pipelines.scripted import ScriptedTools, process
@@ -32,12 +32,12 @@ def answered(words: int = 3000, **columns: Any) -> dict[str, Any]:
 
 def scored(row: Row) -> tuple[Row, ScriptedTools]:
     tools = ScriptedTools([])
-    (out,), _, _ = process(Evaluate(), row, tools)
+    (out,), _, _ = process(EvaluateLengths(), row, tools)
     return out, tools
 
 
 def why(row: Row) -> str:
-    _, _, reject = process(Evaluate(), row, ScriptedTools([]))
+    _, _, reject = process(EvaluateLengths(), row, ScriptedTools([]))
     assert isinstance(reject, Reject)
     return reject.reason
 
@@ -81,7 +81,7 @@ def test_a_constraint_that_cannot_be_kept_is_rejected(columns: dict[str, Any], r
 def test_longen_itself_is_read_with_its_columns(tmp_path: Path) -> None:
     row = {"language": "en", "range": "2-4k", "type": "about", "constraint": "around 2000 words", "query": "Write."}
     source = write_rows(tmp_path / "longen.jsonl", [{**row, "response": "sea " * 2000}])
-    (out,), _ = passed(Evaluate(), [source], tmp_path / "out")
+    (out,), _ = passed(EvaluateLengths(), [source], tmp_path / "out")
     assert out == {
         "id": "longen-0",
         "instruction": "Write.",
@@ -95,7 +95,7 @@ def test_longen_itself_is_read_with_its_columns(tmp_path: Path) -> None:
 def test_without_a_constraint_there_is_nothing_to_evaluate(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in.jsonl", [{"query": "Write.", "response": "The sea."}])
     with pytest.raises(InputError, match=r"has no column constraint, .*--column constraint=NAME"):
-        passed(Evaluate(), [source], tmp_path / "out")
+        passed(EvaluateLengths(), [source], tmp_path / "out")
 
 
 def test_a_session_is_not_a_flat_row_and_is_said_to_lack_its_columns(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_session_is_not_a_flat_row_and_is_said_to_lack_its_columns(tmp_path: P
     session = {"session": [{"query": "Write.", "response": "The sea."}], "constraint": "about 3 words"}
     lacking = "no column instruction or prompt or query or question, and no column response or answer or output, only"
     with pytest.raises(InputError, match=lacking):
-        passed(Evaluate(), [write_rows(tmp_path / "in.jsonl", [session])], tmp_path / "out")
+        passed(EvaluateLengths(), [write_rows(tmp_path / "in.jsonl", [session])], tmp_path / "out")
 
 
 def test_the_run_tells_the_means_of_each_type_and_of_the_baseline(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_run_tells_the_means_of_each_type_and_of_the_baseline(tmp_path: Path
         answered(3000, id="c", constraint="2000-2500 words", type=None),
     ]
     source = write_rows(tmp_path / "in.jsonl", rows)
-    record = run(Evaluate(), [str(source)], tmp_path / "out", Options()).record
+    record = run(EvaluateLengths(), [str(source)], tmp_path / "out", Options()).record
     assert record["means"] == {
         "words": 5000,
         "length_score": pytest.approx((1 + 0 + 0.6) / 3, abs=1e-6),

@@ -9,13 +9,13 @@ from datasets import load_from_disk
 
 from synth.pipelines.engines.models import locate
 from synth.pipelines.runtime import fine_tuning
-from synth.pipelines.runtime.fine_tuning import Recipe
+from synth.pipelines.runtime.fine_tuning import FineTuneConfig
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Summary, run
 from synth.pipelines.self_lengthen.train import Train
 from synth.schemas.errors import InputError, Stale, SynthError, UsageError
 
-QUICKLY = Recipe(full=True, epochs=2, learning_rate=3e-3, batch=3)
+QUICKLY = FineTuneConfig(full=True, epochs=2, learning_rate=3e-3, batch=3)
 COPY = "import json, shutil, sys; shutil.copytree(sys.argv[2], sys.argv[3]); print(open(sys.argv[1]).read())"
 COPYING = f"{shlex.quote(sys.executable)} -c {shlex.quote(COPY)} {{data}} {{base}} {{out}}"
 
@@ -39,7 +39,7 @@ def extra() -> None:
     pytest.importorskip("peft", reason="the extra `train` is not installed")
 
 
-def train(rows: Path, out: Path, model: Path, recipe: Recipe = QUICKLY, **options: Any) -> Summary:
+def train(rows: Path, out: Path, model: Path, recipe: FineTuneConfig = QUICKLY, **options: Any) -> Summary:
     return run(Train(str(model), recipe, **options), [str(rows)], out, Options())
 
 
@@ -82,7 +82,7 @@ def test_a_training_that_was_begun_is_not_gone_on_with_otherwise(
     with pytest.raises(ZeroDivisionError):
         train(rows, tmp_path / "out", random_model)
     with pytest.raises(Stale, match=r"epochs was 2 and is now 3"):
-        train(rows, tmp_path / "out", random_model, Recipe(full=True, epochs=3, learning_rate=3e-3, batch=3))
+        train(rows, tmp_path / "out", random_model, FineTuneConfig(full=True, epochs=3, learning_rate=3e-3, batch=3))
     monkeypatch.undo()
     train(rows, tmp_path / "out", random_model)
     assert load_from_disk(str(tmp_path / "out"))["step"] == [1, 2, 3, 4]
@@ -123,7 +123,7 @@ def test_another_trainer_gets_the_chats_and_the_model_and_writes_one(
     with pytest.raises(Stale, match="command was"):
         train(rows, out, random_model, command=f"{COPYING} --more")
     # What the other trainer is not told has no part in what it makes.
-    assert train(rows, out, random_model, Recipe(epochs=9), command=COPYING).already_done
+    assert train(rows, out, random_model, FineTuneConfig(epochs=9), command=COPYING).already_done
 
 
 @pytest.mark.parametrize(
