@@ -172,9 +172,9 @@ def test_a_finished_run_repeated_has_nothing_to_do_and_pleases_make(tmp_path: Pa
 def loaded(names: str, *arguments: object, folder: Path) -> set[str]:
     """Those of the modules that a command has imported when it ends."""
     program = (
-        "import sys, cli.main\n"
+        "import sys, synth.cli.main\n"
         f"sys.argv = {['synth', *map(str, arguments)]!r}\n"
-        "try: cli.main.main()\n"
+        "try: synth.cli.main.main()\n"
         f"finally: print('loaded', *(set({names.split()!r}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
