@@ -12,8 +12,8 @@ from synth.pipelines.runtime import portions
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.schemas.errors import InputError, Stale
-from tests.pipelines.dedup.drawing import drawn
 from tests.pipelines.passing import passed
+from tests.pipelines.runtime.text.drawing import drawn
 from tests.rows import Rows, write_rows
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
