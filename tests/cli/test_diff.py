@@ -3,20 +3,16 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
 
-SYNTH = str(Path(sys.executable).with_name("synth"))
+from tests.command import run_synth as synth
+from tests.rows import write_rows
+
 ROOT = Path(__file__).parents[2]
-
-
-def synth(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SYNTH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def diff(*arguments: object, folder: Path, code: int) -> str:
@@ -32,7 +28,7 @@ def document(*arguments: object, folder: Path) -> dict[str, Any]:
 
 
 def imported(folder: Path, name: str, *rows: dict[str, Any]) -> str:
-    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(folder / f"{name}.jsonl", rows)
     assert synth("import", f"{name}.jsonl", name, folder=folder).returncode == 0
     return name
 

@@ -1,23 +1,20 @@
 """`synth report`: what a reader sees in the page, read from its HTML and from a real browser that opened it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import datasets
 import pytest
 
 from tests.cli.browser import CHROMIUM, Browser, browser
+from tests.command import run_synth as synth
+from tests.rows import write_rows
 
 pytest.importorskip("vl_convert", reason="vl-convert-python, which draws the charts, is not installed")
 
-SYNTH = str(Path(sys.executable).with_name("synth"))
 ROOT = Path(__file__).parents[2]
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -32,17 +29,6 @@ HOSTILE = [
     "שלום עולם",
     "\uffff\U0001f600",
 ]
-
-
-def synth(*arguments: object, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SYNTH, *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
 
 
 def report(*arguments: object, folder: Path) -> "Page":
@@ -93,11 +79,6 @@ class Page(HTMLParser):
     def marks(self) -> list[str]:
         """What is told when a mark is pointed at. The first `title` is that of the page."""
         return self.of("title")[1:]
-
-
-def write_rows(file: Path, rows: list[dict[str, Any]]) -> Path:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return file
 
 
 @pytest.fixture(scope="module")

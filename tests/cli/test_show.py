@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 from rich.console import Console
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from synth.cli.main import app
 from synth.cli.rendering import row_panel
 from synth.cli.show import Condition
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.shards import ShardWriter
 from synth.schemas.writing.publication import PartialOutput
+from tests.command import invoke
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -52,7 +52,7 @@ def accepted(tmp_path: Path) -> Path:
 
 
 def show(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["show", *map(str, arguments)])
+    return invoke("show", *arguments)
 
 
 def lines(*arguments: str | Path) -> list[str]:

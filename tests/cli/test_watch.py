@@ -6,7 +6,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,9 @@ from typing import Any
 
 import pytest
 
-SYNTH = str(Path(sys.executable).with_name("synth"))
+from tests.command import SYNTH, run_synth
+from tests.rows import write_rows
+
 COUNTS: dict[str, Any] = {
     "produced": 10,
     "rejected": 2,
@@ -28,9 +29,7 @@ COUNTS: dict[str, Any] = {
 
 
 def watch(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SYNTH, "watch", *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False
-    )
+    return run_synth("watch", *arguments, folder=folder)
 
 
 def start(*arguments: object, folder: Path, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
@@ -69,10 +68,8 @@ def running(folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def questions(tmp_path: Path) -> Path:
-    path = tmp_path / "questions.jsonl"
     rows = [{"id": f"q-{i}", "question": f"What is {i}?", "answer": "#### 1" if i else ""} for i in range(100)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_rows(tmp_path / "questions.jsonl", rows)
 
 
 def slow_run(folder: Path) -> subprocess.Popen[str]:

@@ -23,7 +23,7 @@ from synth.sandbox.rootfs import cached_rootfs
 from synth.sandbox.running import Program, RunningJail
 from synth.sandbox.verdict import Limits, Verdict
 from synth.schemas.errors import SandboxUnavailable, UsageError
-from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
+from tests.jails import LentSandbox, living_descendants, told, why_not
 
 DOUBLE = "def f(n): return n * 2"
 # What other tests have left running below this process, such as the tracker of multiprocessing.
@@ -41,25 +41,13 @@ def ours() -> list[str]:
     return [line for line in living_descendants() if line not in strangers]
 
 
-@pytest.fixture(scope="module", params=JAILS)
-def kind(request: pytest.FixtureRequest) -> str:
-    if reason := why_not(request.param):
-        pytest.skip(reason)
-    return str(request.param)
-
-
 @pytest.fixture(scope="module")
-def lent_for_all(kind: str) -> Iterator[LentSandbox]:
+def lent(kind: str) -> Iterator[LentSandbox]:
+    """One sandbox for many tests: none of what they do to it may be of any consequence, and it leaves no process."""
     sandbox = LentSandbox(kind)
     yield sandbox
     sandbox.take_back()
     assert living_soon() == []
-
-
-@pytest.fixture
-def lent(lent_for_all: LentSandbox) -> LentSandbox:
-    """One sandbox for many tests: none of what they do to it may be of any consequence."""
-    return lent_for_all
 
 
 def living_soon(before: Sequence[str] = ()) -> list[str]:

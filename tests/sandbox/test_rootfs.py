@@ -150,8 +150,8 @@ def test_a_package_may_be_let_in(kind: str) -> None:
 
 AS_NOBODY = """
 import asyncio, os, sys
-from synth.sandbox.jails import bwrap, landlock
 from synth.sandbox import filter, jails
+from synth.sandbox.jails import bwrap, landlock
 from synth.sandbox.pool import Sandbox
 from tests.jails import told
 # What nobody may not read is read beforehand.

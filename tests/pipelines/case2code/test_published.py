@@ -14,9 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from synth.cli.main import app
 from synth.pipelines.case2code.calls import WrittenCalls
 from synth.pipelines.case2code.evaluate import EvaluateFunctions
 from synth.pipelines.case2code.given import Given, agree, recorded
@@ -28,9 +26,11 @@ from synth.sandbox.pool import Sandbox
 from synth.sandbox.verdict import Limits
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
+from tests.command import invoke
 from tests.jails import LentSandbox, why_not
 from tests.pipelines.case2code.test_evaluate import Author, fenced
 from tests.pipelines.case2code.test_literals import VALUES
+from tests.rows import rows_of
 
 jailed = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
 
@@ -68,7 +68,7 @@ def judged(folder: Path, row: Mapping[str, Any], *replies: str) -> dict[str, Any
     (folder / "task.jsonl").write_text(json.dumps(row) + "\n")
     stage, author = EvaluateFunctions(n=len(replies), temperature=0.8, seconds=2.0), Author(*replies)
     run(stage, [str(folder / "task.jsonl")], folder / "out", Options(), engine=author, sandbox=Sandbox("bwrap"))
-    (found,) = Dataset.open(folder / "out").rows()
+    (found,) = rows_of(folder / "out")
     return found
 
 
@@ -85,7 +85,7 @@ def test_the_rows_have_the_published_layout() -> None:
 @jailed
 def test_each_recorded_answer_is_right_but_for_those_that_cannot_be(tmp_path: Path) -> None:
     source, out = Path(__file__).with_name("published.jsonl"), tmp_path / "ceiling"
-    done = CliRunner().invoke(app, ["case2code", "evaluate", str(source), str(out), "--gold", "--jail", "bwrap"])
+    done = invoke("case2code", "evaluate", source, out, "--gold", "--jail", "bwrap")
     assert done.exit_code == 0, done.output
     dataset = Dataset.open(out)
     right = {row["func_name"]: row for row in dataset.rows()}

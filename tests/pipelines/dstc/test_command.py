@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from synth.cli.main import app
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError, UsageError
+from tests.command import invoke
 
 
 def dstc(folder: Path, *arguments: str) -> Result:
     (folder / "tasks.jsonl").write_text(json.dumps({"question": "Double a number."}))
-    return CliRunner().invoke(app, ["dstc", str(folder / "tasks.jsonl"), str(folder / "out"), *arguments])
+    return invoke("dstc", folder / "tasks.jsonl", folder / "out", *arguments)
 
 
 def test_a_model_that_writes_no_python_gives_reasons_for_all_of_it(tmp_path: Path) -> None:

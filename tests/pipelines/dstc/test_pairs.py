@@ -18,6 +18,7 @@ from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import EngineFailed, UsageError
 from tests.jails import LentSandbox, why_not
+from tests.rows import rows_of, write_rows
 
 pytestmark = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
 
@@ -67,14 +68,14 @@ def make(folder: Path, scripts: Mapping[str, Script], *, author: Author | None =
     folder.mkdir(exist_ok=True)
     ((n_code, n_tests),) = {(len(codes), len(tests)) for codes, tests in scripts.values()}
     rows = [{"id": f"row-{index}", "prompt": instruction} for index, instruction in enumerate(scripts)]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(folder / "rows.jsonl", rows)
     stage = Pairs(**{"n_code": n_code, "n_tests": n_tests, "min_tests": 1, "seconds": 2.0, **options})
     source = [str(folder / "rows.jsonl")]
     return run(stage, source, folder / "out", Options(), engine=author or Author(scripts), sandbox=Sandbox("bwrap"))
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    return [dict(row) for row in Dataset.open(folder / "out").rows()]
+    return rows_of(folder / "out")
 
 
 def reasons(folder: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from synth.schemas.errors import BudgetSpent, EngineFailed
 from synth.schemas.reading.sources import Source
 from synth.schemas.records import QUERY_POOL
 from tests.pipelines.query_of_cc.talking import TalkingEngine, attentive, small
+from tests.rows import write_rows
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SEEDS = [{"id": name, "domain": "cooking", "text": name} for name in ("soup", "stew", "too long", "roast")]
@@ -24,8 +25,7 @@ SEEDS = [{"id": name, "domain": "cooking", "text": name} for name in ("soup", "s
 def bootstrap(
     folder: Path, engine: EchoEngine, rows: list[dict[str, Any]] = SEEDS, name: str = "out", **options: Any
 ) -> Summary:
-    path = folder / f"{name}.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = write_rows(folder / f"{name}.jsonl", rows)
     # The prompt of one seed is too long.
     return run(small(), [str(path)], folder / name, Options(max_failures=1, **options), engine=engine)
 
