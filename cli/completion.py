@@ -5,17 +5,19 @@ from pathlib import Path
 
 import typer
 
+from synth.schemas.layout import PARTIAL, Layout
+
 __all__ = ["datasets", "engines", "outputs", "prompts"]
 
 
 def datasets(incomplete: str) -> list[str]:
     """Dataset directories in the folder that has been typed so far."""
-    return [spelled for spelled, path in _folders(incomplete) if (path / "state.json").is_file()]
+    return [spelled for spelled, path in _folders(incomplete) if Layout(path).state.is_file()]
 
 
 def outputs(incomplete: str) -> list[str]:
     """Dataset directories, and those that a run is making or has left unfinished."""
-    begun = [spelled.removesuffix(".partial") for spelled, _ in _folders(incomplete) if spelled.endswith(".partial")]
+    begun = [spelled.removesuffix(PARTIAL) for spelled, _ in _folders(incomplete) if spelled.endswith(PARTIAL)]
     return sorted({*datasets(incomplete), *begun})
 
 

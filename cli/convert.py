@@ -16,10 +16,11 @@ from synth.cli.running import is_asked_why
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from synth.schemas.layout import Workplace
     from synth.schemas.reading.bad_rows import Reading
     from synth.schemas.reading.sources import Source
     from synth.schemas.shards import Shard
-    from synth.schemas.writing.publication import PartialOutput
+    from synth.schemas.writing.publication import OutputClaim
 
 __all__ = ["export", "import_"]
 
@@ -45,7 +46,7 @@ def import_(
     from synth.schemas.reading.joining import agree, joined
     from synth.schemas.reading.sources import Source
     from synth.schemas.records import ROW
-    from synth.schemas.writing.publication import OutputStatus, PartialOutput
+    from synth.schemas.writing.publication import OutputClaim, OutputStatus
 
     columns = parse_assignments("--column", column, "TO=FROM")
     rejects = bad_rows == "reject"
@@ -53,21 +54,21 @@ def import_(
     identity = _import_identity(opened)
     if is_asked_why(lambda: OutputStatus.of(output, identity)):
         return
-    building = PartialOutput.open(output, identity, command=sys.argv[1:], fresh=fresh)
-    if building is None:
+    claim = OutputClaim.open(output, identity, command=sys.argv[1:], fresh=fresh)
+    if claim is None:
         print(f"{output} is complete already: nothing to do", file=sys.stderr)
         return
     try:
         agree(opened)
-        readings = [source.read(building.path / f"input-{number}") for number, source in enumerate(opened)]
+        readings = [source.read(claim.layout.input(number)) for number, source in enumerate(opened)]
         reading = joined(opened, readings)
-        _publish(building, sources, reading)
+        _publish(claim, sources, reading)
     except BaseException:
         # There is nothing to go on from, and what is left would refuse the mended input as another one.
-        shutil.rmtree(building.path)
+        shutil.rmtree(claim.layout.path)
         raise
     finally:
-        building.close()
+        claim.close()
     table, bad = reading.table, reading.bad.num_rows
     rejected = f"; {bad:,} bad rows are in {output}/rejected" if bad else ""
     print(f"{output}: {table.num_rows:,} rows of {', '.join(table.column_names)}{rejected}", file=sys.stderr)
@@ -154,7 +155,7 @@ def export(
     print(f"{target}: {rows:,} rows", file=sys.stderr)
     _say_classes(schema, form)
     if listing:
-        print(f"{target.with_name('dataset_info.json')} has it as {listing.add(schema)}", file=sys.stderr)
+        print(f"{listing.path} has it as {listing.add(schema)}", file=sys.stderr)
 
 
 def _say_classes(schema: "pa.Schema", form: str) -> None:
@@ -169,22 +170,22 @@ def _say_classes(schema: "pa.Schema", form: str) -> None:
         )
 
 
-def _publish(building: "PartialOutput", sources: "Sequence[str]", reading: "Reading") -> None:
+def _publish(claim: "OutputClaim", sources: "Sequence[str]", reading: "Reading") -> None:
     from synth.pipelines.runtime.bad_rows import with_bad_rows
-    from synth.pipelines.runtime.chunk import rejected_schema
     from synth.pipelines.runtime.counts import Counts
+    from synth.pipelines.runtime.lines import rejected_schema
     from synth.pipelines.runtime.rows import Finished
 
     table = reading.table
     finished = Finished(
         table.num_rows,
         Counts(produced=table.num_rows, outputs=table.num_rows),
-        list(_shards(table, building.shards)),
+        list(_shards(table, claim.layout)),
         [],
     )
     rejected = rejected_schema(table.schema, table.schema, raw=True)
-    finished = with_bad_rows(finished, reading.bad, rejected, building, is_cut=False)
-    building.publish(
+    finished = with_bad_rows(finished, reading.bad, rejected, claim.layout, is_cut=False)
+    claim.publish(
         finished.data,
         finished.rejected,
         {
@@ -197,10 +198,10 @@ def _publish(building: "PartialOutput", sources: "Sequence[str]", reading: "Read
     )
 
 
-def _shards(table: "pa.Table", folder: Path) -> "Iterator[Shard]":
+def _shards(table: "pa.Table", workplace: "Workplace") -> "Iterator[Shard]":
     from synth.schemas.shards import ROWS_PER_SHARD, ShardWriter
 
     for number, start in enumerate(range(0, table.num_rows, ROWS_PER_SHARD)):
-        writer = ShardWriter(folder / f"{number:05d}.arrow", table.schema)
-        writer.write(table.slice(start, ROWS_PER_SHARD))
-        yield writer.close()
+        with ShardWriter(workplace.data(number), table.schema) as writer:
+            writer.write(table.slice(start, ROWS_PER_SHARD))
+            yield writer.close()

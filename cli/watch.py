@@ -8,12 +8,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from synth.cli.completion import outputs
 from synth.cli.options import path
+
+if TYPE_CHECKING:
+    from synth.schemas.layout import Layout, PartialLayout
 
 __all__ = ["watch"]
 
@@ -54,30 +57,35 @@ class _Run:
     def find(cls, named: Path) -> "_Run":
         """The run that `named` is the output of, or the partial directory. Raises `InputError` where there is none."""
         from synth.schemas.errors import InputError
+        from synth.schemas.layout import PARTIAL
 
         path = named.resolve() if named.name in ("", "..") else named
-        run = cls(path.parent / path.name.removesuffix(".partial"))
+        run = cls(path.parent / path.name.removesuffix(PARTIAL))
         if not path.name or run.state() == "absent":
             raise InputError(f"no run is making {named}, and it is no dataset directory: name the OUTPUT of a run")
         return run
 
     @property
-    def partial(self) -> Path:
-        from synth.schemas.dataset import partial_path
+    def layout(self) -> "Layout":
+        from synth.schemas.layout import Layout
 
-        return partial_path(self.out)
+        return Layout(self.out)
+
+    @property
+    def partial(self) -> "PartialLayout":
+        return self.layout.partial
 
     def state(self) -> Literal["absent", "running", "complete", "stopped"]:
         if self._is_held():
             return "running"
         if self._is_complete():
             return "complete"
-        return "stopped" if self.partial.is_dir() else "absent"
+        return "stopped" if self.partial.path.is_dir() else "absent"
 
     def _is_held(self) -> bool:
         """Whether a process holds the partial directory."""
         try:
-            with (self.partial / "lock").open("rb") as lock:
+            with self.partial.lock.open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -87,8 +95,8 @@ class _Run:
 
     def _is_complete(self) -> bool:
         """Whether `out` is there and no older than what was begun beside it: `--fresh` leaves an old one to its end."""
-        record, begun = self.out / "synth.json", self.partial / "synth.json"
-        if not (self.out / "state.json").is_file():
+        record, begun = self.layout.record, self.partial.record
+        if not self.layout.state.is_file():
             return False
         return not (record.is_file() and begun.is_file()) or record.stat().st_mtime >= begun.stat().st_mtime
 
@@ -96,9 +104,9 @@ class _Run:
         """What the run last said of itself; None before it says anything."""
         from synth.schemas.errors import InputError
 
-        facts = _read(self.partial / "progress.json")
+        facts = _read(self.partial.progress)
         if facts is not None and not {"stage", "rows", "counts"} <= facts.keys():
-            raise InputError(f"{self.partial / 'progress.json'} was written by another version of synth")
+            raise InputError(f"{self.partial.progress} was written by another version of synth")
         return facts
 
     def observations(self) -> Iterator[Facts]:
@@ -110,7 +118,7 @@ class _Run:
 
     def how_to_go_on(self) -> str:
         facts = self.progress()
-        command = (_read(self.partial / "synth.json") or {}).get("command")
+        command = (_read(self.partial.record) or {}).get("command")
         where = f"at {_finished(facts):,} of {facts['rows']:,} rows" if facts else "before its first row"
         failed = f", {facts['counts']['failed']:,} of them failed" if facts and facts["counts"]["failed"] else ""
         repeat = f": {shlex.join(['synth', *command])}" if command else ""
@@ -119,7 +127,7 @@ class _Run:
     def completion(self) -> list[str]:
         from synth.cli.counted import breakdown
 
-        record = _read(self.out / "synth.json")
+        record = _read(self.layout.record)
         if not record or "counts" not in record:
             return [f"{self.out} is complete"]
         rows = f"{record['counts']['outputs']:,} rows, finished {record.get('finished', 'at a time not recorded')}"
@@ -164,6 +172,6 @@ def _print_changes(run: _Run) -> None:
             print(json.dumps({"state": "running", **facts}, ensure_ascii=False), flush=True)
         before = told
     state = run.state()
-    last = run.progress() if state == "stopped" else _read(run.out / "synth.json")
+    last = run.progress() if state == "stopped" else _read(run.layout.record)
     counted = {"counts": last["counts"]} if last and "counts" in last else {}
     print(json.dumps({"state": state, **counted}, ensure_ascii=False), flush=True)

@@ -53,22 +53,24 @@ def why(
 
 
 def _record(out: Path) -> dict[str, Any]:
-    from synth.schemas.dataset import partial_path
     from synth.schemas.errors import InputError
+    from synth.schemas.layout import Layout
 
-    for folder in (out, partial_path(out)):
-        if (folder / "synth.json").is_file():
-            record: dict[str, Any] = json.loads((folder / "synth.json").read_text())
+    layout = Layout(out)
+    for place in (layout, layout.partial):
+        if place.record.is_file():
+            record: dict[str, Any] = json.loads(place.record.read_text())
             if not record.get("command"):
-                raise InputError(f"{folder} does not record the command that made it, so it cannot be asked")
+                raise InputError(f"{place.path} does not record the command that made it, so it cannot be asked")
             return record
-    raise InputError(f"{out} is nothing that synth made: it has no synth.json, nor has {partial_path(out)}")
+    raise InputError(f"{out} is nothing that synth made: it has no {layout.record.name}, nor has {layout.partial.path}")
 
 
 def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: Sequence[str]) -> "OutputStatus":
     """What the recorded command finds today at the place where it was to write."""
     from synth.cli.running import asking_why
     from synth.schemas.errors import InputError
+    from synth.schemas.layout import Layout
 
     # The last of two equal options counts.
     command = [*record["command"], *options]
@@ -76,7 +78,7 @@ def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: 
     with asking_why() as found:
         context.find_root().command.main(command, standalone_mode=False)
     (status,) = found
-    if status.where.absolute() not in (out.absolute(), status.where.absolute().with_name(f"{out.name}.partial")):
+    if status.where.absolute() not in (out.absolute(), Layout(out.absolute()).partial.path):
         raise InputError(
             f"{out} was made as {status.where} by `synth {' '.join(record['command'])}`: "
             "ask where that command was given"
@@ -134,7 +136,9 @@ def _sentence(status: "OutputStatus", would: str) -> str:
 
 
 def _progress(partial: Path) -> str:
-    path = partial / "progress.json"
+    from synth.schemas.layout import PartialLayout
+
+    path = PartialLayout(partial).progress
     if not path.is_file():
         return ""
     there = json.loads(path.read_text())

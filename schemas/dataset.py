@@ -17,13 +17,9 @@ import pyarrow as pa
 
 import synth.schemas.lean_arrow  # noqa: F401
 from synth.schemas.errors import InputError
+from synth.schemas.layout import Layout
 
-__all__ = ["Dataset", "partial_path"]
-
-
-def partial_path(final: Path) -> Path:
-    """Where the directory `final` is built before it appears."""
-    return final.with_name(f"{final.name}.partial")
+__all__ = ["Dataset"]
 
 
 def read_shard(path: Path) -> pa.Table:
@@ -43,18 +39,23 @@ class Dataset:
     @classmethod
     def open(cls, path: Path) -> "Dataset":
         """Raises `InputError` where there is no complete dataset, and says so when one is still being built."""
-        if (path / "state.json").is_file():
+        layout = Layout(path)
+        if layout.state.is_file():
             return cls(path)
-        if partial_path(path).exists():
+        if layout.partial.path.exists():
             raise InputError(
-                f"{path} is not finished: {partial_path(path)} holds a run that is under way or was stopped; "
+                f"{path} is not finished: {layout.partial.path} holds a run that is under way or was stopped; "
                 "repeat its command to finish it"
             )
-        raise InputError(f"{path} is not a dataset directory: it has no state.json")
+        raise InputError(f"{path} is not a dataset directory: it has no {layout.state.name}")
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.path)
 
     @cached_property
     def shards(self) -> list[Path]:
-        state = json.loads((self.path / "state.json").read_text())
+        state = json.loads(self.layout.state.read_text())
         return [self.path / file["filename"] for file in state["_data_files"]]
 
     @cached_property
@@ -65,12 +66,12 @@ class Dataset:
     @cached_property
     def run(self) -> dict[str, Any] | None:
         """The run record, or None for a directory that `synth` did not write."""
-        record = self.path / "synth.json"
+        record = self.layout.record
         return json.loads(record.read_text()) if record.is_file() else None
 
     @property
     def rejected(self) -> "Dataset | None":
-        folder = self.path / "rejected"
+        folder = self.layout.rejected.path
         return Dataset.open(folder) if folder.is_dir() else None
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ A journal is one schema message and then record batches, each with a checksum of
 follows the last whole batch (a torn tail, or bytes that a power cut left wrong) is cut away when the journal is opened.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ import xxhash
 
 from synth.schemas.errors import SynthError
 
-__all__ = ["Journal", "batch_of", "read_journal"]
+__all__ = ["Journal", "batch_of_columns", "read_journal"]
 
 _MARK = b"xxh3"
 _ZEROS = b"0" * 16
@@ -34,17 +34,17 @@ class Journal:
         self.recovered = pa.Table.from_batches(batches, schema)
         self._file: FileIO | None = None
 
-    def write(self, rows: Sequence[Sequence[Any]]) -> pa.RecordBatch:
+    def write(self, rows: Sequence[Sequence[Any]]) -> None:
         """Append rows (values in schema order) as one batch: all of them are there after a crash, or none.
 
         What is written survives the death of the process. Raises `pa.ArrowException` when a value does not fit its
         column; nothing is written then.
         """
-        batch = batch_of(rows, self.schema)
-        self._append(_message(batch, len(self._header)))
-        return batch
+        self.append(batch_of_columns(zip(*rows, strict=True), self.schema))
 
-    def _append(self, message: bytearray) -> None:
+    def append(self, batch: pa.RecordBatch) -> None:
+        """As `write`, rows that are a batch of the schema already."""
+        message = _message(batch, len(self._header))
         if self._file is None:
             self._file = FileIO(self._path, "r+" if self._end else "w")
             self._file.truncate(self._end)
@@ -71,9 +71,8 @@ class Journal:
             self._file.close()
 
 
-def batch_of(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
-    """Rows, each with its values in schema order, as one batch. Raises `pa.ArrowException` where one does not fit."""
-    columns = zip(*rows, strict=True)
+def batch_of_columns(columns: Iterable[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Columns in schema order as one batch. Raises `pa.ArrowException` where a value does not fit."""
     try:
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     except (OverflowError, UnicodeError) as error:

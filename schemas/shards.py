@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
+from synth.schemas.atomic import remove, temporary_beside
 from synth.schemas.errors import InputError
 from synth.schemas.openable import refuse_unopenable
 
@@ -93,7 +94,7 @@ class ShardWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         refuse_unopenable(schema)
         self._path = path
-        self._temporary = path.with_name(f"{path.name}.tmp")
+        self._temporary = temporary_beside(path)
         self._file = _HashingFile(self._temporary)
         self._buffer = pa.BufferedOutputStream(pa.PythonFile(self._file, mode="w"), _BUFFER)
         self._stream = pa.ipc.new_stream(self._buffer, schema)
@@ -104,8 +105,16 @@ class ShardWriter:
         self._rows += rows.num_rows
 
     def abandon(self) -> None:
-        """Write no more, not even what Arrow holds back and would write when it is let go of."""
+        """Write no more, not even what Arrow holds back and would write when it is let go of; leave no file."""
         self._file.abandon()
+        remove(self._temporary)
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind:
+            self.abandon()
 
     def close(self) -> Shard:
         self._stream.close()

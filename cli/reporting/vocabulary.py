@@ -13,6 +13,7 @@ from synth.cli.reporting.sources import ReportInput
 from synth.cli.reporting.wording import distinct, listed, shown
 from synth.cli.summaries import plural
 from synth.schemas.dataset import Dataset
+from synth.schemas.layout import Layout
 
 __all__ = ["vocabulary"]
 
@@ -34,7 +35,7 @@ def vocabulary(sources: Sequence[ReportInput]) -> Chapter | None:
 def _table(source: ReportInput) -> pa.Table | None:
     """A row for each surface form, memory-mapped."""
     folder = source.input.dataset.path / "vocabulary" if source.input.dataset else None
-    if not folder or not (folder / "state.json").is_file():
+    if not folder or not Layout(folder).state.is_file():
         return None
     table = Dataset.open(folder).table
     return table if set(table.column_names) >= COLUMNS and len(table) else None

@@ -23,7 +23,7 @@ from synth.pipelines.runtime.processes import in_processes
 from synth.pipelines.runtime.text.exact import same_text, same_url
 from synth.pipelines.runtime.text.near import SLOTS, band_keys, signatures
 from synth.pipelines.runtime.text.words import Hashes, windows, word_hashes
-from synth.schemas.writing.publication import write_json
+from synth.schemas.atomic import write_json
 
 __all__ = ["EXACT", "SHINGLE", "URL", "Compared", "Fingerprints"]
 

@@ -19,6 +19,7 @@ from synth.pipelines.dedup.texts import Texts
 from synth.pipelines.runtime.text.exact import same_text, same_url
 from synth.pipelines.runtime.text.near import SLOTS, jaccard
 from synth.pipelines.runtime.text.words import Hashes, folded, word_hashes
+from synth.schemas.atomic import atomic
 
 __all__ = ["Twin", "Twins"]
 
@@ -48,11 +49,9 @@ def _links(keys: Hashes, folder: Path) -> Links:
     rows, places = keys.shape
     links = folder / "links"
     if not links.exists():
-        temporary = folder / "links.tmp"
-        with temporary.open("wb") as file:
+        with atomic(links) as temporary, temporary.open("wb") as file:
             for place in range(places):
                 file.write(_same_before(np.ascontiguousarray(keys[:, place])).tobytes())
-        temporary.rename(links)
     return np.asarray(np.memmap(links, np.int32, "r+", shape=(places, rows)))
 
 

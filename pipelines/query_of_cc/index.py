@@ -18,6 +18,7 @@ from synth.pipelines.retrieval.dense import DenseWriter
 from synth.pipelines.retrieval.embedding import Embedder
 from synth.pipelines.retrieval.vectors import Vectors, copy_vectors
 from synth.pipelines.runtime.stage import Output, TableStage
+from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, Stale, UsageError
 from synth.schemas.reading.repetitions import repetitions
 from synth.schemas.record import Record
@@ -108,7 +109,7 @@ class Index(TableStage):
     def _bm25_writer(self, output: Output) -> Bm25Writer:
         folder = output.kept / BM25
         if self.extend and not folder.exists():
-            _lay_out(self.extend.bm25, output.work / BM25, folder)
+            _lay_out(self.extend.bm25, folder)
         return Bm25Writer(folder)
 
     def _dense_writer(self, output: Output, embedder: Embedder, analysis: Analysis) -> DenseWriter:
@@ -116,7 +117,7 @@ class Index(TableStage):
         if not self.extend:
             return DenseWriter(folder, embedder, analysis, self.passage_words)
         if not folder.exists():
-            copy_vectors(self.extend.dense, output.work / DENSE, folder)
+            copy_vectors(self.extend.dense, folder)
         base = Vectors.open(self.extend.dense).passages
         return DenseWriter(folder, embedder, analysis, self.passage_words, base)
 
@@ -157,17 +158,16 @@ def _refuse_repeated_ids(tables: Sequence[pa.Table]) -> None:
         )
 
 
-def _lay_out(source: Path, scratch: Path, target: Path) -> None:
+def _lay_out(source: Path, target: Path) -> None:
     """A copy of an index that can be added to; whole or not there. Segments never change, so they are shared."""
     refuse_damaged(source)
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    for file in source.iterdir():
-        if file.suffix == ".json":
-            shutil.copyfile(file, scratch / file.name)
-        else:
-            _link(file, scratch / file.name)
-    scratch.rename(target)
+    with atomic(target) as scratch:
+        scratch.mkdir()
+        for file in source.iterdir():
+            if file.suffix == ".json":
+                shutil.copyfile(file, scratch / file.name)
+            else:
+                _link(file, scratch / file.name)
 
 
 def _link(file: Path, target: Path) -> None:

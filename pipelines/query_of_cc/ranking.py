@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from synth.pipelines.retrieval.trec import MEASURES, Run, measure, read_judgements, read_run
-from synth.schemas.dataset import Dataset, partial_path
+from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
+from synth.schemas.layout import Layout
 from synth.schemas.records import RETRIEVED
 
 __all__ = ["Evaluation", "evaluated", "hits_by_query"]
@@ -31,7 +32,7 @@ class Evaluation:
 def evaluated(path: Path, judgements: Path) -> Evaluation:
     """`path` is a directory that `query-of-cc retrieve` made, or a run in TREC's format."""
     judged = read_judgements(judgements)
-    is_output = path.is_dir() or partial_path(path).exists()
+    is_output = path.is_dir() or Layout(path).partial.path.exists()
     run = _ranks(path, judged) if is_output else read_run(path)
     return Evaluation(measure(run, judged), sum(query not in run for query in judged))
 

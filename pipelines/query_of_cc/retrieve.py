@@ -1,6 +1,5 @@
 """Retrieving the documents of a domain (Query of CC, arXiv 2401.14624, section 3.3)."""
 
-import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from synth.pipelines.retrieval.embedding import Embedder
 from synth.pipelines.retrieval.fusion import Fusion
 from synth.pipelines.retrieval.searcher import Hits, Searcher
 from synth.pipelines.runtime.stage import Output, TableStage
+from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import RETRIEVED, SEARCH
@@ -146,12 +146,8 @@ def _found(searched: Iterable[tuple[int, Hits]], first: int) -> HitArray:
 
 
 def _lay_by(path: Path, hits: HitArray) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with atomic(path, durable=True) as temporary, temporary.open("wb") as file:
         np.save(file, hits)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
 
 
 def _documents_found(documents: pa.Table, laid_by: Sequence[HitArray]) -> Iterator[tuple[pa.RecordBatch, HitArray]]:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from synth.pipelines.retrieval.analysis import Analysis
 from synth.pipelines.retrieval.searcher import Hits, best_documents
+from synth.schemas.atomic import write_json
 from synth.schemas.errors import InputError, SynthError
-from synth.schemas.writing.publication import write_json
 
 if TYPE_CHECKING:
     import tantivy

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from synth.pipelines.retrieval.searcher import Hits, best_documents
 from synth.pipelines.retrieval.vectors import Vectors
+from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, SynthError
 
 if TYPE_CHECKING:
@@ -70,12 +71,11 @@ def build(vectors: Vectors) -> None:
     index.train(_sample(array, min(SAMPLE_PER_CLUSTER * index.nlist, MOST_SAMPLE)))
     for start in range(0, len(array), VECTORS_AT_A_TIME):
         index.add(array[start : start + VECTORS_AT_A_TIME].astype(np.float32))
-    temporary = vectors.folder / f"{INDEX}.tmp"
     try:
-        faiss.write_index(index, str(temporary))
+        with atomic(vectors.folder / INDEX) as temporary:
+            faiss.write_index(index, str(temporary))
     except RuntimeError as error:
         raise SynthError(f"{vectors.folder} cannot be written: {_last_line(error)}") from error
-    temporary.rename(vectors.folder / INDEX)
 
 
 def _untrained(passages: int, dimensions: int, kind: str) -> "faiss.IndexIVF":

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, UsageError
 
 __all__ = ["MEASURES", "Judgements", "Run", "measure", "read_judgements", "read_run", "refuse_unwritable", "write_run"]
@@ -50,16 +51,11 @@ def write_run(path: Path, hits: Iterable[tuple[str, str, float]]) -> None:
 
     A score that is not less than the one before it is written as the next smaller 32-bit number.
     """
-    temporary = path.with_name(f"{path.name}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.writelines(_lines(hits))
     except OSError as error:
         raise UsageError(f"--run {path} cannot be written: {error.strerror}") from error
-    except InputError:
-        temporary.unlink()
-        raise
-    temporary.rename(path)
 
 
 def measure(run: Run, judgements: Judgements) -> dict[str, dict[str, float]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.schemas.atomic import atomic, write_json
 from synth.schemas.errors import InputError, SynthError
 
 __all__ = ["VectorWriter", "Vectors", "copy_vectors", "finish"]
@@ -99,18 +100,15 @@ class VectorWriter:
 
 def finish(vectors: Vectors) -> None:
     record = {name: value for name, value in asdict(vectors).items() if name != "folder"}
-    temporary = vectors.folder / f"{RECORD}.tmp"
-    temporary.write_text(json.dumps(record, indent=1) + "\n")
-    temporary.rename(vectors.folder / RECORD)
+    write_json(vectors.folder / RECORD, record, durable=False)
 
 
-def copy_vectors(source: Path, scratch: Path, target: Path) -> None:
+def copy_vectors(source: Path, target: Path) -> None:
     """The vectors in `source`, to be added to in `target`; whole or not there."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    for name in (VECTORS, DOCUMENTS):
-        shutil.copyfile(source / name, scratch / name)
-    scratch.rename(target)
+    with atomic(target) as scratch:
+        scratch.mkdir()
+        for name in (VECTORS, DOCUMENTS):
+            shutil.copyfile(source / name, scratch / name)
 
 
 def _size(file: Path) -> int:

@@ -8,14 +8,14 @@ import pyarrow.compute as pc
 
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.rows import Finished
+from synth.schemas.layout import Workplace
 from synth.schemas.shards import ShardWriter
-from synth.schemas.writing.publication import PartialOutput
 
 __all__ = ["with_bad_rows"]
 
 
 def with_bad_rows(
-    finished: Finished, bad: pa.Table, rejected: pa.Schema, building: PartialOutput, *, is_cut: bool
+    finished: Finished, bad: pa.Table, rejected: pa.Schema, workplace: Workplace, *, is_cut: bool
 ) -> Finished:
     """What a stage has made of the usable rows, and beside it the bad rows, as one more shard of rejected ones.
 
@@ -27,10 +27,10 @@ def with_bad_rows(
         return finished
     columns = {name: bad[name] for name in ("id", "reason", "detail", "raw_row")}
     arrays = [columns.get(field.name, pa.nulls(bad.num_rows, field.type)) for field in rejected]
-    writer = ShardWriter(building.shards / "bad.rejected.arrow", rejected)
-    writer.write(pa.Table.from_arrays(arrays, schema=rejected))
+    with ShardWriter(workplace.bad_rows, rejected) as writer:
+        writer.write(pa.Table.from_arrays(arrays, schema=rejected))
+        shard = writer.close()
     counts = Counts(rejected=bad.num_rows, reasons=dict(Counter(bad["reason"].to_pylist())))
     counts.add(finished.counts)
-    return replace(
-        finished, rows=finished.rows + bad.num_rows, counts=counts, rejected=[*finished.rejected, writer.close()]
-    )
+    rows = finished.rows + bad.num_rows
+    return replace(finished, rows=rows, counts=counts, rejected=[*finished.rejected, shard])

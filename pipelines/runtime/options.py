@@ -36,6 +36,8 @@ class Options:
     # Publish the engine's raw answers beside the rows.
     keep_answers: bool = False
     in_flight: int = 2048
+    # Rows that are published together; an output that has been begun keeps the size that it was begun with.
+    chunk_rows: int = 4096
     max_failures: int = 0
     # Stop when prompts and completions come to this many tokens, those of earlier runs of the same output included.
     budget_tokens: int | None = None

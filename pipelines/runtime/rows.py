@@ -14,25 +14,27 @@ import pyarrow as pa
 
 from synth.pipelines.engines import Engine
 from synth.pipelines.engines.shared import SharedEngine
-from synth.pipelines.runtime.chunk import Chunk, Failure, rejected_schema
+from synth.pipelines.runtime.chunk import Chunk, Failure
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.event_loop import quick_rows, to_its_end
+from synth.pipelines.runtime.lines import LineFormat, rejected_schema
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.programs import SharedSandbox
 from synth.pipelines.runtime.shutdown import Stopping, unwritable
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
 from synth.pipelines.runtime.tools import RowTools, tokens_in
+from synth.schemas.atomic import write_json
 from synth.schemas.errors import Partial, SynthError
+from synth.schemas.layout import PartialLayout
 from synth.schemas.shards import Shard
-from synth.schemas.writing.publication import PartialOutput, write_datasets_json, write_json
+from synth.schemas.writing.publication import write_datasets_json
 
 if TYPE_CHECKING:
     from synth.sandbox.pool import Sandbox
 
 __all__ = ["Finished", "RowRun"]
 
-CHUNK_ROWS = 4096
-# Chunks that are published at a time: each is in memory, and they wait for one another's turn in Python anyway.
+# Chunks that are published concurrently: each is in memory, and they wait for one another's turn in Python anyway.
 PUBLISHING = 2
 FLUSH_SECONDS = 0.5
 # Rows after which a worker lets others on, when its engine answers so quickly that it never waits.
@@ -60,15 +62,14 @@ class RowRun:
         self,
         stage: RowStage,
         table: pa.Table,
-        building: PartialOutput,
+        layout: PartialLayout,
         engine: Engine | None,
         sandbox: "Sandbox | None",
         options: Options,
         observe: Callable[[Counts], None],
     ) -> None:
         self._stage = stage
-        self._table = table
-        self._building = building
+        self._layout = layout
         self._options = options
         self._observe = observe
         # What is parsed anew once may have to be parsed anew again.
@@ -78,10 +79,11 @@ class RowRun:
         inputs, outputs = row_schemas(stage, table)
         rejected = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
         self._outputs = set(outputs.names)
-        starts = range(0, table.num_rows, CHUNK_ROWS)
+        form = LineFormat(outputs, rejected)
+        starts = range(0, table.num_rows, options.chunk_rows)
         self._chunks = [
-            Chunk(outputs, rejected, index, start, min(start + CHUNK_ROWS, table.num_rows), building)
-            for index, start in enumerate(starts)
+            Chunk(number, table, start, min(start + options.chunk_rows, table.num_rows), form, layout)
+            for number, start in enumerate(starts)
         ]
         self._published = Counts()
         # In input order.
@@ -89,8 +91,9 @@ class RowRun:
         self._workers: set[asyncio.Task[None]] = set()
         self._rows_under_way = 0
         self._overtaken = 0
-        self._rows = table.num_rows
-        self._stopping = Stopping(building.path)
+        # Of the input, and those that the output stands for, from the first: fewer where `until` cuts it.
+        self._input_rows = self._rows = int(table.num_rows)
+        self._stopping = Stopping(layout.path)
         self._engine = engine
         self._shared: SharedEngine | None = None
         self._programs = SharedSandbox(sandbox) if sandbox else None
@@ -103,12 +106,12 @@ class RowRun:
     def run(self) -> Finished:
         """Run to the end. Raises `Interrupted`, `EngineFailed`, `BudgetSpent`, or `Partial` when too many rows failed.
 
-        Whatever it raises, the next execution over the same building goes on from there.
+        Whatever it raises, the next execution in the same place continues from there.
         """
         try:
             asyncio.run(self._run())
         except OSError as error:
-            raise unwritable(self._building.path, error) from error
+            raise unwritable(self._layout.path, error) from error
         total = Counts()
         records, data, rejected = [], [], []
         for chunk in self._chunks:
@@ -117,15 +120,16 @@ class RowRun:
                 data.append(published.data)
                 rejected.append(published.rejected)
                 records.append(asdict(published))
+        kept = self._layout.kept
         if self._keeps_answers:
-            (self._building.kept / "answers").mkdir(exist_ok=True)
-            files = sorted(path.name for path in (self._building.kept / "answers").glob("*.arrow"))
-            write_datasets_json(self._building.kept / "answers", files, [shard.xxh3 for shard in data])
+            kept.answers.path.mkdir(exist_ok=True)
+            files = [kept.answers_of(chunk).name for chunk in kept.answered()]
+            write_datasets_json(kept.answers, files, [shard.xxh3 for shard in data])
         if total.failed:
-            write_json(self._building.kept / "failed" / "chunks.json", {"chunks": records})
+            write_json(kept.failed_chunks, {"chunks": records})
         else:
             # Failures of a chunk that has been done again since.
-            shutil.rmtree(self._building.kept / "failed", ignore_errors=True)
+            shutil.rmtree(kept.failed, ignore_errors=True)
         return Finished(self._rows, total, data, [shard for shard in rejected if shard.rows])
 
     async def _run(self) -> None:
@@ -139,8 +143,8 @@ class RowRun:
             elif published:
                 chunk.counts = published.counts
                 self._published.add(published.counts)
-            elif self._options.budget_tokens and (chunk.folder / "answers.arrow").exists():
-                spent += tokens_in(chunk.folder / "answers.arrow")
+            elif self._options.budget_tokens and chunk.journals.answers.exists():
+                spent += tokens_in(chunk.journals.answers)
         spent += int(sum(self._published.tallies.get(name, 0) for name in ("prompt_tokens", "completion_tokens")))
         if self._engine:
             self._shared = SharedEngine(self._engine, self._options.budget_tokens, spent)
@@ -165,18 +169,18 @@ class RowRun:
     def _pending(self) -> Iterator[tuple[Chunk, int, Row]]:
         """The rows that have not finished, in input order; their chunks are opened on the way."""
         for chunk in self._chunks:
-            if chunk.record.is_file():
+            if chunk.is_published:
                 continue
             chunk.open()
             self._open.append(chunk)
             self._overtaken = chunk.overtaken
-            for index, row in chunk.pending(self._table):
+            for index, row in chunk.pending():
                 self._overtaken -= 1
                 yield chunk, index, row
 
     async def _work(self, pending: Iterator[tuple[Chunk, int, Row]]) -> None:
         """See all pending rows through: to their end, or as long as a stopped run grants those under way."""
-        for _ in range(min(self._options.in_flight, self._table.num_rows, self._options.until or self._table.num_rows)):
+        for _ in range(min(self._options.in_flight, self._input_rows, self._options.until or self._input_rows)):
             task = asyncio.create_task(self._worker(pending))
             self._workers.add(task)
             task.add_done_callback(self._worker_ended)
@@ -263,7 +267,8 @@ class RowRun:
             if outputs:
                 chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row that had given output")))
             else:
-                chunk.reject(index, row, reject.reason, reject.detail, items, tools.tallies)
+                filtered = [item for item in items if isinstance(item, Rejected)]
+                chunk.reject(index, Rejected(row, reject.reason, reject.detail), filtered, tools.tallies)
         except SynthError as ended:
             self._stopping.stop(ended)
         except Exception as error:
@@ -281,7 +286,7 @@ class RowRun:
         while chunk := next(filter(self._may_be_published, self._open), None):
             self._open.remove(chunk)
             self._published.add(chunk.counts)
-            publishing = asyncio.to_thread(chunk.publish, self._table, keep_answers=self._keeps_answers)
+            publishing = asyncio.to_thread(chunk.publish, keep_answers=self._keeps_answers)
             await to_its_end(asyncio.create_task(publishing))
 
     def _may_be_published(self, chunk: Chunk) -> bool:
@@ -304,7 +309,7 @@ class RowRun:
 
     def _flush(self, chunk: Chunk) -> None:
         try:
-            chunk.flush(self._table)
+            chunk.flush()
         except OSError as error:
             self._stopping.stop(error)
 
@@ -334,12 +339,12 @@ class RowRun:
                 chunk.close()
             else:
                 stop = self._rows if self._rows < chunk.stop else None
-                chunk.publish(self._table, stop=stop, keep_answers=self._keeps_answers)
+                chunk.publish(stop=stop, keep_answers=self._keeps_answers)
 
     def _rows_wanted(self) -> int:
         """How many rows of the input, from its first, the output stands for: all, or those that give `until` rows."""
         if self._options.until is None:
-            return int(self._table.num_rows)
+            return self._input_rows
         wanted = self._options.until
         for chunk in self._chunks:
             if chunk in self._open and chunk.counts.outputs >= wanted:
@@ -348,16 +353,16 @@ class RowRun:
                 # It was cut by a run that came no further.
                 return chunk.start + chunk.counts.finished
             wanted -= chunk.counts.outputs
-        return int(self._table.num_rows)
+        return self._input_rows
 
     def _partial(self, failures: list[Failure]) -> Partial:
-        log = self._building.path / "failed.json"
+        log = self._layout.failures
         write_json(log, {"failed": list(map(asdict, failures))})
         reasons = Counter(one.reason for one in failures)
         named = "" if reasons.keys() == {"failed"} else f" ({', '.join(f'{name} {n}' for name, n in reasons.items())})"
         first = failures[0]
         return Partial(
-            f"{len(failures)} of {self._table.num_rows} rows failed{named}, the first of them {first.id} "
+            f"{len(failures)} of {self._input_rows} rows failed{named}, the first of them {first.id} "
             f"({first.error}): nothing was published, {log} has the details; "
             "repeat the command to try them again, or allow them with --max-failures"
         )

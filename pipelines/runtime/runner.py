@@ -5,22 +5,24 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth.pipelines.engines import Engine
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.resume import open_building
+from synth.pipelines.runtime.resume import claim_output
 from synth.pipelines.runtime.software import software
 from synth.pipelines.runtime.stage import RowStage, Stage, TableStage, row_schemas
+from synth.schemas.atomic import write_json
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError
+from synth.schemas.layout import Layout
 from synth.schemas.reading.bad_rows import joined_readings
 from synth.schemas.reading.joining import agree, joined
 from synth.schemas.reading.sources import Source
-from synth.schemas.writing.publication import OutputStatus, PartialOutput, write_json
+from synth.schemas.writing.publication import OutputStatus
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.rows import Finished
@@ -58,46 +60,49 @@ def run(
     sandbox: "Sandbox | None" = None,
     observe: Observer = lambda _counts, _total, _prepared: None,
 ) -> Summary:
-    """Run `stage` over `inputs` into the dataset directory `out`, going on where an earlier run of it stopped.
+    """Run `stage` over `inputs` into the dataset directory `out`, continuing where an earlier run of it stopped.
 
     A row stage takes one input, unless it reads an open record. Raises the errors of `synth.schemas.errors`; whatever
-    it raises, finished work is kept in `out.partial` and the same call goes on from there.
+    it raises, finished work is kept in `out.partial` and the same call continues from there.
     """
     started = time.monotonic()
     sources = _sources(stage, inputs, options)
-    building = open_building(out, _identity(stage, sources, options, engine, sandbox), options)
-    if building is None:
+    chunk_rows = options.chunk_rows if isinstance(stage, RowStage) else None
+    claim = claim_output(out, _identity(stage, sources, options, engine, sandbox), options, chunk_rows)
+    if claim is None:
         # For `make`: what is complete with this identity is up to date, however new the input's time stamp is.
         with contextlib.suppress(OSError):
-            (out / "synth.json").touch()
+            Layout(out).record.touch()
         return Summary(out, Dataset.open(out).run or {}, already_done=True)
     # Needed only where there is something to do.
     from synth.pipelines.runtime.bad_rows import with_bad_rows
-    from synth.pipelines.runtime.chunk import rejected_schema
+    from synth.pipelines.runtime.lines import rejected_schema
     from synth.pipelines.runtime.rows import RowRun
     from synth.pipelines.runtime.tables import run_table_stage
 
-    try:
+    with claim:
         agree(sources)
-        readings = [source.read(building.path / f"input-{number}") for number, source in enumerate(sources)]
+        layout = claim.layout
+        readings = [source.read(layout.input(number)) for number, source in enumerate(sources)]
         if stage.input.open:
             readings = [joined(sources, readings)]
         tables = [stage.adapted(reading.table) for reading in readings]
-        progress = _Progress(building, stage.name, sum(table.num_rows for table in tables), observe, started)
+        progress = _Progress(layout.progress, stage.name, sum(table.num_rows for table in tables), observe, started)
         with progress:
             if isinstance(stage, RowStage):
                 (table,) = tables
-                rows = RowRun(stage, table, building, engine, sandbox, options, progress.observe)
+                options = replace(options, chunk_rows=claim.chunk_rows or options.chunk_rows)
+                rows = RowRun(stage, table, layout, engine, sandbox, options, progress.observe)
                 progress.engine_seconds = lambda: rows.engine_seconds
                 finished = rows.run()
             else:
                 assert isinstance(stage, TableStage)
-                finished = run_table_stage(stage, tables, building, options, progress.observe)
+                finished = run_table_stage(stage, tables, layout, options, progress.observe)
         if options.rejects_bad_rows:
             bad = joined_readings(readings, tables[0]).bad
             schema = rejected_schema(*row_schemas(stage, tables[0]), raw=True)
             is_cut = finished.rows < sum(table.num_rows for table in tables)
-            finished = with_bad_rows(finished, bad, schema, building, is_cut=is_cut)
+            finished = with_bad_rows(finished, bad, schema, layout, is_cut=is_cut)
         _check_conservation(finished)
         record = {
             "command": list(options.command),
@@ -112,9 +117,7 @@ def run(
             # What the last programs ran in. Verdicts replayed from a journal start no jail.
             "sandbox": sandbox.identity() if sandbox else None,
         }
-        building.publish(finished.data, finished.rejected, record)
-    finally:
-        building.close()
+        claim.publish(finished.data, finished.rejected, record)
     return Summary(out, record)
 
 
@@ -167,8 +170,8 @@ class _Progress:
     whole cost.
     """
 
-    def __init__(self, building: PartialOutput, stage: str, rows: int, observe: Observer, started: float) -> None:
-        self._path = building.path / "progress.json"
+    def __init__(self, path: Path, stage: str, rows: int, observe: Observer, started: float) -> None:
+        self._path = path
         self._stage = stage
         self._rows = rows
         self._observe = observe

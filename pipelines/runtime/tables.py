@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from synth.pipelines.runtime.chunk import rejected_schema
 from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.lines import rejected_schema
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.rows import Finished
 from synth.pipelines.runtime.stage import Rejected, Row, TableStage, row_schemas
 from synth.schemas.errors import Interrupted
+from synth.schemas.layout import Workplace
 from synth.schemas.shards import ROWS_PER_SHARD, Shard, ShardWriter
-from synth.schemas.writing.publication import PartialOutput
 
 __all__ = ["run_table_stage"]
 
@@ -24,8 +24,8 @@ ROWS_PER_BATCH = 4096
 class _Shards:
     """Rows of one schema, buffered into batches and cut into shards."""
 
-    def __init__(self, folder: Path, suffix: str, schema: pa.Schema) -> None:
-        self._folder, self._suffix, self._schema = folder, suffix, schema
+    def __init__(self, path_of: Callable[[int], Path], schema: pa.Schema) -> None:
+        self._path_of, self._schema = path_of, schema
         self._rows: list[Row] = []
         self._writer: ShardWriter | None = None
         self._written = 0
@@ -47,8 +47,7 @@ class _Shards:
 
     def _write_table(self, table: pa.Table) -> None:
         if self._writer is None:
-            path = self._folder / f"{len(self.closed):05d}{self._suffix}.arrow"
-            self._writer, self._written = ShardWriter(path, self._schema), 0
+            self._writer, self._written = ShardWriter(self._path_of(len(self.closed)), self._schema), 0
         self._writer.write(table)
         self._written += table.num_rows
         if self._written >= ROWS_PER_SHARD:
@@ -72,13 +71,13 @@ class _Shards:
 
 class _TableOutput:
     def __init__(
-        self, outputs: pa.Schema, rejected: pa.Schema, building: PartialOutput, observe: Callable[[Counts, int], None]
+        self, outputs: pa.Schema, rejected: pa.Schema, workplace: Workplace, observe: Callable[[Counts, int], None]
     ) -> None:
-        self.work, self.kept = building.work, building.kept
+        self.work, self.kept = workplace.work, workplace.kept.path
         self.counts = Counts()
-        self.data = _Shards(building.shards, "", outputs)
+        self.data = _Shards(workplace.data, outputs)
         self._rejected = rejected
-        self.rejected = _Shards(building.shards, ".rejected", self._rejected)
+        self.rejected = _Shards(workplace.rejected, self._rejected)
         self._names = set(outputs.names)
         self._prepared = 0
         self._observe = observe
@@ -138,17 +137,17 @@ class _TableOutput:
 def run_table_stage(
     stage: TableStage,
     tables: Sequence[pa.Table],
-    building: PartialOutput,
+    workplace: Workplace,
     options: Options,
     observe: Callable[[Counts, int], None],
 ) -> Finished:
     """One pass over `tables`."""
     # The rows of a killed pass are written again; what cost more than writing, a stage keeps in `work` or `kept`.
-    shutil.rmtree(building.shards)
-    building.shards.mkdir()
+    shutil.rmtree(workplace.shards)
+    workplace.shards.mkdir()
     inputs, outputs = row_schemas(stage, tables[0])
     schema = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
-    output = _TableOutput(outputs, schema, building, observe)
+    output = _TableOutput(outputs, schema, workplace, observe)
     try:
         stage.process(tables, output)
     except BaseException as error:

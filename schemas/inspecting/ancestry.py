@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from synth.schemas.answers import key_of, request_hash
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
+from synth.schemas.layout import Layout
 from synth.schemas.reading.inputs import Input, locate
 
 __all__ = ["Ancestor", "RecordedExchange", "ancestry"]
@@ -214,9 +215,9 @@ def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[RecordedE
     folder = place.source.dataset.path if place.source.dataset else None
     if place.is_rejected and folder:
         folder = folder.parent
-    if folder is None or not (folder / "answers" / "state.json").is_file():
+    if folder is None or not (answers := Layout(folder).answers).state.is_file():
         return {}
-    table = Dataset.open(folder / "answers").table
+    table = Dataset.open(answers.path).table
     by = key_of(place.identity.get("engine") or {})
     recorded: dict[str, list[tuple[Row, Row]]] = {}
     for index in _positions(table["row"], lineage):

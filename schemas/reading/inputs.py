@@ -9,8 +9,9 @@ from pathlib import Path
 
 import xxhash
 
-from synth.schemas.dataset import Dataset, partial_path
+from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
+from synth.schemas.layout import PARTIAL, Layout
 from synth.schemas.reading.formats import READABLE, Batch, file_format, read, stem
 from synth.schemas.reading.text_files import PACKAGES, SUFFIXES, checksums, files_below, installed, read_texts, readable
 from synth.schemas.shards import file_checksum
@@ -88,7 +89,7 @@ class Input:
         for file in self.files:
             if file.name in self._recorded and file_checksum(file) != self._recorded[file.name]:
                 raise InputError(
-                    f"{file} is damaged: its bytes are not those whose checksum {file.parent / 'synth.json'} records; "
+                    f"{file} is damaged: its bytes are not those whose checksum {Layout(file.parent).record} records; "
                     "make the directory again, or take a copy of it"
                 )
 
@@ -114,7 +115,7 @@ def locate(spec: str) -> Input:
         return _texts(spec, path.stem, {path.name: path})
     if path.exists():
         return Input(spec, stem(path), (path,))
-    if partial_path(path).exists():
+    if Layout(path).partial.path.exists():
         Dataset.open(path)
     if any(character in spec for character in "*?["):
         return _glob(spec)
@@ -123,9 +124,10 @@ def locate(spec: str) -> Input:
 
 def _directory(spec: str, path: Path) -> Input:
     name = path.resolve().name
-    if name.endswith(".partial") and not (path / "state.json").is_file():
+    layout = Layout(path)
+    if name.endswith(PARTIAL) and not layout.state.is_file():
         raise InputError(f"{spec} is not finished: it holds a run that is under way or was stopped")
-    if (path / "state.json").is_file() or (path / "dataset_info.json").is_file():
+    if layout.state.is_file() or layout.info.is_file():
         dataset = Dataset.open(path)
         return Input(spec, name, tuple(dataset.shards), dataset)
     if (path / "dataset_dict.json").is_file():
@@ -133,7 +135,7 @@ def _directory(spec: str, path: Path) -> Input:
         raise InputError(f"{spec} holds the splits {', '.join(splits)}: name one of them, such as {path / splits[0]}")
     files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith((".", "_"))]
     known = [file for file in files if file_format(file)]
-    if not known and partial_path(path).exists():
+    if not known and layout.partial.path.exists():
         Dataset.open(path)
     for suffix in () if known else SUFFIXES:
         if texts := files_below(path, suffix):

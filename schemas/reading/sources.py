@@ -5,7 +5,6 @@ streams by, into an Arrow file that is then memory-mapped.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from synth.schemas.atomic import atomic
 from synth.schemas.dataset import read_shard
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.given import INSTANCES, NotText, given_in
@@ -348,13 +348,12 @@ def _with_file_column(record: Record, name: str) -> Record:
 @contextmanager
 def _written(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchStreamWriter]:
     """An Arrow stream that has its name only when it is whole and on the disk."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
-        with pa.ipc.new_stream(file, schema) as stream:
-            yield stream
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    with (
+        atomic(path, durable=True) as temporary,
+        temporary.open("wb") as file,
+        pa.ipc.new_stream(file, schema) as stream,
+    ):
+        yield stream
 
 
 def _taken(values: list[Any] | pa.Array, kept: Sequence[int]) -> list[Any] | pa.Array:

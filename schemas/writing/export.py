@@ -4,9 +4,8 @@ Every value reads back as what it was, or is refused by the name of its column.
 """
 
 import gzip
-import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -14,10 +13,10 @@ import orjson
 import pyarrow as pa
 import zstandard
 
+from synth.schemas.atomic import atomic, sync
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.plain import plain_values
 from synth.schemas.storable import storable, stored
-from synth.schemas.writing.publication import sync
 
 __all__ = ["FileFormat", "format_of", "replacing", "write"]
 
@@ -45,19 +44,12 @@ def replacing(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
     """A file that takes the name `path` when the block ends well. Raises `UsageError` where that cannot be."""
     if path.is_dir() or (path.exists() and not force):
         raise UsageError(f"{path} exists: " + ("it is a directory" if path.is_dir() else "use --force to replace it"))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with atomic(path, durable=True) as temporary, temporary.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
         sync(path.parent)
     except FileNotFoundError as error:
         raise UsageError(f"{path} cannot be written: there is no directory {path.parent}") from error
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
 
 
 def write(

@@ -1,7 +1,7 @@
 """Writing dataset directories so that one appears only when it is whole.
 
-A directory `OUT` is built in `OUT.partial` beside it, by one process at a time, and renamed into place at the end. What
-lies in `OUT` or `OUT.partial` carries the identity of the run that makes it; a run with another identity is refused.
+A directory `OUT` is made in `OUT.partial` beside it, by one process at a time, and renamed into place at the end. Each
+carries the identity of the run that makes it; a run with another identity is refused.
 """
 
 import contextlib
@@ -16,19 +16,13 @@ from typing import Any, Literal
 
 import xxhash
 
-from synth.schemas.dataset import Dataset, partial_path
+from synth.schemas.atomic import remove, remove_unfinished, sync, write_json
+from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Stale, SynthError, UsageError
+from synth.schemas.layout import Layout, PartialLayout
 from synth.schemas.shards import Shard
 
-__all__ = [
-    "Difference",
-    "OutputStatus",
-    "PartialOutput",
-    "differences",
-    "published_names",
-    "write_datasets_json",
-    "write_json",
-]
+__all__ = ["Difference", "OutputClaim", "OutputStatus", "differences", "published_names", "write_datasets_json"]
 
 # A leaf in which two identities differ: dotted name, value there, value here. An absent one counts as None.
 Difference = tuple[str, Any, Any]
@@ -48,17 +42,17 @@ class OutputStatus:
     @classmethod
     def of(cls, final: Path, identity: Mapping[str, Any]) -> "OutputStatus":
         """Raises `UsageError` where `final` is something that `synth` did not write."""
+        partial = Layout(final).partial
         if final.exists():
-            if not (final / "synth.json").is_file():
+            if not Layout(final).record.is_file():
                 raise UsageError(f"{final} exists and is not a directory that synth wrote: name another output")
-            if not _begun_anew(final, identity):
+            if not _replaces(partial, identity):
                 return cls(final, "complete", _changed(Dataset(final).run or {}, identity))
-        partial = partial_path(final)
-        if not (partial / "synth.json").is_file():
+        if not partial.record.is_file():
             return cls(final, "absent")
-        changed = _changed(json.loads((partial / "synth.json").read_text()), identity)
+        changed = _changed(_begun(partial), identity)
         # Where a run came to nothing, there is nothing that other settings could spoil.
-        return cls(partial, "begun", changed) if not changed or _holds_work(partial) else cls(final, "absent")
+        return cls(partial.path, "begun", changed) if not changed or _holds_work(partial) else cls(final, "absent")
 
     def refuse(self) -> None:
         """Raises `Stale`, naming each field and both values, where it was made otherwise."""
@@ -69,40 +63,44 @@ class OutputStatus:
             )
 
 
-class PartialOutput:
-    """The directory `OUT.partial`, held by this process until `close`.
+class OutputClaim:
+    """The hold of this process on `OUT.partial`, from here until `close`, or the end of a `with` block.
 
-    `shards/` inside it takes the finished shards and `work/` what leads to them; `kept/` takes directories that are to
-    stand in `OUT` beside the data; anything else in it can be made again. All of it goes when the directory is
-    published.
+    Workers make the rows in the workplace that `layout` is; here it is decided whether they may, and what becomes of
+    them. After a usage error nothing stays of a directory that holds no work.
     """
 
     def __init__(self, final: Path, identity: Mapping[str, Any]) -> None:
-        """Take hold of the partial directory. Raises `SynthError` where that cannot be, or another process has it."""
+        """Raises `SynthError` where the directory cannot be made, or another process holds it."""
         self.final = final
-        self.path = partial_path(final)
-        self.shards = self.path / "shards"
-        self.work = self.path / "work"
-        self.kept = self.path / "kept"
+        self.layout = Layout(final).partial
+        # The rows of a chunk, where rows are made in chunks: the same in all runs that go into one output.
+        self.chunk_rows: int | None = None
         self._identity = identity
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            self.layout.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         except OSError as error:
-            raise SynthError(f"{self.path} cannot be written: {error.strerror}") from error
+            raise SynthError(f"{self.layout.path} cannot be written: {error.strerror}") from error
         if not self._is_held():
             os.close(self._lock)
             raise SynthError(f"{final} is being written by another synth process")
 
     @classmethod
     def open(
-        cls, final: Path, identity: Mapping[str, Any], *, command: Sequence[str] = (), fresh: bool = False
-    ) -> "PartialOutput | None":
-        """Begin or go on with building `final`; None when it is already complete with this identity.
+        cls,
+        final: Path,
+        identity: Mapping[str, Any],
+        *,
+        command: Sequence[str] = (),
+        chunk_rows: int | None = None,
+        fresh: bool = False,
+    ) -> "OutputClaim | None":
+        """Begin to make `final`, or continue; None when it is already complete with this identity.
 
         Raises `Stale` where `final` or its partial directory was made with another identity, unless `fresh`;
         `UsageError` where `final` is something that `synth` did not write; `SynthError` while another process is
-        building it.
+        making it.
         """
         status = OutputStatus.of(final, identity)
         if not fresh:
@@ -110,45 +108,65 @@ class PartialOutput:
             if status.state == "complete":
                 _remove_remains(final, identity)
                 return None
-        building = cls(final, identity)
+        claim = cls(final, identity)
         try:
             if OutputStatus.of(final, identity) != status:
                 raise SynthError(f"{final} has been written by another synth process just now: repeat the command")
             if fresh or status.state != "begun":
-                building.clear()
-            building.begin(command, anew=fresh)
+                claim.clear()
+            claim.begin(command, chunk_rows=chunk_rows, replaces=fresh)
         except BaseException:
-            building.close()
+            claim.close()
             raise
-        return building
+        return claim
 
     def _is_held(self) -> bool:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever held it before may have removed the file, and with it what this lock stands for.
-            return os.path.samestat(os.fstat(self._lock), (self.path / "lock").stat())
+            return os.path.samestat(os.fstat(self._lock), self.layout.lock.stat())
         except OSError:
             return False
 
+    def __enter__(self) -> "OutputClaim":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind and issubclass(kind, UsageError) and not _holds_work(self.layout):
+            shutil.rmtree(self.layout.path, ignore_errors=True)
+        self.close()
+
     def is_begun(self) -> bool:
         """Whether a run of this identity has begun here."""
-        record = self.path / "synth.json"
-        return record.is_file() and not _changed(json.loads(record.read_text()), self._identity)
+        return self.layout.record.is_file() and not _changed(_begun(self.layout), self._identity)
 
-    def begin(self, command: Sequence[str], *, anew: bool = False) -> None:
-        """Make the folders, and record what is being made by which command line, and whether to replace an output."""
-        for folder in (self.shards, self.work, self.kept):
+    def begin(self, command: Sequence[str], *, chunk_rows: int | None = None, replaces: bool = False) -> None:
+        """Make the folders, and record what is being made by which command line, and whether to replace an output.
+
+        Where a run has begun here before, rows are made in chunks of the size that it began with.
+        """
+        for folder in (self.layout.shards, self.layout.work, self.layout.kept.path):
             folder.mkdir(exist_ok=True)
-        anew = anew or _begun_anew(self.final, self._identity)
-        write_json(self.path / "synth.json", {"identity": self._identity, "command": list(command), "anew": anew})
+        remove_unfinished(self.layout.path)
+        self.chunk_rows = _begun(self.layout).get("chunk_rows", chunk_rows)
+        write_json(
+            self.layout.record,
+            {
+                "identity": self._identity,
+                "command": list(command),
+                "anew": replaces or _replaces(self.layout, self._identity),
+                **self._sizes(),
+            },
+        )
+
+    def _sizes(self) -> dict[str, int]:
+        return {"chunk_rows": self.chunk_rows} if self.chunk_rows else {}
 
     def clear(self) -> None:
         """Forget whatever was begun."""
-        for entry in self.path.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            elif entry.name != "lock":
-                entry.unlink()
+        for entry in self.layout.path.iterdir():
+            if entry != self.layout.lock:
+                remove(entry)
 
     def publish(self, shards: Sequence[Shard], rejected: Sequence[Shard], record: Mapping[str, Any]) -> None:
         """Give the finished `shards` their final names, record the run, and let the directory appear.
@@ -156,69 +174,70 @@ class PartialOutput:
         Everything keeps its name here, too, until the directory has appeared: after a crash in the middle the run finds
         its finished work where it was, and this can be called again.
         """
-        whole, replaced = self.path / "whole", self.path / "replaced"
-        for remains in (whole, replaced) if self.final.exists() else (whole,):
+        whole, replaced, kept = self.layout.whole, self.layout.replaced, self.layout.kept.path
+        for remains in (whole.path, replaced) if self.final.exists() else (whole.path,):
             shutil.rmtree(remains, ignore_errors=True)
         data = self._arrange(whole, shards)
-        turned_away = self._arrange(whole / "rejected", rejected) if rejected else []
-        for folder in sorted(self.kept.iterdir()) if self.kept.is_dir() else ():
-            shutil.copytree(folder, whole / folder.name, copy_function=os.link)
-            sync(whole / folder.name)
+        rejected = self._arrange(whole.rejected, rejected) if rejected else []
+        for folder in sorted(kept.iterdir()) if kept.is_dir() else ():
+            shutil.copytree(folder, whole.path / folder.name, copy_function=os.link)
+            sync(whole.path / folder.name)
         write_json(
-            whole / "synth.json",
+            whole.record,
             {
                 "identity": self._identity,
                 **record,
+                **self._sizes(),
                 "shards": [asdict(shard) for shard in data],
-                "rejected_shards": [asdict(shard) for shard in turned_away],
+                "rejected_shards": [asdict(shard) for shard in rejected],
             },
         )
-        sync(whole)
+        sync(whole.path)
         if self.final.exists():
             self.final.rename(replaced)
-        whole.rename(self.final)
+        whole.path.rename(self.final)
         # Without it, what is left here when removing it is broken off is taken for remains.
-        (self.path / "synth.json").unlink(missing_ok=True)
+        self.layout.record.unlink(missing_ok=True)
         sync(self.final.parent)
-        shutil.rmtree(self.path)
+        shutil.rmtree(self.layout.path)
 
-    def _arrange(self, folder: Path, shards: Sequence[Shard]) -> list[Shard]:
-        """Put shards into `folder` as numbered data files beside the JSON that `datasets` reads; skip empty ones."""
-        folder.mkdir()
+    def _arrange(self, target: Layout, shards: Sequence[Shard]) -> list[Shard]:
+        """Put shards into `target` as numbered data files beside the JSON that `datasets` reads; skip empty ones."""
+        target.path.mkdir()
         named = []
         for shard, filename in published_names(shards):
-            os.link(self.shards / shard.filename, folder / filename)
+            os.link(self.layout.shards / shard.filename, target.path / filename)
             named.append(replace(shard, filename=filename))
-        write_datasets_json(folder, [shard.filename for shard in named], [shard.xxh3 for shard in named])
-        sync(folder)
+        write_datasets_json(target, [shard.filename for shard in named], [shard.xxh3 for shard in named])
+        sync(target.path)
         return named
 
     def close(self) -> None:
-        """Let another process build; what is there stays for the next run."""
+        """Let another process have it; what is there stays for the next run."""
         os.close(self._lock)
 
 
 def _remove_remains(final: Path, identity: Mapping[str, Any]) -> None:
-    """Finish what a publication that was killed at its very end has left; a run that was begun anew stays."""
-    partial = partial_path(final)
-    if partial.is_dir() and not (partial / "synth.json").exists():
+    """Finish what a publication that was killed at its very end has left; a run that is to replace `final` stays."""
+    partial = Layout(final).partial
+    if partial.path.is_dir() and not partial.record.exists():
         with contextlib.suppress(SynthError):
-            building = PartialOutput(final, identity)
-            shutil.rmtree(partial, ignore_errors=True)
-            building.close()
+            claim = OutputClaim(final, identity)
+            shutil.rmtree(partial.path, ignore_errors=True)
+            claim.close()
 
 
 def published_names(shards: Sequence[Shard]) -> list[tuple[Shard, str]]:
     """The shards that are published of these, with the names that they get. Empty ones are not, unless all are."""
     filled = [shard for shard in shards if shard.rows] or shards[:1]
-    return [(shard, f"data-{index:05d}-of-{len(filled):05d}.arrow") for index, shard in enumerate(filled)]
+    return [(shard, Layout(Path()).data(number, len(filled)).name) for number, shard in enumerate(filled)]
 
 
-def write_datasets_json(folder: Path, filenames: Sequence[str], checksums: Sequence[str]) -> None:
+def write_datasets_json(target: Layout, filenames: Sequence[str], checksums: Sequence[str]) -> None:
     """The two files by which `datasets.load_from_disk` opens the Arrow files of a folder."""
-    write_json(folder / "dataset_info.json", {"citation": "", "description": "", "homepage": "", "license": ""})
+    write_json(target.info, {"citation": "", "description": "", "homepage": "", "license": ""})
     write_json(
-        folder / "state.json",
+        target.state,
         {
             "_data_files": [{"filename": filename} for filename in filenames],
             "_fingerprint": xxhash.xxh3_64("".join(checksums).encode()).hexdigest(),
@@ -248,10 +267,15 @@ def _changed(record: Mapping[str, Any], identity: Mapping[str, Any]) -> list[Dif
     return differences(record.get("identity", {}), json.loads(json.dumps(identity)))
 
 
-def _begun_anew(final: Path, identity: Mapping[str, Any]) -> bool:
-    """Whether a run of this identity has been begun that is to replace what lies at `final`."""
-    record = partial_path(final) / "synth.json"
-    begun = json.loads(record.read_text()) if record.is_file() else {}
+def _begun(partial: PartialLayout) -> dict[str, Any]:
+    """What is recorded of the run that has begun here."""
+    begun: dict[str, Any] = json.loads(partial.record.read_text()) if partial.record.is_file() else {}
+    return begun
+
+
+def _replaces(partial: PartialLayout, identity: Mapping[str, Any]) -> bool:
+    """Whether a run of this identity has begun that is to replace the output that is there."""
+    begun = _begun(partial)
     return bool(begun.get("anew")) and not _changed(begun, identity)
 
 
@@ -260,28 +284,7 @@ def _brief(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:60]}… ({len(value):,} characters)"
 
 
-def _holds_work(partial: Path) -> bool:
+def _holds_work(partial: PartialLayout) -> bool:
     # Of shards only those count that a chunk has been published with; others a stage will write again.
-    laid_by = (path for name in ("work", "kept") for path in (partial / name).rglob("*"))
-    return any((partial / "shards").glob("*.json")) or any(path.is_file() for path in laid_by)
-
-
-def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = True) -> None:
-    """Write JSON so that the file is either the old one or the new one, whole; if `durable`, after a power cut too."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.rename(path)
-
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    begun = (path for folder in (partial.work, partial.kept.path) for path in folder.rglob("*"))
+    return bool(partial.published_chunks()) or any(path.is_file() for path in begun)

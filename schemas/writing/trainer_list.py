@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from synth.schemas.atomic import write_json
 from synth.schemas.errors import UsageError
-from synth.schemas.writing.publication import write_json
+from synth.schemas.layout import Layout
 
 __all__ = ["TrainerList"]
 
@@ -45,21 +46,21 @@ class TrainerList:
         if file.suffix not in (".jsonl", ".parquet"):
             raise UsageError(f"{file}: LLaMA-Factory knows a file by its name, which must end in .jsonl or .parquet")
         self._file = file
-        self._path = file.with_name("dataset_info.json")
+        self.path = Layout(file.parent).info
         self._listed: dict[str, Any] = {}
-        if self._path.exists():
+        if self.path.exists():
             try:
-                self._listed = orjson.loads(self._path.read_bytes())
+                self._listed = orjson.loads(self.path.read_bytes())
                 is_list = all(isinstance(entry, dict) and LISTED_AS & entry.keys() for entry in self._listed.values())
             except (ValueError, AttributeError):
                 is_list = False
             if not is_list:
-                raise UsageError(f"{self._path} is no list of datasets for LLaMA-Factory: write to another directory")
+                raise UsageError(f"{self.path} is no list of datasets for LLaMA-Factory: write to another directory")
 
     def add(self, schema: pa.Schema) -> str:
         """List the file, by its name without the ending, in the place of what had that name; the name."""
         known, how = (CHAT_COLUMNS, CHATS) if "messages" in schema.names else (ALPACA_COLUMNS, {})
         columns = {theirs: ours for theirs, ours in known.items() if ours in schema.names}
         self._listed[self._file.stem] = {"file_name": self._file.name, **how, "columns": columns}
-        write_json(self._path, self._listed)
+        write_json(self.path, self._listed)
         return self._file.stem

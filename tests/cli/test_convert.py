@@ -17,7 +17,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, UsageError
 from synth.schemas.records import QUERY
 from synth.schemas.shards import ShardWriter
-from synth.schemas.writing.publication import PartialOutput
+from synth.schemas.writing.publication import OutputClaim
 from tests.command import SYNTH, invoke, synth
 from tests.rows import rows_of, write_rows
 
@@ -174,11 +174,11 @@ def test_files_that_cannot_be_written_are_refused(tmp_path: Path, directory: Pat
 
 
 def test_an_empty_dataset_is_exported_as_an_empty_file(tmp_path: Path) -> None:
-    building = PartialOutput.open(tmp_path / "empty", {"stage": "test"})
-    assert building
-    writer = ShardWriter(building.shards / "0.arrow", QUERY.schema)
-    building.publish([writer.close()], [], {})
-    building.close()
+    claim = OutputClaim.open(tmp_path / "empty", {"stage": "test"})
+    assert claim
+    writer = ShardWriter(claim.layout.shards / "0.arrow", QUERY.schema)
+    claim.publish([writer.close()], [], {})
+    claim.close()
     for name in ("out.jsonl", "out.parquet", "out.csv"):
         assert ": 0 rows" in synth("export", tmp_path / "empty", tmp_path / name).stderr
     assert parquet.read_table(tmp_path / "out.parquet").column_names == ["id", "query"]

@@ -17,7 +17,7 @@ from synth.cli.rendering import row_panel
 from synth.cli.show import Condition
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.shards import ShardWriter
-from synth.schemas.writing.publication import PartialOutput
+from synth.schemas.writing.publication import OutputClaim
 from tests.command import invoke
 
 ROWS: list[dict[str, Any]] = [
@@ -36,18 +36,18 @@ ROWS: list[dict[str, Any]] = [
 @pytest.fixture
 def accepted(tmp_path: Path) -> Path:
     """A dataset directory with five rows and two rejected ones."""
-    building = PartialOutput.open(tmp_path / "accepted", {"stage": "reject-select"})
-    assert building
+    claim = OutputClaim.open(tmp_path / "accepted", {"stage": "reject-select"})
+    assert claim
     rejected = [{"id": "x-1", "reason": "wrong", "detail": "3 is not 4", "question": "?"}]
     rejected += [{"id": f"x-{i}", "reason": "no_answer", "detail": "", "question": "?"} for i in (2, 3)]
     shards = []
     for name, rows in (("data", ROWS), ("rejected", rejected)):
         table = pa.Table.from_pylist(rows)
-        writer = ShardWriter(building.shards / f"{name}.arrow", table.schema)
+        writer = ShardWriter(claim.layout.shards / f"{name}.arrow", table.schema)
         writer.write(table)
         shards.append(writer.close())
-    building.publish(shards[:1], shards[1:], {"finished": "2026-01-02T03:04:05Z"})
-    building.close()
+    claim.publish(shards[:1], shards[1:], {"finished": "2026-01-02T03:04:05Z"})
+    claim.close()
     return tmp_path / "accepted"
 
 

@@ -19,6 +19,8 @@ from synth.schemas.journal import read_journal
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY
 
+# The rows of a chunk: a few rows are many chunks.
+CHUNK_ROWS = 4
 # A prompt and the seed of its first sample.
 Asked = tuple[str, int]
 
@@ -69,6 +71,10 @@ def questions(folder: Path, texts: list[str]) -> Path:
         "".join(json.dumps({"id": f"q-{index:03d}", "query": text}) + "\n" for index, text in enumerate(texts))
     )
     return path
+
+
+def in_small_chunks(*, chunk_rows: int = CHUNK_ROWS, **options: Any) -> Options:
+    return Options(chunk_rows=chunk_rows, **options)
 
 
 def run_two_calls(source: Path, out: Path, log: Path, options: Options) -> Summary:

@@ -13,10 +13,3 @@ def quick_path() -> Iterator[Path]:
     memory = Path("/dev/shm")
     with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield Path(folder)
-
-
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Chunks of four rows, so that a few rows are many chunks; how many rows a chunk has."""
-    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 4)
-    return 4

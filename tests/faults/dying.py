@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import synth.pipelines.runtime.rows
 from synth.pipelines.runtime.options import Options
 from tests.faults.campaign import TwoCalls, run_two_calls
 
@@ -14,9 +13,8 @@ from tests.faults.campaign import TwoCalls, run_two_calls
 STEPS = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
 
 
-def dying(step: int, folder: Path, source: Path, options: Options, chunk_rows: int, mended: bool) -> None:
+def dying(step: int, folder: Path, source: Path, options: Options, mended: bool) -> None:
     """Run, and be killed before the step of this number that is taken in `folder`."""
-    synth.pipelines.runtime.rows.CHUNK_ROWS = chunk_rows
     TwoCalls.mended = mended
     steps = 0
 

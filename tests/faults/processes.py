@@ -15,8 +15,14 @@ from tests.counting_server import CountingServer
 from tests.faults.campaign import Asked, asked_for, finished_rows, record_of, recorded, shard_bytes
 
 CHUNK_ROWS = 16
-# The command itself; its chunks can be smaller, so that a run of seconds publishes many.
-SYNTH = "import synth.pipelines.runtime.rows as r; r.CHUNK_ROWS = {chunk_rows}; from synth.cli.main import main; main()"
+# The command itself, in smaller chunks, so that a run of seconds publishes many.
+SYNTH = """
+from functools import partial
+import synth.pipelines.runtime.options as module
+module.Options = partial(module.Options, chunk_rows={chunk_rows})
+from synth.cli.main import main
+main()
+"""
 # Answers are flushed twice a second; what was asked for this long before a kill may be asked for again.
 UNFLUSHED_SECONDS = 1.0
 

@@ -13,10 +13,12 @@ import pytest
 
 from synth.pipelines.runtime.options import Options
 from tests.faults.campaign import (
+    CHUNK_ROWS,
     Asked,
     TwoCalls,
     asked,
     finished_rows,
+    in_small_chunks,
     questions,
     record_of,
     recorded,
@@ -25,7 +27,6 @@ from tests.faults.campaign import (
 )
 from tests.faults.dying import dying
 
-CHUNK_ROWS = 4
 TEXTS = ["one", "refuse two", "three", "four", "five", "stumble six", "seven"]
 
 forking = multiprocessing.get_context("forkserver")
@@ -53,7 +54,7 @@ def kill_at_every_step(
         folder = quick_path / f"step-{step}"
         log = quick_path / f"step-{step}.log"
         shutil.copytree(prepared, folder)
-        process = forking.Process(target=dying, args=(step, folder, source, options, CHUNK_ROWS, mended))
+        process = forking.Process(target=dying, args=(step, folder, source, options, mended))
         process.start()
         process.join()
         code = process.exitcode or 0
@@ -80,48 +81,47 @@ def kill_at_every_step(
 
 
 @pytest.fixture(autouse=True)
-def _mended(monkeypatch: pytest.MonkeyPatch, small_chunks: int) -> None:
-    assert small_chunks == CHUNK_ROWS
+def _mended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TwoCalls, "mended", True)
 
 
 def test_a_run_that_keeps_its_answers_and_allows_a_failure(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TwoCalls, "mended", False)
-    options = Options(in_flight=3, keep_answers=True, max_failures=1)
+    options = in_small_chunks(in_flight=3, keep_answers=True, max_failures=1)
     assert kill_at_every_step(quick_path, options, mended=False) > 40
 
 
 def test_a_run_until(quick_path: Path) -> None:
-    assert kill_at_every_step(quick_path, Options(in_flight=8, until=5)) > 40
+    assert kill_at_every_step(quick_path, in_small_chunks(in_flight=8, until=5)) > 40
 
 
 def test_parsing_again(quick_path: Path) -> None:
     def prepare(source: Path, folder: Path) -> None:
-        run_two_calls(source, folder / "out", folder / "log", Options(keep_answers=True))
+        run_two_calls(source, folder / "out", folder / "log", in_small_chunks(keep_answers=True))
 
     def nothing_asked(_folder: Path, before: set[Asked], after: list[Asked]) -> None:
         assert not before
         assert not after
 
-    kill_at_every_step(quick_path, Options(reparse=True), prepare=prepare, check=nothing_asked)
+    kill_at_every_step(quick_path, in_small_chunks(reparse=True), prepare=prepare, check=nothing_asked)
 
 
 def test_trying_failed_rows_again(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def prepare(source: Path, folder: Path) -> None:
         monkeypatch.setattr(TwoCalls, "mended", False)
-        run_two_calls(source, folder / "out", folder / "log", Options(max_failures=1))
+        run_two_calls(source, folder / "out", folder / "log", in_small_chunks(max_failures=1))
         monkeypatch.setattr(TwoCalls, "mended", True)
 
     def only_the_failed_row(_folder: Path, _before: set[Asked], after: list[Asked]) -> None:
         assert {prompt for prompt, _ in after} <= {prompt for prompt, _ in after if "six" in prompt}
 
-    kill_at_every_step(quick_path, Options(retry_failed=True), prepare=prepare, check=only_the_failed_row)
+    kill_at_every_step(quick_path, in_small_chunks(retry_failed=True), prepare=prepare, check=only_the_failed_row)
 
 
 def test_starting_over_where_something_lies(quick_path: Path) -> None:
     """Repeated with `--fresh`, it starts over again, so that only what comes out can be the same."""
 
     def prepare(source: Path, folder: Path) -> None:
-        run_two_calls(source, folder / "out", folder / "log", Options(seed=1))
+        run_two_calls(source, folder / "out", folder / "log", in_small_chunks(seed=1))
 
-    kill_at_every_step(quick_path, Options(fresh=True), prepare=prepare, starts_over=True)
+    kill_at_every_step(quick_path, in_small_chunks(fresh=True), prepare=prepare, starts_over=True)

@@ -14,7 +14,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-import synth.pipelines.runtime.rows
 from synth.pipelines.engines import Answer, EngineBusy, Request, Sampling
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.options import Options
@@ -171,22 +170,24 @@ class RunMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
         self.source = questions(self.folder, [f"{fate} {calls} {n}" for n, (fate, calls) in enumerate(rows)])
         self.rows, self.until, self.keeps = rows, until, keeps
-        self.chunk_rows, synth.pipelines.runtime.rows.CHUNK_ROWS = synth.pipelines.runtime.rows.CHUNK_ROWS, chunk
+        self.chunk_rows = chunk
         self.asked: list[tuple[str, int]] = []
         self.done = False
+
+    def options(self, **others: Any) -> Options:
+        return Options(chunk_rows=self.chunk_rows, until=self.until, **others)
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
             if not self.done:
                 self.go_on(lives=10**6, in_flight=3, max_failures=99)
-            synth.pipelines.runtime.rows.CHUNK_ROWS = self.chunk_rows
             shutil.rmtree(self.folder)
 
     @precondition(lambda self: not self.done)
     @rule(lives=st.integers(0, 12), in_flight=st.integers(1, 20), max_failures=st.sampled_from([0, 99]))
     def go_on(self, lives: int, in_flight: int, max_failures: int) -> None:
         engine = MoodyEngine(self.asked, lives)
-        options = Options(in_flight=in_flight, until=self.until, keep_answers=self.keeps, max_failures=max_failures)
+        options = self.options(in_flight=in_flight, keep_answers=self.keeps, max_failures=max_failures)
         try:
             counts = run(Scripted(), [str(self.source)], self.folder / "out", options, engine=engine).counts
         except EngineFailed:
@@ -203,7 +204,7 @@ class RunMachine(RuleBasedStateMachine):
     @rule()
     def repeat(self) -> None:
         engine = MoodyEngine([], lives=0)
-        options = Options(until=self.until, keep_answers=self.keeps)
+        options = self.options(keep_answers=self.keeps)
         assert run(Scripted(), [str(self.source)], self.folder / "out", options, engine=engine).already_done
 
     def check(self, produced: int, rejected: int, failed: int) -> None:
@@ -221,7 +222,7 @@ class RunMachine(RuleBasedStateMachine):
         assert (rejected, failed) == (taken.count("refused"), taken.count("fails"))
         turned_away = [row["reason"] for row in out.rejected.rows()] if out.rejected else []
         assert turned_away == [{"fails": "failed"}.get(fate, fate) for fate in taken if not fate.isdigit()]
-        unbroken = Options(until=self.until, max_failures=99, in_flight=2)
+        unbroken = self.options(max_failures=99, in_flight=2)
         run(Scripted(), [str(self.source)], self.folder / "whole", unbroken, engine=EchoEngine())
         data, whole = shard_bytes(self.folder / "out"), shard_bytes(self.folder / "whole")
         assert {name: data[name] for name in data if "rejected" not in name} == {

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from synth.pipelines.engines import Answer, EngineBusy, Request
@@ -23,6 +24,7 @@ from tests.faults.campaign import (
     WritingEngine,
     asked,
     flip,
+    in_small_chunks,
     questions,
     record_of,
     recorded,
@@ -32,8 +34,6 @@ from tests.faults.campaign import (
 
 TEXTS = [f"question {index}" for index in range(14)]
 
-pytestmark = pytest.mark.usefixtures("small_chunks")
-
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
@@ -42,7 +42,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def whole(tmp_path: Path, source: Path) -> dict[str, bytes]:
-    run_two_calls(source, tmp_path / "whole", tmp_path / "whole.log", Options())
+    run_two_calls(source, tmp_path / "whole", tmp_path / "whole.log", in_small_chunks())
     return shard_bytes(tmp_path / "whole")
 
 
@@ -71,8 +71,8 @@ def test_an_engine_that_dies_ends_the_run_and_loses_no_answer(
     tmp_path: Path, source: Path, whole: dict[str, bytes], at: int
 ) -> None:
     log = tmp_path / "log"
-    die(source, tmp_path / "out", log, Options(in_flight=5), at=at)
-    run_two_calls(source, tmp_path / "out", log, Options())
+    die(source, tmp_path / "out", log, in_small_chunks(in_flight=5), at=at)
+    run_two_calls(source, tmp_path / "out", log, in_small_chunks())
     assert shard_bytes(tmp_path / "out") == whole
     # What was in flight when it died had no answer; all others were asked once.
     assert len(asked(log)) - len(set(asked(log))) <= 5
@@ -84,12 +84,12 @@ def test_starting_over_that_broke_off_goes_on_without_being_told_to_start_over(
     tmp_path: Path, source: Path, whole: dict[str, bytes], seed: int
 ) -> None:
     log = tmp_path / "log"
-    run_two_calls(source, tmp_path / "out", tmp_path / "before", Options(seed=seed))
-    die(source, tmp_path / "out", log, Options(fresh=True, in_flight=5), at=9)
-    run_two_calls(source, tmp_path / "out", log, Options())
+    run_two_calls(source, tmp_path / "out", tmp_path / "before", in_small_chunks(seed=seed))
+    die(source, tmp_path / "out", log, in_small_chunks(fresh=True, in_flight=5), at=9)
+    run_two_calls(source, tmp_path / "out", log, in_small_chunks())
     assert shard_bytes(tmp_path / "out") == whole
     assert len(asked(log)) - len(set(asked(log))) <= 5
-    run_two_calls(source, tmp_path / "out", log, Options())
+    run_two_calls(source, tmp_path / "out", log, in_small_chunks())
     assert len(asked(log)) < 60
 
 
@@ -99,19 +99,17 @@ def test_an_engine_that_raises_what_it_should_not_fails_its_rows_and_they_are_tr
     log = tmp_path / "log"
     engine = DyingEngine(log, 9, RuntimeError("CUDA error"))
     with pytest.raises(Partial, match="rows failed") as partial:
-        run(TwoCalls(), [str(source)], tmp_path / "out", Options(in_flight=5), engine=engine)
+        run(TwoCalls(), [str(source)], tmp_path / "out", in_small_chunks(in_flight=5), engine=engine)
     assert partial.value.exit_code == 3
-    run_two_calls(source, tmp_path / "out", log, Options())
+    run_two_calls(source, tmp_path / "out", log, in_small_chunks())
     assert shard_bytes(tmp_path / "out") == whole
     assert len(asked(log)) == len(set(asked(log)))
 
 
 @pytest.mark.parametrize("in_flight", [2, 8])
 def test_rows_that_others_overtook_before_the_end_are_no_less_wanted_until_enough_have_come_out(
-    tmp_path: Path, source: Path, in_flight: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source: Path, in_flight: int
 ) -> None:
-    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 16)
-
     class Stragglers(WritingEngine):
         async def generate(self, request: Request) -> Answer:
             if request.prompt in (TEXTS[0], TEXTS[1], TEXTS[5]):
@@ -119,14 +117,14 @@ def test_rows_that_others_overtook_before_the_end_are_no_less_wanted_until_enoug
                 raise EngineFailed("it is dead")
             return await super().generate(request)
 
-    options = Options(until=8, in_flight=in_flight)
+    options = in_small_chunks(chunk_rows=16, until=8, in_flight=in_flight)
     run_two_calls(source, tmp_path / "whole", tmp_path / "whole.log", options)
     with pytest.raises(EngineFailed):
         run(
             TwoCalls(),
             [str(source)],
             tmp_path / "out",
-            Options(until=8, in_flight=8),
+            in_small_chunks(chunk_rows=16, until=8, in_flight=8),
             engine=Stragglers(tmp_path / "log"),
         )
     run_two_calls(source, tmp_path / "out", tmp_path / "log", options)
@@ -144,7 +142,7 @@ def test_patience_ends_with_a_server_that_is_busy_for_ever(
 
     monkeypatch.setattr("synth.pipelines.engines.shared.SharedEngine.patience", 0.2)
     with pytest.raises(EngineFailed, match="come back at once"):
-        run(TwoCalls(), [str(source)], tmp_path / "out", Options(), engine=Busy())
+        run(TwoCalls(), [str(source)], tmp_path / "out", in_small_chunks(), engine=Busy())
 
 
 def test_steps_of_the_wall_clock_change_nothing(
@@ -159,9 +157,9 @@ def test_steps_of_the_wall_clock_change_nothing(
                 raise EngineBusy("slow down", 0.01)
             return await super().generate(request)
 
-    die(source, tmp_path / "out", tmp_path / "log", Options(in_flight=3), at=9)
+    die(source, tmp_path / "out", tmp_path / "log", in_small_chunks(in_flight=3), at=9)
     engine = BusyAtTimes(tmp_path / "log")
-    record = run(TwoCalls(), [str(source)], tmp_path / "out", Options(), engine=engine).record
+    record = run(TwoCalls(), [str(source)], tmp_path / "out", in_small_chunks(), engine=engine).record
     assert shard_bytes(tmp_path / "out") == whole
     assert 0 <= record["seconds"] <= time.monotonic() - began
     assert 0 <= record["cost"]["engine_seconds"] <= time.monotonic() - began
@@ -170,17 +168,17 @@ def test_steps_of_the_wall_clock_change_nothing(
 def test_a_budget_counts_once_what_was_spent(tmp_path: Path, source: Path) -> None:
     """The run died between the record of its first chunk and the removal of that chunk's journals."""
     log, out = tmp_path / "log", tmp_path / "out"
-    die(source, out, log, Options(in_flight=1), at=6)
+    die(source, out, log, in_small_chunks(in_flight=1), at=6)
     journals = tmp_path / "out.partial" / "work" / "00000"
     shutil.copytree(journals, tmp_path / "journals")
-    die(source, out, log, Options(in_flight=1), at=4)
+    die(source, out, log, in_small_chunks(in_flight=1), at=4)
     shutil.copytree(tmp_path / "journals", journals)
     budget = 7 * len(asked(log)) + 1
     with pytest.raises(BudgetSpent):
-        run_two_calls(source, out, log, Options(in_flight=1, budget_tokens=budget))
+        run_two_calls(source, out, log, in_small_chunks(in_flight=1, budget_tokens=budget))
     told = len(asked(log))
     with pytest.raises(BudgetSpent):
-        run_two_calls(source, out, log, Options(in_flight=1, budget_tokens=budget))
+        run_two_calls(source, out, log, in_small_chunks(in_flight=1, budget_tokens=budget))
     assert told == len(asked(log)) > 10
 
 
@@ -188,18 +186,18 @@ def test_a_budget_counts_once_what_was_spent(tmp_path: Path, source: Path) -> No
 def test_a_disk_that_is_full_for_a_moment_loses_no_answer_that_is_to_be_kept(
     tmp_path: Path, source: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, write: int
 ) -> None:
-    append, writes = Journal._append, 0
+    append, writes = Journal.append, 0
 
-    def failing(self: Journal, message: bytearray) -> None:
+    def failing(self: Journal, batch: pa.RecordBatch) -> None:
         nonlocal writes
         writes += 1
         if writes == write + 1:
             raise OSError(28, "No space left on device")
-        append(self, message)
+        append(self, batch)
 
-    log, options = tmp_path / "log", Options(keep_answers=True, in_flight=3)
+    log, options = tmp_path / "log", in_small_chunks(keep_answers=True, in_flight=3)
     with monkeypatch.context() as broken:
-        broken.setattr(Journal, "_append", failing)
+        broken.setattr(Journal, "append", failing)
         with pytest.raises(SynthError, match=r"out\.partial cannot be written: No space left") as error:
             run_two_calls(source, tmp_path / "out", log, options)
         assert error.value.exit_code == 1
@@ -215,17 +213,17 @@ def test_a_value_that_no_column_takes_fails_its_row_alone(tmp_path: Path, source
             yield {"id": row["id"], "query": value if row["id"] == "q-003" else "fits"}
 
     with pytest.raises(Partial, match=r"1 of 14 rows failed.*q-003"):
-        run(Odd(), [str(source)], tmp_path / "out", Options(), engine=EchoEngine())
+        run(Odd(), [str(source)], tmp_path / "out", in_small_chunks(), engine=EchoEngine())
 
 
 def test_a_damaged_chunk_is_done_again_from_the_answers_that_were_kept(
     tmp_path: Path, source: Path, whole: dict[str, bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
     log = tmp_path / "log"
-    die(source, tmp_path / "out", log, Options(in_flight=1, keep_answers=True), at=22)
+    die(source, tmp_path / "out", log, in_small_chunks(in_flight=1, keep_answers=True), at=22)
     flip(tmp_path / "out.partial" / "shards" / "00001.arrow")
     with caplog.at_level(logging.WARNING):
-        run_two_calls(source, tmp_path / "out", log, Options(keep_answers=True))
+        run_two_calls(source, tmp_path / "out", log, in_small_chunks(keep_answers=True))
     assert "rows 4 to 7 is damaged" in caplog.text
     assert shard_bytes(tmp_path / "out") == whole
     assert len(asked(log)) == len(set(asked(log)))
@@ -235,10 +233,10 @@ def test_a_damaged_chunk_without_answers_is_asked_for_again_and_no_other(
     tmp_path: Path, source: Path, whole: dict[str, bytes]
 ) -> None:
     log = tmp_path / "log"
-    die(source, tmp_path / "out", log, Options(in_flight=1), at=22)
+    die(source, tmp_path / "out", log, in_small_chunks(in_flight=1), at=22)
     flip(tmp_path / "out.partial" / "shards" / "00001.rejected.arrow")
     before = len(asked(log))
-    run_two_calls(source, tmp_path / "out", log, Options())
+    run_two_calls(source, tmp_path / "out", log, in_small_chunks())
     assert shard_bytes(tmp_path / "out") == whole
     again = set(asked(log)[:before]) & set(asked(log)[before:])
     assert {prompt.split(" [")[0] for prompt, _ in again} == set(TEXTS[4:8])
@@ -246,21 +244,21 @@ def test_a_damaged_chunk_without_answers_is_asked_for_again_and_no_other(
 
 def test_parsing_again_can_be_broken_off_after_chunks_were_published(tmp_path: Path, source: Path) -> None:
     log, out = tmp_path / "log", tmp_path / "out"
-    run_two_calls(source, out, log, Options(keep_answers=True))
+    run_two_calls(source, out, log, in_small_chunks(keep_answers=True))
     texts = [*TEXTS[:9], "changed", *TEXTS[10:]]
     changed = questions(tmp_path, texts)
     for _ in range(2):
-        die(changed, out, log, Options(reparse=True, in_flight=1), at=0)
+        die(changed, out, log, in_small_chunks(reparse=True, in_flight=1), at=0)
         assert (tmp_path / "out.partial" / "shards" / "00000.json").exists()
-    run_two_calls(changed, out, log, Options(reparse=True))
+    run_two_calls(changed, out, log, in_small_chunks(reparse=True))
     assert len(asked(log)) == 2 * len(TEXTS) + 2
     assert recorded(out) == set(asked(log))
 
 
 def test_answers_are_kept_from_where_they_were_asked_for(tmp_path: Path, source: Path, whole: dict[str, bytes]) -> None:
     log = tmp_path / "log"
-    die(source, tmp_path / "out", log, Options(in_flight=1), at=22)
-    run_two_calls(source, tmp_path / "out", log, Options(keep_answers=True))
+    die(source, tmp_path / "out", log, in_small_chunks(in_flight=1), at=22)
+    run_two_calls(source, tmp_path / "out", log, in_small_chunks(keep_answers=True))
     assert shard_bytes(tmp_path / "out") == whole
     assert Dataset.open(tmp_path / "out" / "answers").table.num_rows > 0
 
@@ -270,9 +268,9 @@ def test_trying_failed_rows_again_takes_nothing_from_a_run_with_other_settings(
 ) -> None:
     log, out = tmp_path / "log", tmp_path / "out"
     with_failures = questions(tmp_path, ["stumble", *TEXTS[1:]])
-    run_two_calls(with_failures, out, log, Options(max_failures=1))
-    die(with_failures, out, log, Options(seed=9, fresh=True, in_flight=1), at=22)
+    run_two_calls(with_failures, out, log, in_small_chunks(max_failures=1))
+    die(with_failures, out, log, in_small_chunks(seed=9, fresh=True, in_flight=1), at=22)
     monkeypatch.setattr(TwoCalls, "mended", True)
-    run_two_calls(with_failures, out, log, Options(retry_failed=True))
-    run_two_calls(with_failures, tmp_path / "again", log, Options())
+    run_two_calls(with_failures, out, log, in_small_chunks(retry_failed=True))
+    run_two_calls(with_failures, tmp_path / "again", log, in_small_chunks())
     assert shard_bytes(out) == shard_bytes(tmp_path / "again")

@@ -103,15 +103,13 @@ def test_tokens_and_requests_are_summed_into_the_run_record(tmp_path: Path) -> N
     assert tallies["prompt_tokens"] >= 3
 
 
-def test_rows_come_out_in_input_order_across_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 7)
-
+def test_rows_come_out_in_input_order_across_shards(tmp_path: Path) -> None:
     class Uneven(EchoEngine):
         async def generate(self, request: Request) -> Answer:
             await asyncio.sleep(request.seed % 13 / 1000)
             return await super().generate(request)
 
-    ask(tmp_path, [f"question {i}" for i in range(50)], Uneven(), in_flight=20)
+    ask(tmp_path, [f"question {i}" for i in range(50)], Uneven(), in_flight=20, chunk_rows=7)
     out = Dataset.open(tmp_path / "out")
     assert len(out.shards) == 8
     assert out.table["id"].to_pylist() == [f"q-{i}/answer" for i in range(50)]
@@ -288,11 +286,8 @@ def test_until_more_than_the_input_gives_takes_the_whole_input(tmp_path: Path) -
     assert (summary.record["input_rows"], summary.counts.outputs) == (3, 2)
 
 
-def test_until_cuts_a_chunk_in_its_middle_and_leaves_out_those_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 4)
-    summary = ask(tmp_path, [f"question {i}" for i in range(30)], until=10, in_flight=30)
+def test_until_cuts_a_chunk_in_its_middle_and_leaves_out_those_after_it(tmp_path: Path) -> None:
+    summary = ask(tmp_path, [f"question {i}" for i in range(30)], until=10, in_flight=30, chunk_rows=4)
     assert Dataset.open(tmp_path / "out").table["id"].to_pylist() == [f"q-{i}/answer" for i in range(10)]
     assert summary.counts.finished == 10
 
@@ -332,8 +327,7 @@ def careful(folder: Path, engine: EchoEngine, **options: object) -> Summary:
 def test_failed_rows_of_a_published_output_are_tried_again_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 6)
-    assert careful(tmp_path, CountingEngine(), max_failures=2).counts.failed == 2
+    assert careful(tmp_path, CountingEngine(), max_failures=2, chunk_rows=6).counts.failed == 2
     assert careful(tmp_path, CountingEngine(), max_failures=2).already_done
     with pytest.raises(Partial, match="2 of 20 rows failed"):
         careful(tmp_path, CountingEngine(), retry_failed=True)
@@ -352,8 +346,7 @@ def test_failed_rows_of_a_published_output_are_tried_again_and_nothing_else(
 def test_kept_answers_are_a_dataset_and_parsed_again_without_asking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 6)
-    careful(tmp_path, CountingEngine(), max_failures=2, keep_answers=True)
+    careful(tmp_path, CountingEngine(), max_failures=2, keep_answers=True, chunk_rows=6)
     assert load_from_disk(str(tmp_path / "out" / "answers"))["row"][:] == [f"q-{i}" for i in range(20)]
     monkeypatch.setattr(Careful, "mended", True)
     for _ in range(2):
@@ -388,12 +381,11 @@ def test_an_engine_is_not_started_where_every_answer_is_recorded(tmp_path: Path)
 
 
 def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_done_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("synth.pipelines.runtime.rows.CHUNK_ROWS", 2)
     texts = ["one", "two", "three", "crash"]
     with pytest.raises(Partial):
-        ask(tmp_path, texts)
+        ask(tmp_path, texts, chunk_rows=2)
     flip(tmp_path / "out.partial" / "shards" / "00000.arrow")
     engine = CountingEngine()
     ask(tmp_path, texts, engine, max_failures=1)

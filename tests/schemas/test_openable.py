@@ -10,7 +10,7 @@ from datasets.features.features import generate_from_arrow_type
 from synth.schemas.errors import InputError
 from synth.schemas.openable import refuse_unopenable
 from synth.schemas.shards import ShardWriter
-from synth.schemas.writing.publication import PartialOutput
+from synth.schemas.writing.publication import OutputClaim
 
 LEAVES = [
     *(pa.null(), pa.bool_(), pa.int8(), pa.uint64(), pa.float16(), pa.float64(), pa.string(), pa.large_string()),
@@ -49,8 +49,8 @@ def test_a_column_is_refused_exactly_if_datasets_does_not_know_its_type(kind: pa
     ],
 )
 def test_columns_named_alike_are_not_published(tmp_path: Path, schema: pa.Schema, said: str) -> None:
-    building = PartialOutput.open(tmp_path / "out", {"stage": "test"})
-    assert building
+    claim = OutputClaim.open(tmp_path / "out", {"stage": "test"})
+    assert claim
     with pytest.raises(InputError, match=said):
-        ShardWriter(building.shards / "0.arrow", schema)
-    building.close()
+        ShardWriter(claim.layout.shards / "0.arrow", schema)
+    claim.close()

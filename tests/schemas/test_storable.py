@@ -17,7 +17,7 @@ from synth.schemas.reading.sources import Source
 from synth.schemas.records import ROW
 from synth.schemas.shards import ShardWriter
 from synth.schemas.storable import storable, stored
-from synth.schemas.writing.publication import PartialOutput
+from synth.schemas.writing.publication import OutputClaim
 
 MAP = pa.map_(pa.string(), pa.int64())
 PRIMITIVE: list[tuple[pa.DataType, list[Any]]] = [
@@ -78,12 +78,12 @@ def published(folder: Path, values: pa.Array, form: str = "arrow") -> list[Any]:
         with pa.ipc.new_file(str(path), table.schema) as file:
             file.write_table(table)
     read = Source(str(path), ROW, {}, None).table(folder / f"scratch-{form}")
-    building = PartialOutput.open(folder / form, {"stage": "test"})
-    assert building
-    writer = ShardWriter(building.shards / "0.arrow", read.schema)
+    claim = OutputClaim.open(folder / form, {"stage": "test"})
+    assert claim
+    writer = ShardWriter(claim.layout.shards / "0.arrow", read.schema)
     writer.write(read)
-    building.publish([writer.close()], [], {})
-    building.close()
+    claim.publish([writer.close()], [], {})
+    claim.close()
     return [row["v"] for row in datasets.load_from_disk(folder / form).to_list()]
 
 

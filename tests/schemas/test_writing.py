@@ -10,28 +10,28 @@ from datasets import load_from_disk
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, SynthError, UsageError
 from synth.schemas.shards import Shard, ShardWriter
-from synth.schemas.writing.publication import PartialOutput
+from synth.schemas.writing.publication import OutputClaim
 
 SCHEMA = pa.schema([("id", pa.string()), ("number", pa.int64())])
 IDENTITY = {"stage": "test", "options": {"n": 4, "temperature": 0.7}}
 
 
-def shard(building: PartialOutput, name: str, numbers: list[int]) -> Shard:
-    writer = ShardWriter(building.shards / name, SCHEMA)
+def shard(claim: OutputClaim, name: str, numbers: list[int]) -> Shard:
+    writer = ShardWriter(claim.layout.shards / name, SCHEMA)
     writer.write(pa.table({"id": [f"row-{n}" for n in numbers], "number": numbers}, schema=SCHEMA))
     return writer.close()
 
 
 def publish(out: Path, identity: dict[str, object] = IDENTITY, *, fresh: bool = False, numbers: int = 5) -> None:
-    building = PartialOutput.open(out, identity, fresh=fresh)
-    assert building is not None
+    claim = OutputClaim.open(out, identity, fresh=fresh)
+    assert claim is not None
     shards = [
-        shard(building, "a.arrow", list(range(numbers))),
-        shard(building, "b.arrow", []),
-        shard(building, "c.arrow", [9]),
+        shard(claim, "a.arrow", list(range(numbers))),
+        shard(claim, "b.arrow", []),
+        shard(claim, "c.arrow", [9]),
     ]
-    building.publish(shards, [shard(building, "r.arrow", [7])], {"note": "made"})
-    building.close()
+    claim.publish(shards, [shard(claim, "r.arrow", [7])], {"note": "made"})
+    claim.close()
 
 
 def test_datasets_opens_the_directory_without_conversion(tmp_path: Path) -> None:
@@ -58,18 +58,18 @@ def test_the_run_record_holds_a_checksum_of_every_shard(tmp_path: Path) -> None:
 
 
 def test_an_output_of_no_rows_can_be_opened(tmp_path: Path) -> None:
-    building = PartialOutput.open(tmp_path / "out", IDENTITY)
-    assert building is not None
-    building.publish([shard(building, "a.arrow", [])], [], {})
-    building.close()
+    claim = OutputClaim.open(tmp_path / "out", IDENTITY)
+    assert claim is not None
+    claim.publish([shard(claim, "a.arrow", [])], [], {})
+    claim.close()
     assert load_from_disk(str(tmp_path / "out")).num_rows == 0
 
 
 def test_nothing_appears_before_publication(tmp_path: Path) -> None:
-    building = PartialOutput.open(tmp_path / "out", IDENTITY)
-    assert building is not None
-    shard(building, "a.arrow", [1])
-    building.close()
+    claim = OutputClaim.open(tmp_path / "out", IDENTITY)
+    assert claim is not None
+    shard(claim, "a.arrow", [1])
+    claim.close()
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match=r"not finished: .*out\.partial"):
         Dataset.open(tmp_path / "out")
@@ -83,9 +83,9 @@ def test_a_crash_between_any_two_steps_of_publication_is_mended_by_repeating_it(
     step, finished = 0, False
     while not finished:
         out = tmp_path / f"out-{step}"
-        building = PartialOutput.open(out, IDENTITY)
-        assert building is not None
-        shards, rejected = [shard(building, "a.arrow", [1, 2])], [shard(building, "r.arrow", [3])]
+        claim = OutputClaim.open(out, IDENTITY)
+        assert claim is not None
+        shards, rejected = [shard(claim, "a.arrow", [1, 2])], [shard(claim, "r.arrow", [3])]
         calls = 0
 
         def failing(self: Path, target: Path) -> Path:
@@ -97,13 +97,13 @@ def test_a_crash_between_any_two_steps_of_publication_is_mended_by_repeating_it(
 
         monkeypatch.setattr(Path, "rename", failing)
         try:
-            building.publish(shards, rejected, {})
+            claim.publish(shards, rejected, {})
             finished = True
         except OSError:
             monkeypatch.setattr(Path, "rename", rename)
             assert not out.exists()
-            building.publish(shards, rejected, {})
-        building.close()
+            claim.publish(shards, rejected, {})
+        claim.close()
         monkeypatch.setattr(Path, "rename", rename)
         assert Dataset.open(out).table["number"].to_pylist() == [1, 2]
         step += 1
@@ -112,7 +112,7 @@ def test_a_crash_between_any_two_steps_of_publication_is_mended_by_repeating_it(
 
 def test_the_same_run_again_has_nothing_to_do(tmp_path: Path) -> None:
     publish(tmp_path / "out")
-    assert PartialOutput.open(tmp_path / "out", IDENTITY) is None
+    assert OutputClaim.open(tmp_path / "out", IDENTITY) is None
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -120,20 +120,20 @@ def test_other_settings_are_refused_with_each_field_and_both_values(tmp_path: Pa
     if complete:
         publish(tmp_path / "out")
     else:
-        building = PartialOutput.open(tmp_path / "out", IDENTITY)
-        assert building is not None
-        (building.work / "answers.arrow").write_bytes(b"paid for")
-        building.close()
+        claim = OutputClaim.open(tmp_path / "out", IDENTITY)
+        assert claim is not None
+        (claim.layout.work / "answers.arrow").write_bytes(b"paid for")
+        claim.close()
     changed = {"stage": "test", "options": {"n": 8, "temperature": 1.0}}
     with pytest.raises(
         Stale, match=r"options.n was 4 and is now 8; options.temperature was 0.7 and is now 1.0"
     ) as stale:
-        PartialOutput.open(tmp_path / "out", changed)
+        OutputClaim.open(tmp_path / "out", changed)
     assert stale.value.exit_code == 4
 
 
 def test_a_run_that_came_to_nothing_does_not_stand_in_the_way_of_one_with_other_settings(tmp_path: Path) -> None:
-    begun = PartialOutput.open(tmp_path / "out", IDENTITY)
+    begun = OutputClaim.open(tmp_path / "out", IDENTITY)
     assert begun is not None
     begun.close()
     publish(tmp_path / "out", {"stage": "other"})
@@ -152,16 +152,16 @@ def test_a_directory_that_synth_did_not_write_is_never_replaced(tmp_path: Path, 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError, match="synth"):
-        PartialOutput.open(tmp_path / "out", IDENTITY, fresh=fresh)
+        OutputClaim.open(tmp_path / "out", IDENTITY, fresh=fresh)
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
 
 
 def test_two_processes_do_not_build_the_same_directory(tmp_path: Path) -> None:
-    building = PartialOutput.open(tmp_path / "out", IDENTITY)
+    claim = OutputClaim.open(tmp_path / "out", IDENTITY)
     with pytest.raises(SynthError, match="another synth process"):
-        PartialOutput.open(tmp_path / "out", IDENTITY)
-    assert building is not None
-    building.close()
+        OutputClaim.open(tmp_path / "out", IDENTITY)
+    assert claim is not None
+    claim.close()
 
 
 def test_a_run_record_is_readable_json(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synth.pipelines.runtime.portions import portions
+from synth.schemas.atomic import atomic
 from synth.schemas.dataset import read_shard
 
 __all__ = ["Occurrences", "count"]
@@ -121,18 +122,17 @@ def stretches(sizes: Whole, most: int) -> Iterator[tuple[int, int]]:
 
 def count(table: pa.Table, column: str, work: Path, prepared: Callable[[int], None]) -> Occurrences:
     """Count the tags in `column` of all rows, or find them counted in `work`; `prepared` is told how far it is."""
-    folder, scratch = work / "occurrences", work / "occurrences.tmp"
+    folder = work / "occurrences"
     if not folder.exists():
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-        counting = _Counting(scratch)
-        done = 0
-        for rows in portions(table, ROWS_AT_A_TIME, BYTES_AT_A_TIME):
-            counting.add(rows, column)
-            done += rows.num_rows
-            prepared(done)
-        counting.close()
-        scratch.rename(folder)
+        with atomic(folder) as scratch:
+            scratch.mkdir()
+            counting = _Counting(scratch)
+            done = 0
+            for rows in portions(table, ROWS_AT_A_TIME, BYTES_AT_A_TIME):
+                counting.add(rows, column)
+                done += rows.num_rows
+                prepared(done)
+            counting.close()
     return Occurrences.open(folder)
 
 

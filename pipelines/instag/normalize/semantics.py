@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from synth.pipelines.instag.normalize.groups import SEMANTIC, Groups, connected
 from synth.pipelines.instag.normalize.nearness import Pairs, Points
+from synth.schemas.atomic import atomic
 
 __all__ = ["clusters", "unite_near"]
 
@@ -25,9 +26,8 @@ def unite_near(groups: Groups, points: Points, eps: float, work: Path) -> None:
     tags = groups.leaders
     path = work / "clusters.npy"
     if not path.exists():
-        temporary = path.with_name("unfinished.npy")
-        np.save(temporary, clusters(points, eps))
-        temporary.rename(path)
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.save(file, clusters(points, eps))
     labels = np.zeros(len(groups.leader), np.int32)
     labels[tags] = np.load(path)
 

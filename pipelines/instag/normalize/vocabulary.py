@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from synth.pipelines.instag.normalize.forms import Forms, Tags
 from synth.pipelines.instag.normalize.groups import STEPS, Groups
+from synth.schemas.layout import Layout
 from synth.schemas.records import VOCABULARY
 from synth.schemas.shards import ShardWriter
 from synth.schemas.writing.publication import write_datasets_json
@@ -20,7 +21,6 @@ __all__ = ["TagTable"]
 
 Whole = NDArray[np.int64]
 
-FILE = "data-00000-of-00001.arrow"
 ROWS_AT_A_TIME = 1 << 14
 _LARGE = pa.schema([("id", pa.large_string()), ("explanation", pa.large_string())])
 _ORDER = [("tag_count", "descending"), ("tag", "ascending"), ("count", "descending"), ("form", "ascending")]
@@ -42,10 +42,12 @@ class TagTable:
         """
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        writer = ShardWriter(folder / FILE, VOCABULARY.schema)
-        for table in self._tables(examples):
-            writer.write(table)
-        write_datasets_json(folder, [FILE], [writer.close().xxh3])
+        layout = Layout(folder)
+        with ShardWriter(layout.data(0, 1), VOCABULARY.schema) as writer:
+            for table in self._tables(examples):
+                writer.write(table)
+            shard = writer.close()
+        write_datasets_json(layout, [shard.filename], [shard.xxh3])
 
     def _tables(self, examples: pa.Table) -> Iterator[pa.Table]:
         table = self._table()

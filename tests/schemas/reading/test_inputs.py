@@ -7,7 +7,7 @@ import pytest
 
 from synth.schemas.errors import InputError
 from synth.schemas.reading.inputs import locate
-from synth.schemas.writing.publication import PartialOutput
+from synth.schemas.writing.publication import OutputClaim
 
 
 def refusal(spec: str | Path) -> str:
@@ -52,7 +52,7 @@ def test_what_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_still_being_written_is_refused(tmp_path: Path) -> None:
-    PartialOutput.open(tmp_path / "out", {"stage": "test"}).close()  # type: ignore[union-attr]
+    OutputClaim.open(tmp_path / "out", {"stage": "test"}).close()  # type: ignore[union-attr]
     assert "out is not finished" in refusal(tmp_path / "out")
     assert "out.partial is not finished" in refusal(tmp_path / "out.partial")
 

@@ -20,7 +20,7 @@ from synth.schemas.record import Column, Record
 from synth.schemas.records import QUESTION
 from synth.schemas.records.shared import ID
 from synth.schemas.shards import ShardWriter
-from synth.schemas.writing.publication import PartialOutput
+from synth.schemas.writing.publication import OutputClaim
 
 ROWS = [
     {"id": "a", "question": "How many?", "answer": "#### 2"},
@@ -63,15 +63,15 @@ def refusal(spec: str | Path, *args: Any) -> str:
 
 def synth_directory(path: Path, table: pa.Table) -> Path:
     """A dataset directory of two shards, as a run writes it."""
-    building = PartialOutput.open(path, {"stage": "test"})
-    assert building
+    claim = OutputClaim.open(path, {"stage": "test"})
+    assert claim
     shards = []
     for number, half in enumerate((table.slice(0, 1), table.slice(1))):
-        writer = ShardWriter(building.shards / f"{number}.arrow", table.schema)
+        writer = ShardWriter(claim.layout.shards / f"{number}.arrow", table.schema)
         writer.write(half)
         shards.append(writer.close())
-    building.publish(shards, [], {})
-    building.close()
+    claim.publish(shards, [], {})
+    claim.close()
     return path
 
 

@@ -22,7 +22,7 @@ from synth.schemas.errors import InputError
 from synth.schemas.shards import ShardWriter
 from synth.schemas.writing import shapes
 from synth.schemas.writing.export import FileFormat, write
-from synth.schemas.writing.publication import PartialOutput
+from synth.schemas.writing.publication import OutputClaim
 from synth.schemas.writing.shapes import shaped
 
 some = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -169,12 +169,12 @@ def stored(kind: pa.DataType) -> pa.DataType:
 
 
 def published(folder: Path, table: pa.Table) -> Dataset:
-    building = PartialOutput.open(folder, {"stage": "test"}, fresh=True)
-    assert building
-    writer = ShardWriter(building.shards / "0.arrow", table.schema)
+    claim = OutputClaim.open(folder, {"stage": "test"}, fresh=True)
+    assert claim
+    writer = ShardWriter(claim.layout.shards / "0.arrow", table.schema)
     writer.write(table)
-    building.publish([writer.close()], [], {})
-    building.close()
+    claim.publish([writer.close()], [], {})
+    claim.close()
     return Dataset.open(folder)
 
 

@@ -1,0 +1,178 @@
+"""The names of all that lies in a dataset directory `OUT`, and in `OUT.partial`, where it is made.
+
+    OUT/           data-00000-of-00008.arrow  dataset_info.json  state.json  synth.json
+      rejected/    a dataset directory of the rows that gave nothing, and of filtered outputs
+      answers/     00017.arrow: the journals of what the tools answered; a dataset directory, too
+      failed/      chunks.json  00017/: the journals of the chunks in which rows failed
+    OUT.partial/   lock  synth.json  progress.json  failed.json  input-0
+      shards/      00017.arrow  00017.rejected.arrow  00017.json
+      work/        00017/: answers.arrow  rows.arrow
+      kept/        what is to stand in OUT beside the data, such as answers/ and failed/
+      whole/  replaced/   OUT just before it appears, and the one that it replaces
+
+Nothing here looks at the disk but what lists numbers; no other file spells these names. A chunk of rows and what is
+kept of it have one number everywhere.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["PARTIAL", "Journals", "Layout", "PartialLayout", "Workplace"]
+
+PARTIAL = ".partial"
+_SHARD = ".arrow"
+
+
+@dataclass(frozen=True)
+class Journals:
+    """The folder with the journals of one chunk: what the tools answered, and the rows that have finished."""
+
+    folder: Path
+
+    @property
+    def answers(self) -> Path:
+        return self.folder / f"answers{_SHARD}"
+
+    @property
+    def rows(self) -> Path:
+        return self.folder / f"rows{_SHARD}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A dataset directory, under its own name or on the way to it."""
+
+    path: Path
+
+    def data(self, number: int, of: int) -> Path:
+        return self.path / f"data-{number:05d}-of-{of:05d}{_SHARD}"
+
+    @property
+    def state(self) -> Path:
+        """The file that makes a directory a complete dataset."""
+        return self.path / "state.json"
+
+    @property
+    def info(self) -> Path:
+        return self.path / "dataset_info.json"
+
+    @property
+    def record(self) -> Path:
+        """The record of the run, by which a directory is one that synth wrote."""
+        return self.path / "synth.json"
+
+    @property
+    def rejected(self) -> "Layout":
+        return Layout(self.path / "rejected")
+
+    @property
+    def answers(self) -> "Layout":
+        return Layout(self.path / "answers")
+
+    def answers_of(self, chunk: int) -> Path:
+        return self.answers.path / f"{chunk:05d}{_SHARD}"
+
+    def answered(self) -> list[int]:
+        """The chunks whose answers are kept, in order."""
+        return _numbers(self.answers.path, _SHARD)
+
+    @property
+    def failed(self) -> Path:
+        return self.path / "failed"
+
+    @property
+    def failed_chunks(self) -> Path:
+        """What every chunk of a run was published as, where some of them have failed rows."""
+        return self.failed / "chunks.json"
+
+    def failed_journals(self, chunk: int) -> Journals:
+        return Journals(self.failed / f"{chunk:05d}")
+
+    @property
+    def partial(self) -> "PartialLayout":
+        return PartialLayout(self.path.with_name(f"{self.path.name}{PARTIAL}"))
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The part of `OUT.partial`, at `path`, in which rows are made: all that a worker needs of it.
+
+    `shards` takes finished shards, `work` what leads to them, `kept` what is to stand in `OUT` beside the data.
+    """
+
+    path: Path
+
+    @property
+    def shards(self) -> Path:
+        return self.path / "shards"
+
+    @property
+    def work(self) -> Path:
+        return self.path / "work"
+
+    @property
+    def kept(self) -> Layout:
+        return Layout(self.path / "kept")
+
+    def data(self, number: int) -> Path:
+        return self.shards / f"{number:05d}{_SHARD}"
+
+    def rejected(self, number: int) -> Path:
+        return self.shards / f"{number:05d}.rejected{_SHARD}"
+
+    @property
+    def bad_rows(self) -> Path:
+        """The shard of input rows that could not be used."""
+        return self.shards / f"bad.rejected{_SHARD}"
+
+    def published(self, chunk: int) -> Path:
+        """The record that is written when a chunk is published."""
+        return self.shards / f"{chunk:05d}.json"
+
+    def published_chunks(self) -> list[int]:
+        return _numbers(self.shards, ".json")
+
+    def journals(self, chunk: int) -> Journals:
+        return Journals(self.work / f"{chunk:05d}")
+
+    def all_journals(self) -> list[Journals]:
+        return [Journals(folder) for folder in self.work.iterdir()] if self.work.is_dir() else []
+
+
+@dataclass(frozen=True)
+class PartialLayout(Workplace):
+    """`OUT.partial`: the workplace, and beside it what belongs to the process that holds it."""
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def record(self) -> Path:
+        """What is being made, by which command."""
+        return self.path / "synth.json"
+
+    @property
+    def progress(self) -> Path:
+        return self.path / "progress.json"
+
+    @property
+    def failures(self) -> Path:
+        """What went wrong with the rows of a run that too many of them failed."""
+        return self.path / "failed.json"
+
+    @property
+    def whole(self) -> Layout:
+        return Layout(self.path / "whole")
+
+    @property
+    def replaced(self) -> Path:
+        return self.path / "replaced"
+
+    def input(self, number: int) -> Path:
+        """An input as the stage reads it, where it had to be converted."""
+        return self.path / f"input-{number}"
+
+
+def _numbers(folder: Path, suffix: str) -> list[int]:
+    return sorted(int(file.stem) for file in folder.glob(f"*{suffix}") if file.stem.isdecimal())
