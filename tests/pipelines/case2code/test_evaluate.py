@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from synth.cli.counted import breakdown
 from synth.cli.main import app
+from synth.cli.summaries import breakdown
 from synth.pipelines.case2code.evaluate import EvaluateFunctions, pass_at
 from synth.pipelines.case2code.replies import function_in
 from synth.pipelines.engines import Answer, Completion, Request
