@@ -50,7 +50,7 @@ def test_progress_is_shown_from_the_first_pass_on(tmp_path: Path, monkeypatch: p
     source = write(tmp_path / "rows.jsonl", "one text", "another text")
     said = invoke("dedup", source, tmp_path / "out").stderr.splitlines()
     assert said[0] == "dedup: 2/2 rows, first pass"
-    assert re.fullmatch(r"dedup: 2/2 rows, [\d,.]+ rows/s 100% kept", said[1])
+    assert re.fullmatch(r"dedup: 2/2 rows, [\d,.]+ rows/s 100% accepted", said[1])
 
 
 def test_without_an_evaluation_set_there_is_nothing_to_do(tmp_path: Path) -> None:

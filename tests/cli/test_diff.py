@@ -134,7 +134,7 @@ def test_directories_of_datasets_are_compared_by_place_where_they_have_no_ids(tm
     for name, last in (("a", "\x1b[31m[bold]" + "x" * 100_000), ("b", "日本")):
         datasets.Dataset.from_list([{"text": "same"}, {"text": last}]).save_to_disk(tmp_path / name)
     text = diff("a", "b", folder=tmp_path, code=1)
-    assert "matched by place" in text
+    assert "matched by position" in text
     assert "─ row 2 ─" in text
     assert r"\x1b[31m[bold]x" in text
     assert "{+日本+}" in text

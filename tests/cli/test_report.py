@@ -163,7 +163,7 @@ def test_a_page_is_one_file_that_runs_and_fetches_nothing(paths: Path) -> None:
 
 def test_runs_are_told_with_their_rows_reasons_and_cost(paths: Path) -> None:
     page = report("samples", "accepted", "accepted-4", folder=paths)
-    assert "Input rows that gave something: 100% in samples" in page.titles()
+    assert "Input rows that were accepted: 100% in samples" in page.titles()
     assert "Why input rows of accepted and accepted-4 were rejected: most often duplicate" in page.titles()
     reasons = json.loads((paths / "accepted" / "synth.json").read_text())["counts"]["reasons"]
     for reason, count in reasons.items():
@@ -172,7 +172,7 @@ def test_runs_are_told_with_their_rows_reasons_and_cost(paths: Path) -> None:
     assert "3,488 prompt, 14,272 completion, 44.6 a row" in cells
     assert "synth reject sample" in page.source
     assert any(cell.startswith("python 3.") for cell in cells)
-    assert "Why rows of samples were turned away: none were." in page.of("li")
+    assert "Why rows of samples were rejected, failed or filtered: none were." in page.of("li")
 
 
 def test_curves_of_several_directories_are_drawn_over_each_other(paths: Path) -> None:

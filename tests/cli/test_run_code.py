@@ -77,7 +77,7 @@ def test_the_jail_and_what_was_used_are_named(program: Path, jail: str) -> None:
 def test_a_program_on_standard_input_that_does_not_end_is_stopped_and_the_rest_not_reached() -> None:
     said = lines(run_code("-", "--input", 1, "--input", 6, "--input", 2, "--seconds", 0.5, given=PROGRAM), 1)
     assert said[0] == "clamp of standard input, in a bwrap jail"
-    assert said[1] == "timeout: it ran out of time, and was stopped (0.5 s had passed in call 2 of 3)"
+    assert said[1] == "timeout: it ran out of time and was stopped (0.5 s had passed in call 2 of 3)"
     assert said[-2:] == ["clamp(6) → not reached", "clamp(2) → not reached"]
 
 
@@ -124,7 +124,7 @@ def test_what_comes_to_no_answer_says_why(source: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("1)+(2", "not what stands between the brackets of a call"),
+        ("1)+(2", "not the arguments of a call"),
         ("1, 2 for", "not what stands between"),
         ("a=1, a=2", "not what stands between"),
         ("(" * 9_000, "not what stands between"),
@@ -156,7 +156,7 @@ def test_a_function_that_needs_arguments_is_answered_with_an_example_that_works(
     ("content", "told"),
     [
         (None, "program.py: No such file"),
-        (b"def f(): return '\xff'", "no text in UTF-8"),
+        (b"def f(): return '\xff'", "not text in UTF-8"),
         (b"x = 1", "defines no function"),
     ],
 )

@@ -40,13 +40,13 @@ def test_a_run_tells_what_became_of_its_input_and_what_it_cost(chain: Path) -> N
     text = stats("samples", folder=chain)
     assert "320 in 1 shard" in text
     assert "reject sample" in text
-    assert "80 rows: 80 produced (100.0%), 0 rejected, 0 failed" in text
+    assert "80 rows: 80 accepted (100.0%), 0 rejected, 0 failed" in text
     assert "3,488 prompt, 14,272 completion, 44.6 a row" in text
 
 
 def test_rejected_rows_are_counted_by_reason_with_their_share(chain: Path) -> None:
     text = stats("accepted", folder=chain)
-    assert "320 rows: 0 produced, 320 rejected (100.0%), 0 failed" in text
+    assert "320 rows: 0 accepted, 320 rejected (100.0%), 0 failed" in text
     (line,) = [line for line in text.splitlines() if line.startswith("no_answer")]
     assert line.split() == ["no_answer", "█" * 16, "320", "100.0%"]
 

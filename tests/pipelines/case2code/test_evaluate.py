@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from synth.cli.counted import breakdown
+from synth.cli.summaries import breakdown
 from synth.pipelines.case2code.evaluate import EvaluateFunctions, pass_at
 from synth.pipelines.case2code.replies import function_in
 from synth.pipelines.engines import Answer, Completion, Request

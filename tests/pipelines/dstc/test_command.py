@@ -20,7 +20,7 @@ def test_a_model_that_writes_no_python_gives_reasons_for_all_of_it(tmp_path: Pat
     result = dstc(tmp_path, "--engine", "echo", "--n-code", "3")
     assert result.exit_code == 0, result.output
     assert "rejected: 1 (too_few_codes 1)" in result.stderr
-    assert "turned away: 3 (code_not_python 3)" in result.stderr
+    assert "filtered: 3 (code_not_python 3)" in result.stderr
     rejected = Dataset.open(tmp_path / "out").rejected
     assert rejected is not None
     *codes, task = rejected.rows()
