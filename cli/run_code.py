@@ -7,7 +7,7 @@ import shlex
 import sys
 import tokenize
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +20,8 @@ from synth.cli.rendering import DataConsole, literal
 if TYPE_CHECKING:
     from synth.pipelines.case2code.signature import Signature
     from synth.sandbox.pool import Sandbox
-    from synth.sandbox.verdict import Limits, Outcome, Verdict
+    from synth.sandbox.program import Program
+    from synth.sandbox.verdict import Outcome, Verdict
 
 __all__ = ["run_code"]
 
@@ -100,13 +101,15 @@ def run_code(
     """
     import asyncio
 
+    from synth.sandbox.program import Program
     from synth.sandbox.verdict import Limits
 
     code = _source(file)
     signature, name = _function(code, entry, file)
     calls = [_read(text, name) for text in given or []] or [_no_arguments(signature, name)]
     limits = Limits(seconds=seconds, memory_mb=memory_mb)
-    ran = asyncio.run(_run(sandbox.open(), code, name, calls, limits, repeat=repeat))
+    program = Program.of(code, name, [(call.args, call.kwargs) for call in calls], limits)
+    ran = asyncio.run(_run(sandbox.open(), program, repeat=repeat))
     if as_json:
         print(json.dumps(_document(file, name, calls, ran), ensure_ascii=False))
     else:
@@ -115,16 +118,15 @@ def run_code(
         raise typer.Exit(1)
 
 
-async def _run(
-    sandbox: "Sandbox", code: str, name: str, calls: Sequence[Call], limits: "Limits", *, repeat: bool
-) -> CodeRun:
-    inputs = [(call.args, call.kwargs) for call in calls]
+async def _run(sandbox: "Sandbox", program: "Program", *, repeat: bool) -> CodeRun:
+    from msgspec.structs import asdict, replace
+
     async with sandbox:
-        verdict = await sandbox.run(code, name, inputs, limits=limits)
+        verdict = await sandbox.answer(program)
         again = None
         if repeat and verdict.status == "ok":
-            again = await sandbox.run(code, name, inputs, limits=limits, profile=1, reverse=True)
-        return CodeRun({**(sandbox.identity() or {}), "limits": asdict(limits)}, verdict, again)
+            again = await sandbox.answer(replace(program, profile=1, reverse=True))
+        return CodeRun({**(sandbox.record() or {}), "limits": asdict(program.limits)}, verdict, again)
 
 
 def _source(file: str) -> str:

@@ -98,7 +98,7 @@ def test_reasoning_that_has_no_place_is_refused(tmp_path: Path) -> None:
 class Uncounting(EchoEngine):
     """A reasoning model on a server that counts no tokens and does not say why it ended."""
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         said = Completion("<think>Two and one.</think>2+1=<<2+1=3>>3\n#### 3", None, None)
         return Answer((said,) * request.n, None)
 

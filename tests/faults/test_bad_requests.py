@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from synth.pipelines.engines.shared import NEUTRAL
+from synth.pipelines.runtime.shared import NEUTRAL
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError
 from tests.command import invoke
@@ -57,7 +57,7 @@ def synth(*arguments: object) -> tuple[int, str]:
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synth.pipelines.engines.shared.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("synth.pipelines.runtime.shared.FIRST_PAUSE", 0.01)
 
 
 def test_a_run_with_three_bad_requests_ends_in_one_go_and_names_them(
@@ -88,7 +88,7 @@ def test_a_run_with_three_bad_requests_ends_in_one_go_and_names_them(
 def test_more_failures_than_allowed_leave_the_run_unpublished_and_are_the_only_rows_asked_again(
     tmp_path: Path, questions: Path, server: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synth.pipelines.engines.shared.SharedEngine.most_faults", 1)
+    monkeypatch.setattr("synth.pipelines.runtime.shared.SharedEngine.most_faults", 1)
     out = tmp_path / "samples"
     command = ("reject", "sample", questions, out, "-n", 2, "--base-url", server.url)
     code, said = synth(*command, "--max-failures", 2)

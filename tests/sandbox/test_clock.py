@@ -32,7 +32,7 @@ def clocks(lent: LentSandbox, profile: int) -> tuple[date, float, float]:
 
 
 def test_only_the_date_is_another_one(lent: LentSandbox) -> None:
-    assert (lent.sandbox.identity() or {})["clock_shift"] is True
+    assert (lent.sandbox.record() or {})["clock_shift"] is True
     day, now, monotonic = clocks(lent, 0)
     assert abs((datetime.now(UTC).date() - day).days) <= 1
     for profile in (1, 2):
@@ -68,7 +68,7 @@ def test_execute_rejects_functions_of_the_day(lent: LentSandbox, tmp_path: Path)
         for number, code in enumerate(codes)
     ]
     write_rows(tmp_path / "inputs.jsonl", rows)
-    kind = (lent.sandbox.identity() or {})["jail"]
+    kind = (lent.sandbox.record() or {})["jail"]
     run(Execute(), [str(tmp_path / "inputs.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox(kind))
     executed = Dataset.open(tmp_path / "out")
     assert executed.rejected is not None

@@ -87,6 +87,6 @@ def test_without_the_option_there_is_no_package() -> None:
 
 
 def test_packages_are_part_of_what_outputs_depend_on() -> None:
-    with_numpy, without = Sandbox(packages=["numpy"]).determinants(), Sandbox().determinants()
+    with_numpy, without = Sandbox(packages=["numpy"]).identity(), Sandbox().identity()
     assert "numpy" in str(with_numpy["packages"])
     assert without["packages"] == []

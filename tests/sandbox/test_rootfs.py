@@ -153,6 +153,7 @@ import asyncio, os, sys
 from synth.sandbox import filter, jails
 from synth.sandbox.jails import bwrap, landlock
 from synth.sandbox.pool import Sandbox
+from synth.sandbox.program import Program
 from tests.jails import told
 # What nobody may not read is read beforehand.
 root = bwrap.cached_rootfs()
@@ -161,7 +162,7 @@ jails.first_frame()
 bwrap.cached_rootfs = landlock.cached_rootfs = lambda packages: root
 async def main():
     async with Sandbox(sys.argv[1], 1) as pool:
-        print(told(await pool.run("def f(n): return n * 2", "f", [([21], {})])))
+        print(told(await pool.answer(Program.of("def f(n): return n * 2", "f", [([21], {})]))))
 loop = asyncio.new_event_loop()
 os.setgroups([])
 os.setgid(65534)

@@ -51,7 +51,7 @@ class Author(EchoEngine):
         self._replies = replies
         self.asked: list[Request] = []
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         self.asked.append(request)
         assert request.n == len(self._replies)
         return Answer(tuple(Completion(reply, "stop", len(reply.split())) for reply in self._replies), 9)
@@ -125,13 +125,13 @@ def test_each_kind_of_sample_has_its_label(tmp_path: Path) -> None:
 @jailed
 def test_what_the_calls_should_give_never_enters_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entered: list[str] = []
-    run_in_jail = Sandbox.run
+    run_in_jail = Sandbox.answer
 
     async def watched(self: Sandbox, *arguments: Any, **how: Any) -> Any:
         entered.append(repr((arguments, how)))
         return await run_in_jail(self, *arguments, **how)
 
-    monkeypatch.setattr(Sandbox, "run", watched)
+    monkeypatch.setattr(Sandbox, "answer", watched)
     code = "def share(n):\n    return f'{n:o}-octal'"
     calls = {f"dict(n={n})": {"return": f"'{n:o}-octal'", "error": None} for n in (1234, 4321)}
     task = {**TASK, "code": code, "example_inputs": list(calls), "example_outputs": list(calls.values()), "shown": [0]}

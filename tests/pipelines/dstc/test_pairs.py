@@ -47,7 +47,7 @@ class Author:
     async def start(self) -> None:
         pass
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         assert not isinstance(request.prompt, str)
         asked = request.prompt[-1]["content"]
         is_test = "Write a test" in asked
@@ -239,13 +239,13 @@ def test_a_row_may_name_its_function_and_begin_it(tmp_path: Path) -> None:
 
 def test_a_run_that_broke_off_goes_on_from_its_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
-    running = Sandbox.run
+    running = Sandbox.answer
 
     async def counted(self: Sandbox, program: str, *rest: Any, **how: Any) -> Any:
         ran.append(program)
         return await running(self, program, *rest, **how)
 
-    monkeypatch.setattr(Sandbox, "run", counted)
+    monkeypatch.setattr(Sandbox, "answer", counted)
     script = {"abs": ([GOOD, SLOPPY, WRONG], [POSITIVE, NEGATIVE])}
     with pytest.raises(EngineFailed):
         make(tmp_path, script, author=Author(script, writes_tests=False))

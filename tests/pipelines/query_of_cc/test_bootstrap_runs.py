@@ -63,8 +63,8 @@ def test_a_run_that_dies_in_the_middle_of_a_tree_goes_on_there_and_asks_nothing_
 
 def test_a_budget_that_ends_a_round_loses_no_answer(tmp_path: Path) -> None:
     class Slow(TalkingEngine):
-        async def generate(self, request: Request) -> Answer:
-            answer = await super().generate(request)
+        async def answer(self, request: Request) -> Answer:
+            answer = await super().answer(request)
             await asyncio.sleep(0.002 * len(self.asked))
             return answer
 
