@@ -39,16 +39,16 @@ REPLY = """\
 5. **Increase the complexity of the problem**: Boats carry 12 or 8 people. How many carry 44 with 4 boats?
 """
 FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
-THEME = TerminalTheme(
-    (22, 27, 34),
-    (201, 209, 217),
-    [(72, 79, 88), (255, 123, 114), (126, 231, 135), (227, 179, 65)]
-    + [(121, 192, 255), (210, 168, 255), (86, 211, 218), (201, 209, 217)],
-)
+COLOURS = ("484f58", "ff7b72", "7ee787", "e3b341", "79c0ff", "d2a8ff", "56d3da", "c9d1d9")
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(colour)
+    return red, green, blue
 
 
 class Terminal:
-    """A command on a pseudo-terminal of `COLUMNS` columns, and the bytes that it has written."""
+    """A command on a pseudo-terminal of `COLUMNS` columns."""
 
     def __init__(self, command: list[str], folder: Path) -> None:
         self._read, write = pty.openpty()
@@ -58,7 +58,7 @@ class Terminal:
         os.close(write)
 
     def screen(self) -> list[str]:
-        """Wait for the end, and give the lines that stay on the screen, with their colours."""
+        """Wait for the command to end, and return the lines left on the screen, with their colours."""
         written = b""
         while True:
             try:
@@ -71,7 +71,7 @@ class Terminal:
 
 
 def last_drawn(line: str) -> str:
-    """What a line shows after all that was drawn over it: a bar is drawn again and again, and erased by some commands."""
+    """The final content of a line that a progress bar has redrawn many times."""
     kept = ""
     for part in re.split(r"\r|\x1b\[2K", line):
         kept = re.sub(r"\x1b\[[0-9;?]*[A-Zabd-ln-z]", "", part) or kept
@@ -127,8 +127,9 @@ def main() -> None:
     template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     template = template.replace("Fira Code, monospace", FONTS).replace("font-family: arial", "font-family: sans-serif")
     # Most monospaced fonts are 0.6 as wide as high, so that the picture is right where `textLength` is not known.
+    theme = TerminalTheme(rgb("161b22"), rgb("c9d1d9"), [rgb(colour) for colour in COLOURS])
     svg = console.export_svg(
-        title="kill -9 and resume", theme=THEME, code_format=template, font_aspect_ratio=0.6, unique_id="resume"
+        title="kill -9 and resume", theme=theme, code_format=template, font_aspect_ratio=0.6, unique_id="resume"
     )
     PICTURE.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n")
 
