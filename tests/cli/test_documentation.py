@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from docs.resume import REPLY
 from synth.cli.main import app
 from tests.cli.test_main import COMMANDS
 from tests.counting_server import counting_server
@@ -94,21 +95,31 @@ def test_every_target_script_and_module_exists(page: Path) -> None:
         assert found, module
 
 
-def test_the_commands_of_the_readme_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def reply(seed: int) -> str:
+    """Both a list of evolved questions and a solution."""
+    return f"{REPLY}#### {seed % 3}"
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "math.md"], ids=name)
+def test_the_commands_of_a_page_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("out"))
-    ran = []
-    with counting_server() as server:
-        for line in commands_of(ROOT / "README.md"):
-            if "diff" in line:
+    shutil.copytree(ROOT / "examples", "examples", ignore=shutil.ignore_patterns("out"))
+    shutil.copy("examples/questions.jsonl", tmp_path)
+    with counting_server(says=reply) as server:
+        for line in commands_of(page):
+            if line.startswith("synth diff"):
                 shutil.copytree("accepted", "accepted-1")
                 shutil.copytree("accepted", "accepted-2")
-            words = shlex.split(line.replace("http://localhost:8000/v1", server.url))[1:]
-            result = CliRunner().invoke(app, words)
+            model = f"--base-url {server.url}"
+            words = re.sub(r"--model \S+|--base-url \S+", model, line)
+            result = CliRunner().invoke(app, shlex.split(words)[1:])
             assert result.exit_code == 0, f"{line}\n{result.output}"
-            ran.append(words[0])
-    assert "export" in ran
-    assert Path("accepted.jsonl").is_file()
+            if model in words:
+                assert server.asked, line
+                server.asked.clear()
+    assert (tmp_path / "curve" / "synth.json").is_file()
 
 
 def test_the_picture_shows_a_run_that_is_killed_and_asks_for_no_answer_twice() -> None:
