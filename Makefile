@@ -1,4 +1,4 @@
-# Everything runs in an environment of its own, made from the lock; both set-up and runs are quick the second time.
+# Everything runs in its own environment, installed from the lock file. Repeated set-ups and runs are quick.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ PEERS ?= .venv-peers
 GSM8K ?= ../shared/data/gsm8k-train.jsonl
 
 .PHONY: help setup demo query-of-cc self-lengthen test soak bench bench-runner bench-sandbox bench-search bench-instag \
-        bench-lengthen peers lint format tiny-model lock clean
+        bench-lengthen peers picture lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -18,26 +18,26 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	touch $@
 
-setup: $(VENV)/installed  ## Make the environment: CPU build of vLLM and the development tools
+setup: $(VENV)/installed  ## Create the environment: CPU build of vLLM and development tools (3.3 GB)
 
-demo: setup  ## Evolve, respond, sample, select and show the example questions with the embedded model
+demo: setup  ## Run the mathematics recipes on the example questions with the embedded model
 	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth
 
-query-of-cc: setup  ## Go from a few seeds to the documents of a domain
+query-of-cc: setup  ## Retrieve the documents of a domain, starting from a few seeds
 	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth $@
 
-self-lengthen: setup  ## Let the embedded model learn to write longer from what it wrote, twice (ten minutes)
+self-lengthen: setup  ## Train the embedded model to write longer texts from its own output (ten minutes)
 	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth $@
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-soak: setup  ## Kill runs at 200 random moments and see that nothing is lost (ten minutes)
+soak: setup  ## Kill runs at 200 random moments and check that nothing is lost (ten minutes)
 	$(BIN)/python -m tests.faults.soak
 
-bench: bench-runner bench-sandbox bench-search bench-instag bench-lengthen  ## All of what follows, hours of it
+bench: bench-runner bench-sandbox bench-search bench-instag bench-lengthen  ## Run all benchmarks below (several hours)
 
-bench-runner: setup  ## Measure starting, running and stopping beside rivals (half an hour; GSM8K=FILE: paths to select)
+bench-runner: setup  ## Measure start-up, throughput and memory, next to other tools (half an hour; GSM8K=FILE)
 	$(BIN)/python benchmarks/startup.py --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/overhead.py --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/over_http.py --peers-python $(PEERS)/bin/python
@@ -46,20 +46,20 @@ bench-runner: setup  ## Measure starting, running and stopping beside rivals (ha
 	$(BIN)/python benchmarks/select_paths.py $(GSM8K)
 	$(BIN)/python benchmarks/parity.py
 
-bench-sandbox: setup  ## Measure running programs, in each jail and beside other ways (ten minutes)
+bench-sandbox: setup  ## Compare the jails with other ways to run programs (ten minutes)
 	$(BIN)/python benchmarks/sandboxes.py
 
-bench-search: setup  ## Measure search and deduplication beside rivals (two hours, 40 GB of disk under TMPDIR)
+bench-search: setup  ## Compare search and deduplication with other tools (two hours, 40 GB under TMPDIR)
 	$(BIN)/python benchmarks/search.py --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/dense.py
 	$(BIN)/python benchmarks/dedup.py --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/search_memory.py
 
-bench-instag: setup  ## Measure tags of ten million rows beside rivals (half an hour)
+bench-instag: setup  ## Compare tag normalization of ten million rows with other tools (half an hour)
 	$(BIN)/python benchmarks/instag_normalize.py --embedder characters --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/instag_select.py
 
-bench-lengthen: setup  ## Measure whether extending keeps the engine busy (ten minutes)
+bench-lengthen: setup  ## Measure whether `extend` keeps the engine busy (ten minutes)
 	$(BIN)/python benchmarks/self_lengthen.py --rows 32 -n 2 --rounds 1 --engine-arg max_num_seqs=16
 
 $(PEERS)/installed: benchmarks/peers.txt
@@ -67,24 +67,27 @@ $(PEERS)/installed: benchmarks/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers.txt
 	touch $@
 
-peers: $(PEERS)/installed  ## Install the rivals that the measurements have, in an environment of their own
+peers: $(PEERS)/installed  ## Install the tools that the benchmarks compare with, in a separate environment
+
+picture: setup  ## Record docs/resume.svg: a run that is killed and resumed
+	$(BIN)/python -m docs.resume
 
 lint: setup  ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup  ## Put the code into the house format
+format: setup  ## Format the code and fix lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-tiny-model: setup  ## Train the embedded model from nothing (two hours on two cores)
+tiny-model: setup  ## Train the embedded model from scratch (two hours on two cores)
 	$(BIN)/python -m tiny_model.train --out pipelines/engines/tiny
 
-# Left out: CUDA builds that break `import transformers` beside the CPU build of torch, and a compiler for GPUs.
-lock:  ## Resolve requirements.lock anew (needs uv)
+# Excluded: CUDA builds that break `import transformers` with the CPU build of torch, and a GPU compiler.
+lock:  ## Resolve requirements.lock again (needs uv)
 	uv pip compile pyproject.toml --extra cpu --extra report --extra train --extra math --extra dev --no-annotate --no-header --quiet \
 	  | grep -Ev '^(torchvision|torchaudio|torchcodec|triton)==' | sed 's/+cpu//' > requirements.lock
 
-clean:  ## Remove what the demo made
+clean:  ## Remove the outputs of the examples
 	$(MAKE) --directory examples clean

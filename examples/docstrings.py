@@ -1,4 +1,4 @@
-"""Writes a corpus that is at hand wherever Python is: the docstrings of the standard library, one document on a line.
+"""Writes a corpus that every machine with Python has: the docstrings of the standard library, one document per line.
 
 python3 docstrings.py > docstrings.jsonl
 """
@@ -29,7 +29,7 @@ def main() -> None:
         module = ".".join(place.with_suffix("").parts).removesuffix(".__init__")
         for name, node in definitions(module, parsed(path)):
             text = ast.get_docstring(node) or ""
-            # What is defined once for each platform has one name.
+            # A function that is defined once for each platform has the same name each time.
             if len(text.split()) >= FEWEST_WORDS and name not in seen:
                 seen.add(name)
                 url = f"{SOURCE}/{place.as_posix()}#L{getattr(node, 'lineno', 1)}"
@@ -43,7 +43,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def definitions(name: str, node: Definition) -> Iterator[tuple[str, Definition]]:
-    """A module, class or function and what is defined in it, each with its full name."""
+    """A module, class or function and all definitions inside it, each with its full name."""
     yield name, node
     for inner in ast.iter_child_nodes(node):
         if isinstance(inner, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

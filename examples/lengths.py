@@ -1,4 +1,4 @@
-"""Prints how long the texts were that each round of `make self-lengthen` accepted: `lengths.py ROUND...`."""
+"""Prints the mean length of the texts that each round of `make self-lengthen` accepted: `lengths.py ROUND...`."""
 
 import json
 import sys
