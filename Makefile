@@ -29,8 +29,8 @@ query-of-cc: setup  ## Go from a few seeds to the documents of a domain
 self-lengthen: setup  ## Let the embedded model learn to write longer from what it wrote, twice (ten minutes)
 	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth $@
 
-test: setup  ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: setup  ## Run the tests, and name the slowest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 soak: setup  ## Kill runs at 200 random moments and see that nothing is lost (ten minutes)
 	$(BIN)/python -m tests.faults.soak
