@@ -29,8 +29,8 @@ query-of-cc: setup  ## Retrieve the documents of a domain, starting from a few s
 self-lengthen: setup  ## Train the embedded model to write longer texts from its own output (ten minutes)
 	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth $@
 
-test: setup  ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: setup  ## Run the tests, and name the slowest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 soak: setup  ## Kill runs at 200 random moments and check that nothing is lost (ten minutes)
 	$(BIN)/python -m tests.faults.soak

@@ -16,7 +16,7 @@ from synth.schemas.errors import InputError
 from synth.schemas.instructions import with_input
 from tests.command import synth
 from tests.counting_server import counting_server
-from tests.rows import Rows, write_rows
+from tests.rows import Rows, rows_of, write_rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "inputs.md"
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -180,7 +180,7 @@ def table() -> Iterator[Line]:
 TABLE = list(table())
 
 
-def rows_of(layout: str) -> Rows:
+def published_rows(layout: str) -> Rows:
     """Rows of the published file, where it is at hand, and rows of that layout where it is not."""
     if (file := SHARED / FILES.get(layout, "nowhere")).is_file():
         return read_lines(file)[:3]
@@ -255,7 +255,7 @@ def test_the_page_and_these_tests_have_the_same_layouts() -> None:
 @pytest.mark.parametrize("line", TABLE, ids=names)
 def test_a_layout_is_read_as_it_is_published(tmp_path: Path, line: Line) -> None:
     skip_without_math_verify(line)
-    rows = rows_of(line.layout)
+    rows = published_rows(line.layout)
     assert all(set(line.columns) <= set(row) for row in rows)
     found = outcome(line, rows, tmp_path)
     assert bool(found.requests) == bool(line.asked)
