@@ -131,7 +131,7 @@ def test_without_pyarrow_and_datasets_synth_cannot_work_and_the_exit_code_says_s
     done = subprocess.run(
         [sys.executable, "-S", "-B", "-c", "from synth.cli.main import main; main()", "doctor"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / '.src'}"},
         capture_output=True,
         text=True,
         check=False,
