@@ -8,7 +8,7 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from synth.cli.summaries import breakdown
+from synth.cli.summaries import breakdown, plural
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.counts import Counts
@@ -101,7 +101,7 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
     record = summary.record
     counts = record["counts"]
     lines = [
-        f"{summary.out}: {counts['outputs']:,} rows from {counts['produced']:,} of {record['input_rows']:,} input rows "
+        f"{summary.out}: {plural(counts['outputs'], 'row')} from {counts['produced']:,} of {record['input_rows']:,} input rows "
         f"in {record['seconds']:,.1f} s"
     ]
     lines += breakdown(counts, record.get("means", {}))

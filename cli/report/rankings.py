@@ -35,9 +35,8 @@ def ranking(
         [label, *(written(known[key]) if key in known else "" for known in amounts.values())]
         for key, label in labels.items()
     ]
-    return Figure(
-        title, bars(items, list(amounts), unit), numbers=Table([head, *amounts], rows), note=rarer(head, labels, most)
-    )
+    numbers = Table([head, *amounts], rows)
+    return Figure(title, bars(items, list(amounts), unit), numbers=numbers, note=_undrawn(head, labels, most))
 
 
 def shares(
@@ -62,11 +61,12 @@ def shares(
             )
             items.append(Bar(label, name, share, figure))
     chart = bars(items, list(counts), "share of the rows" if several else "rows", share=several)
-    return Figure(title, chart, numbers=Table([head, *counts], rows), note=note)
+    notes = [_undrawn(head, labels, most), note]
+    return Figure(title, chart, numbers=Table([head, *counts], rows), note=" ".join(filter(None, notes)))
 
 
-def rarer(head: str, labels: Mapping[str, str], most: int | None) -> str:
-    left = len(labels) - (most or len(labels))
+def _undrawn(head: str, labels: Mapping[str, str], most: int | None) -> str:
+    left = len(labels) - most if most else 0
     return f"{plural(left, f'rarer {head}')} in the table alone." if left > 0 else ""
 
 
@@ -75,4 +75,5 @@ def one_bar_each(
 ) -> Figure:
     """A bar for each input."""
     items = [Bar(name, "", amount, written(amount)) for name, amount in amounts.items()]
-    return Figure(title, bars(items, [""], unit, share=share))
+    numbers = Table(["dataset", unit], [[bar.label, bar.figure] for bar in items])
+    return Figure(title, bars(items, [""], unit, share=share), numbers=numbers)
