@@ -10,19 +10,16 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from synth.pipelines.runtime.counts import FAILED, OUTPUT, REJECTED_INPUT, REJECTED_OUTPUT, Counts, Published
-from synth.pipelines.runtime.lines import Line, LineFormat
+from synth.pipelines.runtime.counts import FAILED, OUTPUT, REJECTED_INPUT, Counts, Published
+from synth.pipelines.runtime.lines import EndedRow, LineFormat
 from synth.pipelines.runtime.stage import Rejected, Row
 from synth.schemas.answers import AnswerJournal
 from synth.schemas.atomic import write_json
@@ -32,7 +29,6 @@ from synth.schemas.shards import Shard, ShardWriter
 
 __all__ = ["Chunk", "Failure"]
 
-_write_json = msgspec.json.Encoder().encode
 # Lines that are sorted and written at once when a chunk is published.
 SLICE = 8192
 
@@ -66,7 +62,7 @@ class Chunk:
         self._form = form
         self._place = workplace
         self.journals = workplace.journals(number)
-        self._waiting: list[Line] = []
+        self._waiting: list[EndedRow] = []
         self._remaining = stop - start
 
     @property
@@ -118,28 +114,20 @@ class Chunk:
 
     def finish(self, index: int, items: Sequence[Row | Rejected], outputs: int, tallies: dict[str, float]) -> None:
         """A row gave these, in this order; `outputs` of them were not filtered out."""
+        self._waiting.append((index, items, None, tallies))
         self.outputs += outputs
-        self._end(index, items, tallies)
+        self._remaining -= 1
 
-    def reject(self, index: int, rejected: Rejected, items: Sequence[Rejected], tallies: dict[str, float]) -> None:
+    def reject(
+        self, index: int, rejected: Rejected, items: Sequence[Row | Rejected], tallies: dict[str, float]
+    ) -> None:
         """A row gave nothing, for this reason; `items` are the outputs that it made and filtered out."""
-        self._end(index, items, tallies, _rejected(index, REJECTED_INPUT, rejected))
+        self._waiting.append((index, items, (REJECTED_INPUT, rejected), tallies))
+        self._remaining -= 1
 
     def fail(self, index: int, failure: Failure) -> None:
         """A row raised. It is not journaled, so that the next run tries it again."""
         self.failures[index] = failure
-        self._remaining -= 1
-
-    def _end(self, index: int, items: Sequence[Row | Rejected], tallies: dict[str, float], *last: Line) -> None:
-        lines = [
-            _rejected(index, REJECTED_OUTPUT, item) if isinstance(item, Rejected) else (index, OUTPUT, None, item)
-            for item in items
-        ]
-        lines += last
-        if tallies:
-            _, kind, _, values = lines[0]
-            lines[0] = (index, kind, _write_json(tallies), values)
-        self._waiting += lines
         self._remaining -= 1
 
     def flush(self) -> None:
@@ -151,21 +139,22 @@ class Chunk:
         try:
             self._write(waiting)
         except pa.ArrowException:
-            for index, lines in groupby(waiting, key=itemgetter(0)):
-                self._write_row(index, list(lines))
+            for ended in waiting:
+                self._write_one(ended)
 
-    def _write_row(self, index: int, lines: Sequence[Line]) -> None:
+    def _write_one(self, ended: EndedRow) -> None:
         try:
-            self._write(lines)
+            self._write([ended])
         except pa.ArrowException as error:
+            index, items, _, _ = ended
             row_id = self._table["id"][index].as_py()
             self.failures[index] = Failure(row_id, f"a value does not fit its column: {error}", str(error))
-            self.outputs -= sum(kind == OUTPUT for _, kind, _, _ in lines)
+            self.outputs -= sum(not isinstance(item, Rejected) for item in items)
 
-    def _write(self, lines: Sequence[Line]) -> None:
-        batch = self._form.batch(lines)
-        self._journal.append(batch)
-        self.counts.add(Counts.of(batch))
+    def _write(self, ended: Sequence[EndedRow]) -> None:
+        lines = self._form.batch(ended)
+        self._journal.append(lines)
+        self.counts.add(Counts.of(lines))
 
     def row_of_output(self, number: int) -> int:
         """The index in the input of the row that gave the chunk's output `number`, counted from 1 in input order."""
@@ -204,10 +193,10 @@ class Chunk:
         return read_journal(self.journals.rows, self._form.schema)
 
     def _failed_lines(self, failures: Mapping[int, Failure]) -> pa.Table:
-        lines = []
+        lines: list[EndedRow] = []
         for index, failure in failures.items():
             (row,) = self._table.slice(index, 1).to_pylist()
-            lines.append(_rejected(index, FAILED, Rejected(row, failure.reason, failure.traceback)))
+            lines.append((index, (), (FAILED, Rejected(row, failure.reason, failure.traceback)), {}))
         return pa.Table.from_batches([self._form.batch(lines)])
 
     def _write_shards(self, lines: pa.Table) -> tuple[Shard, Shard]:
@@ -223,10 +212,6 @@ class Chunk:
         self.answers.close()
         self._journal.close()
         del self.answers, self._journal, self._finished
-
-
-def _rejected(index: int, kind: int, item: Rejected) -> Line:
-    return index, kind, None, {**item.row, "reason": item.reason, "detail": item.detail}
 
 
 def _write_shard(

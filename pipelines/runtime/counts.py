@@ -1,16 +1,18 @@
 """What became of the rows of a run."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from synth.schemas.shards import Shard
 
 __all__ = ["FAILED", "OUTPUT", "REJECTED_INPUT", "REJECTED_OUTPUT", "Counts", "Published"]
+
+_read_tallies = msgspec.json.Decoder(dict[str, float]).decode
 
 # What a journal line is.
 OUTPUT, REJECTED_OUTPUT, REJECTED_INPUT, FAILED = range(4)
@@ -62,7 +64,7 @@ class Counts:
         ):
             reasons.update(_histogram(lines["reason"].filter(pa.array(kinds == kind))))
         for tallies, rows in _histogram(lines["_tallies"].drop_null()):
-            for name, amount in json.loads(tallies).items():
+            for name, amount in _read_tallies(tallies).items():
                 counts.tallies[name] = counts.tallies.get(name, 0) + amount * rows
         return counts
 
@@ -86,5 +88,5 @@ class Published:
 
 
 def _histogram(values: pa.Array | pa.ChunkedArray) -> Iterator[tuple[str, int]]:
-    for entry in values.value_counts():
-        yield entry["values"].as_py(), entry["counts"].as_py()
+    counted = values.value_counts()
+    yield from zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True)

@@ -204,14 +204,14 @@ class RowRun:
             task.cancel()
 
     async def _worker(self, pending: Iterator[tuple[Chunk, int, Row]]) -> None:
-        rows = 0
-        while (self._stopping.reason is None and self._options.until is None) or await self._wants_more():
+        rows, until = 0, self._options.until
+        while (until is None and self._stopping.reason is None) or await self._wants_more():
             if (taken := next(pending, None)) is None:
                 return
-            chunk = taken[0]
+            chunk, index, row = taken
             self._rows_under_way += 1
             try:
-                await self._row(*taken)
+                await self._row(chunk, index, row)
             finally:
                 self._rows_under_way -= 1
             rows += 1
@@ -269,8 +269,7 @@ class RowRun:
             if outputs:
                 chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row that had given output")))
             else:
-                filtered = [item for item in items if isinstance(item, Rejected)]
-                chunk.reject(index, Rejected(row, reject.reason, reject.detail), filtered, tools.tallies)
+                chunk.reject(index, Rejected(row, reject.reason, reject.detail), items, tools.tallies)
         except SynthError as ended:
             self._stopping.stop(ended)
         except Exception as error:

@@ -1,0 +1,113 @@
+"""What a finished output left is what a later run begins with: failed rows, kept answers, intact chunks."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from datasets import load_from_disk
+
+from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.runner import Options, Summary, run
+from synth.pipelines.runtime.stage import Rejected, Row, Tools
+from synth.schemas.dataset import Dataset
+from synth.schemas.errors import EngineFailed, InputError, Partial, UsageError
+from tests.pipelines.runtime.asking import Ask, CountingEngine, ask, questions
+
+
+@dataclass(frozen=True)
+class Careful(Ask):
+    """Asks like `Ask` and reads the answers with a parser that can be mended."""
+
+    mended: ClassVar[bool] = False
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        first = await tools.llm.generate(({"role": "user", "content": row["query"]},), self.sampling)
+        if "7" in row["query"] and not self.mended:
+            raise ValueError("the parser stumbles over a 7")
+        yield {"id": f"{row['id']}/answer", "query": first.text.upper() if self.mended else first.text}
+
+
+def careful(folder: Path, engine: EchoEngine, **options: object) -> Summary:
+    spec = questions(folder, [f"question {i}" for i in range(20)])
+    return run(Careful(), [spec], folder / "out", Options(**options), engine=engine)  # type: ignore[arg-type]
+
+
+def test_failed_rows_of_a_published_output_are_tried_again_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert careful(tmp_path, CountingEngine(), max_failures=2, chunk_rows=6).counts.failed == 2
+    assert careful(tmp_path, CountingEngine(), max_failures=2).already_done
+    with pytest.raises(Partial, match="2 of 20 rows failed"):
+        careful(tmp_path, CountingEngine(), retry_failed=True)
+    assert Dataset.open(tmp_path / "out").table.num_rows == 18, "a try that fails leaves the output as it was"
+    monkeypatch.setattr(Careful, "mended", True)
+    engine = CountingEngine()
+    counts = careful(tmp_path, engine, retry_failed=True).counts
+    assert (counts.produced, counts.failed) == (20, 0)
+    assert engine.asked == [], "the answers of failed rows are kept"
+    out = Dataset.open(tmp_path / "out")
+    assert out.rejected is None
+    assert [text.isupper() for text in out.table["query"].to_pylist()] == [i in (7, 17) for i in range(20)]
+    assert careful(tmp_path, engine, retry_failed=True).already_done
+
+
+def test_kept_answers_are_a_dataset_and_parsed_again_without_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    careful(tmp_path, CountingEngine(), max_failures=2, keep_answers=True, chunk_rows=6)
+    assert load_from_disk(str(tmp_path / "out" / "answers"))["row"][:] == [f"q-{i}" for i in range(20)]
+    monkeypatch.setattr(Careful, "mended", True)
+    for _ in range(2):
+        engine = CountingEngine()
+        counts = careful(tmp_path, engine, reparse=True).counts
+        assert (counts.produced, engine.asked) == (20, [])
+        assert all(text.isupper() for text in Dataset.open(tmp_path / "out").table["query"].to_pylist())
+
+
+def test_reparsing_asks_only_what_another_prompt_needs(tmp_path: Path) -> None:
+    ask(tmp_path, ["one", "two"], keep_answers=True)
+    engine = CountingEngine()
+    ask(tmp_path, ["one", "changed"], engine, reparse=True)
+    assert engine.asked[0].prompt == ({"role": "user", "content": "changed"},)
+    assert len(engine.asked) == 2
+
+
+def test_reparsing_without_kept_answers_is_refused(tmp_path: Path) -> None:
+    ask(tmp_path, ["one"])
+    with pytest.raises(UsageError, match="--keep-answers"):
+        ask(tmp_path, ["one"], reparse=True)
+    assert Dataset.open(tmp_path / "out").table.num_rows == 1
+
+
+def test_an_engine_is_not_started_where_every_answer_is_recorded(tmp_path: Path) -> None:
+    class Absent(EchoEngine):
+        async def start(self) -> None:
+            raise EngineFailed("it should not be needed")
+
+    ask(tmp_path, ["one"], keep_answers=True)
+    assert ask(tmp_path, ["one"], Absent(), reparse=True).counts.produced == 1
+
+
+def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_done_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = ["one", "two", "three", "crash"]
+    with pytest.raises(Partial):
+        ask(tmp_path, texts, chunk_rows=2)
+    flip(tmp_path / "out.partial" / "shards" / "00000.arrow")
+    engine = CountingEngine()
+    ask(tmp_path, texts, engine, max_failures=1)
+    assert len(engine.asked) == 4
+    assert "rows 0 to 1 is damaged" in caplog.text
+    assert Dataset.open(tmp_path / "out").table.num_rows == 3
+    flip(tmp_path / "out" / "data-00000-of-00002.arrow")
+    with pytest.raises(InputError, match=r"data-00000-of-00002.arrow is damaged"):
+        run(Ask(), [str(tmp_path / "out")], tmp_path / "next", Options(), engine=engine)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-64] ^= 1
+    path.write_bytes(content)

@@ -1,0 +1,45 @@
+"""One module knows what lies in a directory."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from synth.schemas.layout import Layout
+
+ROOT = Path(__file__).parents[2]
+FILES = ("synth.json", "state.json", "dataset_info.json", "progress.json", "chunks.json", "failed.json")
+FOLDERS = ("rejected", "answers", "failed", "shards", "work", "kept", "whole", "replaced", "lock")
+
+
+def spelled(tree: ast.AST) -> Iterator[str]:
+    """The names of a directory's contents that a module spells: files anywhere but in sentences, folders in paths."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if text in FILES or text.endswith((".partial", ".tmp", ".rejected")):
+                yield text
+            case ast.BinOp(op=ast.Div(), right=ast.Constant(value=str(text))) if text in FOLDERS:
+                yield text
+
+
+@pytest.mark.parametrize("package", ["cli", "pipelines", "sandbox", "schemas"])
+def test_no_other_module_spells_a_name(package: str) -> None:
+    homes = {ROOT / "schemas" / "layout.py", ROOT / "schemas" / "atomic.py"}
+    found = {
+        str(path.relative_to(ROOT)): names
+        for path in (ROOT / package).rglob("*.py")
+        if path not in homes and (names := list(spelled(ast.parse(path.read_text()))))
+    }
+    assert found == {}
+
+
+def test_chunks_are_numbered_alike_everywhere(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "out").partial
+    for path in (layout.data(17), layout.rejected(17), layout.published(17), layout.kept.answers_of(17)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    layout.journals(17).folder.mkdir(parents=True)
+    assert layout.published_chunks() == layout.kept.answered() == [17]
+    assert layout.all_journals() == [layout.journals(17)]
+    assert layout.path == tmp_path / "out.partial"
