@@ -27,7 +27,7 @@ from parity import Lent, timed
 
 from synth.cli.options import parse_assignments
 from synth.pipelines.engines import Request
-from synth.pipelines.engines.registry import open_engine
+from synth.pipelines.engines.registry import EngineSpec
 from synth.pipelines.engines.vllm import VllmEngine
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
@@ -47,7 +47,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3, help="of the benchmark; those of a try are three")
     given = arguments.parse_args()
     args = {"enable_prefix_caching": "false", **parse_assignments("--engine-arg", given.engine_arg)}
-    engine = open_engine("vllm", given.model, None, args)
+    engine = EngineSpec("vllm", given.model, None, args).open()
     assert isinstance(engine, VllmEngine)
     stage = Extend(n=given.n, tries=given.tries, sampling=replace(SAMPLING, max_tokens=given.max_tokens))
     with scratch() as folder:

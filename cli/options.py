@@ -146,9 +146,10 @@ class EngineOptions:
     ] = None
 
     def open(self) -> "Engine":
-        from synth.pipelines.engines.registry import open_engine
+        from synth.pipelines.engines.registry import EngineSpec
 
-        return open_engine(self.engine, self.model, self.base_url, parse_assignments("--engine-arg", self.engine_arg))
+        args = parse_assignments("--engine-arg", self.engine_arg)
+        return EngineSpec(self.engine, self.model, self.base_url, args).open()
 
 
 @dataclass(frozen=True)
@@ -174,9 +175,9 @@ class SandboxOptions:
     ] = None
 
     def open(self) -> "Sandbox":
-        from synth.sandbox.pool import Sandbox
+        from synth.sandbox.pool import SandboxSpec
 
-        return Sandbox(self.jail, self.jails, packages=sorted(set(self.jail_package or [])))
+        return SandboxSpec(self.jail, self.jails, tuple(sorted(set(self.jail_package or [])))).open()
 
 
 def parse_assignments(flag: str, values: list[str] | None, form: str = "NAME=VALUE") -> dict[str, str]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.asking import first_readable
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, even_if_silent
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import EVOLVED, QUERY
@@ -72,22 +73,15 @@ class Evolve(RowStage):
         """The five questions, and the reasoning before them."""
         prompt = self.prompt.render(query=query)
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
-        for attempt in range(self.tries):
-            answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=attempt))
-            (completion,) = answer.completions
-            try:
-                return _read(completion), completion.reasoning
-            except Reject as reject:
-                fault = reject
-        raise fault
+        return await first_readable(tools, prompt, [sampling] * self.tries, _read)
 
 
-def _read(completion: Completion) -> list[str]:
+def _read(completion: Completion) -> tuple[list[str], str | None]:
     if completion.cut:
         raise Reject("truncated", completion.cut)
     if completion.silence:
         raise Reject(*completion.silence)
-    return parse_evolutions(completion.text)
+    return parse_evolutions(completion.text), completion.reasoning
 
 
 def parse_evolutions(reply: str) -> list[str]:

@@ -14,8 +14,9 @@ from synth.pipelines.case2code.literals import Unreadable, read_arguments, write
 from synth.pipelines.case2code.replies import examples_in
 from synth.pipelines.case2code.signature import Signature, read_signature
 from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.asking import first_readable
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, Unanswered, even_if_silent
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import INPUTS, RAW_FUNCTION
@@ -71,30 +72,20 @@ class Inputs(RowStage):
         expected = expectations(signature)
         _refuse_objects(signature, expected)
         calls = _Calls(signature, row)
-        tries = 0
         fault: Reject | None = None
-        reasoning: str | None = None
-        while self.inputs_from != "types" and tries < self.tries and len(calls.origins) < self.min_inputs:
-            fault = None
+        if self.inputs_from != "types" and self.min_inputs > 0:
             try:
-                completion = await self._ask(code, tools, tries)
-                reasoning = completion.reasoning
-                _read(completion, calls, self.n)
-            except Unanswered as unanswered:
-                fault = unanswered
-                break
+                await self._ask(code, calls, tools)
             except Reject as reject:
                 fault = reject
-            tries += 1
         if self.inputs_from != "model":
             missing = self.n - len(calls.origins)
             for call in draw_calls(signature, expected, tools.random("inputs"), missing, set(calls.origins)):
                 calls.origins[write_call(call)] = "types"
         for turned_away in calls.turned_away:
             yield turned_away
-        if len(calls.origins) < self.min_inputs:
-            few = f"{len(calls.origins)} calls can be used, {self.min_inputs} are needed"
-            raise fault or Reject("too_few_inputs", few)
+        if few := calls.fewer_than(self.min_inputs):
+            raise few if fault is None or fault.reason == few.reason else fault
         origins = list(calls.origins.values())
         for origin in ("model", "types"):
             tools.tally(f"inputs_from_{origin}", origins.count(origin))
@@ -104,17 +95,22 @@ class Inputs(RowStage):
             "func_name": signature.name,
             "example_inputs": list(calls.origins),
             "input_origins": origins,
-            "model": tools.model if tries else None,
-            "tries": tries,
-            "reasoning": reasoning,
+            "model": tools.model if calls.replies else None,
+            "tries": calls.replies,
+            "reasoning": calls.reasoning,
         }
 
-    async def _ask(self, code: str, tools: Tools, attempt: int) -> Completion:
+    async def _ask(self, code: str, calls: "_Calls", tools: Tools) -> None:
+        """Add what the model's replies give to `calls`, until there are enough. Raises `Reject` where there are not."""
+
+        def read(completion: Completion) -> None:
+            calls.read(completion, self.n)
+            if few := calls.fewer_than(self.min_inputs):
+                raise few
+
         prompt = self.prompt.render(code=code.strip("\n"), n=self.n)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=attempt))
-        (completion,) = answer.completions
-        return completion
+        await first_readable(tools, prompt, [sampling] * self.tries, read)
 
 
 class _Calls:
@@ -125,6 +121,24 @@ class _Calls:
         self._row = row
         self.origins: dict[str, str] = {}
         self.turned_away: list[Rejected] = []
+        # How many replies were read, and the reasoning before the last one.
+        self.replies = 0
+        self.reasoning: str | None = None
+
+    def read(self, completion: Completion, most: int) -> None:
+        """Add what a reply gives, until there are `most`. Raises `Reject` where it cannot be read."""
+        self.replies += 1
+        self.reasoning = completion.reasoning
+        if completion.silence:
+            raise Reject(*completion.silence)
+        for example in examples_in(completion.text, is_cut=completion.finish_reason == "length"):
+            if len(self.origins) < most:
+                self.add(example)
+
+    def fewer_than(self, least: int) -> Reject | None:
+        if len(self.origins) >= least:
+            return None
+        return Reject("too_few_inputs", f"{len(self.origins)} calls can be used, {least} are needed")
 
     def add(self, example: ast.expr) -> None:
         try:
@@ -146,15 +160,6 @@ class _Calls:
             "example_inputs": [call],
         }
         self.turned_away.append(Rejected(turned_away, reason, detail))
-
-
-def _read(completion: Completion, calls: _Calls, most: int) -> None:
-    """Add what a reply gives to `calls`, until there are `most`. Raises `Reject` where it cannot be read."""
-    if completion.silence:
-        raise Reject(*completion.silence)
-    for example in examples_in(completion.text, is_cut=completion.finish_reason == "length"):
-        if len(calls.origins) < most:
-            calls.add(example)
 
 
 def _refuse_objects(signature: Signature, expected: Mapping[str, Evidence]) -> None:

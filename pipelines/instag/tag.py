@@ -1,6 +1,5 @@
 """Open-set tagging: what each query asks for, in tags that a model chooses (InsTag, arXiv 2308.07074, section 3.1)."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,9 @@ from typing import Any, ClassVar
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.instag.queries import queries_of
 from synth.pipelines.instag.replies import TagReading, read_tags
+from synth.pipelines.runtime.asking import first_readable, gather_settled, warmer_retries
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, Unanswered, even_if_silent
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, Unanswered
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ROW, TAGGED
@@ -27,8 +27,6 @@ Tags = Sequence[tuple[str, str | None]]
 # What a schema allows, so that a weak model comes to an end. Queries of the paper have five tags or so.
 MOST_TAGS = 20
 LONGEST_EXPLANATION = 300
-# Of a reply without tags a greedy model would give the same again.
-WARM = 1.0
 
 
 @dataclass(frozen=True)
@@ -91,30 +89,24 @@ class Tag(RowStage):
 
     async def _ask(self, queries: Sequence[str], tools: Tools) -> list[Tags | Reject]:
         """The tags of each query; where it has none, why."""
-        answers: list[Tags | Reject] = []
-        # Where one cannot be had, the others are waited for all the same, so that they are paid for only once.
-        for answer in await asyncio.gather(*(self._tag(query, tools) for query in queries), return_exceptions=True):
-            if isinstance(answer, BaseException) and not isinstance(answer, Reject):
-                raise answer
-            answers.append(answer)
-        return answers
+        return await gather_settled(self._tag(query, tools) for query in queries)
 
     async def _tag(self, query: str, tools: Tools) -> Tags:
         if not query.strip():
             raise Reject("no_query", "this turn is blank")
         prompt = self.prompt.render(query=query)
-        for attempt in range(self.tries):
-            temperature = self.temperature if self.temperature or not attempt else WARM
-            sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
-            asked = tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form)
-            (completion,) = (await even_if_silent(asked)).completions
+        sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
+
+        def read(completion: Completion) -> Tags:
             reading = read_tags("" if completion.silence else completion.text, self.max_tag_chars)
             for name, count in (("tags_too_long", reading.too_long), ("tags_without_text", reading.without_text)):
                 if count:
                     tools.tally(name, count)
-            if reading.tags:
-                return reading.tags
-        raise _fault(reading, completion)
+            if not reading.tags:
+                raise _fault(reading, completion)
+            return reading.tags
+
+        return await first_readable(tools, prompt, warmer_retries(sampling, self.tries), read, self._form)
 
     @cached_property
     def _form(self) -> Mapping[str, Any] | None:

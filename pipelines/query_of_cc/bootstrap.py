@@ -1,6 +1,5 @@
 """Queries from seeds: question extension, thought generation, and both fed back (Query of CC, arXiv 2401.14624)."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import ClassVar
 
 from synth.pipelines.engines import Answer, Completion, Message, Sampling
 from synth.pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
+from synth.pipelines.runtime.asking import gather_settled
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from synth.pipelines.runtime.text.near import NearDuplicates
@@ -196,13 +196,7 @@ class _Tree:
         """The answers to all prompts, which are sent at a time; where the engine gives none, why."""
         sampling = Sampling(temperature=temperature, max_tokens=self._rules.max_tokens)
         asked = [even_if_silent(self._tools.llm.generate(prompt, sampling, n=n)) for prompt in prompts]
-        answers: list[Answer | Reject] = []
-        # Where one cannot be had, the others are waited for all the same, so that they are paid for only once.
-        for answer in await asyncio.gather(*asked, return_exceptions=True):
-            if isinstance(answer, BaseException) and not isinstance(answer, Reject):
-                raise answer
-            answers.append(answer)
-        return answers
+        return await gather_settled(asked)
 
     def _row(self, query_id: str, parent: Row, kind: str, text: str, number: int, reasoning: str | None = None) -> Row:
         return {

@@ -5,13 +5,16 @@ A file without such a line is a raw completion prompt. A chat that ends in an as
 
 import hashlib
 import re
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, StrictUndefined, TemplateError
+from typing import TYPE_CHECKING, Any
 
 from synth.pipelines.engines import Message
 from synth.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
 
 __all__ = ["Prompt"]
 
@@ -20,49 +23,62 @@ _HEADING = re.compile(r"^# (system|user|assistant)[ \t]*\n", re.MULTILINE)
 _MARK = "\x00"
 
 
-def _without_mark(value: Any) -> Any:
-    return value.replace(_MARK, "") if isinstance(value, str) else value
-
-
-_ENVIRONMENT = Environment(
-    undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_without_mark, autoescape=False
-)
-
-
+@dataclass(frozen=True)
 class Prompt:
-    """A compiled prompt file.
+    """A prompt file, by its text and what it was named; it is compiled when it is first rendered."""
 
-    `digest` (SHA-256 of the text, hex) identifies it in `synth.json`. Raises `UsageError` for a file that is missing,
-    not UTF-8, or not a template.
-    """
+    text: str
+    origin: str
 
-    def __init__(self, text: str, origin: str) -> None:
-        self.text = text
-        self.origin = origin
-        self.digest = hashlib.sha256(text.encode()).hexdigest()
-        self.is_chat = _HEADING.search(text) is not None
+    def __reduce__(self) -> tuple[type["Prompt"], tuple[str, str]]:
+        """Pickled without its template, which does not pickle."""
+        return Prompt, (self.text, self.origin)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the text (hex), which identifies it in `synth.json`."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @cached_property
+    def is_chat(self) -> bool:
+        return _HEADING.search(self.text) is not None
+
+    @cached_property
+    def template(self) -> "Template":
+        """Raises `UsageError` for a text that is not a template."""
+        from jinja2 import TemplateError
+
         try:
-            self._template = _ENVIRONMENT.from_string(_HEADING.sub(rf"{_MARK}\1{_MARK}", text))
+            return _environment().from_string(_HEADING.sub(rf"{_MARK}\1{_MARK}", self.text))
         except TemplateError as error:
-            raise UsageError(f"{origin} is not a prompt template: {error}") from error
+            raise UsageError(f"{self.origin} is not a prompt template: {error}") from error
 
     @classmethod
     def load(cls, name: str, folder: Path, flag: str = "--prompt") -> "Prompt":
-        """Read the prompt file `name`, or the recipe's own of that name; errors speak of `flag`."""
+        """Read the prompt file `name`, or the recipe's own of that name.
+
+        Raises `UsageError`, which speaks of `flag`, for a file that is missing, not UTF-8, or not a template.
+        """
         shipped = folder / "prompts" / f"{name}.md"
         path = shipped if shipped.is_file() else Path(name)
         try:
-            return cls(path.read_text(encoding="utf-8"), origin=name)
+            prompt = cls(path.read_text(encoding="utf-8"), name)
         except FileNotFoundError:
             names = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.md")))
             raise UsageError(f"{flag} {name}: no such file, and the recipe's own prompts are {names}") from None
         except (UnicodeDecodeError, OSError) as error:
             raise UsageError(f"{flag} {name} cannot be read: {error}") from error
+        if path is not shipped:
+            # A fault in a file of the user's is told before anything runs.
+            _ = prompt.template
+        return prompt
 
     def render(self, **variables: Any) -> str | tuple[Message, ...]:
         """The raw text, or the chat messages with blank space around each trimmed. An unknown variable is an error."""
+        from jinja2 import TemplateError
+
         try:
-            rendered = self._template.render(variables)
+            rendered = self.template.render(variables)
         except TemplateError as error:
             raise UsageError(f"{self.origin} cannot be rendered: {error}") from error
         if not self.is_chat:
@@ -71,3 +87,16 @@ class Prompt:
         return tuple(
             Message(role=role, content=content.strip()) for role, content in zip(parts[::2], parts[1::2], strict=True)
         )
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, StrictUndefined
+
+    return Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_without_mark, autoescape=False
+    )
+
+
+def _without_mark(value: Any) -> Any:
+    return value.replace(_MARK, "") if isinstance(value, str) else value

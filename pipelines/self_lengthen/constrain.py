@@ -9,9 +9,10 @@ from random import Random
 from typing import ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.asking import first_readable
 from synth.pipelines.runtime.instructions import input_of
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, even_if_silent
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
 from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
 from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
@@ -138,17 +139,15 @@ class Constrain(RowStage):
         """The instruction with the constraint, and the reasoning before it."""
         prompt = self.prompt.render(instruction=instruction, input=given, constraint=label.text, language=spoken)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        faults: list[Reject] = []
-        while len(faults) < self.tries:
-            answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=len(faults)))
-            (completion,) = answer.completions
+
+        def read(completion: Completion) -> tuple[str, str | None]:
             text = _unquoted(completion.text.strip(), instruction)
-            fault = self._fault(completion, text, instruction, label)
-            if fault is None:
-                return text, completion.reasoning
-            tools.tally("refused_rewritings")
-            faults.append(fault)
-        raise faults[-1]
+            if fault := self._fault(completion, text, instruction, label):
+                tools.tally("refused_rewritings")
+                raise fault
+            return text, completion.reasoning
+
+        return await first_readable(tools, prompt, [sampling] * self.tries, read)
 
     def _fault(self, completion: Completion, text: str, instruction: str, label: Label) -> Reject | None:
         said = f"{label.text}: {text!r:.300}"

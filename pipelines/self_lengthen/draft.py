@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from synth.pipelines.engines import Sampling
+from synth.pipelines.runtime.asking import gather_all
 from synth.pipelines.runtime.instructions import asked
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from synth.pipelines.self_lengthen import language, quality, words
-from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
+from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of, until_kept
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import DRAFTED, UNANSWERED
@@ -55,7 +56,7 @@ class DraftResponses(RowStage):
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         if not row["instruction"].strip():
             raise Reject("no_instruction", "it is empty")
-        tried = await side_by_side(self._respond(row, tools, number) for number in range(self.n))
+        tried = await gather_all(self._respond(row, tools, number) for number in range(self.n))
         refused = [one for tries in tried for one in tries if isinstance(one, Rejected)]
         for one in refused:
             yield one
@@ -70,11 +71,10 @@ class DraftResponses(RowStage):
     async def _respond(self, row: Row, tools: Tools, number: int) -> list[Row | Rejected]:
         """The tries at one response, of which the last may be it."""
         prompt = self.prompt.render(instruction=asked(row), language=language.of(row["instruction"]))
-        tries: list[Row | Rejected] = []
-        for attempt in range(self.tries):
-            answer = await even_if_silent(
-                tools.llm.generate(prompt, self.sampling, first_sample=number * self.tries + attempt)
-            )
+
+        async def draw(attempt: int) -> Row | Rejected:
+            sample = number * self.tries + attempt
+            answer = await even_if_silent(tools.llm.generate(prompt, self.sampling, first_sample=sample))
             (completion,) = answer.completions
             text = "" if completion.silence else completion.text.strip()
             response = {
@@ -92,7 +92,6 @@ class DraftResponses(RowStage):
                 "completion_tokens": completion.tokens,
             }
             fault = (fault_of(completion) or quality.refusal(text)) if self.check else None
-            if fault is None:
-                return [*tries, response]
-            tries.append(Rejected({**response, "id": f"{row['id']}/r{number}/t{attempt}"}, *fault))
-        return tries
+            return Rejected({**response, "id": f"{row['id']}/r{number}/t{attempt}"}, *fault) if fault else response
+
+        return await until_kept(draw, self.tries)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.asking import first_readable, warmer_retries
 from synth.pipelines.runtime.instructions import asked
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, even_if_silent
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
 from synth.pipelines.self_lengthen import words
 from synth.pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
 from synth.schemas.errors import UsageError
@@ -25,7 +26,6 @@ CRITERIA = ("relevance", "accuracy", "coherence", "consistency", "clarity", "cre
 MARKS = range(1, 11)
 LONGEST_ANALYSIS = 2000
 _JUDGEMENT = ("analysis", *CRITERIA, "judge_reasoning")
-WARM = 1.0
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,8 @@ class Judge(EvaluateLengths):
     async def _judgement(self, row: Row, tools: Tools) -> dict[str, Any]:
         """The analysis, the marks and the reasoning before them, by the names of their columns."""
         prompt = self.prompt.render(instruction=asked(row), response=row["response"], criteria=CRITERIA)
-        for attempt in range(self.tries):
-            temperature = self.temperature if self.temperature or not attempt else WARM
-            sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
-            answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=attempt, schema=self._form))
-            (completion,) = answer.completions
-            if judgement := {} if completion.silence else _read(completion.text):
-                return {**judgement, "judge_reasoning": completion.reasoning}
-        raise _fault(completion)
+        sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
+        return await first_readable(tools, prompt, warmer_retries(sampling, self.tries), _judgement_in, self._form)
 
     @cached_property
     def _form(self) -> Mapping[str, Any] | None:
@@ -140,6 +134,13 @@ class Judge(EvaluateLengths):
         mark = {"type": "integer", "minimum": MARKS[0], "maximum": MARKS[-1]}
         parts = {"analysis": {"type": "string", "maxLength": LONGEST_ANALYSIS}, **dict.fromkeys(CRITERIA, mark)}
         return {"type": "object", "properties": parts, "required": list(parts), "additionalProperties": False}
+
+
+def _judgement_in(completion: Completion) -> dict[str, Any]:
+    judgement = {} if completion.silence else _read(completion.text)
+    if not judgement:
+        raise _fault(completion)
+    return {**judgement, "judge_reasoning": completion.reasoning}
 
 
 def _read(reply: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from synth.pipelines.engines import Answer, Completion, Message, Sampling
+from synth.pipelines.runtime.asking import gather_all
 from synth.pipelines.runtime.instructions import asked
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import (
@@ -21,7 +22,7 @@ from synth.pipelines.runtime.stage import (
 )
 from synth.pipelines.self_lengthen import language, quality, words
 from synth.pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
-from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
+from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ANSWERED, EXTENDED
@@ -81,7 +82,7 @@ class Extend(RowStage):
             if not row[column].strip():
                 raise Reject(f"no_{column}", "it is empty")
         extensions = [_Extension(self, row, tools, number) for number in range(self.n)]
-        extended = await side_by_side(extension.run() for extension in extensions)
+        extended = await gather_all(extension.run() for extension in extensions)
         refused = [one for extension in extensions for one in extension.refused]
         for one in refused:
             yield one

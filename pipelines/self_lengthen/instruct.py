@@ -12,10 +12,11 @@ from msgspec import Struct, json
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Sampling
+from synth.pipelines.runtime.asking import gather_all
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from synth.pipelines.self_lengthen import language, words
-from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of, side_by_side
+from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of, until_kept
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import NEW_INSTRUCTION, SEED_INSTRUCTION
@@ -157,7 +158,7 @@ class _Pool:
         slots = range(self._begun, self._begun + min(self.wanted, len(self._known)))
         self._begun = slots.stop
         before = len(self.accepted)
-        for tries in await side_by_side(self._write(slot) for slot in slots):
+        for tries in await gather_all(self._write(slot) for slot in slots):
             *refused, last = tries
             self.refused += [one for one in refused if isinstance(one, Rejected)]
             if not isinstance(last, Rejected) and (fault := self._repetition(last["instruction"])):
@@ -171,8 +172,8 @@ class _Pool:
 
     async def _write(self, slot: int) -> list[Row | Rejected]:
         """The tries at one instruction, of which the last may be it."""
-        tries: list[Row | Rejected] = []
-        for attempt in range(self._rules.tries):
+
+        async def draw(attempt: int) -> Row | Rejected:
             first, second = self._tools.random("examples", slot, attempt).sample(self._examples, 2)
             row = {
                 "id": f"{self._id}/i{slot}",
@@ -198,10 +199,9 @@ class _Pool:
                 fault = fault_of(completion) or self._fault(text) or await self._judgement(text)
             except Reject as reject:
                 cause, fault = reject, (reject.reason, reject.detail)
-            if fault is None:
-                return [*tries, row]
-            tries.append(Rejected({**row, "id": f"{row['id']}/t{attempt}"}, *fault, cause))
-        return tries
+            return Rejected({**row, "id": f"{row['id']}/t{attempt}"}, *fault, cause) if fault else row
+
+        return await until_kept(draw, self._rules.tries)
 
     def _fault(self, text: str) -> tuple[str, str] | None:
         """What is wrong with an instruction that needs no judge to tell."""

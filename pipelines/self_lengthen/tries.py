@@ -1,27 +1,25 @@
-"""What can be tried again, side by side."""
+"""What the steps of this recipe draw again until it is fit, and how."""
 
-import asyncio
-from collections.abc import Coroutine, Iterable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
 
 from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.stage import Rejected, Row
 
-__all__ = ["SAMPLING", "fault_of", "side_by_side"]
-
-T = TypeVar("T")
+__all__ = ["SAMPLING", "fault_of", "until_kept"]
 
 # The paper's. Its code also stops at three line breaks and at several spellings of a line of dashes, which would cut
 # programs, tables and front matter: a chat model ends its turn by itself.
 SAMPLING = Sampling(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.1, max_tokens=16_384)
 
 
-async def side_by_side(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all, in their order. Where one fails the others are waited for, so that none is paid for twice."""
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results  # type: ignore[return-value]  # none of them is an exception
+async def until_kept(draw: Callable[[int], Awaitable[Row | Rejected]], tries: int) -> list[Row | Rejected]:
+    """What `draw` makes at attempts 0 to `tries - 1`, up to the first output that is not rejected."""
+    made: list[Row | Rejected] = []
+    for number in range(tries):
+        made.append(await draw(number))
+        if not isinstance(made[-1], Rejected):
+            break
+    return made
 
 
 def fault_of(completion: Completion) -> tuple[str, str] | None:

@@ -250,7 +250,8 @@ def stages_that_ask() -> set[str]:
     """The row stages in whose module a model is asked."""
     found: set[str] = set()
     for module_info in pkgutil.walk_packages(synth.pipelines.__path__, "synth.pipelines."):
-        if "llm.generate(" not in (inspect.getsource(import_module(module_info.name))):
+        source = inspect.getsource(import_module(module_info.name))
+        if "llm.generate(" not in source and "first_readable(" not in source:
             continue
         for member in vars(import_module(module_info.name)).values():
             if inspect.isclass(member) and issubclass(member, RowStage) and member.__module__ == module_info.name:

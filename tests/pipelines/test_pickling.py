@@ -1,0 +1,83 @@
+"""What a worker elsewhere needs to know of a run pickles: its stage, its prompts, its engine and its sandbox."""
+
+import inspect
+import pickle
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+import synth.pipelines
+from synth.pipelines.engines.registry import EngineSpec
+from synth.pipelines.instag.normalize.embedding import Characters
+from synth.pipelines.query_of_cc.index_reader import OpenedIndex
+from synth.pipelines.runtime.fine_tuning import FineTuneConfig
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.stage import RowStage, Stage, TableStage
+from synth.pipelines.self_lengthen.instruct import Seed
+from synth.sandbox.pool import SandboxSpec
+from tests.pipelines.query_of_cc.searching import index
+
+T = TypeVar("T")
+
+
+def copied(thing: T) -> T:
+    return pickle.loads(pickle.dumps(thing))  # type: ignore[no-any-return]
+
+
+def stages() -> dict[str, type[Stage]]:
+    """The stages of all recipes, by module and name."""
+    found: dict[str, type[Stage]] = {}
+    for info in pkgutil.walk_packages(synth.pipelines.__path__, "synth.pipelines."):
+        if info.name.startswith("synth.pipelines.runtime"):
+            continue
+        for name, member in vars(import_module(info.name)).items():
+            if inspect.isclass(member) and issubclass(member, RowStage | TableStage) and member.__module__ == info.name:
+                found[f"{info.name.removeprefix('synth.pipelines.')}.{name}"] = member
+    return {name: stage for name, stage in found.items() if not inspect.isabstract(stage)}
+
+
+@pytest.fixture
+def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """The options without defaults, by the class's name."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "evaluation.jsonl").write_text('{"text": "one"}\n')
+    return {
+        "Decontaminate": {"against": (str(tmp_path / "evaluation.jsonl"),)},
+        "Instruct": {"seeds": (Seed("a", "Write."),)},
+        "Normalize": {"embedder": Characters()},
+        "Retrieve": {"index": OpenedIndex(index(tmp_path))},
+        "SelectRows": {"n": 3},
+        "Train": {"base": str(tmp_path), "recipe": FineTuneConfig()},
+    }
+
+
+@pytest.mark.parametrize("name", stages())
+def test_a_stage_is_the_same_after_a_journey(name: str, required: dict[str, dict[str, Any]]) -> None:
+    stage = stages()[name](**required.get(name.rpartition(".")[2], {}))
+    assert copied(stage) == stage
+    # What it has worked out meanwhile does not hinder it.
+    assert copied(stage).identity() == stage.identity() == copied(stage).identity()
+
+
+def test_a_prompt_is_the_same_after_a_journey_even_when_it_has_been_rendered() -> None:
+    prompt = Prompt("# user\nWhat is {{ what }}?", "mine.md")
+    messages = prompt.render(what="love")
+    copy = copied(prompt)
+    assert (copy, copy.digest, copy.render(what="love")) == (prompt, prompt.digest, messages)
+
+
+def test_an_engine_is_opened_from_its_description_anywhere() -> None:
+    spec = EngineSpec("echo", args={"reply": "{i}"})
+    assert copied(spec) == spec
+    assert copied(spec).open().identity() == spec.open().identity()
+    served = EngineSpec("openai", "m", "http://127.0.0.1:9/v1", {"reasoning_effort": "low"})
+    assert copied(served).open().identity() == served.open().identity()
+
+
+def test_a_sandbox_is_opened_from_its_description_anywhere() -> None:
+    spec = SandboxSpec("bwrap", 2, ("numpy",))
+    assert copied(spec) == spec
+    assert copied(spec).open().identity() == spec.open().identity()
