@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from synth.cli.completion import datasets
-from synth.cli.options import path
+from synth.pipelines.runtime.declared import path
 
 __all__ = ["report"]
 

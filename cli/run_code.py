@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth.cli.options import SandboxOptions, path, shared_options
+from synth.cli.commands import with_options
+from synth.pipelines.runtime.declared import path
+from synth.pipelines.runtime.plugs import SandboxOptions
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -74,7 +76,7 @@ class CodeRun:
         return not any(map(self.differs, range(len(self.verdict.outcomes))))
 
 
-@shared_options
+@with_options
 def run_code(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A Python file, or - for standard input.")],
     entry: Annotated[

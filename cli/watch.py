@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from synth.cli.completion import outputs
-from synth.cli.options import path
+from synth.pipelines.runtime.declared import path
 
 __all__ = ["watch"]
 

@@ -42,6 +42,8 @@ class Summary:
     out: Path
     record: Mapping[str, Any]
     already_done: bool = False
+    # What the stage says of its output.
+    remarks: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Counts:
@@ -70,7 +72,7 @@ def run(
         # For `make`: what is complete with this identity is up to date, however new the input's time stamp is.
         with contextlib.suppress(OSError):
             (out / "synth.json").touch()
-        return Summary(out, Dataset.open(out).run or {}, already_done=True)
+        return _summary(stage, out, Dataset.open(out).run or {}, already_done=True)
     # Needed only where there is something to do.
     from synth.pipelines.runtime.bad_rows import with_bad_rows
     from synth.pipelines.runtime.chunk import rejected_schema
@@ -87,7 +89,7 @@ def run(
         with progress:
             if isinstance(stage, RowStage):
                 (table,) = tables
-                rows = RowRun(stage, table, building, engine, sandbox, options, progress.observe)
+                rows = RowRun(stage.prepare(table), table, building, engine, sandbox, options, progress.observe)
                 progress.engine_seconds = lambda: rows.engine_seconds
                 finished = rows.run()
             else:
@@ -115,7 +117,11 @@ def run(
         building.publish(finished.data, finished.rejected, record)
     finally:
         building.close()
-    return Summary(out, record)
+    return _summary(stage, out, record)
+
+
+def _summary(stage: Stage, out: Path, record: Mapping[str, Any], *, already_done: bool = False) -> Summary:
+    return Summary(out, record, already_done, tuple(stage.published(out, Counts(**record["counts"]))))
 
 
 def output_status(

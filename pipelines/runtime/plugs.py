@@ -1,0 +1,71 @@
+"""The engine and the sandbox of a run, as options describe them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from synth.pipelines.runtime.declared import Option, assignments
+
+if TYPE_CHECKING:
+    from synth.pipelines.engines import Engine
+    from synth.sandbox.pool import Sandbox
+
+__all__ = ["EngineOptions", "SandboxOptions"]
+
+ENGINE, SANDBOX = "Engine", "Sandbox"
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    model: Annotated[
+        str | None,
+        Option(
+            "A model directory, a hub name, or `tiny` (embedded).", metavar="MODEL", env="SYNTH_MODEL", panel=ENGINE
+        ),
+    ] = None
+    engine: Annotated[
+        Literal["vllm", "openai", "echo"] | None,
+        Option(
+            "In this process, a server, or an echo for tests.", default="vllm; openai with --base-url", panel=ENGINE
+        ),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        Option("An OpenAI-compatible server, such as http://localhost:8000/v1.", metavar="URL", panel=ENGINE),
+    ] = None
+    engine_arg: Annotated[
+        Mapping[str, str],
+        Option(
+            "Passed to the engine, e.g. tensor_parallel_size=2. Repeatable.",
+            metavar="NAME=VALUE",
+            read=assignments("--engine-arg"),
+            panel=ENGINE,
+        ),
+    ] = field(default_factory=dict)
+
+    def open(self) -> "Engine":
+        from synth.pipelines.engines.registry import open_engine
+
+        return open_engine(self.engine, self.model, self.base_url, self.engine_arg)
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    jail: Annotated[
+        Literal["auto", "docker", "bwrap", "landlock"],
+        Option("landlock is for use inside a container; auto is docker where it answers, else bwrap.", panel=SANDBOX),
+    ] = "auto"
+    jails: Annotated[
+        int | None, Option("Jails that run concurrently.", min=1, default="one for each core", panel=SANDBOX)
+    ] = None
+    jail_package: Annotated[
+        tuple[str, ...],
+        Option(
+            "An installed package that programs may import, such as numpy. Repeatable.", metavar="NAME", panel=SANDBOX
+        ),
+    ] = ()
+
+    def open(self) -> "Sandbox":
+        from synth.sandbox.pool import Sandbox
+
+        return Sandbox(self.jail, self.jails, packages=sorted(set(self.jail_package)))
