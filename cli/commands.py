@@ -20,14 +20,13 @@ from synth.pipelines.runtime.facts import (
     stage_options,
     summary,
     takes_many_inputs,
+    usage,
 )
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.stage import Stage
 
 __all__ = ["Input", "Inputs", "Output", "command_of", "with_options"]
-
-_METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "FILE"}
 
 Input = Annotated[str, typer.Argument(metavar="INPUT", help=INPUT_SPEC)]
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=INPUT_SPEC)]
@@ -44,10 +43,8 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
     groups += [EngineOptions] if stage.uses_engine else []
     groups += [SandboxOptions] if stage.uses_sandbox else []
     between, options = stage_options(stage)
-    source, target = stage.arguments
-    kind: Any = str
-    if takes_many_inputs(stage):
-        kind, source = list[str], f"{source.removesuffix('...')}..."
+    source, *_, target = usage(stage).split()
+    kind: Any = list[str] if takes_many_inputs(stage) else str
     parameters = [
         _parameter("source", kind, typer.Argument(metavar=source, help=stage.reads or INPUT_SPEC)),
         *map(_of_option, between),
@@ -126,7 +123,7 @@ def _with_parameters(function: Callable[..., None], parameters: list[inspect.Par
 
 def _of_option(one: DeclaredOption) -> inspect.Parameter:
     option = one.option
-    settings: dict[str, Any] = {"help": described(one), "metavar": option.metavar or _METAVARS.get(one.typed)}
+    settings: dict[str, Any] = {"help": described(one), "metavar": one.metavar}
     if one.typed is Path or option.argument:
         settings["parser"] = path if one.typed is Path else None
     if option.argument:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from synth.cli import standins
 from synth.pipelines.recipes import RECIPES, STAGES
 
 __all__ = ["app", "main"]
@@ -43,6 +44,10 @@ class PlainCommand(TyperCommand):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **{**settings, "rich_markup_mode": None})
+
+    def invoke(self, ctx: Any) -> Any:
+        standins.leave()
+        return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
@@ -155,6 +160,8 @@ def main() -> None:
     """Run the command line. Exit codes: see `synth.schemas.errors`; Typer adds 2 for bad options and 130 for Ctrl-C."""
     from synth.schemas.errors import SynthError
 
+    if standins.is_description(sys.argv[1:]):
+        standins.stand_in()
     try:
         app(standalone_mode=True)
     except SynthError as error:

@@ -46,6 +46,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+_METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "FILE"}
+
 
 @dataclass(frozen=True)
 class Option:
@@ -125,6 +127,13 @@ class DeclaredOption:
     @property
     def choices(self) -> tuple[Any, ...]:
         return get_args(self.typed) if get_origin(self.typed) is Literal else ()
+
+    @property
+    def metavar(self) -> str | None:
+        """What stands for the value; None for a switch."""
+        if self.choices and not self.option.metavar:
+            return "|".join(map(str, self.choices))
+        return self.option.metavar or _METAVARS.get(self.typed)
 
     @property
     def is_required(self) -> bool:

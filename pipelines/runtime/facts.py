@@ -7,7 +7,19 @@ from synth.pipelines.runtime.declared import ByOption, DeclaredOption, declared
 from synth.pipelines.runtime.stage import Stage
 from synth.schemas.record import Column, Record
 
-__all__ = ["INPUT_SPEC", "bounds", "columns_in_words", "described", "needs", "records", "stage_options", "summary"]
+__all__ = [
+    "INPUT_SPEC",
+    "columns_in_words",
+    "described",
+    "description",
+    "needs",
+    "records",
+    "spelling",
+    "stage_options",
+    "summary",
+    "takes_many_inputs",
+    "usage",
+]
 
 INPUT_SPEC = "Dataset directory, file, glob, or hf:NAME[:CONFIG][:SPLIT]."
 
@@ -25,6 +37,13 @@ def description(stage: type[Stage]) -> str:
 def takes_many_inputs(stage: type[Stage]) -> bool:
     """Whatever reads an open record does, and some table stages."""
     return stage.arguments[0].endswith("...") or all(record.open for _, record in records(stage, "input"))
+
+
+def usage(stage: type[Stage]) -> str:
+    """The arguments: `INPUT... OUTPUT`."""
+    source, target = stage.arguments
+    several = "..." * (takes_many_inputs(stage) and not source.endswith("..."))
+    return " ".join((f"{source}{several}", *(one.spelled for one in stage_options(stage)[0]), target))
 
 
 def records(stage: type[Stage], side: str) -> Iterator[tuple[str, Record]]:
@@ -59,9 +78,16 @@ def needs(stage: type[Stage]) -> Iterator[str]:
             yield name
 
 
+def spelling(option: DeclaredOption) -> str:
+    """`-n, --paths INTEGER`, or the name of an argument."""
+    if option.option.argument:
+        return option.spelled
+    return " ".join(filter(None, (", ".join(option.flags), option.metavar)))
+
+
 def described(option: DeclaredOption) -> str:
     """The help of an option, then its default, bounds and conditions in brackets."""
-    facts = [*bounds(option)]
+    facts = [*_bounds(option)]
     if option.option.env:
         facts.append(f"environment variable {option.option.env}")
     if option.is_required and not option.option.argument:
@@ -69,7 +95,7 @@ def described(option: DeclaredOption) -> str:
     return f"{option.option.help}  [{'; '.join(facts)}]" if facts else option.option.help
 
 
-def bounds(option: DeclaredOption) -> Iterator[str]:
+def _bounds(option: DeclaredOption) -> Iterator[str]:
     low, high = option.option.min, option.option.max
     if option.default:
         yield f"default: {option.default}"
