@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Collection
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from synth.cli import standins
-from synth.pipelines.recipes import RECIPES, STAGES
+from synth.pipelines.recipes import FILTERS, RECIPES, STAGES
 
 __all__ = ["app", "main"]
 
@@ -31,9 +32,9 @@ OTHERS = {
     "run-code": ("run_code:run_code", "Call a function of a Python file in the sandbox."),
     "doctor": ("doctor:doctor", "Check what this machine can run."),
 }
-PANELS = {
-    "Recipes": ("augment", "reject", "case2code", "dstc", "query-of-cc", "instag", "self-lengthen"),
-    "Data": ("dedup", "decontaminate", "import", "export"),
+PANELS: dict[str, Collection[str]] = {
+    "Recipes": RECIPES.keys(),
+    "Data": (*FILTERS, "import", "export"),
     "Looking": ("show", "stats", "diff", "report", "trace", "why", "watch", "schema"),
     "Machine": ("run-code", "doctor"),
 }
@@ -101,8 +102,8 @@ class Commands(TyperGroup):
     def _summary(self, name: str) -> str:
         if name in OTHERS:
             return OTHERS[name][1]
-        if name in RECIPES:
-            return RECIPES[name]
+        if purpose := {**RECIPES, **FILTERS}.get(name):
+            return purpose
         from synth.pipelines.recipes import stage_named
         from synth.pipelines.runtime.facts import summary
 

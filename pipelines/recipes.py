@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from synth.pipelines.runtime.stage import Stage
 
-__all__ = ["RECIPES", "STAGES", "stage_named"]
+__all__ = ["FILTERS", "RECIPES", "STAGES", "stage_named"]
 
-# What each recipe, or each stage that needs no recipe, is for.
+# What each recipe is for.
 RECIPES = {
     "augment": "Evolve questions and answer the new ones (MuggleMath).",
     "reject": "Sample reasoning paths and select the correct ones (RFT).",
@@ -17,6 +17,10 @@ RECIPES = {
     "query-of-cc": "Find the documents of a domain in a corpus (Query of CC).",
     "instag": "Tag instructions and select by tags (InsTag).",
     "self-lengthen": "Train a model to write longer texts from its own output (Self-Lengthen).",
+}
+
+# Stages that belong to no recipe.
+FILTERS = {
     "dedup": "Remove duplicates: rows with the same text, the same URL, or nearly the same words.",
     "decontaminate": "Reject the rows that share 13 consecutive words with an evaluation set.",
 }

@@ -22,7 +22,7 @@ __all__ = ["Dedup"]
 
 @dataclass(frozen=True)
 class Dedup(TableStage):
-    """Keep the first of rows that are alike: with the same text, the same URL, or nearly the same words.
+    """Remove duplicates: rows with the same text, the same URL, or nearly the same words.
 
     Every column of what is kept goes through; `detail` of what is rejected names the kept row that it doubles.
 

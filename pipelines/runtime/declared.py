@@ -7,7 +7,7 @@ option with a tuple or mapping type is repeatable.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -54,7 +54,8 @@ class Option:
     """What a field is as an option.
 
     `min` and `max` are inclusive. `flag` is a short form, `long` stands for the field's name. `default` is what help
-    shows where the default value says nothing. `read` makes the value of what was typed: of a text, or of a tuple of
+    shows where the default value says nothing. `choices` is for text that may have few values, where the type does not
+    name them. `read` makes the value of what was typed: of a text, or of a tuple of
     them where the option is repeatable. An `argument` stands between input and output, by its `metavar`.
     """
 
@@ -65,9 +66,9 @@ class Option:
     long: str | None = None
     metavar: str | None = None
     default: str | None = None
+    choices: Collection[str] = ()
     env: str | None = None
     read: Callable[[Any], Any] | None = None
-    complete: Callable[[str], list[str]] | None = None
     argument: bool = False
     panel: str | None = None
 
@@ -126,7 +127,7 @@ class DeclaredOption:
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        return get_args(self.typed) if get_origin(self.typed) is Literal else ()
+        return get_args(self.typed) if get_origin(self.typed) is Literal else tuple(self.option.choices)
 
     @property
     def metavar(self) -> str | None:
@@ -166,7 +167,7 @@ class DeclaredOption:
         """What the shell may complete."""
         if isinstance(self.field.default_factory, _Shipped):
             return [name for name in self.field.default_factory.names if name.startswith(incomplete)]
-        return self.option.complete(incomplete) if self.option.complete else []
+        return [choice for choice in self.option.choices if choice.startswith(incomplete)]
 
 
 def declared(owner: type) -> tuple[DeclaredOption, ...]:

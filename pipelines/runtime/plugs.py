@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
+from synth.pipelines.engines.registry import ENGINES, open_engine
 from synth.pipelines.runtime.declared import Option, assignments
+from synth.sandbox.jails.registry import JAILS
 
 if TYPE_CHECKING:
     from synth.pipelines.engines import Engine
@@ -24,9 +26,12 @@ class EngineOptions:
         ),
     ] = None
     engine: Annotated[
-        Literal["vllm", "openai", "echo"] | None,
+        str | None,
         Option(
-            "In this process, a server, or an echo for tests.", default="vllm; openai with --base-url", panel=ENGINE
+            "In this process, a server, or an echo for tests.",
+            choices=ENGINES,
+            default="vllm; openai with --base-url",
+            panel=ENGINE,
         ),
     ] = None
     base_url: Annotated[
@@ -44,16 +49,18 @@ class EngineOptions:
     ] = field(default_factory=dict)
 
     def open(self) -> "Engine":
-        from synth.pipelines.engines.registry import open_engine
-
         return open_engine(self.engine, self.model, self.base_url, self.engine_arg)
 
 
 @dataclass(frozen=True)
 class SandboxOptions:
     jail: Annotated[
-        Literal["auto", "docker", "bwrap", "landlock"],
-        Option("landlock is for use inside a container; auto is docker where it answers, else bwrap.", panel=SANDBOX),
+        str,
+        Option(
+            "landlock is for use inside a container; auto is docker where it answers, else bwrap.",
+            choices=("auto", *JAILS),
+            panel=SANDBOX,
+        ),
     ] = "auto"
     jails: Annotated[
         int | None, Option("Jails that run concurrently.", min=1, default="one for each core", panel=SANDBOX)

@@ -77,7 +77,7 @@ def test_a_server_is_not_asked_when_the_model_is_named() -> None:
         ("vllm", "m", "http://x/v1", {}, "--base-url names a server, which --engine vllm does not use"),
         ("openai", "m", None, {}, "--engine openai needs a server"),
         ("openai", "m", "localhost:8000", {}, "--base-url localhost:8000 is not an address"),
-        ("ollama", "m", None, {}, "--engine ollama is unknown: it is one of echo, openai, vllm"),
+        ("ollama", "m", None, {}, "--engine ollama: must be one of vllm, openai, echo"),
         ("echo", None, None, {"replies": "x"}, "--engine-arg replies: the engine echo takes reply, delay, context"),
         ("echo", None, None, {"delay": "soon"}, "--engine-arg delay=soon is not a number"),
         ("openai", "m", "http://[x/v1", {}, r"--base-url http://\[x/v1 is not an address"),
