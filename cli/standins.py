@@ -3,7 +3,7 @@ longer than all the rest."""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -34,7 +34,7 @@ class Anything:
 
 
 class StandIn(ModuleType):
-    __path__: Sequence[str] = ()
+    __path__: MutableSequence[str] = []  # noqa: RUF012
 
     def __getattr__(self, name: str) -> Anything:
         if name.startswith("__"):
