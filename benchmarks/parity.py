@@ -18,11 +18,11 @@ from typing import Any
 
 from contest import ROOT, parser, print_table, say, scratch
 
-from synth.cli.options import parse_assignments
 from synth.pipelines.engines import Answer, Request
-from synth.pipelines.engines.registry import EngineSpec
+from synth.pipelines.engines.registry import open_engine
 from synth.pipelines.engines.vllm import VllmEngine, _sampling_params
 from synth.pipelines.reject.sample import FOLDER, SamplePaths
+from synth.pipelines.runtime.declared import assignments
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Options, run
 
@@ -37,7 +37,7 @@ def main() -> None:
     arguments.add_argument("--max-tokens", type=int, default=256)
     arguments.add_argument("--rounds", type=int, default=5)
     given = arguments.parse_args()
-    engine = EngineSpec("vllm", given.model, None, parse_assignments("--engine-arg", given.engine_arg)).open()
+    engine = open_engine("vllm", given.model, None, assignments("--engine-arg")(given.engine_arg or ()))
     assert isinstance(engine, VllmEngine)
     stage = SamplePaths(Prompt.load("alpaca", FOLDER), n=given.n, max_tokens=given.max_tokens)
     with scratch() as folder:

@@ -22,17 +22,15 @@ from statistics import median
 from typing import Any
 
 from contest import parser, print_table, say, scratch
-from msgspec.structs import replace
 from parity import Lent, timed
 
-from synth.cli.options import parse_assignments
 from synth.pipelines.engines import Request
-from synth.pipelines.engines.registry import EngineSpec
+from synth.pipelines.engines.registry import open_engine
 from synth.pipelines.engines.vllm import VllmEngine
+from synth.pipelines.runtime.declared import assignments
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.pipelines.self_lengthen.extend import Extend
-from synth.pipelines.self_lengthen.tries import SAMPLING
 from tiny_model.texts import instruction, short_text, subjects
 
 
@@ -43,13 +41,13 @@ def main() -> None:
     arguments.add_argument("--rows", type=int, default=400, help="drafts")
     arguments.add_argument("-n", type=int, default=2, help="extensions of each")
     arguments.add_argument("--tries", type=int, default=20)
-    arguments.add_argument("--max-tokens", type=int, default=SAMPLING.max_tokens)
+    arguments.add_argument("--max-tokens", type=int, default=Extend.max_tokens)
     arguments.add_argument("--rounds", type=int, default=3, help="of the benchmark; those of a try are three")
     given = arguments.parse_args()
-    args = {"enable_prefix_caching": "false", **parse_assignments("--engine-arg", given.engine_arg)}
-    engine = EngineSpec("vllm", given.model, None, args).open()
+    args = {"enable_prefix_caching": "false", **assignments("--engine-arg")(given.engine_arg or ())}
+    engine = open_engine("vllm", given.model, None, args)
     assert isinstance(engine, VllmEngine)
-    stage = Extend(n=given.n, tries=given.tries, sampling=replace(SAMPLING, max_tokens=given.max_tokens))
+    stage = Extend(n=given.n, tries=given.tries, max_tokens=given.max_tokens)
     with scratch() as folder:
         write_drafts(folder / "drafts.jsonl", given.rows)
         lent = Lent(engine)

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import typer
-
 from synth.schemas.layout import PARTIAL, Layout
 
-__all__ = ["datasets", "engines", "outputs", "prompts"]
+__all__ = ["datasets", "outputs"]
 
 
 def datasets(incomplete: str) -> list[str]:
@@ -19,19 +17,6 @@ def outputs(incomplete: str) -> list[str]:
     """Dataset directories, and those that a run is making or has left unfinished."""
     begun = [spelled.removesuffix(PARTIAL) for spelled, _ in _folders(incomplete) if spelled.endswith(PARTIAL)]
     return sorted({*datasets(incomplete), *begun})
-
-
-def prompts(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The prompts that the recipe of this command ships."""
-    import synth.pipelines
-
-    _, recipe, *_ = ctx.command_path.split()
-    shipped = (Path(synth.pipelines.__path__[0]) / recipe.replace("-", "_") / "prompts").glob("*.md")
-    return sorted(path.stem for path in shipped if path.stem.startswith(incomplete))
-
-
-def engines(incomplete: str) -> list[str]:
-    return [name for name in ("vllm", "openai", "echo") if name.startswith(incomplete)]
 
 
 def _folders(incomplete: str) -> Iterator[tuple[str, Path]]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from synth.cli.options import BadRows, FileColumn, Inputs, Output, parse_assignments, path
+from synth.cli.commands import Inputs, Output, with_options
 from synth.cli.running import is_asked_why
+from synth.pipelines.runtime.declared import path
+from synth.pipelines.runtime.options import ReadingOptions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,17 +30,8 @@ __all__ = ["export", "import_"]
 CLASSES_SHOWN = 10
 
 
-def import_(
-    sources: Inputs,
-    output: Output,
-    column: Annotated[
-        list[str] | None, typer.Option(metavar="TO=FROM", help="Call input column FROM TO. Repeatable.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows of each input.")] = None,
-    bad_rows: BadRows = "refuse",
-    file_column: FileColumn = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Replace what lies at OUTPUT.")] = False,
-) -> None:
+@with_options
+def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
     """Make a dataset directory of any inputs.
 
     It has all the columns of the inputs, and ids where an input has none.
@@ -48,28 +41,36 @@ def import_(
     from synth.schemas.records import ROW
     from synth.schemas.writing.publication import OutputClaim, OutputStatus
 
-    columns = parse_assignments("--column", column, "TO=FROM")
-    rejects = bad_rows == "reject"
-    opened = [Source(spec, ROW, columns, limit, rejects=rejects, file_column=file_column) for spec in sources]
+    opened = [
+        Source(
+            spec,
+            ROW,
+            reading.columns,
+            reading.limit,
+            rejects=reading.rejects_bad_rows,
+            file_column=reading.file_column,
+        )
+        for spec in sources
+    ]
     identity = _import_identity(opened)
     if is_asked_why(lambda: OutputStatus.of(output, identity)):
         return
-    claim = OutputClaim.open(output, identity, command=sys.argv[1:], fresh=fresh)
+    claim = OutputClaim.open(output, identity, command=sys.argv[1:], fresh=reading.fresh)
     if claim is None:
         print(f"{output} is complete already: nothing to do", file=sys.stderr)
         return
     try:
         agree(opened)
         readings = [source.read(claim.layout.input(number)) for number, source in enumerate(opened)]
-        reading = joined(opened, readings)
-        _publish(claim, sources, reading)
+        whole = joined(opened, readings)
+        _publish(claim, sources, whole)
     except BaseException:
         # There is nothing to go on from, and what is left would refuse the mended input as another one.
         shutil.rmtree(claim.layout.path)
         raise
     finally:
         claim.close()
-    table, bad = reading.table, reading.bad.num_rows
+    table, bad = whole.table, whole.bad.num_rows
     rejected = f"; {bad:,} bad rows are in {output}/rejected" if bad else ""
     print(f"{output}: {table.num_rows:,} rows of {', '.join(table.column_names)}{rejected}", file=sys.stderr)
 

@@ -1,43 +1,75 @@
-"""The `synth` command: it gathers the command groups, and turns errors into one sentence and an exit code."""
+"""The `synth` command: a table of commands that are loaded when they are used, and errors as a sentence and a code."""
 
 import os
 import signal
 import sys
+from collections.abc import Collection
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from synth.cli import (
-    augment,
-    case2code,
-    convert,
-    dedup,
-    diff,
-    doctor,
-    dstc,
-    instag,
-    query_of_cc,
-    reject,
-    report,
-    run_code,
-    schema,
-    self_lengthen,
-    show,
-    stats,
-    trace,
-    watch,
-    why,
-)
+from synth.cli import standins
+from synth.pipelines.recipes import FILTERS, RECIPES, STAGES
 
 __all__ = ["app", "main"]
 
+# Commands that run no stage: module and attribute in this package, and what they are for.
+OTHERS = {
+    "query-of-cc evaluate": ("searches:evaluate", "Measure how well a run finds what is relevant."),
+    "instag measure": ("measures:measure", "Show how many tags queries have, and which."),
+    "import": ("convert:import_", "Make a dataset directory of any inputs."),
+    "export": ("convert:export", "Write a dataset as a file."),
+    "show": ("show:show", "Show rows, one panel each."),
+    "stats": ("stats:stats", "Summarise the columns of a dataset."),
+    "diff": ("diff:diff", "Compare two datasets."),
+    "report": ("report:report", "Draw what datasets hold as one HTML page."),
+    "trace": ("trace:trace", "Follow a row through the steps that made it."),
+    "why": ("why:why", "Say what would run again, and why, if an output were made again."),
+    "watch": ("watch:watch", "Show how far runs are."),
+    "schema": ("schema:schema", "Show record types, the columns of an input, or what a stage reads and writes."),
+    "run-code": ("run_code:run_code", "Call a function of a Python file in the sandbox."),
+    "doctor": ("doctor:doctor", "Check what this machine can run."),
+}
+PANELS: dict[str, Collection[str]] = {
+    "Recipes": RECIPES.keys(),
+    "Data": (*FILTERS, "import", "export"),
+    "Looking": ("show", "stats", "diff", "report", "trace", "why", "watch", "schema"),
+    "Machine": ("run-code", "doctor"),
+}
+
+
+class PlainCommand(TyperCommand):
+    """A command with its help in plain text, panel by panel: laying it out with rich takes longer than all the rest."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **{**settings, "rich_markup_mode": None})
+
+    def invoke(self, ctx: Any) -> Any:
+        standins.leave()
+        return super().invoke(ctx)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                panels.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(record)
+        for panel, lines in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(lines)
+
 
 class Commands(TyperGroup):
-    """The list of commands in plain text: laying it out with rich would take longer than all else that it takes."""
+    """Commands that are loaded when they are used, and listed without that."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "rich_markup_mode": None})
+        self.prefix = "" if self.name in (None, "synth") else f"{self.name} "
 
     def invoke(self, ctx: Any) -> Any:
         """Leave a closed pipe to `main`, by raising it without its number: Typer would exit with 1 for that."""
@@ -46,37 +78,66 @@ class Commands(TyperGroup):
         except BrokenPipeError as error:
             raise BrokenPipeError from error
 
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        if not self.prefix:
+            return [name for names in PANELS.values() for name in names]
+        names = [*STAGES, *OTHERS]
+        return [name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        name = self.prefix + cmd_name
+        if name not in self.commands:
+            if name in STAGES or name in OTHERS:
+                self.commands[name] = _loaded(name)
+            elif name in RECIPES:
+                self.commands[name] = Commands(name=name, help=RECIPES[name], no_args_is_help=True)
+        return self.commands.get(name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        panels = {"Commands": self.list_commands(ctx)} if self.prefix else PANELS
+        for panel, names in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl([(name, self._summary(self.prefix + name)) for name in names])
+
+    def _summary(self, name: str) -> str:
+        if name in OTHERS:
+            return OTHERS[name][1]
+        if purpose := {**RECIPES, **FILTERS}.get(name):
+            return purpose
+        from synth.pipelines.recipes import stage_named
+        from synth.pipelines.runtime.facts import summary
+
+        return summary(stage_named(name))
+
+
+def _loaded(name: str) -> Any:
+    """The command of this name."""
+    settings: dict[str, Any] = {}
+    if name in STAGES:
+        from synth.cli.commands import command_of
+        from synth.pipelines.recipes import stage_named
+
+        function = command_of(stage_named(name))
+    else:
+        module, _, attribute = OTHERS[name][0].partition(":")
+        function = getattr(import_module(f"synth.cli.{module}"), attribute)
+        # What follows the outputs of `why` are options of the command that made them.
+        if name == "why":
+            settings = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(name=name.rpartition(" ")[2], cls=PlainCommand, context_settings=settings)(function)
+    return typer.main.get_command(single)
+
 
 app = typer.Typer(
     name="synth",
     cls=Commands,
     help="Turn seed data into training data for language models, with published recipes.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(augment.app, name="augment")
-app.add_typer(reject.app, name="reject")
-app.add_typer(case2code.app, name="case2code")
-app.add_typer(query_of_cc.app, name="query-of-cc")
-app.add_typer(instag.app, name="instag")
-app.add_typer(self_lengthen.app, name="self-lengthen")
-app.command(name="dstc")(dstc.dstc)
-app.command(name="dedup")(dedup.dedup)
-app.command(name="decontaminate")(dedup.decontaminate)
-app.command(name="run-code")(run_code.run_code)
-app.command(name="show")(show.show)
-app.command(name="stats")(stats.stats)
-app.command(name="diff")(diff.diff)
-app.command(name="report")(report.report)
-app.command(name="schema")(schema.schema)
-app.command(name="import")(convert.import_)
-app.command(name="export")(convert.export)
-app.command(name="why", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(why.why)
-app.command(name="watch")(watch.watch)
-app.command(name="trace")(trace.trace)
-app.command(name="doctor")(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:
@@ -100,6 +161,8 @@ def main() -> None:
     """Run the command line. Exit codes: see `synth.schemas.errors`; Typer adds 2 for bad options and 130 for Ctrl-C."""
     from synth.schemas.errors import SynthError
 
+    if standins.is_description(sys.argv[1:]):
+        standins.stand_in()
     try:
         app(standalone_mode=True)
     except SynthError as error:

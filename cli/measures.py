@@ -1,8 +1,9 @@
 """What `synth instag measure` shows: one tagged dataset, or two side by side, in 80 columns."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +13,7 @@ from synth.cli.rendering import BarLine, add_bars, grid, line, literal
 if TYPE_CHECKING:
     from synth.pipelines.instag.measure import Measures, Pair
 
-__all__ = ["page"]
+__all__ = ["measure", "page"]
 
 # Cells of the longest bar, of one dataset and of two.
 BARS = (32, 8)
@@ -23,6 +24,46 @@ MOST_TAGS = 20
 MOST_PAIRS = 10
 # From this number of tags on, queries share a line.
 MANY = 25
+
+
+def measure(
+    first: Annotated[str, typer.Argument(metavar="A", help="A tagged dataset: directory, file, glob, or hf:NAME.")],
+    second: Annotated[
+        str | None, typer.Argument(metavar="[B]", help="Another one, to stand beside it.", show_default=False)
+    ] = None,
+    tags: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Column of the tags: a list of texts, or of objects with `tag`. By default, tags."
+        ),
+    ] = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="The tags to cover: OUTPUT/vocabulary of `instag normalize`. By default, all that A and B have.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list with one object for each dataset.")] = False,
+) -> None:
+    """Show how many tags queries have, how many there are, which are common, and which go together."""
+    from synth.pipelines.instag.measure import measure as measured
+    from synth.schemas.reading.inputs import locate
+
+    specs = [first, *([second] if second else [])]
+    measures = measured([locate(spec) for spec in specs], tags, locate(vocabulary) if vocabulary else None)
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        documents = [{"input": spec, **asdict(each)} for spec, each in zip(specs, measures, strict=True)]
+        print(json.dumps(documents, ensure_ascii=False, indent=1))
+        return
+    from synth.cli.rendering import DataConsole
+
+    console = DataConsole()
+    for part in page(specs, measures, vocabulary):
+        console.print(part)
 
 
 def page(specs: Sequence[str], measures: "Sequence[Measures]", vocabulary: str | None) -> Iterator[RenderableType]:

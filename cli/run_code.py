@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from synth.cli.options import SandboxOptions, path, shared_options
+from synth.cli.commands import with_options
 from synth.cli.readable import shortened
 from synth.cli.rendering import DataConsole, literal
+from synth.pipelines.runtime.declared import path
+from synth.pipelines.runtime.plugs import SandboxSpec
 
 if TYPE_CHECKING:
     from synth.pipelines.case2code.signature import Signature
@@ -76,7 +78,7 @@ class CodeRun:
         return not any(map(self.differs, range(len(self.verdict.outcomes))))
 
 
-@shared_options
+@with_options
 def run_code(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A Python file, or - for standard input.")],
     entry: Annotated[
@@ -93,7 +95,7 @@ def run_code(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
     *,
-    sandbox: SandboxOptions,
+    sandbox: SandboxSpec,
 ) -> None:
     """Call a function of a Python file in the sandbox, and show what it returns.
 

@@ -1,5 +1,6 @@
 """What every command that runs a stage does around it: show progress, run, say what came of it."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -7,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from synth.cli.options import EngineOptions, RowOptions, RunOptions, SandboxOptions
-    from synth.pipelines.runtime.runner import Summary
+    from synth.pipelines.engines import Engine
+    from synth.pipelines.runtime.options import Options
     from synth.pipelines.runtime.stage import Stage
+    from synth.sandbox.pool import Sandbox
     from synth.schemas.writing.publication import OutputStatus
 
 __all__ = ["asking_why", "is_asked_why", "run_stage"]
@@ -41,29 +43,42 @@ def run_stage(
     stage: "Stage",
     inputs: Sequence[str],
     out: Path,
-    run: "RunOptions",
-    rows: "RowOptions | None" = None,
-    engine: "EngineOptions | None" = None,
-    sandbox: "SandboxOptions | None" = None,
-) -> "Summary | None":
-    """Run `stage` from `inputs` to `out` as the command line asks; its summary, already printed.
-
-    None where the command is only to say what it finds.
-    """
+    options: "Options",
+    engine: "Engine | None",
+    sandbox: "Sandbox | None",
+) -> None:
+    """Run `stage` from `inputs` to `out`, and print what came of it."""
     from synth.cli.progress import observing, print_summary
     from synth.pipelines.runtime import runner
     from synth.schemas.errors import EngineFailed, Interrupted, Partial
 
-    llm = engine.open() if engine else None
-    programs = sandbox.open() if sandbox else None
-    if is_asked_why(lambda: runner.output_status(stage, inputs, out, run.options(rows), engine=llm, sandbox=programs)):
-        return None
+    if is_asked_why(lambda: runner.output_status(stage, inputs, out, options, engine=engine, sandbox=sandbox)):
+        return
     try:
         with observing(stage.name) as observe:
-            summary = runner.run(stage, inputs, out, run.options(rows), engine=llm, sandbox=programs, observe=observe)
+            summary = runner.run(stage, inputs, out, options, engine=engine, sandbox=sandbox, observe=observe)
     except (EngineFailed, Interrupted, Partial) as error:
-        if run.fresh:
+        if options.fresh:
             raise type(error)(f"{error} (without --fresh, which would start over again)") from error
         raise
     print_summary(summary, stage.advice)
-    return summary
+    for remark in summary.remarks:
+        print(f"  {remark}", file=sys.stderr)
+    if stage.prints_rows:
+        _print_rows(out)
+
+
+def _print_rows(folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from synth.schemas.dataset import Dataset
+
+    dataset = Dataset.open(folder)
+    names = [name for name in dataset.table.column_names if name != "id"]
+    table = Table(*(name.replace("_", " ") for name in names))
+    for column in table.columns:
+        column.justify = "right"
+    for row in dataset.rows(names):
+        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else f"{value:,}" for value in row.values()))
+    Console().print(table)

@@ -1,30 +1,37 @@
-"""`synth schema`: the record types, or the columns of one of them or of a dataset."""
+"""`synth schema`: the record types; the columns of one of them or of a dataset; what a stage reads and writes."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from synth.pipelines.recipes import STAGES
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from rich.table import Table
 
+    from synth.cli.rendering import DataConsole
     from synth.schemas.reading.inputs import Input
 
 __all__ = ["schema"]
 
 
 def schema(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME|INPUT]", help="A record type, a dataset directory or any input file.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME|STAGE|INPUT]", help="A record type, the words of a stage's command, or any input."
+        ),
     ] = None,
 ) -> None:
-    """List the record types, or show the columns of an input."""
+    """List the record types, or show the columns of an input, or what a stage reads, takes and writes."""
     from synth.cli.rendering import DataConsole, literal, provenance
     from synth.schemas.records import RECORDS
 
     console = DataConsole()
     records = {record.name: record for record in RECORDS}
-    if name is None:
+    name = " ".join(words or ())
+    if not name:
         table = _table("record", "what it is")
         for record in RECORDS:
             table.add_row(record.name, record.doc)
@@ -32,10 +39,34 @@ def schema(
     elif name in records:
         console.print(f"{name}: {records[name].doc}")
         console.print(_columns(records[name].schema))
+    elif name in STAGES:
+        _show_stage(name, console)
     else:
         found = _located(name, list(records))
         console.print(literal("  ".join([name, *provenance(found.dataset)])))
         console.print(_columns(_schema_of(found)))
+
+
+def _show_stage(name: str, console: "DataConsole") -> None:
+    from synth.cli.rendering import literal
+    from synth.pipelines.recipes import stage_named
+    from synth.pipelines.runtime.facts import described, needs, records, spelling, stage_options, summary, usage
+
+    stage = stage_named(name)
+    console.print(f"synth {name} {usage(stage)}: {literal(summary(stage))}", markup=False)
+    if needed := " and ".join(needs(stage)):
+        console.print(f"needs {needed}", style="dim")
+    for side, verb in (("input", "reads"), ("output", "writes")):
+        for condition, record in records(stage, side):
+            console.print(f"\n{' '.join(filter(None, (verb, condition)))}: {record.name}", style="bold")
+            console.print(_columns(record.schema))
+    table = _table("option", "what it does")
+    arguments, options = stage_options(stage)
+    for one in (*arguments, *options):
+        table.add_row(literal(spelling(one)), literal(described(one)))
+    console.print()
+    console.print(table)
+    console.print("\n" + "\n".join(stage.commands), markup=False, soft_wrap=True)
 
 
 def _located(name: str, records: list[str]) -> "Input":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from synth.cli.completion import outputs
-from synth.cli.options import path
+from synth.pipelines.runtime.declared import path
 
 if TYPE_CHECKING:
     from synth.schemas.layout import Layout, PartialLayout

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth.cli.options import path
+from synth.pipelines.runtime.declared import path
 
 if TYPE_CHECKING:
     from synth.schemas.writing.publication import OutputStatus

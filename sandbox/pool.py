@@ -29,29 +29,12 @@ from synth.sandbox.stream import Broken
 from synth.sandbox.verdict import Limits, Verdict
 from synth.schemas.errors import SandboxUnavailable
 
-__all__ = ["Sandbox", "SandboxSpec"]
+__all__ = ["Sandbox"]
 
 # Memory that programs make a worker touch stays with it.
 _PROGRAMS_PER_JAIL = 5000
 _ATTEMPTS_TO_START = 3
 USUAL = Limits()
-
-
-@dataclass(frozen=True)
-class SandboxSpec:
-    """A sandbox by the words of a command line: small, and whole when it is pickled.
-
-    `jail` is auto, docker, bwrap or landlock; `jails` is how many run concurrently, one for each processor if it is not
-    given; `packages` are distributions, installed beside synth, that programs may import.
-    """
-
-    jail: str = "auto"
-    jails: int | None = None
-    packages: tuple[str, ...] = ()
-
-    def open(self) -> "Sandbox":
-        """The sandbox, not yet started; its `identity` is known."""
-        return Sandbox(self.jail, self.jails, self.packages)
 
 
 @dataclass
@@ -64,7 +47,10 @@ class Sandbox:
     """A pool of jails. Belongs to the event loop in which it is started."""
 
     def __init__(self, jail: str = "auto", workers: int | None = None, packages: Sequence[str] = ()) -> None:
-        """See `SandboxSpec`; `workers` are its `jails`."""
+        """`jail` is auto, docker, bwrap or landlock; `workers` jails run concurrently, by default one a processor.
+
+        `packages` are distributions, installed beside synth, that programs may import.
+        """
         self._named = jail
         self._workers = workers or len(os.sched_getaffinity(0))
         self._packages = tuple(packages)

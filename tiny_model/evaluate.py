@@ -21,7 +21,7 @@ from synth.pipelines.augment.evolve import Evolve, parse_evolutions
 from synth.pipelines.augment.respond import Respond
 from synth.pipelines.engines import Completion, Engine, Message, Request, Sampling
 from synth.pipelines.engines.reasoning import separated
-from synth.pipelines.engines.registry import EngineSpec
+from synth.pipelines.engines.registry import open_engine
 from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.reject.selection import judge
 from synth.pipelines.runtime.answers.answer import Hashes, majority
@@ -154,7 +154,7 @@ def _tell_by_kind(rows: list[dict[str, str]], greedy: list[set[str]], sampled: l
 
 
 async def _run(model: str) -> dict[str, float]:
-    engine = EngineSpec("vllm", model, None, {}).open()
+    engine = open_engine("vllm", model, None, {})
     await engine.start()
     try:
         return {**await measure(engine), **await measure_texts(engine)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synth.cli.completion import datasets
-from synth.cli.options import path
+from synth.pipelines.runtime.declared import path
 
 if TYPE_CHECKING:
     from synth.cli.report.page import Chapter

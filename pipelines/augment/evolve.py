@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.asking import first_readable
-from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.declared import shipped
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
-from synth.schemas.errors import UsageError
+from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Temperature, Tries
 from synth.schemas.record import Record
 from synth.schemas.records import EVOLVED, QUERY
 
@@ -34,7 +34,9 @@ _ITEM = re.compile(
 
 @dataclass(frozen=True)
 class Evolve(RowStage):
-    """One call a question gives five evolved questions, `<id>/evolve-1` to `-5`, one of each kind; all five or none.
+    """Write five evolved questions for each question: numbers, fractions, concepts, conditions, complexity.
+
+    One call a question gives five evolved questions, `<id>/evolve-1` to `-5`, one of each kind; all five or none.
 
     The temperature is the default of the chat models that the paper used, which does not name one. `tries` above 1 asks
     for another sample where a reply cannot be read. All five rows carry the reasoning that came before the reply.
@@ -45,14 +47,16 @@ class Evolve(RowStage):
     input: ClassVar[Record] = QUERY
     output: ClassVar[Record] = EVOLVED
 
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("evolve", FOLDER))
-    temperature: float = 1.0
-    max_tokens: int = 1024
-    tries: int = 1
+    uses_engine: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth augment evolve questions.jsonl evolved/ --model Qwen/Qwen2.5-7B-Instruct",
+        "synth augment evolve evolved/ evolved-2/ --model Qwen/Qwen2.5-7B-Instruct --tries 3",
+    )
 
-    def __post_init__(self) -> None:
-        if self.tries < 1:
-            raise UsageError(f"--tries {self.tries} asks for nothing; it must be 1 or more")
+    prompt: PromptFile = shipped("evolve", FOLDER)
+    temperature: Temperature = 1.0
+    max_tokens: MaxTokens = 1024
+    tries: Tries = 1
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         questions, reasoning = await self._evolve(row["query"], tools)

@@ -1,18 +1,20 @@
 """Responses to evolved questions, which have no gold answer (MuggleMath, arXiv 2310.05506, section 3)."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, Hashes, majority
 from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
+from synth.pipelines.runtime.answers.golds import worked_examples
 from synth.pipelines.runtime.answers.rules import check_marks
-from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
+from synth.pipelines.runtime.usual_options import AnswerMarks, MaxTokens, PlainEquations, PromptFile
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY, RESPONSE
@@ -26,7 +28,9 @@ Keep = Literal["agreement", "equations", "either", "both"]
 
 @dataclass(frozen=True)
 class Respond(RowStage):
-    """`n` responses to each question at each temperature, `<id>/path-<sample>`; those that something speaks for stay.
+    """Answer each question several times; keep responses that agree, or whose equations all check.
+
+    `n` responses to each question at each temperature, `<id>/path-<sample>`; those that something speaks for stay.
 
     `keep` says what must speak for a response that has a readable answer:
     `agreement`: its answer is the majority's, with a share of at least `threshold` in all samples of the question;
@@ -51,27 +55,41 @@ class Respond(RowStage):
     input: ClassVar[Record] = QUERY
     output: ClassVar[Record] = RESPONSE
 
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("respond", FOLDER))
-    n: int = 4
-    temperatures: tuple[float, ...] = (0.7, 1.0)
-    max_tokens: int = 512
-    shots: tuple[tuple[str, str], ...] = ()
-    num_shots: int = 0
-    keep: Keep = "either"
-    threshold: float = 0.5
-    answer_marks: tuple[str, ...] = GSM8K_MARKS
-    plain_equations: bool = False
+    uses_engine: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth augment respond evolved/ responses/ --model Qwen/Qwen2.5-7B-Instruct",
+        "synth augment respond evolved/ responses/ --model Qwen/Qwen2.5-7B --shots train.jsonl --num-shots 4",
+    )
+
+    prompt: PromptFile = shipped("respond", FOLDER)
+    n: Annotated[
+        int, Option("Samples for each question at each temperature.", min=1, flag="-n", long="--responses")
+    ] = 4
+    temperatures: Annotated[
+        tuple[float, ...], Option("Sampling temperature. Repeatable.", min=0, long="--temperature")
+    ] = (0.7, 1.0)
+    max_tokens: MaxTokens = 512
+    shots: Annotated[
+        tuple[tuple[str, str], ...],
+        Option(
+            "Worked examples (question, answer) to draw from.",
+            metavar="INPUT",
+            read=lambda spec: tuple(worked_examples(spec)),
+        ),
+    ] = ()
+    num_shots: Annotated[int, Option("Worked examples in each prompt.", min=0)] = 0
+    keep: Annotated[Keep, Option("What must speak for a response.")] = "either"
+    threshold: Annotated[float, Option("Share of the samples that the answer kept must have.", min=0, max=1)] = 0.5
+    answer_marks: AnswerMarks = GSM8K_MARKS
+    plain_equations: PlainEquations = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_marks(self.answer_marks)
-        if self.n < 1 or not self.temperatures:
-            raise UsageError(f"-n {self.n} at {len(self.temperatures)} temperatures asks for nothing")
+        if not self.temperatures:
+            raise UsageError("no --temperature is given to draw samples at")
         if self.num_shots > len(self.shots):
             raise UsageError(f"--num-shots {self.num_shots} is more than the {len(self.shots)} examples of --shots")
-        if self.keep not in get_args(Keep):
-            raise UsageError(f"--keep {self.keep} is none of {', '.join(get_args(Keep))}")
-        if not 0 <= self.threshold <= 1:
-            raise UsageError(f"--threshold {self.threshold} is no share; it must lie between 0 and 1")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         drawn = await self._draw(row, tools)

@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from synth.pipelines.case2code import wording
 from synth.pipelines.case2code.layouts import calls_of, outputs_of
 from synth.pipelines.case2code.literals import write_call, write_value
 from synth.pipelines.case2code.signature import Signature, read_signature, recorded_call
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
-from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import CASES, COMPOSED
 
@@ -25,7 +25,9 @@ LONGEST_PROMPT = 32_768
 
 @dataclass(frozen=True)
 class Compose(RowStage):
-    """One task for each function, whose wording, notation, examples and order are drawn for it alone.
+    """Make a task of each executed function: some of its cases in varied words, and the function as the answer.
+
+    One task for each function, whose wording, notation, examples and order are drawn for it alone.
 
     As in the paper: an instruction; a heading in 4 of 5 tasks; the function's name in 4 of 5; one line format for all
     examples; all examples where there are up to three, else any number from three, shuffled; the parts in any order. A
@@ -43,15 +45,17 @@ class Compose(RowStage):
     input: ClassVar[Record] = CASES
     output: ClassVar[Record] = COMPOSED
 
-    style: Style = "chat"
-    errors: Errors = "type"
-    evaluation: bool = False
-    visible: int = 10
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth case2code compose executed/ tasks/",
+        "synth case2code compose executed/ test-tasks/ --evaluation --visible 5",
+    )
 
-    def __post_init__(self) -> None:
-        for flag, value, choices in (("style", self.style, Style), ("errors", self.errors, Errors)):
-            if value not in get_args(choices):
-                raise UsageError(f"--{flag} {value} is none of {', '.join(get_args(choices))}")
+    style: Annotated[Style, Option("`chat` adds the column `messages`; `plain` leaves it out.")] = "chat"
+    errors: Annotated[Errors, Option("Show calls that raised with their message, by their type, or not at all.")] = (
+        "type"
+    )
+    evaluation: Annotated[bool, Option("One wording for all, as for a test set.")] = False
+    visible: Annotated[int, Option("Calls, from the first, that may be shown.", min=1)] = 10
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         if row["exec_status"] is False:

@@ -1,10 +1,10 @@
 """Functions that a model guessed from cases, judged on those and on hidden ones (arXiv 2407.12504, section 4)."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import comb
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from msgspec.structs import replace
 
@@ -15,8 +15,9 @@ from synth.pipelines.case2code.layouts import outputs_of
 from synth.pipelines.case2code.replies import function_in
 from synth.pipelines.case2code.signature import read_signature, recorded_call
 from synth.pipelines.engines import Answer, Completion, Sampling
-from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.declared import ByOption, Option, shipped
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, even_if_silent
+from synth.pipelines.runtime.usual_options import MaxTokens, MemoryMb, PromptFile, Seconds, Temperature, TopP
 from synth.sandbox.verdict import Limits
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
@@ -32,7 +33,9 @@ _PARTS = {"all": "tasks", "shown": "tasks", "hidden": "tasks_with_hidden"}
 
 @dataclass(frozen=True)
 class EvaluateFunctions(RowStage):
-    """`n` samples for each task, run with all its inputs in the sandbox, which never sees what they should give.
+    """Have a model write the function of each task, and judge it on the cases shown and on the hidden ones.
+
+    `n` samples for each task, run with all its inputs in the sandbox, which never sees what they should give.
 
     A sample is correct if each call gives the value that is recorded, or raises an error of the recorded type. Values
     are compared as Python writes them, but for the order of sets and of a dict's keys. (The published code compares
@@ -61,21 +64,32 @@ class EvaluateFunctions(RowStage):
     input: ClassVar[Record] = TEST
     output: ClassVar[Record] = EVALUATED
 
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("evaluate", FOLDER))
-    n: int = 1
-    k: tuple[int, ...] = (1,)
-    temperature: float = 0.0
-    top_p: float = 0.95
-    max_tokens: int = 2048
-    seconds: float = 5.0
-    memory_mb: int = 512
-    gold: bool = False
+    uses_engine = ByOption("gold", {False: True, True: False})
+    uses_sandbox: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth case2code evaluate test-tasks/ scores/ --model Qwen/Qwen2.5-Coder-7B-Instruct",
+        "synth case2code evaluate test-tasks/ scores/ --model tiny -n 10 --temperature 0.8 --k 1 --k 10",
+    )
+
+    prompt: PromptFile = shipped("evaluate", FOLDER)
+    n: Annotated[int, Option("Samples for each task.", min=1, flag="-n", long="--samples")] = 1
+    k: Annotated[
+        tuple[int, ...],
+        Option("Estimate pass@K. Repeatable.", min=1, metavar="K", read=lambda given: tuple(sorted(set(given)))),
+    ] = (1,)
+    temperature: Temperature = 0.0
+    top_p: TopP = 0.95
+    max_tokens: MaxTokens = 2048
+    seconds: Seconds = 5.0
+    memory_mb: MemoryMb = 512
+    gold: Annotated[bool, Option("Judge the recorded answers; no model is asked.")] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.n > 1 and self.temperature == 0:
             raise UsageError(f"-n {self.n} samples at --temperature 0 are all the same; raise --temperature")
-        if not self.k or min(self.k) < 1:
-            raise UsageError(f"--k {min(self.k, default='')} is no number of samples; it must be 1 or more")
+        if not self.k:
+            raise UsageError("no --k is given to estimate pass@K for")
         if max(self.k) > self.n:
             raise UsageError(f"--k {max(self.k)} needs as many samples, and -n {self.n} draws fewer")
         if self.gold and self.n > 1:

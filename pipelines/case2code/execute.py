@@ -3,14 +3,16 @@
 import ast
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from msgspec.structs import replace
 
 from synth.pipelines.case2code.given import ADDRESS, OF_NAMES
 from synth.pipelines.case2code.layouts import calls_of, function_of
 from synth.pipelines.case2code.signature import as_called, parsed, recorded_call
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.runtime.usual_options import MemoryMb, Repeat, Seconds
 from synth.sandbox.program import Program
 from synth.sandbox.values import equal, shown
 from synth.sandbox.verdict import Limits, Outcome, Verdict
@@ -25,7 +27,9 @@ _OF_THE_LIMITS = {"MemoryError", "RecursionError"}
 
 @dataclass(frozen=True)
 class Execute(RowStage):
-    """The outputs of each function, by running it once with all its inputs, each a fresh copy.
+    """Run each function with its inputs in the sandbox, and keep what can be learnt from.
+
+    The outputs of each function, by running it once with all its inputs, each a fresh copy.
 
     As in the paper, a function whose calls all raise is rejected (`all_errors`), and so is one that did not run to its
     end; here the reason is the verdict of the sandbox: `load_error`, `timeout`, `crashed` and the others. Beyond it:
@@ -44,13 +48,19 @@ class Execute(RowStage):
     input: ClassVar[Record] = CALLS
     output: ClassVar[Record] = EXECUTED
 
-    seconds: float = 5.0
-    memory_mb: int = 512
-    repeat: bool = True
-    min_distinct_outputs: int = 2
-    max_error_fraction: float = 0.5
-    reject_name_errors: bool = True
-    max_output_chars: int = 2000
+    uses_sandbox: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth case2code execute inputs/ executed/",
+        "synth case2code execute inputs/ executed/ --seconds 2 --jail bwrap",
+    )
+
+    seconds: Seconds = 5.0
+    memory_mb: MemoryMb = 512
+    repeat: Repeat = True
+    min_distinct_outputs: Annotated[int, Option("Different outputs that a function must give.", min=1)] = 2
+    max_error_fraction: Annotated[float, Option("Share of the calls that may raise.", min=0, max=1)] = 0.5
+    reject_name_errors: Annotated[bool, Option("Reject functions that miss a name.")] = True
+    max_output_chars: Annotated[int, Option("Longest output, in characters.", min=1)] = 2000
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         limits = Limits(seconds=self.seconds, memory_mb=self.memory_mb)

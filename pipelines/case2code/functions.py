@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pyarrow as pa
 
 from synth.pipelines.case2code.candidates import Candidate, Unusable, candidates
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.processes import in_processes
 from synth.pipelines.runtime.stage import Output, Rejected, Row, TableStage
 from synth.schemas.record import Record
@@ -22,7 +23,9 @@ CHARS_AT_A_TIME = 1_000_000
 
 @dataclass(frozen=True)
 class Functions(TableStage):
-    """The functions at module level that run on their own, `<id>/<name>`, each program once.
+    """Take the functions that run on their own out of Python source, each program once.
+
+    The functions at module level that run on their own, `<id>/<name>`, each program once.
 
     A function that is not kept is turned away with a reason: see `candidates` for what makes one unfit. A program that
     is there already is a `duplicate` or a `near_duplicate` (see `likeness`) of the first one in the order of the input,
@@ -37,9 +40,24 @@ class Functions(TableStage):
     input: ClassVar[Record] = PROGRAM
     output: ClassVar[Record] = FUNCTION
 
-    max_chars: int = 5_120
-    # Modules outside the standard library that functions may use, where the sandbox has them.
-    packages: tuple[str, ...] = ()
+    reads: ClassVar[str] = (
+        "Rows with a column `content`, a folder of .py files, or `packages:` (all that Python has installed)."
+    )
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth case2code functions packages: functions/",
+        "synth case2code functions src/ functions/ --allow-package numpy",
+    )
+
+    max_chars: Annotated[int, Option("Longest program, in characters.", min=1)] = 5_120
+    packages: Annotated[
+        tuple[str, ...],
+        Option(
+            "A module outside the standard library that may be imported, where the sandbox has it. Repeatable.",
+            long="--allow-package",
+            metavar="NAME",
+            read=lambda names: tuple(sorted(set(names))),
+        ),
+    ] = ()
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         twins: dict[bytes, str] = {}

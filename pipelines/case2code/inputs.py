@@ -2,9 +2,9 @@
 
 import ast
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 from synth.pipelines.case2code.candidates import with_imports
 from synth.pipelines.case2code.drawing import draw_calls
@@ -15,8 +15,9 @@ from synth.pipelines.case2code.replies import examples_in
 from synth.pipelines.case2code.signature import Signature, read_signature
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.asking import first_readable
-from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.declared import ByOption, Option, shipped
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
+from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Temperature, TopP, Tries
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import INPUTS, RAW_FUNCTION
@@ -30,7 +31,9 @@ InputsFrom = Literal["model", "types", "both"]
 
 @dataclass(frozen=True)
 class Inputs(RowStage):
-    """Up to `n` different calls for each function, written `dict(a=1, b='x')`; the row keeps its id.
+    """Find calls to try each function with.
+
+    Up to `n` different calls for each function, written `dict(a=1, b='x')`; the row keeps its id.
 
     `inputs_from`: `model` asks for them, up to `tries` times until `min_inputs` can be used (the paper asks up to three
     times, until a reply is not empty); `types` draws them from annotations, defaults and uses, with no model; `both`
@@ -49,22 +52,30 @@ class Inputs(RowStage):
     input: ClassVar[Record] = RAW_FUNCTION
     output: ClassVar[Record] = INPUTS
 
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("inputs", FOLDER))
-    inputs_from: InputsFrom = "model"
-    n: int = 10
-    min_inputs: int = 2
-    temperature: float = 0.2
-    top_p: float = 0.95
-    max_tokens: int = 2048
-    tries: int = 3
+    uses_engine = ByOption("inputs_from", {"model": True, "both": True, "types": False})
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth case2code inputs functions/ inputs/ --model Qwen/Qwen2.5-Coder-7B-Instruct",
+        "synth case2code inputs functions/ inputs/ --inputs-from types -n 20",
+    )
+
+    prompt: Annotated[
+        PromptFile,
+        Option("A prompt file, or one that the recipe ships; `inputs-plain` suits base models.", metavar="FILE"),
+    ] = shipped("inputs", FOLDER)
+    inputs_from: Annotated[
+        InputsFrom, Option("A model writes the calls, they are drawn from the types that are expected, or both.")
+    ] = "model"
+    n: Annotated[int, Option("Calls for each function.", min=1, flag="-n", long="--inputs")] = 10
+    min_inputs: Annotated[int, Option("Calls that must be usable.", min=1)] = 2
+    temperature: Temperature = 0.2
+    top_p: TopP = 0.95
+    max_tokens: MaxTokens = 2048
+    tries: Tries = 3
 
     def __post_init__(self) -> None:
-        if self.inputs_from not in get_args(InputsFrom):
-            raise UsageError(f"--inputs-from {self.inputs_from} is none of {', '.join(get_args(InputsFrom))}")
+        super().__post_init__()
         if self.min_inputs > self.n:
             raise UsageError(f"--min-inputs {self.min_inputs} is more than -n {self.n} asks for")
-        if self.tries < 1:
-            raise UsageError(f"--tries {self.tries} asks for nothing; it must be 1 or more")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         code = with_imports(row["code"], row.get("import_code") or ())

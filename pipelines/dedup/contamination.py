@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from synth.pipelines.dedup.texts import Texts, all_text_columns, text_columns, texts_of
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.portions import pack, pass_on, portions, unpack
 from synth.pipelines.runtime.processes import in_processes
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.pipelines.runtime.text.words import Hashes, operators, readings, windows, word_hashes, words
+from synth.pipelines.runtime.usual_options import ComparedText
 from synth.schemas.errors import InputError
 from synth.schemas.reading.sources import Source
 from synth.schemas.record import Record
@@ -49,7 +51,9 @@ class Gram(NamedTuple):
 
 @dataclass(frozen=True)
 class Decontaminate(TableStage):
-    """Every column of what is kept goes through. A row is `contaminated` if any of its texts shares `ngram` words in a
+    """Reject the rows that share 13 consecutive words with an evaluation set.
+
+    Every column of what is kept goes through. A row is `contaminated` if any of its texts shares `ngram` words in a
     row with any text of the evaluation sets `against`; `detail` names the set, its row and the words.
 
     Case, invisible characters and what stands between words do not count. An evaluation text of fewer words is found
@@ -62,10 +66,18 @@ class Decontaminate(TableStage):
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = ROW
 
-    against: tuple[str, ...]
-    text: tuple[str, ...] = ()
-    against_column: tuple[str, ...] = ()
-    ngram: int = 13
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth decontaminate rows/ clean/ --against gsm8k-test.jsonl",
+        "synth decontaminate rows/ clean/ --against test.parquet --against-column question --ngram 10",
+    )
+
+    against: Annotated[tuple[str, ...], Option("An evaluation set, any input. Repeatable.", metavar="EVAL")]
+    text: ComparedText = ()
+    against_column: Annotated[
+        tuple[str, ...],
+        Option("Column of the evaluation sets to look for. Repeatable.", metavar="NAME", default="all that hold text"),
+    ] = ()
+    ngram: Annotated[int, Option("Consecutive words that may not be shared.", min=1)] = 13
 
     @cached_property
     def _sources(self) -> list[Source]:

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 
 from synth.pipelines.dedup.fingerprints import Compared, Fingerprints
 from synth.pipelines.dedup.matching import Twin, Twins
 from synth.pipelines.dedup.texts import Texts, text_columns, url_column
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.portions import pass_on, portions
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.pipelines.runtime.text.near import bands_for
+from synth.pipelines.runtime.usual_options import ComparedText
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
 
@@ -20,7 +22,9 @@ __all__ = ["Dedup"]
 
 @dataclass(frozen=True)
 class Dedup(TableStage):
-    """Every column of what is kept goes through; `detail` of what is rejected names the kept row that it doubles.
+    """Remove duplicates: rows with the same text, the same URL, or nearly the same words.
+
+    Every column of what is kept goes through; `detail` of what is rejected names the kept row that it doubles.
 
     Rows are compared by the columns `text`, or by the one that holds the text of a document: they are an
     `exact_duplicate` where the texts are the same but for white space and invisible characters, the `same_url` where
@@ -36,10 +40,17 @@ class Dedup(TableStage):
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = ROW
 
-    text: tuple[str, ...] = ()
-    threshold: float = 0.8
-    url: bool = True
-    near: bool = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth dedup corpus/ unique/",
+        "synth dedup a.jsonl b.parquet unique/ --text question --no-near",
+    )
+
+    text: ComparedText = ()
+    threshold: Annotated[
+        float, Option("Jaccard similarity from which texts are near duplicates; 1 for none.", min=0.1, max=1)
+    ] = 0.8
+    url: Annotated[bool, Option("Of rows with the same address, too, keep the first.")] = True
+    near: Annotated[bool, Option("Look for near duplicates, and not only for equal texts.")] = True
 
     def identity(self) -> dict[str, Any]:
         if not self.near:

@@ -2,16 +2,18 @@
 
 import keyword
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from synth.pipelines.dstc.drafts import Drafts, joined, read_code, read_test
 from synth.pipelines.dstc.matrix import Cells, select, unsettled
 from synth.pipelines.dstc.trials import Trials
 from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.declared import ByOption, Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
+from synth.pipelines.runtime.usual_options import MaxTokens, MemoryMb, Repeat, Seconds, Temperature, TopP
 from synth.sandbox.verdict import Limits
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
@@ -27,7 +29,9 @@ Style = Literal["chat", "plain"]
 
 @dataclass(frozen=True)
 class Pairs(RowStage):
-    """A chosen and a rejected code for each instruction, each with a test that it passes, or fails.
+    """Make preference pairs from the codes and tests that a model writes for each task (DSTC).
+
+    A chosen and a rejected code for each instruction, each with a test that it passes, or fails.
 
     As in the paper, the model writes `n_code` codes and `n_tests` tests of a function with a fixed name, every code is
     run with every test, and the pair is chosen by minimax, so that wrong tests matter less. Code and test are
@@ -46,39 +50,45 @@ class Pairs(RowStage):
     version: ClassVar[int] = 2
     input: ClassVar[Record] = INSTRUCTION
 
-    code_prompt: Prompt = field(default_factory=lambda: Prompt.load("code", FOLDER))
-    test_prompt: Prompt = field(default_factory=lambda: Prompt.load("test", FOLDER))
-    task_prompt: Prompt = field(default_factory=lambda: Prompt.load("task", FOLDER))
-    format: Format = "dpo"
-    style: Style = "chat"
-    entry: str = "solution"
-    n_code: int = 8
-    n_tests: int = 8
-    temperature: float = 0.8
-    top_p: float = 0.95
-    max_tokens: int = 1024
-    seconds: float = 5.0
-    memory_mb: int = 512
-    repeat: bool = True
-    min_tests: int = 2
-    min_gap: float = 0.25
+    output = ByOption("format", {"dpo": PREFERENCE, "kto": LABELLED})
+    uses_engine: ClassVar[bool] = True
+    uses_sandbox: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth dstc tasks.jsonl pairs/ --model Qwen/Qwen2.5-Coder-7B-Instruct",
+        "synth dstc tasks.jsonl rows/ --model Qwen/Qwen2.5-Coder-7B-Instruct --format kto --n-code 16",
+    )
+
+    code_prompt: Annotated[Prompt, Option("Prompt file that asks for a code.", metavar="FILE")] = shipped(
+        "code", FOLDER
+    )
+    test_prompt: Annotated[Prompt, Option("Prompt file that asks for a test.", metavar="FILE")] = shipped(
+        "test", FOLDER
+    )
+    task_prompt: Annotated[Prompt, Option("Text file: the prompt of the rows.", metavar="FILE")] = shipped(
+        "task", FOLDER
+    )
+    format: Annotated[Format, Option("`dpo`: chosen and rejected; `kto`: rows with a label.")] = "dpo"
+    style: Annotated[Style, Option("`chat` adds columns of messages; `plain` leaves them out.")] = "chat"
+    entry: Annotated[str, Option("The function's name where a row has none.", metavar="NAME")] = "solution"
+    n_code: Annotated[int, Option("Codes to write for each task.", min=2)] = 8
+    n_tests: Annotated[int, Option("Tests to write for each task.", min=1)] = 8
+    temperature: Temperature = 0.8
+    top_p: TopP = 0.95
+    max_tokens: MaxTokens = 1024
+    seconds: Seconds = 5.0
+    memory_mb: MemoryMb = 512
+    repeat: Repeat = True
+    min_tests: Annotated[int, Option("Tests that must tell the codes apart.", min=1)] = 2
+    min_gap: Annotated[float, Option("Share of these by which the chosen code must be ahead.", min=0, max=1)] = 0.25
 
     def __post_init__(self) -> None:
-        for flag, value, choices in (("format", self.format, Format), ("style", self.style, Style)):
-            if value not in get_args(choices):
-                raise UsageError(f"--{flag} {value} is none of {', '.join(get_args(choices))}")
+        super().__post_init__()
         if not _is_name(self.entry):
             raise UsageError(f"--entry {self.entry} is no name that a function can have")
-        if self.n_code < 2:
-            raise UsageError(f"--n-code {self.n_code} makes no pair; it must be 2 or more")
-        if not 1 <= self.min_tests <= self.n_tests:
-            raise UsageError(f"--min-tests {self.min_tests} is not between 1 and --n-tests {self.n_tests}")
+        if self.min_tests > self.n_tests:
+            raise UsageError(f"--min-tests {self.min_tests} is more than --n-tests {self.n_tests}")
         if self.task_prompt.is_chat:
             raise UsageError(f"--task-prompt {self.task_prompt.origin} is a chat, where plain text is needed")
-
-    @property
-    def output(self) -> Record:  # type: ignore[override]
-        return PREFERENCE if self.format == "dpo" else LABELLED
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         # In `rejected/` these columns hold what was turned away.

@@ -3,57 +3,46 @@
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from synth.pipelines.engines import Engine
 from synth.schemas.errors import UsageError
 
-__all__ = ["EngineSpec"]
+__all__ = ["ENGINES", "open_engine"]
 
 
-@dataclass(frozen=True)
-class EngineSpec:
-    """An engine by the words of a command line: small, and whole when it is pickled.
+def open_engine(kind: str | None, model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:
+    """The engine that was asked for, not yet started; its `identity` is known.
 
-    `kind` is `echo`, `openai` or `vllm`; without one, a `base_url` means `openai`. `model` defaults to SYNTH_MODEL, and
-    where a server has only one, to that one. `args` are the `--engine-arg`s as they were typed.
+    `kind` is one of `ENGINES`; without one, a `base_url` means `openai`. `model` defaults to SYNTH_MODEL, and
+    where a server has only one, to that one: then, and only then, the server is asked here. `args` are the
+    `--engine-arg`s as they were typed. Raises `UsageError`, or `EngineFailed` where that server does not answer.
     """
+    kind = kind or ("openai" if base_url else "vllm")
+    model = model or os.environ.get("SYNTH_MODEL")
+    if base_url and kind != "openai":
+        raise UsageError(f"--base-url names a server, which --engine {kind} does not use; leave one of them out")
+    if kind not in ENGINES:
+        raise UsageError(f"--engine {kind}: must be one of {', '.join(ENGINES)}")
+    return ENGINES[kind](model, base_url, args)
 
-    kind: str | None = None
-    model: str | None = None
-    base_url: str | None = None
-    args: Mapping[str, str] = field(default_factory=dict)
 
-    def open(self) -> Engine:
-        """The engine, not yet started; its `identity` is known.
+def _echo(model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:  # noqa: ARG001
+    from synth.pipelines.engines.echo import EchoEngine
 
-        Only where no model is named is a server asked for one. Raises `UsageError`, or `EngineFailed` where that server
-        does not answer.
-        """
-        kind = self.kind or ("openai" if self.base_url else "vllm")
-        model = self.model or os.environ.get("SYNTH_MODEL")
-        if self.base_url and kind != "openai":
-            raise UsageError(f"--base-url names a server, which --engine {kind} does not use; leave one of them out")
-        match kind:
-            case "echo":
-                from synth.pipelines.engines.echo import EchoEngine
+    return EchoEngine(**_typed("echo", args, {"reply": str, "delay": float, "context": int}))
 
-                return EchoEngine(**_typed("echo", self.args, {"reply": str, "delay": float, "context": int}))
-            case "openai":
-                return _openai(model, self.base_url, self.args)
-            case "vllm":
-                if not model:
-                    raise UsageError(
-                        "no model is named: give --model a directory, a hub name, or tiny for the one that comes with "
-                        "synth; or name a server with --base-url, or use --engine echo"
-                    )
-                from synth.pipelines.engines.vllm import VllmEngine
 
-                return VllmEngine(model, {name: _json_or_text(value) for name, value in self.args.items()})
-            case _:
-                raise UsageError(f"--engine {kind} is unknown: it is one of echo, openai, vllm")
+def _vllm(model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:  # noqa: ARG001
+    if not model:
+        raise UsageError(
+            "no model is named: give --model a directory, a hub name, or tiny for the one that comes with "
+            "synth; or name a server with --base-url, or use --engine echo"
+        )
+    from synth.pipelines.engines.vllm import VllmEngine
+
+    return VllmEngine(model, {name: _json_or_text(value) for name, value in args.items()})
 
 
 def _openai(model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:
@@ -102,3 +91,11 @@ def _json_or_text(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+# What `--engine` may name: functions of the model, the server and the arguments.
+ENGINES: dict[str, Callable[[str | None, str | None, Mapping[str, str]], Engine]] = {
+    "vllm": _vllm,
+    "openai": _openai,
+    "echo": _echo,
+}

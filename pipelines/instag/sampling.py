@@ -24,9 +24,8 @@ def most_tags_first(sets: TagSets) -> Rows:
     return np.argsort(-sets.sizes, kind="stable")
 
 
-def at_random(ids: pa.ChunkedArray, seed: str) -> Rows:
-    """All rows in an order that follows from `seed` and each row's id, and not from where the row stands."""
-    salt = xxhash.xxh3_64_intdigest(seed.encode())
+def at_random(ids: pa.ChunkedArray, salt: int) -> Rows:
+    """All rows in an order that follows from `salt` and each row's id, and not from where the row stands."""
     hashes = [
         np.fromiter(map(xxhash.xxh3_64_intdigest, chunk.to_pylist(), repeat(salt)), np.uint64, len(chunk))
         for chunk in ids.cast(pa.binary()).chunks

@@ -1,8 +1,9 @@
 """N of many tagged rows: complex ones that are different (InsTag, arXiv 2308.07074, section 3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -10,18 +11,23 @@ import pyarrow as pa
 from synth.pipelines.instag.gather import picked
 from synth.pipelines.instag.sampling import Rows, at_random, most_tags_first, rounds
 from synth.pipelines.instag.tagsets import Queries, TagSets, Vocabulary, tag_column, tag_sets
+from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Output, TableStage
+from synth.pipelines.runtime.usual_options import TagColumn
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
 
-__all__ = ["WAYS", "SelectRows"]
+__all__ = ["SelectRows", "Way"]
 
-WAYS = ("complexity-first-diverse", "random", "complexity", "diversity")
+Way = Literal["complexity-first-diverse", "random", "complexity", "diversity"]
 
 
 @dataclass(frozen=True)
 class SelectRows(TableStage):
-    """The first `n` rows by one of four ways, whole, in the order in which they were selected.
+    """Select rows of many tags that differ: complexity-first diverse sampling.
+
+    The first `n` rows by one of four ways, whole, in the order in which they were selected.
 
     `complexity-first-diverse` is Algorithm 1: rows by their number of tags, the most first, scanned in rounds, each of
     which takes what adds a tag to it. `complexity` is the same order without rounds, `diversity` the same rounds over
@@ -37,18 +43,22 @@ class SelectRows(TableStage):
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = ROW
 
-    n: int
-    by: str = WAYS[0]
-    tags: str | None = None
-    seed: int = 0
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth instag select normalized/ selected/ -n 6000",
+        "synth instag select normalized/ baseline/ -n 6000 --by random --seed 1",
+    )
+
+    n: Annotated[int, Option("How many rows to select.", min=1, flag="-n", long="--rows")]
+    by: Annotated[Way, Option("Algorithm 1 of the paper, or what it is compared with.")] = "complexity-first-diverse"
+    tags: TagColumn = None
 
     @property
     def means(self) -> Mapping[str, str]:
         return {"complexity": "queries", "pool_complexity": "pool_queries", "coverage": "pool_tags"}
 
-    def identity(self) -> dict[str, Any]:
-        """Without the seed, which stands in the identity of every run."""
-        return {name: value for name, value in super().identity().items() if name != "seed"}
+    def published(self, out: Path, counts: Counts) -> Iterator[str]:  # noqa: ARG002
+        if shortfall := counts.tallies.get("shortfall"):
+            yield f"{shortfall:,.0f} fewer than -n {self.n:,} asks for: all rows that have tags are in it"
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
@@ -76,7 +86,7 @@ class SelectRows(TableStage):
         if self.by in ("complexity-first-diverse", "complexity"):
             order = most_tags_first(sets)
         else:
-            order = at_random(table["id"], f"{self.seed}\x00{self.name}")
+            order = at_random(table["id"], output.salt())
         order = order[sets.sizes[order] > 0]
         if self.by in ("complexity", "random"):
             return order[: self.n]

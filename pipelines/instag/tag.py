@@ -2,18 +2,18 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.instag.queries import queries_of
 from synth.pipelines.instag.replies import TagReading, read_tags
 from synth.pipelines.runtime.asking import first_readable, gather_settled, warmer_retries
-from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, Unanswered
-from synth.schemas.errors import UsageError
+from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Schema, Temperature, Tries
 from synth.schemas.record import Record
 from synth.schemas.records import ROW, TAGGED
 
@@ -31,7 +31,9 @@ LONGEST_EXPLANATION = 300
 
 @dataclass(frozen=True)
 class Tag(RowStage):
-    """Every query of a row gets its tags, each with an explanation, as `raw_tags`; all columns of the row stay.
+    """Tag what each instruction, or each user turn of a chat, asks for.
+
+    Every query of a row gets its tags, each with an explanation, as `raw_tags`; all columns of the row stay.
 
     As in the paper a query is tagged on its own: what was said before it in a chat is not shown to the model. Queries
     are the user turns of a chat, or the one plain instruction, in the first of the columns `text` that has something in
@@ -52,18 +54,27 @@ class Tag(RowStage):
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = TAGGED
 
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("tag", FOLDER))
-    text: tuple[str, ...] = ()
-    schema: bool = True
-    temperature: float = 0.0
-    max_tokens: int = 512
-    max_tag_chars: int = 80
-    tries: int = 3
+    uses_engine: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth instag tag chats.jsonl tagged/ --model Qwen/Qwen2.5-7B-Instruct",
+        "synth instag tag chats.jsonl tagged/ --model OFA-Sys/InsTagger --prompt tagger --no-schema",
+    )
 
-    def __post_init__(self) -> None:
-        for flag in ("max_tag_chars", "tries"):
-            if getattr(self, flag) < 1:
-                raise UsageError(f"--{flag.replace('_', '-')} {getattr(self, flag)} is too few; it must be 1 or more")
+    prompt: Annotated[
+        PromptFile,
+        Option("A prompt file, or one that the recipe ships; `tagger` is for a tuned tagger.", metavar="FILE"),
+    ] = shipped("tag", FOLDER)
+    text: Annotated[
+        tuple[str, ...],
+        Option(
+            "Column of the instructions or chats. Repeatable: the first that has something in a row.", metavar="NAME"
+        ),
+    ] = ()
+    schema: Schema = True
+    temperature: Annotated[Temperature, Option("Sampling temperature; at 0, a further try is drawn at 1.", min=0)] = 0.0
+    max_tokens: MaxTokens = 512
+    max_tag_chars: Annotated[int, Option("Longest tag, in characters; longer ones are left out.", min=1)] = 80
+    tries: Tries = 3
 
     @property
     def means(self) -> Mapping[str, str]:

@@ -1,17 +1,18 @@
 """Queries from seeds: question extension, thought generation, and both fed back (Query of CC, arXiv 2401.14624)."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Answer, Completion, Message, Sampling
 from synth.pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
 from synth.pipelines.runtime.asking import gather_settled
+from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
 from synth.pipelines.runtime.text.near import NearDuplicates
-from synth.schemas.errors import UsageError
+from synth.pipelines.runtime.usual_options import MaxTokens, Temperature
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY_POOL, SEED
 
@@ -26,7 +27,9 @@ PASSAGE_WORDS = 25
 
 @dataclass(frozen=True)
 class Bootstrap(RowStage):
-    """The tree of queries that grows from each seed, with the seed as its root.
+    """Write queries from seeds: questions about each, thoughts about these, and then questions about both.
+
+    The tree of queries that grows from each seed, with the seed as its root.
 
     As in the paper, a round asks for questions about everything that the last one gave (breadth) and for a thought
     about each new question (depth), and hands questions and thoughts on to the next. The prompts, the numbers and what
@@ -49,27 +52,32 @@ class Bootstrap(RowStage):
     input: ClassVar[Record] = SEED
     output: ClassVar[Record] = QUERY_POOL
 
-    questions_prompt: Prompt = field(default_factory=lambda: Prompt.load("questions", FOLDER))
-    thought_prompt: Prompt = field(default_factory=lambda: Prompt.load("thought", FOLDER))
-    rounds: int = 2
-    questions_per_seed: int = 10
-    samples: int = 1
-    thoughts_per_question: int = 1
-    parents: int = 20
-    temperature: float = 1.0
-    thought_temperature: float = 0.7
-    max_tokens: int = 1024
-    max_query_chars: int = 1000
-    min_query_words: int = 4
-    threshold: float = 0.8
-    shingle: int = 5
+    uses_engine: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth query-of-cc bootstrap seeds.jsonl queries/ --model Qwen/Qwen2.5-7B-Instruct",
+        "synth query-of-cc bootstrap seeds.jsonl queries/ --model Qwen/Qwen2.5-7B-Instruct --rounds 3 --samples 2",
+    )
 
-    def __post_init__(self) -> None:
-        for flag in ("rounds", "questions_per_seed", "samples", "parents", "max_query_chars", "shingle"):
-            if getattr(self, flag) < 1:
-                raise UsageError(f"--{flag.replace('_', '-')} {getattr(self, flag)} is too few; it must be 1 or more")
-        if not 0.1 <= self.threshold <= 1:
-            raise UsageError(f"--threshold {self.threshold} is not between 0.1 and 1")
+    questions_prompt: Annotated[Prompt, Option("Prompt file that asks for questions.", metavar="FILE")] = shipped(
+        "questions", FOLDER
+    )
+    thought_prompt: Annotated[Prompt, Option("Prompt file that asks for a thought.", metavar="FILE")] = shipped(
+        "thought", FOLDER
+    )
+    rounds: Annotated[int, Option("Rounds; each extends what the last one wrote.", min=1)] = 2
+    questions_per_seed: Annotated[int, Option("Questions to ask for in a reply.", min=1)] = 10
+    samples: Annotated[int, Option("Replies with questions about each seed or query.", min=1)] = 1
+    thoughts_per_question: Annotated[int, Option("Thoughts about each new question.", min=0)] = 1
+    parents: Annotated[int, Option("Queries of a seed that a later round extends.", min=1)] = 20
+    temperature: Annotated[Temperature, Option("Sampling temperature of questions.", min=0)] = 1.0
+    thought_temperature: Annotated[Temperature, Option("Sampling temperature of thoughts.", min=0)] = 0.7
+    max_tokens: MaxTokens = 1024
+    max_query_chars: Annotated[int, Option("Longest query; longer thoughts are cut.", min=1)] = 1000
+    min_query_words: Annotated[int, Option("Shortest query.", min=0)] = 4
+    threshold: Annotated[
+        float, Option("Jaccard similarity from which queries are near duplicates.", min=0.1, max=1)
+    ] = 0.8
+    shingle: Annotated[int, Option("Consecutive words that are compared for it.", min=1)] = 5
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         tree = _Tree(self, row, tools)

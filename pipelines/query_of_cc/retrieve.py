@@ -2,12 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from itertools import takewhile
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +15,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synth.pipelines.query_of_cc.index_reader import OpenedIndex
+from synth.pipelines.query_of_cc.ranking import hits_by_query
 from synth.pipelines.retrieval.analysis import Analysis
 from synth.pipelines.retrieval.bm25 import Bm25
 from synth.pipelines.retrieval.dense import Dense
 from synth.pipelines.retrieval.embedding import Embedder
 from synth.pipelines.retrieval.fusion import Fusion
 from synth.pipelines.retrieval.searcher import Hits, Searcher
+from synth.pipelines.retrieval.trec import refuse_unwritable, write_run
+from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.declared import Option, path
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, UsageError
@@ -45,7 +49,9 @@ HitArray = NDArray[np.void]
 
 @dataclass(frozen=True)
 class Retrieve(TableStage):
-    """Each document that is among the `top_k` of any query, once, in the order of the index.
+    """Take from an index the documents that queries find, each once.
+
+    Each document that is among the `top_k` of any query, once, in the order of the index.
 
     It has the union of the queries that found it, with their scores and domains. `by` BM25, queries are bags of terms;
     of long ones, such as thoughts, the `max_terms` rarest terms count. Dense search, for which see `Nearest` and its
@@ -57,15 +63,39 @@ class Retrieve(TableStage):
     input: ClassVar[Record] = SEARCH
     output: ClassVar[Record] = RETRIEVED
 
-    index: OpenedIndex
-    top_k: int = 100
-    max_terms: int = 64
-    by: By = "bm25"
-    nprobe: int = 32
-    model: str | None = None
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth query-of-cc retrieve queries/ index/ documents/ --top-k 50",
+        "synth query-of-cc retrieve queries/ index/ documents/ --by hybrid --run run.trec",
+    )
+
+    index: Annotated[
+        OpenedIndex,
+        Option(
+            "Index directory, as `query-of-cc index` makes it.",
+            metavar="INDEX",
+            read=lambda name: OpenedIndex(path(name)),
+            argument=True,
+        ),
+    ]
+    top_k: Annotated[int, Option("Documents for each query.", min=1, max=1000)] = 100
+    max_terms: Annotated[int, Option("Of longer queries only the rarest terms count.", min=1)] = 64
+    by: Annotated[By | None, Option("Words, meaning, or both.", default="bm25 if the index has it")] = None
+    nprobe: Annotated[int, Option("Clusters of vectors to look into for a query.", min=1)] = 32
+    model: Annotated[
+        str | None,
+        Option("Where the model of the index's vectors is, if it has moved.", long="--dense", metavar="MODEL"),
+    ] = None
+    run_file: Annotated[
+        Path | None, Option("Write the hits as a run in TREC's format, too.", long="--run", metavar="FILE")
+    ] = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Raises `UsageError` where the index cannot be searched so, `Stale` where the model is another one."""
+        super().__post_init__()
+        if self.by is None:
+            object.__setattr__(self, "by", "bm25" if self.index.settings["bm25"] else "dense")
+        if self.run_file:
+            refuse_unwritable(self.run_file)
         if self.by != "dense" and not self.index.settings["bm25"]:
             raise UsageError(f"--by {self.by}: {self.index.path} was made with --no-bm25; take --by dense")
         if self.by != "bm25" and not self.index.settings["dense"]:
@@ -83,6 +113,11 @@ class Retrieve(TableStage):
             "by": self.by,
             "nprobe": None if self.by == "bm25" else self.nprobe,
         }
+
+    def published(self, out: Path, counts: Counts) -> Iterable[str]:  # noqa: ARG002
+        if self.run_file:
+            write_run(self.run_file, hits_by_query(out))
+        return ()
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         queries = pa.concat_tables(tables)

@@ -32,7 +32,9 @@ PAPER_DISTINCT_PATHS = {
 
 @dataclass(frozen=True)
 class Curve(Judging):
-    """Mean correct and distinct paths per question among the samples with an index below k.
+    """Count correct and distinct paths per question by the number of samples, as the paper's table does.
+
+    Mean correct and distinct paths per question among the samples with an index below k.
 
     k runs over `SAMPLE_COUNTS` as far as there are samples, and ends with the number there are. Of several tables, each
     gives its first k samples; one that said nothing has no row and no path, but its index counts. Questions without a
@@ -42,6 +44,11 @@ class Curve(Judging):
     name: ClassVar[str] = "reject curve"
     version: ClassVar[int] = 2
     output: ClassVar[Record] = CURVE
+    prints_rows: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth reject curve samples/ curve/",
+        "synth reject curve published/ curve/ --questions questions.jsonl --boxed",
+    )
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         correct, distinct = Counter[int](), Counter[int]()

@@ -1,8 +1,8 @@
 """Sampled paths judged question by question, as selecting and counting them both need."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 
@@ -11,7 +11,9 @@ from synth.pipelines.reject.selection import Path, judge
 from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, FinalAnswer
 from synth.pipelines.runtime.answers.golds import NO_GOLDS, Golds
 from synth.pipelines.runtime.answers.rules import ADVICE, answer_rule, check_marks
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Output, Row, TableStage
+from synth.pipelines.runtime.usual_options import AnswerMarks, Boxed, PlainEquations
 from synth.schemas.record import Record
 from synth.schemas.records import SAMPLED
 
@@ -40,18 +42,33 @@ class Judging(TableStage):
     advice: ClassVar[Mapping[str, str]] = ADVICE
     input: ClassVar[Record] = SAMPLED
 
-    boxed: bool = False
-    answer_marks: tuple[str, ...] = GSM8K_MARKS
-    plain_equations: bool = False
-    golds: Golds = NO_GOLDS
+    boxed: Boxed = False
+    answer_marks: AnswerMarks = GSM8K_MARKS
+    plain_equations: PlainEquations = False
+    golds: Annotated[
+        Golds,
+        Option(
+            "Questions with gold answers, for samples that have none; found by the text of the question.",
+            long="--questions",
+            metavar="INPUT",
+            read=Golds.read,
+        ),
+    ] = field(default=NO_GOLDS, compare=False)
+    merge: Annotated[
+        tuple[str, ...],
+        Option("Samples of a further model, taken after those before. Repeatable.", metavar="INPUT"),
+    ] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_marks(self.answer_marks, boxed=self.boxed)
 
+    @property
+    def further_inputs(self) -> tuple[str, ...]:
+        return self.merge
+
     def identity(self) -> dict[str, Any]:
-        options = super().identity()
-        del options["golds"]
-        return options | self.golds.identity()
+        return super().identity() | self.golds.identity()
 
     def questions(self, tables: Sequence[pa.Table], output: Output) -> Iterator[Question]:
         """The questions of `tables` in order of first appearance; those without a gold answer are rejected."""

@@ -1,17 +1,25 @@
 """Sampling reasoning paths: many solutions of each question (arXiv 2308.01825, section 3.2)."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Sampling
 from synth.pipelines.reject.selection import judge
 from synth.pipelines.runtime.answers.answer import GSM8K_MARKS
 from synth.pipelines.runtime.answers.rules import ADVICE, AnswerRule, answer_rule, check_marks
-from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
+from synth.pipelines.runtime.usual_options import (
+    AnswerMarks,
+    Boxed,
+    MaxTokens,
+    PlainEquations,
+    PromptFile,
+    Temperature,
+)
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import PATH, QUESTION
@@ -23,7 +31,9 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class SamplePaths(RowStage):
-    """`n` paths for each question that has a gold answer, as the model writes them; `Select` judges them.
+    """Sample solutions of questions whose answers are known.
+
+    `n` paths for each question that has a gold answer, as the model writes them; `SelectPaths` judges them.
 
     The defaults are the paper's: 100 samples at temperature 0.7, at most 256 new tokens, no nucleus. There the prompt
     is also cut on the left to 256 tokens; here no prompt is cut, and one too long for the model rejects its question.
@@ -43,18 +53,31 @@ class SamplePaths(RowStage):
     accepted: ClassVar[str | None] = "distinct_paths"
     input: ClassVar[Record] = QUESTION
     output: ClassVar[Record] = PATH
+    uses_engine: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth reject sample questions.jsonl samples/ --model Qwen/Qwen2.5-7B -n 100",
+        "synth reject sample questions.jsonl samples/ --model tiny --prompt chat -n 8 --until-distinct 4",
+    )
 
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("alpaca", FOLDER))
-    n: int = 100
-    temperature: float = 0.7
-    max_tokens: int = 256
-    until_distinct: int | None = None
-    max_samples: int = 100
-    boxed: bool = False
-    answer_marks: tuple[str, ...] = GSM8K_MARKS
-    plain_equations: bool = False
+    prompt: Annotated[
+        PromptFile, Option("A prompt file, or one that the recipe ships; `chat` suits chat models.", metavar="FILE")
+    ] = shipped("alpaca", FOLDER)
+    n: Annotated[int, Option("Paths for each question.", min=1, flag="-n", long="--paths")] = 100
+    temperature: Temperature = 0.7
+    max_tokens: MaxTokens = 256
+    until_distinct: Annotated[
+        int | None,
+        Option(
+            "Draw -n paths at once until N are correct and distinct, or --max-samples are drawn.", min=1, metavar="N"
+        ),
+    ] = None
+    max_samples: Annotated[int, Option("Most paths for each question with --until-distinct.", min=1)] = 100
+    boxed: Boxed = False
+    answer_marks: AnswerMarks = GSM8K_MARKS
+    plain_equations: PlainEquations = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_marks(self.answer_marks, boxed=self.boxed)
         if self.until_distinct is not None and self.max_samples < self.n:
             raise UsageError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pyarrow as pa
 
@@ -10,6 +10,7 @@ from synth.pipelines.reject.judging import Judging
 from synth.pipelines.reject.selection import select_paths
 from synth.pipelines.runtime.answers.answer import FinalAnswer
 from synth.pipelines.runtime.answers.equations import calculation_key, find_equations
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Output, Row
 from synth.schemas.record import Record
 from synth.schemas.records import SELECTED
@@ -19,7 +20,9 @@ __all__ = ["SelectPaths"]
 
 @dataclass(frozen=True)
 class SelectPaths(Judging):
-    """The gold solution of each question, then its kept paths, each trimmed after its answer line.
+    """Keep the paths with the right answer, right equations, and a calculation that no other kept path has.
+
+    The gold solution of each question, then its kept paths, each trimmed after its answer line.
 
     A kept path is written without white space around it, such as the line break that a completion of the Alpaca prompt
     opens with, so that gold and sampled rows have one form; paths are compared as the model wrote them.
@@ -37,8 +40,12 @@ class SelectPaths(Judging):
     name: ClassVar[str] = "reject select"
     version: ClassVar[int] = 2
     output: ClassVar[Record] = SELECTED
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth reject select samples/ accepted/",
+        "synth reject select samples-7b/ accepted/ --merge samples-13b/ --no-gold",
+    )
 
-    gold: bool = True
+    gold: Annotated[bool, Option("Put each question's gold solution before its paths.")] = True
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         for rows, gold, paths in self.questions(tables, output):

@@ -44,6 +44,8 @@ class Summary:
     out: Path
     record: Mapping[str, Any]
     already_done: bool = False
+    # What the stage says of its output.
+    remarks: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Counts:
@@ -73,7 +75,7 @@ def run(
         # For `make`: what is complete with this identity is up to date, however new the input's time stamp is.
         with contextlib.suppress(OSError):
             Layout(out).record.touch()
-        return Summary(out, Dataset.open(out).run or {}, already_done=True)
+        return _summary(stage, out, Dataset.open(out).run or {}, already_done=True)
     # Needed only where there is something to do.
     from synth.pipelines.runtime.bad_rows import with_bad_rows
     from synth.pipelines.runtime.lines import rejected_schema
@@ -92,7 +94,7 @@ def run(
             if isinstance(stage, RowStage):
                 (table,) = tables
                 options = replace(options, chunk_rows=claim.chunk_rows or options.chunk_rows)
-                rows = RowRun(stage, table, layout, engine, sandbox, options, progress.observe)
+                rows = RowRun(stage.prepare(table), table, layout, engine, sandbox, options, progress.observe)
                 progress.engine_seconds = lambda: rows.engine_seconds
                 finished = rows.run()
             else:
@@ -118,7 +120,11 @@ def run(
             "sandbox": sandbox.record() if sandbox else None,
         }
         claim.publish(finished.data, finished.rejected, record)
-    return Summary(out, record)
+    return _summary(stage, out, record)
+
+
+def _summary(stage: Stage, out: Path, record: Mapping[str, Any], *, already_done: bool = False) -> Summary:
+    return Summary(out, record, already_done, tuple(stage.published(out, Counts(**record["counts"]))))
 
 
 def output_status(

@@ -2,7 +2,8 @@
 
 A row stage is a coroutine over one row: it awaits its tools and yields output rows. A table stage reads whole tables.
 Either way a stage is a frozen dataclass whose fields are the options that determine its output, so that a run can be
-identified by them; what does not determine the output (concurrency, progress) belongs to the runner.
+identified by them; what does not determine the output (concurrency, progress) belongs to the runner. A field that is
+declared with an `Option` is on the command line, which is made from the stage, as its documentation is.
 """
 
 from abc import abstractmethod
@@ -10,11 +11,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import msgspec
 import pyarrow as pa
 
+from synth.pipelines.runtime.declared import ByOption, check, declared
 from synth.pipelines.runtime.outcomes import (
     NothingSaid,
     Reject,
@@ -28,6 +30,9 @@ from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.tools import Tools
 from synth.schemas.errors import InputError
 from synth.schemas.record import Record
+
+if TYPE_CHECKING:
+    from synth.pipelines.runtime.counts import Counts
 
 # With what a stage is written in: its rows, its tools, and the ways in which a row may end.
 __all__ = [
@@ -56,6 +61,11 @@ class Output(Protocol):
 
     work: Path
     kept: Path
+    seed: int
+
+    def salt(self, *purpose: str | int) -> int:
+        """64 bits that follow from (run seed, stage, purpose), to hash row ids with."""
+        ...
 
     def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
         """Add output rows; `accounts_for` is the number of input rows that they stand for."""
@@ -85,37 +95,69 @@ class Output(Protocol):
 class Stage:
     """What both kinds share. `version` rises when the same options would give other rows.
 
+    The first line of a stage's docstring is its summary on the command line, and `commands` are two examples of a
+    command line. `arguments` name its input and output there (`reads` says what the input may be); options that
+    are arguments stand between them. `uses_engine` and `uses_sandbox` say which tools its rows await.
+
     Where `input` is an open record, all inputs are read as one table; where `output` is, too, output rows have every
     column of that table, and then those of the record, of which one takes the place of a column with its name.
 
     `accepted` is the tally that counts what the stage is run for, where that is not its output rows. `advice` says what
-    to try where most rows are rejected for one reason.
+    to try where most rows are rejected for one reason. `prints_rows` is for an output of a few rows to be read at once.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    commands: ClassVar[tuple[str, ...]] = ()
+    arguments: ClassVar[tuple[str, str]] = ("INPUT", "OUTPUT")
+    reads: ClassVar[str] = ""
+    uses_engine: ClassVar[bool | ByOption[bool]] = False
+    uses_sandbox: ClassVar[bool | ByOption[bool]] = False
     accepted: ClassVar[str | None] = None
     advice: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    input: ClassVar[Record]
-    output: ClassVar[Record]
+    prints_rows: ClassVar[bool] = False
+    input: ClassVar[Record | ByOption[Record]]
+    output: ClassVar[Record | ByOption[Record]]
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` where an option has no value that it can have."""
+        check(self)
 
     @property
     def means(self) -> Mapping[str, str]:
         """Tallies that are told as a mean, each with the tally of what it is a mean over."""
         return {}
 
+    @property
+    def further_inputs(self) -> tuple[str, ...]:
+        """Inputs that options name, read after the others."""
+        return ()
+
     def adapted(self, table: pa.Table) -> pa.Table:
         """Rows of an open record under the column names that the stage reads; nothing else changes."""
         return table
 
+    def published(self, out: Path, counts: "Counts") -> Iterable[str]:  # noqa: ARG002
+        """Called when `out` is complete: what to do with it, and remarks for whoever ran the stage."""
+        return ()
+
     def identity(self) -> dict[str, Any]:
-        """The options that determine the output, as JSON values; a prompt stands for itself by its digest."""
-        return {field.name: _as_json(getattr(self, field.name)) for field in fields(self)}
+        """The options that determine the output, as JSON values; a prompt stands for itself by its digest.
+
+        Fields with `compare=False` are not among them, nor are options that do not apply.
+        """
+        left_out = {one.name for one in declared(type(self)) if one.only and not one.only.holds(self)}
+        names = [field.name for field in fields(self) if field.compare and field.name not in left_out]
+        return {name: _as_json(getattr(self, name)) for name in names}
 
 
 @dataclass(frozen=True)
 class RowStage(Stage):
     """One input row at a time. Every input row must end in output rows, in `Reject`, or in an error of its own."""
+
+    def prepare(self, table: pa.Table) -> Self:  # noqa: ARG002
+        """The stage that processes the rows of `table`, the whole input: itself, or a copy that knows it."""
+        return self
 
     @abstractmethod
     def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:

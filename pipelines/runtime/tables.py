@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import xxhash
 
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.lines import rejected_schema
@@ -71,9 +72,16 @@ class _Shards:
 
 class _TableOutput:
     def __init__(
-        self, outputs: pa.Schema, rejected: pa.Schema, workplace: Workplace, observe: Callable[[Counts, int], None]
+        self,
+        outputs: pa.Schema,
+        rejected: pa.Schema,
+        workplace: Workplace,
+        seed: int,
+        stage: str,
+        observe: Callable[[Counts, int], None],
     ) -> None:
         self.work, self.kept = workplace.work, workplace.kept.path
+        self.seed, self._stage = seed, stage
         self.counts = Counts()
         self.data = _Shards(workplace.data, outputs)
         self._rejected = rejected
@@ -130,6 +138,9 @@ class _TableOutput:
     def _seen(self) -> None:
         self._observe(self.counts, self._prepared)
 
+    def salt(self, *purpose: str | int) -> int:
+        return xxhash.xxh3_64_intdigest("\x00".join(map(str, (self.seed, self._stage, *purpose))).encode())
+
     def tally(self, name: str, amount: float = 1) -> None:
         self.counts.tallies[name] = self.counts.tallies.get(name, 0) + amount
 
@@ -147,7 +158,7 @@ def run_table_stage(
     workplace.shards.mkdir()
     inputs, outputs = row_schemas(stage, tables[0])
     schema = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
-    output = _TableOutput(outputs, schema, workplace, observe)
+    output = _TableOutput(outputs, schema, workplace, options.seed, stage.name, observe)
     try:
         stage.process(tables, output)
     except BaseException as error:

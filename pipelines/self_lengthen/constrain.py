@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import Path
 from random import Random
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.asking import first_readable
+from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.instructions import input_of
-from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
 from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
+from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Temperature, TopP, Tries
 from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
 from synth.pipelines.self_lengthen.numerals import GREATEST, in_chinese, numbers_in
@@ -61,7 +62,9 @@ class Label:
 
 @dataclass(frozen=True)
 class Constrain(RowStage):
-    """Each row with an instruction that asks for about the length that its response has.
+    """Let instructions say how long the text is to be: about as long as the response that is there.
+
+    Each row with an instruction that asks for about the length that its response has.
 
     The constraint is drawn (see `draw_label`); a model then writes it into the instruction, in its own words and place.
     What it gives is taken if all numbers of the constraint occur in it, in digits or numerals, and if it is still the
@@ -82,19 +85,23 @@ class Constrain(RowStage):
     input: ClassVar[Record] = ANSWERED
     output: ClassVar[Record] = CONSTRAINED
 
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("constrain", FOLDER))
-    min_words: int = 2000
-    max_words: int = 8000
-    base: int = 1000
-    temperature: float = 0.7
-    top_p: float = 0.8
-    max_tokens: int = 2048
-    tries: int = 10
+    uses_engine: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth self-lengthen constrain extended/ constrained/ --model Qwen/Qwen2.5-7B-Instruct",
+        "synth self-lengthen constrain drafts/ constrained/ --model tiny --min-words 50 --max-words 500 --base 50",
+    )
+
+    prompt: PromptFile = shipped("constrain", FOLDER)
+    min_words: Annotated[int, Option("Shorter responses are rejected.", min=1)] = 2000
+    max_words: Annotated[int, Option("Responses of so many words and more are rejected.", min=2)] = 8000
+    base: Annotated[int, Option("Lengths are multiples of it, a fifth of twice it.", min=1)] = 1000
+    temperature: Temperature = 0.7
+    top_p: TopP = 0.8
+    max_tokens: MaxTokens = 2048
+    tries: Tries = 10
 
     def __post_init__(self) -> None:
-        for flag in ("min_words", "base", "tries"):
-            if getattr(self, flag) < 1:
-                raise UsageError(f"--{flag.replace('_', '-')} {getattr(self, flag)} is too few; it must be 1 or more")
+        super().__post_init__()
         if self.min_words >= self.max_words:
             raise UsageError(f"--min-words {self.min_words} leaves nothing below --max-words {self.max_words}")
         if self.max_words >= GREATEST:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from synth.pipelines.engines import Message
+from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
 from synth.pipelines.runtime.instructions import asked
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
@@ -16,7 +17,7 @@ from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ANSWERED, CHAT, EXTENDED_ANSWER
 
-__all__ = ["CurateExtender", "CurateGenerator", "thinned"]
+__all__ = ["Curate", "thinned"]
 
 FOLDER = Path(__file__).parent
 
@@ -24,45 +25,45 @@ _GAP = re.compile(r"\n(?:[^\S\n]*\n)+")
 
 
 @dataclass(frozen=True)
-class CurateGenerator(RowStage):
-    """A chat for each row: the instruction, and its response. Rejected: `no_instruction`, `no_response`.
+class Curate(RowStage):
+    """Make extended texts into chats to train on.
 
-    What the model thought before the response is left out: the roles are trained to write the text at once.
+    A chat for each row. The Generator is asked with the instruction; the Extender with the prompt of `extend`, with the
+    text that the response was made of as its outline, which is `thinned`, so that it learns to fill gaps.
+
+    What the model thought before the response is left out: the roles are trained to write the text at once. Rejected:
+    `no_instruction`, `no_response`, for the Extender `no_initial`, too.
     """
 
     name: ClassVar[str] = "self-lengthen curate"
     version: ClassVar[int] = 2
-    input: ClassVar[Record] = ANSWERED
+    input = ByOption("role", {"generator": ANSWERED, "extender": EXTENDED_ANSWER})
     output: ClassVar[Record] = CHAT
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth self-lengthen curate long/ generator-chats/ --role generator",
+        "synth self-lengthen curate long/ extender-chats/ --role extender --drop 0.3",
+    )
+
+    role: Annotated[Literal["generator", "extender"], Option("Who is to be trained.")]
+    prompt: Annotated[
+        Prompt, Option("The prompt that `extend` asks with.", metavar="FILE"), Only("role", "extender")
+    ] = shipped("extend", FOLDER)
+    drop: Annotated[
+        float,
+        Option("Share of the outline's lines that the Extender is not shown.", min=0, max=0.99),
+        Only("role", "extender"),
+    ] = 0.2
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         for column in self.input.names:
             if not row[column].strip():
                 raise Reject(f"no_{column}", "it is empty")
-        asked = self._asked(row, tools)
-        yield {"id": row["id"], "messages": [*asked, Message(role="assistant", content=row["response"])]}
+        question = (
+            self._extension(row, tools) if self.role == "extender" else [Message(role="user", content=asked(row))]
+        )
+        yield {"id": row["id"], "messages": [*question, Message(role="assistant", content=row["response"])]}
 
-    def _asked(self, row: Row, tools: Tools) -> Sequence[Message]:  # noqa: ARG002
-        return [Message(role="user", content=asked(row))]
-
-
-@dataclass(frozen=True)
-class CurateExtender(CurateGenerator):
-    """A chat for each row: the prompt of `extend`, with the text that the response was made of as its outline.
-
-    The outline is `thinned`, so that the Extender learns to fill gaps. Rejected, too: `no_initial`.
-    """
-
-    input: ClassVar[Record] = EXTENDED_ANSWER
-
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("extend", FOLDER))
-    drop: float = 0.2
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.drop < 1:
-            raise UsageError(f"--drop {self.drop} is no share of the lines; it must be 0 or more, and below 1")
-
-    def _asked(self, row: Row, tools: Tools) -> Sequence[Message]:
+    def _extension(self, row: Row, tools: Tools) -> Sequence[Message]:
         outline = thinned(row["initial"], self.drop, tools.random("lines"))
         spoken = language.of(row["initial"])
         rendered = self.prompt.render(instruction=asked(row), outline=outline, language=spoken)

@@ -1,18 +1,17 @@
 """First responses to instructions, each drawn again until it is fit to be trained on (arXiv 2410.23933, section 3)."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from synth.pipelines.engines import Sampling
 from synth.pipelines.runtime.asking import gather_all
+from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.instructions import asked
-from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, even_if_silent, nothing_kept
+from synth.pipelines.runtime.usual_options import PromptFile, Tries
 from synth.pipelines.self_lengthen import language, quality, words
-from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of, until_kept
-from synth.schemas.errors import UsageError
+from synth.pipelines.self_lengthen.tries import Writing, fault_of, until_kept
 from synth.schemas.record import Record
 from synth.schemas.records import DRAFTED, UNANSWERED
 
@@ -22,8 +21,10 @@ FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class DraftResponses(RowStage):
-    """The Generator: `n` responses to each instruction, `<id>/r0` and on, each with up to `tries` tries of its own.
+class DraftResponses(Writing):
+    """Write first responses to instructions, each tried again until it is fit to be trained on.
+
+    The Generator: `n` responses to each instruction, `<id>/r0` and on, each with up to `tries` tries of its own.
 
     A try that `quality` refuses, that the token limit ended (`cut`), or that says nothing (`refused`, `empty_answer`),
     is filtered as `<id>/r0/t3`, and the next sample is drawn. Without `check` the first answer is taken as it is, as
@@ -38,16 +39,16 @@ class DraftResponses(RowStage):
     input: ClassVar[Record] = UNANSWERED
     output: ClassVar[Record] = DRAFTED
 
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("draft", FOLDER))
-    n: int = 2
-    tries: int = 20
-    check: bool = True
-    sampling: Sampling = SAMPLING
+    uses_engine: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth self-lengthen draft instructions/ drafts/ --model Qwen/Qwen2.5-7B-Instruct",
+        "synth self-lengthen draft test.jsonl answers/ --model trained/model -n 1 --no-check",
+    )
 
-    def __post_init__(self) -> None:
-        for flag, value in (("-n", self.n), ("--tries", self.tries)):
-            if value < 1:
-                raise UsageError(f"{flag} {value} asks for nothing; it must be 1 or more")
+    prompt: PromptFile = shipped("draft", FOLDER)
+    n: Annotated[int, Option("Responses to each instruction.", min=1, flag="-n", long="--responses")] = 2
+    tries: Tries = 20
+    check: Annotated[bool, Option("Refuse what is unfit for training; not for evaluation.")] = True
 
     @property
     def means(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.portions import pass_on, portions
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.errors import InputError
@@ -24,7 +25,9 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DropShort(TableStage):
-    """Rows whole and in their order, without many of those whose text is short; these are rejected as `short`, with r.
+    """Drop the rows with the shortest texts, and more at random the shorter they are: about 59 % stay.
+
+    Rows whole and in their order, without many of those whose text is short; these are rejected as `short`, with r.
 
     A row stays if a draw from 0 to 1 is more than 2 r^3, with r as `shortness` has it: of the shortest fifth
     (r > 0.7937) none does, of all rows 59.45 %. The draw follows from the seed and the row's id, r from all lengths.
@@ -35,17 +38,17 @@ class DropShort(TableStage):
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = ROW
 
-    text: str = "response"
-    seed: int = 0
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth self-lengthen drop-short extended/ long/",
+        "synth self-lengthen drop-short articles.jsonl long/ --text body --seed 1",
+    )
 
-    def identity(self) -> dict[str, Any]:
-        """Without the seed, which stands in the identity of every run."""
-        return {name: value for name, value in super().identity().items() if name != "seed"}
+    text: Annotated[str, Option("Column of the texts that are compared by their length.", metavar="NAME")] = "response"
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
         r = shortness(self._lengths(table))
-        goes = self._draws(table["id"]) <= 2 * r**3
+        goes = _draws(table["id"], output.salt()) <= 2 * r**3
         start = 0
         for rows in portions(table):
             short = np.flatnonzero(goes[start : start + rows.num_rows]).tolist()
@@ -64,10 +67,10 @@ class DropShort(TableStage):
         lengths: Numbers = pc.fill_null(pc.utf8_length(column), 0).to_numpy().astype(np.float64)
         return lengths
 
-    def _draws(self, ids: pa.ChunkedArray) -> Numbers:
-        salt = xxhash.xxh3_64_intdigest(f"{self.seed}\x00{self.name}".encode())
-        hashes = map(xxhash.xxh3_64_intdigest, ids.cast(pa.binary()).to_pylist(), repeat(salt))
-        return np.fromiter(hashes, np.uint64, len(ids)) / 2.0**64
+
+def _draws(ids: pa.ChunkedArray, salt: int) -> Numbers:
+    hashes = map(xxhash.xxh3_64_intdigest, ids.cast(pa.binary()).to_pylist(), repeat(salt))
+    return np.fromiter(hashes, np.uint64, len(ids)) / 2.0**64
 
 
 def shortness(lengths: Numbers) -> Numbers:

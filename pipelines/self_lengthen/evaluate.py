@@ -2,23 +2,23 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.asking import first_readable, warmer_retries
+from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
 from synth.pipelines.runtime.instructions import asked
-from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Schema, Tries
 from synth.pipelines.self_lengthen import words
 from synth.pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
-from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import CONSTRAINED_ANSWER, JUDGED, SCORED
 
-__all__ = ["CRITERIA", "EvaluateLengths", "Judge"]
+__all__ = ["CRITERIA", "EvaluateLengths"]
 
 FOLDER = Path(__file__).parent
 
@@ -30,19 +30,40 @@ _JUDGEMENT = ("analysis", *CRITERIA, "judge_reasoning")
 
 @dataclass(frozen=True)
 class EvaluateLengths(RowStage):
-    """Each row with the words of its response and the score of their number; an empty response has 0 words.
+    """Measure whether responses are as long as was asked for (LonGen), and with `--judge`, how good they are.
+
+    Each row with the words of its response and the score of their number; an empty response has 0 words.
 
     The bounds come from `constraint` alone and never from the instruction, which may write them in another way, or
     hold other numbers. Rejected: `no_constraint`, `no_number`, `unknown_type`.
 
     Means are told over all rows and of each type, and beside them what texts of 4,000 words would score throughout:
     on LonGen's own prompts 0.678, so that a score means little by itself.
+
+    With `judge` it has the marks of a judge, too, a model that is told not to mind the length: seven criteria, marks
+    from 1 to 10, an analysis before them (the published prompt speaks of six and lists seven). A reply without all
+    marks is asked for again; after `tries` of them the row has none, and is counted as not judged, as it is where the
+    engine gives no answer (`not_judged_prompt_too_long` and the like).
     """
 
     name: ClassVar[str] = "self-lengthen evaluate"
     version: ClassVar[int] = 2
     input: ClassVar[Record] = CONSTRAINED_ANSWER
-    output: ClassVar[Record] = SCORED
+    output = ByOption("judge", {False: SCORED, True: JUDGED})
+    uses_engine = ByOption("judge", {False: False, True: True})
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth self-lengthen evaluate answers/ scores/",
+        "synth self-lengthen evaluate answers/ scores/ --judge --model Qwen/Qwen2.5-72B-Instruct",
+    )
+
+    judge: Annotated[bool, Option("Have the model --model mark the responses, too.")] = False
+    prompt: Annotated[PromptFile, Only("judge", True)] = shipped("judge", FOLDER)
+    schema: Annotated[Schema, Only("judge", True)] = True
+    temperature: Annotated[
+        float, Option("Of the judge; at 0, a further try is drawn at 1.", min=0), Only("judge", True)
+    ] = 0.0
+    max_tokens: Annotated[MaxTokens, Only("judge", True)] = 1024
+    tries: Annotated[Tries, Only("judge", True)] = 3
 
     @property
     def means(self) -> Mapping[str, str]:
@@ -53,6 +74,7 @@ class EvaluateLengths(RowStage):
             **{f"{kind}_score": kind for kind in KINDS},
             baseline: "scored",
             **{f"{baseline}_{kind}": kind for kind in KINDS},
+            **(dict.fromkeys(CRITERIA, "judged") if self.judge else {}),
         }
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
@@ -79,46 +101,21 @@ class EvaluateLengths(RowStage):
             (f"constant_{CONSTANT}_{kind}", baseline),
         ):
             tools.tally(name, amount)
-        yield {**row, "type": kind, "words": length, "length_score": scored}
+        marks = await self._marks(row, tools) if self.judge else {}
+        yield {**row, "type": kind, "words": length, "length_score": scored, **marks}
 
-
-@dataclass(frozen=True)
-class Judge(EvaluateLengths):
-    """The same with the marks of a judge, a model that is told not to mind the length.
-
-    Seven criteria, marks from 1 to 10, an analysis before them (the published prompt speaks of six and lists seven).
-    A reply without all marks is asked for again; after `tries` of them the row has none, and is counted as not judged,
-    as it is where the engine gives no answer (`not_judged_prompt_too_long` and the like).
-    """
-
-    output: ClassVar[Record] = JUDGED
-
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("judge", FOLDER))
-    schema: bool = True
-    temperature: float = 0.0
-    max_tokens: int = 1024
-    tries: int = 3
-
-    def __post_init__(self) -> None:
-        if self.tries < 1:
-            raise UsageError(f"--tries {self.tries} is too few; it must be 1 or more")
-
-    @property
-    def means(self) -> Mapping[str, str]:
-        return {**super().means, **dict.fromkeys(CRITERIA, "judged")}
-
-    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
-        async for scored in super().process(row, tools):
-            try:
-                judgement = await self._judgement(row, tools)
-            except Reject as reject:
-                tools.tally(f"not_judged_{reject.reason}")
-                judgement = {}
-            else:
-                tools.tally("judged")
-                for criterion in CRITERIA:
-                    tools.tally(criterion, judgement[criterion])
-            yield {**scored, **dict.fromkeys(_JUDGEMENT), **judgement, "judge_model": tools.model}
+    async def _marks(self, row: Row, tools: Tools) -> dict[str, Any]:
+        """The columns of the judge."""
+        try:
+            judgement = await self._judgement(row, tools)
+        except Reject as reject:
+            tools.tally(f"not_judged_{reject.reason}")
+            judgement = {}
+        else:
+            tools.tally("judged")
+            for criterion in CRITERIA:
+                tools.tally(criterion, judgement[criterion])
+        return {**dict.fromkeys(_JUDGEMENT), **judgement, "judge_model": tools.model}
 
     async def _judgement(self, row: Row, tools: Tools) -> dict[str, Any]:
         """The analysis, the marks and the reasoning before them, by the names of their columns."""

@@ -1,29 +1,28 @@
 """Responses made longer by the model that wrote them, in two passes a round (arXiv 2410.23933, section 3)."""
 
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from synth.pipelines.engines import Answer, Completion, Message, Sampling
+from synth.pipelines.engines import Answer, Completion, Message
 from synth.pipelines.runtime.asking import gather_all
+from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.instructions import asked
-from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import (
     Reject,
     Rejected,
     Row,
-    RowStage,
     Tools,
     Unanswered,
     even_if_silent,
     nothing_kept,
 )
+from synth.pipelines.runtime.usual_options import PromptFile, Tries
 from synth.pipelines.self_lengthen import language, quality, words
 from synth.pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
-from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of
-from synth.schemas.errors import UsageError
+from synth.pipelines.self_lengthen.tries import Writing, fault_of
 from synth.schemas.record import Record
 from synth.schemas.records import ANSWERED, EXTENDED
 
@@ -33,8 +32,10 @@ FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Extend(RowStage):
-    """The Extender: each response is made longer `n` times, `<id>/x0` and on, with up to `tries` tries each.
+class Extend(Writing):
+    """Make responses longer: first their first half, then the whole from there on, in three rounds.
+
+    The Extender: each response is made longer `n` times, `<id>/x0` and on, with up to `tries` tries each.
 
     A try has `rounds` rounds, and each starts from the longest text so far. The first half of its paragraphs is
     extended alone; of what comes out the first two thirds are trusted; from there the model goes on, with the whole
@@ -59,19 +60,17 @@ class Extend(RowStage):
     input: ClassVar[Record] = ANSWERED
     output: ClassVar[Record] = EXTENDED
 
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("extend", FOLDER))
-    n: int = 2
-    tries: int = 20
-    rounds: int = 3
-    growth: float = 1.2
-    sampling: Sampling = SAMPLING
+    uses_engine: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth self-lengthen extend drafts/ extended/ --model Qwen/Qwen2.5-7B-Instruct",
+        "synth self-lengthen extend drafts/ extended/ --model extender/model -n 1 --rounds 2",
+    )
 
-    def __post_init__(self) -> None:
-        for flag, value in (("-n", self.n), ("--tries", self.tries), ("--rounds", self.rounds)):
-            if value < 1:
-                raise UsageError(f"{flag} {value} asks for nothing; it must be 1 or more")
-        if self.growth < 1:
-            raise UsageError(f"--growth {self.growth} would make texts shorter; it must be 1 or more")
+    prompt: PromptFile = shipped("extend", FOLDER)
+    n: Annotated[int, Option("Longer texts from each response.", min=1, flag="-n", long="--extensions")] = 2
+    tries: Tries = 20
+    rounds: Annotated[int, Option("Rounds of a try.", min=1)] = 3
+    growth: Annotated[float, Option("A try must give more than this times the words.", min=1)] = 1.2
 
     @property
     def means(self) -> dict[str, str]:

@@ -2,21 +2,22 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, Self
 
-from msgspec import Struct, json
-from msgspec.structs import replace
+import pyarrow as pa
+from msgspec import Struct
 
 from synth.pipelines.engines import Sampling
 from synth.pipelines.runtime.asking import gather_all
+from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, even_if_silent, nothing_kept
+from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Tries
 from synth.pipelines.self_lengthen import language, words
-from synth.pipelines.self_lengthen.tries import SAMPLING, fault_of, until_kept
+from synth.pipelines.self_lengthen.tries import EndOfText, Writing, fault_of, until_kept
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import NEW_INSTRUCTION, SEED_INSTRUCTION
@@ -44,8 +45,10 @@ class Seed(Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Instruct(RowStage):
-    """About `n` instructions, equally many from each of the `seeds`: `<id>/i0` and on.
+class Instruct(Writing):
+    """Write new instructions after seeds, and keep those that the model finds fit for a long text.
+
+    About `n` instructions, equally many from each of the `seeds`: `<id>/i0` and on.
 
     A list is begun with two examples, and the model writes its third item. The examples of an instruction are any two
     of its pool: the seeds of its language, and what has been accepted for its own seed so far; with `examples` "seeds",
@@ -68,32 +71,43 @@ class Instruct(RowStage):
     input: ClassVar[Record] = SEED_INSTRUCTION
     output: ClassVar[Record] = NEW_INSTRUCTION
 
-    seeds: tuple[Seed, ...]
-    prompt: Prompt = field(default_factory=lambda: Prompt.load("instruct", FOLDER))
-    judge_prompt: Prompt = field(default_factory=lambda: Prompt.load("suited", FOLDER, "--judge-prompt"))
-    n: int = 5000
-    tries: int = 10
-    examples: Examples = "pool"
-    min_words: int = 3
-    max_words: int = 500
+    uses_engine: ClassVar[bool] = True
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth self-lengthen instruct seeds.jsonl instructions/ --model Qwen/Qwen2.5-7B-Instruct",
+        "synth self-lengthen instruct seeds.jsonl instructions/ --model tiny -n 50 --examples seeds",
+    )
+
+    prompt: PromptFile = shipped("instruct", FOLDER)
+    judge_prompt: Annotated[Prompt, Option("Prompt file that asks whether an instruction suits.", metavar="FILE")] = (
+        shipped("suited", FOLDER)
+    )
+    n: Annotated[
+        int, Option("Instructions to write; equally many for each seed.", min=1, flag="-n", long="--instructions")
+    ] = 5000
+    tries: Tries = 10
+    examples: Annotated[
+        Examples,
+        Option("Two examples from the pool (seeds and what was accepted), or two of the seeds."),
+    ] = "pool"
+    min_words: Annotated[int, Option("An instruction has more words than these.", min=0)] = 3
+    max_words: Annotated[int, Option("An instruction has fewer words than these.", min=2)] = 500
     # What needs more tokens would have too many words.
-    sampling: Sampling = replace(SAMPLING, max_tokens=1024, stop=END_OF_ITEM)
+    max_tokens: MaxTokens = 1024
+    stop: EndOfText = END_OF_ITEM
+    # The whole input, which `prepare` finds.
+    seeds: tuple[Seed, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        for flag, value in (("-n", self.n), ("--tries", self.tries)):
-            if value < 1:
-                raise UsageError(f"{flag} {value} asks for nothing; it must be 1 or more")
+        super().__post_init__()
         if self.max_words - self.min_words < 2:
             raise UsageError(f"--max-words {self.max_words} leaves nothing between it and --min-words {self.min_words}")
-        if self.examples not in get_args(Examples):
-            raise UsageError(f"--examples {self.examples} is none of {', '.join(get_args(Examples))}")
 
     @property
     def means(self) -> Mapping[str, str]:
         return {"words": "instructions"}
 
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "seeds": sha256(json.encode(self.seeds)).hexdigest()}
+    def prepare(self, table: pa.Table) -> Self:
+        return replace(self, seeds=tuple(Seed(**row) for row in table.to_pylist()))
 
     @cached_property
     def by_language(self) -> Mapping[str, Mapping[str, Seed]]:

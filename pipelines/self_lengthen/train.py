@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 
 from synth.pipelines.engines.models import MODEL_FOLDER, locate, revision_of
-from synth.pipelines.runtime.fine_tuning import Chat, FineTuneConfig, Reader, fine_tune
+from synth.pipelines.runtime.declared import Only, Option
+from synth.pipelines.runtime.fine_tuning import Chat, FineTuneConfig, Reader, fine_tune, is_small
 from synth.pipelines.runtime.stage import Output, Reject, TableStage
 from synth.schemas.errors import InputError, SynthError, UsageError
 from synth.schemas.record import Record
@@ -24,11 +25,15 @@ __all__ = ["Train"]
 
 ROWS_AT_A_TIME = 256
 _PLACES = ("data", "base", "out")
+# Options of the trainer that is built in.
+OURS = Only("command", None)
 
 
 @dataclass(frozen=True)
 class Train(TableStage):
-    """The model `base` trained on chats; it stands in `model/` of the output, beside a row for each step.
+    """Train a model on chats, of which it learns what the assistant says. OUTPUT can be given to `--model`.
+
+    The model `base` trained on chats; it stands in `model/` of the output, beside a row for each step.
 
     In the paper iteration i trains the adapter of iteration i - 1 further. Here adapters are merged, so the model of
     iteration i - 1 is the `base` of iteration i and gets a new one. `command` is another trainer: `{data}` stands for a
@@ -42,15 +47,56 @@ class Train(TableStage):
     name: ClassVar[str] = "self-lengthen train"
     input: ClassVar[Record] = CHAT
     output: ClassVar[Record] = TRAINING_STEP
+    arguments: ClassVar[tuple[str, str]] = ("INPUT...", "OUTPUT")
 
-    base: str
-    recipe: FineTuneConfig
-    command: str | None = None
-    seed: int = 0
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth self-lengthen train generator-chats/ generator/ --model Qwen/Qwen2.5-7B-Instruct",
+        "synth self-lengthen train chats/ out/ --model tiny --train-command './train.sh {data} {base} {out}'",
+    )
+
+    base: Annotated[
+        str,
+        Option(
+            "Where to begin: a model directory, a hub name, or `tiny`.",
+            long="--model",
+            metavar="MODEL",
+            env="SYNTH_MODEL",
+        ),
+    ]
+    full: Annotated[
+        bool | None, Option("All weights, or adapters.", long="--full/--lora", default="by the size of the model"), OURS
+    ] = None
+    rank: Annotated[int | None, Option("Rank of the adapters.", min=1, default="8"), OURS] = None
+    epochs: Annotated[int, Option("How often each chat is learnt from.", min=1), OURS] = FineTuneConfig.epochs
+    learning_rate: Annotated[float, Option("The highest rate."), OURS] = FineTuneConfig.learning_rate
+    warmup: Annotated[float, Option("Share of the steps in which the rate rises.", min=0, max=0.9), OURS] = (
+        FineTuneConfig.warmup
+    )
+    batch: Annotated[int, Option("Chats that a step learns from.", min=1), OURS] = FineTuneConfig.batch
+    cutoff: Annotated[int, Option("Tokens of a chat that are read.", min=2), OURS] = FineTuneConfig.cutoff
+    command: Annotated[
+        str | None,
+        Option("A trainer of your own: `train.sh {data} {base} {out}`.", long="--train-command", metavar="COMMAND"),
+    ] = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.command is not None:
             self._words(dict.fromkeys(_PLACES, ""))
+        elif self.rank is not None and self.recipe.full:
+            raise UsageError("--rank applies only to adapters, and all weights are trained; give --lora, too")
+
+    @cached_property
+    def recipe(self) -> FineTuneConfig:
+        return FineTuneConfig(
+            full=is_small(self._location) if self.full is None else self.full,
+            rank=self.rank or FineTuneConfig.rank,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            warmup=self.warmup,
+            batch=self.batch,
+            cutoff=self.cutoff,
+        )
 
     def identity(self) -> dict[str, Any]:
         recipe = {"command": self.command} if self.command is not None else asdict(self.recipe)
@@ -78,7 +124,7 @@ class Train(TableStage):
             self._location,
             chats,
             self.recipe,
-            self.seed,
+            output.seed,
             output.work / "checkpoints",
             out,
             lambda share: output.progress(int(share * rows)),

@@ -2,13 +2,20 @@
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from synth.sandbox.jails import Jail
 from synth.schemas.errors import SandboxUnavailable, UsageError
 
-__all__ = ["automatic", "open_jail"]
+__all__ = ["JAILS", "automatic", "open_jail"]
 
+# What `--jail` may name: where the class is, which is given the packages that programs may import.
+JAILS = {
+    "docker": "synth.sandbox.jails.docker:DockerJail",
+    "bwrap": "synth.sandbox.jails.bwrap:BwrapJail",
+    "landlock": "synth.sandbox.jails.landlock:LandlockJail",
+}
 _DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 
@@ -28,17 +35,8 @@ def automatic() -> str:
 
 def open_jail(kind: str, packages: Sequence[str]) -> Jail:
     """The jail of a kind, not yet prepared. Raises `UsageError` for one that there is not."""
-    match kind:
-        case "docker":
-            from synth.sandbox.jails.docker import DockerJail
-
-            return DockerJail(packages)
-        case "bwrap":
-            from synth.sandbox.jails.bwrap import BwrapJail
-
-            return BwrapJail(packages)
-        case "landlock":
-            from synth.sandbox.jails.landlock import LandlockJail
-
-            return LandlockJail(packages)
-    raise UsageError(f"--jail {kind}: there is no such jail, choose docker, bwrap or landlock")
+    if kind not in JAILS:
+        raise UsageError(f"--jail {kind}: must be one of auto, {', '.join(JAILS)}")
+    module, _, name = JAILS[kind].partition(":")
+    jail: Jail = getattr(import_module(module), name)(packages)
+    return jail

@@ -73,9 +73,9 @@ def test_a_reply_that_repeats_the_whole_prompt_is_no_instruction(tmp_path: Path,
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (("curate", "--role", "generator", "--drop", "0.5"), "--drop has no part in --role generator"),
-        (("evaluate", "--model", "tiny"), "--model has no part without --judge"),
-        (("evaluate", "--no-schema"), "--schema has no part without --judge"),
+        (("curate", "--role", "generator", "--drop", "0.5"), "--drop applies only with --role extender"),
+        (("evaluate", "--model", "tiny"), "--model applies only with --judge"),
+        (("evaluate", "--no-schema"), "--schema applies only with --judge"),
     ],
 )
 def test_options_without_a_part_are_refused(

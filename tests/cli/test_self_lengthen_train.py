@@ -68,8 +68,11 @@ def test_a_killed_training_goes_on_and_vllm_says_what_was_learnt(
         (["--model", "."], "it has no config.json"),
         (["--model", "tiny", "--epochs", "0"], "--epochs"),
         (["--model", "tiny", "--train-command", "mine {data}"], "{out}"),
-        (["--model", "tiny", "--train-command", "mine {out}", "--epochs", "2"], "--epochs has no part beside"),
-        (["--model", "tiny", "--rank", "4"], "--rank has no part where all weights are trained"),
+        (
+            ["--model", "tiny", "--train-command", "mine {out}", "--epochs", "2"],
+            "--epochs applies only without --train-command",
+        ),
+        (["--model", "tiny", "--rank", "4"], "--rank applies only to adapters"),
     ],
 )
 def test_wrong_options_are_named(options: list[str], says: str, chats: Path, tmp_path: Path) -> None:

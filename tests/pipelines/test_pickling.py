@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 import pytest
 
 import synth.pipelines
-from synth.pipelines.engines.registry import EngineSpec
 from synth.pipelines.instag.normalize.embedding import Characters
 from synth.pipelines.query_of_cc.index_reader import OpenedIndex
 from synth.pipelines.runtime.fine_tuning import FineTuneConfig
+from synth.pipelines.runtime.plugs import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import RowStage, Stage, TableStage
 from synth.pipelines.self_lengthen.instruct import Seed
-from synth.sandbox.pool import SandboxSpec
 from tests.pipelines.query_of_cc.searching import index
 
 T = TypeVar("T")
@@ -70,10 +69,10 @@ def test_a_prompt_is_the_same_after_a_journey_even_when_it_has_been_rendered() -
 
 
 def test_an_engine_is_opened_from_its_description_anywhere() -> None:
-    spec = EngineSpec("echo", args={"reply": "{i}"})
+    spec = EngineSpec(engine="echo", engine_arg={"reply": "{i}"})
     assert copied(spec) == spec
     assert copied(spec).open().identity() == spec.open().identity()
-    served = EngineSpec("openai", "m", "http://127.0.0.1:9/v1", {"reasoning_effort": "low"})
+    served = EngineSpec("m", "openai", "http://127.0.0.1:9/v1", {"reasoning_effort": "low"})
     assert copied(served).open().identity() == served.open().identity()
 
 

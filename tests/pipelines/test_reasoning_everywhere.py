@@ -27,7 +27,7 @@ from synth.pipelines.runtime.runner import Summary, run
 from synth.pipelines.runtime.stage import RowStage
 from synth.pipelines.self_lengthen.constrain import Constrain
 from synth.pipelines.self_lengthen.draft import DraftResponses
-from synth.pipelines.self_lengthen.evaluate import CRITERIA, Judge
+from synth.pipelines.self_lengthen.evaluate import CRITERIA, EvaluateLengths
 from synth.pipelines.self_lengthen.extend import Extend
 from synth.pipelines.self_lengthen.instruct import Instruct, Seed
 from synth.sandbox.pool import Sandbox
@@ -167,7 +167,7 @@ CASES = {
         reasoning=("rewriter_reasoning",),
     ),
     "self-lengthen evaluate": Case(
-        Judge(),
+        EvaluateLengths(judge=True),
         {"instruction": "Write.", "response": prose(5), "constraint": "around 100 words", "type": "about"},
         lambda *_: json.dumps({"analysis": "It is dry.", **dict.fromkeys(CRITERIA, 7)}),
         reasoning=("judge_reasoning",),

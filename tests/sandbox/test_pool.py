@@ -226,7 +226,7 @@ def test_another_python_in_the_jail_is_refused(kind: str, monkeypatch: pytest.Mo
 
 
 def test_there_is_no_sandbox_without_a_jail() -> None:
-    with pytest.raises(UsageError, match="--jail none: there is no such jail"):
+    with pytest.raises(UsageError, match="--jail none: must be one of auto, docker"):
         LentSandbox("none")
 
 

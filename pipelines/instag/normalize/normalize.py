@@ -1,8 +1,9 @@
 """Tags that mean the same under one name (InsTag, arXiv 2308.07074, section 3.2): the paper's four steps, in order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 
 from synth.pipelines.instag.normalize.association import unite_associated
 from synth.pipelines.instag.normalize.counting import Occurrences, count, first_of_each
-from synth.pipelines.instag.normalize.embedding import Characters, Model
+from synth.pipelines.instag.normalize.embedding import Characters, Model, embedder_named
 from synth.pipelines.instag.normalize.forms import Forms, Tags
 from synth.pipelines.instag.normalize.overrides import NONE, Overrides
 from synth.pipelines.instag.normalize.rules import unite_equal, words
 from synth.pipelines.instag.normalize.semantics import unite_near
 from synth.pipelines.instag.normalize.vocabulary import TagTable
 from synth.pipelines.instag.tagsets import DEFAULT, tag_column
+from synth.pipelines.runtime.declared import Option, path
 from synth.pipelines.runtime.portions import portions
 from synth.pipelines.runtime.stage import Output, TableStage, row_schemas
 from synth.schemas.errors import InputError
@@ -32,7 +34,9 @@ RAW = "raw_tags"
 
 @dataclass(frozen=True)
 class Normalize(TableStage):
-    """Every row stays, with all its columns, its canonical `tags`, and how many of these its queries have on average.
+    """Give tags that mean the same one name: by frequency, rules, meaning and association, as in the paper.
+
+    Every row stays, with all its columns, its canonical `tags`, and how many of these its queries have on average.
 
     Raw tags are in the column `tags`, or else in `raw_tags`, or else in `tags`: lists of texts, or of structs with
     `tag`, and `turn` where a row has several queries. Structs in `tags`, as InsTag has them, go on as `raw_tags`. The
@@ -53,13 +57,40 @@ class Normalize(TableStage):
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = NORMALIZED
 
-    embedder: Model | Characters
-    tags: str | None = None
-    alpha: int = 20
-    eps: float | None = None
-    min_support: int = 40
-    min_confidence: float = 0.99
-    overrides: Overrides = NONE
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth instag normalize tagged/ normalized/ --embedder whaleloops/phrase-bert",
+        "synth instag normalize tagged/ normalized/ --embedder characters --alpha 5 --overrides tags.jsonl",
+    )
+
+    embedder: Annotated[
+        Model | Characters,
+        Option(
+            "sentence-transformers model, or `characters` (no model: compares spelling).",
+            metavar="MODEL",
+            default="PhraseBERT, if it is on this machine",
+            read=embedder_named,
+        ),
+    ] = field(default_factory=partial(embedder_named, None))
+    tags: Annotated[
+        str | None,
+        Option("Column with the tags as they were given.", metavar="NAME", default="raw_tags, or else tags"),
+    ] = None
+    alpha: Annotated[int, Option("Drop tags that fewer queries have.", min=1)] = 20
+    eps: Annotated[
+        float | None,
+        Option("Cosine distance up to which tags mean the same.", min=0, max=0.99, default="0.05; characters: 0.11"),
+    ] = None
+    min_support: Annotated[int, Option("Queries that have both tags, for a rule from one to the other.", min=1)] = 40
+    min_confidence: Annotated[float, Option("Share of the first tag's queries that these are.", min=0, max=1)] = 0.99
+    overrides: Annotated[
+        Overrides,
+        Option(
+            'JSON lines such as {"form": "AI", "tag": "artificial intelligence"}, {"form": "N/A", "tag": null} and '
+            '{"apart": ["C", "C++"]}.',
+            metavar="FILE",
+            read=lambda name: Overrides.read(path(name)),
+        ),
+    ] = NONE
 
     @property
     def distance(self) -> float:

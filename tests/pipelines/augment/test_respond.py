@@ -161,7 +161,7 @@ def test_worked_examples_are_drawn_for_each_temperature() -> None:
     ("options", "flag"),
     [
         ({"n": 0}, "-n 0"),
-        ({"temperatures": ()}, "0 temperatures"),
+        ({"temperatures": ()}, "no --temperature"),
         ({"num_shots": 1}, "--num-shots 1"),
         ({"answer_marks": ("",)}, "--answer-mark"),
         ({"keep": "some"}, "--keep some"),

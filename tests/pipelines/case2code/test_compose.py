@@ -152,5 +152,5 @@ def test_what_cannot_be_composed_is_rejected() -> None:
 
 @pytest.mark.parametrize("options", [{"style": "song"}, {"errors": "maybe"}])
 def test_options_that_cannot_be_meant(options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="is none of"):
+    with pytest.raises(UsageError, match="must be one of"):
         Compose(**options)

@@ -271,7 +271,7 @@ def test_a_run_that_broke_off_goes_on_from_its_verdicts(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"format": "ppo"}, "--format ppo is none of dpo, kto"),
+        ({"format": "ppo"}, "--format ppo: must be one of dpo, kto"),
         ({"style": "song"}, "--style song"),
         ({"entry": "class"}, "--entry class"),
         ({"entry": "a-b"}, "--entry a-b"),

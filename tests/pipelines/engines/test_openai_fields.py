@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from synth.pipelines.engines import Answer, Message, PromptRefused, Request, Sampling
-from synth.pipelines.engines.registry import EngineSpec
+from synth.pipelines.engines.registry import open_engine
 from synth.schemas.errors import EngineFailed, UsageError
 from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask, outcomes
 from tests.pipelines.engines.scripted_server import Reply, Script, completion
@@ -53,13 +53,13 @@ def test_fields_are_what_the_answers_are_kept_under() -> None:
         "concurrency": "3",
         "timeout": "9",
     }
-    engine = EngineSpec("openai", "m", "http://127.0.0.1:9/v1", args).open()
+    engine = open_engine("openai", "m", "http://127.0.0.1:9/v1", args)
     assert engine.identity()["args"] == {
         "chat_template_kwargs": {"enable_thinking": False},
         "reasoning_effort": "low",
         "seed": None,
     }
-    plain = EngineSpec("openai", "m", "http://127.0.0.1:9/v1", {"concurrency": "3", "timeout": "9"}).open()
+    plain = open_engine("openai", "m", "http://127.0.0.1:9/v1", {"concurrency": "3", "timeout": "9"})
     assert plain.identity()["args"] == {}
 
 
@@ -86,7 +86,7 @@ def test_fields_are_what_the_answers_are_kept_under() -> None:
 )
 def test_what_an_option_of_the_command_says_is_no_field_to_change(name: str, value: str, says: str) -> None:
     with pytest.raises(UsageError, match=f"--engine-arg .*{says}"):
-        EngineSpec("openai", "m", "http://127.0.0.1:9/v1", {name: value}).open()
+        open_engine("openai", "m", "http://127.0.0.1:9/v1", {name: value})
 
 
 def unsupported(body: dict[str, Any]) -> Reply:

@@ -8,7 +8,7 @@ import pytest
 
 from synth.pipelines.engines import Request
 from synth.pipelines.engines.openai import OpenAIEngine, served_models
-from synth.pipelines.engines.registry import EngineSpec
+from synth.pipelines.engines.registry import open_engine
 from synth.schemas.errors import EngineFailed, UsageError
 from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask
 from tests.pipelines.engines.scripted_server import Reply, Script, completion
@@ -81,7 +81,7 @@ def test_without_a_list_a_named_model_is_taken_with_a_warning(
 def test_without_a_list_a_model_must_be_named(script: Script, reply: Reply, says: str) -> None:
     script.models = reply
     with pytest.raises(EngineFailed, match=says):
-        EngineSpec("openai", None, script.url, {}).open()
+        open_engine("openai", None, script.url, {})
 
 
 def test_a_key_that_is_refused_is_told_at_once(script: Script) -> None:

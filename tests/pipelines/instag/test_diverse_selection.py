@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pyarrow as pa
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from synth.pipelines.instag import gather
 from synth.pipelines.instag.gather import picked
-from synth.pipelines.instag.select import WAYS, SelectRows
+from synth.pipelines.instag.select import SelectRows, Way
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
@@ -47,7 +47,7 @@ def test_a_tag_that_a_row_has_twice_counts_once(tmp_path: Path) -> None:
     assert ids(SelectRows(3), source, tmp_path / "out") == ["r-1", "r-2", "r-0"]
 
 
-@pytest.mark.parametrize("by", WAYS)
+@pytest.mark.parametrize("by", get_args(Way))
 def test_rows_without_tags_are_never_selected_and_what_is_missing_is_told(tmp_path: Path, by: str) -> None:
     source = pool(tmp_path, [], ["a"], None, [""], [None], ["b", "", None])
     rows, counts = selected(SelectRows(5, by), source, tmp_path / "out")
@@ -60,7 +60,7 @@ def test_a_pool_without_any_tag_gives_nothing(tmp_path: Path) -> None:
     assert (rows, counts.reasons, counts.tallies["shortfall"]) == ([], {"no_tags": 2}, 1)
 
 
-@pytest.mark.parametrize("by", WAYS)
+@pytest.mark.parametrize("by", get_args(Way))
 def test_rows_that_were_not_selected_are_counted_and_not_copied(tmp_path: Path, by: str) -> None:
     rows, counts = selected(SelectRows(10, by), many(tmp_path), tmp_path / "out")
     assert len({row["id"] for row in rows}) == 10
@@ -108,7 +108,7 @@ def test_a_random_selection_follows_from_the_seed_and_the_ids_alone(tmp_path: Pa
         drawn = ids(SelectRows(20, by), tmp_path / "pool.jsonl", tmp_path / "out")
         assert ids(SelectRows(20, by), backwards, tmp_path / "out") == drawn
         assert ids(SelectRows(30, by), backwards, tmp_path / "out")[:20] == drawn
-        assert ids(SelectRows(20, by, seed=1), backwards, tmp_path / "out") != drawn
+        assert ids(SelectRows(20, by), backwards, tmp_path / "out", seed=1) != drawn
 
 
 def test_rows_come_out_whole(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.self_lengthen.curate import CurateExtender, CurateGenerator, thinned
+from synth.pipelines.self_lengthen.curate import Curate, thinned
 from synth.schemas.errors import InputError, UsageError
 from tests.pipelines.passing import passed
 from tests.pipelines.scripted import ScriptedTools, process
@@ -32,7 +32,7 @@ class Draws(Random):
 
 
 def test_the_generator_learns_to_answer_the_instruction_at_length() -> None:
-    rows, _, _ = process(CurateGenerator(), ROW, ScriptedTools([]))
+    rows, _, _ = process(Curate("generator"), ROW, ScriptedTools([]))
     assert rows == [
         {
             "id": "a/r0/x0",
@@ -45,7 +45,7 @@ def test_the_generator_learns_to_answer_the_instruction_at_length() -> None:
 
 
 def test_the_extender_learns_to_answer_its_own_prompt_with_the_shorter_text_in_it() -> None:
-    rows, _, _ = process(CurateExtender(drop=0), ROW, ScriptedTools([]))
+    rows, _, _ = process(Curate("extender", drop=0), ROW, ScriptedTools([]))
     asked, answered = rows[0]["messages"]
     assert asked["role"] == "user"
     assert ROW["instruction"] in asked["content"]
@@ -55,18 +55,20 @@ def test_the_extender_learns_to_answer_its_own_prompt_with_the_shorter_text_in_i
 
 def test_the_prompt_is_in_the_language_of_the_text() -> None:
     chinese = {**ROW, "initial": "海很宽。\n\n海很深。"}
-    (english,), (in_chinese,) = (process(CurateExtender(drop=0), row, ScriptedTools([]))[0] for row in (ROW, chinese))
+    (english,), (in_chinese,) = (
+        process(Curate("extender", drop=0), row, ScriptedTools([]))[0] for row in (ROW, chinese)
+    )
     assert "outline" in english["messages"][0]["content"]
     assert "提纲" in in_chinese["messages"][0]["content"]
 
 
 def test_a_prompt_of_ones_own_may_have_a_system_message_but_no_beginning_of_the_answer() -> None:
     prompt = Prompt("# system\nLengthen.\n# user\n{{ outline }}", "mine.md")
-    rows, _, _ = process(CurateExtender(prompt, 0), ROW, ScriptedTools([]))
+    rows, _, _ = process(Curate("extender", prompt, 0), ROW, ScriptedTools([]))
     assert [message["role"] for message in rows[0]["messages"]] == ["system", "user", "assistant"]
-    rows, _, _ = process(CurateExtender(Prompt("Lengthen: {{ outline }}", "raw.md"), 0), ROW, ScriptedTools([]))
+    rows, _, _ = process(Curate("extender", Prompt("Lengthen: {{ outline }}", "raw.md"), 0), ROW, ScriptedTools([]))
     assert rows[0]["messages"][0] == {"role": "user", "content": f"Lengthen: {SHORT}"}
-    begun = CurateExtender(Prompt("# user\n{{ outline }}\n# assistant\nSure:", "begun.md"))
+    begun = Curate("extender", Prompt("# user\n{{ outline }}\n# assistant\nSure:", "begun.md"))
     with pytest.raises(UsageError, match=r"--prompt begun.md begins the assistant's answer"):
         process(begun, ROW, ScriptedTools([]))
 
@@ -96,9 +98,9 @@ def test_about_a_fifth_of_the_lines_is_left_out() -> None:
 def test_every_row_is_thinned_in_its_own_way_and_the_same_again(tmp_path: Path) -> None:
     text = "\n".join(f"Line {number} of the text." for number in range(30))
     source = write_rows(tmp_path / "in.jsonl", [{**ROW, "id": name, "initial": text} for name in "abcd"])
-    first, _ = passed(CurateExtender(), [source], tmp_path / "one")
-    second, _ = passed(CurateExtender(), [source], tmp_path / "two")
-    other, _ = passed(CurateExtender(), [source], tmp_path / "three", seed=1)
+    first, _ = passed(Curate("extender"), [source], tmp_path / "one")
+    second, _ = passed(Curate("extender"), [source], tmp_path / "two")
+    other, _ = passed(Curate("extender"), [source], tmp_path / "three", seed=1)
     assert first == second != other
     assert len({row["messages"][0]["content"] for row in first}) == 4
 
@@ -112,7 +114,7 @@ def test_every_row_is_thinned_in_its_own_way_and_the_same_again(tmp_path: Path) 
     ],
 )
 def test_a_row_with_an_empty_part_is_rejected(row: dict[str, Any], reason: str) -> None:
-    _, _, rejected = process(CurateExtender(), row, ScriptedTools([]))
+    _, _, rejected = process(Curate("extender"), row, ScriptedTools([]))
     assert rejected is not None
     assert rejected.reason == reason
 
@@ -120,13 +122,13 @@ def test_a_row_with_an_empty_part_is_rejected(row: dict[str, Any], reason: str) 
 def test_drafts_and_extended_texts_of_several_rounds_are_collected(tmp_path: Path) -> None:
     drafts = write_rows(tmp_path / "drafts.jsonl", [{"id": "a/r0", "prompt": "Write.", "response": "Short."}])
     extended = write_rows(tmp_path / "extended.jsonl", [ROW])
-    rows, _ = passed(CurateGenerator(), [drafts, extended], tmp_path / "out")
+    rows, _ = passed(Curate("generator"), [drafts, extended], tmp_path / "out")
     assert [row["id"] for row in rows] == ["a/r0", "a/r0/x0"]
     with pytest.raises(InputError, match="has no column initial"):
-        passed(CurateExtender(), [drafts], tmp_path / "out-2")
+        passed(Curate("extender"), [drafts], tmp_path / "out-2")
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_the_share_must_be_one(share: float) -> None:
     with pytest.raises(UsageError, match="--drop"):
-        CurateExtender(drop=share)
+        Curate("extender", drop=share)

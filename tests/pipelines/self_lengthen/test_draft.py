@@ -10,7 +10,6 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.pipelines.runtime.stage import Row
 from synth.pipelines.self_lengthen.draft import DraftResponses
-from synth.pipelines.self_lengthen.tries import SAMPLING
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import process
@@ -27,7 +26,7 @@ def test_the_instruction_is_all_that_the_model_is_asked() -> None:
     (row,), refused, _ = process(DraftResponses(n=1), instruction(), tools)
     assert refused == []
     assert tools.chats == [[("user", "Write about the sea.")]]
-    assert [sampling for _, sampling, _ in tools.requests] == [SAMPLING]
+    assert [sampling for _, sampling, _ in tools.requests] == [DraftResponses().sampling]
     assert row == {
         "id": "i/r0",
         "instruction": "Write about the sea.",
@@ -46,8 +45,9 @@ def test_the_instruction_is_all_that_the_model_is_asked() -> None:
 
 
 def test_the_paper_s_sampling_without_the_stops_that_cut_tables_and_programs() -> None:
-    assert (SAMPLING.top_p, SAMPLING.temperature, SAMPLING.top_k) == (0.8, 0.7, 20)
-    assert (SAMPLING.repetition_penalty, SAMPLING.max_tokens, SAMPLING.stop) == (1.1, 16_384, ())
+    stage = DraftResponses()
+    assert (stage.top_p, stage.temperature, stage.top_k) == (0.8, 0.7, 20)
+    assert (stage.repetition_penalty, stage.max_tokens, stage.stop) == (1.1, 16_384, ())
 
 
 def test_responses_are_tried_again_independently_with_a_sample_of_its_own_each() -> None:

@@ -13,7 +13,6 @@ from synth.pipelines.runtime.runner import run
 from synth.pipelines.runtime.stage import Reject, Rejected, Row
 from synth.pipelines.self_lengthen import words
 from synth.pipelines.self_lengthen.extend import FOLDER, Extend
-from synth.pipelines.self_lengthen.tries import SAMPLING
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import process
@@ -111,7 +110,7 @@ def test_every_call_asks_for_another_sample() -> None:
     process(small(n=2, tries=3, rounds=2), draft(), tools)
     samples = [samples.start for _, _, samples in tools.requests]
     assert len(set(samples)) == len(samples) == 2 * 3 * 2 * 2
-    assert {sampling for _, sampling, _ in tools.requests} == {SAMPLING}
+    assert {sampling for _, sampling, _ in tools.requests} == {Extend().sampling}
 
 
 def test_a_first_pass_of_one_paragraph_is_not_trusted_at_all() -> None:
@@ -298,7 +297,7 @@ def test_a_prompt_that_begins_the_answer_has_the_beginning_once() -> None:
 def test_a_table_and_a_program_come_through() -> None:
     text = prose(6) + "\n\n---\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n```python\nx = 1\n\n\ny = 2\n```"
     assert extended(small(), then("No more.", text))["response"] == text
-    assert SAMPLING.stop == ()
+    assert Extend().stop == ()
 
 
 def test_options_that_ask_for_nothing() -> None:

@@ -9,7 +9,7 @@ from synth.pipelines.engines import Answer, Sampling
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.pipelines.runtime.stage import Reject, Row
-from synth.pipelines.self_lengthen.evaluate import CRITERIA, EvaluateLengths, Judge
+from synth.pipelines.self_lengthen.evaluate import CRITERIA, EvaluateLengths
 from synth.schemas.errors import InputError, UsageError
 from tests.pipelines.passing import passed
 from tests.pipelines.scripted import ScriptedTools, process
@@ -17,7 +17,7 @@ from tests.rows import write_rows
 
 MARKS = dict(zip(CRITERIA, (9, 8, 7, 6, 5, 4, 10), strict=True))
 JUDGEMENT = json.dumps({"analysis": "It is well made, but dry.", **MARKS})
-JUDGE = Judge(schema=False)
+JUDGE = EvaluateLengths(judge=True, schema=False)
 
 
 def answered(words: int = 3000, **columns: Any) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def test_a_text_that_is_too_long_for_the_judge_is_not_judged() -> None:
 
 def test_the_engine_is_held_to_an_object_with_the_analysis_first() -> None:
     Engine.forms.clear()
-    process(Judge(), answered(), Engine([JUDGEMENT]))
+    process(EvaluateLengths(judge=True), answered(), Engine([JUDGEMENT]))
     (form,) = Engine.forms
     assert form is not None
     assert list(form["properties"]) == form["required"] == ["analysis", *CRITERIA]
@@ -228,4 +228,4 @@ def test_the_engine_is_held_to_an_object_with_the_analysis_first() -> None:
 
 def test_no_tries_are_refused() -> None:
     with pytest.raises(UsageError, match="--tries 0"):
-        Judge(tries=0)
+        EvaluateLengths(judge=True, tries=0)

@@ -14,7 +14,7 @@ def drop(folder: Path, lengths: list[int], *, seed: int = 0, order: list[int] | 
     """What remains of rows whose texts have these lengths, by number; and why the others went."""
     rows = [{"id": f"r-{i}", "response": "x" * lengths[i], "n": i} for i in order or range(len(lengths))]
     source = write_rows(folder / "rows.jsonl", rows)
-    kept, rejected = passed(DropShort(seed=seed), [source], folder / "out", seed=seed, fresh=True)
+    kept, rejected = passed(DropShort(), [source], folder / "out", seed=seed, fresh=True)
     ids = {row["id"] for row in kept}
     assert kept == [row for row in rows if row["id"] in ids]
     assert {row["reason"] for row in rejected} <= {"short"}

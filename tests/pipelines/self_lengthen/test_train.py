@@ -1,6 +1,7 @@
 import json
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def extra() -> None:
 
 
 def train(rows: Path, out: Path, model: Path, recipe: FineTuneConfig = QUICKLY, **options: Any) -> Summary:
-    return run(Train(str(model), recipe, **options), [str(rows)], out, Options())
+    return run(Train(str(model), **asdict(recipe), **options), [str(rows)], out, Options())
 
 
 @pytest.mark.usefixtures("extra")

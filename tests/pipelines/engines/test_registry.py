@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from synth.pipelines.engines.registry import EngineSpec
+from synth.pipelines.engines.registry import open_engine
 from synth.schemas.errors import EngineFailed, UsageError
 from tests.pipelines.engines.scripted_server import Reply, Script
 
@@ -19,24 +19,24 @@ def folder(tmp_path: Path) -> str:
 
 
 def test_echo_needs_no_model() -> None:
-    engine = EngineSpec("echo", None, None, {"reply": "42", "delay": "0.5"}).open()
+    engine = open_engine("echo", None, None, {"reply": "42", "delay": "0.5"})
     assert engine.identity() == {"engine": "echo", "model": "echo", "revision": None, "args": {"reply": "42"}}
 
 
 def test_without_a_kind_a_model_means_vllm(folder: str) -> None:
-    identity = EngineSpec(None, folder, None, {}).open().identity()
+    identity = open_engine(None, folder, None, {}).identity()
     assert (identity["engine"], identity["model"]) == ("vllm", folder)
     assert len(identity["revision"]) == 64
 
 
 def test_the_model_may_come_from_the_environment(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNTH_MODEL", folder)
-    assert EngineSpec(None, None, None, {}).open().identity()["model"] == folder
+    assert open_engine(None, None, None, {}).identity()["model"] == folder
 
 
 def test_engine_arguments_are_json_where_they_are_json(folder: str) -> None:
     args = {"quantization": "fp8", "max-model-len": "4096", "trust_remote_code": "true", "rope": '{"factor": 2}'}
-    assert EngineSpec(None, folder, None, args).open().identity()["args"] == {
+    assert open_engine(None, folder, None, args).identity()["args"] == {
         "max_model_len": 4096,
         "quantization": "fp8",
         "rope": {"factor": 2},
@@ -45,28 +45,28 @@ def test_engine_arguments_are_json_where_they_are_json(folder: str) -> None:
 
 
 def test_what_only_schedules_is_no_part_of_the_identity(folder: str) -> None:
-    plain = EngineSpec(None, folder, None, {}).open().identity()
+    plain = open_engine(None, folder, None, {}).identity()
     scheduling = {"gpu_memory_utilization": "0.8", "tensor-parallel-size": "4", "max_num_seqs": "64"}
-    assert EngineSpec(None, folder, None, scheduling).open().identity() == plain
+    assert open_engine(None, folder, None, scheduling).identity() == plain
 
 
 def test_a_base_url_means_openai_and_its_only_model(script: Script) -> None:
     script.models = Reply({"data": [{"id": "qwen"}]})
-    engine = EngineSpec(None, None, script.url, {"concurrency": "8", "timeout": "30"}).open()
+    engine = open_engine(None, None, script.url, {"concurrency": "8", "timeout": "30"})
     assert engine.identity() == {"engine": "openai", "model": "qwen", "revision": None, "args": {}}
 
 
 def test_among_several_served_models_one_must_be_chosen(script: Script) -> None:
     script.models = Reply({"data": [{"id": "llama"}, {"id": "qwen"}]})
     with pytest.raises(UsageError, match=r"choose a --model: .* serves llama, qwen"):
-        EngineSpec(None, None, script.url, {}).open()
-    assert EngineSpec(None, "qwen", script.url, {}).open().identity()["model"] == "qwen"
+        open_engine(None, None, script.url, {})
+    assert open_engine(None, "qwen", script.url, {}).identity()["model"] == "qwen"
 
 
 def test_a_server_is_not_asked_when_the_model_is_named() -> None:
-    assert EngineSpec("openai", "m", "http://127.0.0.1:9/v1", {}).open().identity()["model"] == "m"
+    assert open_engine("openai", "m", "http://127.0.0.1:9/v1", {}).identity()["model"] == "m"
     with pytest.raises(EngineFailed, match="no LLM server answers"):
-        EngineSpec("openai", None, "http://127.0.0.1:9/v1", {}).open()
+        open_engine("openai", None, "http://127.0.0.1:9/v1", {})
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_server_is_not_asked_when_the_model_is_named() -> None:
         ("vllm", "m", "http://x/v1", {}, "--base-url names a server, which --engine vllm does not use"),
         ("openai", "m", None, {}, "--engine openai needs a server"),
         ("openai", "m", "localhost:8000", {}, "--base-url localhost:8000 is not an address"),
-        ("ollama", "m", None, {}, "--engine ollama is unknown: it is one of echo, openai, vllm"),
+        ("ollama", "m", None, {}, "--engine ollama: must be one of vllm, openai, echo"),
         ("echo", None, None, {"replies": "x"}, "--engine-arg replies: the engine echo takes reply, delay, context"),
         ("echo", None, None, {"delay": "soon"}, "--engine-arg delay=soon is not a number"),
         ("openai", "m", "http://[x/v1", {}, r"--base-url http://\[x/v1 is not an address"),
@@ -92,4 +92,4 @@ def test_what_cannot_be_opened_is_told_with_its_flag(
     kind: str | None, model: str | None, base_url: str | None, args: dict[str, str], says: str
 ) -> None:
     with pytest.raises(UsageError, match=says):
-        EngineSpec(kind, model, base_url, args).open()
+        open_engine(kind, model, base_url, args)

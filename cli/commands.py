@@ -1,0 +1,145 @@
+"""Commands made from declarations: of a stage, its arguments, options and help; of a function, the options of its
+dataclass parameters."""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from synth.pipelines.runtime.declared import ByOption, DeclaredOption, declared, made, path
+from synth.pipelines.runtime.facts import (
+    INPUT_SPEC,
+    columns_in_words,
+    described,
+    records,
+    stage_options,
+    summary,
+    takes_many_inputs,
+    usage,
+)
+
+if TYPE_CHECKING:
+    from synth.pipelines.runtime.stage import Stage
+
+__all__ = ["Input", "Inputs", "Output", "command_of", "with_options"]
+
+Input = Annotated[str, typer.Argument(metavar="INPUT", help=INPUT_SPEC)]
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=INPUT_SPEC)]
+Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset directory to make.", parser=path)]
+
+
+def command_of(stage: "type[Stage]") -> Callable[..., None]:
+    """The function of a stage's command, with the signature and the docstring that Typer makes the command from."""
+    from synth.pipelines.runtime.options import Options, TableOptions
+    from synth.pipelines.runtime.plugs import EngineSpec, SandboxSpec
+    from synth.pipelines.runtime.stage import RowStage
+
+    groups: list[type] = [Options if issubclass(stage, RowStage) else TableOptions]
+    groups += [EngineSpec] if stage.uses_engine else []
+    groups += [SandboxSpec] if stage.uses_sandbox else []
+    between, options = stage_options(stage)
+    source, *_, target = usage(stage).split()
+    kind: Any = list[str] if takes_many_inputs(stage) else str
+    parameters = [
+        _parameter("source", kind, typer.Argument(metavar=source, help=stage.reads or INPUT_SPEC)),
+        *map(_of_option, between),
+        _parameter("out", Path, typer.Argument(metavar=target, help="Dataset directory to make.", parser=path)),
+        *map(_of_option, options),
+        *(_of_option(one) for group in groups for one in declared(group)),
+    ]
+
+    def command(**typed: Any) -> None:
+        from synth.cli.running import run_stage
+
+        source, out = typed.pop("source"), typed.pop("out")
+        made_stage = made(stage, typed)
+        engine = _opened(EngineSpec, stage.uses_engine, made_stage.uses_engine, stage, typed)
+        sandbox = _opened(SandboxSpec, stage.uses_sandbox, made_stage.uses_sandbox, stage, typed)
+        inputs = [source] if isinstance(source, str) else source
+        run_stage(
+            made_stage,
+            [*inputs, *made_stage.further_inputs],
+            out,
+            made(Options, typed, command=sys.argv[1:]),
+            engine,
+            sandbox,
+        )
+
+    command.__doc__ = _help(stage)
+    return _with_parameters(command, parameters)
+
+
+def _opened(kind: Any, declared_use: Any, used: bool, stage: "type[Stage]", typed: Mapping[str, Any]) -> Any:
+    if used:
+        return made(kind, typed).open()
+    given = [one for one in declared(kind) if typed.get(one.name)]
+    if given and isinstance(declared_use, ByOption):
+        from synth.schemas.errors import UsageError
+
+        raise UsageError(f"{given[0].spelled} applies only {declared_use.when(stage, bool)}")
+    return None
+
+
+def _help(stage: "type[Stage]") -> str:
+    paragraphs = [summary(stage)]
+    for side, verb in (("input", "Reads"), ("output", "Writes")):
+        for condition, record in records(stage, side):
+            paragraphs.append(f"{verb}{f' {condition}' if condition else ''}: {columns_in_words(record)}.")
+    paragraphs.append("\b\nExamples:\n" + "\n".join(f"  {example}" for example in stage.commands))
+    return "\n\n".join(paragraphs)
+
+
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """A command in which each parameter that is a dataclass with options is an option for each of its fields."""
+    hints = get_type_hints(function, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name in groups:
+            parameters += map(_of_option, declared(groups[parameter.name]))
+        else:
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(parameter.replace(annotation=hints[parameter.name], kind=kind))
+
+    @wraps(function)
+    def command(**typed: Any) -> None:
+        names = {one.name for group in groups.values() for one in declared(group)}
+        values = {name: value for name, value in typed.items() if name not in names}
+        function(**values, **{name: made(group, typed) for name, group in groups.items()})
+
+    return _with_parameters(command, parameters)
+
+
+def _with_parameters(function: Callable[..., None], parameters: list[inspect.Parameter]) -> Callable[..., None]:
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return function
+
+
+def _of_option(one: DeclaredOption) -> inspect.Parameter:
+    option = one.option
+    settings: dict[str, Any] = {"help": described(one), "metavar": one.metavar}
+    if one.typed is Path or option.argument:
+        settings["parser"] = path if one.typed is Path else None
+    if option.argument:
+        return _parameter(one.name, one.typed, typer.Argument(**settings))
+    kind = list[one.typed] if one.is_repeatable else one.typed  # type: ignore[name-defined]
+    information = typer.Option(
+        *one.flags,
+        **settings,
+        show_default=False,
+        rich_help_panel=option.panel,
+        autocompletion=one.suggestions if one.suggestions("") else None,
+    )
+    return _parameter(one.name, kind | None, information, default=None)
+
+
+def _parameter(name: str, kind: Any, information: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, information]
+    )

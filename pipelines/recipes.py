@@ -1,0 +1,65 @@
+"""The stages that `synth` has, by the words of their commands. A module is imported when its stage is asked for."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synth.pipelines.runtime.stage import Stage
+
+__all__ = ["FILTERS", "RECIPES", "STAGES", "stage_named"]
+
+# What each recipe is for.
+RECIPES = {
+    "augment": "Evolve questions and answer the new ones (MuggleMath).",
+    "reject": "Sample reasoning paths and select the correct ones (RFT).",
+    "case2code": "Make functions, calls and their outputs into tasks (Case2Code).",
+    "dstc": "Make preference pairs from the codes and tests that a model writes for each task (DSTC).",
+    "query-of-cc": "Find the documents of a domain in a corpus (Query of CC).",
+    "instag": "Tag instructions and select by tags (InsTag).",
+    "self-lengthen": "Train a model to write longer texts from its own output (Self-Lengthen).",
+}
+
+# Stages that belong to no recipe.
+FILTERS = {
+    "dedup": "Remove duplicates: rows with the same text, the same URL, or nearly the same words.",
+    "decontaminate": "Reject the rows that share 13 consecutive words with an evaluation set.",
+}
+
+STAGES = {
+    "augment evolve": "augment.evolve:Evolve",
+    "augment respond": "augment.respond:Respond",
+    "reject sample": "reject.sample:SamplePaths",
+    "reject select": "reject.select:SelectPaths",
+    "reject curve": "reject.curve:Curve",
+    "case2code functions": "case2code.functions:Functions",
+    "case2code inputs": "case2code.inputs:Inputs",
+    "case2code execute": "case2code.execute:Execute",
+    "case2code compose": "case2code.compose:Compose",
+    "case2code evaluate": "case2code.evaluate:EvaluateFunctions",
+    "dstc": "dstc.pairs:Pairs",
+    "query-of-cc bootstrap": "query_of_cc.bootstrap:Bootstrap",
+    "query-of-cc dedup": "dedup.dedup:Dedup",
+    "query-of-cc index": "query_of_cc.index:Index",
+    "query-of-cc retrieve": "query_of_cc.retrieve:Retrieve",
+    "query-of-cc decontaminate": "dedup.contamination:Decontaminate",
+    "instag tag": "instag.tag:Tag",
+    "instag normalize": "instag.normalize.normalize:Normalize",
+    "instag select": "instag.select:SelectRows",
+    "self-lengthen instruct": "self_lengthen.instruct:Instruct",
+    "self-lengthen draft": "self_lengthen.draft:DraftResponses",
+    "self-lengthen extend": "self_lengthen.extend:Extend",
+    "self-lengthen drop-short": "self_lengthen.drop_short:DropShort",
+    "self-lengthen curate": "self_lengthen.curate:Curate",
+    "self-lengthen constrain": "self_lengthen.constrain:Constrain",
+    "self-lengthen evaluate": "self_lengthen.evaluate:EvaluateLengths",
+    "self-lengthen train": "self_lengthen.train:Train",
+    "dedup": "dedup.dedup:Dedup",
+    "decontaminate": "dedup.contamination:Decontaminate",
+}
+
+
+def stage_named(name: str) -> "type[Stage]":
+    """The class of a stage in `STAGES`."""
+    module, _, attribute = STAGES[name].partition(":")
+    stage: type[Stage] = getattr(import_module(f"synth.pipelines.{module}"), attribute)
+    return stage

@@ -1,0 +1,335 @@
+"""Options, declared once: on the fields of the dataclass that they belong to.
+
+    n: Annotated[int, Option("Paths for each question.", min=1, flag="-n", long="--paths")] = 100
+
+Command line, help, documentation, checks and identity are made from it. Choices come from `Literal` types, and an
+option with a tuple or mapping type is repeatable.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
+
+from synth.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from synth.pipelines.runtime.prompts import Prompt
+
+__all__ = [
+    "ByOption",
+    "DeclaredOption",
+    "Only",
+    "Option",
+    "assignments",
+    "check",
+    "condition",
+    "declared",
+    "made",
+    "path",
+    "shipped",
+]
+
+T = TypeVar("T")
+
+_METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "FILE"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field is as an option.
+
+    `min` and `max` are inclusive. `flag` is a short form, `long` stands for the field's name. `default` is what help
+    shows where the default value says nothing. `choices` is for text that may have few values, where the type does not
+    name them. `read` makes the value of what was typed: of a text, or of a tuple of
+    them where the option is repeatable. An `argument` stands between input and output, by its `metavar`.
+    """
+
+    help: str
+    min: float | None = None
+    max: float | None = None
+    flag: str | None = None
+    long: str | None = None
+    metavar: str | None = None
+    default: str | None = None
+    choices: Collection[str] = ()
+    env: str | None = None
+    read: Callable[[Any], Any] | None = None
+    argument: bool = False
+    panel: str | None = None
+
+
+@dataclass(frozen=True)
+class Only:
+    """Beside an `Option`: it applies only where the option `name` has this value (None: is not given)."""
+
+    name: str
+    value: Any
+
+    def holds(self, instance: object) -> bool:
+        return bool(getattr(instance, self.name) == self.value)
+
+
+@dataclass(frozen=True)
+class DeclaredOption:
+    """An option with the field that it stands on. `type` is without `None`."""
+
+    option: Option
+    only: Only | None
+    field: "Field[Any]"
+    type: Any
+
+    @property
+    def name(self) -> str:
+        return self.field.name
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """As Typer takes them: `-n`, `--paths`; a switch that is on by default has a form that switches it off."""
+        plain = self.name.replace("_", "-")
+        long = self.option.long or f"--{plain}"
+        if self.type is bool and self.field.default is not False and "/" not in long:
+            long += f"/--no-{plain}"
+        return (self.option.flag, long) if self.option.flag else (long,)
+
+    @property
+    def spelled(self) -> str:
+        """How messages name it."""
+        if self.option.argument:
+            return self.option.metavar or self.name
+        return self.flags[0].partition("/")[0]
+
+    @property
+    def is_repeatable(self) -> bool:
+        origin, parts = get_origin(self.type), get_args(self.type)
+        return origin is Mapping or (origin is tuple and _is_plain(parts[0]))
+
+    @property
+    def typed(self) -> Any:
+        """The type of what is typed, of each one where it is repeatable; text where only `read` knows more."""
+        if get_origin(self.type) is tuple and self.is_repeatable:
+            return get_args(self.type)[0]
+        return self.type if _is_plain(self.type) else str
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        return get_args(self.typed) if get_origin(self.typed) is Literal else tuple(self.option.choices)
+
+    @property
+    def metavar(self) -> str | None:
+        """What stands for the value; None for a switch."""
+        if self.choices and not self.option.metavar:
+            return "|".join(map(str, self.choices))
+        return self.option.metavar or _METAVARS.get(self.typed)
+
+    @property
+    def is_required(self) -> bool:
+        return self.field.default is MISSING and self.field.default_factory is MISSING
+
+    @property
+    def default(self) -> str:
+        """As help shows it; empty where there is nothing to show."""
+        if self.option.default is not None or self.is_required:
+            return self.option.default or ""
+        if isinstance(self.field.default_factory, _Shipped):
+            return self.field.default_factory.name
+        value = self.field.default
+        if value is MISSING or value is None or value is False or value in ("", ()) or self.option.read:
+            return ""
+        if value is True:
+            return self.flags[-1].partition("/")[0].removeprefix("--")
+        values = value if isinstance(value, tuple) else (value,)
+        return ", ".join(repr(one) if isinstance(one, str) and one != one.strip() else str(one) for one in values)
+
+    def value(self, typed: Any) -> Any:
+        """What was typed, as the value of the field."""
+        read = self.option.read
+        if isinstance(self.field.default_factory, _Shipped):
+            return self.field.default_factory.read(typed, self.spelled)
+        typed = tuple(typed) if isinstance(typed, list) else typed
+        return read(typed) if read else typed
+
+    def suggestions(self, incomplete: str) -> list[str]:
+        """What the shell may complete."""
+        if isinstance(self.field.default_factory, _Shipped):
+            return [name for name in self.field.default_factory.names if name.startswith(incomplete)]
+        return [choice for choice in self.option.choices if choice.startswith(incomplete)]
+
+
+def declared(owner: type) -> tuple[DeclaredOption, ...]:
+    """The options on the fields of a dataclass, in order: its own, then those that it shares."""
+    key: Any = owner
+    return _declared(key)
+
+
+@cache
+def _declared(owner: type) -> tuple[DeclaredOption, ...]:
+    return tuple(_read(owner))
+
+
+def _read(owner: type) -> Iterator[DeclaredOption]:
+    hints = get_type_hints(owner, include_extras=True)
+    depth: dict[str, int] = {}
+    for number, base in enumerate(owner.__mro__):
+        for name in vars(base).get("__annotations__", ()):
+            depth.setdefault(name, number)
+    for one in sorted(fields(owner), key=lambda one: depth[one.name]):
+        marks = getattr(hints[one.name], "__metadata__", ())
+        options = [mark for mark in marks if isinstance(mark, Option)]
+        only = next((mark for mark in marks if isinstance(mark, Only)), None)
+        if options:
+            # The last one counts, so that a field may say more of a shared option.
+            yield DeclaredOption(options[-1], only, one, _without_none(get_args(hints[one.name])[0]))
+
+
+def _without_none(hint: Any) -> Any:
+    if get_origin(hint) in (Union, UnionType):
+        parts = [part for part in get_args(hint) if part is not NoneType]
+        return parts[0] if len(parts) == 1 else hint
+    return hint
+
+
+def _is_plain(hint: Any) -> bool:
+    return hint in (bool, int, float, str, Path) or get_origin(hint) is Literal
+
+
+def made(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
+    """A dataclass with options, from what was typed for its fields (None or nothing: the default).
+
+    Raises `UsageError` where an option is missing, or given where it does not apply.
+    """
+    options = declared(owner)
+    given = {one.name: one for one in options if typed.get(one.name) not in (None, [])}
+    values = dict(others)
+    for one in options:
+        if one.name in given:
+            values[one.name] = one.value(typed[one.name])
+        elif one.option.env and one.option.env in os.environ:
+            values[one.name] = one.value(os.environ[one.option.env])
+        elif one.is_required:
+            raise UsageError(f"{one.spelled} is missing: {one.option.help[0].lower()}{one.option.help[1:]}")
+    for one in given.values():
+        if one.only:
+            (other,) = (other for other in options if other.name == one.only.name)
+            if values.get(other.name, other.field.default) != one.only.value:
+                raise UsageError(f"{one.spelled} applies only {condition(other, [one.only.value])}")
+    return owner(**values)
+
+
+def condition(option: DeclaredOption, values: list[Any]) -> str:
+    """That an option has one of these values, in words: `with --judge`, `without --gold`, `with --role extender`."""
+    if values == [True]:
+        return f"with {option.spelled}"
+    if values in ([False], [None]):
+        return f"without {option.spelled}"
+    return f"with {option.spelled} {' or '.join(map(str, values))}"
+
+
+def check(instance: Any) -> None:
+    """Raises `UsageError` where a value is not one of the choices, or out of bounds."""
+    for one in declared(type(instance)):
+        value = getattr(instance, one.name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if fault := _fault(one, each):
+                raise UsageError(f"{one.spelled} {each}: must be {fault}")
+
+
+def _fault(one: DeclaredOption, value: Any) -> str | None:
+    if value is None:
+        return None
+    if one.choices and value not in one.choices:
+        return f"one of {', '.join(map(str, one.choices))}"
+    low, high = one.option.min, one.option.max
+    if (low is None or value >= low) and (high is None or value <= high):
+        return None
+    if low is None or high is None:
+        return f"at least {low:g}" if high is None else f"at most {high:g}"
+    return f"between {low:g} and {high:g}"
+
+
+class ByOption(Generic[T]):
+    """A fact of a stage that follows from one of its options: `output = ByOption("format", {"dpo": PREFERENCE, ...})`.
+
+    A stage has the one; its class has this.
+    """
+
+    def __init__(self, option: str, values: Mapping[Any, T]) -> None:
+        self.option = option
+        self.values = values
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "ByOption[T]": ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+
+    def __get__(self, instance: object | None, owner: type) -> "ByOption[T] | T":
+        return self if instance is None else self.values[getattr(instance, self.option)]
+
+    def when(self, owner: type, wanted: Callable[[T], bool]) -> str:
+        """The condition under which the fact is a wanted one, in words."""
+        (option,) = (one for one in declared(owner) if one.name == self.option)
+        return condition(option, [value for value, fact in self.values.items() if wanted(fact)])
+
+
+@dataclass(frozen=True)
+class _Shipped:
+    """The default of an option that is a prompt: one of those in `folder`/prompts, which it can be replaced by."""
+
+    name: str
+    folder: Path
+
+    def __call__(self) -> "Prompt":
+        return self.read(self.name, "--prompt")
+
+    def read(self, name: str, flag: str) -> "Prompt":
+        from synth.pipelines.runtime.prompts import Prompt
+
+        return Prompt.load(name, self.folder, flag)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(path.stem for path in (self.folder / "prompts").glob("*.md"))
+
+
+def shipped(name: str, folder: Path) -> Any:
+    """A field with a prompt that comes with the recipe in `folder`."""
+    return field(default_factory=_Shipped(name, folder))
+
+
+def path(name: str) -> Path:
+    """The path of this name. Raises `UsageError` for an empty one, which would be the working directory."""
+    if not name.strip():
+        raise UsageError("the name of a file or directory is empty: is a shell variable not set?")
+    return Path(name)
+
+
+def assignments(flag: str, form: str = "NAME=VALUE") -> Callable[[tuple[str, ...]], dict[str, str]]:
+    """A reader of a repeatable option that takes `form`."""
+
+    def read(texts: tuple[str, ...]) -> dict[str, str]:
+        parsed: dict[str, str] = {}
+        for text in texts:
+            name, equals, right = text.partition("=")
+            if not (name and equals):
+                raise UsageError(f"{flag} {text}: expected {form}")
+            if name in parsed:
+                raise UsageError(f"{flag} {name}: given twice")
+            parsed[name] = right
+        return parsed
+
+    return read

@@ -1,0 +1,84 @@
+"""The engine and the sandbox of a run, as options describe them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from synth.pipelines.engines.registry import ENGINES, open_engine
+from synth.pipelines.runtime.declared import Option, assignments
+from synth.sandbox.jails.registry import JAILS
+
+if TYPE_CHECKING:
+    from synth.pipelines.engines import Engine
+    from synth.sandbox.pool import Sandbox
+
+__all__ = ["EngineSpec", "SandboxSpec"]
+
+ENGINE, SANDBOX = "Engine", "Sandbox"
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """An engine as the command line describes it: small, and whole when it is pickled."""
+
+    model: Annotated[
+        str | None,
+        Option(
+            "A model directory, a hub name, or `tiny` (embedded).", metavar="MODEL", env="SYNTH_MODEL", panel=ENGINE
+        ),
+    ] = None
+    engine: Annotated[
+        str | None,
+        Option(
+            "In this process, a server, or an echo for tests.",
+            choices=ENGINES,
+            default="vllm; openai with --base-url",
+            panel=ENGINE,
+        ),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        Option("An OpenAI-compatible server, such as http://localhost:8000/v1.", metavar="URL", panel=ENGINE),
+    ] = None
+    engine_arg: Annotated[
+        Mapping[str, str],
+        Option(
+            "Passed to the engine, e.g. tensor_parallel_size=2. Repeatable.",
+            metavar="NAME=VALUE",
+            read=assignments("--engine-arg"),
+            panel=ENGINE,
+        ),
+    ] = field(default_factory=dict)
+
+    def open(self) -> "Engine":
+        """The engine, not yet started; its `identity` is known. See `open_engine`."""
+        return open_engine(self.engine, self.model, self.base_url, self.engine_arg)
+
+
+@dataclass(frozen=True)
+class SandboxSpec:
+    """A sandbox as the command line describes it: small, and whole when it is pickled."""
+
+    jail: Annotated[
+        str,
+        Option(
+            "landlock is for use inside a container; auto is docker where it answers, else bwrap.",
+            choices=("auto", *JAILS),
+            panel=SANDBOX,
+        ),
+    ] = "auto"
+    jails: Annotated[
+        int | None, Option("Jails that run concurrently.", min=1, default="one for each core", panel=SANDBOX)
+    ] = None
+    jail_package: Annotated[
+        tuple[str, ...],
+        Option(
+            "An installed package that programs may import, such as numpy. Repeatable.", metavar="NAME", panel=SANDBOX
+        ),
+    ] = ()
+
+    def open(self) -> "Sandbox":
+        """The sandbox, not yet started; its `identity` is known."""
+        from synth.sandbox.pool import Sandbox
+
+        return Sandbox(self.jail, self.jails, packages=sorted(set(self.jail_package)))
