@@ -101,8 +101,8 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
     record = summary.record
     counts = record["counts"]
     lines = [
-        f"{summary.out}: {plural(counts['outputs'], 'row')} from {counts['produced']:,} of {record['input_rows']:,} input rows "
-        f"in {record['seconds']:,.1f} s"
+        f"{summary.out}: {plural(counts['outputs'], 'row')} from {counts['produced']:,} of "
+        f"{record['input_rows']:,} input rows in {record['seconds']:,.1f} s"
     ]
     lines += breakdown(counts, record.get("means", {}))
     if cost := _cost(record.get("cost", {})):
