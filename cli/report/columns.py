@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from synth.cli.report.distributions import bin_counts, distribution
 from synth.cli.report.frame import Name
 from synth.cli.report.page import Chapter, Figure, Table
-from synth.cli.report.rankings import shares
+from synth.cli.report.rankings import ranking
 from synth.cli.report.sources import ReportInput
 from synth.cli.report.wording import distinct, listed, percent, shown
 from synth.cli.summaries import number
@@ -76,9 +76,9 @@ def _values(group: Group, heading: str) -> Figure:
     values = list(_shares(group))
     labels = dict(zip(values, distinct(values, 40), strict=True))
     title = f"{heading}: most often {listed(_commonest(group, labels))}"
-    counts = {source.name: _counts(column) for source, column in group}
+    counts = {source.name: {value: _counts(column).get(value, 0) for value in values} for source, column in group}
     wholes = {source.name: source.rows for source, _ in group}
-    return shares(title, "value", labels, counts, wholes, most=MOST_VALUES, note=_left_out(group))
+    return ranking(title, "value", labels, counts, wholes=wholes, most=MOST_VALUES, note=_left_out(group))
 
 
 def _commonest(group: Group, labels: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ from synth.cli.report.page import Figure, Table
 from synth.cli.report.wording import percent
 from synth.cli.summaries import plural
 
-__all__ = ["one_bar_each", "ranking", "shares"]
+__all__ = ["one_bar_each", "ranking"]
 
 
 def ranking(
@@ -16,64 +16,42 @@ def ranking(
     head: str,
     labels: Mapping[str, str],
     amounts: Mapping[Name, Mapping[str, float]],
-    unit: str,
+    unit: str = "rows",
     *,
+    wholes: Mapping[Name, int] | None = None,
     most: int | None = None,
     written: Callable[[float], str] = "{:,}".format,
-) -> Figure:
-    """A line for each label with a bar for each input, up to `most` lines; the table under it has all of them.
-
-    `amounts` are those of each input by what `labels` are the words for; what an input lacks has no bar.
-    """
-    items = [
-        Bar(labels[key], name, known[key], written(known[key]))
-        for key in list(labels)[:most]
-        for name, known in amounts.items()
-        if key in known
-    ]
-    rows = [
-        [label, *(written(known[key]) if key in known else "" for known in amounts.values())]
-        for key, label in labels.items()
-    ]
-    numbers = Table([head, *amounts], rows)
-    return Figure(title, bars(items, list(amounts), unit), numbers=numbers, note=_undrawn(head, labels, most))
-
-
-def shares(
-    title: str,
-    head: str,
-    labels: Mapping[str, str],
-    counts: Mapping[Name, Mapping[str, int]],
-    wholes: Mapping[Name, int],
-    *,
-    most: int,
     note: str = "",
 ) -> Figure:
-    """A `ranking` of counts of rows, which of several inputs are drawn as shares of `wholes`."""
-    several = len(counts) > 1
+    """A line for each label with a bar for each input, up to `most` lines; the table under the chart has all of them.
+
+    `amounts` are those of each input by the keys of `labels`; what an input lacks has no bar. Where they are parts of
+    `wholes`, the table has percentages, and several inputs are drawn as shares.
+    """
+    as_shares = wholes is not None and len(amounts) > 1
     items, rows = [], []
     for place, (key, label) in enumerate(labels.items()):
-        known = {name: counted.get(key, 0) for name, counted in counts.items()}
-        rows.append([label, *(f"{count:,} ({percent(count, wholes[name])})" for name, count in known.items())])
-        for name, count in known.items() if place < most else ():
-            share, figure = (
-                (count / (wholes[name] or 1), percent(count, wholes[name])) if several else (count, f"{count:,}")
-            )
-            items.append(Bar(label, name, share, figure))
-    chart = bars(items, list(counts), "share of the rows" if several else "rows", share=several)
-    notes = [_undrawn(head, labels, most), note]
-    return Figure(title, chart, numbers=Table([head, *counts], rows), note=" ".join(filter(None, notes)))
-
-
-def _undrawn(head: str, labels: Mapping[str, str], most: int | None) -> str:
+        row = [label]
+        for name, known in amounts.items():
+            if key not in known:
+                row.append("")
+                continue
+            amount, figure = known[key], written(known[key])
+            part = percent(amount, wholes[name]) if wholes else ""
+            row.append(f"{figure} ({part})" if part else figure)
+            if most is None or place < most:
+                length = amount / (wholes[name] or 1) if wholes and as_shares else amount
+                items.append(Bar(label, name, length, part if as_shares else figure))
+        rows.append(row)
     left = len(labels) - most if most else 0
-    return f"{plural(left, f'rarer {head}')} in the table alone." if left > 0 else ""
+    rarer = f"{plural(left, f'rarer {head}')} in the table alone." if left > 0 else ""
+    chart = bars(items, list(amounts), f"share of the {unit}" if as_shares else unit, share=as_shares)
+    return Figure(title, chart, numbers=Table([head, *amounts], rows), note=f"{rarer} {note}".strip())
 
 
 def one_bar_each(
     title: str, amounts: Mapping[Name, float], unit: str, written: Callable[[float], str], *, share: bool = False
 ) -> Figure:
-    """A bar for each input."""
     items = [Bar(name, "", amount, written(amount)) for name, amount in amounts.items()]
     numbers = Table(["dataset", unit], [[bar.label, bar.figure] for bar in items])
     return Figure(title, bars(items, [""], unit, share=share), numbers=numbers)

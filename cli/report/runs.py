@@ -116,7 +116,7 @@ def _why(title: str, known: Mapping[Name, Mapping[str, int]]) -> Figure:
         together.update(reasons)
     ordered = sorted(together, key=lambda reason: (-together[reason], reason))
     labels = dict(zip(ordered, distinct(ordered), strict=True))
-    return ranking(f"{title}: most often {labels[ordered[0]]}", "reason", labels, known, "rows", most=MOST_REASONS)
+    return ranking(f"{title}: most often {labels[ordered[0]]}", "reason", labels, known, most=MOST_REASONS)
 
 
 def _amounts(title: str, unit: str, amounts: Mapping[Name, float]) -> Figure | None:

@@ -9,7 +9,7 @@ from synth.cli.report.charts import Point, curves, squares
 from synth.cli.report.distributions import bin_counts, distribution
 from synth.cli.report.frame import Name
 from synth.cli.report.page import Chapter, Figure, Table
-from synth.cli.report.rankings import one_bar_each, shares
+from synth.cli.report.rankings import one_bar_each, ranking
 from synth.cli.report.sources import ReportInput
 from synth.cli.report.wording import distinct, listed, percent, shown
 from synth.cli.summaries import number
@@ -145,7 +145,7 @@ def _commonest(measured: Measured, labels: Mapping[str, str]) -> Figure:
         for name in measured
     ]
     title = f"The commonest tag, {label}, is in {listed(held)}"
-    return shares(title, "tag", labels, counts, wholes, most=MOST_GROUPS if several else MOST_BARS)
+    return ranking(title, "tag", labels, counts, wholes=wholes, most=MOST_GROUPS if several else MOST_BARS)
 
 
 def _ranks(measured: Measured) -> Figure:
