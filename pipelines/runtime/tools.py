@@ -5,7 +5,6 @@ what gave it: the engine for texts, the sandbox for verdicts. When the command i
 again from its start and is given its recorded answers, so it arrives where it was without asking anything twice.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
@@ -64,7 +63,7 @@ class Tools:
         self._sandbox = sandbox
         self._answers = answers
         self.model = model
-        self.tallies: dict[str, float] = defaultdict(float)
+        self.tallies: dict[str, float] = {}
 
     @property
     def llm(self) -> "Tools":
@@ -115,7 +114,7 @@ class Tools:
             raise RuntimeError("this stage was run without a sandbox")
         if program.unplain:
             raise Reject("refused", program.unplain)
-        self.tallies["programs"] += 1
+        self.tally("programs")
         return await self._asked(self._sandbox, program, _read_verdict)
 
     def random(self, *purpose: str | int) -> Random:
@@ -124,7 +123,7 @@ class Tools:
 
     def tally(self, name: str, amount: float = 1) -> None:
         """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
-        self.tallies[name] += amount
+        self.tallies[name] = self.tallies.get(name, 0.0) + amount
 
     async def _asked(self, plug: SharedPlug[Asked, Given], request: Asked, read: Callable[[str], Given]) -> Given:
         """The answer that is recorded for this row, or that the plug gives and that is recorded now."""
@@ -137,18 +136,14 @@ class Tools:
         return answer
 
     def _count(self, answer: Answer) -> None:
-        tallies = self.tallies
-        tallies["requests"] += 1
-        is_counted = answer.prompt_tokens is not None
+        known = [tokens for completion in answer.completions if (tokens := completion.tokens) is not None]
+        self.tally("requests")
         if answer.prompt_tokens is not None:
-            tallies["prompt_tokens"] += answer.prompt_tokens
-        for completion in answer.completions:
-            if completion.tokens is None:
-                is_counted = False
-            else:
-                tallies["completion_tokens"] += completion.tokens
-        if not is_counted:
-            tallies["uncounted_requests"] += 1
+            self.tally("prompt_tokens", answer.prompt_tokens)
+        if known:
+            self.tally("completion_tokens", sum(known))
+        if answer.prompt_tokens is None or len(known) < len(answer.completions):
+            self.tally("uncounted_requests")
 
 
 def _refuse_nothing_said(answer: Answer) -> None:
