@@ -40,7 +40,7 @@ class AskOnce(RowStage):
 class AtOnce(EchoEngine):
     """Says what it was asked, as the rivals' engines in process do. EchoEngine counts words and tokens, too."""
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         message = request.prompt[-1]
         assert isinstance(message, dict)
         return Answer((Completion(f"{message['content']} [0]", "stop", 40),), 40)

@@ -40,7 +40,7 @@ async def call(engine: EchoEngine, rows: Iterator[tuple[str, str]]) -> list[tupl
     sampling = Sampling(max_tokens=128)
     answers = []
     for row_id, query in rows:
-        answer = await engine.generate(Request((Message(role="user", content=query),), sampling))
+        answer = await engine.answer(Request((Message(role="user", content=query),), sampling))
         answers.append((row_id, answer.text))
     return answers
 

@@ -90,9 +90,9 @@ class Lent:
         self._engine._loop = asyncio.get_running_loop()
         self.requests.clear()
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         self.requests.append(request)
-        return await self._engine.generate(request)
+        return await self._engine.answer(request)
 
     async def close(self) -> None:
         pass

@@ -23,6 +23,7 @@ from typing import Any
 import docker
 
 from synth.sandbox.pool import Sandbox
+from synth.sandbox.program import Program
 from synth.sandbox.rootfs import cached_rootfs
 from synth.schemas.errors import SandboxUnavailable
 
@@ -193,13 +194,13 @@ async def through(jail: str, programs: list[str], workers: int, seconds: float) 
     took: list[float] = []
     async with Sandbox(jail, workers) as sandbox:
         for source in programs:
-            assert (await sandbox.run(source, "f", INPUTS)).status == "ok", source
+            assert (await sandbox.answer(Program.of(source, "f", INPUTS))).status == "ok", source
         until = time.perf_counter() + seconds
 
         async def client(number: int) -> None:
             while time.perf_counter() < until:
                 started = time.perf_counter()
-                verdict = await sandbox.run(programs[(number + len(took)) % len(programs)], "f", INPUTS)
+                verdict = await sandbox.answer(Program.of(programs[(number + len(took)) % len(programs)], "f", INPUTS))
                 took.append(time.perf_counter() - started)
                 assert verdict.status == "ok"
 
@@ -219,7 +220,7 @@ async def soak(jail: str, workers: int, programs: int) -> None:
 
         async def client() -> None:
             for number in todo:
-                await sandbox.run(crash if number % 7 == 0 else MIXED[number % len(MIXED)], "f", INPUTS)
+                await sandbox.answer(Program.of(crash if number % 7 == 0 else MIXED[number % len(MIXED)], "f", INPUTS))
                 if number % (programs // 10) == 0:
                     print(f"{number:9,} programs  {of_this_process()}", flush=True)
 

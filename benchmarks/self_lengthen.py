@@ -124,7 +124,7 @@ def write_drafts(to: Path, number: int) -> None:
 async def all_at_once(lent: Lent, requests: Sequence[Request]) -> int:
     """The tokens of the answers to all requests."""
     await lent.start()
-    answers = await asyncio.gather(*map(lent.generate, requests))
+    answers = await asyncio.gather(*map(lent.answer, requests))
     return sum(completion.tokens for answer in answers for completion in answer.completions)
 
 

@@ -1,17 +1,18 @@
-"""`synth diff`: in what two dataset directories differ: settings, counts, columns, rows."""
+"""`synth diff`: how two dataset directories differ: settings, counts, columns, rows."""
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
-from synth.cli.readable import json_text, readable
+from synth.cli.readable import json_text, readable, shortened, text_of
+from synth.cli.rendering import DataConsole, indented, literal, panel, provenance
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.text import Text
-
     from synth.schemas.dataset import Dataset
     from synth.schemas.inspecting.comparison import Comparison, Side
 
@@ -40,15 +41,14 @@ def diff(
     second: Annotated[str, typer.Argument(metavar="B", help="Dataset directory.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     rows: Annotated[
-        int, typer.Option("--rows", min=0, help="How many rows to show that differ, and of those that one side lacks.")
+        int, typer.Option("--rows", min=0, help="Rows to show of those that differ, and of those that one side lacks.")
     ] = 3,
 ) -> None:
-    """Show in what two datasets differ.
+    """Show how two datasets differ.
 
-    Settings, counts and columns are compared, and rows, which are matched by id.
+    Settings, counts, columns and rows are compared; rows are matched by id.
 
-    The exit code is 0 where the rows are equal, in whatever order, 1 where they differ, and 2 where they cannot be
-    compared.
+    The exit code is 0 if the rows are equal, in any order, 1 if they differ, and 2 if they cannot be compared.
     """
     from synth.schemas.inspecting.comparison import compare
 
@@ -57,11 +57,7 @@ def diff(
     if as_json:
         print(json_text(_document(a, b, found, rows), indent=1))
     else:
-        from synth.cli.rendering import DataConsole
-
-        console = DataConsole()
-        for part in _page(a, b, found, rows):
-            console.print(part)
+        DataConsole().print(Group(*_page(a, b, found, rows)))
     if not found.equal:
         raise typer.Exit(1)
 
@@ -135,15 +131,9 @@ def _changed_rows(found: "Comparison", number: int) -> Iterator[tuple[str, list[
         yield found.a.name(row_a), [(name, readable(old[name]), readable(new[name])) for name in changed]
 
 
-def _page(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> "Iterator[RenderableType]":
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
-    for mark, style, dataset, side in (("---", "red", a, found.a), ("+++", "green", b, found.b)):
-        run = dataset.run or {}
-        facts = [f"{side.rows:,} rows", run.get("identity", {}).get("stage"), run.get("finished")]
-        yield Text(literal("  ".join(map(str, filter(None, (f"{mark} {dataset.path}", *facts))))), style)
+def _page(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> Iterator[RenderableType]:
+    for mark, style, dataset in (("---", "red", a), ("+++", "green", b)):
+        yield Text(literal("  ".join([f"{mark} {dataset.path}", *provenance(dataset)])), style)
     for title, part in (
         ("settings", settings_part(_settings(a, b))),
         ("counts", _counts_part(_counts(a, b))),
@@ -156,29 +146,19 @@ def _page(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> "Iter
             yield from lines
 
 
-def settings_part(changes: Sequence[Change]) -> "Iterator[RenderableType]":
-    from rich.padding import Padding
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
+def settings_part(changes: Sequence[Change]) -> Iterator[RenderableType]:
     texts = {name for name, *sides in changes if any(isinstance(side, str) and "\n" in side for side in sides)}
     # The digest of a text that is shown says nothing more.
     digests = {f"{name.rpartition('.')[0]}.sha256" for name in texts}
     for name, old, new in changes:
         if name in texts:
-            yield Padding(Text(literal(name), "cyan"), (0, 0, 0, 2))
-            yield Padding(_unified(old, new), (0, 0, 0, 4))
+            yield indented(Text(literal(name), "cyan"))
+            yield indented(_unified(old, new), 4)
         elif name not in digests:
-            yield Padding(Text.assemble((f"{literal(name)}  ", "cyan"), _replaced(old, new)), (0, 0, 0, 2))
+            yield indented(_replaced(name, old, new))
 
 
-def _counts_part(changes: Sequence[Change]) -> "Iterator[RenderableType]":
-    from rich.table import Table
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
+def _counts_part(changes: Sequence[Change]) -> Iterator[RenderableType]:
     if not changes:
         return
     table = Table(box=None, pad_edge=True, header_style="dim", padding=(0, 1))
@@ -186,30 +166,19 @@ def _counts_part(changes: Sequence[Change]) -> "Iterator[RenderableType]":
     for header in ("A", "B", "B - A"):
         table.add_column(header, justify="right", no_wrap=True)
     for name, old, new in changes:
-        old, new = old or 0, new or 0
         table.add_row(Text(literal(f" {name}"), "cyan"), f"{old:,.10g}", f"{new:,.10g}", f"{new - old:+,.10g}")
     yield table
 
 
-def _columns_part(found: "Comparison") -> "Iterator[RenderableType]":
-    from rich.padding import Padding
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
+def _columns_part(found: "Comparison") -> Iterator[RenderableType]:
     for title, names in (("only in A", found.columns_only_a), ("only in B", found.columns_only_b)):
         if names:
-            yield Padding(literal(f"{title}: {', '.join(names)}"), (0, 0, 0, 2))
+            yield indented(literal(f"{title}: {', '.join(names)}"))
     for name, (old, new) in found.types.items():
-        yield Text.assemble((f"  {literal(name)}  ", "cyan"), _replaced(old, new))
+        yield indented(_replaced(name, old, new))
 
 
-def _rows_part(found: "Comparison", number: int) -> "Iterator[RenderableType]":
-    from rich.padding import Padding
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
+def _rows_part(found: "Comparison", number: int) -> Iterator[RenderableType]:
     different = len(found.a.changed)
     parts = [f"{found.same:,} equal"]
     if different:
@@ -217,73 +186,53 @@ def _rows_part(found: "Comparison", number: int) -> "Iterator[RenderableType]":
     parts += [f"{len(s.only):,} only in {name}" for name, s in (("A", found.a), ("B", found.b)) if len(s.only)]
     yield f"  {', '.join(parts)}" + (", in another order" if found.moved else "")
     if not found.a.has_ids:
-        yield Text("  matched by place, for want of ids", "dim")
+        yield Text("  matched by position: there are no ids", "dim")
     if found.by_column:
         counts = ", ".join(f"{literal(name)} in {count:,}" for name, count in found.by_column.items())
-        yield Padding(f"different: {counts}", (0, 0, 0, 2))
+        yield indented(f"different: {counts}")
     for title, side in (("only in A", found.a), ("only in B", found.b)):
         if number and len(side.only):
             more = len(side.only) - number
             names = [*_names(side, number), *([f"and {more:,} more"] if more > 0 else [])]
-            yield Padding(literal(f"{title}: {', '.join(names)}"), (0, 0, 0, 2))
+            yield indented(literal(f"{title}: {', '.join(names)}"))
     for name, changes in _changed_rows(found, number):
         yield _row_panel(name, changes)
     if number and different > number:
         yield Text(f"and {different - number:,} more rows that differ", "dim")
 
 
-def _row_panel(title: str, changes: Sequence[Change]) -> "RenderableType":
-    from rich.console import Group
-    from rich.padding import Padding
-    from rich.panel import Panel
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
+def _row_panel(title: str, changes: Sequence[Change]) -> RenderableType:
     parts: list[RenderableType] = []
     for name, old, new in changes:
         short = all(not isinstance(side, str) or "\n" not in side for side in (old, new))
         if short and len(json_text(old)) + len(json_text(new)) <= SHORT:
-            parts.append(Text.assemble((f"{literal(name)}  ", "cyan"), _replaced(old, new)))
+            parts.append(_replaced(name, old, new))
         else:
-            before, after = (side if isinstance(side, str) else json_text(side) for side in (old, new))
-            parts += [Text(literal(name), "bold cyan"), Padding(_inline(before, after), (0, 0, 0, 2))]
-    return Panel(Group(*parts), title=Text(literal(title)), title_align="left", border_style="dim")
+            parts += [Text(literal(name), "bold cyan"), indented(_inline(text_of(old), text_of(new)))]
+    return panel(title, parts)
 
 
-def _replaced(old: Any, new: Any) -> "Text":
-    from rich.text import Text
-
-    return Text.assemble((_brief(old), "red"), " → ", (_brief(new), "green"))
+def _replaced(name: str, old: Any, new: Any) -> Text:
+    return Text.assemble((f"{literal(name)}  ", "cyan"), (_brief(old), "red"), " → ", (_brief(new), "green"))
 
 
 def _brief(value: Any) -> str:
-    from synth.cli.rendering import literal
-
-    text = value if isinstance(value, str) and value else json_text(value)
+    text = text_of(value) or '""'
     if re.fullmatch(DIGEST, text):
         return f"{text[:12]}…"
     return literal(text if len(text) <= BRIEF else f"{text[:BRIEF]}…")
 
 
-def _unified(old: str | None, new: str | None) -> "Text":
+def _unified(old: str | None, new: str | None) -> Text:
     from difflib import unified_diff
-
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
 
     styles = {"-": "red", "+": "green", "@": "dim"}
     lines = list(unified_diff((old or "").splitlines(), (new or "").splitlines(), n=2, lineterm=""))[2:]
     return Text("\n").join(Text(literal(line), styles.get(line[:1], "")) for line in lines)
 
 
-def _inline(old: str, new: str) -> "Text":
+def _inline(old: str, new: str) -> Text:
     """Both texts as one, changes as [-old-]{+new+}, and of what is common only what lies around them."""
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
     shown = Text()
     changes = list(_changes(old, new))
     end = 0
@@ -292,15 +241,15 @@ def _inline(old: str, new: str) -> "Text":
             return shown.append(f"\n… {len(changes) - number:,} more changes", "dim")
         shown.append(literal(_around(old[end : gone.start], is_first=number == 0)))
         if old[gone]:
-            shown.append(f"[-{literal(_cut(old[gone]))}-]", "red")
+            shown.append(f"[-{literal(shortened(old[gone], CHANGE))}-]", "red")
         if new[come]:
-            shown.append(f"{{+{literal(_cut(new[come]))}+}}", "green")
+            shown.append(f"{{+{literal(shortened(new[come], CHANGE))}+}}", "green")
         end = gone.stop
     return shown.append(literal(_around(old[end:], is_last=True)))
 
 
 def _changes(old: str, new: str) -> Iterator[tuple[slice, slice]]:
-    """The stretches of `old`, and those of `new` that stand in their place."""
+    """The stretches of `old`, and those of `new` that replace them."""
     from itertools import accumulate
 
     from rapidfuzz.distance import Indel
@@ -345,7 +294,3 @@ def _around(common: str, *, is_first: bool = False, is_last: bool = False) -> st
     head = "" if is_first else common[:CONTEXT]
     tail = "" if is_last else common[-CONTEXT:]
     return common if len(common) <= len(head) + len(tail) + 1 else f"{head}…{tail}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= CHANGE else f"{text[:CHANGE]}… {len(text):,} characters"

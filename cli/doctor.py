@@ -6,24 +6,25 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
+
+from synth.cli.rendering import DataConsole, literal
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from synth.cli.doctor_checks import Finding
 
 __all__ = ["doctor"]
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False) -> None:
-    """Tell what this machine has, and how to get what it lacks.
+    """Check what this machine has, and say how to get what is missing.
 
-    The exit code is 1 where synth cannot work.
+    The exit code is 1 if synth cannot work.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     from synth.cli.doctor_checks import CHECKS
-    from synth.cli.rendering import DataConsole
 
     with ThreadPoolExecutor(len(CHECKS)) as pool:
         findings = list(pool.map(lambda check: check(), CHECKS))
@@ -36,12 +37,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="As one JSON doc
         raise typer.Exit(1)
 
 
-def _table(findings: "Sequence[Finding]") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
+def _table(findings: "Sequence[Finding]") -> Table:
     colours = {"ok": "green", "missing": "yellow", "broken": "red"}
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="cyan", no_wrap=True)

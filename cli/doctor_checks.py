@@ -1,7 +1,6 @@
 """What this machine has: one check for each thing that some part of synth can use.
 
-The checks ask metadata, files and the kernel rather than importing anything large; they write nothing and use no
-network. They are apart from the command because what they import would slow every other one.
+The checks read metadata, files and kernel interfaces and import nothing large. They write nothing and use no network.
 """
 
 import ctypes
@@ -22,8 +21,8 @@ from synth.pipelines.runtime.software import synth_version
 
 __all__ = ["CHECKS", "Finding"]
 
-# Seconds that a program or a daemon has for its answer before it counts as broken.
-PATIENCE = 4.0
+# A program or a daemon that takes longer to answer counts as broken.
+TIMEOUT_SECONDS = 4.0
 LANDLOCK_CREATE_RULESET = 444
 LANDLOCK_GET_VERSION = 1
 SHOWN_MODELS = 5
@@ -31,13 +30,17 @@ SHOWN_MODELS = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """What there is of one thing (`fact`), what its absence costs, and the command or extra that gives it."""
+    """What there is of one thing (`fact`), what its absence costs, and the command or extra that provides it."""
 
     name: str
     state: Literal["ok", "missing", "broken"]
     fact: str
     cost: str
     cure: str
+
+    @classmethod
+    def of(cls, name: str, found: str | None, cost: str, cure: str, *, absent: str = "not installed") -> "Finding":
+        return cls(name, "ok" if found else "missing", found or absent, cost, cure)
 
 
 def _python() -> Finding:
@@ -76,7 +79,7 @@ def _memory() -> Finding:
     allowed = limit.read_text().strip() if limit.is_file() else "max"
     fact = f"{_size(available)} of {_size(total)} free"
     if allowed != "max" and int(allowed) < total:
-        fact += f", of which this container may take {_size(int(allowed))} in all"
+        fact += f"; the container's limit is {_size(int(allowed))}"
     return Finding("memory", "ok", fact, "large models and datasets do not fit", "a machine with more")
 
 
@@ -94,11 +97,11 @@ def _gpus() -> Finding:
     query = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
     if not shutil.which(query[0]):
         if _has_gpu():
-            return Finding("gpu", "broken", "a device, but no nvidia-smi", cost, "mend the driver")
+            return Finding("gpu", "broken", "a device, but no nvidia-smi", cost, "repair the driver")
         return Finding("gpu", "missing", "none", cost, cure)
     code, said = _answer(query)
     if code != 0 or not said:
-        return Finding("gpu", "broken", f"nvidia-smi: {said or 'no answer'}", cost, "mend the driver")
+        return Finding("gpu", "broken", f"nvidia-smi: {said or 'no answer'}", cost, "repair the driver")
     cards = [line.rpartition(",") for line in said.splitlines()]
     known = [f"{name} {_size(int(mebibytes) << 20)}" for name, _, mebibytes in cards if mebibytes.strip().isdigit()]
     return Finding("gpu", "ok", ", ".join(known) or said, cost, cure)
@@ -157,13 +160,9 @@ def _cached_models() -> Finding:
     names = [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders]
     whole = [name for name in names if cached_snapshot(name, "main")]
     more = f" and {len(whole) - SHOWN_MODELS} more" if len(whole) > SHOWN_MODELS else ""
-    return Finding(
-        "hub models",
-        "ok" if whole else "missing",
-        ", ".join(whole[:SHOWN_MODELS]) + more or "none in the cache",
-        "the first run with a hub name downloads the model",
-        "hf download NAME",
-    )
+    fact = ", ".join(whole[:SHOWN_MODELS]) + more
+    cost = "the first run with a hub name downloads the model"
+    return Finding.of("hub models", fact, cost, "hf download NAME", absent="none in the cache")
 
 
 def _docker() -> Finding:
@@ -203,21 +202,17 @@ def _bubblewrap() -> Finding:
 def _landlock() -> Finding:
     libc = ctypes.CDLL(None, use_errno=True)
     abi = libc.syscall(ctypes.c_long(LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), LANDLOCK_GET_VERSION)
-    return Finding(
-        "landlock",
-        "ok" if abi > 0 else "missing",
-        f"ABI {abi}" if abi > 0 else os.strerror(ctypes.get_errno()),
-        "one wall less around programs that a model wrote",
-        "Linux 5.13 or later, with landlock in its lsm= list",
+    cost, cure = (
+        "one layer less around programs that a model wrote",
+        "Linux 5.13 or later with landlock in its lsm= list",
     )
+    return Finding.of("landlock", f"ABI {abi}" * (abi > 0), cost, cure, absent=os.strerror(ctypes.get_errno()))
 
 
 def _seccomp() -> Finding:
-    actions = Path("/proc/sys/kernel/seccomp/actions_avail")
-    there = actions.is_file()
-    fact = "filters can be set" if there else "the kernel has no filters"
-    cost = "programs that a model wrote may make any system call"
-    return Finding("seccomp", "ok" if there else "missing", fact, cost, "a kernel with CONFIG_SECCOMP_FILTER")
+    fact = "filters can be set" if Path("/proc/sys/kernel/seccomp/actions_avail").is_file() else None
+    cost, cure = "programs that a model wrote may make any system call", "a kernel with CONFIG_SECCOMP_FILTER"
+    return Finding.of("seccomp", fact, cost, cure, absent="the kernel has no filters")
 
 
 def _faiss() -> Finding:
@@ -227,29 +222,24 @@ def _faiss() -> Finding:
     cure = f"pip install {'faiss-gpu' if _has_gpu() else 'faiss-cpu'}"
     if len(found) > 1:
         return Finding("faiss", "broken", f"{fact}: each overwrites the other", cost, f"uninstall both, then {cure}")
-    return Finding("faiss", "ok" if found else "missing", fact or "not installed", cost, cure)
+    return Finding.of("faiss", fact, cost, cure)
 
 
-def _sentence_transformers() -> Finding:
-    return _package("sentence-transformers", "sentence_transformers", "no texts can be embedded")
-
-
-def _math_verify() -> Finding:
-    return _package("math-verify", "math_verify", "--boxed cannot compare answers", "pip install '.[math]'")
-
-
-def _vl_convert() -> Finding:
-    return _package("vl-convert-python", "vl_convert", "synth report cannot draw", "pip install '.[report]'")
-
-
-def _package(name: str, module: str, cost: str, cure: str | None = None) -> Finding:
-    found = _version(name, module=module)
-    return Finding(name, "ok" if found else "missing", found or "not installed", cost, cure or f"pip install {name}")
+def _package(name: str, module: str, cost: str, cure: str) -> Callable[[], Finding]:
+    return lambda: Finding.of(name, _version(name, module=module), cost, cure)
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
     *(_python, _synth, _arrow, _processor, _memory, _disk, _gpus, _vllm, _tiny, _chosen_model, _cached_models),
-    *(_docker, _bubblewrap, _landlock, _seccomp, _faiss, _sentence_transformers, _math_verify, _vl_convert),
+    *(_docker, _bubblewrap, _landlock, _seccomp, _faiss),
+    _package(
+        "sentence-transformers",
+        "sentence_transformers",
+        "texts cannot be embedded",
+        "pip install sentence-transformers",
+    ),
+    _package("math-verify", "math_verify", "--boxed cannot compare answers", "pip install '.[math]'"),
+    _package("vl-convert-python", "vl_convert", "synth report cannot draw", "pip install '.[report]'"),
 )
 
 
@@ -274,19 +264,19 @@ def _hub_cache() -> Path:
 
 def _pings(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(TIMEOUT_SECONDS)
         connection.connect(str(path))
         connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
         return b" 200 " in connection.recv(64)
 
 
 def _answer(command: Sequence[str]) -> tuple[int | None, str]:
-    """Exit code (None where time ran out) and what was said. A program that cannot be killed is left behind."""
+    """The exit code (None after a timeout) and the output. A program that cannot be killed is left behind."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
     try:
-        said, _ = process.communicate(timeout=PATIENCE)
+        said, _ = process.communicate(timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         return None, ""

@@ -19,7 +19,6 @@ from synth.cli import (
     instag,
     query_of_cc,
     reject,
-    report,
     run_code,
     schema,
     self_lengthen,
@@ -29,6 +28,7 @@ from synth.cli import (
     watch,
     why,
 )
+from synth.cli.report.command import report
 
 __all__ = ["app", "main"]
 
@@ -69,7 +69,7 @@ app.command(name="run-code")(run_code.run_code)
 app.command(name="show")(show.show)
 app.command(name="stats")(stats.stats)
 app.command(name="diff")(diff.diff)
-app.command(name="report")(report.report)
+app.command(name="report")(report)
 app.command(name="schema")(schema.schema)
 app.command(name="import")(convert.import_)
 app.command(name="export")(convert.export)

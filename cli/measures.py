@@ -7,14 +7,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from synth.cli.rendering import literal
+from synth.cli.rendering import BarLine, add_bars, grid, line, literal
 
 if TYPE_CHECKING:
     from synth.pipelines.instag.measure import Measures, Pair
 
 __all__ = ["page"]
 
-PARTS = " ▏▎▍▌▋▊▉█"
 # Cells of the longest bar, of one dataset and of two.
 BARS = (32, 8)
 LABEL = 22
@@ -45,8 +44,6 @@ def page(specs: Sequence[str], measures: "Sequence[Measures]", vocabulary: str |
 
 def _facts(measures: "Sequence[Measures]", vocabulary: str | None) -> Table:
     table = _table()
-    for _ in measures:
-        table.add_column()
     if len(measures) > 1:
         table.add_row("", *(Text(name, "bold cyan") for name in "AB"))
     for name, facts in (
@@ -70,49 +67,31 @@ def _coverage(measures: "Measures") -> str:
     return f"{measures.diversity:.1%}" + (f", and {beyond:,} others" if beyond else "")
 
 
-def _sizes(measures: "Sequence[Measures]") -> "_Lines":
+def _sizes(measures: "Sequence[Measures]") -> Iterator[BarLine]:
     """Each number of tags with the queries that have so many, and their share."""
     sizes = {size for each in measures for size in each.tags_per_query}
     for size in range(min(sizes), min(max(sizes), MANY - 1) + 1):
-        yield f"{size}", [(each.tags_per_query.get(size, 0), each.queries) for each in measures]
+        yield Text(f"{size}"), [(each.tags_per_query.get(size, 0), each.queries) for each in measures]
     if max(sizes) >= MANY:
         more = [sum(n for size, n in each.tags_per_query.items() if size >= MANY) for each in measures]
-        yield f"{MANY} to {max(sizes):,}", [(n, each.queries) for n, each in zip(more, measures, strict=True)]
+        yield Text(f"{MANY} to {max(sizes):,}"), [(n, each.queries) for n, each in zip(more, measures, strict=True)]
 
 
-def _tags(measures: "Sequence[Measures]") -> "_Lines":
+def _tags(measures: "Sequence[Measures]") -> Iterator[BarLine]:
     for place, tag in enumerate(measures[0].tags[:MOST_TAGS]):
         yield _shown(tag.tag), [(each.tags[place].rows, each.rows) for each in measures]
 
 
-# What stands in front of a line of bars, and of each dataset a number and what it is a part of.
-_Lines = Iterator[tuple[str, list[tuple[int, int]]]]
-
-
-def _bars(lines: _Lines) -> Table:
+def _bars(lines: Iterator[BarLine]) -> Table:
     """The longest bar is that of the largest share."""
     counted = list(lines)
-    shares = [[count / whole if whole else 0.0 for count, whole in counts] for _, counts in counted]
-    longest = max(max(line) for line in shares) or 1.0
-    width = BARS[len(shares[0]) - 1]
+    longest = max(count / whole if whole else 0.0 for _, counts in counted for count, whole in counts)
+    inputs = len(counted[0][1])
     table = _table()
-    for _ in shares[0]:
-        table.add_column(no_wrap=True)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(justify="right", no_wrap=True)
-    if len(shares[0]) > 1:
+    if inputs > 1:
         table.add_row("", *(Text(name, "cyan") for name in ("A", "", "", "B")))
-    for (label, counts), line in zip(counted, shares, strict=True):
-        cells: list[Text | str] = []
-        for (count, _), share in zip(counts, line, strict=True):
-            cells += [Text(_bar(share / longest, width), "green"), f"{count:,}", f"{share:.1%}"]
-        table.add_row(Text(label), *cells)
+    add_bars(table, counted, BARS[inputs - 1], longest or 1.0)
     return table
-
-
-def _bar(share: float, width: int) -> str:
-    eighths = max(round(share * width * 8), 1 if share else 0)
-    return ("█" * (eighths // 8) + PARTS[eighths % 8].strip()).ljust(width)
 
 
 def _pairs(measures: "Sequence[Measures]") -> Table:
@@ -123,7 +102,7 @@ def _pairs(measures: "Sequence[Measures]") -> Table:
         table.add_column(justify="right", no_wrap=True)
     table.add_row("", *(Text(name, "dim") for _ in measures for name in ("rows", "share", "lift")))
     for place, pair in enumerate(measures[0].pairs[:MOST_PAIRS]):
-        label = Text(f"{_shown(pair.first)} → {_shown(pair.second)}", overflow="fold")
+        label = Text.assemble(_shown(pair.first), " → ", _shown(pair.second), overflow="fold")
         table.add_row(label, *(cell for each in measures for cell in _figures(each.pairs[place])))
     return table
 
@@ -135,11 +114,8 @@ def _figures(pair: "Pair") -> tuple[str, str, str]:
 
 
 def _table() -> Table:
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(style="cyan", no_wrap=True, overflow="ellipsis", max_width=LABEL)
-    return table
+    return grid("cyan", gap=1, widest=LABEL)
 
 
-def _shown(tag: str) -> str:
-    shown = literal(tag[:SHOWN]).replace("\n", "\\n").replace("\t", "\\t")
-    return f"{shown}…" if len(tag) > SHOWN else shown
+def _shown(tag: str) -> Text:
+    return Text(line(tag[:SHOWN]) + "…" * (len(tag) > SHOWN))

@@ -4,10 +4,11 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from synth.cli.counted import Rates, breakdown
+from synth.cli.summaries import breakdown
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.counts import Counts
@@ -22,17 +23,63 @@ SECONDS_PER_LINE = 30.0
 def observing(label: str, *, details: bool = False) -> Iterator["Observer"]:
     """Show progress while the block runs; with `details`, the reasons and sums under the bar."""
     if sys.stderr.isatty():
-        # On a terminal a bar is worth the time that rich takes to be imported.
-        from synth.cli.bar import bar
-
-        with bar(label, details) as observer:
+        with _bar(label, details) as observer:
             yield observer
     else:
         yield _lines(label)
 
 
+class _Rates:
+    """Rates since the first observation, so that what an earlier run finished does not count."""
+
+    def __init__(self) -> None:
+        self._start: tuple[float, int, float] | None = None
+
+    def describe(self, counts: "Counts", prepared: int) -> str:
+        if prepared and not counts.finished:
+            return "first pass"
+        now, rows, tokens = time.monotonic(), counts.finished, counts.tallies.get("completion_tokens", 0)
+        if self._start is None:
+            self._start = (now, rows, tokens)
+        elapsed = max(now - self._start[0], 1e-9)
+        parts = [f"{(rows - self._start[1]) / elapsed:,.1f} rows/s"]
+        if tokens:
+            parts.append(f"{(tokens - self._start[2]) / elapsed:,.0f} tok/s")
+        if counts.finished:
+            parts.append(f"{counts.produced / counts.finished:.0%} accepted")
+        return " ".join(parts)
+
+
+@contextmanager
+def _bar(label: str, details: bool) -> Iterator["Observer"]:
+    # On a terminal a bar is worth the time that importing rich takes.
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.completed:,}/{task.total:,}"),
+        TextColumn("{task.fields[rates]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    task = progress.add_task(label, total=None, rates="starting", visible=False)
+    rates = _Rates()
+    with Live(progress, console=Console(stderr=True), transient=True) as live:
+
+        def observe(counts: "Counts", total: int, prepared: int) -> None:
+            below = [Text(line, "dim") for line in breakdown(asdict(counts))] if details else []
+            done, described = counts.finished or prepared, rates.describe(counts, prepared)
+            progress.update(task, completed=done, total=total, rates=described, visible=True)
+            live.update(Group(progress, *below), refresh=True)
+
+        yield observe
+
+
 def _lines(label: str) -> "Observer":
-    rates = Rates()
+    rates = _Rates()
     last = time.monotonic()
 
     def observe(counts: "Counts", total: int, prepared: int) -> None:

@@ -1,9 +1,9 @@
-"""Values of a row for a reader: what Python alone would write is said in words, so that JSON can hold it."""
+"""Values of a row for a reader: what JSON lacks is written in words."""
 
 import json
 from typing import Any
 
-__all__ = ["json_text", "readable"]
+__all__ = ["json_text", "readable", "shortened", "text_of"]
 
 # Bytes that are shown whole, and of longer ones.
 WHOLE = 16
@@ -45,6 +45,17 @@ def readable(value: Any) -> Any:
 def json_text(value: Any, indent: int | None = None) -> str:
     """JSON of what is `readable` of a value."""
     return json.dumps(readable(value), ensure_ascii=False, indent=indent)
+
+
+def text_of(value: Any, indent: int | None = None) -> str:
+    """What is `readable` of a value: a text as it is, anything else as JSON."""
+    shown = readable(value)
+    return shown if isinstance(shown, str) else json_text(shown, indent)
+
+
+def shortened(text: str, most: int) -> str:
+    """`text`, or its first `most` characters and how many it has."""
+    return text if len(text) <= most else f"{text[:most]}… {len(text):,} characters"
 
 
 def _bytes(value: bytes) -> str:

@@ -1,11 +1,11 @@
-"""Rows for a reader: each one a panel, its columns shown by what they hold.
+"""What commands print about data: rows as panels, bars, facts in columns.
 
-All that comes from data is shown literally: no markup is read in it, and control characters are written as escapes.
+Text from data is shown literally: no markup is read in it, and control characters are written as escapes.
 """
 
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -14,21 +14,37 @@ from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 from synth.cli.highlighting import mark, telling_part
-from synth.cli.readable import json_text, readable
+from synth.cli.readable import json_text, readable, text_of
+from synth.cli.summaries import plural
 
 if TYPE_CHECKING:
     from rich.syntax import Syntax
 
-    from synth.schemas.reading.inputs import Input
+    from synth.schemas.dataset import Dataset
 
-__all__ = ["DataConsole", "literal", "provenance", "row_panel"]
+__all__ = [
+    "DataConsole",
+    "add_bars",
+    "bar",
+    "grid",
+    "indented",
+    "line",
+    "literal",
+    "panel",
+    "provenance",
+    "row_panel",
+]
 
 CUT_CHARACTERS = 1500
 CUT_LINES = 24
 SHORT = 40
+# A label, and counts with what each is a part of.
+BarLine = tuple[Text, Sequence[tuple[int, int]]]
+EIGHTHS = " ▏▎▍▌▋▊▉"
 CODE_COLUMNS = {"canonical_solution", "code", "content", "function", "program", "solution", "test"}
 CODE = re.compile(r"^\s*(?:(?:async )?def |class |import |from \S+ import |@\w|return\b|(?:if|for) .*:$)", re.MULTILINE)
 # The last fence of a text that was cut may lack its end.
@@ -56,13 +72,55 @@ def literal(text: str) -> str:
     return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def provenance(source: "Input") -> list[str]:
-    """What is known of a dataset directory beside its columns: number of rows, the step that made it, when."""
-    if not source.dataset:
+def line(text: str) -> str:
+    """`literal`, on one line."""
+    return literal(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def provenance(dataset: "Dataset | None") -> list[str]:
+    """What is known of a dataset directory beside its columns: number of rows, the stage that made it, when."""
+    if not dataset:
         return []
-    run = source.dataset.run or {}
+    run = dataset.run or {}
     made = [run.get("identity", {}).get("stage"), run.get("finished")]
-    return [f"{source.dataset.table.num_rows:,} rows", *(str(fact) for fact in made if fact)]
+    return [plural(dataset.table.num_rows, "row"), *(str(fact) for fact in made if fact)]
+
+
+def grid(style: str = "", *, gap: int = 2, widest: int | None = None) -> Table:
+    """A table without lines whose first column, cut off beyond `widest`, names the rows."""
+    table = Table.grid(padding=(0, gap, 0, 0))
+    table.add_column(style=style, no_wrap=True, overflow="ellipsis", max_width=widest)
+    return table
+
+
+def bar(share: float, width: int) -> Text:
+    """A bar of up to `width` cells; the least share is at least seen."""
+    eighths = max(round(share * width * 8), 1 if share else 0)
+    return Text(("█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()).ljust(width), "green")
+
+
+def add_bars(table: Table, lines: Iterable[BarLine], width: int, longest: float = 1.0) -> None:
+    """A row for each line: its label, then for each count a bar, the number and its share of the whole.
+
+    A bar of `width` cells is the share `longest`.
+    """
+    for label, counts in lines:
+        cells: list[Text | str] = []
+        for count, whole in counts:
+            part = count / whole if whole else 0.0
+            cells += [bar(part / longest, width), f"{count:,}", f"{part:.1%}"]
+        table.add_row(label, *cells)
+    for place, column in enumerate(table.columns[1:]):
+        column.no_wrap = True
+        column.justify = "right" if place % 3 else "left"
+
+
+def indented(part: RenderableType, by: int = 2) -> Padding:
+    return Padding(part, (0, 0, 0, by))
+
+
+def panel(title: str, parts: Iterable[RenderableType]) -> Panel:
+    return Panel(Group(*parts), title=Text(literal(title)), title_align="left", border_style="dim")
 
 
 def row_panel(title: str, row: Mapping[str, Any], *, full: bool = False, words: Collection[str] = ()) -> RenderableType:
@@ -78,7 +136,7 @@ def row_panel(title: str, row: Mapping[str, Any], *, full: bool = False, words: 
         else:
             for name, value in columns:
                 parts += _block(name, value, full, words if name == "text" else ())
-    return Panel(Group(*parts), title=Text(literal(title)), title_align="left", border_style="dim")
+    return panel(title, parts)
 
 
 def _is_short(value: Any) -> bool:
@@ -93,26 +151,23 @@ def _is_simple(value: Any) -> bool:
 
 
 def _pair(name: str, value: Any) -> Text:
-    if value is None:
-        shown = Text("null", "dim italic")
-    else:
-        shown = _marked(Text(literal(value if isinstance(value, str) else json_text(value))))
+    shown = Text("null", "dim italic") if value is None else _marked(Text(literal(text_of(value))))
     return Text.assemble((f"{literal(name)} ", "cyan"), shown)
 
 
 def _block(name: str, value: Any, full: bool, words: Collection[str]) -> Iterator[RenderableType]:
-    text = value if isinstance(value, str) else json_text(value, indent=None if _is_simple(value) else 1)
+    text = text_of(value, None if _is_simple(value) else 1)
     start = 0 if full or len(_cut(text)) == len(text) or not words else telling_part(text, words, CUT_CHARACTERS // 2)
     shown = text if full else _cut(text[start:])
     yield Text(literal(name), "bold cyan")
     if start:
-        yield Padding(Text("…", "dim"), (0, 0, 0, 2))
+        yield indented(Text("…", "dim"))
     for part in _body(name, literal(shown.rstrip("\n")), is_text=isinstance(value, str)):
         if words and isinstance(part, Text):
             mark(part, words)
-        yield Padding(part, (0, 0, 0, 2))
+        yield indented(part)
     if len(shown) < len(text):
-        yield Padding(Text(f"… {len(text):,} characters", "dim"), (0, 0, 0, 2))
+        yield indented(Text(f"… {len(text):,} characters", "dim"))
 
 
 def _cut(text: str) -> str:

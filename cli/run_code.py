@@ -1,4 +1,4 @@
-"""`synth run-code`: a function of a file, called in the sandbox, for who wants to see what the sandbox makes of it."""
+"""`synth run-code`: call a function of a file in the sandbox."""
 
 import ast
 import io
@@ -7,34 +7,36 @@ import shlex
 import sys
 import tokenize
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from synth.cli.options import SandboxOptions, path, shared_options
+from synth.cli.readable import shortened
+from synth.cli.rendering import DataConsole, literal
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from synth.pipelines.case2code.signature import Signature
     from synth.sandbox.pool import Sandbox
-    from synth.sandbox.verdict import Limits, Outcome, Verdict
+    from synth.sandbox.program import Program
+    from synth.sandbox.verdict import Outcome, Verdict
 
 __all__ = ["run_code"]
 
-# What each verdict means to who wrote the program.
+# What each verdict means for the program.
 MEANINGS = {
     "ok": "it answered every call",
     "load_error": "it could not be loaded",
-    "timeout": "it ran out of time, and was stopped",
-    "output_limit": "it said more than it may, and was stopped",
+    "timeout": "it ran out of time and was stopped",
+    "output_limit": "it wrote more than the limit and was stopped",
     "killed": "something outside the sandbox killed it",
-    "crashed": "a signal ended it: a fault, an abort, or a system call that nothing honest makes",
-    "no_exit": "it closed the descriptor on which it answers, and lived on",
-    "missing": "it ended without having answered every call",
-    "malformed": "it wrote something else than answers",
-    "quarantined": "the sandbox itself failed under it twice",
+    "crashed": "a signal ended it: a fault, an abort or a forbidden system call",
+    "no_exit": "it closed its result pipe but did not exit",
+    "missing": "it exited before it had answered every call",
+    "malformed": "it wrote something other than answers",
+    "quarantined": "the sandbox itself failed twice on it",
     "refused": "it was not run",
 }
 LONGEST_SHOWN = 500
@@ -42,7 +44,7 @@ LONGEST_SHOWN = 500
 
 @dataclass(frozen=True)
 class Call:
-    """A call as it was asked for, and its arguments."""
+    """A call as it was written, and its arguments."""
 
     text: str
     args: list[Any]
@@ -51,7 +53,7 @@ class Call:
 
 @dataclass(frozen=True)
 class CodeRun:
-    """What became of a program: `again` is its second run, where that was asked for and there is what to compare."""
+    """What became of a program. `again` is its second run, if one was requested and the first one succeeded."""
 
     sandbox: dict[str, Any]
     verdict: "Verdict"
@@ -78,36 +80,36 @@ class CodeRun:
 def run_code(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A Python file, or - for standard input.")],
     entry: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The function to call; the last one if not given.")
+        str | None, typer.Option(metavar="NAME", help="The function to call; by default the last one.")
     ] = None,
     given: Annotated[
         list[str] | None,
-        typer.Option(
-            "--input", metavar="ARGUMENTS", help="What stands between the brackets of a call: 3, b='x'. Repeatable."
-        ),
+        typer.Option("--input", metavar="ARGUMENTS", help="The arguments of a call, such as 3, b='x'. Repeatable."),
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for all calls.")] = 5.0,
     memory_mb: Annotated[int, typer.Option(min=64, help="Memory for the program.")] = 512,
     repeat: Annotated[
-        bool, typer.Option("--repeat", help="Run again under other seeds, in reverse, and show what differs.")
+        bool, typer.Option("--repeat", help="Run again with other seeds, in reverse order, and show differences.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
     *,
     sandbox: SandboxOptions,
 ) -> None:
-    """Call a function of a Python file in the sandbox, and show what it gives.
+    """Call a function of a Python file in the sandbox, and show what it returns.
 
-    The exit code is 0 where it answers every call, and where --repeat finds no difference; else 1.
+    The exit code is 0 if it answers every call and --repeat finds no difference, else 1.
     """
     import asyncio
 
+    from synth.sandbox.program import Program
     from synth.sandbox.verdict import Limits
 
     code = _source(file)
     signature, name = _function(code, entry, file)
     calls = [_read(text, name) for text in given or []] or [_no_arguments(signature, name)]
     limits = Limits(seconds=seconds, memory_mb=memory_mb)
-    ran = asyncio.run(_run(sandbox.open(), code, name, calls, limits, repeat=repeat))
+    program = Program.of(code, name, [(call.args, call.kwargs) for call in calls], limits)
+    ran = asyncio.run(_run(sandbox.open(), program, repeat=repeat))
     if as_json:
         print(json.dumps(_document(file, name, calls, ran), ensure_ascii=False))
     else:
@@ -116,16 +118,15 @@ def run_code(
         raise typer.Exit(1)
 
 
-async def _run(
-    sandbox: "Sandbox", code: str, name: str, calls: Sequence[Call], limits: "Limits", *, repeat: bool
-) -> CodeRun:
-    inputs = [(call.args, call.kwargs) for call in calls]
+async def _run(sandbox: "Sandbox", program: "Program", *, repeat: bool) -> CodeRun:
+    from msgspec.structs import asdict, replace
+
     async with sandbox:
-        verdict = await sandbox.run(code, name, inputs, limits=limits)
+        verdict = await sandbox.answer(program)
         again = None
         if repeat and verdict.status == "ok":
-            again = await sandbox.run(code, name, inputs, limits=limits, profile=1, reverse=True)
-        return CodeRun({**(sandbox.identity() or {}), "limits": asdict(limits)}, verdict, again)
+            again = await sandbox.answer(replace(program, profile=1, reverse=True))
+        return CodeRun({**(sandbox.record() or {}), "limits": asdict(program.limits)}, verdict, again)
 
 
 def _source(file: str) -> str:
@@ -139,11 +140,11 @@ def _source(file: str) -> str:
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}") from error
     except (SyntaxError, UnicodeDecodeError):
-        raise InputError(f"{file} is no text in UTF-8, nor in an encoding that it declares") from None
+        raise InputError(f"{file} is not text in UTF-8 or in the encoding that it declares") from None
 
 
 def _function(code: str, entry: str | None, file: str) -> "tuple[Signature | None, str]":
-    """What is known of the function before anything is run, which is nothing of a program that cannot be parsed."""
+    """The signature and the name of the function; no signature of a program that cannot be parsed."""
     from synth.pipelines.case2code.signature import read_signature
     from synth.pipelines.runtime.stage import Reject
     from synth.schemas.errors import InputError
@@ -172,9 +173,9 @@ def _read(text: str, name: str) -> Call:
         call = ast.Constant(None)
     names = [keyword.arg for keyword in call.keywords] if isinstance(call, ast.Call) else []
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or len(set(names)) < len(names):
-        raise UsageError(f"{shown}: not what stands between the brackets of a call, such as 3, [1, 2] or a=1, b='x'")
+        raise UsageError(f"{shown}: not the arguments of a call, such as 3, [1, 2] or a=1, b='x'")
     if None in names or any(isinstance(argument, ast.Starred) for argument in call.args):
-        raise UsageError(f"{shown}: * and ** cannot be used, write the arguments themselves")
+        raise UsageError(f"{shown}: * and ** cannot be used: write out the arguments")
     try:
         args = [read_value(argument) for argument in call.args]
         kwargs = {str(keyword.arg): read_value(keyword.value) for keyword in call.keywords}
@@ -193,7 +194,7 @@ def _no_arguments(signature: "Signature | None", name: str) -> Call:
 
 
 def _example(signature: "Signature", needed: Sequence[str]) -> str:
-    """Arguments of the kinds that the function seems to expect, as the shell takes them."""
+    """Arguments of the kinds that the function seems to expect, quoted for the shell."""
     from random import Random
 
     from synth.pipelines.case2code.drawing import draw_calls
@@ -241,10 +242,6 @@ def _data(outcome: "Outcome") -> str:
 
 
 def _print(file: str, name: str, calls: Sequence[Call], ran: CodeRun) -> None:
-    from rich.text import Text
-
-    from synth.cli.rendering import DataConsole, literal
-
     console = DataConsole()
     verdict, again = ran.verdict, ran.again
     place = "standard input" if file == "-" else literal(file)
@@ -266,19 +263,13 @@ def _print(file: str, name: str, calls: Sequence[Call], ran: CodeRun) -> None:
         console.print(_compared(ran, again))
 
 
-def _said(verdict: "Verdict") -> "Text":
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
+def _said(verdict: "Verdict") -> Text:
     detail = f" ({literal(verdict.detail)})" if verdict.detail else ""
     style = "bold green" if verdict.status == "ok" else "bold red"
     return Text.assemble((verdict.status, style), f": {MEANINGS[verdict.status]}{detail}")
 
 
-def _came(outcome: "Outcome | None") -> "Text":
-    from rich.text import Text
-
+def _came(outcome: "Outcome | None") -> Text:
     if outcome is None:
         return Text("not reached", "dim")
     match outcome.kind:
@@ -290,10 +281,8 @@ def _came(outcome: "Outcome | None") -> "Text":
             return Text(f"unencodable: {_cut(_data(outcome))}", "yellow")
 
 
-def _compared(ran: CodeRun, again: "Verdict") -> "Text":
-    from rich.text import Text
-
-    how = "run again in another process, in reverse, under other seeds"
+def _compared(ran: CodeRun, again: "Verdict") -> Text:
+    how = "run again in another process, in reverse order, with other seeds"
     how += " and another clock" * bool(ran.sandbox.get("clock_shift"))
     if again.status != "ok":
         return Text.assemble((f"{how}, it came to ", "yellow"), _said(again))
@@ -303,6 +292,4 @@ def _compared(ran: CodeRun, again: "Verdict") -> "Text":
 
 
 def _cut(text: str) -> str:
-    from synth.cli.rendering import literal
-
-    return literal(text) if len(text) <= LONGEST_SHOWN else f"{literal(text[:LONGEST_SHOWN])}… {len(text):,} characters"
+    return literal(shortened(text, LONGEST_SHOWN))

@@ -34,7 +34,7 @@ def schema(
         console.print(_columns(records[name].schema))
     else:
         found = _located(name, list(records))
-        console.print(literal("  ".join([name, *provenance(found)])))
+        console.print(literal("  ".join([name, *provenance(found.dataset)])))
         console.print(_columns(_schema_of(found)))
 
 

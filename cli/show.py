@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth.cli.readable import json_text, readable
+from synth.cli.readable import text_of
+from synth.cli.rendering import DataConsole, literal, provenance, row_panel
+from synth.cli.summaries import commonest, plural
 
 if TYPE_CHECKING:
     from synth.schemas.dataset import Dataset
@@ -42,12 +44,11 @@ class Condition:
 
         match = EXPRESSION.fullmatch(expression)
         if not match:
-            raise UsageError(f"--where {expression}: expected COLUMN=VALUE, or !=, <, <=, >, >=, ~ in the place of =")
+            raise UsageError(f"--where {expression}: expected COLUMN=VALUE, or !=, <, <=, >, >=, ~ instead of =")
         return cls(*match.groups())
 
     def holds(self, value: Any) -> bool:
-        shown = readable(value)
-        text = shown if isinstance(shown, str) else json_text(shown)
+        text = text_of(value)
         if self.relation == "~":
             return self.value in text
         numbers = _number(text), _number(self.value)
@@ -76,7 +77,6 @@ def show(
     full: Annotated[bool, typer.Option("--full", help="Long values whole.")] = False,
 ) -> None:
     """Show rows of a dataset or of any input file."""
-    from synth.cli.rendering import DataConsole, literal, provenance, row_panel
     from synth.schemas.errors import UsageError
     from synth.schemas.reading.inputs import locate
 
@@ -92,7 +92,7 @@ def show(
     first = next(found.batches(), None)
     names = first.names(0) if first else []
     if not rejected:
-        print(literal("  ".join([source, *provenance(found), ", ".join(names)])), file=sys.stderr)
+        print(literal("  ".join([source, *provenance(found.dataset), ", ".join(names)])), file=sys.stderr)
     chosen = columns.split(",") if columns else None
     for column in [*(chosen or []), *(condition.column for condition in conditions)]:
         if first and column != "id" and not first.has(column):
@@ -175,10 +175,9 @@ def _print_reasons(rejected: "Dataset") -> None:
     """One line on stderr: how many rows were rejected for which reason, the commonest first."""
     import pyarrow.compute as pc
 
-    counts = pc.value_counts(rejected.table["reason"]).to_pylist()
-    ordered = sorted(counts, key=lambda item: -item["counts"])
-    listed = ", ".join(f"{item['values']} {item['counts']:,}" for item in ordered)
-    print(f"{rejected.path}  {rejected.table.num_rows:,} rows  {listed}", file=sys.stderr)
+    reasons = {item["values"]: item["counts"] for item in pc.value_counts(rejected.table["reason"]).to_pylist()}
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in commonest(reasons))
+    print(f"{rejected.path}  {plural(rejected.table.num_rows, 'row')}  {listed}", file=sys.stderr)
 
 
 def _say_none(found: "Input", row: str | None) -> None:
@@ -188,5 +187,5 @@ def _say_none(found: "Input", row: str | None) -> None:
         print(f"no row of {found.spec} to show", file=sys.stderr)
         return
     rejected = found.dataset.rejected if found.dataset else None
-    turned_away = rejected is not None and row in (values["id"] for values in rejected.rows(["id"]))
-    raise InputError(f"{found.spec} has no row {row}" + (": it was rejected, so add --rejected" if turned_away else ""))
+    is_rejected = rejected is not None and row in (values["id"] for values in rejected.rows(["id"]))
+    raise InputError(f"{found.spec} has no row {row}" + (": it was rejected, so add --rejected" if is_rejected else ""))

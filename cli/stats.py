@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
-from synth.cli.summaries import number, plural, run_facts, share, size
+from synth.cli.rendering import DataConsole, add_bars, grid, line, literal
+from synth.cli.summaries import REASONS, commonest, number, plural, run_facts, share, size
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-    from rich.text import Text
-
     from synth.schemas.inspecting.histogram import Spread
     from synth.schemas.inspecting.statistics import ColumnStatistics, Statistics
     from synth.schemas.reading.inputs import Input
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["stats"]
 
 LEVELS = " ▁▂▃▄▅▆▇█"
-PARTS = " ▏▎▍▌▋▊▉█"
-# Characters of a whole bar, and lines of a histogram.
+# Characters of a whole bar and of a label, and lines of a histogram.
 BAR = 16
+LABEL = 25
 HEIGHT = 2
 MOST_VALUES = 8
 
@@ -35,9 +37,8 @@ def stats(
 ) -> None:
     """Show what datasets hold: rows, reasons, tokens, columns.
 
-    Of each column the values and lengths are shown, with bars.
+    Columns are shown with their values or lengths as bars.
     """
-    from synth.cli.rendering import DataConsole
     from synth.schemas.inspecting.statistics import statistics
     from synth.schemas.reading.inputs import locate
 
@@ -49,58 +50,41 @@ def stats(
     for place, found in enumerate(located):
         if place:
             console.print()
-        for part in _page(found, statistics(found)):
-            console.print(part)
+        console.print(Group(*_page(found, statistics(found))))
 
 
 def _document(found: "Input", counted: "Statistics") -> dict[str, Any]:
-    from dataclasses import asdict
-
-    run = (found.dataset.run if found.dataset else None) or {}
     known = ("inputs", "input_rows", "counts", "means", "cost", "seconds", "finished")
     return {
         "input": found.spec,
-        "stage": run.get("identity", {}).get("stage"),
-        **{name: run[name] for name in known if name in run},
+        "stage": found.run.get("identity", {}).get("stage"),
+        **{name: found.run[name] for name in known if name in found.run},
         **asdict(counted),
     }
 
 
-def _page(found: "Input", counted: "Statistics") -> "Iterator[RenderableType]":
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
-    run = (found.dataset.run if found.dataset else None) or {}
+def _page(found: "Input", counted: "Statistics") -> Iterator[RenderableType]:
+    run = found.run
     yield Text(literal(found.spec), "bold")
-    facts = _grid(style="cyan")
+    facts = grid("cyan")
     files = "shard" if found.dataset else "file"
     facts.add_row("rows", f"{counted.rows:,} in {plural(counted.files, files)}, {size(counted.bytes)}")
     for name, fact in run_facts(run):
         facts.add_row(name, Text(literal(fact)))
     yield facts
-    counts = run.get("counts", {})
-    for title, reasons, whole in (
-        ("rejected input rows", counts.get("reasons"), run.get("input_rows")),
-        ("failed input rows", counts.get("failures"), run.get("input_rows")),
-        ("outputs turned away", counts.get("output_reasons"), None),
-    ):
-        if reasons:
-            yield Text(f"\n{title}", "dim")
+    for kind, title in REASONS.items():
+        if reasons := run.get("counts", {}).get(kind):
+            whole = run.get("input_rows") if kind != "output_reasons" else None
+            yield Text(f"\n{title} {'outputs' if kind == 'output_reasons' else 'input rows'}", "dim")
             yield _bars(reasons, whole or sum(reasons.values()))
     if counted.columns:
         yield ""
         yield _columns(counted)
 
 
-def _columns(counted: "Statistics") -> "Table":
+def _columns(counted: "Statistics") -> Table:
     """A row for each column: its name, type and distinct values beside its histogram or its values."""
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
-    table = _grid()
-    table.columns[0].max_width = 25
+    table = grid(widest=LABEL)
     for column in counted.columns:
         distinct = "" if column.distinct is None else f", {column.distinct:,} distinct"
         name = Text(literal(column.name), "cyan").append(f"\n{column.type}{distinct}", "dim")
@@ -108,9 +92,7 @@ def _columns(counted: "Statistics") -> "Table":
     return table
 
 
-def _values(column: "ColumnStatistics", rows: int) -> "RenderableType":
-    from rich.text import Text
-
+def _values(column: "ColumnStatistics", rows: int) -> RenderableType:
     from synth.schemas.inspecting.histogram import BINS
 
     notes = []
@@ -123,62 +105,35 @@ def _values(column: "ColumnStatistics", rows: int) -> "RenderableType":
         if notes:
             table.add_row(Text(", ".join(notes), "dim"))
         return table
-    table = _grid()
-    if column.spread:
-        spread, unit = column.spread, column.unit or ""
-        low, high, median, ninth = map(number, (spread.minimum, spread.maximum, spread.median, spread.ninth_decile))
-        span = f"{low} to {high} {unit}" if low != high else f"{low} {unit}"
-        told = [span.rstrip(), f"median {median}, 90% {ninth}" if low != high else "", *notes]
-        if spread.logarithmic:
-            told.insert(1, "(log scale)")
-        table.columns[0].min_width = BINS
-        table.add_row(_histogram(spread) if low != high else "", "\n".join(line for line in told if line))
-    elif notes:
-        table.add_row(Text("\n".join(notes), "dim"))
+    if not column.spread:
+        return Text("\n".join(notes), "dim")
+    spread, unit = column.spread, column.unit or ""
+    low, high, median, ninth = map(number, (spread.minimum, spread.maximum, spread.median, spread.ninth_decile))
+    table = grid()
+    table.columns[0].min_width = BINS
+    lines = [f"{low} {unit}".rstrip(), *notes]
+    if low != high:
+        scale = ["(log scale)"] if spread.logarithmic else []
+        lines = [f"{low} to {high} {unit}".rstrip(), *scale, f"median {median}, 90% {ninth}", *notes]
+    table.add_row(_histogram(spread) if low != high else "", "\n".join(lines))
     return table
 
 
-def _histogram(spread: "Spread") -> "Text":
+def _histogram(spread: "Spread") -> Text:
     """The bins as bars upwards; a bin that holds anything shows at least the thinnest bar."""
-    from rich.text import Text
-
     most = max(spread.bins)
     steps = [-(-count * HEIGHT * 8 // most) for count in spread.bins]
     lines = ("".join(LEVELS[min(max(step - 8 * below, 0), 8)] for step in steps) for below in reversed(range(HEIGHT)))
     return Text("\n".join(lines), "green", no_wrap=True)
 
 
-def _bars(counts: Mapping[str, int], whole: int) -> "Table":
+def _bars(counts: Mapping[str, int], whole: int) -> Table:
     """The commonest values, each with a bar as long as its share of `whole`."""
-    from rich.text import Text
-
-    from synth.cli.rendering import literal
-
-    table = _grid()
-    table.columns[0].max_width = 25
-    table.columns[1].no_wrap = True
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
-    for value, count in ordered[:MOST_VALUES]:
-        shown = Text(literal(value).replace("\n", "\\n")) if value else Text("(empty)", "dim")
-        table.add_row(shown, Text(_bar(count / whole), "green"), f"{count:,}", f"{count / whole:.1%}")
-    rest = ordered[MOST_VALUES:]
-    if rest:
+    table = grid(widest=LABEL)
+    ordered = commonest(counts)
+    shown = ((Text(line(value)) if value else Text("(empty)", "dim"), count) for value, count in ordered)
+    add_bars(table, ((label, [(count, whole)]) for label, count in islice(shown, MOST_VALUES)), BAR)
+    if rest := ordered[MOST_VALUES:]:
         left = sum(count for _, count in rest)
         table.add_row(Text(f"{len(rest)} more", "dim"), "", f"{left:,}", f"{left / whole:.1%}")
-    return table
-
-
-def _bar(share: float) -> str:
-    eighths = max(1, round(share * BAR * 8))
-    return ("█" * (eighths // 8) + PARTS[eighths % 8]).ljust(BAR)
-
-
-def _grid(style: str = "") -> "Table":
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style=style, no_wrap=True, overflow="ellipsis")
-    table.add_column()
     return table

@@ -1,15 +1,20 @@
-"""What the record of a run tells, and numbers as a reader sees them."""
+"""What the record of a run tells, in words, and numbers as a reader sees them."""
 
+import shutil
 from collections.abc import Iterator, Mapping
+from textwrap import wrap
+from types import MappingProxyType
 from typing import Any
 
-__all__ = ["ACCOUNTS", "number", "plural", "run_facts", "share", "size"]
+__all__ = ["ACCOUNTS", "REASONS", "breakdown", "commonest", "number", "plural", "run_facts", "share", "size", "tokens"]
 
-ACCOUNTS = ("produced", "rejected", "failed")
+# The parts of `counts` in `synth.json` by the word for them: what became of input rows, and why.
+ACCOUNTS = {"produced": "accepted", "rejected": "rejected", "failed": "failed"}
+REASONS = {"reasons": "rejected", "failures": "failed", "output_reasons": "filtered"}
 
 
 def run_facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the run record tells, as far as it tells it."""
+    """What a run record tells of rows, tokens and time, as far as it tells it."""
     counts = run.get("counts", {})
     made = [run.get("identity", {}).get("stage"), run.get("finished")]
     if any(made):
@@ -18,32 +23,58 @@ def run_facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "from", ", ".join(run["inputs"])
     if "produced" in counts:
         whole = run.get("input_rows") or 0
-        became = (f"{counts[kind]:,} {kind}{share(counts[kind], whole)}" for kind in ACCOUNTS)
+        became = (f"{counts[kind]:,} {word}{share(counts[kind], whole)}" for kind, word in ACCOUNTS.items())
         yield "input", f"{plural(whole, 'row')}: {', '.join(became)}"
-    tallies = dict(counts.get("tallies", {}))
-    cost = {**tallies, **run.get("cost", {})}
-    prompt, completion = (cost.get(name) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    prompt, completion = tokens(run)
     if prompt or completion:
         per_row = f", {completion / counts['outputs']:,.1f} a row" if counts.get("outputs") else ""
         yield "tokens", f"{prompt:,.0f} prompt, {completion:,.0f} completion{per_row}"
-    yield from _times(run, cost)
+    if times := list(_times(run, run.get("cost", {}))):
+        yield "time", ", ".join(times)
     means = run.get("means", {})
     if means:
         yield "means", ", ".join(f"{name} {mean:.4f}" for name, mean in means.items())
-    others = {name: n for name, n in tallies.items() if name not in ("prompt_tokens", "completion_tokens", *means)}
-    if others:
-        yield "tallies", ", ".join(f"{name} {amount:,.10g}" for name, amount in others.items())
+    known = ("prompt_tokens", "completion_tokens", *means)
+    sums = [f"{name} {amount:,.10g}" for name, amount in counts.get("tallies", {}).items() if name not in known]
+    if sums:
+        yield "tallies", ", ".join(sums)
 
 
-def _times(run: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    times = [f"{run['seconds']:,.1f} s"] if "seconds" in run else []
+def tokens(run: Mapping[str, Any]) -> tuple[float, float]:
+    """Tokens of prompts and of completions; 0 where they are not recorded."""
+    cost = {**run.get("counts", {}).get("tallies", {}), **run.get("cost", {})}
+    return cost.get("prompt_tokens") or 0, cost.get("completion_tokens") or 0
+
+
+def _times(run: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[str]:
+    if "seconds" in run:
+        yield f"{run['seconds']:,.1f} s"
     if cost.get("engine_seconds"):
         gpus = f" on {plural(cost['gpus'], 'GPU')}" if cost.get("gpus") else ""
-        times.append(f"engine {cost['engine_seconds']:,.1f} s{gpus}")
+        yield f"engine {cost['engine_seconds']:,.1f} s{gpus}"
     if cost.get("gpu_seconds_each"):
-        times.append(f"{cost['gpu_seconds_each']:,.3g} GPU-seconds for each accepted")
-    if times:
-        yield "time", ", ".join(times)
+        yield f"{cost['gpu_seconds_each']:,.3g} GPU-seconds for each accepted"
+
+
+def breakdown(counts: Mapping[str, Any], means: Mapping[str, float] = MappingProxyType({})) -> list[str]:
+    """What was rejected, failed and filtered and why, then sums and means, in lines as wide as the terminal."""
+    told = []
+    for kind, word in REASONS.items():
+        if reasons := counts.get(kind):
+            listed = ", ".join(f"{reason} {count:,}" for reason, count in commonest(reasons))
+            told.append(f"{word}: {sum(reasons.values()):,} ({listed})")
+    sums = {name: n for name, n in counts["tallies"].items() if name not in means}
+    if sums:
+        told.append(", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in sums.items()))
+    if means:
+        told.append("mean " + ", ".join(f"{name.replace('_', ' ')} {mean:.4f}" for name, mean in means.items()))
+    width = shutil.get_terminal_size().columns
+    return [line for text in told for line in wrap(text, width, initial_indent="  ", subsequent_indent="    ")]
+
+
+def commonest(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The items of `counts` by falling count; of equal counts, in their own order."""
+    return sorted(counts.items(), key=lambda item: -item[1])
 
 
 def number(value: float) -> str:

@@ -1,22 +1,23 @@
 """`synth trace`: a row's ancestry through a chain of dataset directories, with its prompts and answers where kept."""
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from synth.cli.completion import datasets
-from synth.cli.readable import json_text
+from synth.cli.readable import json_text, text_of
+from synth.cli.rendering import DataConsole, literal, row_panel
+from synth.cli.summaries import plural
 
 if TYPE_CHECKING:
-    from synth.cli.rendering import DataConsole
     from synth.schemas.inspecting.ancestry import Ancestor, RecordedExchange, RecordedSample
 
 __all__ = ["trace"]
 
 Row = dict[str, Any]
-# Of the samples that another row was made of, as many are shown.
+# Samples shown of a request where the row does not say which one it holds.
 SHOWN_SAMPLES = 4
 
 
@@ -25,16 +26,15 @@ def trace(
     directories: Annotated[
         list[str],
         typer.Argument(
-            metavar="DIR", help="Dataset directories; those that they were made of follow.", autocompletion=datasets
+            metavar="DIR", help="Dataset directories; their recorded inputs are searched, too.", autocompletion=datasets
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
 ) -> None:
     """Show a row's ancestors and what the model was asked.
 
-    The oldest comes first: the row, how it was made, and where answers were kept, prompts, reasoning and answers.
+    The oldest comes first: each row with how it was made and, if answers were kept, its prompts, reasoning and answers.
     """
-    from synth.cli.rendering import DataConsole
     from synth.schemas.inspecting.ancestry import ancestry
 
     found = [
@@ -42,28 +42,20 @@ def trace(
         for ancestor in ancestry(identifier, directories)
     ]
     if as_json:
-        document = {"id": identifier, "rows": [ancestor.as_json() for ancestor in found]}
-        print(json_text(document))
+        print(json_text({"id": identifier, "rows": [ancestor.as_json() for ancestor in found]}))
     else:
         console = DataConsole()
         for ancestor in found:
             _print(console, ancestor)
 
 
-def _print(console: "DataConsole", ancestor: "Ancestor") -> None:
-    from rich.text import Text
-
-    from synth.cli.rendering import literal, row_panel
-
+def _print(console: DataConsole, ancestor: "Ancestor") -> None:
     place = ancestor.place
     engine = place.identity.get("engine") or {}
     options = " ".join(f"{name}={_brief(value)}" for name, value in place.options.items())
     facts = [place.identity.get("stage"), engine.get("model"), options, place.run.get("finished")]
-    console.print(
-        Text.assemble(
-            (literal(place.source.spec), "bold"), *((f"  {literal(str(fact))}", "dim") for fact in facts if fact)
-        )
-    )
+    known = "".join(f"  {literal(str(fact))}" for fact in facts if fact)
+    console.print(Text.assemble((literal(place.source.spec), "bold"), (known, "dim")))
     row = {name: value for name, value in ancestor.row.items() if name != place.id_column}
     first: Row = {name: row[name] for name in ("reason", "detail") if place.is_rejected and name in row}
     console.print(row_panel(ancestor.id, {**first, **row}))
@@ -115,10 +107,10 @@ def _samples(exchange: "RecordedExchange", held: int | None) -> dict[str, str]:
         ended = one.finish_reason or "finish reason unknown"
         texts[f"sample {one.sample}: {_count(one.tokens)}, {ended}"] = one.text
     if len(shown) < len(exchange.samples):
-        texts["more"] = f"{len(exchange.samples) - len(shown):,} other samples: --json has them"
+        texts["more"] = f"{plural(len(exchange.samples) - len(shown), 'other sample')}: see --json"
     return texts
 
 
 def _brief(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = text_of(value)
     return text if len(text) <= 40 else f"{text[:39]}…"

@@ -1,4 +1,4 @@
-"""`synth watch`: a run in progress, seen from another terminal. It reads; it never writes."""
+"""`synth watch`: a run in progress, seen from another terminal. It only reads."""
 
 import fcntl
 import json
@@ -27,13 +27,13 @@ Facts = dict[str, Any]
 def watch(
     output: Annotated[
         Path,
-        typer.Argument(metavar="OUTPUT", help="What the run is to make.", autocompletion=outputs, parser=path),
+        typer.Argument(metavar="OUTPUT", help="The OUTPUT of the run.", autocompletion=outputs, parser=path),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON on standard output for each change.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each change.")] = False,
 ) -> None:
     """Watch a run that another terminal started.
 
-    The exit code is 0 when it is complete, 3 when it has stopped.
+    The exit code is 0 if the run completes, 3 if it stops before.
     """
     run = _Run.find(output)
     if as_json:
@@ -43,13 +43,13 @@ def watch(
     if run.state() == "stopped":
         from synth.schemas.errors import Partial
 
-        raise Partial(run.how_to_go_on())
+        raise Partial(run.how_to_resume())
     print("\n".join(run.completion()), file=sys.stderr)
 
 
 @dataclass(frozen=True)
 class _Run:
-    """The run that makes the directory `out`, as far as files and the lock tell of it."""
+    """The run that makes the directory `out`, as its files and its lock show it."""
 
     out: Path
 
@@ -94,14 +94,14 @@ class _Run:
         return False
 
     def _is_complete(self) -> bool:
-        """Whether `out` is there and no older than what was begun beside it: `--fresh` leaves an old one to its end."""
+        """Whether `out` exists and is no older than what was begun beside it: `--fresh` leaves an old one in place."""
         record, begun = self.layout.record, self.partial.record
         if not self.layout.state.is_file():
             return False
         return not (record.is_file() and begun.is_file()) or record.stat().st_mtime >= begun.stat().st_mtime
 
     def progress(self) -> Facts | None:
-        """What the run last said of itself; None before it says anything."""
+        """What the run last reported; None before its first report."""
         from synth.schemas.errors import InputError
 
         facts = _read(self.partial.progress)
@@ -110,27 +110,27 @@ class _Run:
         return facts
 
     def observations(self) -> Iterator[Facts]:
-        """What the run says of itself, twice a second, until it has ended."""
+        """What the run reports, twice a second, until it ends."""
         while self.state() == "running":
             if facts := self.progress():
                 yield facts
             time.sleep(POLL_SECONDS)
 
-    def how_to_go_on(self) -> str:
+    def how_to_resume(self) -> str:
         facts = self.progress()
         command = (_read(self.partial.record) or {}).get("command")
         where = f"at {_finished(facts):,} of {facts['rows']:,} rows" if facts else "before its first row"
         failed = f", {facts['counts']['failed']:,} of them failed" if facts and facts["counts"]["failed"] else ""
         repeat = f": {shlex.join(['synth', *command])}" if command else ""
-        return f"the run that makes {self.out} has stopped {where}{failed}; repeat its command to go on{repeat}"
+        return f"the run that makes {self.out} has stopped {where}{failed}; repeat its command to resume{repeat}"
 
     def completion(self) -> list[str]:
-        from synth.cli.counted import breakdown
+        from synth.cli.summaries import breakdown, plural
 
         record = _read(self.layout.record)
         if not record or "counts" not in record:
             return [f"{self.out} is complete"]
-        rows = f"{record['counts']['outputs']:,} rows, finished {record.get('finished', 'at a time not recorded')}"
+        rows = f"{plural(record['counts']['outputs'], 'row')}, finished {record.get('finished', 'at an unknown time')}"
         return [f"{self.out} is complete: {rows}", *breakdown(record["counts"], record.get("means", {}))]
 
 
@@ -164,13 +164,13 @@ def _draw(run: _Run) -> None:
 
 
 def _print_changes(run: _Run) -> None:
-    """A line whenever more rows are finished, more is counted or another process has taken over; and one at the end."""
+    """A line whenever the counts or the process have changed, and one at the end."""
     before: Facts | None = None
     for facts in run.observations():
-        told: Facts = {name: facts[name] for name in ("rows", "pid", "prepared", "counts") if name in facts}
-        if told != before:
+        reported: Facts = {name: facts[name] for name in ("rows", "pid", "prepared", "counts") if name in facts}
+        if reported != before:
             print(json.dumps({"state": "running", **facts}, ensure_ascii=False), flush=True)
-        before = told
+        before = reported
     state = run.state()
     last = run.progress() if state == "stopped" else _read(run.layout.record)
     counted = {"counts": last["counts"]} if last and "counts" in last else {}

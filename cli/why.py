@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["why"]
 
 # What `make` learns from the exit code, by what would happen.
-EXIT_CODES = {"nothing": 0, "start": 3, "go on": 3, "refuse": 4}
+EXIT_CODES = {"nothing": 0, "start": 3, "resume": 3, "refuse": 4}
 
 
 def why(
@@ -89,7 +89,7 @@ def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: 
 def _would(status: "OutputStatus") -> str:
     if status.changed:
         return "refuse"
-    return {"absent": "start", "begun": "go on", "complete": "nothing"}[status.state]
+    return {"absent": "start", "begun": "resume", "complete": "nothing"}[status.state]
 
 
 def _document(status: "OutputStatus", record: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,8 +128,8 @@ def _sentence(status: "OutputStatus", would: str) -> str:
             return "complete, nothing would run again"
         case "start":
             return "nothing is there, everything would run"
-        case "go on":
-            return f"begun, {_progress(status.where)}the run would go on"
+        case "resume":
+            return f"begun, {_progress(status.where)}the run would resume"
         case _:
             state = "complete" if status.state == "complete" else "begun"
             return f"{state}, but made with other settings; the command would be refused (exit 4, --fresh starts over)"

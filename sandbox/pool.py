@@ -1,6 +1,6 @@
 """The sandbox: runs programs in a few warm jails, one program at a time in each.
 
-`async with Sandbox() as sandbox: verdict = await sandbox.run(source, "f", [([1, 2], {})])`
+`async with Sandbox() as sandbox: verdict = await sandbox.answer(Program.of(code, "f", [([1, 2], {})]))`
 
 A jail that fails is replaced, and the program it was running is run once more in a new one; a program under which the
 sandbox fails twice is quarantined. Jails are replaced after so many programs, and after any that cast doubt on them.
@@ -10,20 +10,22 @@ import asyncio
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec.structs import asdict, replace
 
 from synth.sandbox.determinants import determinants
 from synth.sandbox.filter import Filters, compiled_filters
 from synth.sandbox.jails import Jail, Worker
 from synth.sandbox.jails.registry import automatic, open_jail
+from synth.sandbox.program import Program
 from synth.sandbox.rootfs import module_names
-from synth.sandbox.running import Program, RunningJail
+from synth.sandbox.running import RunningJail
 from synth.sandbox.selftest import prove
 from synth.sandbox.stream import Broken
-from synth.sandbox.values import Unencodable, encode_text
 from synth.sandbox.verdict import Limits, Verdict
 from synth.schemas.errors import SandboxUnavailable
 
@@ -44,18 +46,11 @@ class _Job:
 class Sandbox:
     """A pool of jails. Belongs to the event loop in which it is started."""
 
-    def __init__(
-        self,
-        jail: str = "auto",
-        workers: int | None = None,
-        limits: Limits = USUAL,
-        packages: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, jail: str = "auto", workers: int | None = None, packages: Sequence[str] = ()) -> None:
         """`jail` is auto, docker, bwrap or landlock; `workers` is one for each processor if it is not given; `packages`
         are distributions, installed beside synth, that programs may import."""
         self._named = jail
         self._workers = workers or len(os.sched_getaffinity(0))
-        self._limits = limits
         self._packages = tuple(packages)
         self._modules: list[str] = []
         self._filters: Filters | None = None
@@ -89,36 +84,13 @@ class Sandbox:
             asyncio.create_task(self._serve({0: first} if slot == 0 else {})) for slot in range(self._workers)
         ]
 
-    async def run(
-        self,
-        program: str,
-        entry: str,
-        inputs: Sequence[tuple[list[Any], dict[str, Any]]],
-        *,
-        limits: Limits | None = None,
-        profile: int = 0,
-        reverse: bool = False,
-    ) -> Verdict:
-        """Call the function `entry` of a program with each input, in one process.
-
-        Another `profile` means another worker, another seed for hashes and for `random`, and another clock where
-        libfaketime is installed; `reverse` runs the inputs last to first (outcomes still come in the order given). What
-        an answer must not depend on is changed by both together. Raises `SandboxUnavailable` when jails can no longer
-        be started; all else is a verdict.
-        """
-        limits = limits or self._limits
-        nothing: tuple[None, ...] = (None,) * len(inputs)
-        if len(program.encode(errors="surrogatepass")) > limits.source_bytes:
-            return Verdict("refused", nothing, f"the program is longer than {limits.source_bytes} bytes")
-        try:
-            texts = [encode_text([list(args), dict(kwargs)]) for args, kwargs in inputs]
-        except Unencodable as error:
-            return Verdict("refused", nothing, f"an input is no plain value: {error}")
-        if sum(map(len, texts)) > limits.input_bytes:
-            return Verdict("refused", nothing, f"the inputs are longer than {limits.input_bytes} bytes")
+    async def answer(self, program: Program) -> Verdict:
+        """Run a program. Raises `SandboxUnavailable` when jails can no longer be started; all else is a verdict."""
+        if refusal := program.refusal:
+            return Verdict("refused", (None,) * len(program.inputs), refusal)
         if not self._slots:
             raise SandboxUnavailable("the sandbox is not running: start it first")
-        job = _Job(Program(program, entry, texts, limits, profile, reverse), asyncio.get_running_loop().create_future())
+        job = _Job(program, asyncio.get_running_loop().create_future())
         self._jobs.put_nowait(job)
         return await job.answer
 
@@ -133,36 +105,36 @@ class Sandbox:
         if self._spawner is not None:
             await asyncio.to_thread(self._spawner.shutdown)
 
-    def determinants(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """See `sandbox.determinants`; plain values, known before `start`. Raises `SandboxUnavailable`."""
-        return dict(self._determinants)
+        return dict(self._identity)
 
-    def identity(self) -> dict[str, Any] | None:
-        """`determinants`, and more of the jail that programs ran in; None where no jail was ever started."""
+    def record(self) -> dict[str, Any] | None:
+        """`identity`, and more of the jail that programs ran in; None where no jail was ever started."""
         if self._jail is None or self._filters is None:
             return None
         return {
-            **self.determinants(),
+            **self.identity(),
             "tier": f"{self._jail.kind}+seccomp" + f"+landlock{self._landlock}" * bool(self._landlock),
-            "limits": asdict(self._limits),
+            "limits": asdict(USUAL),
             "filter": self._filters.digest,
             **self._jail.identity(),
         }
 
     @cached_property
     def _kind(self) -> str:
-        """The jail that was named, or that `auto` comes to. Decided once, so that `determinants` stay true."""
+        """The jail that was named, or that `auto` comes to. Decided once, so that `identity` stays true."""
         return automatic() if self._named == "auto" else self._named
 
     @cached_property
-    def _determinants(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         return determinants(self._kind, self._packages)
 
     async def _first_jail(self) -> RunningJail:
         self._jail = open_jail(self._kind, self._packages)
         try:
             await self._spawn(self._jail.prepare)
-            running = await self._start(0, self._limits.memory_mb)
+            running = await self._start(0, USUAL.memory_mb)
             try:
                 await prove(self._kind, running.run)
             except BaseException:

@@ -7,18 +7,20 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from signal import Signals
 from typing import Any
+
+from msgspec.structs import replace
 
 from synth.sandbox.filter import OWN_NUMBER, Filters
 from synth.sandbox.jails import Jail, Worker, first_frame, frame
 from synth.sandbox.payload import Answers, read_payload
+from synth.sandbox.program import Program
 from synth.sandbox.stream import Broken, Stream
-from synth.sandbox.verdict import Limits, Status, Verdict
+from synth.sandbox.verdict import Status, Verdict
 from synth.sandbox.worker import UNSAID
 
-__all__ = ["Program", "RunningJail"]
+__all__ = ["RunningJail"]
 
 # Of a worker that has to start Python and import, on a machine that is busy with other things.
 _STARTING_SECONDS = 60.0
@@ -27,23 +29,6 @@ _GRACE_SECONDS = 8.0
 _HEADER_BYTES = 4096
 _OUT_OF_MEMORY = "the machine ran out of memory"
 _UNKNOWN_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
-
-
-@dataclass(frozen=True)
-class Program:
-    """A program and its inputs, these as JSON text of canonical [arguments, keyword arguments]."""
-
-    source: str
-    entry: str
-    inputs: Sequence[str]
-    limits: Limits
-    profile: int = 0
-    reverse: bool = False
-
-    @property
-    def order(self) -> list[int]:
-        numbers = list(range(len(self.inputs)))
-        return numbers[::-1] if self.reverse else numbers
 
 
 class RunningJail:
@@ -127,7 +112,7 @@ def _request(number: int, program: Program, order: Sequence[int]) -> bytes:
     limits = program.limits
     settings = {
         "id": number,
-        "source": program.source,
+        "source": program.code,
         "entry": program.entry,
         "order": order,
         "seed": program.profile,

@@ -7,8 +7,8 @@ those that are: that is what tests/hostile is for.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from synth.sandbox.running import Program
-from synth.sandbox.values import encode, encode_text
+from synth.sandbox.program import Program
+from synth.sandbox.values import encode
 from synth.sandbox.verdict import Limits, Outcome, Verdict
 from synth.schemas.errors import SandboxUnavailable
 
@@ -120,7 +120,7 @@ async def prove(kind: str, run: Run) -> None:
     All go into one worker, one after the other, so that the last one finds what the others left behind.
     """
     for probe in _PROBES:
-        verdict = await run(Program(probe.source, "f", [f"[{encode_text([])},{encode_text({})}]"], probe.limits))
+        verdict = await run(Program.of(probe.source, "f", limits=probe.limits))
         expected: tuple[Outcome | None, ...] = (None,)
         if probe.exception:
             expected = (Outcome("exception", probe.exception),)

@@ -14,8 +14,9 @@ quarantined    the sandbox failed under it twice
 refused        it was never run: the program or its inputs are too large, or an input is no plain value
 """
 
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 __all__ = ["Limits", "Outcome", "Status", "Verdict"]
 
@@ -35,8 +36,7 @@ Status = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What one program may use: wall-clock seconds for all its inputs, address space, and bytes in and out."""
 
     seconds: float = 5.0
@@ -46,20 +46,18 @@ class Limits:
     input_bytes: int = 262_144
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What one input gave: a canonical value, the name of an exception's type, or what could not be encoded."""
 
     kind: Literal["value", "exception", "unencodable"]
     data: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """`outcomes` has one place for each input, None where the program did not come to it."""
 
     status: Status
-    outcomes: tuple[Outcome | None, ...] = field(default=())
+    outcomes: tuple[Outcome | None, ...] = ()
     detail: str = ""
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0

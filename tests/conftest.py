@@ -49,8 +49,8 @@ class LentEngine:
     async def start(self) -> None:
         pass
 
-    async def generate(self, request: Request) -> Answer:
-        return await asyncio.wrap_future(self._call(self.engine.generate(request)))
+    async def answer(self, request: Request) -> Answer:
+        return await asyncio.wrap_future(self._call(self.engine.answer(request)))
 
     async def close(self) -> None:
         pass

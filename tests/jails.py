@@ -11,7 +11,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from synth.sandbox.pool import Sandbox
+from synth.sandbox.program import Program
 from synth.sandbox.values import shown
 from synth.sandbox.verdict import Limits, Verdict
 from tests import docker_engine
@@ -53,10 +56,11 @@ class LentSandbox:
             raise
 
     def run(
-        self, source: str, *inputs: tuple[list[Any], dict[str, Any]], limits: Limits | None = None, **how: Any
+        self, source: str, *inputs: tuple[list[Any], dict[str, Any]], limits: Limits = Limits(), **how: Any
     ) -> Verdict:
         """Run the program's function f, on no arguments unless inputs are given."""
-        return self.wait(self.sandbox.run(source, "f", inputs or [([], {})], limits=limits, **how))
+        program = Program.of(source, "f", inputs or [([], {})], limits)
+        return self.wait(self.sandbox.answer(replace(program, **how)))
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

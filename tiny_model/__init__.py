@@ -9,4 +9,4 @@ from pathlib import Path
 
 __all__ = ["EXAMPLES"]
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "questions.jsonl"
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "questions.jsonl"

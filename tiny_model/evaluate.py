@@ -86,7 +86,7 @@ async def measure(engine: Engine) -> dict[str, float]:
 
 
 async def _answers(engine: Engine, request: Request) -> list[Completion]:
-    return [separated(completion) for completion in (await engine.generate(request)).completions]
+    return [separated(completion) for completion in (await engine.answer(request)).completions]
 
 
 async def measure_texts(engine: Engine) -> dict[str, float]:

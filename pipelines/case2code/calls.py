@@ -1,18 +1,21 @@
-"""The calls of a row, and running a function with them: as plain values, or as Python source that only a jail runs."""
+"""The calls of a row, and what a function gives to them: as plain values, or as Python source that only a jail runs."""
 
 import ast
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from synth.pipelines.case2code.given import Given
 from synth.pipelines.case2code.replies import examples_among
 from synth.pipelines.case2code.signature import as_called
-from synth.pipelines.runtime.stage import Programs, Reject
-from synth.sandbox.verdict import Limits, Outcome
+from synth.pipelines.runtime.stage import Reject
+from synth.sandbox.program import Input, Program
+from synth.sandbox.verdict import Limits, Outcome, Verdict
 
 __all__ = ["UNMADE", "Calls", "PlainCalls", "Ran", "WrittenCalls", "parsed_examples"]
 
@@ -38,7 +41,13 @@ class Calls(Protocol):
     @property
     def texts(self) -> Sequence[str]: ...
 
-    async def run(self, sandbox: Programs, code: str, entry: str, limits: Limits, profile: int = 0) -> Ran: ...
+    def program(self, code: str, entry: str, limits: Limits) -> Program:
+        """What makes the calls of the function `entry` of `code`."""
+        ...
+
+    def ran(self, verdict: Verdict) -> Ran:
+        """What the sandbox's verdict on that program says of the calls."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,9 +57,10 @@ class PlainCalls:
     texts: Sequence[str]
     arguments: Sequence[Mapping[str, Any]]
 
-    async def run(self, sandbox: Programs, code: str, entry: str, limits: Limits, profile: int = 0) -> Ran:
-        calls = as_called(code, entry, self.arguments)
-        verdict = await sandbox.run(code, entry, calls, limits=limits, profile=profile)
+    def program(self, code: str, entry: str, limits: Limits) -> Program:
+        return Program.of(code, entry, as_called(code, entry, self.arguments), limits)
+
+    def ran(self, verdict: Verdict) -> Ran:
         return Ran(verdict.status, verdict.detail, list(map(Given.of, verdict.outcomes)))
 
 
@@ -69,12 +79,12 @@ class WrittenCalls:
         texts = [ast.unparse(item) for item in examples_among(tree) or ()]
         return cls(texts if len(texts) == count else [f"call {number}" for number in range(1, count + 1)], blocks)
 
-    async def run(self, sandbox: Programs, code: str, entry: str, limits: Limits, profile: int = 0) -> Ran:
-        program = f"{_driver()}\n\ncall = Driver({code!r}, {entry!r}, {list(self.blocks)!r}).call\n"
-        indices = [*range(len(self.texts)), None]
-        inputs: list[tuple[list[Any], dict[str, Any]]] = [([index], {}) for index in indices]
-        limits = replace(limits, source_bytes=LONGEST_PROGRAM)
-        verdict = await sandbox.run(program, "call", inputs, limits=limits, profile=profile)
+    def program(self, code: str, entry: str, limits: Limits) -> Program:
+        driver = f"{_driver()}\n\ncall = Driver({code!r}, {entry!r}, {list(self.blocks)!r}).call\n"
+        inputs: list[Input] = [([index], {}) for index in (*range(len(self.texts)), None)]
+        return Program.of(driver, "call", inputs, replace(limits, source_bytes=LONGEST_PROGRAM))
+
+    def ran(self, verdict: Verdict) -> Ran:
         for outcome in verdict.outcomes:
             match outcome:
                 case Outcome(data=["unreadable", str(why)]):

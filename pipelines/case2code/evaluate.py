@@ -6,6 +6,8 @@ from math import comb
 from pathlib import Path
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from synth.pipelines.case2code.calls import UNMADE, Calls, PlainCalls, Ran, WrittenCalls
 from synth.pipelines.case2code.given import Given, agree
 from synth.pipelines.case2code.gold import why_it_differs
@@ -131,8 +133,8 @@ class EvaluateFunctions(RowStage):
         return await even_if_silent(tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n))
 
     async def _run(self, tools: Tools, task: "_Task", code: str, entry: str, profile: int = 0) -> Ran:
-        limits = Limits(seconds=self.seconds, memory_mb=self.memory_mb)
-        return await task.calls.run(tools.sandbox, code, entry, limits, profile)
+        program = task.calls.program(code, entry, Limits(seconds=self.seconds, memory_mb=self.memory_mb))
+        return task.calls.ran(await tools.sandbox.run(replace(program, profile=profile)))
 
     async def _refuse_wrong_gold(self, tools: Tools, task: "_Task", code: str) -> None:
         ran = await self._run(tools, task, code, task.func_name)

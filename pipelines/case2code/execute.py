@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from synth.pipelines.case2code.given import ADDRESS, OF_NAMES
 from synth.pipelines.case2code.layouts import calls_of, function_of
 from synth.pipelines.case2code.signature import as_called, parsed, recorded_call
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.sandbox.program import Program
 from synth.sandbox.values import equal, shown
 from synth.sandbox.verdict import Limits, Outcome, Verdict
 from synth.schemas.record import Record
@@ -56,11 +59,12 @@ class Execute(RowStage):
         calls = as_called(code, entry, [recorded_call(call) for call in inputs])
         if not calls:
             raise Reject("no_inputs", "it comes with no call to try")
-        outcomes = _outcomes(await tools.sandbox.run(code, entry, calls, limits=limits), limits)
+        program = Program.of(code, entry, calls, limits)
+        outcomes = _outcomes(await tools.sandbox.run(program), limits)
         outputs = [_output(outcome) for outcome in outcomes]
         self._refuse(outputs)
         for profile in self._profiles(code):
-            again = await tools.sandbox.run(code, entry, calls, limits=limits, profile=profile, reverse=True)
+            again = await tools.sandbox.run(replace(program, profile=profile, reverse=True))
             for call, one, other in zip(inputs, outcomes, _outcomes(again, limits), strict=True):
                 if one.kind != other.kind or not equal(one.data, other.data):
                     raise Reject("nondeterministic", f"{call} gave {_told(one)}, and run again {_told(other)}")

@@ -102,7 +102,7 @@ class Pairs(RowStage):
         if not _is_name(entry):
             raise Reject("bad_entry_point", f"{entry!r:.100} is no name that a function can have")
         asked = {"instruction": row["instruction"], "starter_code": row["starter_code"], "entry": entry}
-        trials = Trials(tools.sandbox, Limits(seconds=self.seconds, memory_mb=self.memory_mb), self.repeat)
+        trials = Trials(tools, Limits(seconds=self.seconds, memory_mb=self.memory_mb), self.repeat)
 
         codes.read(await self._ask(tools, self.code_prompt, asked, self.n_code), read_code, entry)
         for number, fault in (await trials.faults(codes.texts)).items():

@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from synth.pipelines.dstc.drafts import joined
 from synth.pipelines.dstc.matrix import Cells
-from synth.pipelines.runtime.stage import Programs
+from synth.pipelines.runtime.stage import Tools
+from synth.sandbox.program import Program
 from synth.sandbox.verdict import Limits, Verdict
 
 __all__ = ["Trials"]
@@ -26,7 +29,7 @@ class Trials:
     not: endless programs would take most of a run's hours.
     """
 
-    sandbox: Programs
+    tools: Tools
     limits: Limits
     repeat: bool
 
@@ -59,7 +62,8 @@ class Trials:
         return None if verdict.status in _UNJUDGED else _passes(verdict)
 
     async def _run(self, program: str, profile: int = 0) -> Verdict:
-        return await self.sandbox.run(program + _LAST_LINES, _LAST, [([], {})], limits=self.limits, profile=profile)
+        asked = Program.of(program + _LAST_LINES, _LAST, limits=self.limits)
+        return await self.tools.sandbox.run(replace(asked, profile=profile))
 
 
 def _passes(verdict: Verdict) -> bool:

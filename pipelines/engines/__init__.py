@@ -5,7 +5,7 @@ of a request is drawn with seed `request.seed + i`, so the samples of a row do n
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol, TypedDict, TypeVar
 
 from msgspec import Struct
 
@@ -15,12 +15,17 @@ __all__ = [
     "Engine",
     "EngineBusy",
     "Message",
+    "Plug",
     "PromptRefused",
     "PromptTooLong",
     "Request",
     "RequestFailed",
     "Sampling",
 ]
+
+
+Asked = TypeVar("Asked", contravariant=True)
+Given = TypeVar("Given", covariant=True)
 
 
 class Message(TypedDict):
@@ -140,21 +145,28 @@ class EngineBusy(Exception):
         self.overloaded = overloaded
 
 
-class Engine(Protocol):
-    """What every engine offers. Errors: `RequestFailed`, `EngineBusy`, and `EngineFailed` when it cannot go on."""
+class Plug(Protocol[Asked, Given]):
+    """What answers rows: an engine, a sandbox, an index. Requests and answers are plain values."""
+
+    def identity(self) -> dict[str, Any]:
+        """What determines its answers, as plain values. Known before `start`, with no heavy import."""
+
+    async def start(self) -> None:
+        """Load the model, reach the server, start the jails. Called once, before the first request."""
+
+    async def answer(self, request: Asked, /) -> Given:
+        """Answer one request. Thousands of calls may be under way at once; the plug batches or bounds them."""
+
+    async def close(self) -> None:
+        """Release what `start` took. Requests under way are abandoned."""
+
+
+class Engine(Plug[Request, Answer], Protocol):
+    """A plug that completes prompts, and is identified by kind, model, revision and arguments.
+
+    Errors of `answer`: `RequestFailed`, `EngineBusy`, and `EngineFailed` when it cannot go on.
+    """
 
     @property
     def gpus(self) -> int | None:
         """How many GPUs it holds once it has started; None where that is not known, as behind a server."""
-
-    def identity(self) -> dict[str, Any]:
-        """What determines its answers: kind, model, revision, arguments. Known before `start`, with no heavy import."""
-
-    async def start(self) -> None:
-        """Load the model or reach the server."""
-
-    async def generate(self, request: Request) -> Answer:
-        """Complete one prompt. Thousands of calls may be under way at once; the engine batches or bounds them."""
-
-    async def close(self) -> None:
-        """Release what `start` took. Requests under way are abandoned."""

@@ -37,7 +37,7 @@ class EchoEngine:
     async def start(self) -> None:
         pass
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         messages = _as_messages(request.prompt)
         words = sum([len(message["content"].split()) for message in messages])
         if self._context is not None and words >= self._context:

@@ -10,25 +10,25 @@ from synth.schemas.errors import EngineFailed
 
 __all__ = ["prove_constrained"]
 
-Generate = Callable[[Request], Awaitable[Answer]]
+Answering = Callable[[Request], Awaitable[Answer]]
 
 # Tokens that the answer needs, and that a model may need which reasons first.
 _LIMITS = (64, 4096)
 _CURE = "use --engine vllm, a server with structured output, or --no-schema where the step has it"
 
 
-async def prove_constrained(generate: Generate) -> None:
+async def prove_constrained(answering: Answering) -> None:
     """Ask twice at once for prose, under two schemas that each allow one value. Raises `EngineFailed` for any other."""
-    await asyncio.gather(_prove(generate, "heron"), _prove(generate, "quartz"))
+    await asyncio.gather(_prove(answering, "heron"), _prove(answering, "quartz"))
 
 
-async def _prove(generate: Generate, word: str) -> None:
+async def _prove(answering: Answering, word: str) -> None:
     only = {"type": "string", "enum": [word]}
     schema = {"type": "object", "properties": {"word": only}, "required": ["word"], "additionalProperties": False}
     prompt = (Message(role="user", content="Tell me in two sentences why the sky is blue."),)
     for limit in _LIMITS:
         try:
-            answer = await generate(Request(prompt, Sampling(temperature=0, max_tokens=limit), schema=schema))
+            answer = await answering(Request(prompt, Sampling(temperature=0, max_tokens=limit), schema=schema))
         except RequestFailed as failure:
             raise EngineFailed(f"the engine does not take JSON schemas ({failure}); {_CURE}") from failure
         completion = separated(answer.completions[0])

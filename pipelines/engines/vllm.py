@@ -88,7 +88,7 @@ class VllmEngine:
         # Shielded, so that `close` can tell a start that was cancelled from one that came to an end.
         await asyncio.shield(self._started)
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         if self._failure:
             raise self._failure
         tokens = self._encode(request.prompt)

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from synth.pipelines.engines import Engine
-from synth.pipelines.engines.shared import SharedEngine
 from synth.pipelines.runtime.chunk import Chunk, Failure
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.event_loop import quick_rows, to_its_end
 from synth.pipelines.runtime.lines import LineFormat, rejected_schema
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.programs import SharedSandbox
+from synth.pipelines.runtime.shared import SharedEngine, SharedPlug
 from synth.pipelines.runtime.shutdown import Stopping, unwritable
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
-from synth.pipelines.runtime.tools import RowTools, tokens_in
+from synth.pipelines.runtime.tools import Tools, tokens_in
+from synth.sandbox.program import Program
+from synth.sandbox.verdict import Verdict
+from synth.schemas.answers import key_of
 from synth.schemas.atomic import write_json
 from synth.schemas.errors import Partial, SynthError
 from synth.schemas.layout import PartialLayout
@@ -96,7 +98,7 @@ class RowRun:
         self._stopping = Stopping(layout.path)
         self._engine = engine
         self._shared: SharedEngine | None = None
-        self._programs = SharedSandbox(sandbox) if sandbox else None
+        self._programs = _shared(sandbox) if sandbox else None
 
     @property
     def engine_seconds(self) -> float:
@@ -248,7 +250,7 @@ class RowRun:
     async def _row(self, chunk: Chunk, index: int, row: Row) -> None:
         """One row from beginning to end; whatever happens to it is recorded."""
         row_id: str = row["id"]
-        tools = RowTools(row_id, self._seed, self._model, self._shared, self._programs, chunk.answers)
+        tools = Tools(row_id, self._seed, self._model, self._shared, self._programs, chunk.answers)
         items: list[Row | Rejected] = []
         outputs = 0
         try:
@@ -369,3 +371,10 @@ class RowRun:
 
 def _failure(row_id: str, error: BaseException) -> Failure:
     return Failure(row_id, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+
+
+def _shared(sandbox: "Sandbox") -> SharedPlug[Program, Verdict]:
+    """Verdicts are recorded under the code that gave them, too; but no output becomes stale with an upgrade."""
+    from synth.sandbox.determinants import source_digest
+
+    return SharedPlug(sandbox, key_of({**sandbox.identity(), "code": source_digest()}))

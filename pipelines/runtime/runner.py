@@ -115,7 +115,7 @@ def run(
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "software": software(),
             # What the last programs ran in. Verdicts replayed from a journal start no jail.
-            "sandbox": sandbox.identity() if sandbox else None,
+            "sandbox": sandbox.record() if sandbox else None,
         }
         claim.publish(finished.data, finished.rejected, record)
     return Summary(out, record)
@@ -160,7 +160,7 @@ def _identity(
         **options.identity(),
         "engine": engine.identity() if engine else None,
     }
-    return {**identity, "sandbox": sandbox.determinants()} if sandbox else identity
+    return {**identity, "sandbox": sandbox.identity()} if sandbox else identity
 
 
 class _Progress:

@@ -6,28 +6,33 @@ identified by them; what does not determine the output (concurrency, progress) b
 """
 
 from abc import abstractmethod
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from random import Random
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import msgspec
 import pyarrow as pa
 
-from synth.pipelines.engines import Answer, Message, Sampling
+from synth.pipelines.runtime.outcomes import (
+    NothingSaid,
+    Reject,
+    Rejected,
+    Row,
+    Unanswered,
+    even_if_silent,
+    nothing_kept,
+)
 from synth.pipelines.runtime.prompts import Prompt
-from synth.sandbox.verdict import Limits, Verdict
+from synth.pipelines.runtime.tools import Tools
 from synth.schemas.errors import InputError
 from synth.schemas.record import Record
 
+# With what a stage is written in: its rows, its tools, and the ways in which a row may end.
 __all__ = [
-    "LLM",
     "NothingSaid",
     "Output",
-    "Programs",
     "Reject",
     "Rejected",
     "Row",
@@ -40,141 +45,6 @@ __all__ = [
     "nothing_kept",
     "row_schemas",
 ]
-
-Row = Mapping[str, Any]
-
-
-class Reject(Exception):
-    """Raised in a row stage: this input row gives nothing. `reason` is a name to count by, `detail` is for a reader."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
-class Unanswered(Reject):
-    """Raised by a tool that gets no answer to one request, though others get theirs.
-
-    A stage that needs the answer lets it pass, and the row has failed by that name: nobody has judged it, and it may be
-    tried again. A stage that can do without it catches `Reject` and filters out what the answer was for.
-    """
-
-
-class NothingSaid(Reject):
-    """Raised by the engine's tool where no completion of an `answer` says anything.
-
-    Where it passes through a stage, the input row is rejected. A stage that has another try, or that gives a row for
-    each completion, takes the answer (`even_if_silent`) and looks at each completion's `silence`.
-    """
-
-    def __init__(self, reason: str, detail: str, answer: Answer) -> None:
-        super().__init__(reason, detail)
-        self.answer = answer
-
-
-async def even_if_silent(asked: Awaitable[Answer]) -> Answer:
-    """What `LLM.generate` answers, even where no completion says anything."""
-    try:
-        return await asked
-    except NothingSaid as nothing:
-        return nothing.answer
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """An output row that was made and filtered out. It goes to `rejected/` with its reason.
-
-    `cause` is what a tool raised where it was to be made, if that is the reason.
-    """
-
-    row: Row
-    reason: str
-    detail: str = ""
-    cause: Reject | None = None
-
-    @classmethod
-    def because(cls, cause: Reject, row: Row) -> "Rejected":
-        return cls(row, cause.reason, cause.detail, cause)
-
-
-def nothing_kept(rejected: Sequence[Rejected]) -> Reject:
-    """Why a row gives nothing: the reason that all its outputs share, or `nothing_kept`.
-
-    Where tools raised that reason for all of them it is what they raised, so that a row that no engine answers fails.
-    """
-    reasons = Counter(one.reason for one in rejected)
-    if len(reasons) > 1:
-        return Reject("nothing_kept", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
-    causes = [one.cause or Reject(one.reason, one.detail) for one in rejected]
-    return next((cause for cause in causes if not isinstance(cause, Unanswered)), causes[0])
-
-
-class LLM(Protocol):
-    """The engine as a row sees it: answers are journaled and replayed after a crash; a busy engine is asked again."""
-
-    async def generate(
-        self,
-        prompt: str | tuple[Message, ...],
-        sampling: Sampling,
-        *,
-        n: int = 1,
-        first_sample: int = 0,
-        schema: Mapping[str, Any] | None = None,
-    ) -> Answer:
-        """Draw samples `first_sample` to `first_sample + n - 1` of `prompt`.
-
-        Sample `i` depends on (run seed, stage, row id, `i`) and the request alone: drawing 4 and 4 more gives what
-        drawing 8 gives, and a second try at the same prompt asks for the next sample. Texts of the completions are
-        answers: reasoning is in a field of its own.
-
-        Raises `Unanswered`: `prompt_too_long` where the prompt leaves no room in the model's context, `refused` where
-        the engine does not accept the request, `engine_error` where this request alone makes it fail. Raises
-        `NothingSaid` as `refused` where the model or a filter declines every completion, and as `empty_answer` where
-        all are blank. A completion that the token limit cut while it reasoned is left to the stage (`truncated`), and
-        so are silent ones among others: see `Completion.silence`.
-        """
-        ...
-
-
-class Programs(Protocol):
-    """The sandbox as a row sees it: verdicts are journaled and replayed after a crash."""
-
-    async def run(
-        self,
-        program: str,
-        entry: str,
-        inputs: Sequence[tuple[list[Any], Mapping[str, Any]]],
-        *,
-        limits: Limits = Limits(),
-        profile: int = 0,
-        reverse: bool = False,
-    ) -> Verdict:
-        """Call the function `entry` of `program` with each of `inputs`; see `synth.sandbox.pool.Sandbox.run`."""
-        ...
-
-
-class Tools(Protocol):
-    """What a row may use."""
-
-    @property
-    def llm(self) -> LLM: ...
-
-    @property
-    def sandbox(self) -> Programs: ...
-
-    @property
-    def model(self) -> str:
-        """The model's name, for columns that record it."""
-        ...
-
-    def random(self, *purpose: str | int) -> Random:
-        """A generator seeded by (run seed, stage, row id, purpose)."""
-        ...
-
-    def tally(self, name: str, amount: float = 1) -> None:
-        """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
-        ...
 
 
 class Output(Protocol):

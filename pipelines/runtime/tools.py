@@ -6,31 +6,31 @@ again from its start and is given its recorded answers, so it arrives where it w
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import msgspec
 import xxhash
 
 from synth.pipelines.engines import Answer, Message, Request, RequestFailed, Sampling
 from synth.pipelines.engines.reasoning import opening_of, separated
-from synth.pipelines.engines.shared import SharedEngine, tokens_of
-from synth.pipelines.runtime.stage import NothingSaid, Reject, Unanswered
-from synth.sandbox.verdict import Limits, Verdict
+from synth.pipelines.runtime.outcomes import NothingSaid, Reject, Unanswered
+from synth.pipelines.runtime.shared import SharedPlug, tokens_of
+from synth.sandbox.program import Program
+from synth.sandbox.verdict import Verdict
 from synth.schemas.answers import ANSWERS, AnswerJournal
 from synth.schemas.journal import read_journal
 
-if TYPE_CHECKING:
-    from synth.pipelines.runtime.programs import SharedSandbox
-
-__all__ = ["RowTools", "tokens_in"]
+__all__ = ["Tools", "tokens_in"]
 
 _write_json = msgspec.json.Encoder().encode
 _read_answer = msgspec.json.Decoder(Answer).decode
 _read_verdict = msgspec.json.Decoder(Verdict).decode
+
+Asked = TypeVar("Asked")
+Given = TypeVar("Given")
 
 
 def tokens_in(journal: Path) -> int:
@@ -41,30 +41,33 @@ def tokens_in(journal: Path) -> int:
     )
 
 
-class RowTools:
-    """The tools of one row. It is its own `llm` and `sandbox`: what they answer belongs to the row that asked."""
+class Tools:
+    """The tools of one row. It is its own `llm` and `sandbox`: what they answer belongs to the row that asked.
 
-    __slots__ = ("_answers", "_engine", "_programs", "_row_id", "_seed", "model", "tallies")
+    `model` is the model's name, for columns that record it.
+    """
+
+    __slots__ = ("_answers", "_engine", "_row_id", "_sandbox", "_seed", "model", "tallies")
 
     def __init__(
         self,
         row_id: str,
         seed: str,
         model: str,
-        engine: SharedEngine | None,
-        programs: "SharedSandbox | None",
+        engine: SharedPlug[Request, Answer] | None,
+        sandbox: SharedPlug[Program, Verdict] | None,
         answers: AnswerJournal,
     ) -> None:
         self._row_id = row_id
         self._seed = seed
         self._engine = engine
-        self._programs = programs
+        self._sandbox = sandbox
         self._answers = answers
         self.model = model
         self.tallies: dict[str, float] = defaultdict(float)
 
     @property
-    def llm(self) -> "RowTools":
+    def llm(self) -> "Tools":
         return self
 
     async def generate(
@@ -76,25 +79,61 @@ class RowTools:
         first_sample: int = 0,
         schema: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """See `synth.pipelines.runtime.stage.LLM`."""
+        """Draw samples `first_sample` to `first_sample + n - 1` of `prompt`.
+
+        Sample `i` depends on (run seed, stage, row id, `i`) and the request alone: drawing 4 and 4 more gives what
+        drawing 8 gives, and a second try at the same prompt asks for the next sample. Texts of the completions are
+        answers: reasoning is in a field of its own.
+
+        Raises `Unanswered`: `prompt_too_long` where the prompt leaves no room in the model's context, `refused` where
+        the engine does not accept the request, `engine_error` where this request alone makes it fail. Raises
+        `NothingSaid` as `refused` where the model or a filter declines every completion, and as `empty_answer` where
+        all are blank. A completion that the token limit cut while it reasoned is left to the stage (`truncated`), and
+        so are silent ones among others: see `Completion.silence`.
+        """
         if self._engine is None:
             raise RuntimeError("this stage was run without an engine")
         request = Request(prompt, sampling, n, _number(self._seed, self._row_id, "sample") + first_sample, schema)
-        asked = _write_json(request)
-        recorded = self._answers.find(self._row_id, asked, self._engine.key)
-        if recorded is None:
-            try:
-                answer = await self._engine.generate(request)
-            except RequestFailed as failure:
-                raise Unanswered(failure.reason, str(failure)) from None
-            self._answers.record(self._row_id, asked, self._engine.key, _write_json(answer))
-        else:
-            answer = _read_answer(recorded)
+        try:
+            answer = await self._asked(self._engine, request, _read_answer)
+        except RequestFailed as failure:
+            raise Unanswered(failure.reason, str(failure)) from None
         self._count(answer)
         opened = "" if schema else opening_of(prompt)
         said = tuple([separated(completion, opened) for completion in answer.completions])
         answer = Answer(said, answer.prompt_tokens)
         _refuse_nothing_said(answer)
+        return answer
+
+    @property
+    def sandbox(self) -> "Tools":
+        return self
+
+    async def run(self, program: Program) -> Verdict:
+        """What the sandbox says of a program. Raises `Reject` as `refused` where an input is no plain value."""
+        if self._sandbox is None:
+            raise RuntimeError("this stage was run without a sandbox")
+        if program.unplain:
+            raise Reject("refused", program.unplain)
+        self.tallies["programs"] += 1
+        return await self._asked(self._sandbox, program, _read_verdict)
+
+    def random(self, *purpose: str | int) -> Random:
+        """A generator seeded by (run seed, stage, row id, purpose)."""
+        return Random(_number(self._seed, self._row_id, *map(str, purpose)))
+
+    def tally(self, name: str, amount: float = 1) -> None:
+        """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
+        self.tallies[name] += amount
+
+    async def _asked(self, plug: SharedPlug[Asked, Given], request: Asked, read: Callable[[str], Given]) -> Given:
+        """The answer that is recorded for this row, or that the plug gives and that is recorded now."""
+        text = _write_json(request)
+        recorded = self._answers.find(self._row_id, text, plug.key)
+        if recorded is not None:
+            return read(recorded)
+        answer = await plug.answer(request)
+        self._answers.record(self._row_id, text, plug.key, _write_json(answer))
         return answer
 
     def _count(self, answer: Answer) -> None:
@@ -110,46 +149,6 @@ class RowTools:
                 tallies["completion_tokens"] += completion.tokens
         if not is_counted:
             tallies["uncounted_requests"] += 1
-
-    @property
-    def sandbox(self) -> "RowTools":
-        return self
-
-    async def run(
-        self,
-        program: str,
-        entry: str,
-        inputs: Sequence[tuple[list[Any], Mapping[str, Any]]],
-        *,
-        limits: Limits = Limits(),
-        profile: int = 0,
-        reverse: bool = False,
-    ) -> Verdict:
-        """See `synth.pipelines.runtime.stage.Programs`."""
-        if self._programs is None:
-            raise RuntimeError("this stage was run without a sandbox")
-        from synth.sandbox.values import Unencodable, encode_text
-
-        try:
-            texts = [encode_text([args, dict(kwargs)]) for args, kwargs in inputs]
-        except Unencodable as error:
-            raise Reject("refused", f"an input is no plain value: {error}") from None
-        how = {"limits": asdict(limits), "profile": profile, "reverse": reverse}
-        asked = _write_json({"program": program, "entry": entry, "inputs": texts, **how})
-        recorded = self._answers.find(self._row_id, asked, self._programs.key)
-        if recorded is None:
-            verdict = await self._programs.run(program, entry, inputs, limits=limits, profile=profile, reverse=reverse)
-            self._answers.record(self._row_id, asked, self._programs.key, _write_json(verdict))
-        else:
-            verdict = _read_verdict(recorded)
-        self.tallies["programs"] += 1
-        return verdict
-
-    def random(self, *purpose: str | int) -> Random:
-        return Random(_number(self._seed, self._row_id, *map(str, purpose)))
-
-    def tally(self, name: str, amount: float = 1) -> None:
-        self.tallies[name] += amount
 
 
 def _refuse_nothing_said(answer: Answer) -> None:

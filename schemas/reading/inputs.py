@@ -2,10 +2,11 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import xxhash
 
@@ -33,6 +34,11 @@ class Input:
     names: tuple[str, ...] = ()
     # Files that have been read whole and are plain, so that they are read more quickly the next time.
     _plain: set[Path] = field(default_factory=set, compare=False, repr=False)
+
+    @property
+    def run(self) -> Mapping[str, Any]:
+        """The record of the run that made it; empty where `synth` did not."""
+        return (self.dataset.run if self.dataset else None) or {}
 
     def batches(self, *, lenient: bool = False) -> Iterator[Batch]:
         """All rows. A row that cannot be read raises `InputError`, or stands in `Batch.bad` where `lenient`."""

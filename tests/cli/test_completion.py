@@ -2,17 +2,16 @@
 
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-SYNTH = Path(sys.executable).with_name("synth")
+from tests.command import SYNTH
 
 
 def offered(line: str, folder: Path) -> list[str]:
     """The words that bash is given for the last word of `line`."""
-    words = [str(SYNTH), *shlex.split(line)[1:], *([""] if line.endswith(" ") else [])]
+    words = [SYNTH, *shlex.split(line)[1:], *([""] if line.endswith(" ") else [])]
     script = (
         f"source <({SYNTH} --show-completion bash)\n"
         f"COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}\n"

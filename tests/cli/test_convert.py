@@ -12,14 +12,14 @@ import orjson
 import pytest
 import zstandard
 from pyarrow import parquet
-from typer.testing import CliRunner, Result
 
-from synth.cli.main import app
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, UsageError
 from synth.schemas.records import QUERY
 from synth.schemas.shards import ShardWriter
 from synth.schemas.writing.publication import OutputClaim
+from tests.command import SYNTH, invoke, synth
+from tests.rows import rows_of, write_rows
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "query": "One?", "response": "1", "score": 0.5, "tags": ["x", 'y"z'], "meta": {"n": 1, "s": None}},
@@ -27,16 +27,9 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def synth(*arguments: str | Path) -> Result:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception:
-        raise result.exception
-    return result
-
-
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    (tmp_path / "rows.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in ROWS))
+    write_rows(tmp_path / "rows.jsonl", ROWS)
     synth("import", tmp_path / "rows.jsonl", tmp_path / "rows")
     return tmp_path / "rows"
 
@@ -52,7 +45,7 @@ def test_an_import_is_a_directory_that_datasets_opens(directory: Path) -> None:
 def test_an_import_makes_ids_renames_columns_and_stops_at_the_limit(tmp_path: Path) -> None:
     (tmp_path / "seeds.csv").write_text("problem,level\nOne?,1\nTwo?,2\nThree?,3\n")
     result = synth("import", tmp_path / "seeds.csv", tmp_path / "out", "--column", "question=problem", "--limit", "2")
-    assert list(Dataset.open(tmp_path / "out").rows()) == [
+    assert rows_of(tmp_path / "out") == [
         {"id": "seeds-0", "question": "One?", "level": "1"},
         {"id": "seeds-1", "question": "Two?", "level": "2"},
     ]
@@ -71,7 +64,7 @@ def test_an_import_that_is_complete_is_left_alone_and_another_one_refused(tmp_pa
     with pytest.raises(Stale, match="limit was null and is now 1"):
         synth("import", tmp_path / "rows.jsonl", directory, "--limit", "1")
     synth("import", tmp_path / "rows.jsonl", directory, "--limit", "1", "--fresh")
-    assert len(list(Dataset.open(directory).rows())) == 1
+    assert len(rows_of(directory)) == 1
 
 
 def test_a_refused_import_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -85,7 +78,7 @@ def test_a_refused_import_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_an_exported_file_imports_as_the_same_rows(tmp_path: Path, directory: Path, name: str) -> None:
     assert synth("export", directory, tmp_path / name).stderr == f"{tmp_path / name}: 2 rows\n"
     synth("import", tmp_path / name, tmp_path / "again")
-    assert list(Dataset.open(tmp_path / "again").rows()) == ROWS
+    assert rows_of(tmp_path / "again") == ROWS
 
 
 def test_the_same_rows_give_the_same_compressed_bytes(tmp_path: Path, directory: Path) -> None:
@@ -98,7 +91,7 @@ def test_the_same_rows_give_the_same_compressed_bytes(tmp_path: Path, directory:
 def test_lists_and_objects_are_json_in_csv_cells(tmp_path: Path, directory: Path) -> None:
     synth("export", directory, tmp_path / "out.csv")
     synth("import", tmp_path / "out.csv", tmp_path / "again")
-    first, second = Dataset.open(tmp_path / "again").rows()
+    first, second = rows_of(tmp_path / "again")
     assert (json.loads(first["tags"]), json.loads(first["meta"])) == (["x", 'y"z'], {"n": 1, "s": None})
     assert (second["query"], second["score"], second["meta"]) == (ROWS[1]["query"], "", "")
 
@@ -206,7 +199,7 @@ CHATS = [{"id": "a", "messages": [{"role": "user", "content": "Eins?"}, {"role":
 
 @pytest.fixture
 def chats(tmp_path: Path) -> Path:
-    (tmp_path / "chats.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in CHATS))
+    write_rows(tmp_path / "chats.jsonl", CHATS)
     synth("import", tmp_path / "chats.jsonl", tmp_path / "chats")
     return tmp_path / "chats"
 
@@ -271,15 +264,13 @@ def test_the_description_of_a_dataset_directory_is_not_taken_for_a_list(director
 
 @pytest.mark.parametrize("names", [("", "rows.jsonl"), ("rows", "")])
 def test_an_empty_name_is_no_file_and_no_dataset(names: tuple[str, str]) -> None:
-    done = CliRunner().invoke(app, ["export", *names])
+    done = invoke("export", *names)
     assert isinstance(done.exception, UsageError)
     assert "is a shell variable not set?" in str(done.exception)
 
 
 def test_an_export_into_head_ends_as_a_closed_pipe_does(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"id": list(map(str, range(100_000)))}).save_to_disk(tmp_path / "rows")
-    pipe = (
-        f"{Path(sys.executable).with_name('synth')} export {tmp_path / 'rows'} - | head -n 1; echo ${{PIPESTATUS[0]}}"
-    )
+    pipe = f"{SYNTH} export {tmp_path / 'rows'} - | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ('{"id":"0"}\n141\n', "")

@@ -3,34 +3,31 @@
 import re
 from pathlib import Path
 
-import orjson
 import pytest
-from typer.testing import CliRunner
 
 from synth.cli import progress
-from synth.cli.main import app
 from synth.pipelines.runtime import runner
-from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
+from tests.command import invoke
+from tests.rows import rows_of, write_rows
 
 PREFIXES: list[list[str]] = [[], ["query-of-cc"]]
 ITEM = "Which of the two trains that leave the city at noon will be the first to arrive at the coast?"
 
 
 def write(path: Path, *texts: str) -> Path:
-    path.write_bytes(b"".join(orjson.dumps({"content": text, "n": n}) + b"\n" for n, text in enumerate(texts)))
-    return path
+    return write_rows(path, ({"content": text, "n": n} for n, text in enumerate(texts)))
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_doubles_of_several_inputs_are_removed(tmp_path: Path, prefix: list[str]) -> None:
     sources = [write(tmp_path / "one.jsonl", "a text", ITEM), write(tmp_path / "two.jsonl", "a  text", f"{ITEM} And?")]
-    result = CliRunner().invoke(app, [*prefix, "dedup", *map(str, sources), str(tmp_path / "out")])
+    result = invoke(*prefix, "dedup", *sources, tmp_path / "out")
     assert result.exit_code == 0
     assert "out: 2 rows from 2 of 4 input rows" in result.stderr
     assert "rejected: 2 (exact_duplicate 1, near_duplicate 1)" in result.stderr
-    assert [row["id"] for row in Dataset.open(tmp_path / "out").rows()] == ["one-0", "one-1"]
-    again = CliRunner().invoke(app, [*prefix, "dedup", *map(str, sources), str(tmp_path / "out")])
+    assert [row["id"] for row in rows_of(tmp_path / "out")] == ["one-0", "one-1"]
+    again = invoke(*prefix, "dedup", *sources, tmp_path / "out")
     assert "nothing to do" in again.stderr
 
 
@@ -38,12 +35,12 @@ def test_doubles_of_several_inputs_are_removed(tmp_path: Path, prefix: list[str]
 def test_what_evaluation_sets_hold_is_removed(tmp_path: Path, prefix: list[str]) -> None:
     source, other = write(tmp_path / "rows.jsonl", "a text", f"Read this: {ITEM}"), write(tmp_path / "other.jsonl", "x")
     evaluation = write(tmp_path / "eval.jsonl", ITEM)
-    command = [*prefix, "decontaminate", str(source), str(tmp_path / "out"), "--against", str(evaluation)]
-    result = CliRunner().invoke(app, [*command, "--against", str(other), "--text", "content"])
+    command = [*prefix, "decontaminate", source, tmp_path / "out", "--against", evaluation]
+    result = invoke(*command, "--against", other, "--text", "content")
     assert result.exit_code == 0
     assert "rejected: 1 (contaminated 1)" in result.stderr
     assert "in eval 1" in result.stderr
-    (row,) = Dataset.open(tmp_path / "out" / "rejected").rows()
+    (row,) = rows_of(tmp_path / "out" / "rejected")
     assert row["detail"].startswith("eval, eval-0: which of the two trains")
 
 
@@ -51,13 +48,13 @@ def test_progress_is_shown_from_the_first_pass_on(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(progress, "SECONDS_PER_LINE", 0.0)
     monkeypatch.setattr(runner, "OBSERVE_SECONDS", 0.0)
     source = write(tmp_path / "rows.jsonl", "one text", "another text")
-    said = CliRunner().invoke(app, ["dedup", str(source), str(tmp_path / "out")]).stderr.splitlines()
+    said = invoke("dedup", source, tmp_path / "out").stderr.splitlines()
     assert said[0] == "dedup: 2/2 rows, first pass"
-    assert re.fullmatch(r"dedup: 2/2 rows, [\d,.]+ rows/s 100% kept", said[1])
+    assert re.fullmatch(r"dedup: 2/2 rows, [\d,.]+ rows/s 100% accepted", said[1])
 
 
 def test_without_an_evaluation_set_there_is_nothing_to_do(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["decontaminate", str(write(tmp_path / "rows.jsonl", "x")), str(tmp_path / "out")])
+    result = invoke("decontaminate", write(tmp_path / "rows.jsonl", "x"), tmp_path / "out")
     assert result.exit_code == 2
     assert "--against" in result.stderr
 
@@ -80,6 +77,6 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     (tmp_path / "theirs").mkdir()
     inputs = [argument for argument in arguments if argument.endswith(("none", ".jsonl"))]
     with pytest.raises(kind, match=said):
-        raise CliRunner().invoke(app, ["dedup", *inputs, "out", *arguments[len(inputs) :]]).exception or AssertionError
+        raise invoke("dedup", *inputs, "out", *arguments[len(inputs) :]).exception or AssertionError
     with pytest.raises(UsageError, match="not a directory that synth wrote"):
-        raise CliRunner().invoke(app, ["dedup", "rows.jsonl", "theirs"]).exception or AssertionError
+        raise invoke("dedup", "rows.jsonl", "theirs").exception or AssertionError

@@ -3,20 +3,16 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
 
-SYNTH = str(Path(sys.executable).with_name("synth"))
+from tests.command import run_synth as synth
+from tests.rows import write_rows
+
 ROOT = Path(__file__).parents[2]
-
-
-def synth(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SYNTH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def diff(*arguments: object, folder: Path, code: int) -> str:
@@ -32,7 +28,7 @@ def document(*arguments: object, folder: Path) -> dict[str, Any]:
 
 
 def imported(folder: Path, name: str, *rows: dict[str, Any]) -> str:
-    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(folder / f"{name}.jsonl", rows)
     assert synth("import", f"{name}.jsonl", name, folder=folder).returncode == 0
     return name
 
@@ -138,7 +134,7 @@ def test_directories_of_datasets_are_compared_by_place_where_they_have_no_ids(tm
     for name, last in (("a", "\x1b[31m[bold]" + "x" * 100_000), ("b", "日本")):
         datasets.Dataset.from_list([{"text": "same"}, {"text": last}]).save_to_disk(tmp_path / name)
     text = diff("a", "b", folder=tmp_path, code=1)
-    assert "matched by place" in text
+    assert "matched by position" in text
     assert "─ row 2 ─" in text
     assert r"\x1b[31m[bold]x" in text
     assert "{+日本+}" in text

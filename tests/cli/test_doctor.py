@@ -11,19 +11,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-SYNTH = str(Path(sys.executable).with_name("synth"))
+from tests.command import run_synth
+
 ROOT = Path(__file__).parents[2]
 
 
 def doctor(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SYNTH, "doctor", *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_synth("doctor", *arguments, folder=folder, **environment)
 
 
 def findings(folder: Path, **environment: str) -> dict[str, Mapping[str, Any]]:
@@ -131,7 +125,7 @@ def test_without_pyarrow_and_datasets_synth_cannot_work_and_the_exit_code_says_s
     done = subprocess.run(
         [sys.executable, "-S", "-B", "-c", "from synth.cli.main import main; main()", "doctor"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT / '.src'}:{tmp_path}"},
         capture_output=True,
         text=True,
         check=False,

@@ -1,8 +1,6 @@
 """The whole chain on a few example questions, written by the embedded model under real vLLM."""
 
 import json
-import subprocess
-import sys
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
@@ -10,8 +8,9 @@ from pathlib import Path
 import pytest
 from datasets import load_from_disk
 
+from tests.command import run_synth
+
 ROOT = Path(__file__).parents[2]
-SYNTH = str(Path(sys.executable).with_name("synth"))
 QUESTIONS = 8
 
 
@@ -31,7 +30,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "reject curve samples curve",
         "export accepted accepted.jsonl --as messages",
     ):
-        done = subprocess.run([SYNTH, *command.split()], cwd=folder, capture_output=True, text=True, check=False)
+        done = run_synth(*command.split(), folder=folder)
         assert done.returncode == 0, f"{command}: {done.stderr}"
     return folder
 

@@ -13,19 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
-from typer.testing import CliRunner, Result
 
-from synth.cli.main import app
-from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
-
-
-def synth(*arguments: str | Path) -> Result:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception:
-        raise result.exception
-    return result
-
+from tests.command import synth
+from tests.rows import rows_of
 
 FEATURES = datasets.Features(
     {
@@ -274,7 +265,7 @@ def test_random_rows_come_back_through_import(tmp_path: Path, rows: list[dict[st
     for name in ("out.jsonl", "out.parquet", "out.csv"):
         synth("export", tmp_path / "d", tmp_path / name, "--force")
         synth("import", tmp_path / name, tmp_path / "again", "--fresh")
-        found = list(Dataset.open(tmp_path / "again").rows())
+        found = rows_of(tmp_path / "again")
         if name == "out.csv":
             for row in found:
                 row.update({column: json.loads(row[column]) for column in rows[0] if column not in ("id", "text")})

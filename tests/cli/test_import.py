@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,12 @@ from hypothesis import strategies as st
 
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, UsageError
-from tests.cli.test_convert import synth
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    return list(Dataset.open(path).rows())
+from tests.command import SYNTH, synth
+from tests.rows import rows_of, write_rows
 
 
 def write(path: Path, *rows: Any) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
-    return path
+    return write_rows(path, rows)
 
 
 def test_several_inputs_become_one_directory_with_the_columns_of_all(
@@ -136,7 +130,7 @@ def test_an_empty_name_is_a_usage_error_and_not_the_working_directory(
 
 
 def test_an_empty_name_ends_with_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
-    command = [str(Path(sys.executable).with_name("synth")), "import", "", "out"]
+    command = [SYNTH, "import", "", "out"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "synth: the name of an input is empty: is a shell variable not set?\n"

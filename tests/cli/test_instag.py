@@ -1,26 +1,24 @@
 """`synth instag`: rows in, rows with tags out."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from synth.cli.main import app
-from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
+from tests.command import invoke
+from tests.rows import rows_of, write_rows
 
 REPLY = 'Here you are: {"tag": "poetry", "explanation": "A poem."} {"tag": "Poetry"} {"tag": "translation"}'
 
 
 def instag(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["instag", *map(str, arguments)])
+    return invoke("instag", *arguments)
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_rows(path, rows)
 
 
 def test_instructions_and_chats_of_several_inputs_are_tagged_in_one_table(tmp_path: Path) -> None:
@@ -35,7 +33,7 @@ def test_instructions_and_chats_of_several_inputs_are_tagged_in_one_table(tmp_pa
     assert "rejected: 1 (no_query 1)" in said
     assert "tagged queries 3" in said
     assert "mean tags per query 2.0000" in said
-    rows = list(Dataset.open(tmp_path / "out").rows())
+    rows = rows_of(tmp_path / "out")
     assert [(row["id"], row["queries"]) for row in rows] == [("plain-0", 1), ("chats-0", 2)]
     assert rows[0]["output"] == "…"
     assert rows[0]["raw_tags"] == [
@@ -49,7 +47,7 @@ def test_a_run_with_a_schema_works_without_a_model_too(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", {"task": "Translate it.", "note": "n"})
     result = instag("tag", source, tmp_path / "out", "--engine", "echo", "--text", "task")
     assert result.exit_code == 0
-    (row,) = Dataset.open(tmp_path / "out").rows()
+    (row,) = rows_of(tmp_path / "out")
     assert row["queries"] == 1
 
 

@@ -1,34 +1,27 @@
 """`synth instag measure` and `synth instag select`: what a reader sees of tags, and of what was selected by them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from synth.cli.main import app
-from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
-
-SYNTH = str(Path(sys.executable).with_name("synth"))
+from tests.command import invoke, run_synth
+from tests.rows import rows_of, write_rows
 
 
 def write(path: Path, *tags: list[str] | None, column: str = "tags") -> str:
-    path.write_text("".join(json.dumps({"id": f"r-{i}", column: each}) + "\n" for i, each in enumerate(tags)))
-    return str(path)
+    return str(write_rows(path, ({"id": f"r-{i}", column: each} for i, each in enumerate(tags))))
 
 
 def instag(*arguments: object) -> Any:
-    return CliRunner().invoke(app, ["instag", *map(str, arguments)])
+    return invoke("instag", *arguments)
 
 
 def page(*arguments: object, folder: Path) -> list[str]:
     """The lines of `measure` in a pipe, none of them longer than 80 characters."""
-    command = [SYNTH, "instag", "measure", *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = run_synth("instag", "measure", *arguments, folder=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 80
     return done.stdout.splitlines()
@@ -107,7 +100,7 @@ def test_the_summary_of_a_selection_compares_it_with_the_pool(tmp_path: Path) ->
     said = " ".join(result.stderr.split())
     assert "2 rows from 2 of 4 input rows" in said
     assert "mean complexity 2.0000, pool complexity 1.2500, coverage 1.0000" in said
-    assert [row["id"] for row in Dataset.open(tmp_path / "out").rows()] == ["r-1", "r-2"]
+    assert [row["id"] for row in rows_of(tmp_path / "out")] == ["r-1", "r-2"]
     assert "nothing to do" in instag("select", source, tmp_path / "out", "-n", 2).stderr
 
 
@@ -122,10 +115,10 @@ def test_another_seed_draws_other_rows_and_does_not_take_the_first_ones_for_its_
     source = write(tmp_path / "pool.jsonl", *([["a"]] * 100))
     command = ("select", source, tmp_path / "out", "-n", 10, "--by", "random")
     instag(*command)
-    first = list(Dataset.open(tmp_path / "out").rows())
+    first = rows_of(tmp_path / "out")
     assert "seed was 0 and is now 1" in str(instag(*command, "--seed", 1).exception)
     assert instag(*command, "--seed", 1, "--fresh").exit_code == 0
-    assert list(Dataset.open(tmp_path / "out").rows()) != first
+    assert rows_of(tmp_path / "out") != first
 
 
 @pytest.mark.parametrize("command", [["measure"], ["select", "-n", "1"]])

@@ -1,6 +1,5 @@
 """The command line as a whole: errors are one sentence with the right exit code, help is quick and documented."""
 
-import json
 import re
 import subprocess
 import sys
@@ -12,9 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from synth.cli.main import app
+from tests.command import invoke
+from tests.command import run_synth as synth
+from tests.rows import write_rows
 
 ROOT = Path(__file__).parents[2]
-SYNTH = str(Path(sys.executable).with_name("synth"))
 COMMANDS = [
     "augment evolve",
     "augment respond",
@@ -60,10 +61,6 @@ COMMANDS = [
 ]
 
 
-def synth(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SYNTH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
-
-
 def refusal(done: subprocess.CompletedProcess[str], code: int) -> str:
     """What a refused command says: one sentence, on stderr alone."""
     assert done.returncode == code, done.stderr
@@ -74,9 +71,7 @@ def refusal(done: subprocess.CompletedProcess[str], code: int) -> str:
 
 
 def questions(folder: Path, *rows: object) -> Path:
-    path = folder / "questions.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_rows(folder / "questions.jsonl", rows)
 
 
 GOOD = {"id": "a", "question": "What is 3+4?", "answer": "#### 7"}
@@ -172,9 +167,9 @@ def test_a_finished_run_repeated_has_nothing_to_do_and_pleases_make(tmp_path: Pa
 def loaded(names: str, *arguments: object, folder: Path) -> set[str]:
     """Those of the modules that a command has imported when it ends."""
     program = (
-        "import sys, cli.main\n"
+        "import sys, synth.cli.main\n"
         f"sys.argv = {['synth', *map(str, arguments)]!r}\n"
-        "try: cli.main.main()\n"
+        "try: synth.cli.main.main()\n"
         f"finally: print('loaded', *(set({names.split()!r}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
@@ -198,7 +193,7 @@ def test_a_run_without_a_model_loads_no_model_library_and_without_a_terminal_no_
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_and_stands_in_the_documentation(command: str) -> None:
-    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    result = invoke(*command.split(), "--help")
     assert result.exit_code == 0
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     assert any(f"synth {command}" in page.read_text() for page in pages)

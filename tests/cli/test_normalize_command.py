@@ -3,19 +3,18 @@
 import json
 from pathlib import Path
 
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from synth.cli.main import app
-from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale
-from tests.pipelines.dedup.passing import write_rows
+from tests.command import invoke
 from tests.pipelines.instag.normalizing import queries, turns
+from tests.rows import rows_of, write_rows
 
 POEMS = [["Poem writing", "rhymes"]] * 30 + [["poem-writing"]] * 25 + [["Rhyme"]] * 3
 
 
 def normalize(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["instag", "normalize", *map(str, arguments), "--embedder", "characters"])
+    return invoke("instag", "normalize", *arguments, "--embedder", "characters")
 
 
 def test_the_summary_tells_what_each_step_left(tmp_path: Path) -> None:
@@ -37,7 +36,7 @@ def test_what_is_decided_in_a_file_is_part_of_what_the_run_is(tmp_path: Path) ->
     source = write_rows(tmp_path / "rows.jsonl", queries(*POEMS))
     decisions = write_rows(tmp_path / "decisions.jsonl", [{"form": "rhymes", "tag": "Rhyme"}])
     assert normalize(source, tmp_path / "out", "--overrides", decisions).exit_code == 0
-    assert next(Dataset.open(tmp_path / "out").rows())["tags"] == ["Poem writing", "Rhyme"]
+    assert rows_of(tmp_path / "out")[0]["tags"] == ["Poem writing", "Rhyme"]
     write_rows(decisions, [{"apart": ["rhymes", "Rhyme"]}])
     result = normalize(source, tmp_path / "out", "--overrides", decisions)
     assert isinstance(result.exception, Stale)
@@ -58,10 +57,10 @@ def test_what_comes_out_can_be_measured_and_selected_from(tmp_path: Path) -> Non
     source, out = write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out"
     assert normalize(source, out).exit_code == 0
     vocabulary = ["--vocabulary", str(out / "vocabulary"), "--json"]
-    measured = CliRunner().invoke(app, ["instag", "measure", str(out), *vocabulary])
+    measured = invoke("instag", "measure", out, *vocabulary)
     assert measured.exit_code == 0
     (found,) = json.loads(measured.stdout)
     assert found["complexity"] == 1.5
-    selected = CliRunner().invoke(app, ["instag", "select", str(out), str(tmp_path / "selected"), "-n", "3"])
+    selected = invoke("instag", "select", out, tmp_path / "selected", "-n", 3)
     assert selected.exit_code == 0
-    assert len({row["tags"][1] for row in Dataset.open(tmp_path / "selected").rows()}) == 3
+    assert len({row["tags"][1] for row in rows_of(tmp_path / "selected")}) == 3

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from synth.cli.main import app
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from synth.schemas.instructions import with_input
+from tests.command import synth
 from tests.counting_server import counting_server
-
-Rows = list[dict[str, Any]]
+from tests.rows import Rows, write_rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "inputs.md"
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -194,19 +192,6 @@ def read_lines(file: Path) -> Rows:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def write(file: Path, rows: Rows) -> Path:
-    file.parent.mkdir(exist_ok=True)
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return file
-
-
-def synth(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception:
-        raise result.exception
-    return result.stdout
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What a command asked, printed and wrote."""
@@ -219,19 +204,19 @@ class Outcome:
 def outcome(line: Line, rows: Rows, folder: Path) -> Outcome:
     words = line.command.split()
     command = 1 if words[0] == "dstc" else 2
-    source = write(folder / "published.jsonl", rows)
-    gold = write(folder / "gsm8k.jsonl", LAYOUTS["GSM8K"])
+    source = write_rows(folder / "published.jsonl", rows)
+    gold = write_rows(folder / "gsm8k.jsonl", LAYOUTS["GSM8K"])
     flags = [gold if word == "gsm8k.jsonl" else word for word in words[command:]]
     out = folder / "out"
     with counting_server(says=lambda _: "Yes, it is so.") as server:
         engine = ("--engine", "openai", "--base-url", server.url, "--model", "counted") if line.asked else ()
         target = () if line.command == "instag measure" else (out,)
-        printed = synth(*words[:command], source, *target, *flags, *BRIEFLY.get(line.command, ()), *engine)
+        printed = synth(*words[:command], source, *target, *flags, *BRIEFLY.get(line.command, ()), *engine).stdout
         bodies = [
             request.get("prompt") or "\n".join(one["content"] for one in request["messages"])
             for request in server.asked
         ]
-    return Outcome(sorted(bodies), printed, list(Dataset.open(out).rows()) if target else [])
+    return Outcome(sorted(bodies), printed, rows_of(out) if target else [])
 
 
 def outcome_or_fault(line: Line, rows: Rows, folder: Path) -> Outcome | str:
@@ -305,7 +290,7 @@ def test_all_of_self_instruct_is_asked_with_its_inputs(tmp_path: Path, name: str
     if not (file := SHARED / name).is_file():
         pytest.skip(f"{file} is not there")
     synth("self-lengthen", "draft", file, tmp_path / "out", "-n", 1, "--no-check", "--engine", "echo")
-    told = {row["instruction_id"]: row["response"] for row in Dataset.open(tmp_path / "out").rows()}
+    told = {row["instruction_id"]: row["response"] for row in rows_of(tmp_path / "out")}
     for row in read_lines(file):
         asked = with_input(row["instruction"], row["instances"][0]["input"]).strip()
         assert told[row["id"]].startswith(f"{asked} [")

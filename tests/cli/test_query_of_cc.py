@@ -6,29 +6,22 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from rich.text import Text
-from typer.testing import CliRunner, Result
 
 from synth.cli.highlighting import mark, telling_part
-from synth.cli.main import app
 from synth.pipelines.retrieval.trec import MEASURES
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, UsageError
-from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES, jsonl
+from tests.command import synth
+from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES
 from tests.pipelines.retrieval.meanings import MODEL, SENTENCES, needs_model
-
-
-def synth(*arguments: object) -> Result:
-    result = CliRunner().invoke(app, list(map(str, arguments)))
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+from tests.rows import write_rows
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A corpus, its index, and queries."""
-    jsonl(tmp_path / "queries.jsonl", QUERIES)
-    synth("query-of-cc", "index", jsonl(tmp_path / "corpus.jsonl", CORPUS), tmp_path / "index")
+    write_rows(tmp_path / "queries.jsonl", QUERIES)
+    synth("query-of-cc", "index", write_rows(tmp_path / "corpus.jsonl", CORPUS), tmp_path / "index")
     return tmp_path
 
 
@@ -93,7 +86,7 @@ def test_a_long_text_is_shown_where_most_of_the_words_are() -> None:
 
 
 def test_an_extended_index_takes_the_settings_of_the_first(folder: Path) -> None:
-    corpus, more = folder / "corpus.jsonl", jsonl(folder / "more.jsonl", [{"id": "more", "text": "more tides"}])
+    corpus, more = folder / "corpus.jsonl", write_rows(folder / "more.jsonl", [{"id": "more", "text": "more tides"}])
     first = folder / "first"
     synth("query-of-cc", "index", corpus, first, "--stem", "--passage-words", 30)
     synth("query-of-cc", "index", more, folder / "second", "--extend", first)
@@ -105,8 +98,8 @@ def test_an_extended_index_takes_the_settings_of_the_first(folder: Path) -> None
 
 @needs_model
 def test_an_index_with_vectors_is_searched_by_words_by_meaning_or_by_both(folder: Path) -> None:
-    corpus = jsonl(folder / "corpus.jsonl", [{"id": f"s{n}", "text": text} for n, text in enumerate(SENTENCES)])
-    queries = jsonl(folder / "questions.jsonl", [{"id": "q", "text": "How do I mend a punctured bicycle tyre?"}])
+    corpus = write_rows(folder / "corpus.jsonl", [{"id": f"s{n}", "text": text} for n, text in enumerate(SENTENCES)])
+    queries = write_rows(folder / "questions.jsonl", [{"id": "q", "text": "How do I mend a punctured bicycle tyre?"}])
     qrels = folder / "qrels.txt"
     qrels.write_text("q 0 s0 1\n")
     synth("query-of-cc", "index", corpus, folder / "both", "--dense", MODEL)
@@ -117,7 +110,7 @@ def test_an_index_with_vectors_is_searched_by_words_by_meaning_or_by_both(folder
         assert run.read_text().split()[2] == "s0"
         measured = [synth("query-of-cc", "evaluate", source, qrels, "--json").stdout for source in (out, run)]
         assert json.loads(measured[0]) == json.loads(measured[1]) == {"queries": 1, **dict.fromkeys(MEASURES, 1.0)}
-    more = jsonl(folder / "more.jsonl", [{"id": "more", "text": "A saddle is what a cyclist sits upon."}])
+    more = write_rows(folder / "more.jsonl", [{"id": "more", "text": "A saddle is what a cyclist sits upon."}])
     synth("query-of-cc", "index", more, folder / "second", "--extend", folder / "both")
     assert (folder / "second" / "dense" / "dense.json").exists()
     synth("query-of-cc", "index", more, folder / "meaning", "--dense", MODEL, "--no-bm25", "--faiss", "flat")
@@ -141,8 +134,9 @@ def test_what_cannot_be_used_is_refused(folder: Path) -> None:
     retrieve = ("query-of-cc", "retrieve", folder / "queries.jsonl")
     with pytest.raises(InputError, match="is not a dataset directory"):
         synth(*retrieve, folder / "corpus.jsonl", folder / "docs")
+    queries = write_rows(folder / "q.jsonl", [{"id": "q"}])
     with pytest.raises(InputError, match="no column text or query or question"):
-        synth("query-of-cc", "retrieve", jsonl(folder / "q.jsonl", [{"id": "q"}]), folder / "index", folder / "docs")
+        synth("query-of-cc", "retrieve", queries, folder / "index", folder / "docs")
     for place, why in (("none/run.txt", "none is no directory"), ("index", "it is a directory")):
         with pytest.raises(UsageError, match=f"--run .*{place} cannot be written: .*{why}"):
             synth(*retrieve, folder / "index", folder / "found", "--run", folder / place)

@@ -11,10 +11,9 @@ import datasets
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from synth.cli.main import app
 from synth.cli.readable import json_text, readable
+from tests.command import invoke
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(5000)
 ROW: dict[str, Any] = {
@@ -90,7 +89,7 @@ def pair(tmp_path: Path) -> tuple[str, str]:
 def test_no_command_prints_a_literal_of_python(pair: tuple[str, str], command: str) -> None:
     name, *flags = command.split()
     arguments = {"diff": pair, "trace": ("a", pair[0])}.get(name, pair[:1])
-    result = CliRunner().invoke(app, [name, *arguments, *flags])
+    result = invoke(name, *arguments, *flags)
     assert result.exit_code == (1 if name == "diff" else 0)
     if flags:
         json.loads(result.stdout, parse_constant=lambda constant: pytest.fail(constant))
@@ -100,14 +99,14 @@ def test_no_command_prints_a_literal_of_python(pair: tuple[str, str], command: s
 
 
 def test_show_says_what_bytes_are(pair: tuple[str, str]) -> None:
-    shown = CliRunner().invoke(app, ["show", pair[0]]).stdout
+    shown = invoke("show", pair[0]).stdout
     assert "blob <3 bytes: ff 00 7a>" in shown
     assert '"bytes": "<PNG image, 5,008 bytes, hash ' in shown
     assert "seen 2024-02-03 04:05:00   price 1.10   took 0:01:30" in shown
 
 
 def test_diff_tells_apart_what_begins_alike_and_nan_from_null(pair: tuple[str, str]) -> None:
-    (row,) = json.loads(CliRunner().invoke(app, ["diff", *pair, "--json"]).stdout)["different"]
+    (row,) = json.loads(invoke("diff", *pair, "--json").stdout)["different"]
     assert list(row["columns"]) == ["image", "nested"]
     assert row["columns"]["nested"]["a"][0]["odd"] == "NaN"
     assert row["columns"]["nested"]["b"][0]["odd"] is None
@@ -115,5 +114,5 @@ def test_diff_tells_apart_what_begins_alike_and_nan_from_null(pair: tuple[str, s
 
 def test_rows_are_found_by_what_is_shown_of_a_value(pair: tuple[str, str]) -> None:
     for condition in ("seen=2024-02-03 04:05:00", "price=1.10", "price>1.05", "blob~ff 00", "nested~it"):
-        result = CliRunner().invoke(app, ["show", pair[0], "--where", condition, "--columns", "id"])
+        result = invoke("show", pair[0], "--where", condition, "--columns", "id")
         assert ("id a" in result.stdout) == (condition != "nested~it")

@@ -6,9 +6,7 @@ from typing import Any
 
 import datasets
 import pytest
-from typer.testing import CliRunner, Result
 
-from synth.cli.main import app
 from synth.pipelines.augment.evolve import EVOLUTIONS
 from synth.pipelines.engines import Answer, Completion, Request
 from synth.pipelines.engines.echo import EchoEngine
@@ -17,17 +15,12 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
+from tests.command import synth
 from tests.counting_server import counting_server
+from tests.rows import rows_of
 
 DRAFT = "The harbour is loud at noon. Gulls cry over the boats."
 THOUGHT = "A short text on a harbour.\nShould it rain? No."
-
-
-def synth(*arguments: str | Path) -> Result:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception:
-        raise result.exception
-    return result
 
 
 def drafted(folder: Path, reply: str) -> Path:
@@ -42,11 +35,11 @@ def drafted(folder: Path, reply: str) -> Path:
     [f"<think>\n{THOUGHT}\n</think>\n\n{DRAFT}", f"{THOUGHT}</think>{DRAFT}", f"[THINK]{THOUGHT}[/THINK] {DRAFT}"],
 )
 def test_a_draft_is_measured_and_trained_on_without_what_was_thought_before_it(tmp_path: Path, reply: str) -> None:
-    (row,) = Dataset.open(drafted(tmp_path, reply)).rows()
+    (row,) = rows_of(drafted(tmp_path, reply))
     assert (row["response"], row["reasoning"], row["words"]) == (DRAFT, THOUGHT, 11)
     assert row["completion_tokens"] == len(reply.split())
     synth("self-lengthen", "curate", tmp_path / "drafts", tmp_path / "chats", "--role", "generator")
-    (chat,) = Dataset.open(tmp_path / "chats").rows()
+    (chat,) = rows_of(tmp_path / "chats")
     assert chat["messages"][1] == {"role": "assistant", "content": DRAFT}
 
 
@@ -105,7 +98,7 @@ def test_reasoning_that_has_no_place_is_refused(tmp_path: Path) -> None:
 class Uncounting(EchoEngine):
     """A reasoning model on a server that counts no tokens and does not say why it ended."""
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         said = Completion("<think>Two and one.</think>2+1=<<2+1=3>>3\n#### 3", None, None)
         return Answer((said,) * request.n, None)
 

@@ -1,23 +1,20 @@
 """`synth report`: what a reader sees in the page, read from its HTML and from a real browser that opened it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import datasets
 import pytest
 
 from tests.cli.browser import CHROMIUM, Browser, browser
+from tests.command import run_synth as synth
+from tests.rows import write_rows
 
 pytest.importorskip("vl_convert", reason="vl-convert-python, which draws the charts, is not installed")
 
-SYNTH = str(Path(sys.executable).with_name("synth"))
 ROOT = Path(__file__).parents[2]
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -32,17 +29,6 @@ HOSTILE = [
     "שלום עולם",
     "\uffff\U0001f600",
 ]
-
-
-def synth(*arguments: object, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SYNTH, *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
 
 
 def report(*arguments: object, folder: Path) -> "Page":
@@ -93,11 +79,6 @@ class Page(HTMLParser):
     def marks(self) -> list[str]:
         """What is told when a mark is pointed at. The first `title` is that of the page."""
         return self.of("title")[1:]
-
-
-def write_rows(file: Path, rows: list[dict[str, Any]]) -> Path:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +163,7 @@ def test_a_page_is_one_file_that_runs_and_fetches_nothing(paths: Path) -> None:
 
 def test_runs_are_told_with_their_rows_reasons_and_cost(paths: Path) -> None:
     page = report("samples", "accepted", "accepted-4", folder=paths)
-    assert "Input rows that gave something: 100% in samples" in page.titles()
+    assert "Input rows that were accepted: 100% in samples" in page.titles()
     assert "Why input rows of accepted and accepted-4 were rejected: most often duplicate" in page.titles()
     reasons = json.loads((paths / "accepted" / "synth.json").read_text())["counts"]["reasons"]
     for reason, count in reasons.items():
@@ -191,7 +172,7 @@ def test_runs_are_told_with_their_rows_reasons_and_cost(paths: Path) -> None:
     assert "3,488 prompt, 14,272 completion, 44.6 a row" in cells
     assert "synth reject sample" in page.source
     assert any(cell.startswith("python 3.") for cell in cells)
-    assert "Why rows of samples were turned away: none were." in page.of("li")
+    assert "Why rows of samples were rejected, failed or filtered: none were." in page.of("li")
 
 
 def test_curves_of_several_directories_are_drawn_over_each_other(paths: Path) -> None:

@@ -6,18 +6,15 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from synth.cli.main import app
 from synth.schemas.errors import UsageError
+from tests.command import SYNTH, invoke, run_synth
 from tests.jails import JAILS, living_descendants, why_not
 
-SYNTH = str(Path(sys.executable).with_name("synth"))
 pytestmark = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
 
 PROGRAM = """
@@ -45,13 +42,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_code(*arguments: object, jail: str = "bwrap", given: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SYNTH, "run-code", *map(str, arguments), "--jail", jail],
-        input=given,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_synth("run-code", *arguments, "--jail", jail, given=given)
 
 
 def lines(done: subprocess.CompletedProcess[str], code: int = 0) -> list[str]:
@@ -86,7 +77,7 @@ def test_the_jail_and_what_was_used_are_named(program: Path, jail: str) -> None:
 def test_a_program_on_standard_input_that_does_not_end_is_stopped_and_the_rest_not_reached() -> None:
     said = lines(run_code("-", "--input", 1, "--input", 6, "--input", 2, "--seconds", 0.5, given=PROGRAM), 1)
     assert said[0] == "clamp of standard input, in a bwrap jail"
-    assert said[1] == "timeout: it ran out of time, and was stopped (0.5 s had passed in call 2 of 3)"
+    assert said[1] == "timeout: it ran out of time and was stopped (0.5 s had passed in call 2 of 3)"
     assert said[-2:] == ["clamp(6) → not reached", "clamp(2) → not reached"]
 
 
@@ -133,7 +124,7 @@ def test_what_comes_to_no_answer_says_why(source: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("1)+(2", "not what stands between the brackets of a call"),
+        ("1)+(2", "not the arguments of a call"),
         ("1, 2 for", "not what stands between"),
         ("a=1, a=2", "not what stands between"),
         ("(" * 9_000, "not what stands between"),
@@ -145,7 +136,7 @@ def test_what_comes_to_no_answer_says_why(source: str, told: str) -> None:
     ],
 )
 def test_an_input_that_is_no_literal_is_refused(program: Path, given: str, told: str) -> None:
-    error = CliRunner().invoke(app, ["run-code", str(program), "--input", given]).exception
+    error = invoke("run-code", program, "--input", given).exception
     assert isinstance(error, UsageError)
     assert told in str(error)
     assert len(str(error)) < 250
@@ -165,14 +156,14 @@ def test_a_function_that_needs_arguments_is_answered_with_an_example_that_works(
     ("content", "told"),
     [
         (None, "program.py: No such file"),
-        (b"def f(): return '\xff'", "no text in UTF-8"),
+        (b"def f(): return '\xff'", "not text in UTF-8"),
         (b"x = 1", "defines no function"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, content: bytes | None, told: str) -> None:
     if content is not None:
         (tmp_path / "program.py").write_bytes(content)
-    error = CliRunner().invoke(app, ["run-code", str(tmp_path / "program.py")]).exception
+    error = invoke("run-code", tmp_path / "program.py").exception
     assert isinstance(error, UsageError)
     assert told in str(error)
 

@@ -1,16 +1,16 @@
 """`synth self-lengthen instruct | draft | extend`, from the command line."""
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from synth.cli.main import app
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, UsageError
+from tests.command import synth
 from tests.pipelines.self_lengthen.writing import prose
+from tests.rows import write_rows
 
 SEEDS: list[dict[str, Any]] = [
     {"id": "a", "query": "Write about the sea in winter.", "language": None},
@@ -19,16 +19,7 @@ SEEDS: list[dict[str, Any]] = [
 ]
 
 
-def synth(*arguments: object) -> Result:
-    result = CliRunner().invoke(app, ["self-lengthen", *map(str, arguments)])
-    if result.exception:
-        raise result.exception
-    return result
-
-
-def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+self_lengthen = partial(synth, "self-lengthen")
 
 
 def options(out: Path) -> dict[str, Any]:
@@ -40,12 +31,12 @@ def options(out: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def seeds(tmp_path: Path) -> Path:
-    return jsonl(tmp_path / "seeds.jsonl", SEEDS)
+    return write_rows(tmp_path / "seeds.jsonl", SEEDS)
 
 
 def test_instructions_are_written_after_the_seeds_of_the_input(tmp_path: Path, seeds: Path) -> None:
     """The echo engine says "yes" to everything, so that its instructions are one word long."""
-    done = synth("instruct", seeds, tmp_path / "out", "-n", 4, "--engine", "echo", "--engine-arg", "reply=yes")
+    done = self_lengthen("instruct", seeds, tmp_path / "out", "-n", 4, "--engine", "echo", "--engine-arg", "reply=yes")
     assert "rejected: 3 (too_short 2, too_few_seeds 1)" in done.stderr
     dataset = Dataset.open(tmp_path / "out")
     assert dataset.rejected
@@ -56,20 +47,20 @@ def test_instructions_are_written_after_the_seeds_of_the_input(tmp_path: Path, s
 
 def test_seeds_are_read_as_the_run_reads_its_rows(tmp_path: Path, seeds: Path) -> None:
     """`--column` and `--limit` hold for both; with other seeds it is another run."""
-    renamed = jsonl(tmp_path / "renamed.jsonl", [{"id": row["id"], "text": row["query"]} for row in SEEDS])
+    renamed = write_rows(tmp_path / "renamed.jsonl", [{"id": row["id"], "text": row["query"]} for row in SEEDS])
     command = ("--engine", "echo", "--tries", 1, "--limit", 2)
-    synth("instruct", renamed, tmp_path / "renamed", "--column", "instruction=text", *command)
-    synth("instruct", seeds, tmp_path / "out", *command)
+    self_lengthen("instruct", renamed, tmp_path / "renamed", "--column", "instruction=text", *command)
+    self_lengthen("instruct", seeds, tmp_path / "out", *command)
     assert options(tmp_path / "renamed")["seeds"] == options(tmp_path / "out")["seeds"]
     with pytest.raises(InputError, match="has no column"):
-        synth("instruct", renamed, tmp_path / "bad", *command)
+        self_lengthen("instruct", renamed, tmp_path / "bad", *command)
     with pytest.raises(Stale, match="seeds"):
-        synth("instruct", seeds, tmp_path / "out", "--engine", "echo", "--tries", 1)
+        self_lengthen("instruct", seeds, tmp_path / "out", "--engine", "echo", "--tries", 1)
 
 
 def test_the_defaults_are_the_paper_s(tmp_path: Path, seeds: Path) -> None:
     for name in ("draft", "instruct"):
-        synth(name, seeds, tmp_path / name, "--engine", "echo", "--tries", 1)
+        self_lengthen(name, seeds, tmp_path / name, "--engine", "echo", "--tries", 1)
     drawn = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.1}
     assert options(tmp_path / "draft")["sampling"] == {**drawn, "max_tokens": 16_384, "stop": []}
     assert options(tmp_path / "instruct")["sampling"] == {
@@ -80,15 +71,16 @@ def test_the_defaults_are_the_paper_s(tmp_path: Path, seeds: Path) -> None:
 
 
 def test_stops_can_be_given_with_line_breaks(tmp_path: Path, seeds: Path) -> None:
-    synth("draft", seeds, tmp_path / "out", "--engine", "echo", "--no-check", "--stop", r"\n\n\n", "--stop", "winter")
+    stops = ("--stop", r"\n\n\n", "--stop", "winter")
+    self_lengthen("draft", seeds, tmp_path / "out", "--engine", "echo", "--no-check", *stops)
     assert options(tmp_path / "out")["sampling"]["stop"] == ["\n\n\n", "winter"]
     assert Dataset.open(tmp_path / "out").table["response"].to_pylist()[0] == "Write about the sea in"
 
 
 def test_drafts_are_extended_and_keep_their_columns(tmp_path: Path) -> None:
-    drafts = jsonl(tmp_path / "drafts.jsonl", [{"prompt": "Write", "output": prose(4), "source": "web"}])
+    drafts = write_rows(tmp_path / "drafts.jsonl", [{"prompt": "Write", "output": prose(4), "source": "web"}])
     reply = ("--engine", "echo", "--engine-arg", f"reply={prose(12, about='longer')}")
-    done = synth("extend", drafts, tmp_path / "out", "-n", 1, *reply)
+    done = self_lengthen("extend", drafts, tmp_path / "out", "-n", 1, *reply)
     assert "mean words 240.0000, words before 80.0000" in " ".join(done.stderr.split())
     (row,) = Dataset.open(tmp_path / "out").table.to_pylist()
     assert (row["id"], row["draft_id"], row["source"]) == ("drafts-0/x0", "drafts-0", "web")
@@ -98,9 +90,9 @@ def test_drafts_are_extended_and_keep_their_columns(tmp_path: Path) -> None:
 def test_other_prompts(tmp_path: Path, seeds: Path) -> None:
     mine = tmp_path / "mine.md"
     mine.write_text("# user\nIn {{ language }}: {{ instruction }}\n")
-    synth("draft", seeds, tmp_path / "out", "-n", 1, "--engine", "echo", "--no-check", "--prompt", mine)
+    self_lengthen("draft", seeds, tmp_path / "out", "-n", 1, "--engine", "echo", "--no-check", "--prompt", mine)
     response, _, chinese = Dataset.open(tmp_path / "out").table["response"].to_pylist()
     assert response.startswith("In en: Write about the sea in winter.")
     assert chinese.startswith("In zh: ")
     with pytest.raises(UsageError, match=r"--judge-prompt nothing: no such file, .* draft, extend, instruct, .*suited"):
-        synth("instruct", seeds, tmp_path / "bad", "--engine", "echo", "--judge-prompt", "nothing")
+        self_lengthen("instruct", seeds, tmp_path / "bad", "--engine", "echo", "--judge-prompt", "nothing")

@@ -1,15 +1,15 @@
 """What the commands around the texts of Self-Lengthen say and do, from the command line."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
-from typer.testing import CliRunner, Result
 
-from synth.cli.main import app
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Stale, UsageError
+from tests.command import synth
+from tests.rows import rows_of, write_rows
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "query": "Write in 3,000 words.", "response": "sea " * 3000, "constraint": "around 3000 words"},
@@ -18,18 +18,12 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def self_lengthen(*arguments: str | Path) -> Result:
-    result = CliRunner().invoke(app, ["self-lengthen", *map(str, arguments)])
-    if result.exception:
-        raise result.exception
-    return result
+self_lengthen = partial(synth, "self-lengthen")
 
 
 @pytest.fixture
 def answered(tmp_path: Path) -> Path:
-    path = tmp_path / "answered.jsonl"
-    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in ROWS))
-    return path
+    return write_rows(tmp_path / "answered.jsonl", ROWS)
 
 
 def test_the_score_is_told_with_that_of_4000_words_beside_it(tmp_path: Path, answered: Path) -> None:
@@ -42,7 +36,7 @@ def test_the_score_is_told_with_that_of_4000_words_beside_it(tmp_path: Path, ans
 
 def test_the_marks_of_a_judge_are_other_rows(tmp_path: Path, answered: Path) -> None:
     self_lengthen("evaluate", answered, tmp_path / "out", "--judge", "--engine", "echo", "--no-schema")
-    rows = list(Dataset.open(tmp_path / "out").rows())
+    rows = rows_of(tmp_path / "out")
     assert {(row["clarity"], row["judge_model"]) for row in rows} == {(None, "echo")}
     with pytest.raises(Stale):
         self_lengthen("evaluate", answered, tmp_path / "out")
@@ -53,16 +47,15 @@ def test_texts_are_dropped_curated_and_exported(tmp_path: Path) -> None:
         {"id": f"r-{n}", "instruction": f"Write {n}.", "initial": "The sea.", "response": "The sea is wide. " * n}
         for n in range(1, 11)
     ]
-    source = tmp_path / "extended.jsonl"
-    source.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    source = write_rows(tmp_path / "extended.jsonl", rows)
     self_lengthen("drop-short", source, tmp_path / "long")
-    kept = {row["id"] for row in Dataset.open(tmp_path / "long").rows()}
+    kept = {row["id"] for row in rows_of(tmp_path / "long")}
     assert 0 < len(kept) < 9
     for role in ("generator", "extender"):
         self_lengthen("curate", tmp_path / "long", tmp_path / role, "--role", role)
-        assert {row["id"] for row in Dataset.open(tmp_path / role).rows()} == kept
+        assert {row["id"] for row in rows_of(tmp_path / role)} == kept
     file = tmp_path / "train.jsonl"
-    CliRunner().invoke(app, ["export", str(tmp_path / "extender"), str(file), "--as", "llama-factory"])
+    synth("export", tmp_path / "extender", file, "--as", "llama-factory")
     assert len(file.read_text().splitlines()) == len(kept)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from datasets import load_from_disk
 
-SYNTH = str(Path(sys.executable).with_name("synth"))
+from tests.command import run_synth
+
 # The same command, but that it keeps what it learnt after every step.
 SAVING = "import synth.pipelines.runtime.fine_tuning as t; t.SAVE_SECONDS = 0; from synth.cli.main import main; main()"
 ANSWERS = {"Write about the sea.": "Waves come, and waves go.", "Write about a hill.": "Up, up, and down."}
@@ -43,7 +44,7 @@ def test_a_killed_training_goes_on_and_vllm_says_what_was_learnt(
     assert process.returncode == -signal.SIGKILL, told.decode()
     assert not (tmp_path / "trained").exists()
 
-    done = subprocess.run([SYNTH, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = run_synth(*command, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not done.stdout
     assert "60 rows from 2 of 2 input rows" in done.stderr
@@ -54,7 +55,7 @@ def test_a_killed_training_goes_on_and_vllm_says_what_was_learnt(
     (tmp_path / "asked.jsonl").write_text("".join(json.dumps({"instruction": asked}) + "\n" for asked in ANSWERS))
     drawn = ["-n", "1", "--no-check", "--temperature", "0", "--repetition-penalty", "1", "--max-tokens", "40"]
     draft = ["self-lengthen", "draft", "asked.jsonl", "drafts", "--model", "trained", *drawn]
-    done = subprocess.run([SYNTH, *draft], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = run_synth(*draft, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert load_from_disk(str(tmp_path / "drafts"))["response"] == list(ANSWERS.values())
 
@@ -72,8 +73,7 @@ def test_a_killed_training_goes_on_and_vllm_says_what_was_learnt(
     ],
 )
 def test_wrong_options_are_named(options: list[str], says: str, chats: Path, tmp_path: Path) -> None:
-    command = [SYNTH, "self-lengthen", "train", str(chats), "trained", *options]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = run_synth("self-lengthen", "train", chats, "trained", *options, folder=tmp_path)
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 from rich.console import Console
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from synth.cli.main import app
 from synth.cli.rendering import row_panel
 from synth.cli.show import Condition
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.shards import ShardWriter
 from synth.schemas.writing.publication import OutputClaim
+from tests.command import invoke
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -52,7 +52,7 @@ def accepted(tmp_path: Path) -> Path:
 
 
 def show(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["show", *map(str, arguments)])
+    return invoke("show", *arguments)
 
 
 def lines(*arguments: str | Path) -> list[str]:
@@ -110,7 +110,7 @@ def test_any_input_file_can_be_shown(tmp_path: Path, suffix: str) -> None:
 def test_a_directory_of_datasets_can_be_shown(tmp_path: Path) -> None:
     datasets.Dataset.from_list([{"text": "hello"}]).save_to_disk(tmp_path / "saved")
     assert titles(tmp_path / "saved") == ["saved-0"]
-    assert f"{tmp_path}/saved  1 rows  text" in show(tmp_path / "saved").stderr
+    assert f"{tmp_path}/saved  1 row  text" in show(tmp_path / "saved").stderr
 
 
 def test_a_dataset_without_rows_says_so(tmp_path: Path) -> None:

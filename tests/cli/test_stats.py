@@ -2,19 +2,17 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
 
-SYNTH = str(Path(sys.executable).with_name("synth"))
+from tests.command import SYNTH
+from tests.command import run_synth as synth
+from tests.rows import write_rows
+
 ROOT = Path(__file__).parents[2]
-
-
-def synth(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SYNTH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def stats(*arguments: object, folder: Path) -> str:
@@ -42,13 +40,13 @@ def test_a_run_tells_what_became_of_its_input_and_what_it_cost(chain: Path) -> N
     text = stats("samples", folder=chain)
     assert "320 in 1 shard" in text
     assert "reject sample" in text
-    assert "80 rows: 80 produced (100.0%), 0 rejected, 0 failed" in text
+    assert "80 rows: 80 accepted (100.0%), 0 rejected, 0 failed" in text
     assert "3,488 prompt, 14,272 completion, 44.6 a row" in text
 
 
 def test_rejected_rows_are_counted_by_reason_with_their_share(chain: Path) -> None:
     text = stats("accepted", folder=chain)
-    assert "320 rows: 0 produced, 320 rejected (100.0%), 0 failed" in text
+    assert "320 rows: 0 accepted, 320 rejected (100.0%), 0 failed" in text
     (line,) = [line for line in text.splitlines() if line.startswith("no_answer")]
     assert line.split() == ["no_answer", "█" * 16, "320", "100.0%"]
 
@@ -96,7 +94,7 @@ def test_a_directory_of_datasets_and_a_file_need_no_run_record(tmp_path: Path) -
 
 def test_what_comes_from_data_is_shown_literally_and_fits_the_width(tmp_path: Path) -> None:
     rows = [{"[red]" + "x" * 60: "\x1b[31m[bold]" + "\n" + "日本" * 12, "long": "y" * 100_000}] * 4
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(tmp_path / "rows.jsonl", rows)
     text = stats("rows.jsonl", folder=tmp_path)
     assert r"\x1b[31m[bold]\n" in text
     assert "[red]xxx" in text

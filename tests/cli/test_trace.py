@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,9 @@ from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import run
-
-SYNTH = str(Path(sys.executable).with_name("synth"))
-
-
-def synth(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SYNTH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
+from tests.command import SYNTH
+from tests.command import run_synth as synth
+from tests.rows import write_rows
 
 
 def trace(*arguments: object, folder: Path) -> list[dict[str, Any]]:
@@ -41,7 +37,7 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     questions = [{"id": f"q-{i}", "question": f"What is {i}+1? ünï", "answer": f"#### {i + 1}"} for i in range(9)]
     questions += [{"id": "q-none", "question": "Which?\x1b[2J", "answer": ""}]
-    Path("questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
+    write_rows(Path("questions.jsonl"), questions)
     stage = SamplePaths(prompt=Prompt.load("chat", FOLDER), n=6, temperature=0.5)
     engine = EchoEngine(reply="2+1=<<2+1=3>>3\n#### 3")
     run(stage, ["questions.jsonl"], Path("samples"), Options(keep_answers=True), engine=engine)
@@ -132,7 +128,7 @@ def test_rows_without_ids_are_found_by_those_that_a_run_gives_them(tmp_path: Pat
     rows = [{"question": f"What is {i}?", "answer": "#### 1"} for i in range(30)]
     source = {"jsonl": "seeds.jsonl", "parquet": "seeds.parquet", "dataset": "seeds"}[form]
     if form == "jsonl":
-        (tmp_path / source).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_rows(tmp_path / source, rows)
     elif form == "parquet":
         parquet.write_table(pa.Table.from_pylist(rows), tmp_path / source)
     else:
@@ -147,7 +143,7 @@ def test_rows_without_ids_are_found_by_those_that_a_run_gives_them(tmp_path: Pat
 
 def test_ids_that_were_read_from_another_column_are_found_there(tmp_path: Path) -> None:
     rows = [{"id": "other", "number": i, "question": f"What is {i}?", "answer": "#### 1"} for i in range(5)]
-    (tmp_path / "seeds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(tmp_path / "seeds.jsonl", rows)
     ids = ("--column", "id=number")
     synth("reject", "sample", "seeds.jsonl", "samples", *ids, "--engine", "echo", "-n", 1, folder=tmp_path)
     seed, _ = trace("3/path-0", "samples", folder=tmp_path)

@@ -1,4 +1,4 @@
-"""`synth watch`: a run seen from another terminal, while it goes on, when it ends and when it has died."""
+"""`synth watch`: a run seen from another terminal, while it runs, when it ends and when it has died."""
 
 import fcntl
 import json
@@ -6,7 +6,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,9 @@ from typing import Any
 
 import pytest
 
-SYNTH = str(Path(sys.executable).with_name("synth"))
+from tests.command import SYNTH, run_synth
+from tests.rows import write_rows
+
 COUNTS: dict[str, Any] = {
     "produced": 10,
     "rejected": 2,
@@ -28,9 +29,7 @@ COUNTS: dict[str, Any] = {
 
 
 def watch(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SYNTH, "watch", *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False
-    )
+    return run_synth("watch", *arguments, folder=folder)
 
 
 def start(*arguments: object, folder: Path, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
@@ -69,10 +68,8 @@ def running(folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def questions(tmp_path: Path) -> Path:
-    path = tmp_path / "questions.jsonl"
     rows = [{"id": f"q-{i}", "question": f"What is {i}?", "answer": "#### 1" if i else ""} for i in range(100)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_rows(tmp_path / "questions.jsonl", rows)
 
 
 def slow_run(folder: Path) -> subprocess.Popen[str]:
@@ -96,7 +93,7 @@ def test_each_change_is_a_line_of_json_until_the_process_has_gone(tmp_path: Path
     assert watching.returncode == 3
     assert said == (
         "synth: the run that makes out has stopped at 32 of 60 rows; "
-        "repeat its command to go on: synth reject sample 'my questions.jsonl' out\n"
+        "repeat its command to resume: synth reject sample 'my questions.jsonl' out\n"
     )
 
 
@@ -115,7 +112,7 @@ def test_a_terminal_shows_the_bar_the_reasons_and_the_tokens(tmp_path: Path) -> 
     assert "reject sample" in shown
     assert "12/60" in shown
     assert "rejected: 2 (no_gold 2)" in shown
-    assert "turned away: 5 (wrong_answer 5)" in shown
+    assert "filtered: 5 (wrong_answer 5)" in shown
 
 
 def test_ctrl_c_leaves_with_130_and_touches_nothing(tmp_path: Path) -> None:
@@ -131,7 +128,7 @@ def test_ctrl_c_leaves_with_130_and_touches_nothing(tmp_path: Path) -> None:
         assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_a_run_that_has_gone_is_told_with_how_to_go_on_and_leaves_the_lock_free(tmp_path: Path) -> None:
+def test_a_run_that_has_gone_is_reported_with_how_to_resume_and_leaves_the_lock_free(tmp_path: Path) -> None:
     with running(tmp_path):
         say(tmp_path, failed=3)
     for named in ("out", "out.partial/"):
@@ -146,7 +143,7 @@ def test_a_run_that_died_before_it_said_anything_is_told_too(tmp_path: Path) -> 
     (tmp_path / "out.partial").mkdir()
     done = watch("out", folder=tmp_path)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "has stopped before its first row; repeat its command to go on\n" in done.stderr
+    assert "has stopped before its first row; repeat its command to resume\n" in done.stderr
 
 
 def test_where_there_is_nothing_to_watch_it_is_said(tmp_path: Path) -> None:
@@ -187,7 +184,7 @@ def test_a_real_run_is_watched_to_its_end(tmp_path: Path, questions: Path) -> No
     assert "rejected: 1 (no_gold 1)" in again.stderr
 
 
-def test_a_real_run_that_is_killed_ends_the_watch_and_can_go_on(tmp_path: Path, questions: Path) -> None:
+def test_a_real_run_that_is_killed_ends_the_watch_and_can_be_resumed(tmp_path: Path, questions: Path) -> None:
     assert questions.exists()
     run = slow_run(tmp_path)
     watching = start("watch", "out", folder=tmp_path)
@@ -195,7 +192,7 @@ def test_a_real_run_that_is_killed_ends_the_watch_and_can_go_on(tmp_path: Path, 
     run.communicate()
     _, said = watching.communicate(timeout=30)
     assert watching.returncode == 3
-    assert "of 100 rows; repeat its command to go on" in said
+    assert "of 100 rows; repeat its command to resume" in said
 
 
 def test_an_old_output_that_fresh_has_begun_to_replace_is_not_taken_for_the_new_one(

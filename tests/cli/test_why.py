@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_main import synth
+from tests.rows import write_rows
 
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Path:
     """questions.jsonl > samples, with a prompt file of its own, made in the folder itself."""
     rows = [{"id": f"q-{i}", "question": f"What is {i} + {i}?", "answer": f"#### {2 * i}"} for i in range(3)]
-    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(tmp_path / "questions.jsonl", rows)
     (tmp_path / "ask.md").write_text("# user\nSolve it.\n{{ question }}\n")
     sample = ("reject", "sample", "questions.jsonl", "samples", "--engine", "echo", "-n", 2, "--prompt", "ask.md")
     assert synth(*sample, folder=tmp_path).returncode == 0
@@ -62,7 +63,7 @@ def test_an_unfinished_run_would_go_on(chain: Path) -> None:
     assert synth(*stopped, "--in-flight", 1, folder=chain).returncode == 3
     code, said = before_and_after(chain, "other")
     assert code == 3
-    assert "0 of 3 rows are finished, the run would go on" in said or "1 of 3 rows are finished" in said
+    assert "0 of 3 rows are finished, the run would resume" in said or "1 of 3 rows are finished" in said
     assert "versions" not in said
 
 

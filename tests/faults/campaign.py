@@ -54,11 +54,11 @@ class WritingEngine(EchoEngine):
         super().__init__()
         self._log = log
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         with self._log.open("a") as log:
             log.write(json.dumps([request.prompt, request.seed]) + "\n")
         await asyncio.sleep(request.seed % 3 / 1000)
-        return await super().generate(request)
+        return await super().answer(request)
 
 
 def asked(log: Path) -> list[Asked]:

@@ -1,19 +1,18 @@
 """Single requests that a server refuses or fails at cost their own rows alone, and the run ends in one go."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from synth.cli.main import app
-from synth.pipelines.engines.shared import NEUTRAL
+from synth.pipelines.runtime.shared import NEUTRAL
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError
+from tests.command import invoke
 from tests.faults.campaign import record_of
 from tests.pipelines.engines.scripted_server import Reply, Script, scripted_server
+from tests.rows import write_rows
 
 ROWS = 50
 CONTEXT = 64
@@ -47,20 +46,18 @@ def server() -> Iterator[Script]:
 def questions(tmp_path: Path) -> Path:
     words = {7: FLAGGED, 20: CHOKING, 33: "long " * CONTEXT}
     rows = [{"id": f"q-{i}", "question": f"What is {i}? {words.get(i, '')}", "answer": "#### 1"} for i in range(ROWS)]
-    path = tmp_path / "questions.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_rows(tmp_path / "questions.jsonl", rows)
 
 
 def synth(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [*map(str, arguments)])
+    result = invoke(*arguments)
     error = result.exception
     return (error.exit_code if isinstance(error, SynthError) else result.exit_code), f"{error or ''}"
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synth.pipelines.engines.shared.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("synth.pipelines.runtime.shared.FIRST_PAUSE", 0.01)
 
 
 def test_a_run_with_three_bad_requests_ends_in_one_go_and_names_them(
@@ -91,7 +88,7 @@ def test_a_run_with_three_bad_requests_ends_in_one_go_and_names_them(
 def test_more_failures_than_allowed_leave_the_run_unpublished_and_are_the_only_rows_asked_again(
     tmp_path: Path, questions: Path, server: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synth.pipelines.engines.shared.SharedEngine.most_faults", 1)
+    monkeypatch.setattr("synth.pipelines.runtime.shared.SharedEngine.most_faults", 1)
     out = tmp_path / "samples"
     command = ("reject", "sample", questions, out, "-n", 2, "--base-url", server.url)
     code, said = synth(*command, "--max-failures", 2)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from synth.pipelines.engines.shared import NEUTRAL
+from synth.pipelines.runtime.shared import NEUTRAL
 from synth.schemas.dataset import Dataset
 from tests.faults.campaign import record_of, shard_bytes
 from tests.faults.faulty_server import FaultyServer, faulty_server

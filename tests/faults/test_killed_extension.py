@@ -1,6 +1,5 @@
 """`kill -9` in the middle of the rounds of an extension: they go on where they were, and nothing is paid for twice."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from tests.counting_server import counting_server
 from tests.faults.campaign import asked_for, record_of, recorded, shard_bytes
 from tests.faults.processes import finish, kill, start, wait_until
 from tests.pipelines.self_lengthen.writing import prose
+from tests.rows import write_rows
 
 DRAFTS = 8
 # All rows in one chunk, so that every answer lies in its journal until the end.
@@ -26,7 +26,7 @@ def says(seed: int) -> str:
 def test_an_extension_goes_on_in_the_middle_of_a_round(tmp_path: Path, answers: int) -> None:
     drafts = tmp_path / "drafts.jsonl"
     rows = [{"id": f"d{i}", "instruction": f"Write {i}", "response": prose(4, about=f"d{i}")} for i in range(DRAFTS)]
-    drafts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(drafts, rows)
     with counting_server(delay=0.05, says=says) as server:
         how = ("--base-url", server.url, "--tries", 6, "--growth", 1.8)
         command = ("self-lengthen", "extend", drafts, tmp_path / "out", *how, "--in-flight", 4)

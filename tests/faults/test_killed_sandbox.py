@@ -1,6 +1,5 @@
 """`kill -9` while programs run: no jail is left, and the same command goes on without running any program again."""
 
-import json
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from synth.schemas.journal import read_journal
 from tests.faults.campaign import record_of, shard_bytes
 from tests.faults.processes import finish, kill, start, wait_until
 from tests.jails import JAILS, living_descendants, why_not
+from tests.rows import write_rows
 
 FUNCTIONS = 40
 # Some are still running whenever the command is killed; each verdict holds the time that it took, like no other.
@@ -58,7 +58,7 @@ def write_functions(path: Path) -> Path:
         }
         for number in range(FUNCTIONS)
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(path, rows)
     return path
 
 

@@ -141,7 +141,7 @@ class MoodyEngine(EchoEngine):
         self.asked, self.lives = asked, lives
         self.turned_away: set[int] = set()
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         if request.seed % 7 == 0 and request.seed not in self.turned_away:
             self.turned_away.add(request.seed)
             raise EngineBusy("in a moment", 0.0)
@@ -151,7 +151,7 @@ class MoodyEngine(EchoEngine):
             raise EngineFailed("it is dead")
         self.lives -= 1
         self.asked.append((str(request.prompt), request.seed))
-        return await super().generate(request)
+        return await super().answer(request)
 
 
 fates = st.sampled_from(["1", "1", "2", "3", "refused", "fails"])

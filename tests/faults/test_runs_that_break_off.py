@@ -53,11 +53,11 @@ class DyingEngine(WritingEngine):
         super().__init__(log)
         self._left, self._error = at, error
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         self._left -= 1
         if self._left < 0:
             raise self._error
-        return await super().generate(request)
+        return await super().answer(request)
 
 
 def die(source: Path, out: Path, log: Path, options: Options, *, at: int) -> None:
@@ -111,11 +111,11 @@ def test_rows_that_others_overtook_before_the_end_are_no_less_wanted_until_enoug
     tmp_path: Path, source: Path, in_flight: int
 ) -> None:
     class Stragglers(WritingEngine):
-        async def generate(self, request: Request) -> Answer:
+        async def answer(self, request: Request) -> Answer:
             if request.prompt in (TEXTS[0], TEXTS[1], TEXTS[5]):
                 await asyncio.sleep(0.2)
                 raise EngineFailed("it is dead")
-            return await super().generate(request)
+            return await super().answer(request)
 
     options = in_small_chunks(chunk_rows=16, until=8, in_flight=in_flight)
     run_two_calls(source, tmp_path / "whole", tmp_path / "whole.log", options)
@@ -137,10 +137,10 @@ def test_patience_ends_with_a_server_that_is_busy_for_ever(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, retry_after: float | None
 ) -> None:
     class Busy(EchoEngine):
-        async def generate(self, request: Request) -> Answer:  # noqa: ARG002
+        async def answer(self, request: Request) -> Answer:  # noqa: ARG002
             raise EngineBusy("come back at once", retry_after)
 
-    monkeypatch.setattr("synth.pipelines.engines.shared.SharedEngine.patience", 0.2)
+    monkeypatch.setattr("synth.pipelines.runtime.shared.SharedEngine.patience", 0.2)
     with pytest.raises(EngineFailed, match="come back at once"):
         run(TwoCalls(), [str(source)], tmp_path / "out", in_small_chunks(), engine=Busy())
 
@@ -152,10 +152,10 @@ def test_steps_of_the_wall_clock_change_nothing(
     monkeypatch.setattr(time, "time", lambda: rng.choice([0.0, 1e9, 4e9]) + rng.random())
 
     class BusyAtTimes(WritingEngine):
-        async def generate(self, request: Request) -> Answer:
+        async def answer(self, request: Request) -> Answer:
             if rng.random() < 0.3:
                 raise EngineBusy("slow down", 0.01)
-            return await super().generate(request)
+            return await super().answer(request)
 
     die(source, tmp_path / "out", tmp_path / "log", in_small_chunks(in_flight=3), at=9)
     engine = BusyAtTimes(tmp_path / "log")

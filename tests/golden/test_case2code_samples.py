@@ -75,7 +75,7 @@ class Recorded(EchoEngine):
         super().__init__()
         self._replies = replies
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         *_, asked = request.prompt
         (reply,) = [reply for sign, reply in self._replies.items() if sign in asked["content"]]  # type: ignore[index]
         return Answer((Completion(reply, "stop", len(reply.split())),), 1)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from synth.sandbox.pool import Sandbox
+from synth.sandbox.program import Program
 from synth.sandbox.verdict import Limits
 from tests.jails import JAILS, told, why_not
 
@@ -26,12 +27,12 @@ def test_every_canonical_solution_passes_and_an_empty_one_does_not(kind: str) ->
     assert len(tasks) == 164
 
     async def run_all() -> tuple[list[str], list[str]]:
-        async with Sandbox(kind, limits=Limits(seconds=30.0)) as sandbox:
+        async with Sandbox(kind) as sandbox:
 
             async def judged(task: dict[str, Any], solution: str) -> str:
                 entry = f"\ndef judged():\n    return check({task['entry_point']})\n"
                 program = f"{task['prompt']}{solution}\n{task['test']}{entry}"
-                return told(await sandbox.run(program, "judged", [([], {})]))
+                return told(await sandbox.answer(Program.of(program, "judged", limits=Limits(seconds=30.0))))
 
             solutions = asyncio.gather(*(judged(task, task["canonical_solution"]) for task in tasks))
             return await solutions, await asyncio.gather(*(judged(task, "    pass\n") for task in tasks[:20]))

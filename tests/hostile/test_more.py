@@ -14,6 +14,7 @@ import pytest
 
 from synth.sandbox.filter import ALLOWED, DEADLY
 from synth.sandbox.pool import Sandbox
+from synth.sandbox.program import Program
 from synth.sandbox.verdict import Limits
 from tests.hostile.channel import STEAL
 from tests.hostile.resources import LIST_BOMB
@@ -44,8 +45,8 @@ def test_a_bomb_does_not_hurt_the_neighbour(jail: LentSandbox) -> None:
     async def both() -> list[str]:
         async with Sandbox(jail.sandbox.identity()["jail"], workers=2) as sandbox:
             limits = Limits(seconds=8.0, memory_mb=256)
-            bombs = [sandbox.run(LIST_BOMB, "f", [([], {})], limits=limits) for _ in range(3)]
-            canaries = [sandbox.run("def f(): return 42", "f", [([], {})]) for _ in range(3)]
+            bombs = [sandbox.answer(Program.of(LIST_BOMB, "f", limits=limits)) for _ in range(3)]
+            canaries = [sandbox.answer(Program.of("def f(): return 42", "f")) for _ in range(3)]
             return [told(verdict) for verdict in await asyncio.gather(*bombs, *canaries)]
 
     assert asyncio.run(both()) == ["exception MemoryError"] * 3 + ["42"] * 3
@@ -169,7 +170,7 @@ def test_nothing_passes_from_jail_to_jail(kind: str) -> None:
 
     async def both() -> list[str]:
         async with Sandbox(kind, workers=2) as sandbox:
-            answers = await asyncio.gather(*(sandbox.run(LEAVE, "f", [([], {})]) for _ in range(4)))
+            answers = await asyncio.gather(*(sandbox.answer(Program.of(LEAVE, "f")) for _ in range(4)))
             return [told(verdict) for verdict in answers]
 
     assert asyncio.run(both()) == ["[]"] * 4

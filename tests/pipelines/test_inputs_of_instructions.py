@@ -1,7 +1,5 @@
 """An input that belongs to its instruction is part of what a model is asked, in every command that asks one."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,16 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
 
-from synth.cli.main import app
 from synth.pipelines.instag.queries import queries_of
 from synth.pipelines.runtime.instructions import asked
-from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.reading.sources import Source
 from synth.schemas.records import INSTRUCTION, QUERY
+from tests.command import synth
 from tests.counting_server import counting_server
+from tests.rows import rows_of, write_rows
 
 LONG = " ".join(["word"] * 60) + "."
 OTHER = [{"instruction": "Name three trees.", "input": "of the north"}]
@@ -50,18 +47,6 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 
 
-def jsonl(file: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return file
-
-
-def synth(*arguments: object) -> Result:
-    result = CliRunner().invoke(app, [*map(str, arguments)])
-    if result.exception:
-        raise result.exception
-    return result
-
-
 def said(request: dict[str, Any]) -> str:
     return request["prompt"] if "prompt" in request else "\n".join(one["content"] for one in request["messages"])
 
@@ -74,7 +59,7 @@ def test_a_model_is_asked_the_instruction_with_its_input(tmp_path: Path, command
     with counting_server(says=lambda _: "Yes, indeed, that is what is said.") as server:
         synth(
             *command[: 1 if command[0] == "dstc" else 2],
-            jsonl(tmp_path / "rows.jsonl", rows),
+            write_rows(tmp_path / "rows.jsonl", rows),
             tmp_path / "out",
             *command[1 if command[0] == "dstc" else 2 :],
             *name.get(command[0], ()),
@@ -89,43 +74,43 @@ def test_a_model_is_asked_the_instruction_with_its_input(tmp_path: Path, command
 
 def test_what_goes_on_has_the_input_once(tmp_path: Path) -> None:
     """Beside its instruction, or within it; and so the next command asks about it, too."""
-    rows = jsonl(tmp_path / "rows.jsonl", [{**LAYOUTS["alpaca"], "response": LONG}])
+    rows = write_rows(tmp_path / "rows.jsonl", [{**LAYOUTS["alpaca"], "response": LONG}])
     echo = ("--engine", "echo")
     synth("self-lengthen", "draft", rows, tmp_path / "drafts", "-n", 1, "--no-check", *echo)
     synth("self-lengthen", "curate", tmp_path / "drafts", tmp_path / "chats", "--role", "generator")
-    (chat,) = Dataset.open(tmp_path / "chats").rows()
+    (chat,) = rows_of(tmp_path / "chats")
     assert chat["messages"][0]["content"] == "Turn it into a question.\n\nThe hens lay eggs."
     reply = ("--engine-arg", "reply=Turn it into a question of about 60 words, of 50 to 70 words.")
     limits = ("--min-words", 50, "--max-words", 70, "--base", 10, "--tries", 1)
     synth("self-lengthen", "constrain", rows, tmp_path / "constrained", *limits, *echo, *reply)
-    (constrained,) = Dataset.open(tmp_path / "constrained").rows()
+    (constrained,) = rows_of(tmp_path / "constrained")
     assert asked(constrained) == f"{reply[1].removeprefix('reply=')}\n\nThe hens lay eggs."
-    answered = jsonl(tmp_path / "answered.jsonl", [{"query": "Add up.", "input": "2 and 3", "answer": 5}])
+    answered = write_rows(tmp_path / "answered.jsonl", [{"query": "Add up.", "input": "2 and 3", "answer": 5}])
     synth("reject", "sample", answered, tmp_path / "paths", "-n", 1, *echo)
-    assert [row["query"] for row in Dataset.open(tmp_path / "paths").rows()] == ["Add up.\n\n2 and 3"]
+    assert [row["query"] for row in rows_of(tmp_path / "paths")] == ["Add up.\n\n2 and 3"]
     synth("reject", "sample", tmp_path / "paths", tmp_path / "again", "-n", 1, *echo)
-    assert [row["query"] for row in Dataset.open(tmp_path / "again").rows()] == ["Add up.\n\n2 and 3"]
+    assert [row["query"] for row in rows_of(tmp_path / "again")] == ["Add up.\n\n2 and 3"]
 
 
 def test_an_input_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
-    rows = jsonl(tmp_path / "rows.jsonl", [{"instruction": "Sort them.", "input": ["b", "a"]}])
+    rows = write_rows(tmp_path / "rows.jsonl", [{"instruction": "Sort them.", "input": ["b", "a"]}])
     echo = ("--engine", "echo")
     for command in (("instag", "tag"), ("self-lengthen", "draft"), ("dstc",)):
         with pytest.raises(InputError, match="input is a list"):
             synth(*command, rows, tmp_path / "out", *echo)
     synth("self-lengthen", "draft", rows, tmp_path / "out", "-n", 1, "--no-check", "--column", "letters=input", *echo)
-    assert next(Dataset.open(tmp_path / "out").rows())["letters"] == ["b", "a"]
+    assert rows_of(tmp_path / "out")[0]["letters"] == ["b", "a"]
 
 
 def test_a_column_that_is_read_as_the_instruction_is_not_its_input(tmp_path: Path) -> None:
-    rows = jsonl(tmp_path / "rows.jsonl", [{"input": "Say hello.", "output": "Hello."}])
+    rows = write_rows(tmp_path / "rows.jsonl", [{"input": "Say hello.", "output": "Hello."}])
     (row,) = read(rows, INSTRUCTION, {"instruction": "input"})
     assert row["instruction"] == "Say hello."
     out = tmp_path / "out"
     synth(
         "self-lengthen", "draft", rows, out, "-n", 1, "--no-check", "--column", "instruction=input", "--engine", "echo"
     )
-    assert next(Dataset.open(out).rows())["response"].startswith("Say hello. [")
+    assert rows_of(out)[0]["response"].startswith("Say hello. [")
     with counting_server(says=lambda _: "[]") as server:
         engine = ("--engine", "openai", "--base-url", server.url, "--model", "counted")
         synth("instag", "tag", rows, tmp_path / "tagged", "--text", "input", "--no-schema", "--tries", 1, *engine)
@@ -133,7 +118,7 @@ def test_a_column_that_is_read_as_the_instruction_is_not_its_input(tmp_path: Pat
 
 
 def test_another_column_may_be_named_as_the_input(tmp_path: Path) -> None:
-    rows = jsonl(tmp_path / "rows.jsonl", [{"question": "Who is it?", "passage": "It is Ann."}])
+    rows = write_rows(tmp_path / "rows.jsonl", [{"question": "Who is it?", "passage": "It is Ann."}])
     assert read(rows, QUERY, {"input": "passage"})[0]["query"] == "Who is it?\n\nIt is Ann."
     with pytest.raises(InputError, match="no column none"):
         read(rows, QUERY, {"input": "none"})
@@ -144,7 +129,7 @@ def test_another_column_may_be_named_as_the_input(tmp_path: Path) -> None:
 def test_directories_and_tables_are_read_like_lines(tmp_path: Path) -> None:
     """A dataset directory that has an input is not taken as it is, though its columns fit."""
     rows = [{"id": "a", "query": "Add up.", "input": 3}, {"id": "b", "query": "Go.", "input": None}]
-    lines = jsonl(tmp_path / "rows.jsonl", rows)
+    lines = write_rows(tmp_path / "rows.jsonl", rows)
     synth("import", lines, tmp_path / "directory")
     synth("export", tmp_path / "directory", tmp_path / "rows.parquet")
     synth("export", tmp_path / "directory", tmp_path / "rows.csv")
@@ -187,7 +172,7 @@ def test_all_columns_of_a_row_and_its_own_ones_give_the_same_question(
     """What a stage reads of an open record, and what it is given of a record of its own."""
     row = {"id": "r", "query": query, **inputs, "instances": instances}
     with TemporaryDirectory() as folder:
-        (found,) = read(jsonl(Path(folder) / "rows.jsonl", [row]), QUERY)
+        (found,) = read(write_rows(Path(folder) / "rows.jsonl", [row]), QUERY)
     assert found["query"] == asked(row, "query")
     # Of two names for it, the first is meant that says something.
     texts = ["" if inputs.get(name) is None else str(inputs[name]) for name in ("input", "context")]

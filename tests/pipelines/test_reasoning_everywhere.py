@@ -204,11 +204,11 @@ class Model(EchoEngine):
         self._says = says
         self._form = form
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         prompt = request.prompt if isinstance(request.prompt, str) else said(request.prompt)["user"]
         if "the sky is blue" in prompt:
             # Whether schemas are obeyed is not what is asked here.
-            return await super().generate(request)
+            return await super().answer(request)
         seeds = range(request.seed, request.seed + request.n)
         return Answer(tuple(self._form(self._says(prompt, seed)) for seed in seeds), 7)
 

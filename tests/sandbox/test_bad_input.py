@@ -1,6 +1,5 @@
 """Sources, functions and inputs that nobody expects: each ends in a row or in a named reason, none in a failed row."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from synth.pipelines.runtime.runner import run
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from tests.jails import why_not
+from tests.rows import rows_of, write_rows
 
 DEEP = "def f(x):\n    return " + "-" * 900 + "x\n"
 TOO_DEEP = "def f(x):\n    return x" + " + x" * 5_000 + "\n"
@@ -34,9 +34,7 @@ def outcomes(folder: Path) -> dict[str, str]:
 
 
 def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> str:
-    path = folder / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
+    return str(write_rows(folder / "rows.jsonl", rows))
 
 
 SOURCES = {
@@ -167,5 +165,5 @@ def test_functions_and_inputs_that_are_executed(tmp_path: Path) -> None:
     found = outcomes(tmp_path / "out")
     assert found == {f"f-{number}": reason for number, (_, _, reason) in enumerate(EXECUTED)}
     assert summary.counts.failed == 0
-    kept = {row["code"]: row["example_outputs"] for row in Dataset.open(tmp_path / "out").rows()}
+    kept = {row["code"]: row["example_outputs"] for row in rows_of(tmp_path / "out")}
     assert [one["return"] for one in kept[BY_POSITION]] == ["[1, 0]", "[2, 3]"]

@@ -1,7 +1,5 @@
 """Where libfaketime is installed, other profiles see another day, and what tells the day is nondeterministic."""
 
-import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -13,20 +11,16 @@ from synth.pipelines.runtime.runner import run
 from synth.sandbox.pool import Sandbox
 from synth.sandbox.rootfs import cached_rootfs
 from synth.schemas.dataset import Dataset
-from tests.jails import JAILS, LentSandbox, told, why_not
+from tests.jails import LentSandbox, told
+from tests.rows import write_rows
 
 TODAY = "import datetime, time\ndef f(): return datetime.date.today(), time.time(), time.monotonic()"
 
 
-@pytest.fixture(scope="module", params=JAILS)
-def lent(request: pytest.FixtureRequest) -> Iterator[LentSandbox]:
-    if reason := why_not(request.param):
-        pytest.skip(reason)
+@pytest.fixture(scope="module", autouse=True)
+def another_clock() -> None:
     if not (cached_rootfs() / "lib/libfaketime.so.1").exists():
         pytest.skip("libfaketime is not installed (apt-get install faketime)")
-    sandbox = LentSandbox(request.param)
-    yield sandbox
-    sandbox.take_back()
 
 
 def clocks(lent: LentSandbox, profile: int) -> tuple[date, float, float]:
@@ -38,7 +32,7 @@ def clocks(lent: LentSandbox, profile: int) -> tuple[date, float, float]:
 
 
 def test_only_the_date_is_another_one(lent: LentSandbox) -> None:
-    assert (lent.sandbox.identity() or {})["clock_shift"] is True
+    assert (lent.sandbox.record() or {})["clock_shift"] is True
     day, now, monotonic = clocks(lent, 0)
     assert abs((datetime.now(UTC).date() - day).days) <= 1
     for profile in (1, 2):
@@ -73,8 +67,8 @@ def test_execute_rejects_functions_of_the_day(lent: LentSandbox, tmp_path: Path)
         }
         for number, code in enumerate(codes)
     ]
-    (tmp_path / "inputs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    kind = (lent.sandbox.identity() or {})["jail"]
+    write_rows(tmp_path / "inputs.jsonl", rows)
+    kind = (lent.sandbox.record() or {})["jail"]
     run(Execute(), [str(tmp_path / "inputs.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox(kind))
     executed = Dataset.open(tmp_path / "out")
     assert executed.rejected is not None

@@ -21,7 +21,7 @@ from tests import docker_engine
 from tests.jails import JAILS, LentSandbox, why_not
 
 ROOT = Path(__file__).parents[2]
-DETERMINANTS = "from synth.sandbox.pool import Sandbox; print(json.dumps(Sandbox({jail!r}).determinants()))"
+DETERMINANTS = "from synth.sandbox.pool import Sandbox; print(json.dumps(Sandbox({jail!r}).identity()))"
 SOURCE = "from synth.sandbox.determinants import source_digest; print(json.dumps(source_digest()))"
 
 
@@ -52,7 +52,7 @@ def install(folder: Path, version: str, code: str) -> None:
 
 @pytest.mark.parametrize("jail", JAILS)
 def test_they_are_the_same_in_every_process(jail: str) -> None:
-    here = Sandbox(jail).determinants()
+    here = Sandbox(jail).identity()
     assert (
         in_another_process(ROOT, DETERMINANTS.format(jail=jail), PYTHONHASHSEED="7", HOME="/nowhere", TZ="Asia/Tokyo")
         == here
@@ -61,7 +61,7 @@ def test_they_are_the_same_in_every_process(jail: str) -> None:
 
 
 def test_each_jail_has_its_own() -> None:
-    assert len({json.dumps(Sandbox(jail).determinants()) for jail in JAILS}) == len(JAILS)
+    assert len({json.dumps(Sandbox(jail).identity()) for jail in JAILS}) == len(JAILS)
 
 
 CHANGES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
@@ -76,9 +76,9 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 def test_one_thing_that_changes_changes_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if reason := why_not("bwrap") or why_not("landlock"):
         pytest.skip(reason)
-    before = Sandbox("bwrap").determinants()
+    before = Sandbox("bwrap").identity()
     CHANGES[name](monkeypatch)
-    after = Sandbox("bwrap").determinants()
+    after = Sandbox("bwrap").identity()
     assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == {name}
 
 
@@ -97,7 +97,7 @@ def test_packages_count_by_what_is_installed(tmp_path: Path, monkeypatch: pytest
 
     def told(version: str, code: str) -> list[str]:
         install(tmp_path / "site", version, code)
-        packages: list[str] = Sandbox("bwrap", packages=["demo"]).determinants()["packages"]
+        packages: list[str] = Sandbox("bwrap", packages=["demo"]).identity()["packages"]
         return packages
 
     first = told("1.0", "answer = 42\n")
@@ -109,23 +109,23 @@ def test_packages_count_by_what_is_installed(tmp_path: Path, monkeypatch: pytest
     install(tmp_path / "site", "1.0", "answer = 42\n")
     (tmp_path / "site" / "demo-1.0.dist-info" / "INSTALLER").write_text("pip")
     os.utime(tmp_path / "site" / "demo.py", (0, 0))
-    assert Sandbox("bwrap", packages=["demo"]).determinants()["packages"] == first
+    assert Sandbox("bwrap", packages=["demo"]).identity()["packages"] == first
 
 
 def test_a_package_that_is_not_installed_is_told_before_anything_runs() -> None:
     with pytest.raises(SandboxUnavailable, match="pip install no-such-package"):
-        Sandbox("bwrap", packages=["no-such-package"]).determinants()
+        Sandbox("bwrap", packages=["no-such-package"]).identity()
 
 
 def test_where_no_docker_answers_auto_is_bwrap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/socket")
-    assert Sandbox("auto").determinants() == Sandbox("bwrap").determinants()
+    assert Sandbox("auto").identity() == Sandbox("bwrap").identity()
 
 
 def test_where_docker_answers_auto_is_docker() -> None:
     if reason := docker_engine.why_not():
         pytest.skip(reason)
-    assert Sandbox("auto").determinants() == Sandbox("docker").determinants()
+    assert Sandbox("auto").identity() == Sandbox("docker").identity()
 
 
 def test_a_docker_without_limits_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +141,6 @@ def test_they_are_part_of_what_a_run_records(jail: str) -> None:
         pytest.skip(reason)
     lent = LentSandbox(jail)
     try:
-        assert lent.sandbox.determinants().items() <= lent.sandbox.identity().items()
+        assert lent.sandbox.identity().items() <= lent.sandbox.record().items()
     finally:
         lent.take_back()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from synth.sandbox.verdict import Limits
-from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
+from tests.jails import LentSandbox, living_descendants, told
 
 DOUBLE = "def f(n): return n * 2"
 MEMORY = Path("/sys/fs/cgroup/memory")
@@ -21,12 +21,10 @@ MEMORY = Path("/sys/fs/cgroup/memory")
 strangers: set[str] = set()
 
 
-@pytest.fixture(params=JAILS)
-def lent(request: pytest.FixtureRequest) -> Iterator[LentSandbox]:
-    if reason := why_not(request.param):
-        pytest.skip(reason)
+@pytest.fixture
+def lent(kind: str) -> Iterator[LentSandbox]:
     strangers.update(living_descendants())
-    sandbox = LentSandbox(request.param)
+    sandbox = LentSandbox(kind)
     yield sandbox
     sandbox.take_back()
 

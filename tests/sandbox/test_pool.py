@@ -19,11 +19,12 @@ from synth.sandbox import filter, pool, running  # noqa: A004
 from synth.sandbox.jails.processes import ProcessWorker
 from synth.sandbox.jails.registry import open_jail
 from synth.sandbox.pool import Sandbox
+from synth.sandbox.program import Program
 from synth.sandbox.rootfs import cached_rootfs
-from synth.sandbox.running import Program, RunningJail
+from synth.sandbox.running import RunningJail
 from synth.sandbox.verdict import Limits, Verdict
 from synth.schemas.errors import SandboxUnavailable, UsageError
-from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
+from tests.jails import LentSandbox, living_descendants, told, why_not
 
 DOUBLE = "def f(n): return n * 2"
 # What other tests have left running below this process, such as the tracker of multiprocessing.
@@ -41,25 +42,13 @@ def ours() -> list[str]:
     return [line for line in living_descendants() if line not in strangers]
 
 
-@pytest.fixture(scope="module", params=JAILS)
-def kind(request: pytest.FixtureRequest) -> str:
-    if reason := why_not(request.param):
-        pytest.skip(reason)
-    return str(request.param)
-
-
 @pytest.fixture(scope="module")
-def lent_for_all(kind: str) -> Iterator[LentSandbox]:
+def lent(kind: str) -> Iterator[LentSandbox]:
+    """One sandbox for many tests: none of what they do to it may be of any consequence, and it leaves no process."""
     sandbox = LentSandbox(kind)
     yield sandbox
     sandbox.take_back()
     assert living_soon() == []
-
-
-@pytest.fixture
-def lent(lent_for_all: LentSandbox) -> LentSandbox:
-    """One sandbox for many tests: none of what they do to it may be of any consequence."""
-    return lent_for_all
 
 
 def living_soon(before: Sequence[str] = ()) -> list[str]:
@@ -97,9 +86,7 @@ def test_a_worker_that_dies_or_stops_is_replaced_and_the_program_answered(
 def test_a_worker_killed_under_a_program_is_not_charged_to_it(lent: LentSandbox) -> None:
     async def kill_under() -> Verdict:
         asked = asyncio.create_task(
-            lent.sandbox.run(
-                "import time\ndef f(): return time.sleep(0.4)", "f", [([], {})], limits=Limits(seconds=5.0)
-            )
+            lent.sandbox.answer(Program.of("import time\ndef f(): return time.sleep(0.4)", "f"))
         )
         await asyncio.sleep(0.1)
         busy = {int(line.split()[0]) for line in ours()}
@@ -120,7 +107,7 @@ def test_a_program_under_which_the_sandbox_fails_twice_is_quarantined(
 
     async def fail(self: RunningJail, program: Program) -> Verdict:
         nonlocal failures
-        if "spell" not in program.source:
+        if "spell" not in program.code:
             return await run(self, program)
         failures += 1
         self.broken = True
@@ -193,7 +180,7 @@ def test_what_is_too_large_is_refused_without_being_run(lent: LentSandbox) -> No
 
 
 def test_identity_says_what_outputs_depend_on(lent: LentSandbox, kind: str) -> None:
-    identity = lent.sandbox.identity()
+    identity = lent.sandbox.record()
     assert identity["jail"] == kind
     assert identity["python"] == ".".join(map(str, sys.version_info[:3]))
     assert {"tier", "platform", "limits", "filter", "packages"} <= set(identity)
@@ -253,7 +240,9 @@ def test_closing_cancels_what_is_under_way(kind: str) -> None:
     async def close_under() -> list[Any]:
         sandbox = Sandbox(kind, 1)
         await sandbox.start()
-        tasks = [asyncio.create_task(sandbox.run("def f():\n    while True: pass", "f", [([], {})])) for _ in range(3)]
+        tasks = [
+            asyncio.create_task(sandbox.answer(Program.of("def f():\n    while True: pass", "f"))) for _ in range(3)
+        ]
         await asyncio.sleep(0.2)
         await sandbox.close()
         return await asyncio.gather(*tasks, return_exceptions=True)
@@ -333,9 +322,10 @@ def test_nothing_outlives_a_host_that_is_killed(kind: str) -> None:
     host = """
 import asyncio, sys
 from synth.sandbox.pool import Sandbox
+from synth.sandbox.program import Program
 async def main():
     async with Sandbox(sys.argv[1], 2) as sandbox:
-        ends = [sandbox.run("def f():\\n    while True: pass", "f", [([], {})]) for _ in range(2)]
+        ends = [sandbox.answer(Program.of("def f():\\n    while True: pass", "f")) for _ in range(2)]
         asyncio.get_running_loop().call_later(0.5, lambda: print("busy", flush=True))
         await asyncio.gather(*ends)
 asyncio.run(main())

@@ -8,7 +8,7 @@ import pytest
 from synth.sandbox import running
 from synth.sandbox.jails import first_frame, frame
 from synth.sandbox.verdict import Limits
-from tests.jails import JAILS, LentSandbox, living_descendants, told, why_not
+from tests.jails import LentSandbox, living_descendants, told
 
 LIMITS = Limits(seconds=10.0, memory_mb=256)
 SHORT = Limits(seconds=0.5, memory_mb=256)
@@ -89,20 +89,6 @@ ENDLESS = {
     body("time.sleep(99)"): ("timeout; -; -", "0.5 s had passed in call 1 of 2"),
     body("os.close(3)", "while True: pass"): ("no_exit; -; -", ""),
 }
-
-
-@pytest.fixture(scope="module", params=JAILS)
-def kind(request: pytest.FixtureRequest) -> str:
-    if reason := why_not(request.param):
-        pytest.skip(reason)
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def lent(kind: str) -> Iterator[LentSandbox]:
-    sandbox = LentSandbox(kind)
-    yield sandbox
-    sandbox.take_back()
 
 
 @pytest.mark.parametrize("source", ENDS)

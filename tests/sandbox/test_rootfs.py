@@ -150,18 +150,19 @@ def test_a_package_may_be_let_in(kind: str) -> None:
 
 AS_NOBODY = """
 import asyncio, os, sys
-import synth.sandbox.jails.bwrap, sandbox.jails.landlock
 from synth.sandbox import filter, jails
+from synth.sandbox.jails import bwrap, landlock
 from synth.sandbox.pool import Sandbox
+from synth.sandbox.program import Program
 from tests.jails import told
 # What nobody may not read is read beforehand.
-root = sandbox.jails.bwrap.cached_rootfs()
+root = bwrap.cached_rootfs()
 filter.compiled_filters()
 jails.first_frame()
-sandbox.jails.bwrap.cached_rootfs = sandbox.jails.landlock.cached_rootfs = lambda packages: root
+bwrap.cached_rootfs = landlock.cached_rootfs = lambda packages: root
 async def main():
     async with Sandbox(sys.argv[1], 1) as pool:
-        print(told(await pool.run("def f(n): return n * 2", "f", [([21], {})])))
+        print(told(await pool.answer(Program.of("def f(n): return n * 2", "f", [([21], {})]))))
 loop = asyncio.new_event_loop()
 os.setgroups([])
 os.setgid(65534)

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from synth.cli.main import app
 from synth.schemas import words
-from synth.schemas.dataset import Dataset
 from synth.schemas.inspecting.statistics import survey
 from synth.schemas.reading.inputs import locate
+from tests.command import synth
+from tests.rows import rows_of, write_rows
 
 LONGEN = Path(__file__).parents[3] / "shared" / "data" / "longen.jsonl"
 
@@ -39,15 +38,12 @@ def test_white_space_of_any_kind_parts_words_and_nothing_else_does(text: str, ex
 
 def told_of(responses: list[str], folder: Path) -> tuple[list[int], list[int]]:
     """The words of responses as `self-lengthen evaluate` writes them and as a report is made of them, in order."""
-    rows = folder / "rows.jsonl"
     asked = {"instruction": "Write.", "constraint": "about 10 words"}
-    rows.write_text("".join(json.dumps({**asked, "response": response}) + "\n" for response in responses))
-    result = CliRunner().invoke(app, ["self-lengthen", "evaluate", str(rows), str(folder / "scored")])
-    if result.exception:
-        raise result.exception
+    rows = write_rows(folder / "rows.jsonl", ({**asked, "response": response} for response in responses))
+    synth("self-lengthen", "evaluate", rows, folder / "scored")
     values, counts = survey(locate(str(rows))).words["response"].sorted()
     surveyed = [value for value, count in zip(values.tolist(), counts.tolist(), strict=True) for _ in range(count)]
-    return sorted(row["words"] for row in Dataset.open(folder / "scored").rows()), surveyed
+    return sorted(row["words"] for row in rows_of(folder / "scored")), surveyed
 
 
 def test_a_report_and_self_lengthen_agree(tmp_path: Path) -> None:

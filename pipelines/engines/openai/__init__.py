@@ -89,7 +89,7 @@ class OpenAIEngine:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         completions: list[Completion] = []
         prompt_tokens = None
         while len(completions) < request.n:
@@ -172,7 +172,7 @@ class OpenAIEngine:
     async def _post(self, path: str, body: dict[str, Any]) -> Any:
         from aiohttp import ClientConnectorError, ClientError, ConnectionTimeoutError
 
-        assert self._session, "generate before start"
+        assert self._session, "answer before start"
         async with self._slots:
             try:
                 async with self._session.post(self._base + path, data=orjson.dumps(body)) as response:

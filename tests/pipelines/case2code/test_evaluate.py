@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from synth.cli.counted import breakdown
-from synth.cli.main import app
+from synth.cli.summaries import breakdown
 from synth.pipelines.case2code.evaluate import EvaluateFunctions, pass_at
 from synth.pipelines.case2code.replies import function_in
 from synth.pipelines.engines import Answer, Completion, Request
@@ -21,7 +19,9 @@ from synth.pipelines.runtime.stage import Reject
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
+from tests.command import invoke
 from tests.jails import why_not
+from tests.rows import rows_of
 
 jailed = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
 
@@ -51,7 +51,7 @@ class Author(EchoEngine):
         self._replies = replies
         self.asked: list[Request] = []
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         self.asked.append(request)
         assert request.n == len(self._replies)
         return Answer(tuple(Completion(reply, "stop", len(reply.split())) for reply in self._replies), 9)
@@ -105,7 +105,7 @@ JUDGED = {
 @jailed
 def test_each_kind_of_sample_has_its_label(tmp_path: Path) -> None:
     summary = evaluate(tmp_path, list(JUDGED))
-    (row,) = Dataset.open(tmp_path / "out").rows()
+    (row,) = rows_of(tmp_path / "out")
     assert dict(zip(row["responses"], row["labels"], strict=True)) == JUDGED
     details = dict(zip(row["responses"], row["details"], strict=True))
     assert details[fenced(CODE)] == ""
@@ -125,13 +125,13 @@ def test_each_kind_of_sample_has_its_label(tmp_path: Path) -> None:
 @jailed
 def test_what_the_calls_should_give_never_enters_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entered: list[str] = []
-    run_in_jail = Sandbox.run
+    run_in_jail = Sandbox.answer
 
     async def watched(self: Sandbox, *arguments: Any, **how: Any) -> Any:
         entered.append(repr((arguments, how)))
         return await run_in_jail(self, *arguments, **how)
 
-    monkeypatch.setattr(Sandbox, "run", watched)
+    monkeypatch.setattr(Sandbox, "answer", watched)
     code = "def share(n):\n    return f'{n:o}-octal'"
     calls = {f"dict(n={n})": {"return": f"'{n:o}-octal'", "error": None} for n in (1234, 4321)}
     task = {**TASK, "code": code, "example_inputs": list(calls), "example_outputs": list(calls.values()), "shown": [0]}
@@ -184,7 +184,7 @@ def test_rates_are_means_over_the_tasks_and_over_those_with_hidden_calls(tmp_pat
     replies = [fenced(CODE), fenced(CODE.replace("n //", "abs(n) //")), "no", "no"]
     tasks = [TASK, {**TASK, "id": "all-shown", "shown": [0, 1, 2, 3]}]
     summary = evaluate(tmp_path, replies, tasks, k=(1, 4))
-    hidden, shown = Dataset.open(tmp_path / "out").rows()
+    hidden, shown = rows_of(tmp_path / "out")
     assert hidden["pass_at"] == [
         {"k": 1, "all": 0.25, "shown": 0.5, "hidden": 0.25},
         {"k": 4, "all": 1.0, "shown": 1.0, "hidden": 1.0},
@@ -205,9 +205,9 @@ def test_rates_are_means_over_the_tasks_and_over_those_with_hidden_calls(tmp_pat
     assert "tasks 2, tasks with hidden 1" in sums
     assert "pass" not in sums
     assert told.startswith("pass@1 0.2500, pass@1 shown 0.3750, pass@1 hidden 0.2500, pass@4 1.0000")
-    (document,) = json.loads(CliRunner().invoke(app, ["stats", str(tmp_path / "out"), "--json"]).stdout)
+    (document,) = json.loads(invoke("stats", tmp_path / "out", "--json").stdout)
     assert document["means"] == means
-    assert "pass@1_shown 0.3750" in CliRunner().invoke(app, ["stats", str(tmp_path / "out")]).stdout
+    assert "pass@1_shown 0.3750" in invoke("stats", tmp_path / "out").stdout
 
 
 @jailed

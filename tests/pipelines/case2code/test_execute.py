@@ -1,6 +1,5 @@
 """Functions are run for what they give; what nothing can be learnt from is rejected by name."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from synth.schemas.inspecting.ancestry import ancestry
 from tests.jails import why_not
+from tests.rows import rows_of, write_rows
 
 pytestmark = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
 
@@ -45,14 +45,14 @@ def execute(folder: Path, codes: list[str], **options: object) -> Summary:
         }
         for i, code in enumerate(codes)
     ]
-    (folder / "inputs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(folder / "inputs.jsonl", rows)
     stage = Execute(seconds=2.0, **options)  # type: ignore[arg-type]
     return run(stage, [str(folder / "inputs.jsonl")], folder / "out", Options(), sandbox=Sandbox("bwrap"))
 
 
 def test_outputs_are_what_the_function_gives_and_errors_their_type(tmp_path: Path) -> None:
     execute(tmp_path, ["def f(x):\n    return {'x': [x, 0.1 * x], 'y': 6 // (x - 1)}"])
-    (row,) = Dataset.open(tmp_path / "out").rows()
+    (row,) = rows_of(tmp_path / "out")
     assert row["example_outputs"][0] == {"return": None, "error": "ZeroDivisionError"}
     assert row["example_outputs"][2] == {"return": "{'x': [3, 0.30000000000000004], 'y': 3}", "error": None}
 

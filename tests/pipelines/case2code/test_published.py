@@ -14,10 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from synth.cli.main import app
-from synth.pipelines.case2code.calls import WrittenCalls
+from synth.pipelines.case2code.calls import Ran, WrittenCalls
 from synth.pipelines.case2code.evaluate import EvaluateFunctions
 from synth.pipelines.case2code.given import Given, agree, recorded
 from synth.pipelines.case2code.literals import write_call, write_value
@@ -28,9 +26,11 @@ from synth.sandbox.pool import Sandbox
 from synth.sandbox.verdict import Limits
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
+from tests.command import invoke
 from tests.jails import LentSandbox, why_not
 from tests.pipelines.case2code.test_evaluate import Author, fenced
 from tests.pipelines.case2code.test_literals import VALUES
+from tests.rows import rows_of
 
 jailed = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
 
@@ -68,7 +68,7 @@ def judged(folder: Path, row: Mapping[str, Any], *replies: str) -> dict[str, Any
     (folder / "task.jsonl").write_text(json.dumps(row) + "\n")
     stage, author = EvaluateFunctions(n=len(replies), temperature=0.8, seconds=2.0), Author(*replies)
     run(stage, [str(folder / "task.jsonl")], folder / "out", Options(), engine=author, sandbox=Sandbox("bwrap"))
-    (found,) = Dataset.open(folder / "out").rows()
+    (found,) = rows_of(folder / "out")
     return found
 
 
@@ -85,7 +85,7 @@ def test_the_rows_have_the_published_layout() -> None:
 @jailed
 def test_each_recorded_answer_is_right_but_for_those_that_cannot_be(tmp_path: Path) -> None:
     source, out = Path(__file__).with_name("published.jsonl"), tmp_path / "ceiling"
-    done = CliRunner().invoke(app, ["case2code", "evaluate", str(source), str(out), "--gold", "--jail", "bwrap"])
+    done = invoke("case2code", "evaluate", source, out, "--gold", "--jail", "bwrap")
     assert done.exit_code == 0, done.output
     dataset = Dataset.open(out)
     right = {row["func_name"]: row for row in dataset.rows()}
@@ -165,13 +165,13 @@ def test_the_chosen_indices_tell_what_is_shown_from_what_is_hidden(tmp_path: Pat
 @jailed
 def test_what_is_recorded_never_enters_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entered: list[str] = []
-    run_in_jail = Sandbox.run
+    run_in_jail = Sandbox.answer
 
     async def watched(self: Sandbox, *arguments: Any, **how: Any) -> Any:
         entered.append(repr((arguments, how)))
         return await run_in_jail(self, *arguments, **how)
 
-    monkeypatch.setattr(Sandbox, "run", watched)
+    monkeypatch.setattr(Sandbox, "answer", watched)
     judged(tmp_path, row_of("celsius"), row_of("celsius")["output"])
     assert len(entered) == 2
     assert all("98.6" in text and "37.0" not in text and "TypeError" not in text for text in entered)
@@ -294,18 +294,22 @@ def written(
     return draw(st.sampled_from(["\n", "\n\n"])).join(source), made
 
 
+def given_by(jail: LentSandbox, calls: WrittenCalls, code: str) -> Ran:
+    return calls.ran(jail.wait(jail.sandbox.answer(calls.program(code, "f", Limits()))))
+
+
 @jailed
 @settings(max_examples=60, deadline=None)
 @given(written())
 def test_inputs_are_what_the_source_adds_up_to(jail: LentSandbox, source: tuple[str, list[dict[str, Any]]]) -> None:
     text, made = source
     calls = WrittenCalls.read(text, len(made))
-    ran = jail.wait(calls.run(jail.sandbox, "def f(**given):\n    return given", "f", Limits()))
+    ran = given_by(jail, calls, "def f(**given):\n    return given")
     assert (ran.status, ran.detail) == ("ok", "")
     assert len(ran.given) == len(made)
     for given_, arguments in zip(ran.given, made, strict=True):
         assert agree(given_, Given(repr(arguments))), text
-    short = jail.wait(WrittenCalls.read(text, len(made) + 1).run(jail.sandbox, "def f(**given): pass", "f", Limits()))
+    short = given_by(jail, WrittenCalls.read(text, len(made) + 1), "def f(**given): pass")
     assert (short.status, short.detail) == ("count_mismatch", f"{len(made)} inputs and {len(made) + 1} outputs")
 
 
@@ -313,14 +317,14 @@ def test_inputs_are_what_the_source_adds_up_to(jail: LentSandbox, source: tuple[
 def test_each_block_is_a_run_of_its_own_after_the_blocks_before_it(jail: LentSandbox) -> None:
     source = "examples = [dict(x=1), dict(x=2)]\nimport math\nexamples += [dict(x=math.tau)]\nexamples += [dict(x=3)]"
     code = "calls = []\ndef f(x):\n    calls.append(x)\n    return len(calls), 'math' in globals()"
-    ran = jail.wait(WrittenCalls.read(source, 4).run(jail.sandbox, code, "f", Limits()))
+    ran = given_by(jail, WrittenCalls.read(source, 4), code)
     assert [str(one) for one in ran.given] == ["(1, False)", "(2, False)", "(1, True)", "(1, True)"]
 
 
 @jailed
 def test_a_list_that_begins_again_replaces_the_one_before(jail: LentSandbox) -> None:
     source = "examples = [dict(x=1)]\nexamples = [dict(x=2), dict(x=3)]\nexamples += [dict(x=4)]"
-    ran = jail.wait(WrittenCalls.read(source, 3).run(jail.sandbox, "def f(x): return x", "f", Limits()))
+    ran = given_by(jail, WrittenCalls.read(source, 3), "def f(x): return x")
     assert [str(one) for one in ran.given] == ["2", "3", "4"]
 
 
@@ -330,5 +334,5 @@ def test_a_function_recurses_as_deep_as_in_a_script(jail: LentSandbox) -> None:
     source = "examples = [dict(n=n) for n in range(970, 1010)]"
     calls = "for call in examples:\n    try: print(f(**call))\n    except RecursionError: print('RecursionError')"
     script = subprocess.run([sys.executable, "-c", "\n".join([code, source, calls])], capture_output=True, check=True)
-    ran = jail.wait(WrittenCalls.read(source, 40).run(jail.sandbox, code, "f", Limits()))
+    ran = given_by(jail, WrittenCalls.read(source, 40), code)
     assert [str(one).partition(":")[0] for one in ran.given] == script.stdout.decode().split()

@@ -12,8 +12,9 @@ from synth.pipelines.runtime import portions
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.schemas.errors import InputError, Stale
-from tests.pipelines.dedup.drawing import drawn
-from tests.pipelines.dedup.passing import Rows, passed, write_rows
+from tests.pipelines.passing import passed
+from tests.pipelines.runtime.text.drawing import drawn
+from tests.rows import Rows, write_rows
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 ITEM = "Natalia sold clips to 48 of her friends in April, and then she sold half as many in May."

@@ -20,8 +20,9 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
-from tests.pipelines.dedup.drawing import altered, drawn, similarity
-from tests.pipelines.dedup.passing import passed, shards, texts_passed, write_rows
+from tests.pipelines.passing import passed, shards, texts_passed
+from tests.pipelines.runtime.text.drawing import altered, drawn, similarity
+from tests.rows import write_rows
 
 ONE = "The cell is the smallest unit of life, and every living thing is made of one or more of them."
 GSM8K = Path(__file__).parents[4] / "shared" / "data" / "gsm8k-train.jsonl"

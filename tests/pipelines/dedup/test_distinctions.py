@@ -11,7 +11,8 @@ from synth.pipelines.dedup.dedup import Dedup
 from synth.pipelines.runtime.text.exact import same_text, same_url
 from synth.pipelines.runtime.text.near import NearDuplicates
 from synth.pipelines.runtime.text.words import signed_words, word_hashes, words
-from tests.pipelines.dedup.passing import passed, texts_passed, write_rows
+from tests.pipelines.passing import passed, texts_passed
+from tests.rows import write_rows
 
 few_files = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -10,8 +10,9 @@ from random import Random
 import pytest
 
 from tests.faults.processes import end, kill
-from tests.pipelines.dedup.drawing import altered, drawn
-from tests.pipelines.dedup.passing import shards, write_rows
+from tests.pipelines.passing import shards
+from tests.pipelines.runtime.text.drawing import altered, drawn
+from tests.rows import write_rows
 
 # The command itself, in such small portions that a run of seconds has many.
 SYNTH = """

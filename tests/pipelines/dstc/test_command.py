@@ -4,23 +4,23 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from synth.cli.main import app
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError, UsageError
+from tests.command import invoke
 
 
 def dstc(folder: Path, *arguments: str) -> Result:
     (folder / "tasks.jsonl").write_text(json.dumps({"question": "Double a number."}))
-    return CliRunner().invoke(app, ["dstc", str(folder / "tasks.jsonl"), str(folder / "out"), *arguments])
+    return invoke("dstc", folder / "tasks.jsonl", folder / "out", *arguments)
 
 
 def test_a_model_that_writes_no_python_gives_reasons_for_all_of_it(tmp_path: Path) -> None:
     result = dstc(tmp_path, "--engine", "echo", "--n-code", "3")
     assert result.exit_code == 0, result.output
     assert "rejected: 1 (too_few_codes 1)" in result.stderr
-    assert "turned away: 3 (code_not_python 3)" in result.stderr
+    assert "filtered: 3 (code_not_python 3)" in result.stderr
     rejected = Dataset.open(tmp_path / "out").rejected
     assert rejected is not None
     *codes, task = rejected.rows()

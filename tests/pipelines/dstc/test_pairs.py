@@ -18,6 +18,7 @@ from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import EngineFailed, UsageError
 from tests.jails import LentSandbox, why_not
+from tests.rows import rows_of, write_rows
 
 pytestmark = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
 
@@ -46,7 +47,7 @@ class Author:
     async def start(self) -> None:
         pass
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         assert not isinstance(request.prompt, str)
         asked = request.prompt[-1]["content"]
         is_test = "Write a test" in asked
@@ -67,14 +68,14 @@ def make(folder: Path, scripts: Mapping[str, Script], *, author: Author | None =
     folder.mkdir(exist_ok=True)
     ((n_code, n_tests),) = {(len(codes), len(tests)) for codes, tests in scripts.values()}
     rows = [{"id": f"row-{index}", "prompt": instruction} for index, instruction in enumerate(scripts)]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(folder / "rows.jsonl", rows)
     stage = Pairs(**{"n_code": n_code, "n_tests": n_tests, "min_tests": 1, "seconds": 2.0, **options})
     source = [str(folder / "rows.jsonl")]
     return run(stage, source, folder / "out", Options(), engine=author or Author(scripts), sandbox=Sandbox("bwrap"))
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    return [dict(row) for row in Dataset.open(folder / "out").rows()]
+    return rows_of(folder / "out")
 
 
 def reasons(folder: Path) -> dict[str, str]:
@@ -238,13 +239,13 @@ def test_a_row_may_name_its_function_and_begin_it(tmp_path: Path) -> None:
 
 def test_a_run_that_broke_off_goes_on_from_its_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
-    running = Sandbox.run
+    running = Sandbox.answer
 
     async def counted(self: Sandbox, program: str, *rest: Any, **how: Any) -> Any:
         ran.append(program)
         return await running(self, program, *rest, **how)
 
-    monkeypatch.setattr(Sandbox, "run", counted)
+    monkeypatch.setattr(Sandbox, "answer", counted)
     script = {"abs": ([GOOD, SLOPPY, WRONG], [POSITIVE, NEGATIVE])}
     with pytest.raises(EngineFailed):
         make(tmp_path, script, author=Author(script, writes_tests=False))

@@ -15,7 +15,7 @@ def ask(script: Script, *requests: Request, model: str = "m", **options: Any) ->
     """The answers to requests that are made at once, or the first error."""
 
     async def run(engine: OpenAIEngine) -> list[Answer]:
-        return await asyncio.gather(*map(engine.generate, requests))
+        return await asyncio.gather(*map(engine.answer, requests))
 
     return with_engine(script, run, model, **options)
 
@@ -24,7 +24,7 @@ def outcomes(script: Script, *requests: Request, **options: Any) -> list[Answer 
     """What comes of requests that are made one after another."""
 
     async def run(engine: OpenAIEngine) -> list[Answer | BaseException]:
-        return [(await asyncio.gather(engine.generate(request), return_exceptions=True))[0] for request in requests]
+        return [(await asyncio.gather(engine.answer(request), return_exceptions=True))[0] for request in requests]
 
     return with_engine(script, run, "m", **options)
 

@@ -34,7 +34,7 @@ def user(content: str) -> tuple[Message, ...]:
 
 def ask(engine: Engine, *requests: Request) -> list[Answer]:
     async def all_at_once() -> list[Answer]:
-        return await asyncio.gather(*map(engine.generate, requests))
+        return await asyncio.gather(*map(engine.answer, requests))
 
     return asyncio.run(all_at_once())
 
@@ -128,7 +128,7 @@ def test_equal_prompts_under_different_schemas_at_the_same_time(engine: Engine) 
 
 
 def test_constrained_decoding_is_proved(engine: Engine) -> None:
-    asyncio.run(prove_constrained(engine.generate))
+    asyncio.run(prove_constrained(engine.answer))
 
 
 @pytest.mark.parametrize("prompt", [user("a " * CONTEXT), "a " * CONTEXT])

@@ -12,7 +12,7 @@ WORDS = Sampling(max_tokens=100)
 
 
 def ask(engine: EchoEngine, request: Request) -> Answer:
-    return asyncio.run(engine.generate(request))
+    return asyncio.run(engine.answer(request))
 
 
 def texts(answer: Answer) -> list[str]:
@@ -75,7 +75,7 @@ def test_a_schema_is_answered_with_its_least_instance(schema: dict[str, Any], le
 
 def test_without_a_delay_it_answers_without_suspending() -> None:
     with pytest.raises(StopIteration) as returned:
-        EchoEngine().generate(Request(CHAT, WORDS)).send(None)
+        EchoEngine().answer(Request(CHAT, WORDS)).send(None)
     assert returned.value.value.text == "Why is the sky blue? [0]"
 
 

@@ -131,7 +131,7 @@ def test_a_server_that_went_away_is_busy() -> None:
             engine = OpenAIEngine(script.url, "m")
             await engine.start()
         try:
-            await engine.generate(Request(CHAT, NEUTRAL))
+            await engine.answer(Request(CHAT, NEUTRAL))
         finally:
             await engine.close()
 

@@ -33,7 +33,7 @@ def outcome(server: Script, request: Request, replies: list[Reply]) -> Answer | 
 
     async def run(engine: Any) -> Answer | Exception:
         try:
-            return await asyncio.wait_for(engine.generate(request), timeout=20)
+            return await asyncio.wait_for(engine.answer(request), timeout=20)
         except (RequestFailed, EngineBusy, EngineFailed) as error:
             return error
 

@@ -14,7 +14,7 @@ from tests.pipelines.engines.scripted_server import Reply, Script, completion
 
 
 def prove(script: Script) -> None:
-    with_engine(script, lambda engine: prove_constrained(engine.generate), "m")
+    with_engine(script, lambda engine: prove_constrained(engine.answer), "m")
 
 
 def allowed(body: dict[str, Any]) -> str:
@@ -71,16 +71,16 @@ def test_reasoning_that_a_server_gives_apart_is_no_part_of_the_answer(script: Sc
     ],
 )
 def test_an_engine_that_says_nothing_proves_nothing(said: Completion, says: str) -> None:
-    async def generate(_request: Request) -> Answer:
+    async def answer(_request: Request) -> Answer:
         return Answer((said,), 9)
 
     with pytest.raises(EngineFailed, match=says):
-        asyncio.run(prove_constrained(generate))
+        asyncio.run(prove_constrained(answer))
 
 
 def test_an_engine_that_refuses_schemas_ends_the_run() -> None:
-    async def generate(_request: Request) -> Answer:
+    async def answer(_request: Request) -> Answer:
         raise PromptRefused("no json_schema here")
 
     with pytest.raises(EngineFailed, match=r"does not take JSON schemas \(no json_schema here\); .*--no-schema"):
-        asyncio.run(prove_constrained(generate))
+        asyncio.run(prove_constrained(answer))

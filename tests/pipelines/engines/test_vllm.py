@@ -23,15 +23,15 @@ from synth.pipelines.engines.vllm import VllmEngine
 async def main():
     engine = VllmEngine(sys.argv[1], {})
     await engine.start()
-    await engine.generate(Request("before", Sampling(max_tokens=2)))
+    await engine.answer(Request("before", Sampling(max_tokens=2)))
 
     from vllm import LLMEngine
     def step(self):
         raise RuntimeError("out of memory")
     LLMEngine.step = step
-    requests = [engine.generate(Request(f"number {i}", Sampling())) for i in range(20)]
+    requests = [engine.answer(Request(f"number {i}", Sampling())) for i in range(20)]
     under_way = await asyncio.gather(*requests, return_exceptions=True)
-    later = await asyncio.gather(engine.generate(Request("later", Sampling())), return_exceptions=True)
+    later = await asyncio.gather(engine.answer(Request("later", Sampling())), return_exceptions=True)
     await engine.close()
     print(json.dumps([f"{type(error).__name__}: {error}" for error in under_way + later]))
 
@@ -56,8 +56,8 @@ def test_a_schema_that_cannot_be_enforced_is_refused_and_nothing_else_is(vllm_en
     impossible = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
 
     async def both() -> Any:
-        refused = vllm_engine.generate(Request("a", Sampling(max_tokens=4), schema=impossible))
-        answered = vllm_engine.generate(Request("a", Sampling(max_tokens=4)))
+        refused = vllm_engine.answer(Request("a", Sampling(max_tokens=4), schema=impossible))
+        answered = vllm_engine.answer(Request("a", Sampling(max_tokens=4)))
         return await asyncio.gather(refused, answered, return_exceptions=True)
 
     refusal, answer = asyncio.run(both())
@@ -67,7 +67,7 @@ def test_a_schema_that_cannot_be_enforced_is_refused_and_nothing_else_is(vllm_en
 
 def test_sampling_that_makes_no_sense_is_told(vllm_engine: Engine) -> None:
     with pytest.raises(UsageError, match=r"vLLM does not take these sampling options: .*temperature"):
-        asyncio.run(vllm_engine.generate(Request("a", Sampling(temperature=-1))))
+        asyncio.run(vllm_engine.answer(Request("a", Sampling(temperature=-1))))
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_reasoning_that_the_chat_template_opens_is_known_although_the_model_neve
     vllm_engine: LentEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = Request((Message(role="user", content="why?"),), Sampling(max_tokens=6))
-    plain = asyncio.run(vllm_engine.generate(request))
+    plain = asyncio.run(vllm_engine.answer(request))
     monkeypatch.setattr(vllm_engine.engine, "_template", {"thinking": True})
-    thinking = asyncio.run(vllm_engine.generate(request))
+    thinking = asyncio.run(vllm_engine.answer(request))
     assert thinking.prompt_tokens == plain.prompt_tokens + len("<think>\n")
     (completion,) = map(separated, thinking.completions)
     assert (completion.text, completion.finish_reason) == ("", "length")
@@ -111,7 +111,7 @@ def test_an_answer_held_to_a_schema_is_no_reasoning_although_the_template_opens_
     monkeypatch.setattr(vllm_engine.engine, "_template", {"thinking": True})
     schema = {"type": "object", "properties": {"a": {"enum": ["b"]}}, "required": ["a"], "additionalProperties": False}
     request = Request((Message(role="user", content="why?"),), Sampling(max_tokens=40), schema=schema)
-    (completion,) = asyncio.run(vllm_engine.generate(request)).completions
+    (completion,) = asyncio.run(vllm_engine.answer(request)).completions
     assert json.loads(separated(completion).text) == {"a": "b"}
 
 

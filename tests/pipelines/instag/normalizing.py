@@ -10,7 +10,7 @@ from synth.pipelines.instag.normalize.normalize import Normalize
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.schemas.dataset import Dataset
-from tests.pipelines.dedup.passing import write_rows
+from tests.rows import write_rows
 
 Row = dict[str, Any]
 

@@ -1,6 +1,5 @@
 """Selecting tagged rows: which ones, in which order, whole, and what is told of the others."""
 
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,23 +19,19 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
+from tests.rows import rows_of, write_rows
 
 Rows = list[dict[str, Any]]
 
 
-def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
-    return path
-
-
 def selected(stage: SelectRows, source: Path, out: Path, **options: Any) -> tuple[Rows, Counts]:
     counts = run(stage, [str(source)], out, Options(**options)).counts
-    return list(Dataset.open(out).rows()), counts
+    return rows_of(out), counts
 
 
 def pool(folder: Path, *tags: Any, column: str = "tags") -> Path:
     """Rows `r-0`, `r-1`, ... with these tags."""
-    return write(folder / "pool.jsonl", [{"id": f"r-{i}", "n": i, column: each} for i, each in enumerate(tags)])
+    return write_rows(folder / "pool.jsonl", [{"id": f"r-{i}", "n": i, column: each} for i, each in enumerate(tags)])
 
 
 def ids(stage: SelectRows, source: Path, out: Path, **options: Any) -> list[str]:
@@ -85,7 +80,7 @@ def test_complexity_is_told_by_query_where_the_rows_tell_of_their_queries(tmp_pa
         {"tags": ["a", "b", "c"], "tags_per_query": 1.5, "queries": 4},
         {"tags": ["a", "b"], "tags_per_query": 2.0, "queries": 1},
     ]
-    record = run(SelectRows(1), [str(write(tmp_path / "pool.jsonl", rows))], tmp_path / "out", Options()).record
+    record = run(SelectRows(1), [str(write_rows(tmp_path / "pool.jsonl", rows))], tmp_path / "out", Options()).record
     assert (record["means"]["complexity"], record["means"]["pool_complexity"]) == (1.5, 1.6)
 
 
@@ -108,7 +103,7 @@ def test_by_diversity_every_row_adds_a_tag_in_its_round(tmp_path: Path) -> None:
 
 def test_a_random_selection_follows_from_the_seed_and_the_ids_alone(tmp_path: Path) -> None:
     rows = [orjson.loads(line) for line in many(tmp_path).read_bytes().splitlines()]
-    backwards = write(tmp_path / "backwards.jsonl", rows[::-1])
+    backwards = write_rows(tmp_path / "backwards.jsonl", rows[::-1])
     for by in ("random", "diversity"):
         drawn = ids(SelectRows(20, by), tmp_path / "pool.jsonl", tmp_path / "out")
         assert ids(SelectRows(20, by), backwards, tmp_path / "out") == drawn
@@ -157,7 +152,7 @@ def test_tags_may_be_texts_or_objects_in_a_column_of_any_name(tmp_path: Path, ta
 def test_a_column_that_holds_no_tags_is_refused_naming_those_that_do(
     tmp_path: Path, column: str, named: str | None, said: str
 ) -> None:
-    source = write(tmp_path / "pool.jsonl", [{"id": "x", "n": 1, column: ["a"] if column != "n" else 1}])
+    source = write_rows(tmp_path / "pool.jsonl", [{"id": "x", "n": 1, column: ["a"] if column != "n" else 1}])
     with pytest.raises(InputError, match=said):
         run(SelectRows(1, tags=named), [str(source)], tmp_path / "out", Options())
 

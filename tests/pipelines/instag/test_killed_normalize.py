@@ -17,9 +17,10 @@ from synth.pipelines.runtime.runner import run
 from synth.pipelines.runtime.stage import Row
 from synth.schemas.errors import Interrupted
 from tests.faults.processes import end, kill
-from tests.pipelines.dedup.passing import shards, write_rows
 from tests.pipelines.instag.normalizing import queries
+from tests.pipelines.passing import shards
 from tests.pipelines.retrieval.meanings import MODEL, SENTENCES, needs_model
+from tests.rows import write_rows
 
 SYNTH = "from synth.cli.main import main; main()"
 

@@ -6,7 +6,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -18,13 +17,13 @@ from synth.pipelines.instag.measure import MOST_TAGS, Measures, Pair, TagCount, 
 from synth.pipelines.instag.tagsets import Vocabulary, tag_sets
 from synth.schemas.errors import InputError
 from synth.schemas.reading.inputs import Input, locate
+from tests.rows import write_rows
 
 POOL = [["t1", "t2", "t3"], ["t1", "t2"], ["t4"], ["t1", "t4"], ["t5", "t1", "t2", "t4"], []]
 
 
 def written(path: Path, rows: Sequence[Mapping[str, Any]]) -> Input:
-    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
-    return locate(str(path))
+    return locate(str(write_rows(path, rows)))
 
 
 def tagged(path: Path, *tags: Any) -> Input:

@@ -232,9 +232,9 @@ class ListeningEngine(EchoEngine):
         super().__init__()
         self.asked: list[Request] = []
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         self.asked.append(request)
-        return await super().generate(request)
+        return await super().answer(request)
 
 
 def run_over(folder: Path, rows: list[dict[str, Any]], stage: Tag, engine: Any) -> Summary:

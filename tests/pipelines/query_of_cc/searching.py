@@ -1,6 +1,5 @@
 """Corpora, queries and runs of the two stages that search, small enough to look at."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from synth.pipelines.runtime import runner
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Summary
 from synth.schemas.dataset import Dataset
+from tests.rows import write_rows
 
 CORPUS = [
     {"id": "moon", "text": "The moon moves the tides of the sea.", "url": "http://a.example/moon"},
@@ -30,11 +30,6 @@ QUERIES = [
 ]
 
 
-def jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
 def index(
     folder: Path,
     name: str = "index",
@@ -44,7 +39,7 @@ def index(
     limit: int | None = None,
     **settings: Any,
 ) -> Path:
-    corpus = jsonl(folder / f"{name}.jsonl", rows)
+    corpus = write_rows(folder / f"{name}.jsonl", rows)
     stage = Index(extend=OpenedIndex(extend) if extend else None, **settings)
     runner.run(stage, [str(corpus)], folder / name, Options(limit=limit))
     return folder / name
@@ -53,12 +48,8 @@ def index(
 def retrieve(
     folder: Path, index: Path, name: str = "docs", rows: Sequence[Mapping[str, Any]] = QUERIES, **settings: Any
 ) -> Summary:
-    queries = jsonl(folder / "queries.jsonl", rows)
+    queries = write_rows(folder / "queries.jsonl", rows)
     return runner.run(Retrieve(index=OpenedIndex(index), **settings), [str(queries)], folder / name, Options())
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return list(Dataset.open(path).rows())
 
 
 def shard_bytes(path: Path) -> list[bytes]:

@@ -72,7 +72,7 @@ class TalkingEngine(EchoEngine):
         self._says = model
         self.asked: list[Request] = []
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         if self._left is not None and len(self.asked) >= self._left:
             raise EngineFailed("it is dead")
         self.asked.append(request)

@@ -16,6 +16,7 @@ from synth.schemas.errors import BudgetSpent, EngineFailed
 from synth.schemas.reading.sources import Source
 from synth.schemas.records import QUERY_POOL
 from tests.pipelines.query_of_cc.talking import TalkingEngine, attentive, small
+from tests.rows import write_rows
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SEEDS = [{"id": name, "domain": "cooking", "text": name} for name in ("soup", "stew", "too long", "roast")]
@@ -24,8 +25,7 @@ SEEDS = [{"id": name, "domain": "cooking", "text": name} for name in ("soup", "s
 def bootstrap(
     folder: Path, engine: EchoEngine, rows: list[dict[str, Any]] = SEEDS, name: str = "out", **options: Any
 ) -> Summary:
-    path = folder / f"{name}.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = write_rows(folder / f"{name}.jsonl", rows)
     # The prompt of one seed is too long.
     return run(small(), [str(path)], folder / name, Options(max_failures=1, **options), engine=engine)
 
@@ -63,8 +63,8 @@ def test_a_run_that_dies_in_the_middle_of_a_tree_goes_on_there_and_asks_nothing_
 
 def test_a_budget_that_ends_a_round_loses_no_answer(tmp_path: Path) -> None:
     class Slow(TalkingEngine):
-        async def generate(self, request: Request) -> Answer:
-            answer = await super().generate(request)
+        async def answer(self, request: Request) -> Answer:
+            answer = await super().answer(request)
             await asyncio.sleep(0.002 * len(self.asked))
             return answer
 

@@ -10,8 +10,9 @@ from synth.pipelines.query_of_cc import retrieve as retrieve_module
 from synth.pipelines.query_of_cc.index_reader import OpenedIndex
 from synth.pipelines.retrieval.embedding import Embedder
 from synth.schemas.errors import InputError, Stale, UsageError
-from tests.pipelines.query_of_cc.searching import index, retrieve, rows, shard_bytes
+from tests.pipelines.query_of_cc.searching import index, retrieve, shard_bytes
 from tests.pipelines.retrieval.meanings import MODEL, QUESTIONS, SENTENCES, needs_model
+from tests.rows import rows_of
 
 pytestmark = needs_model
 
@@ -37,7 +38,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Path:
 def best(path: Path) -> dict[str, str]:
     """The best document of each query."""
     found: dict[str, tuple[float, str]] = {}
-    for row in rows(path):
+    for row in rows_of(path):
         for query, score in zip(row["queries"], row["scores"], strict=True):
             found[query] = max(found.get(query, (0.0, "")), (score, row["id"]))
     return {query: document for query, (_, document) in found.items()}
@@ -66,7 +67,7 @@ def test_dense_search_finds_what_is_meant_and_words_find_what_is_said(tmp_path: 
     wanted = {f"q{answer}": f"s{answer}" for answer in QUESTIONS.values()}
     found = best(tmp_path / "dense")
     assert {query: found[query] for query in wanted} == wanted
-    assert [(row["id"], row["reason"]) for row in rows(tmp_path / "dense" / "rejected")] == [("signs", "no_terms")]
+    assert [(row["id"], row["reason"]) for row in rows_of(tmp_path / "dense" / "rejected")] == [("signs", "no_terms")]
     retrieve(tmp_path, both, "bm25", QUERIES, top_k=5)
     assert best(tmp_path / "bm25")["words"] in ("s8", "s17")
     assert best(tmp_path / "bm25")["q0"] != "s0"
@@ -77,7 +78,9 @@ def test_hybrid_search_ranks_first_what_both_rank_high(tmp_path: Path, both: Pat
     for by in ("bm25", "dense", "hybrid"):
         retrieve(tmp_path, both, by, QUERIES, by=by, top_k=200)
         scores = {
-            (q, row["id"]): s for row in rows(tmp_path / by) for q, s in zip(row["queries"], row["scores"], strict=True)
+            (q, row["id"]): s
+            for row in rows_of(tmp_path / by)
+            for q, s in zip(row["queries"], row["scores"], strict=True)
         }
         order = [row["id"] for row in CORPUS]
         ranks[by] = dict(scores)
@@ -96,10 +99,10 @@ def test_an_index_without_words_is_searched_by_meaning_and_marks_the_words_of_th
     assert sorted(folder.name for folder in path.iterdir() if folder.is_dir()) == ["dense", "rejected"]
     query = [{"id": "q", "text": "Which the bees? pollen, and bees"}]
     retrieve(tmp_path, path, rows=query, by="dense", top_k=1)
-    (document,) = rows(tmp_path / "docs")
+    (document,) = rows_of(tmp_path / "docs")
     assert (document["id"], document["terms"]) == ("s5", ["bees", "pollen"])
     retrieve(tmp_path, both, "same", query, by="dense", top_k=1)
-    assert rows(tmp_path / "same")[0]["scores"] == document["scores"]
+    assert rows_of(tmp_path / "same")[0]["scores"] == document["scores"]
     for by in ("bm25", "hybrid"):
         with pytest.raises(UsageError, match=f"--by {by}: .* was made with --no-bm25; take --by dense"):
             retrieve(tmp_path, path, "no", by=by)
@@ -120,11 +123,11 @@ def test_an_extended_index_is_as_one_made_of_all_and_leaves_the_first_whole(
     before = {path.name: path.read_bytes() for path in (first / "dense").iterdir()}
     second = index(tmp_path, "second", CORPUS[10:], dense=embedder, extend=first)
     assert {path.name: path.read_bytes() for path in (first / "dense").iterdir()} == before
-    assert rows(second) == rows(both)
+    assert rows_of(second) == rows_of(both)
     for name, path in (("a", both), ("b", second)):
         retrieve(tmp_path, path, name, QUERIES, by="hybrid", top_k=5)
-    assert [(row["id"], row["queries"]) for row in rows(tmp_path / "a")] == [
-        (row["id"], row["queries"]) for row in rows(tmp_path / "b")
+    assert [(row["id"], row["queries"]) for row in rows_of(tmp_path / "a")] == [
+        (row["id"], row["queries"]) for row in rows_of(tmp_path / "b")
     ]
     with pytest.raises(Stale, match=r"dense was .* and is now None"):
         index(tmp_path, "third", CORPUS[10:], extend=first)
@@ -147,7 +150,7 @@ def test_odd_texts_are_indexed_and_found_by_meaning(tmp_path: Path, embedder: Em
     queries = [{"id": name, "text": query} for name, (_, query) in ODD.items()]
     retrieve(tmp_path, path, rows=[*queries, {"id": "signs", "text": "((?"}], by="dense", top_k=1)
     assert best(tmp_path / "docs") == dict(zip(ODD, ODD, strict=True))
-    assert [(row["id"], row["reason"]) for row in rows(tmp_path / "docs" / "rejected")] == [("signs", "no_terms")]
+    assert [(row["id"], row["reason"]) for row in rows_of(tmp_path / "docs" / "rejected")] == [("signs", "no_terms")]
 
 
 @pytest.mark.parametrize(

@@ -15,18 +15,19 @@ from synth.pipelines.retrieval.bm25 import Bm25Writer
 from synth.pipelines.runtime import runner
 from synth.pipelines.runtime.options import Options
 from synth.schemas.errors import InputError, Stale
-from tests.pipelines.query_of_cc.searching import CORPUS, index, jsonl, retrieve, rows, shard_bytes
+from tests.pipelines.query_of_cc.searching import CORPUS, index, retrieve, shard_bytes
+from tests.rows import rows_of, write_rows
 
 
 def test_an_index_is_a_dataset_of_the_documents_that_have_text(tmp_path: Path) -> None:
     path = index(tmp_path)
-    assert [(row["id"], row["url"]) for row in rows(path)] == [
+    assert [(row["id"], row["url"]) for row in rows_of(path)] == [
         ("moon", "http://a.example/moon"),
         ("tides", "http://a.example/tides"),
         ("cells", None),
         ("tokyo", None),
     ]
-    assert [(row["id"], row["reason"]) for row in rows(path / "rejected")] == [("blank", "no_text")]
+    assert [(row["id"], row["reason"]) for row in rows_of(path / "rejected")] == [("blank", "no_text")]
     assert load_from_disk(str(path)).num_rows == 4
     record = json.loads((path / "synth.json").read_text())
     assert record["counts"]["tallies"] == {"passages": 4}
@@ -45,7 +46,7 @@ def test_a_long_document_is_found_by_any_of_its_passages_and_comes_once(tmp_path
     path = index(tmp_path, rows=corpus)
     assert json.loads((path / "synth.json").read_text())["counts"]["tallies"] == {"passages": 9}
     retrieve(tmp_path, path, rows=[{"id": "q", "text": "moon tides"}])
-    (document,) = rows(tmp_path / "docs")
+    (document,) = rows_of(tmp_path / "docs")
     assert (document["id"], document["queries"], document["terms"]) == ("long", ["q"], ["moon", "tides"])
 
 
@@ -63,14 +64,14 @@ def test_a_long_document_is_found_by_any_of_its_passages_and_comes_once(tmp_path
 def test_odd_texts_are_indexed_and_found(tmp_path: Path, text: str, query: str) -> None:
     path = index(tmp_path, rows=[{"id": "odd", "text": text}, {"id": "plain", "text": "plain"}])
     retrieve(tmp_path, path, rows=[{"id": "q", "text": query}])
-    assert [(row["id"], row["text"]) for row in rows(tmp_path / "docs")] == [("odd", text)]
+    assert [(row["id"], row["text"]) for row in rows_of(tmp_path / "docs")] == [("odd", text)]
 
 
 def test_a_document_of_50_megabytes(tmp_path: Path) -> None:
     text = f"the moon moves {'the-tides' * 10}\n" * (50_000_000 // 106) + "needle"
     path = index(tmp_path, rows=[{"id": "small", "text": "moon"}, {"id": "huge", "text": text}], passage_words=2000)
     retrieve(tmp_path, path, rows=[{"id": "q", "text": "needle"}])
-    assert [(row["id"], row["terms"]) for row in rows(tmp_path / "docs")] == [("huge", ["needle"])]
+    assert [(row["id"], row["terms"]) for row in rows_of(tmp_path / "docs")] == [("huge", ["needle"])]
 
 
 @pytest.mark.parametrize(
@@ -91,11 +92,11 @@ def test_a_corpus_that_cannot_be_indexed_is_refused(tmp_path: Path, rows: list[d
 
 
 def test_several_corpora_are_one_and_their_ids_must_differ(tmp_path: Path) -> None:
-    corpora = [jsonl(tmp_path / "a.jsonl", CORPUS[:2]), jsonl(tmp_path / "b.jsonl", CORPUS[2:])]
+    corpora = [write_rows(tmp_path / "a.jsonl", CORPUS[:2]), write_rows(tmp_path / "b.jsonl", CORPUS[2:])]
     runner.run(Index(), list(map(str, corpora)), tmp_path / "both", Options())
     assert shard_bytes(tmp_path / "both") != []
-    assert [row["id"] for row in rows(tmp_path / "both")] == ["moon", "tides", "cells", "tokyo"]
-    again = jsonl(tmp_path / "c.jsonl", CORPUS[1:2])
+    assert [row["id"] for row in rows_of(tmp_path / "both")] == ["moon", "tides", "cells", "tokyo"]
+    again = write_rows(tmp_path / "c.jsonl", CORPUS[1:2])
     with pytest.raises(InputError, match="'tides' stands in two corpora"):
         runner.run(Index(), [*map(str, corpora), str(again)], tmp_path / "all", Options())
 
@@ -105,13 +106,13 @@ def test_an_extended_index_is_as_one_made_of_all_and_leaves_the_first_whole(tmp_
     first = index(tmp_path, "first", CORPUS[:2])
     before = {path.name: path.read_bytes() for path in (first / "bm25").iterdir()}
     second = index(tmp_path, "second", CORPUS[2:], extend=first)
-    assert rows(second) == rows(whole)
+    assert rows_of(second) == rows_of(whole)
     for name, path in (("a", whole), ("b", second)):
         retrieve(tmp_path, path, name)
     assert shard_bytes(tmp_path / "a") == shard_bytes(tmp_path / "b")
     assert {path.name: path.read_bytes() for path in (first / "bm25").iterdir()} == before
     retrieve(tmp_path, first, "c", [{"id": "q", "text": "tides"}])
-    assert [row["id"] for row in rows(tmp_path / "c")] == ["moon", "tides"]
+    assert [row["id"] for row in rows_of(tmp_path / "c")] == ["moon", "tides"]
 
 
 def test_an_index_of_other_settings_is_not_extended(tmp_path: Path) -> None:

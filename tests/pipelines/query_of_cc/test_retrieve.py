@@ -10,7 +10,8 @@ from synth.pipelines.query_of_cc.ranking import evaluated, hits_by_query
 from synth.pipelines.query_of_cc.retrieve import Retrieve
 from synth.pipelines.retrieval import bm25
 from synth.schemas.errors import InputError, Stale
-from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES, index, retrieve, rows, shard_bytes
+from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES, index, retrieve, shard_bytes
+from tests.rows import rows_of
 
 WORDS = ["moon", "tides", "rise", "sea", "cells", "leaf", "divide", "day", "twice", "of", "the", "a"]
 LARGER = [
@@ -25,7 +26,7 @@ MORE_QUERIES = [
 
 def test_a_document_comes_once_with_its_queries_the_best_first(tmp_path: Path) -> None:
     summary = retrieve(tmp_path, index(tmp_path))
-    documents = rows(tmp_path / "docs")
+    documents = rows_of(tmp_path / "docs")
     assert [(row["id"], row["queries"], row["domains"]) for row in documents] == [
         ("moon", ["q-moon", "q-tides", "q-cells"], ["astronomy", "biology", "physics"]),
         ("tides", ["q-tides", "q-moon", "q-cells"], ["astronomy", "biology", "physics"]),
@@ -43,7 +44,7 @@ def test_a_document_comes_once_with_its_queries_the_best_first(tmp_path: Path) -
         ["cells", "leaf", "a", "of"],
         ["京都"],
     ]
-    assert [(row["id"], row["reason"]) for row in rows(tmp_path / "docs" / "rejected")] == [
+    assert [(row["id"], row["reason"]) for row in rows_of(tmp_path / "docs" / "rejected")] == [
         ("q-signs", "no_terms"),
         ("q-none", "no_hits"),
     ]
@@ -54,7 +55,7 @@ def test_a_document_comes_once_with_its_queries_the_best_first(tmp_path: Path) -
 def test_terms_that_tell_nothing_are_left_out(tmp_path: Path) -> None:
     path = index(tmp_path, rows=[{"id": f"d{n}", "text": f"the {'word' if n < 2 else 'term'} {n}"} for n in range(5)])
     retrieve(tmp_path, path, rows=[{"id": "q", "text": "the term 3"}, {"id": "r", "text": "the word"}], top_k=1)
-    assert [(row["id"], row["queries"], row["terms"]) for row in rows(tmp_path / "docs")] == [
+    assert [(row["id"], row["queries"], row["terms"]) for row in rows_of(tmp_path / "docs")] == [
         ("d0", ["r"], ["word", "the"]),
         ("d3", ["q"], ["3"]),
     ]
@@ -63,7 +64,7 @@ def test_terms_that_tell_nothing_are_left_out(tmp_path: Path) -> None:
 def test_stemmed_words_are_found_and_shown_as_they_are_written(tmp_path: Path) -> None:
     path = index(tmp_path, stem=True)
     retrieve(tmp_path, path, rows=[{"id": "q", "text": "dividing cell"}])
-    assert [(row["id"], row["terms"]) for row in rows(tmp_path / "docs")] == [
+    assert [(row["id"], row["terms"]) for row in rows_of(tmp_path / "docs")] == [
         ("cells", ["cell", "cells", "divide", "divides"])
     ]
 
@@ -81,7 +82,7 @@ def test_the_same_bytes_come_of_every_build_and_of_parts_of_any_size(
         monkeypatch.setattr(retrieve_module, "HITS_AT_A_TIME", hits)
         monkeypatch.setattr(retrieve_module, "DOCUMENTS_AT_A_TIME", documents)
         retrieve(tmp_path, path, name, MORE_QUERIES, top_k=20)
-        assert rows(tmp_path / name) == rows(tmp_path / "docs-one")
+        assert rows_of(tmp_path / name) == rows_of(tmp_path / "docs-one")
     monkeypatch.undo()
     retrieve(tmp_path, path, "docs-two", MORE_QUERIES, top_k=20)
     assert shard_bytes(tmp_path / "docs-two") == shard_bytes(tmp_path / "docs-one")
@@ -91,7 +92,7 @@ def test_every_query_gets_its_best_documents_in_the_order_of_the_index(tmp_path:
     path = index(tmp_path, "large", LARGER)
     retrieve(tmp_path, path, rows=MORE_QUERIES, top_k=20)
     ids = [row["id"] for row in LARGER]
-    order = [ids.index(row["id"]) for row in rows(tmp_path / "docs")]
+    order = [ids.index(row["id"]) for row in rows_of(tmp_path / "docs")]
     assert order == sorted(set(order))
     hits: dict[str, list[tuple[float, int]]] = {}
     for query, document, score in hits_by_query(tmp_path / "docs"):
@@ -116,7 +117,7 @@ def test_another_index_or_other_settings_make_the_output_stale(tmp_path: Path) -
 
 def test_queries_that_find_nothing_leave_an_output_without_rows(tmp_path: Path) -> None:
     summary = retrieve(tmp_path, index(tmp_path), rows=QUERIES[4:])
-    assert rows(tmp_path / "docs") == []
+    assert rows_of(tmp_path / "docs") == []
     assert summary.counts.reasons == {"no_terms": 1, "no_hits": 1}
     assert list(hits_by_query(tmp_path / "docs")) == []
 

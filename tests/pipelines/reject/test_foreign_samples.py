@@ -1,7 +1,7 @@
 """Samples that others drew: rows that name neither their question nor their place, and perhaps no gold answer."""
 
-import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from synth.cli.main import app
 from synth.pipelines.reject.questions import paths_by_question
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale
 from synth.schemas.records import SAMPLED
+from tests.command import synth
 from tests.pipelines.scripted import sampled
+from tests.rows import rows_of, write_rows
 
 Rows = Sequence[dict[str, Any]]
 
@@ -27,15 +27,7 @@ def path(calculation: str, answer: object) -> str:
     return f"It is <<{calculation}={answer}>>{answer}.\n#### {answer}"
 
 
-def jsonl(file: Path, rows: Rows) -> Path:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return file
-
-
-def reject(command: str, *arguments: object) -> None:
-    result = CliRunner().invoke(app, ["reject", command, *map(str, arguments)])
-    if result.exception:
-        raise result.exception
+reject = partial(synth, "reject")
 
 
 def grouped(rows: Rows) -> list[list[Any]]:
@@ -45,7 +37,7 @@ def grouped(rows: Rows) -> list[list[Any]]:
 
 
 def selected(out: Path) -> list[tuple[str, str, int | None]]:
-    return [(row["id"], row["query_id"], row["sample"]) for row in Dataset.open(out).rows()]
+    return [(row["id"], row["query_id"], row["sample"]) for row in rows_of(out)]
 
 
 def reasons(out: Path) -> dict[str, str]:
@@ -61,7 +53,7 @@ def test_rows_of_a_question_an_answer_and_a_response_are_enough(tmp_path: Path, 
         {query: SEVEN, "answer": "#### 7", "response": path("5+2", 7)},
         {query: SEVEN, "answer": "#### 7", "response": path("5+3", 8)},
     ]
-    reject("select", jsonl(tmp_path / "theirs.jsonl", samples), tmp_path / "out")
+    reject("select", write_rows(tmp_path / "theirs.jsonl", samples), tmp_path / "out")
     assert selected(tmp_path / "out") == [
         ("theirs-0", "theirs-0", 0),
         ("theirs-2", "theirs-0", 1),
@@ -82,7 +74,7 @@ def test_a_gold_answer_may_be_a_number_and_is_that_of_all_rows_of_its_question(t
         {"query": SEVEN, "answer": 7, "response": path("5+2", 7)},
         {"query": FOUR, "answer": None, "response": path("2+2", 4)},
     ]
-    reject("select", jsonl(tmp_path / "theirs.jsonl", samples), tmp_path / "out")
+    reject("select", write_rows(tmp_path / "theirs.jsonl", samples), tmp_path / "out")
     assert [row_id for row_id, _, _ in selected(tmp_path / "out")] == ["theirs-0", "theirs-1"]
     assert reasons(tmp_path / "out") == {"theirs-2": "no_gold"}
 
@@ -91,8 +83,8 @@ def test_rows_without_an_id_join_the_question_that_has_their_text(tmp_path: Path
     ours = sampled("week", path("6+1", 7), answer="That is 7.\n#### 7")
     ours = [{**row, "query": SEVEN} for row in ours]
     theirs = [{"query": SEVEN, "response": path("5+2", 7)}, {"query": SEVEN, "response": path("6+1", 7)}]
-    merged = jsonl(tmp_path / "theirs.jsonl", theirs)
-    reject("select", jsonl(tmp_path / "ours.jsonl", ours), tmp_path / "out", "--merge", merged)
+    merged = write_rows(tmp_path / "theirs.jsonl", theirs)
+    reject("select", write_rows(tmp_path / "ours.jsonl", ours), tmp_path / "out", "--merge", merged)
     assert selected(tmp_path / "out") == [
         ("week/gold", "week", None),
         ("week/path-0/source-1", "week", 0),
@@ -122,7 +114,7 @@ def test_two_gold_answers_of_one_question_are_an_input_error() -> None:
 
 def test_published_pairs_get_their_gold_answers_from_the_questions(tmp_path: Path) -> None:
     """The rows of RFT are a query and a response."""
-    pairs = jsonl(
+    pairs = write_rows(
         tmp_path / "rft.jsonl",
         [
             {"query": SEVEN, "response": path("6+1", 7)},
@@ -131,7 +123,7 @@ def test_published_pairs_get_their_gold_answers_from_the_questions(tmp_path: Pat
             {"query": "What is nowhere asked?", "response": path("1+1", 2)},
         ],
     )
-    questions = jsonl(
+    questions = write_rows(
         tmp_path / "gsm8k.jsonl", [{"question": SEVEN, "answer": path("3+4", 7)}, {"question": FOUR, "answer": 4}]
     )
     with pytest.raises(InputError, match=r"--column answer=NAME.* --questions INPUT"):
@@ -140,27 +132,27 @@ def test_published_pairs_get_their_gold_answers_from_the_questions(tmp_path: Pat
     assert [row_id for row_id, _, _ in selected(tmp_path / "out")] == ["rft-0/gold", "rft-0", "rft-2"]
     assert reasons(tmp_path / "out") == {"rft-1": "wrong_answer", "rft-3": "no_gold"}
     reject("curve", pairs, tmp_path / "curve", "--questions", questions)
-    assert [(row["k"], row["questions"], row["correct_paths"]) for row in Dataset.open(tmp_path / "curve").rows()] == [
+    assert [(row["k"], row["questions"], row["correct_paths"]) for row in rows_of(tmp_path / "curve")] == [
         (1, 2, 1.0),
         (2, 2, 1.0),
     ]
 
 
 def test_other_questions_make_another_selection(tmp_path: Path) -> None:
-    pairs = jsonl(tmp_path / "pairs.jsonl", [{"query": SEVEN, "response": path("6+1", 7)}])
-    week, longer = (jsonl(tmp_path / f"{days}.jsonl", [{"question": SEVEN, "answer": days}]) for days in (7, 8))
+    pairs = write_rows(tmp_path / "pairs.jsonl", [{"query": SEVEN, "response": path("6+1", 7)}])
+    week, longer = (write_rows(tmp_path / f"{days}.jsonl", [{"question": SEVEN, "answer": days}]) for days in (7, 8))
     reject("select", pairs, tmp_path / "out", "--questions", week)
     with pytest.raises(Stale, match="questions"):
         reject("select", pairs, tmp_path / "out", "--questions", longer)
-    twice = jsonl(tmp_path / "twice.jsonl", [{"question": SEVEN, "answer": answer} for answer in (7, 8)])
+    twice = write_rows(tmp_path / "twice.jsonl", [{"question": SEVEN, "answer": answer} for answer in (7, 8)])
     with pytest.raises(InputError, match="two answers to the question"):
         reject("select", pairs, tmp_path / "other", "--questions", twice)
 
 
 def test_a_selection_that_is_selected_from_again_has_no_id_twice(tmp_path: Path) -> None:
     ours = sampled("q", path("6+1", 7), answer=path("3+4", 7))
-    questions = jsonl(tmp_path / "gold.jsonl", [{"question": ours[0]["query"], "answer": path("3+4", 7)}])
-    reject("select", jsonl(tmp_path / "ours.jsonl", ours), tmp_path / "once")
+    questions = write_rows(tmp_path / "gold.jsonl", [{"question": ours[0]["query"], "answer": path("3+4", 7)}])
+    reject("select", write_rows(tmp_path / "ours.jsonl", ours), tmp_path / "once")
     reject("select", tmp_path / "once", tmp_path / "twice", "--questions", questions)
     assert [row_id for row_id, _, _ in selected(tmp_path / "twice")] == ["q/gold/gold", "q/gold", "q/path-0"]
 
@@ -170,8 +162,8 @@ def test_an_input_is_part_of_its_question(tmp_path: Path) -> None:
         {"question": "Add up.", "input": f"{number} and 1", "answer": number + 1, "response": path(f"{number}+1", sum_)}
         for number, sum_ in ((1, 2), (2, 3))
     ]
-    reject("select", jsonl(tmp_path / "sums.jsonl", rows), tmp_path / "out")
-    assert [row["query"] for row in Dataset.open(tmp_path / "out").rows()] == [
+    reject("select", write_rows(tmp_path / "sums.jsonl", rows), tmp_path / "out")
+    assert [row["query"] for row in rows_of(tmp_path / "out")] == [
         "Add up.\n\n1 and 1",
         "Add up.\n\n2 and 1",
     ]

@@ -143,7 +143,7 @@ class Moody(EchoEngine):
         super().__init__()
         self.texts = iter([SEVEN, EIGHT, "", "", OTHER_SEVEN, EIGHT])
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         return Answer(tuple(Completion(next(self.texts), "stop", 5) for _ in range(request.n)), 11)
 
 

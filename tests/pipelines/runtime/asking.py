@@ -48,11 +48,11 @@ class CountingEngine(EchoEngine):
         self.asked: list[Request] = []
         self.faults = faults or []
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         self.asked.append(request)
         if self.faults:
             raise self.faults.pop(0)
-        return await super().generate(request)
+        return await super().answer(request)
 
 
 def questions(folder: Path, texts: list[str]) -> str:

@@ -31,9 +31,9 @@ def test_every_input_row_is_produced_or_rejected_with_its_reason(tmp_path: Path)
 
 def test_rows_come_out_in_input_order_across_shards(tmp_path: Path) -> None:
     class Uneven(EchoEngine):
-        async def generate(self, request: Request) -> Answer:
+        async def answer(self, request: Request) -> Answer:
             await asyncio.sleep(request.seed % 13 / 1000)
-            return await super().generate(request)
+            return await super().answer(request)
 
     ask(tmp_path, [f"question {i}" for i in range(50)], Uneven(), in_flight=20, chunk_rows=7)
     out = Dataset.open(tmp_path / "out")
@@ -91,7 +91,7 @@ def test_a_busy_engine_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_patience_with_an_engine_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synth.pipelines.engines.shared.SharedEngine.patience", 0.01)
+    monkeypatch.setattr("synth.pipelines.runtime.shared.SharedEngine.patience", 0.01)
     engine = CountingEngine([EngineBusy("overloaded", retry_after=0.01)] * 9)
     with pytest.raises(EngineFailed, match=r"no answer .* \(overloaded\)"):
         ask(tmp_path, ["one"], engine)
@@ -104,10 +104,10 @@ def test_a_server_that_names_a_longer_time_than_the_patience_ends_the_run_at_onc
 
 def test_a_dead_engine_ends_the_run_and_the_answers_it_gave_are_kept(tmp_path: Path) -> None:
     class Mortal(CountingEngine):
-        async def generate(self, request: Request) -> Answer:
+        async def answer(self, request: Request) -> Answer:
             if len(self.asked) == 5:
                 raise EngineFailed("it is dead")
-            return await super().generate(request)
+            return await super().answer(request)
 
     texts = [f"question {i}" for i in range(4)]
     first, second = Mortal(), CountingEngine()
@@ -120,7 +120,7 @@ def test_a_dead_engine_ends_the_run_and_the_answers_it_gave_are_kept(tmp_path: P
 
 def test_a_run_ends_although_a_row_misses_that_it_is_cancelled(tmp_path: Path) -> None:
     class Deaf(EchoEngine):
-        async def generate(self, request: Request) -> Answer:
+        async def answer(self, request: Request) -> Answer:
             if "die" in str(request.prompt):
                 await asyncio.sleep(0.05)
                 raise EngineFailed("it is dead")
@@ -157,8 +157,8 @@ def test_a_row_that_the_model_does_not_answer_is_rejected_by_name(
     tmp_path: Path, completion: Completion, reason: str
 ) -> None:
     class Reticent(EchoEngine):
-        async def generate(self, request: Request) -> Answer:
-            return Answer((completion,), 3) if "secret" in str(request.prompt) else await super().generate(request)
+        async def answer(self, request: Request) -> Answer:
+            return Answer((completion,), 3) if "secret" in str(request.prompt) else await super().answer(request)
 
     counts = ask(tmp_path, ["one", "a secret"], Reticent()).counts
     assert (counts.produced, counts.reasons) == (1, {reason: 1})

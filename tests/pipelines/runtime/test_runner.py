@@ -22,7 +22,7 @@ def test_tokens_and_requests_are_summed_into_the_run_record(tmp_path: Path) -> N
 
 def test_tokens_that_an_engine_does_not_count_are_unknown_and_not_0(tmp_path: Path) -> None:
     class Uncounted(EchoEngine):
-        async def generate(self, request: Request) -> Answer:  # noqa: ARG002
+        async def answer(self, request: Request) -> Answer:  # noqa: ARG002
             return Answer((Completion("yes", "stop", None),), None)
 
     summary = ask(tmp_path, ["one"], Uncounted())
@@ -83,10 +83,10 @@ def test_a_usage_error_leaves_nothing_where_nothing_was_done(tmp_path: Path, sou
 class Choosy(CountingEngine):
     """Answers the first request, and finds fault with an option at the next."""
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         if self.asked:
             raise UsageError("an option that only the engine can judge")
-        return await super().generate(request)
+        return await super().answer(request)
 
 
 def test_a_usage_error_leaves_what_was_answered_before_it(tmp_path: Path) -> None:

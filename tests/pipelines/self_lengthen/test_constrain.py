@@ -11,8 +11,9 @@ from synth.pipelines.self_lengthen.constrain import Constrain, Label, draw_label
 from synth.pipelines.self_lengthen.longen import bounds, score
 from synth.pipelines.self_lengthen.numerals import numbers_in
 from synth.schemas.errors import UsageError
-from tests.pipelines.dedup.passing import passed, write_rows
+from tests.pipelines.passing import passed
 from tests.pipelines.scripted import ScriptedTools, process
+from tests.rows import write_rows
 
 RULES = Constrain()
 SHORT = Constrain(min_words=20, max_words=80, base=10)

@@ -7,8 +7,9 @@ import pytest
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.self_lengthen.curate import CurateExtender, CurateGenerator, thinned
 from synth.schemas.errors import InputError, UsageError
-from tests.pipelines.dedup.passing import passed, write_rows
+from tests.pipelines.passing import passed
 from tests.pipelines.scripted import ScriptedTools, process
+from tests.rows import write_rows
 
 SHORT = "The sea is wide.\n\nThe sea is deep.\n\nThe sea is cold."
 ROW: dict[str, Any] = {

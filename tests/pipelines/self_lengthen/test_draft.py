@@ -1,6 +1,5 @@
 """Each response is drawn again until it is fit to be trained on; what is not is turned away by name."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import process
 from tests.pipelines.self_lengthen.writing import Writer, WritingEngine, chinese, cut_off, prose
+from tests.rows import write_rows
 
 
 def instruction(text: str = "Write about the sea.") -> dict[str, Any]:
@@ -130,8 +130,7 @@ def test_options_that_ask_for_nothing() -> None:
 def test_the_columns_of_an_instruction_go_through(tmp_path: Path) -> None:
     """As those of LonGen, whose instructions are called `query` and have a language of their own."""
     rows: list[Row] = [{"query": "写一篇文章。", "language": "zh", "constraint": "2000字左右", "type": "about"}]
-    path = tmp_path / "longen.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = write_rows(tmp_path / "longen.jsonl", rows)
     engine = WritingEngine(lambda *_: cut_off(prose(2)))
     run(DraftResponses(n=1, check=False), [str(path)], tmp_path / "out", Options(), engine=engine)
     (row,) = Dataset.open(tmp_path / "out").table.to_pylist()

@@ -1,6 +1,5 @@
 """Responses grow in rounds of two passes; what a round makes of one is taken or refused by name."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import process
 from tests.pipelines.self_lengthen.writing import Model, Writer, WritingEngine, chinese, cut_off, prose
+from tests.rows import write_rows
 
 SIMPLE = Prompt("# user\n{{ instruction }}: {{ outline }}", "simple")
 DRAFT = prose(4, about="draft")
@@ -308,8 +308,7 @@ def test_options_that_ask_for_nothing() -> None:
 
 
 def run_extend(folder: Path, engine: Any, rows: list[dict[str, Any]], **options: Any) -> Dataset:
-    path = folder / "drafts.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = write_rows(folder / "drafts.jsonl", rows)
     run(small(**options), [str(path)], folder / "out", Options(), engine=engine)
     return Dataset.open(folder / "out")
 

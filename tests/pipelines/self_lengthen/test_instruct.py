@@ -311,10 +311,10 @@ def test_a_run_that_dies_in_the_middle_of_a_pool_goes_on_there_and_asks_nothing_
     tmp_path: Path, answers: int
 ) -> None:
     class Mortal(WritingEngine):
-        async def generate(self, request: Any) -> Answer:
+        async def answer(self, request: Any) -> Answer:
             if len(self.asked) == answers:
                 raise EngineFailed("it is dead")
-            return await super().generate(request)
+            return await super().answer(request)
 
     whole, first, second = WritingEngine(bilingual), Mortal(bilingual), WritingEngine(bilingual)
     run_instruct(tmp_path, whole, "whole")

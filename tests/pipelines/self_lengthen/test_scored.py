@@ -11,8 +11,9 @@ from synth.pipelines.runtime.runner import run
 from synth.pipelines.runtime.stage import Reject, Row
 from synth.pipelines.self_lengthen.evaluate import CRITERIA, EvaluateLengths, Judge
 from synth.schemas.errors import InputError, UsageError
-from tests.pipelines.dedup.passing import passed, write_rows
+from tests.pipelines.passing import passed
 from tests.pipelines.scripted import ScriptedTools, process
+from tests.rows import write_rows
 
 MARKS = dict(zip(CRITERIA, (9, 8, 7, 6, 5, 4, 10), strict=True))
 JUDGEMENT = json.dumps({"analysis": "It is well made, but dry.", **MARKS})

@@ -6,7 +6,8 @@ import pytest
 
 from synth.pipelines.self_lengthen.drop_short import DropShort, shortness
 from synth.schemas.errors import InputError
-from tests.pipelines.dedup.passing import passed, write_rows
+from tests.pipelines.passing import passed
+from tests.rows import write_rows
 
 
 def drop(folder: Path, lengths: list[int], *, seed: int = 0, order: list[int] | None = None) -> dict[int, str]:

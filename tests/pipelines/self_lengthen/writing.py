@@ -80,7 +80,7 @@ class WritingEngine(EchoEngine):
         self._model = model
         self.asked: list[Request] = []
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         self.asked.append(request)
         assert not isinstance(request.prompt, str)
         text = self._model(request.prompt, request.seed)

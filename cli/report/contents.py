@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from synth.cli.reporting.columns import columns
-from synth.cli.reporting.page import Chapter
-from synth.cli.reporting.runs import runs
-from synth.cli.reporting.sampling import is_curve, sampling
-from synth.cli.reporting.sources import ReportInput
-from synth.cli.reporting.tags import tags
-from synth.cli.reporting.vocabulary import vocabulary
+from synth.cli.report.columns import columns
+from synth.cli.report.page import Chapter
+from synth.cli.report.runs import runs
+from synth.cli.report.sampling import is_curve, sampling
+from synth.cli.report.sources import ReportInput
+from synth.cli.report.tags import tags
+from synth.cli.report.vocabulary import vocabulary
 
 __all__ = ["chapters"]
 

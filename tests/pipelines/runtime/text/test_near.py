@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from synth.pipelines.runtime.text.near import SLOTS, NearDuplicates, band_keys, bands_for, jaccard, signatures
 from synth.pipelines.runtime.text.words import windows, word_hashes
-from tests.pipelines.dedup.drawing import altered, drawn, similarity
+from tests.pipelines.runtime.text.drawing import altered, drawn, similarity
 
 
 def test_pairs_as_similar_as_asked_for_meet_in_a_band() -> None:

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import count
 
-from synth.cli.rendering import literal
+from synth.cli.rendering import line
 
 __all__ = ["distinct", "listed", "percent", "shown"]
 
@@ -20,12 +20,12 @@ def shown(text: str, most: int = 48) -> str:
     Text that runs from right to left is isolated, so that what follows it stays where it is.
     """
     whole = text[: most + 1].encode("utf-8", "backslashreplace").decode() or "(empty)"
-    line = NO_CHARACTERS.sub("\ufffd", literal(whole)).replace("\n", "\\n").replace("\t", "\\t")
-    if len(line) > most:
-        line = f"{line[: most - 1]}…"
-    if any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in line):
-        return f"\u2068{line}\u2069"
-    return line
+    text = NO_CHARACTERS.sub("\ufffd", line(whole))
+    if len(text) > most:
+        text = f"{text[: most - 1]}…"
+    if any(unicodedata.bidirectional(character) in RIGHT_TO_LEFT for character in text):
+        return f"\u2068{text}\u2069"
+    return text
 
 
 def distinct(texts: Sequence[str], most: int = 48) -> list[str]:
@@ -40,7 +40,7 @@ def distinct(texts: Sequence[str], most: int = 48) -> list[str]:
     return list(named)
 
 
-def percent(part: float, whole: float) -> str:
+def percent(part: float, whole: float = 1) -> str:
     share = part / whole if whole else 0.0
     return f"{share:.0%}" if share in (0, 1) or 0.1 <= share <= 0.99 else f"{share:.1%}"
 

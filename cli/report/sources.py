@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synth.cli.reporting.frame import Name
-from synth.cli.reporting.wording import distinct
+from synth.cli.report.frame import Name
+from synth.cli.report.wording import distinct
 from synth.schemas.inspecting.statistics import ColumnStatistics, Survey, survey
 from synth.schemas.reading.inputs import Input, locate
 
@@ -23,7 +23,7 @@ class ReportInput:
 
     @property
     def run(self) -> Mapping[str, Any]:
-        return (self.input.dataset.run if self.input.dataset else None) or {}
+        return self.input.run
 
     @property
     def counts(self) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Partial
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY, ROW
+from tests.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def rejected(out: Path) -> list[dict[str, Any]]:
 
 
 def ids(out: Path) -> list[str]:
-    return [row["id"] for row in Dataset.open(out).rows()]
+    return [row["id"] for row in rows_of(out)]
 
 
 def test_bad_rows_are_rejected_with_reason_place_and_text_and_the_others_run(tmp_path: Path) -> None:

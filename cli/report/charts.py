@@ -1,9 +1,9 @@
-"""Bars, curves and squares. Every mark has a text, which is shown when it is pointed at."""
+"""Bars, curves and squares. Every mark has a caption, which is shown when it is pointed at."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from synth.cli.reporting.frame import HEIGHT, SOFT, WIDTH, Chart, Name, colour, colours, dashes, framed, legend_height
+from synth.cli.report.frame import HEIGHT, SOFT, WIDTH, Chart, Name, colour, colours, dashes, framed, legend_height
 from synth.cli.summaries import number
 
 __all__ = ["Bar", "Point", "bars", "curves", "parts", "squares"]
@@ -44,11 +44,11 @@ def bars(items: Sequence[Bar], series: Sequence[str], unit: str, *, share: bool 
             # The figure at the end of the longest bar needs room.
             "scale": {"domain": [0, longest * 1.2 or 1], "nice": False},
         },
-        "description": {"field": "told"},
+        "description": {"field": "caption"},
     }
     if several:
         encoding |= {"yOffset": {"field": "series", "sort": list(series)}, "color": colours(series)}
-    values = [{**bar._asdict(), "told": f"{_both(bar.label, bar.series, series)}: {bar.figure}"} for bar in items]
+    values = [{**bar._asdict(), "caption": f"{_both(bar.label, bar.series, series)}: {bar.figure}"} for bar in items]
     layers = [
         {"mark": {"type": "bar", **({} if several else {"color": colour(series[0])})}},
         {
@@ -68,10 +68,10 @@ def parts(items: Sequence[Bar], kinds: Mapping[str, str], unit: str) -> Chart:
         "x": {"field": "amount", "type": "quantitative", "axis": {"title": unit, "format": "%"}},
         "color": colours(list(kinds), list(kinds.values())),
         "order": {"field": "place"},
-        "description": {"field": "told"},
+        "description": {"field": "caption"},
     }
     values = [
-        {**bar._asdict(), "place": list(kinds).index(bar.series), "told": f"{bar.label}, {bar.series}: {bar.figure}"}
+        {**bar._asdict(), "place": list(kinds).index(bar.series), "caption": f"{bar.label}, {bar.series}: {bar.figure}"}
         for bar in items
     ]
     mark = {"type": "bar", "stroke": "var(--paper)", "strokeWidth": 1}
@@ -94,7 +94,7 @@ def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", sh
             "axis": {"title": x, "grid": False, **written},
         },
         "y": {"field": "y", "type": "quantitative", "scale": scales["y"], "axis": {"title": y, **percent}},
-        "description": {"field": "told"},
+        "description": {"field": "caption"},
         **({"color": colours(series, symbol="stroke")} if several else {}),
     }
     one = {} if several else {"color": colour(series[0])}
@@ -109,7 +109,7 @@ def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", sh
     values = [
         {
             **point._asdict(),
-            "told": f"{_both(number(point.x), point.series, series)}: "
+            "caption": f"{_both(number(point.x), point.series, series)}: "
             + (f"{point.y:.2%}" if share else number(point.y)),
         }
         for point in points
@@ -132,10 +132,15 @@ def squares(name: Name, labels: Sequence[str], cells: Mapping[tuple[str, str], f
             "scale": {"domainMin": 0, "range": [0.08, 1]},
             "legend": None,
         },
-        "description": {"field": "told"},
+        "description": {"field": "caption"},
     }
     values = [
-        {"first": first, "second": second, "amount": amount, "told": f"{first} and {second}: {number(amount)} {unit}"}
+        {
+            "first": first,
+            "second": second,
+            "amount": amount,
+            "caption": f"{first} and {second}: {number(amount)} {unit}",
+        }
         for (first, second), amount in cells.items()
     ]
     mark = {"type": "rect", "color": colour(name), "stroke": "var(--paper)", "strokeWidth": 1}

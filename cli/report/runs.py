@@ -1,45 +1,43 @@
-"""What the runs record: where their rows went and why, what they cost, how they were started."""
+"""What the runs record: what became of their rows and why, what they cost, how they were started."""
 
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from synth.cli.reporting.charts import Bar, bars, parts
-from synth.cli.reporting.frame import Name
-from synth.cli.reporting.page import Chapter, Figure, Table
-from synth.cli.reporting.sources import ReportInput
-from synth.cli.reporting.wording import distinct, listed, percent, shown
-from synth.cli.summaries import ACCOUNTS, number, plural, run_facts, size
+from synth.cli.report.charts import Bar, parts
+from synth.cli.report.frame import Name
+from synth.cli.report.page import Chapter, Figure, Table
+from synth.cli.report.rankings import one_bar_each, ranking
+from synth.cli.report.sources import ReportInput
+from synth.cli.report.wording import distinct, listed, percent, shown
+from synth.cli.summaries import ACCOUNTS, REASONS, number, plural, run_facts, size, tokens
 
 __all__ = ["runs"]
 
 MOST_REASONS = 15
-REASONS = {
-    "reasons": "Why input rows{} were rejected",
-    "failures": "Why input rows{} failed",
-    "output_reasons": "Why rows{} that were made were turned away",
-}
 # What became of input rows, in colours that stand for no input.
-KINDS = {"produced": "var(--plain)", "rejected": "var(--rule)", "failed": "var(--ink)"}
+KINDS = {"accepted": "var(--plain)", "rejected": "var(--rule)", "failed": "var(--ink)"}
 
 
 def runs(sources: Sequence[ReportInput]) -> Chapter:
     figures = [
         _accounts(sources),
         *_reasons(sources),
-        _amounts("Tokens that the models wrote", "tokens", {source.name: _tokens(source.run) for source in sources}),
-        _amounts("How long the runs took", "seconds", {source.name: source.run.get("seconds") for source in sources}),
+        _amounts("Tokens that the models wrote", "tokens", {source.name: tokens(source.run)[1] for source in sources}),
+        _amounts(
+            "How long the runs took", "seconds", {source.name: source.run.get("seconds", 0) for source in sources}
+        ),
         _means(sources),
     ]
     unshown = []
     if strange := [source.name for source in sources if not source.run]:
         unshown.append(
-            f"How {listed(strange)} came about: without the record of a run (synth.json) neither rows that were turned "
-            "away nor tokens nor time are known."
+            f"How {listed(strange)} came about: without the record of a run (synth.json), rejected rows, tokens and "
+            "time are unknown."
         )
     if kept := [source.name for source in sources if source.run and not any(map(source.counts.get, REASONS))]:
-        unshown.append(f"Why rows of {listed(kept)} were turned away: none were.")
+        unshown.append(f"Why rows of {listed(kept)} were rejected, failed or filtered: none were.")
     return Chapter(
         "runs",
         "The datasets and their runs",
@@ -74,103 +72,71 @@ def _facts(source: ReportInput) -> Iterator[tuple[str, str]]:
 
 
 def _accounts(sources: Sequence[ReportInput]) -> Figure | None:
-    """Input rows as produced, rejected and failed."""
-    items, rows, told = [], [], []
+    """Input rows as accepted, rejected and failed."""
+    items, rows, accepted = [], [], []
     for source in sources:
         whole = source.run.get("input_rows")
         if not whole or "produced" not in source.counts:
             continue
-        amounts = {kind: source.counts[kind] for kind in ACCOUNTS}
+        amounts = {word: source.counts[kind] for kind, word in ACCOUNTS.items()}
         items += [
             Bar(source.name, kind, count / whole, f"{count:,} of {whole:,}, {percent(count, whole)}")
             for kind, count in amounts.items()
             if count
         ]
         rows.append([source.name, *(f"{count:,}" for count in (whole, *amounts.values(), source.counts["outputs"]))])
-        told.append(f"{percent(amounts['produced'], whole)} in {source.name}")
+        accepted.append(f"{percent(amounts['accepted'], whole)} in {source.name}")
     if not items:
         return None
     # What came of no row needs no colour.
     kinds = {kind: colour for kind, colour in KINDS.items() if any(bar.series == kind for bar in items)}
     return Figure(
-        f"Input rows that gave something: {listed(told)}",
+        f"Input rows that were accepted: {listed(accepted)}",
         parts(items, kinds, "share of the input rows"),
-        Table(["dataset", "input rows", *ACCOUNTS, "rows out"], rows),
+        Table(["dataset", "input rows", *ACCOUNTS.values(), "output rows"], rows),
     )
 
 
 def _reasons(sources: Sequence[ReportInput]) -> Iterator[Figure]:
     """Steps of different kinds have different reasons, and a chart each."""
-    for field, title in REASONS.items():
+    for field, word in REASONS.items():
+        what = "outputs" if field == "output_reasons" else "input rows"
         stages: dict[Any, dict[Name, Mapping[str, int]]] = {}
         for source in sources:
             if reasons := source.counts.get(field):
                 stages.setdefault(source.run.get("identity", {}).get("stage"), {})[source.name] = reasons
         for known in stages.values():
-            yield _why(title, known, len(sources))
+            whose = f" of {listed(list(known))}" if len(sources) > 1 else ""
+            yield _why(f"Why {what}{whose} {'failed' if word == 'failed' else f'were {word}'}", known)
 
 
-def _why(title: str, known: Mapping[Name, Mapping[str, int]], inputs: int) -> Figure:
+def _why(title: str, known: Mapping[Name, Mapping[str, int]]) -> Figure:
     together: Counter[str] = Counter()
     for reasons in known.values():
         together.update(reasons)
     ordered = sorted(together, key=lambda reason: (-together[reason], reason))
     labels = dict(zip(ordered, distinct(ordered), strict=True))
-    items = [
-        Bar(labels[reason], name, reasons[reason], f"{reasons[reason]:,}")
-        for reason in ordered[:MOST_REASONS]
-        for name, reasons in known.items()
-        if reason in reasons
-    ]
-    rows = [[labels[reason], *(f"{reasons.get(reason, 0):,}" for reasons in known.values())] for reason in ordered]
-    whose = f" of {listed(list(known))}" if inputs > 1 else ""
-    left = len(ordered) - MOST_REASONS
-    return Figure(
-        f"{title.format(whose)}: most often {labels[ordered[0]]}",
-        bars(items, list(known), "rows"),
-        numbers=Table(["reason", *known], rows),
-        note=f"{plural(left, 'rarer reason')} in the table alone." if left > 0 else "",
-    )
+    return ranking(f"{title}: most often {labels[ordered[0]]}", "reason", labels, known, "rows", most=MOST_REASONS)
 
 
-def _amounts(title: str, unit: str, amounts: Mapping[str, float | None]) -> Figure | None:
+def _amounts(title: str, unit: str, amounts: Mapping[Name, float]) -> Figure | None:
     """A bar for each run. A single one would say no more than the table above does."""
     known = {name: amount for name, amount in amounts.items() if amount}
     if len(known) < 2:
         return None
-    figures = {name: f"{amount:,.0f}" if amount >= 100 else number(amount) for name, amount in known.items()}
-    return Figure(
-        f"{title}: most in {max(known, key=lambda name: known[name])}",
-        bars([Bar(name, "", amount, figures[name]) for name, amount in known.items()], [""], unit),
-        numbers=Table(["dataset", unit], [[name, figure] for name, figure in figures.items()]),
-    )
-
-
-def _tokens(run: Mapping[str, Any]) -> float | None:
-    cost = {**run.get("counts", {}).get("tallies", {}), **run.get("cost", {})}
-    return cost.get("completion_tokens")
+    title = f"{title}: most in {max(known, key=lambda name: known[name])}"
+    return one_bar_each(title, known, unit, lambda amount: f"{amount:,.0f}" if amount >= 100 else number(amount))
 
 
 def _means(sources: Sequence[ReportInput]) -> Figure | None:
-    """Scores that a step gives as means over its rows, such as pass@k."""
-    known = {source.name: source.run["means"] for source in sources if source.run.get("means")}
+    """Scores that a stage gives as means over its rows, such as pass@k."""
+    known: dict[Name, Mapping[str, float]] = {
+        source.name: source.run["means"] for source in sources if source.run.get("means")
+    }
     if not known:
         return None
     scores = list(dict.fromkeys(score for means in known.values() for score in means))
     labels = dict(zip(scores, distinct(scores), strict=True))
-    items = [
-        Bar(labels[score], name, means[score], f"{means[score]:.3f}")
-        for score in scores
-        for name, means in known.items()
-        if score in means
-    ]
-    rows = [
-        [labels[score], *(f"{means[score]:.4f}" if score in means else "" for means in known.values())]
-        for score in scores
-    ]
-    told = [f"{means[scores[0]]:.3f} in {name}" for name, means in known.items() if scores[0] in means]
-    return Figure(
-        f"Scores: {labels[scores[0]]} is {listed(told)}",
-        bars(items, list(known), "mean over the rows"),
-        numbers=Table(["score", *known], rows),
-    )
+    first = [f"{means[scores[0]]:.3f} in {name}" for name, means in known.items() if scores[0] in means]
+    title = f"Scores: {labels[scores[0]]} is {listed(first)}"
+    return ranking(title, "score", labels, known, "mean over the rows", written="{:.4f}".format)

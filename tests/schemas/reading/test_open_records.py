@@ -15,6 +15,7 @@ from synth.schemas.reading.sources import Source
 from synth.schemas.record import Column, Record
 from synth.schemas.records import ROW
 from synth.schemas.records.shared import ID
+from tests.rows import write_rows
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "text": "x", "n": 1, "nested": {"list": [1, 2], "none": None}},
@@ -23,7 +24,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def source(path: Path, rows: list[dict[str, Any]], **columns: str) -> Source:
-    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    write_rows(path, rows)
     return Source(str(path), ROW, columns, None)
 
 

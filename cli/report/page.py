@@ -10,8 +10,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from synth.cli.reporting.drawing import draw
-from synth.cli.reporting.frame import Chart
+from synth.cli.report.drawing import draw
+from synth.cli.report.frame import Chart
 from synth.pipelines.runtime.software import synth_version
 
 __all__ = ["GENERATOR", "Chapter", "Figure", "Table", "html"]
@@ -22,7 +22,7 @@ GENERATOR = '<meta name="generator" content="synth report'
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as they are read; those of the first column name the rows. Most hold numbers, unless it is `textual`."""
+    """Cells as text; those of the first column name the rows. The others hold numbers unless it is `textual`."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -31,9 +31,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart under a title that says what one sees in it, with the figures that it was drawn from.
+    """A chart under a title that says what it shows, with the numbers that it was drawn from.
 
-    `facts` stand open under the chart, `numbers` folded.
+    `facts` are always visible under the chart, `numbers` are folded.
     """
 
     title: str
@@ -49,7 +49,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Chapter:
-    """`name` is its anchor on the page; `unshown` says what of its matter has no chart, and why."""
+    """`name` is its anchor on the page; `unshown` says what has no chart, and why."""
 
     name: str
     title: str

@@ -14,7 +14,7 @@ from synth.schemas.reading.sources import Source
 from synth.schemas.reading.text_files import PACKAGES
 from synth.schemas.records import PROGRAM
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def rows(spec: Path | str, scratch: Path) -> dict[str, str]:

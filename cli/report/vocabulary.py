@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synth.cli.reporting.charts import Bar, bars
-from synth.cli.reporting.frame import Name
-from synth.cli.reporting.page import Chapter, Figure, Table
-from synth.cli.reporting.sources import ReportInput
-from synth.cli.reporting.wording import distinct, listed, shown
+from synth.cli.report.charts import Bar, bars
+from synth.cli.report.frame import Name
+from synth.cli.report.page import Chapter, Figure, Table
+from synth.cli.report.rankings import ranking
+from synth.cli.report.sources import ReportInput
+from synth.cli.report.wording import distinct, listed, shown
 from synth.cli.summaries import plural
 from synth.schemas.dataset import Dataset
 from synth.schemas.layout import Layout
@@ -47,19 +48,12 @@ def _steps(tables: Mapping[Name, pa.Table]) -> Figure:
     together: Counter[str] = Counter()
     for fates in known.values():
         together.update(fates)
-    ordered = [fate for fate, _ in together.most_common()]
-    items = [Bar(fate, name, fates[fate], f"{fates[fate]:,}") for fate in ordered for name, fates in known.items()]
-    told = [
+    became = [
         f"{len(table):,} forms became {plural(pc.count_distinct(table['tag']).as_py(), 'tag')} in {name}"
         for name, table in tables.items()
     ]
-    return Figure(
-        f"What normalising did: {listed(told)}",
-        bars(items, list(known), "surface forms"),
-        numbers=Table(
-            ["surface forms", *known], [[fate, *(f"{n[fate]:,}" for n in known.values())] for fate in ordered]
-        ),
-    )
+    labels = {fate: fate for fate, _ in together.most_common()}
+    return ranking(f"What normalising did: {listed(became)}", "step", labels, known, "surface forms")
 
 
 def _fates(table: pa.Table) -> Counter[str]:

@@ -1,10 +1,10 @@
-"""Drawing: a Vega-Lite chart as SVG that stands in the page, takes its colours and needs no script."""
+"""Drawing: a Vega-Lite chart as SVG inside the page, in the page's colours and without a script."""
 
 from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from synth.cli.reporting.frame import Chart
+from synth.cli.report.frame import Chart
 from synth.schemas.errors import UsageError
 
 __all__ = ["draw", "require"]
@@ -24,9 +24,9 @@ def require() -> None:
 
 
 def draw(chart: Chart, label: str) -> Markup:
-    """The chart as an `svg` element that scales with the page. What a mark stands for is told when pointed at.
+    """The chart as an `svg` element that scales with the page. Marks show their captions when pointed at.
 
-    To a reader of the screen it is one picture named `label`; the numbers are in the tables under it.
+    To a screen reader it is one picture named `label`; the numbers are in the tables under it.
     """
     import vl_convert
 
@@ -36,9 +36,9 @@ def draw(chart: Chart, label: str) -> Markup:
     root.set("role", "img")
     root.set("aria-label", label)
     for mark in list(root.iter()):
-        told = mark.attrib.pop("aria-label", None) if mark is not root else None
-        if told and mark.attrib.get("role") == "graphics-symbol":
-            ElementTree.SubElement(mark, f"{{{SVG}}}title").text = told
+        caption = mark.attrib.pop("aria-label", None) if mark is not root else None
+        if caption and mark.attrib.get("role") == "graphics-symbol":
+            ElementTree.SubElement(mark, f"{{{SVG}}}title").text = caption
             mark.set("class", "mark")
         for attribute in ("role", "aria-roledescription", "aria-hidden", "font-family") if mark is not root else ():
             mark.attrib.pop(attribute, None)

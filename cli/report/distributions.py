@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from synth.cli.reporting.frame import HEIGHT, Chart, Name, colour, colours, dashes, framed, legend_height
+from synth.cli.report.frame import HEIGHT, Chart, Name, colour, colours, dashes, framed, legend_height
 from synth.cli.summaries import number
 from synth.schemas.inspecting.histogram import Spread
 
@@ -34,7 +34,7 @@ def bin_counts(spreads: Mapping[Name, Spread]) -> list[list[str]]:
 def _bars(name: Name, spread: Spread, x: str, rows: str) -> Chart:
     places, axis = _axis(spread, x)
     values = [
-        {"low": low, "high": high, "amount": amount, "told": f"{bin_name}: {amount:,}"}
+        {"low": low, "high": high, "amount": amount, "caption": f"{bin_name}: {amount:,}"}
         for low, high, amount, bin_name in zip(places, places[1:], spread.bins, _names(spread), strict=False)
     ]
     encoding = {
@@ -42,7 +42,7 @@ def _bars(name: Name, spread: Spread, x: str, rows: str) -> Chart:
         "x2": {"field": "high"},
         "y": {"field": "amount", "type": "quantitative", "axis": {"title": rows, **_whole_ticks(max(spread.bins))}},
         "y2": {"datum": 0},
-        "description": {"field": "told"},
+        "description": {"field": "caption"},
     }
     mark = {"type": "rect", "color": colour(name), "stroke": "var(--paper)", "strokeWidth": 1}
     return framed(values, {"mark": mark, "encoding": encoding})
@@ -55,11 +55,11 @@ def _outlines(spreads: Mapping[Name, Spread], x: str, share: str) -> Chart:
     for name, spread in spreads.items():
         places, axis = _axis(spread, x)
         shares = [count / sum(spread.bins) for count in spread.bins]
-        told = [f"{name}, {bin_name}: {share:.1%}" for bin_name, share in zip(_names(spread), shares, strict=True)]
+        captions = [f"{name}, {bin_name}: {share:.1%}" for bin_name, share in zip(_names(spread), shares, strict=True)]
         corners += [{"series": name, "low": low, "share": y} for low, y in zip(places, [*shares, 0], strict=True)]
         bins += [
-            {"series": name, "low": low, "high": high, "share": share, "told": words}
-            for low, high, share, words in zip(places, places[1:], shares, told, strict=False)
+            {"series": name, "low": low, "high": high, "share": share, "caption": caption}
+            for low, high, share, caption in zip(places, places[1:], shares, captions, strict=False)
         ]
     encoding = {
         "x": {"field": "low", "type": "quantitative", **axis},
@@ -69,7 +69,7 @@ def _outlines(spreads: Mapping[Name, Spread], x: str, share: str) -> Chart:
     layers = [
         {
             "mark": {"type": "rect", "opacity": 0.15},
-            "encoding": {"x2": {"field": "high"}, "y2": {"datum": 0}, "description": {"field": "told"}},
+            "encoding": {"x2": {"field": "high"}, "y2": {"datum": 0}, "description": {"field": "caption"}},
         },
         {
             "data": {"values": corners},

@@ -1,11 +1,11 @@
-"""What k samples a question give (arXiv 2308.01825, section 3.3), from the directories of `reject curve`."""
+"""What k samples of a question yield (arXiv 2308.01825, section 3.3), from the outputs of `reject curve`."""
 
 from collections.abc import Sequence
 
-from synth.cli.reporting.charts import Point, curves
-from synth.cli.reporting.page import Chapter, Figure, Table
-from synth.cli.reporting.sources import ReportInput
-from synth.cli.reporting.wording import listed
+from synth.cli.report.charts import Point, curves
+from synth.cli.report.page import Chapter, Figure, Table
+from synth.cli.report.sources import ReportInput
+from synth.cli.report.wording import listed
 from synth.cli.summaries import number
 
 __all__ = ["is_curve", "sampling"]
@@ -31,14 +31,14 @@ def sampling(sources: Sequence[ReportInput]) -> Chapter | None:
         points = [Point(name, row["k"], row[column]) for name, rows in known.items() for row in rows]
         heights = {(point.series, point.x): f"{point.y:.3f}" for point in points}
         steps = sorted({point.x for point in points})
-        told = [f"{rows[-1][column]:.2f} with {number(rows[-1]['k'])} in {name}" for name, rows in known.items()]
+        reached = [f"{rows[-1][column]:.2f} with {number(rows[-1]['k'])} in {name}" for name, rows in known.items()]
         figures.append(
             Figure(
-                f"{words.capitalize()} for a question grow with the samples, to {listed(told)}",
+                f"{words.capitalize()} for a question grow with the samples, to {listed(reached)}",
                 curves(points, "samples of each question", f"{words} per question", logarithmic="x"),
                 numbers=Table(
                     ["samples", *known], [[number(k), *(heights.get((name, k), "") for name in known)] for k in steps]
                 ),
             )
         )
-    return Chapter("sampling", "What more samples give", figures=figures)
+    return Chapter("sampling", "What more samples yield", figures=figures)

@@ -1,30 +1,20 @@
 """Running a stage over rows, and what came of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.pipelines.runtime.stage import Stage
-from synth.schemas.dataset import Dataset
-
-Rows = list[dict[str, Any]]
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
-    return path
+from tests.rows import Rows, rejected_of, rows_of, write_rows
 
 
 def passed(stage: Stage, inputs: Sequence[Path | str], out: Path, **options: Any) -> tuple[Rows, Rows]:
     """The rows that came through, and those that were rejected."""
     run(stage, list(map(str, inputs)), out, Options(**options))
-    output = Dataset.open(out)
-    return list(output.rows()), list(output.rejected.rows()) if output.rejected else []
+    return rows_of(out), rejected_of(out)
 
 
 def texts_passed(stage: Stage, folder: Path, *texts: str | None) -> tuple[list[str], dict[str, tuple[str, str]]]:

@@ -8,7 +8,7 @@ import pytest
 
 from synth.pipelines.runtime.answers.answer import Hashes, extract_answer
 
-TRAIN = Path(__file__).parents[3].parent / "shared" / "data" / "gsm8k-train.jsonl"
+TRAIN = Path(__file__).parents[5] / "shared" / "data" / "gsm8k-train.jsonl"
 RULE = Hashes()
 
 FORMS = (

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from synth.cli.reporting.charts import Bar, bars
-from synth.cli.reporting.distributions import bin_counts, distribution
-from synth.cli.reporting.frame import Name
-from synth.cli.reporting.page import Chapter, Figure, Table
-from synth.cli.reporting.sources import ReportInput
-from synth.cli.reporting.wording import distinct, listed, percent, shown
+from synth.cli.report.distributions import bin_counts, distribution
+from synth.cli.report.frame import Name
+from synth.cli.report.page import Chapter, Figure, Table
+from synth.cli.report.rankings import shares
+from synth.cli.report.sources import ReportInput
+from synth.cli.report.wording import distinct, listed, percent, shown
 from synth.cli.summaries import number
 from synth.schemas.inspecting.histogram import Spread, joint_spreads
 from synth.schemas.inspecting.statistics import ColumnStatistics
@@ -30,15 +30,13 @@ def columns(sources: Sequence[ReportInput]) -> Chapter | None:
     figures: list[Figure] = []
     unshown: list[str] = []
     for group in _groups(sources):
-        if told := _uncharted(group):
-            unshown.append(f"{_name(group)}{_whose(group, sources)}: {told}.")
+        if why := _uncharted(group):
+            unshown.append(f"{_name(group)}{_whose(group, sources)}: {why}.")
         elif len(figures) < MOST_CHARTS:
             heading = _name(group) + (_whose(group, sources) if len(group) == 1 else "")
             figures.append(_values(group, heading) if _is_categories(group) else _spreads(group, heading))
         else:
-            unshown.append(
-                f"{_name(group)}: only the first {MOST_CHARTS} columns have charts; `synth stats` shows all."
-            )
+            unshown.append(f"{_name(group)}: only the first {MOST_CHARTS} columns have charts; see `synth stats`.")
     return Chapter("columns", "The columns", figures=figures, unshown=unshown) if figures or unshown else None
 
 
@@ -61,8 +59,8 @@ def _uncharted(group: Group) -> str | None:
         values = _shares(group)
         return f"it is always {shown(next(iter(values)), 40)}{_but_nulls(group)}" if len(values) == 1 else None
     if first.name.endswith(NAMES) and first.unit == "characters":
-        told = [f"{column.distinct:,} different ones in {source.name}" for source, column in group if column.distinct]
-        return f"it names rows, {listed(told)}" if told else "it names rows"
+        counts = [f"{column.distinct:,} different ones in {source.name}" for source, column in group if column.distinct]
+        return ", ".join(filter(None, ("it names rows", listed(counts))))
     spreads = [column.spread for _, column in group if column.spread]
     if not spreads and any(column.not_finite for _, column in group):
         return "all its values are NaN or infinite"
@@ -75,37 +73,23 @@ def _uncharted(group: Group) -> str | None:
 
 def _values(group: Group, heading: str) -> Figure:
     """The commonest values; of several inputs as shares of the rows."""
-    several = len(group) > 1
-    names = [source.name for source, _ in group]
     values = list(_shares(group))
     labels = dict(zip(values, distinct(values, 40), strict=True))
-    items, rows = [], []
-    for value in values:
-        counts = [(source, _counts(column).get(value, 0)) for source, column in group]
-        written = [f"{count:,} ({percent(count, source.rows)})" for source, count in counts]
-        rows.append([labels[value], *written])
-        if len(rows) <= MOST_VALUES:
-            for source, count in counts:
-                share = count / source.rows if source.rows else 0.0
-                figure = percent(count, source.rows) if several else f"{count:,}"
-                items.append(Bar(labels[value], source.name, share if several else count, figure))
-    return Figure(
-        f"{heading}: most often {listed(_commonest(group, labels))}",
-        bars(items, names, "share of the rows" if several else "rows", share=several),
-        numbers=Table(["value", *names], rows),
-        note=_left_out(group),
-    )
+    title = f"{heading}: most often {listed(_commonest(group, labels))}"
+    counts = {source.name: _counts(column) for source, column in group}
+    wholes = {source.name: source.rows for source, _ in group}
+    return shares(title, "value", labels, counts, wholes, most=MOST_VALUES, note=_left_out(group))
 
 
 def _commonest(group: Group, labels: Mapping[str, str]) -> list[str]:
     """The commonest value of each input, named once where it is the same one, with its share."""
-    told: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for source, column in group:
         if counts := _counts(column):
             value, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
             where = f" of {source.name}" if len(group) > 1 else ""
-            told.setdefault(labels[value], []).append(f"{percent(count, source.rows)} of the rows{where}")
-    return [f"{label} in {listed(shares)}" for label, shares in told.items()]
+            found.setdefault(labels[value], []).append(f"{percent(count, source.rows)} of the rows{where}")
+    return [f"{label} in {listed(parts)}" for label, parts in found.items()]
 
 
 def _spreads(group: Group, heading: str) -> Figure:
@@ -129,8 +113,8 @@ def _spread_title(heading: str, named: Mapping[Name, Spread], unit: str | None) 
         median, ninth = _amount(spread.median, unit), number(spread.ninth_decile)
         return f"{heading}: half have at most {median}, nine of ten at most {ninth}"
     (first, spread), *rest = named.items()
-    told = [f"{_amount(spread.median, unit)} in {first}", *(f"{number(each.median)} in {name}" for name, each in rest)]
-    return f"{heading}: the median is {listed(told)}"
+    others = [f"{number(each.median)} in {name}" for name, each in rest]
+    return f"{heading}: the median is {listed([f'{_amount(spread.median, unit)} in {first}', *others])}"
 
 
 def _quantiles(filled: Group, spreads: Sequence[Spread]) -> Table:
@@ -149,9 +133,9 @@ def _quantiles(filled: Group, spreads: Sequence[Spread]) -> Table:
 def _left_out(group: Group) -> str:
     nulls = [f"{percent(column.nulls, source.rows)} of {source.name}" for source, column in group if column.nulls]
     strange = sum(column.not_finite for _, column in group)
-    told = [f"Null in {listed(nulls)}."] if nulls else []
-    told += [f"{strange:,} values that are NaN or infinite are left out."] if strange else []
-    return " ".join(told)
+    notes = [f"Null in {listed(nulls)}."] if nulls else []
+    notes += [f"{strange:,} values that are NaN or infinite are left out."] if strange else []
+    return " ".join(notes)
 
 
 def _but_nulls(group: Group) -> str:

@@ -1,4 +1,4 @@
-"""`synth report`: what datasets hold and how their runs went, as a page of charts."""
+"""The command `synth report`. What draws is imported when it is used."""
 
 import sys
 from pathlib import Path
@@ -31,14 +31,14 @@ def report(
 ) -> None:
     """Draw what datasets hold as one HTML page: runs, reasons, tags, lengths, values.
 
-    Several inputs are drawn side by side, or over each other, in the same charts.
+    Several inputs share the charts.
     """
-    from synth.cli.reporting import drawing
-    from synth.cli.reporting.contents import chapters
-    from synth.cli.reporting.frame import MOST_SERIES
-    from synth.cli.reporting.page import html
-    from synth.cli.reporting.sources import opened
-    from synth.cli.reporting.wording import listed
+    from synth.cli.report import drawing
+    from synth.cli.report.contents import chapters
+    from synth.cli.report.frame import MOST_SERIES
+    from synth.cli.report.page import html
+    from synth.cli.report.sources import opened
+    from synth.cli.report.wording import listed
     from synth.cli.summaries import plural, size
     from synth.schemas.errors import UsageError
 
@@ -55,8 +55,8 @@ def report(
 
 
 def _checked(output: Path | None) -> Path:
-    """Where to write. Raises `UsageError` where no page can be, and where it would replace what nobody named."""
-    from synth.cli.reporting.page import GENERATOR
+    """Where to write. Raises `UsageError` if no page can be written there, or if it would replace an unnamed file."""
+    from synth.cli.report.page import GENERATOR
     from synth.schemas.errors import UsageError
 
     target = output or DEFAULT
@@ -70,7 +70,7 @@ def _checked(output: Path | None) -> Path:
 
 
 def _write(target: Path, page: bytes) -> None:
-    """A file appears whole or not at all; what is no file, such as a pipe, is written to."""
+    """A file appears whole or not at all; a pipe or a device is written to directly."""
     from synth.schemas.writing.export import replacing
 
     if target.exists() and not target.is_file():

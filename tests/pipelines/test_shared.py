@@ -10,7 +10,7 @@ import pytest
 
 from synth.pipelines.engines import Answer, EngineBusy, Message, PromptRefused, Request, RequestFailed, Sampling
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.engines.shared import SharedEngine
+from synth.pipelines.runtime.shared import SharedEngine
 from synth.schemas.errors import EngineFailed, UsageError
 
 GOOD, BAD = "a good question", "a bad question"
@@ -24,17 +24,17 @@ class Choosy(EchoEngine):
         self._fault = fault
         self.asked: Counter[str] = Counter()
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         text = request.prompt if isinstance(request.prompt, str) else request.prompt[-1]["content"]
         self.asked[text] += 1
         if fault := self._fault(text):
             raise fault
-        return await super().generate(request)
+        return await super().answer(request)
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synth.pipelines.engines.shared.FIRST_PAUSE", 0.002)
+    monkeypatch.setattr("synth.pipelines.runtime.shared.FIRST_PAUSE", 0.002)
 
 
 def ask(engine: EchoEngine, *prompts: str, budget: int | None = None) -> list[Any]:
@@ -44,7 +44,7 @@ def ask(engine: EchoEngine, *prompts: str, budget: int | None = None) -> list[An
         shared = SharedEngine(engine, budget, 0)
         requests = [Request((Message(role="user", content=prompt),), Sampling(max_tokens=9)) for prompt in prompts]
         try:
-            return await asyncio.gather(*map(shared.generate, requests), return_exceptions=True)
+            return await asyncio.gather(*map(shared.answer, requests), return_exceptions=True)
         finally:
             await shared.close()
 
@@ -103,11 +103,11 @@ def test_an_overloaded_engine_is_waited_for_as_long_as_it_answers_somebody(monke
     turns = iter(range(1000))
 
     class Crowded(EchoEngine):
-        async def generate(self, request: Request) -> Answer:
+        async def answer(self, request: Request) -> Answer:
             await asyncio.sleep(0.001)
             if next(turns) % 8:
                 raise EngineBusy("answers 429", retry_after=0.01, overloaded=True)
-            return await super().generate(request)
+            return await super().answer(request)
 
     assert all(isinstance(answer, Answer) for answer in ask(Crowded(), *(f"question {i}" for i in range(30))))
 
@@ -130,8 +130,8 @@ def test_a_request_that_is_repeated_is_told_with_its_reason(caplog: pytest.LogCa
 
 def test_a_budget_cannot_be_kept_where_tokens_are_not_counted() -> None:
     class Silent(EchoEngine):
-        async def generate(self, request: Request) -> Answer:
-            answer = await super().generate(request)
+        async def answer(self, request: Request) -> Answer:
+            answer = await super().answer(request)
             return Answer(answer.completions, None)
 
     (refusal,) = ask(Silent(), GOOD, budget=1000)

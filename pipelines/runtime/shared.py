@@ -1,21 +1,26 @@
-"""The engine of a run as all its rows share it: started when needed, asked again when busy, and told from its requests.
+"""What answers the rows of a run, as all its rows share it: started when needed, closed when the run ends.
 
-A request may fail because the engine is down or because of the request itself. The engine is at fault only when it
-answers nobody: a request that keeps failing while others are answered, a neutral one if need be, fails its row alone.
+An engine that is busy is asked again. A request may fail because the engine is down or because of the request itself.
+The engine is at fault only when it answers nobody: a request that keeps failing while others are answered, a neutral
+one if need be, fails its row alone.
 """
 
 import asyncio
 import logging
 import time
+from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
-from synth.pipelines.engines import Answer, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
+from synth.pipelines.engines import Answer, Engine, EngineBusy, Message, Plug, PromptRefused, Request, RequestFailed
 from synth.pipelines.engines.probe import prove_constrained
 from synth.schemas.answers import key_of
 from synth.schemas.errors import BudgetSpent, EngineFailed, SynthError, UsageError
 
-__all__ = ["SharedEngine", "tokens_of"]
+__all__ = ["SharedEngine", "SharedPlug", "tokens_of"]
+
+Asked = TypeVar("Asked")
+Given = TypeVar("Given")
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -31,10 +36,45 @@ def tokens_of(answer: Answer) -> int | None:
     return None if None in counts else sum(count for count in counts if count)
 
 
-class SharedEngine:
-    """It starts when the first row asks, so that a run whose answers are all recorded never loads a model.
+class SharedPlug(Generic[Asked, Given]):
+    """It starts with the first request, so that a run whose answers are all recorded loads no model and starts no jail.
 
-    Busy engines are asked again; constrained decoding is proved once; no request is sent when `budget` tokens are
+    `key` is what its answers are recorded under.
+    """
+
+    def __init__(self, plug: Plug[Asked, Given], key: int) -> None:
+        self.key = key
+        self.is_ready = False
+        self._plug = plug
+        self._start: asyncio.Task[None] | None = None
+        self._began: float | None = None
+
+    async def answer(self, request: Asked) -> Given:
+        if not self.is_ready:
+            await self._started()
+        return await self._plug.answer(request)
+
+    @property
+    def seconds(self) -> float:
+        """How long the plug has been held, from the start of its start."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    async def close(self) -> None:
+        if self._start:
+            self._start.cancel()
+            await asyncio.gather(self._start, return_exceptions=True)
+            await self._plug.close()
+
+    async def _started(self) -> None:
+        if self._start is None:
+            self._began = time.monotonic()
+            self._start = asyncio.create_task(self._plug.start())
+        await asyncio.shield(self._start)
+        self.is_ready = True
+
+
+class SharedEngine(SharedPlug[Request, Answer]):
+    """Busy engines are asked again; constrained decoding is proved once; no request is sent when `budget` tokens are
     `spent`.
     """
 
@@ -44,20 +84,16 @@ class SharedEngine:
     most_faults = 7
 
     def __init__(self, engine: Engine, budget: int | None, spent: int) -> None:
-        self._engine = engine
-        self.key = key_of(engine.identity())
+        super().__init__(engine, key_of(engine.identity()))
         self._budget = budget
         self._spent = spent
-        self._began: float | None = None
-        self.is_ready = False
-        self._start: asyncio.Task[None] | None = None
         self._proof: asyncio.Task[None] | None = None
         self._check: asyncio.Task[bool] | None = None
         self._answered = 0
         self._warned = -SECONDS_BETWEEN_WARNINGS
 
-    async def generate(self, request: Request) -> Answer:
-        """The answer to a request. Raises `RequestFailed`, `BudgetSpent`, or `EngineFailed` when patience ends."""
+    async def answer(self, request: Request) -> Answer:
+        """Raises `RequestFailed`, `BudgetSpent`, or `EngineFailed` when patience ends."""
         if not self.is_ready:
             await self._started()
         if request.schema is not None:
@@ -67,6 +103,12 @@ class SharedEngine:
         if self._budget is not None:
             return await self._ask_within(self._budget, request)
         return await self._ask(request)
+
+    async def close(self) -> None:
+        for task in (self._proof, self._check):
+            if task:
+                task.cancel()
+        await super().close()
 
     async def _ask_within(self, budget: int, request: Request) -> Answer:
         if self._spent >= budget:
@@ -81,35 +123,19 @@ class SharedEngine:
         self._spent += tokens
         return answer
 
-    @property
-    def seconds(self) -> float:
-        """How long the engine has been held, from the start of its start."""
-        return 0.0 if self._began is None else time.monotonic() - self._began
-
-    async def close(self) -> None:
-        for task in (self._start, self._proof, self._check):
-            if task and not task.done():
-                task.cancel()
-        if self._start:
-            await self._engine.close()
-
     async def _started(self) -> None:
-        if self._start is None:
-            self._began = time.monotonic()
-            self._start = asyncio.create_task(self._engine.start())
         try:
-            await asyncio.shield(self._start)
+            await super()._started()
         except SynthError:
             raise
         except Exception as error:
             raise EngineFailed(f"the engine cannot be started: {type(error).__name__}: {error}") from error
-        self.is_ready = True
 
     async def _ask(self, request: Request) -> Answer:
         waited, pause, faults, heard = 0.0, FIRST_PAUSE, 0, self._answered
         while True:
             try:
-                answer = await self._engine.generate(request)
+                answer = await self._plug.answer(request)
             except PromptRefused as refusal:
                 if not await self._answers_others(request, since=0):
                     raise EngineFailed(str(refusal)) from refusal
@@ -151,7 +177,7 @@ class SharedEngine:
 
     async def _answers(self, request: Request) -> bool:
         try:
-            await self._engine.generate(request)
+            await self._plug.answer(request)
         except (RequestFailed, EngineBusy):
             return False
         self._answered += 1

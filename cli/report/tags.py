@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from synth.cli.reporting.charts import Bar, Point, bars, curves, squares
-from synth.cli.reporting.distributions import bin_counts, distribution
-from synth.cli.reporting.frame import Name
-from synth.cli.reporting.page import Chapter, Figure, Table
-from synth.cli.reporting.sources import ReportInput
-from synth.cli.reporting.wording import distinct, listed, percent, shown
-from synth.cli.summaries import number, plural
+from synth.cli.report.charts import Point, curves, squares
+from synth.cli.report.distributions import bin_counts, distribution
+from synth.cli.report.frame import Name
+from synth.cli.report.page import Chapter, Figure, Table
+from synth.cli.report.rankings import one_bar_each, shares
+from synth.cli.report.sources import ReportInput
+from synth.cli.report.wording import distinct, listed, percent, shown
+from synth.cli.summaries import number
 from synth.schemas.errors import InputError
 from synth.schemas.inspecting.histogram import Tally, joint_spreads
 
@@ -110,9 +111,9 @@ def _per_query(measured: Measured) -> Figure:
     has_chats = any(found.queries > found.rows for found in measured.values())
     counted = {name: Tally.of(found.tags_per_query) for name, found in measured.items() if found.tags_per_query}
     named = dict(zip(counted, joint_spreads(list(counted.values())), strict=True))
-    told = [f"{found.complexity:.2f} in {name}" for name, found in measured.items()]
+    means = [f"{found.complexity:.2f} in {name}" for name, found in measured.items()]
     return Figure(
-        f"Tags per {unit}: on average {listed(told)}",
+        f"Tags per {unit}: on average {listed(means)}",
         distribution(named, f"tags of a {unit}", units),
         numbers=Table([f"tags of a {unit}", *named], bin_counts(named)),
         note="Each turn of a chat counts as the mean of the chat, rounded." if has_chats else "",
@@ -122,58 +123,42 @@ def _per_query(measured: Measured) -> Figure:
 def _complexity(measured: Measured) -> Figure:
     unit, _ = _unit(measured)
     most = max(measured, key=lambda name: measured[name].complexity)
-    items = [Bar(name, "", found.complexity, f"{found.complexity:.2f}") for name, found in measured.items()]
-    return Figure(f"Complexity: {most} has the most tags per {unit}", bars(items, [""], f"mean tags per {unit}"))
+    amounts = {name: found.complexity for name, found in measured.items()}
+    title = f"Complexity: {most} has the most tags per {unit}"
+    return one_bar_each(title, amounts, f"mean tags per {unit}", "{:.2f}".format)
 
 
 def _diversity(measured: Measured) -> Figure:
-    shares = {name: found.diversity or 0.0 for name, found in measured.items()}
-    told = [f"{percent(share, 1)} in {name}" for name, share in shares.items()]
-    items = [Bar(name, "", share, percent(share, 1)) for name, share in shares.items()]
-    return Figure(
-        f"Diversity: of the tags that occur in any of these {listed(told)}",
-        bars(items, [""], "share of all tags", share=True),
-    )
+    amounts = {name: found.diversity or 0.0 for name, found in measured.items()}
+    covered = [f"{percent(share)} in {name}" for name, share in amounts.items()]
+    title = f"Diversity: of the tags that occur in any of these {listed(covered)}"
+    return one_bar_each(title, amounts, "share of all tags", percent, share=True)
 
 
 def _commonest(measured: Measured, labels: Mapping[str, str]) -> Figure:
     several = len(measured) > 1
-    most = MOST_GROUPS if several else MOST_BARS
-    items, rows = [], []
-    for place, label in enumerate(labels.values()):
-        counts = [(name, found.tags[place].rows, found.rows) for name, found in measured.items()]
-        rows.append([label, *(f"{count:,} ({percent(count, whole)})" for _, count, whole in counts)])
-        if place < most:
-            items += [
-                Bar(label, name, count / whole, percent(count, whole))
-                if several
-                else Bar(label, name, count, f"{count:,}")
-                for name, count, whole in counts
-            ]
-    told = [
-        f"{percent(found.tags[0].rows, found.rows)} of the rows" + (f" of {name}" if several else "")
-        for name, found in measured.items()
+    counts = {name: {count.tag: count.rows for count in found.tags} for name, found in measured.items()}
+    wholes = {name: found.rows for name, found in measured.items()}
+    first, label = next(iter(labels.items()))
+    held = [
+        f"{percent(counts[name][first], wholes[name])} of the rows" + (f" of {name}" if several else "")
+        for name in measured
     ]
-    left = len(labels) - most
-    return Figure(
-        f"The commonest tag, {next(iter(labels.values()))}, is in {listed(told)}",
-        bars(items, list(measured), "share of the rows" if several else "rows", share=several),
-        numbers=Table(["tag", *measured], rows),
-        note=f"{plural(left, 'rarer tag')} in the table alone." if left > 0 else "",
-    )
+    title = f"The commonest tag, {label}, is in {listed(held)}"
+    return shares(title, "tag", labels, counts, wholes, most=MOST_GROUPS if several else MOST_BARS)
 
 
 def _ranks(measured: Measured) -> Figure:
     """How quickly tags become rare."""
-    shares = {
+    frequencies = {
         name: sorted((count.rows / found.rows for count in found.tags if count.rows), reverse=True)
         for name, found in measured.items()
     }
-    points = [Point(name, rank, share) for name, known in shares.items() for rank, share in enumerate(known, 1)]
-    rank = min(10, *(len(known) for known in shares.values() if known))
-    told = [f"{percent(known[rank - 1], 1)} of {name}" for name, known in shares.items() if known]
+    points = [Point(name, rank, share) for name, known in frequencies.items() for rank, share in enumerate(known, 1)]
+    rank = min(10, *(len(known) for known in frequencies.values() if known))
+    found_in = [f"{percent(known[rank - 1])} of {name}" for name, known in frequencies.items() if known]
     return Figure(
-        f"How quickly tags become rare: number {rank} is in {listed(told)}",
+        f"How quickly tags become rare: number {rank} is in {listed(found_in)}",
         curves(points, "rank of the tag by its frequency", "share of the rows", logarithmic="xy", share=True),
     )
 
@@ -195,7 +180,7 @@ def _together(measured: Measured, labels: Mapping[str, str]) -> Iterator[Figure]
                 labels[pair.first],
                 labels[pair.second],
                 f"{pair.rows:,} ({percent(pair.rows, found.rows)})",
-                "" if pair.confidence is None else percent(pair.confidence, 1),
+                "" if pair.confidence is None else percent(pair.confidence),
                 "" if pair.lift is None else number(round(pair.lift, 2)),
             ]
             for pair in pairs

@@ -13,6 +13,7 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import run
 from synth.pipelines.runtime.stage import Row, RowStage, Tools
 from synth.sandbox.pool import Sandbox
+from synth.sandbox.program import Program
 from synth.schemas.dataset import Dataset
 from synth.schemas.inspecting.ancestry import ancestry
 from synth.schemas.record import Column, Record
@@ -43,7 +44,7 @@ class Both(RowStage):
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         answer = await tools.llm.generate(row["query"], Sampling())
-        verdict = await tools.sandbox.run(PROGRAM, "find", [([], {})])
+        verdict = await tools.sandbox.run(Program.of(PROGRAM, "find"))
         yield {"id": row["id"], "text": answer.text, "found": told(verdict)}
 
 
@@ -52,9 +53,9 @@ class Counting(EchoEngine):
         super().__init__(reply)
         self.asked = 0
 
-    async def generate(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         self.asked += 1
-        return await super().generate(request)
+        return await super().answer(request)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""`synth report`: a page of chapters, each with figures that Vega-Lite draws."""

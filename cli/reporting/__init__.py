@@ -1,1 +1,0 @@
-"""What `synth report` shows: a page of chapters, each with figures that Vega-Lite draws."""
