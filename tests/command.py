@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
+from unittest.mock import patch
 
 from typer.testing import CliRunner, Result
 
-from synth.cli.main import app
+from synth.cli.main import app, main
 
 SYNTH = str(Path(sys.executable).with_name("synth"))
 
@@ -23,6 +25,22 @@ def synth(*arguments: object) -> Result:
     if result.exception:
         raise result.exception
     return result
+
+
+def type_synth(*arguments: object, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What a user of the command sees in `folder`, its sentence on an error included, without a process of its own.
+
+    Warnings are left to pytest; who tests them, a device or another interpreter's path needs `run_synth`.
+    """
+    words, code = ["synth", *map(str, arguments)], 0
+    with CliRunner().isolation(env=environment) as (out, err, _), chdir(folder), patch.object(sys, "argv", words):
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return subprocess.CompletedProcess(words, code, out.getvalue().decode(), err.getvalue().decode())
 
 
 def run_synth(

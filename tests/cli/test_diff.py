@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import pytest
 
-from tests.command import run_synth as synth
+from tests.command import type_synth as synth
 from tests.rows import write_rows
 
 ROOT = Path(__file__).parents[2]

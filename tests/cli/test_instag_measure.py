@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from synth.schemas.errors import InputError
-from tests.command import invoke, run_synth
+from tests.command import invoke, type_synth
 from tests.rows import rows_of, write_rows
 
 
@@ -21,7 +21,7 @@ def instag(*arguments: object) -> Any:
 
 def page(*arguments: object, folder: Path) -> list[str]:
     """The lines of `measure` in a pipe, none of them longer than 80 characters."""
-    done = run_synth("instag", "measure", *arguments, folder=folder)
+    done = type_synth("instag", "measure", *arguments, folder=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 80
     return done.stdout.splitlines()

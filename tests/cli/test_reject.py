@@ -6,7 +6,7 @@ import pytest
 
 from synth.schemas.dataset import Dataset
 from tests.cli.test_main import refusal
-from tests.command import run_synth as synth
+from tests.command import type_synth as synth
 from tests.pipelines.scripted import sampled
 from tests.rows import write_rows
 

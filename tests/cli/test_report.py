@@ -10,7 +10,8 @@ import datasets
 import pytest
 
 from tests.cli.browser import CHROMIUM, Browser, browser
-from tests.command import run_synth as synth
+from tests.command import run_synth
+from tests.command import type_synth as synth
 from tests.rows import write_rows
 
 pytest.importorskip("vl_convert", reason="vl-convert-python, which draws the charts, is not installed")
@@ -272,7 +273,7 @@ def test_a_named_file_is_replaced_and_an_unnamed_one_only_if_it_is_a_report(tagg
 
 
 def test_a_page_can_be_written_into_a_pipe(tagged: Path) -> None:
-    done = synth("report", tagged / "selected", "--output", "/dev/stdout", folder=tagged)
+    done = run_synth("report", tagged / "selected", "--output", "/dev/stdout", folder=tagged)
     assert done.returncode == 0
     assert done.stdout.startswith("<!doctype html>")
 
@@ -299,7 +300,7 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(tagged: Path, arguments:
 
 def test_without_the_library_that_draws_one_sentence_says_how_to_get_it(tagged: Path, tmp_path: Path) -> None:
     (tmp_path / "vl_convert.py").write_text("raise ImportError")
-    done = synth("report", tagged / "selected", folder=tmp_path, PYTHONPATH=str(tmp_path))
+    done = run_synth("report", tagged / "selected", folder=tmp_path, PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert "pip install 'synth-recipes[report]'" in line

@@ -9,7 +9,7 @@ import datasets
 import pytest
 
 from tests.command import SYNTH
-from tests.command import run_synth as synth
+from tests.command import type_synth as synth
 from tests.rows import write_rows
 
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,8 @@ from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import run
-from tests.command import SYNTH
-from tests.command import run_synth as synth
+from tests.command import SYNTH, run_synth
+from tests.command import type_synth as synth
 from tests.rows import write_rows
 
 
@@ -118,7 +118,7 @@ def test_an_id_that_is_nowhere_is_refused_naming_near_ones(chain: Path) -> None:
 
 def test_an_input_that_has_gone_is_said_and_the_rest_is_told(chain: Path) -> None:
     (chain / "questions.jsonl").rename(chain / "elsewhere.jsonl")
-    done = synth("trace", "q-2/path-0", "accepted", "--json", folder=chain)
+    done = run_synth("trace", "q-2/path-0", "accepted", "--json", folder=chain)
     assert found(json.loads(done.stdout)["rows"]) == [("q-2/path-0", "samples"), ("q-2/path-0", "accepted")]
     assert done.stderr == "not looked into, though rows were made of it: questions.jsonl does not exist\n"
 
