@@ -12,6 +12,7 @@ import typer
 
 from synth.cli.options import BadRows, FileColumn, Inputs, Output, parse_assignments, path
 from synth.cli.running import is_asked_why
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,8 +70,8 @@ def import_(
     finally:
         building.close()
     table, bad = reading.table, reading.bad.num_rows
-    rejected = f"; {bad:,} bad rows are in {output}/rejected" if bad else ""
-    print(f"{output}: {table.num_rows:,} rows of {', '.join(table.column_names)}{rejected}", file=sys.stderr)
+    rejected = f"; {plural(bad, 'bad row')} in {output}/rejected" if bad else ""
+    print(f"{output}: {plural(table.num_rows, 'row')} of {', '.join(table.column_names)}{rejected}", file=sys.stderr)
 
 
 def _import_identity(sources: "Sequence[Source]") -> dict[str, Any]:
@@ -151,7 +152,7 @@ def export(
     form = form or format_of(target)
     with replacing(target, force=force) as file:
         rows = write(file, target.name, form, schema, tables, source)
-    print(f"{target}: {rows:,} rows", file=sys.stderr)
+    print(f"{target}: {plural(rows, 'row')}", file=sys.stderr)
     _say_classes(schema, form)
     if listing:
         print(f"{target.with_name('dataset_info.json')} has it as {listing.add(schema)}", file=sys.stderr)

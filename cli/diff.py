@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synth.cli.readable import json_text, readable
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -142,7 +143,7 @@ def _page(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> "Iter
 
     for mark, style, dataset, side in (("---", "red", a, found.a), ("+++", "green", b, found.b)):
         run = dataset.run or {}
-        facts = [f"{side.rows:,} rows", run.get("identity", {}).get("stage"), run.get("finished")]
+        facts = [plural(side.rows, "row"), run.get("identity", {}).get("stage"), run.get("finished")]
         yield Text(literal("  ".join(map(str, filter(None, (f"{mark} {dataset.path}", *facts))))), style)
     for title, part in (
         ("settings", settings_part(_settings(a, b))),

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from synth.cli.counted import Rates, breakdown
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.counts import Counts
@@ -41,7 +42,7 @@ def _lines(label: str) -> "Observer":
         if time.monotonic() - last >= SECONDS_PER_LINE:
             last = time.monotonic()
             rows = counts.finished or prepared
-            print(f"{label}: {rows:,}/{total:,} rows, {described}", file=sys.stderr, flush=True)
+            print(f"{label}: {rows:,}/{plural(total, 'row')}, {described}", file=sys.stderr, flush=True)
 
     return observe
 
@@ -54,7 +55,8 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
     record = summary.record
     counts = record["counts"]
     lines = [
-        f"{summary.out}: {counts['outputs']:,} rows from {counts['produced']:,} of {record['input_rows']:,} input rows "
+        f"{summary.out}: {plural(counts['outputs'], 'row')} from {counts['produced']:,} of "
+        f"{plural(record['input_rows'], 'input row')} "
         f"in {record['seconds']:,.1f} s"
     ]
     lines += breakdown(counts, record.get("means", {}))

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from synth.cli.highlighting import mark, telling_part
 from synth.cli.readable import json_text, readable
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from rich.syntax import Syntax
@@ -62,7 +63,7 @@ def provenance(source: "Input") -> list[str]:
         return []
     run = source.dataset.run or {}
     made = [run.get("identity", {}).get("stage"), run.get("finished")]
-    return [f"{source.dataset.table.num_rows:,} rows", *(str(fact) for fact in made if fact)]
+    return [plural(source.dataset.table.num_rows, "row"), *(str(fact) for fact in made if fact)]
 
 
 def row_panel(title: str, row: Mapping[str, Any], *, full: bool = False, words: Collection[str] = ()) -> RenderableType:

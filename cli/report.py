@@ -39,8 +39,9 @@ def report(
     from synth.cli.reporting.page import html
     from synth.cli.reporting.sources import opened
     from synth.cli.reporting.wording import listed
-    from synth.cli.summaries import plural, size
+    from synth.cli.summaries import size
     from synth.schemas.errors import UsageError
+    from synth.schemas.phrases import plural
 
     drawing.require()
     if len(sources) > MOST_SERIES:

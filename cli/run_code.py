@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synth.cli.options import SandboxOptions, path, shared_options
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -298,7 +299,7 @@ def _compared(ran: CodeRun, again: "Verdict") -> "Text":
     if again.status != "ok":
         return Text.assemble((f"{how}, it came to ", "yellow"), _said(again))
     if different := sum(map(ran.differs, range(len(again.outcomes)))):
-        return Text(f"{how}, {different} of {len(again.outcomes)} calls gave something else", "yellow")
+        return Text(f"{how}, {different} of {plural(len(again.outcomes), 'call')} gave something else", "yellow")
     return Text(f"{how}, it gave the same", "green")
 
 

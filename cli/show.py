@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synth.cli.readable import json_text, readable
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.schemas.dataset import Dataset
@@ -132,7 +133,7 @@ def _batches_with(found: "Input", row: str) -> Iterator["Batch"]:
         ids = batch.column(0).to_pylist()
         if row in ids:
             first += ids.index(row)
-            yield Batch(found.files[0], "Arrow", first, table.slice(first, 1).to_batches()[0])
+            yield Batch(found.files[0], first, table.slice(first, 1).to_batches()[0])
             return
         first += len(ids)
 
@@ -178,7 +179,7 @@ def _print_reasons(rejected: "Dataset") -> None:
     counts = pc.value_counts(rejected.table["reason"]).to_pylist()
     ordered = sorted(counts, key=lambda item: -item["counts"])
     listed = ", ".join(f"{item['values']} {item['counts']:,}" for item in ordered)
-    print(f"{rejected.path}  {rejected.table.num_rows:,} rows  {listed}", file=sys.stderr)
+    print(f"{rejected.path}  {plural(rejected.table.num_rows, 'row')}  {listed}", file=sys.stderr)
 
 
 def _say_none(found: "Input", row: str | None) -> None:

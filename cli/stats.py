@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth.cli.summaries import number, plural, run_facts, share, size
+from synth.cli.summaries import number, run_facts, share, size
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

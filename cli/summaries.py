@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["ACCOUNTS", "number", "plural", "run_facts", "share", "size"]
+from synth.schemas.phrases import plural
+
+__all__ = ["ACCOUNTS", "number", "run_facts", "share", "size"]
 
 ACCOUNTS = ("produced", "rejected", "failed")
 
@@ -52,10 +54,6 @@ def number(value: float) -> str:
 
 def share(count: int, whole: int) -> str:
     return f" ({count / whole:.1%})" if count else ""
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def size(of_bytes: float) -> str:

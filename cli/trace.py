@@ -8,6 +8,7 @@ import typer
 
 from synth.cli.completion import datasets
 from synth.cli.readable import json_text
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.cli.rendering import DataConsole
@@ -91,7 +92,7 @@ def _separated(exchange: "RecordedExchange") -> "RecordedExchange":
 
 
 def _count(tokens: int | None) -> str:
-    return "tokens unknown" if tokens is None else f"{tokens:,} tokens"
+    return "tokens unknown" if tokens is None else plural(tokens, "token")
 
 
 def _turns(prompt: str | list[dict[str, str]]) -> dict[str, str]:

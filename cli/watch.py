@@ -14,6 +14,7 @@ import typer
 
 from synth.cli.completion import outputs
 from synth.cli.options import path
+from synth.schemas.phrases import plural
 
 __all__ = ["watch"]
 
@@ -111,7 +112,7 @@ class _Run:
     def how_to_go_on(self) -> str:
         facts = self.progress()
         command = (_read(self.partial / "synth.json") or {}).get("command")
-        where = f"at {_finished(facts):,} of {facts['rows']:,} rows" if facts else "before its first row"
+        where = f"at {_finished(facts):,} of {plural(facts['rows'], 'row')}" if facts else "before its first row"
         failed = f", {facts['counts']['failed']:,} of them failed" if facts and facts["counts"]["failed"] else ""
         repeat = f": {shlex.join(['synth', *command])}" if command else ""
         return f"the run that makes {self.out} has stopped {where}{failed}; repeat its command to go on{repeat}"
@@ -122,7 +123,9 @@ class _Run:
         record = _read(self.out / "synth.json")
         if not record or "counts" not in record:
             return [f"{self.out} is complete"]
-        rows = f"{record['counts']['outputs']:,} rows, finished {record.get('finished', 'at a time not recorded')}"
+        rows = (
+            f"{plural(record['counts']['outputs'], 'row')}, finished {record.get('finished', 'at a time not recorded')}"
+        )
         return [f"{self.out} is complete: {rows}", *breakdown(record["counts"], record.get("means", {}))]
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from synth.schemas.errors import InputError
-from synth.schemas.openable import refuse_unopenable
+from synth.schemas.storable import refuse_unopenable
 
 __all__ = ["ROWS_PER_SHARD", "Shard", "ShardWriter", "file_checksum"]
 

@@ -10,7 +10,8 @@ from synth.cli.reporting.frame import Name
 from synth.cli.reporting.page import Chapter, Figure, Table
 from synth.cli.reporting.sources import ReportInput
 from synth.cli.reporting.wording import distinct, listed, percent, shown
-from synth.cli.summaries import ACCOUNTS, number, plural, run_facts, size
+from synth.cli.summaries import ACCOUNTS, number, run_facts, size
+from synth.schemas.phrases import plural
 
 __all__ = ["runs"]
 

@@ -11,9 +11,10 @@ from synth.cli.reporting.frame import Name
 from synth.cli.reporting.page import Chapter, Figure, Table
 from synth.cli.reporting.sources import ReportInput
 from synth.cli.reporting.wording import distinct, listed, percent, shown
-from synth.cli.summaries import number, plural
+from synth.cli.summaries import number
 from synth.schemas.errors import InputError
 from synth.schemas.inspecting.histogram import Tally, joint_spreads
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.pipelines.instag.measure import Measures

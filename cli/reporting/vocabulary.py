@@ -11,8 +11,8 @@ from synth.cli.reporting.frame import Name
 from synth.cli.reporting.page import Chapter, Figure, Table
 from synth.cli.reporting.sources import ReportInput
 from synth.cli.reporting.wording import distinct, listed, shown
-from synth.cli.summaries import plural
 from synth.schemas.dataset import Dataset
+from synth.schemas.phrases import plural
 
 __all__ = ["vocabulary"]
 

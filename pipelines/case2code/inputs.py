@@ -17,6 +17,7 @@ from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, Unanswered, even_if_silent
 from synth.schemas.errors import UsageError
+from synth.schemas.phrases import plural
 from synth.schemas.record import Record
 from synth.schemas.records import INPUTS, RAW_FUNCTION
 
@@ -93,7 +94,7 @@ class Inputs(RowStage):
         for turned_away in calls.turned_away:
             yield turned_away
         if len(calls.origins) < self.min_inputs:
-            few = f"{len(calls.origins)} calls can be used, {self.min_inputs} are needed"
+            few = f"{plural(len(calls.origins), 'call')} can be used, {self.min_inputs} are needed"
             raise fault or Reject("too_few_inputs", few)
         origins = list(calls.origins.values())
         for origin in ("model", "types"):

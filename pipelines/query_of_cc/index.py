@@ -19,7 +19,7 @@ from synth.pipelines.retrieval.embedding import Embedder
 from synth.pipelines.retrieval.vectors import Vectors, copy_vectors
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.errors import InputError, Stale, UsageError
-from synth.schemas.reading.repetitions import repetitions
+from synth.schemas.reading.bad_rows import repetitions
 from synth.schemas.record import Record
 from synth.schemas.records import DOCUMENT
 

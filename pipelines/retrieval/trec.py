@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from synth.schemas.errors import InputError, UsageError
+from synth.schemas.phrases import plural
 
 __all__ = ["MEASURES", "Judgements", "Run", "measure", "read_judgements", "read_run", "refuse_unwritable", "write_run"]
 
@@ -81,7 +82,7 @@ def _read(
     for number, words in _lines_of(path):
         place = f"{path}:{number}"
         if len(words) != len(columns):
-            raise InputError(f"{place} has {len(words)} columns, where {', '.join(columns)} must be")
+            raise InputError(f"{place} has {plural(len(words), 'column')}, where {', '.join(columns)} must be")
         values = read.setdefault(words[0], {})
         if words[document] in values:
             raise InputError(f"{place} names document {words[document]} again for query {words[0]}")

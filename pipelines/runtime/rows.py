@@ -23,6 +23,7 @@ from synth.pipelines.runtime.shutdown import Stopping, unwritable
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
 from synth.pipelines.runtime.tools import RowTools, tokens_in
 from synth.schemas.errors import Partial, SynthError
+from synth.schemas.phrases import plural
 from synth.schemas.shards import Shard
 from synth.schemas.writing.publication import PartialOutput, write_datasets_json, write_json
 
@@ -357,7 +358,7 @@ class RowRun:
         named = "" if reasons.keys() == {"failed"} else f" ({', '.join(f'{name} {n}' for name, n in reasons.items())})"
         first = failures[0]
         return Partial(
-            f"{len(failures)} of {self._table.num_rows} rows failed{named}, the first of them {first.id} "
+            f"{len(failures)} of {plural(self._table.num_rows, 'row')} failed{named}, the first of them {first.id} "
             f"({first.error}): nothing was published, {log} has the details; "
             "repeat the command to try them again, or allow them with --max-failures"
         )

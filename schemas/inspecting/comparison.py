@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synth.schemas.dataset import Dataset, read_shard
-from synth.schemas.inspecting.fingerprints import Fingerprints, fingerprints
+from synth.schemas.fingerprints import Fingerprints, fingerprints
 
 __all__ = ["Comparison", "Side", "compare"]
 

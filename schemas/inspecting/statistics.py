@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.schemas import words
-from synth.schemas.inspecting.fingerprints import Fingerprints, fingerprints
+from synth.schemas.fingerprints import Fingerprints, fingerprints
 from synth.schemas.inspecting.histogram import GATHERED, Spread, Tally
 from synth.schemas.reading.columns import convert
 from synth.schemas.reading.formats import Batch

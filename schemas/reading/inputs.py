@@ -11,7 +11,7 @@ import xxhash
 
 from synth.schemas.dataset import Dataset, partial_path
 from synth.schemas.errors import InputError, UsageError
-from synth.schemas.reading.formats import READABLE, Batch, file_format, read, stem
+from synth.schemas.reading.formats import Batch, file_format, read, read_from, stem
 from synth.schemas.reading.text_files import PACKAGES, SUFFIXES, checksums, files_below, installed, read_texts, readable
 from synth.schemas.shards import file_checksum
 
@@ -139,7 +139,9 @@ def _directory(spec: str, path: Path) -> Input:
         if texts := files_below(path, suffix):
             return _texts(spec, name, texts)
     if not known:
-        raise InputError(f"{spec} holds no dataset and no file that can be read ({READABLE}, {' or '.join(SUFFIXES)})")
+        raise InputError(
+            f"{spec} holds no dataset and no file that can be read ({read_from()}, {' or '.join(SUFFIXES)})"
+        )
     return Input(spec, name, _of_one_format(spec, known))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from synth.schemas.errors import InputError
+from synth.schemas.phrases import plural
 from synth.schemas.reading.formats import Batch
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH
 from synth.schemas.shards import file_checksum
@@ -93,10 +94,10 @@ def read_texts(files: Sequence[Path], names: Sequence[str]) -> Iterator[Batch]:
         rows.append({"id": name, "content": content})
         size += len(content)
         if size >= BYTES_PER_BATCH:
-            yield Batch(file, "text", first, rows)
+            yield Batch(file, first, rows)
             rows, first, size = [], first + len(rows), 0
     if rows:
-        yield Batch(file, "text", first, rows)
+        yield Batch(file, first, rows)
     _tell(unread)
 
 
@@ -126,8 +127,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def _tell(unread: Mapping[str, str]) -> None:
     if unread:
-        left_out = "1 file is" if len(unread) == 1 else f"{len(unread)} files are"
-        logging.getLogger("synth").warning("%s left out: %s", left_out, _listed(unread))
+        logging.getLogger("synth").warning("%s left out: %s", plural(len(unread), "file"), _listed(unread))
 
 
 def _listed(unread: Mapping[str, str]) -> str:

@@ -10,10 +10,9 @@ import pyarrow as pa
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from synth.schemas.features import class_names, with_features_alone
-from synth.schemas.given import INSTANCES, NAMES
-from synth.schemas.instructions import with_input
-from synth.schemas.openable import repeated_names
+from synth.schemas.instructions import INSTANCES, NAMES, with_input
 from synth.schemas.plain import plain_values
+from synth.schemas.storable import repeated_names
 
 __all__ = ["Shape", "one_instance_a_row", "shaped"]
 

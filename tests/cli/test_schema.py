@@ -39,7 +39,7 @@ def test_every_record_type_shows_its_columns_within_80_columns(name: str) -> Non
 def test_a_dataset_shows_its_rows_and_the_docs_of_its_columns(tmp_path: Path) -> None:
     datasets.Dataset.from_list([{"id": "a", "query": "?"}]).save_to_disk(tmp_path / "queries")
     lines = schema(tmp_path / "queries").stdout.splitlines()
-    assert lines[0] == f"{tmp_path}/queries  1 rows"
+    assert lines[0] == f"{tmp_path}/queries  1 row"
     assert any(line.split() == ["query", "string", *QUERY.columns[1].doc.split()] for line in lines)
     datasets.Dataset(pa.table({"id": ["a"], "tags": [["x"]]})).save_to_disk(tmp_path / "other")
     assert any(line.split()[:2] == ["tags", "list<item:"] for line in schema(tmp_path / "other").stdout.splitlines())

@@ -110,7 +110,7 @@ def test_any_input_file_can_be_shown(tmp_path: Path, suffix: str) -> None:
 def test_a_directory_of_datasets_can_be_shown(tmp_path: Path) -> None:
     datasets.Dataset.from_list([{"text": "hello"}]).save_to_disk(tmp_path / "saved")
     assert titles(tmp_path / "saved") == ["saved-0"]
-    assert f"{tmp_path}/saved  1 rows  text" in show(tmp_path / "saved").stderr
+    assert f"{tmp_path}/saved  1 row  text" in show(tmp_path / "saved").stderr
 
 
 def test_a_dataset_without_rows_says_so(tmp_path: Path) -> None:
