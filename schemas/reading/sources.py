@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -222,10 +223,10 @@ class Source:
         """The values of one column: made ids, or nulls, for absent ones; where that is a fault, it is noted."""
         if column.name == self.file_column:
             return [self.input.labels[batch.file]] * len(batch)
-        values = _values(batch, self._candidates(column))
+        values, has_gaps = _values(batch, self._candidates(column))
         if column.takes_input:
             values = self._with_inputs(values, batch, faults)
-        if not (isinstance(values, list) and _ABSENT in values):
+        if not has_gaps:
             return values
         if column.name == "id" and "id" not in self.columns:
             # The number of a row stays the same when a bad row before it is put right.
@@ -368,15 +369,14 @@ def _taken(values: list[Any] | pa.Array, kept: Sequence[int]) -> list[Any] | pa.
     return [values[index] for index in kept] if isinstance(values, list) else values.take(pa.array(kept, pa.int64()))
 
 
-def _values(batch: Batch, candidates: tuple[str, ...]) -> list[Any] | pa.Array:
-    """Each row's value of the first candidate that it has, or `_ABSENT`."""
+def _values(batch: Batch, candidates: tuple[str, ...]) -> tuple[list[Any] | pa.Array, bool]:
+    """Each row's value of the first candidate that it has, or `_ABSENT`; and whether any may be that."""
+    found = [name for name in candidates if batch.has(name)]
+    if not found:
+        return [_ABSENT] * len(batch), True
     if not isinstance(batch.rows, list):
-        given = next((name for name in candidates if batch.has(name)), None)
-        return batch.rows.column(given) if given else [_ABSENT] * len(batch)
-    for name in candidates:
-        try:
-            return [row[name] for row in batch.rows]
-        except KeyError:
-            if batch.has(name):
-                break
-    return [next((row[name] for name in candidates if name in row), _ABSENT) for row in batch.rows]
+        return batch.rows.column(found[0]), False
+    try:
+        return list(map(itemgetter(found[0]), batch.rows)), False
+    except KeyError:
+        return [next((row[name] for name in found if name in row), _ABSENT) for row in batch.rows], True
