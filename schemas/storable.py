@@ -1,7 +1,7 @@
 """The columns that a dataset directory holds: those that `datasets` opens, each type in one form.
 
 A map becomes a list of structs of `key` and `value`; dictionaries and runs are decoded, views are laid out, and an
-extension type gives way to what it is stored as. The values stay what they are.
+extension type is replaced by its storage type. Values do not change.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def storable(kind: pa.DataType) -> pa.DataType | None:
 def stored(values: pa.Array) -> pa.Array:
     """`values` of a type that has a storable one, in that type.
 
-    What is nested is taken apart and put together again: Arrow's own casts lose their way among nulls inside of it.
+    Nested values are taken apart and rebuilt: Arrow's own casts fail on nulls inside of them.
     """
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""The record type of an input that is taken as it is: every column, with the type that all its values have."""
+"""The record type of an input with all its columns, each with the type that holds all its values."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -64,7 +64,7 @@ def infer_record(source: Input, asked: Record, columns: Mapping[str, str]) -> Re
 
 
 def tell(column: Column, why: str) -> None:
-    """Warn that a column is read as text though not all of its values are."""
+    """Warn that a column is read as text although not all of its values are text."""
     kind = "JSON text" if column.json else "text"
     logging.getLogger("synth").warning("%s: the column %s is read as %s", why, column.name, kind)
 

@@ -1,4 +1,4 @@
-"""What a user names as input, found on disk: a dataset directory, files of rows or of text, a Hub dataset."""
+"""Finding the input that a user names: a dataset directory, files of rows or of text, a Hub dataset."""
 
 import glob
 import os
@@ -75,7 +75,7 @@ class Input:
 
     @cached_property
     def digest(self) -> str:
-        """XXH3-128 (hex) of the files' contents in order, wherever they lie, and of the names of files of text."""
+        """XXH3-128 (hex) of the files' contents in order, and of the names of text files; not of their paths."""
         if self.names:
             known = checksums(self.files, self.names)
             sums = [*known.values(), *known]

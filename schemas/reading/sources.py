@@ -1,7 +1,7 @@
 """Any input as a table of one record type: columns found, types checked, ids made and checked, errors placed.
 
-A dataset directory that has the columns is used where it lies, memory-mapped; everything else is written once, as it
-streams by, into an Arrow file that is then memory-mapped.
+A dataset directory that has the columns is memory-mapped in place; everything else is converted once, batch by batch,
+into an Arrow file that is then memory-mapped.
 """
 
 import json
@@ -88,7 +88,7 @@ class Source:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash (hex) of what the input holds, and of its names where they are in the rows; not of where it lies.
+        """Hash (hex) of what the input holds, and of its names where they are in the rows; not of its path.
 
         The same input read with other `columns` or another `limit` has the same fingerprint.
         """
@@ -103,7 +103,7 @@ class Source:
         )
 
     def table(self, scratch: Path) -> pa.Table:
-        """What `read` gives of usable rows."""
+        """The usable rows that `read` gives."""
         return self.read(scratch).table
 
     def read(self, scratch: Path) -> Reading:

@@ -1,4 +1,4 @@
-"""Parquet and Arrow: batches as they lie in the file."""
+"""Parquet and Arrow: the batches of the file."""
 
 from collections.abc import Iterator
 from pathlib import Path

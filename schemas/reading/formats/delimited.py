@@ -1,8 +1,8 @@
 """CSV as RFC 4180 has it, and TSV, where a quotation mark is a character like any other. Cells are text.
 
 pyarrow reads text in which every quotation mark opens a field, closes one, or is one of two that stand for one inside a
-quoted field. Of other uses it says nothing, and it does not know on which line a row has too many fields: other text is
-read row by row, by Python's csv module.
+quoted field. It does not report other uses, nor the line of a row with too many fields: other text is read
+row by row, by Python's csv module.
 """
 
 import csv

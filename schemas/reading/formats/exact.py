@@ -1,8 +1,8 @@
 """JSON values with all their digits and keys.
 
 orjson makes a float of a whole number beyond 64 bits, rounds a fraction of more digits than float64 holds, and takes
-the last of equal keys of an object, all in silence. It is so much quicker than anything else that it parses first; what
-it may have changed is parsed again.
+the last of equal keys of an object, all silently. It is much faster than anything else, so it parses first; what it may
+have changed is parsed again.
 """
 
 import json
@@ -100,7 +100,7 @@ def float_holds(number: str) -> bool:
 
 
 def _is_held(number: bytes) -> bool:
-    """Whether 64 bits hold a number without its sign. What is no number stands in a text."""
+    """Whether 64 bits hold a number without its sign. A match that is not a number is inside a text."""
     if number.isdigit():
         return len(number) < 19 or (len(number) == 19 and int(number) < 2**63)
     try:
