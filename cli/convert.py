@@ -14,6 +14,7 @@ from synth.cli.commands import Inputs, Output, with_options
 from synth.cli.running import is_asked_why
 from synth.pipelines.runtime.declared import path
 from synth.pipelines.runtime.options import ReadingOptions
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,11 +151,11 @@ def export(
         sys.stdout.buffer.flush()
         _say_classes(schema, form)
         return
-    form = form or format_of(target)
+    named = form or format_of(target)
     with replacing(target, force=force) as file:
-        rows = write(file, target.name, form, schema, tables, source)
-    print(f"{target}: {rows:,} rows", file=sys.stderr)
-    _say_classes(schema, form)
+        rows = write(file, target.name, named, schema, tables, source)
+    print(f"{target}: {plural(rows, 'row')}", file=sys.stderr)
+    _say_classes(schema, named)
     if listing:
         print(f"{listing.path} has it as {listing.add(schema)}", file=sys.stderr)
 
@@ -162,8 +163,9 @@ def export(
 def _say_classes(schema: "pa.Schema", form: str) -> None:
     """Where classes are numbers without their names in the file, what these stand for."""
     from synth.schemas.features import class_names
+    from synth.schemas.writing.export import FORMATS
 
-    for column, names in class_names(schema).items() if form != "parquet" else ():
+    for column, names in class_names(schema).items() if not FORMATS[form].class_names else ():
         shown = [f"{number} is {name}" for number, name in enumerate(names[:CLASSES_SHOWN])]
         more = [f"{len(names) - CLASSES_SHOWN:,} more"] if len(names) > CLASSES_SHOWN else []
         print(

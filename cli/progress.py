@@ -8,7 +8,8 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from synth.cli.summaries import breakdown, plural
+from synth.cli.summaries import breakdown
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.counts import Counts
@@ -88,7 +89,7 @@ def _lines(label: str) -> "Observer":
         if time.monotonic() - last >= SECONDS_PER_LINE:
             last = time.monotonic()
             rows = counts.finished or prepared
-            print(f"{label}: {rows:,}/{total:,} rows, {described}", file=sys.stderr, flush=True)
+            print(f"{label}: {rows:,}/{plural(total, 'row')}, {described}", file=sys.stderr, flush=True)
 
     return observe
 

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from synth.cli.highlighting import mark, telling_part
 from synth.cli.readable import json_text, readable, text_of
-from synth.cli.summaries import plural
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from rich.syntax import Syntax

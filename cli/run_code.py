@@ -18,6 +18,7 @@ from synth.cli.readable import shortened
 from synth.cli.rendering import DataConsole, literal
 from synth.pipelines.runtime.declared import path
 from synth.pipelines.runtime.plugs import SandboxSpec
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.pipelines.case2code.signature import Signature
@@ -289,7 +290,7 @@ def _compared(ran: CodeRun, again: "Verdict") -> Text:
     if again.status != "ok":
         return Text.assemble((f"{how}, it came to ", "yellow"), _said(again))
     if different := sum(map(ran.differs, range(len(again.outcomes)))):
-        return Text(f"{how}, {different} of {len(again.outcomes)} calls gave something else", "yellow")
+        return Text(f"{how}, {different} of {plural(len(again.outcomes), 'call')} gave something else", "yellow")
     return Text(f"{how}, it gave the same", "green")
 
 

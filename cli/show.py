@@ -11,7 +11,8 @@ import typer
 
 from synth.cli.readable import text_of
 from synth.cli.rendering import DataConsole, literal, provenance, row_panel
-from synth.cli.summaries import commonest, plural
+from synth.cli.summaries import commonest
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.schemas.dataset import Dataset
@@ -132,7 +133,7 @@ def _batches_with(found: "Input", row: str) -> Iterator["Batch"]:
         ids = batch.column(0).to_pylist()
         if row in ids:
             first += ids.index(row)
-            yield Batch(found.files[0], "Arrow", first, table.slice(first, 1).to_batches()[0])
+            yield Batch(found.files[0], first, table.slice(first, 1).to_batches()[0])
             return
         first += len(ids)
 

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from synth.cli.rendering import DataConsole, add_bars, grid, line, literal
-from synth.cli.summaries import REASONS, commonest, number, plural, run_facts, share, size
+from synth.cli.summaries import REASONS, commonest, number, run_facts, share, size
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.schemas.inspecting.histogram import Spread

@@ -6,7 +6,9 @@ from textwrap import wrap
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["ACCOUNTS", "REASONS", "breakdown", "commonest", "number", "plural", "run_facts", "share", "size", "tokens"]
+from synth.schemas.phrases import plural
+
+__all__ = ["ACCOUNTS", "REASONS", "breakdown", "commonest", "number", "run_facts", "share", "size", "tokens"]
 
 # The parts of `counts` in `synth.json` by the word for them: what became of input rows, and why.
 ACCOUNTS = {"produced": "accepted", "rejected": "rejected", "failed": "failed"}
@@ -83,10 +85,6 @@ def number(value: float) -> str:
 
 def share(count: int, whole: int) -> str:
     return f" ({count / whole:.1%})" if count else ""
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def size(of_bytes: float) -> str:

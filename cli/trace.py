@@ -9,7 +9,7 @@ from rich.text import Text
 from synth.cli.completion import datasets
 from synth.cli.readable import json_text, text_of
 from synth.cli.rendering import DataConsole, literal, row_panel
-from synth.cli.summaries import plural
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.schemas.inspecting.ancestry import Ancestor, RecordedExchange, RecordedSample
@@ -83,7 +83,7 @@ def _separated(exchange: "RecordedExchange") -> "RecordedExchange":
 
 
 def _count(tokens: int | None) -> str:
-    return "tokens unknown" if tokens is None else f"{tokens:,} tokens"
+    return "tokens unknown" if tokens is None else plural(tokens, "token")
 
 
 def _turns(prompt: str | list[dict[str, str]]) -> dict[str, str]:

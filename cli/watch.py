@@ -14,6 +14,7 @@ import typer
 
 from synth.cli.completion import outputs
 from synth.pipelines.runtime.declared import path
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.schemas.layout import Layout, PartialLayout
@@ -125,7 +126,7 @@ class _Run:
         return f"the run that makes {self.out} has stopped {where}{failed}; repeat its command to resume{repeat}"
 
     def completion(self) -> list[str]:
-        from synth.cli.summaries import breakdown, plural
+        from synth.cli.summaries import breakdown
 
         record = _read(self.layout.record)
         if not record or "counts" not in record:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synth.pipelines.runtime.declared import path
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.schemas.writing.publication import OutputStatus
@@ -143,4 +144,4 @@ def _progress(partial: Path) -> str:
         return ""
     there = json.loads(path.read_text())
     finished = sum(there["counts"][name] for name in ("produced", "rejected"))
-    return f"{finished:,} of {there['rows']:,} rows are finished, "
+    return f"{finished:,} of {plural(there['rows'], 'row')} finished, "

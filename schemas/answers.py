@@ -1,4 +1,4 @@
-"""What the tools of a run answered its rows, kept so that no answer is paid for twice.
+"""The answers that a run's tools gave its rows, kept so that the same answer is never asked for twice.
 
 An answer belongs to the row that asked, to the whole request, and to what gave it: an engine or a sandbox, by its
 identity.
@@ -40,7 +40,7 @@ class AnswerJournal:
 
     def flush(self) -> None:
         if self._waiting:
-            # What cannot be written waits for a disk that has room again.
+            # On failure the answers stay queued, for a disk with room.
             self._journal.write(self._waiting)
             self._waiting = []
 
@@ -49,7 +49,7 @@ class AnswerJournal:
 
 
 def key_of(identity: Mapping[str, Any]) -> int:
-    """What stands for the engine or the sandbox of this identity: 64 bits of a digest of it."""
+    """A key for the engine or the sandbox of this identity: 64 bits of a digest of it."""
     return xxhash.xxh3_64_intdigest(msgspec.json.encode(identity, order="sorted"))
 
 

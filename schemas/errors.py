@@ -7,10 +7,10 @@ SynthError                1   the run failed
 ├── SandboxUnavailable    1   no jail of the kind asked for can be had on this machine
 ├── Partial               3   some rows failed, so nothing was published
 │   └── BudgetSpent       3   the budget ended the run, so nothing was published
-├── Stale                 4   what lies there was made with other settings
+├── Stale                 4   the output was made with other settings
 └── Interrupted         130   Ctrl-C
 
-A message is one sentence: what is wrong, where, and the flag or command that mends it.
+A message is one sentence: what is wrong, where, and the flag or command that fixes it.
 """
 
 __all__ = [

@@ -12,7 +12,7 @@ _KEY = b"huggingface"
 
 
 def with_features_alone(table: pa.Table) -> pa.Table:
-    """The table without whatever else its metadata says."""
+    """The table without any other metadata."""
     noted = (table.schema.metadata or {}).get(_KEY)
     return table.replace_schema_metadata({_KEY: noted} if noted else None)
 

@@ -1,6 +1,48 @@
 """The prompt of a row whose instruction has an input of its own, as those of Alpaca and Self-Instruct do."""
 
-__all__ = ["with_input"]
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from synth.schemas.records.shared import INPUT_TEXT
+
+__all__ = ["INSTANCES", "NAMES", "NotText", "given_in", "with_input"]
+
+NAMES = (INPUT_TEXT.name, *INPUT_TEXT.aliases)
+# Self-Instruct has inputs there, each with an output.
+INSTANCES = "instances"
+
+
+class NotText(Exception):
+    """What the column `name` holds is neither a text nor a number."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        super().__init__(name)
+        self.name = name
+        self.value = value
+
+
+def given_in(row: Mapping[str, Any], names: Iterable[str] = NAMES) -> str | None:
+    """The first of the columns `names` that says something, or else the input of the first of the `instances`.
+
+    None where there is none. Raises `NotText`.
+    """
+    for name in names:
+        match row.get(name):
+            case None:
+                pass
+            case str(text):
+                if text.strip():
+                    return text
+            case int() | float() as number if not isinstance(number, bool):
+                # NaN is what tables have in the place of nothing.
+                if number == number:
+                    return str(number)
+            case other:
+                raise NotText(name, other)
+    match row.get(INSTANCES):
+        case [{INPUT_TEXT.name: str(given)}, *_]:
+            return given
+    return None
 
 
 def with_input(instruction: str, given: str | None) -> str:

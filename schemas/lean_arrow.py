@@ -1,7 +1,7 @@
 """Importing this keeps pyarrow from importing pandas, which takes longer than everything else a command does to start.
 
-Before pyarrow converts its first list it imports pandas, to know a Series when it sees one. Nothing here hands it one.
-So it is made to look once while pandas cannot be found; it looks again by itself when a caller asks for a data frame.
+Before pyarrow converts its first list it imports pandas, to recognise a Series. No code here passes one, so pyarrow is
+made to look once while pandas cannot be found. It looks again when a caller asks for a data frame.
 """
 
 import sys

@@ -12,7 +12,7 @@ import xxhash
 
 from synth.schemas.atomic import remove, temporary_beside
 from synth.schemas.errors import InputError
-from synth.schemas.openable import refuse_unopenable
+from synth.schemas.storable import refuse_unopenable
 
 __all__ = ["ROWS_PER_SHARD", "Shard", "ShardWriter", "file_checksum"]
 

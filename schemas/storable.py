@@ -1,7 +1,7 @@
-"""The Arrow types that a dataset directory holds: those that `datasets` opens, in one form each.
+"""The columns that a dataset directory holds: those that `datasets` opens, each type in one form.
 
 A map becomes a list of structs of `key` and `value`; dictionaries and runs are decoded, views are laid out, and an
-extension type gives way to what it is stored as. The values stay what they are.
+extension type is replaced by its storage type. Values do not change.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["storable", "stored"]
+from synth.schemas.errors import InputError
+
+__all__ = ["refuse_unopenable", "repeated_names", "storable", "stored"]
 
 _PLAIN = {
     pa.string_view(): pa.string(),
@@ -35,7 +37,7 @@ def storable(kind: pa.DataType) -> pa.DataType | None:
 def stored(values: pa.Array) -> pa.Array:
     """`values` of a type that has a storable one, in that type.
 
-    What is nested is taken apart and put together again: Arrow's own casts lose their way among nulls inside of it.
+    Nested values are taken apart and rebuilt: Arrow's own casts fail on nulls inside of them.
     """
     import pyarrow.compute as pc
 
@@ -100,13 +102,54 @@ def _nested(kind: pa.DataType) -> pa.DataType | None:
         return pa.decimal128(kind.precision, kind.scale)
     if kind in _PLAIN:
         return _PLAIN[kind]
+    return kind if _is_known(kind) else None
+
+
+def _is_known(kind: pa.DataType) -> bool:
+    """Whether `datasets` opens a column of this type, as far as what is inside of it can be opened."""
+    types = pa.types
     if isinstance(kind, pa.BaseExtensionType):
-        # `datasets` has extension types of its own, and knows this one of Arrow's.
-        return kind if kind == pa.json_() or type(kind).__module__.startswith("datasets.") else None
-    unknown = types.is_union(kind) or types.is_interval(kind) or types.is_run_end_encoded(kind)
-    return None if unknown or types.is_list_view(kind) or types.is_large_list_view(kind) else kind
+        # It has extension types of its own, and knows this one of Arrow's.
+        return isinstance(kind, pa.JsonType) or type(kind).__module__.startswith("datasets.")
+    unknown = (
+        *(types.is_map, types.is_union, types.is_interval, types.is_run_end_encoded),
+        *(types.is_list_view, types.is_large_list_view, types.is_decimal32, types.is_decimal64),
+    )
+    return not any(is_one(kind) for is_one in unknown)
 
 
 def _with_values(form: Callable[[pa.Field], pa.DataType], field: pa.Field) -> pa.DataType | None:
     inner = _nested(field.type)
     return None if inner is None else form(field.with_type(inner))
+
+
+def refuse_unopenable(schema: pa.Schema) -> None:
+    """Raises `InputError` naming the columns that could not be opened again."""
+    if repeated := repeated_names(schema):
+        raise InputError(
+            f"there are several columns named {', '.join(repeated)}: a dataset directory has one of a name"
+        )
+    for field in schema:
+        if (kind := _unopenable(field.type)) is not None:
+            raise InputError(f"{field.name} is of the type {field.type}: `datasets` cannot open {kind}")
+
+
+def repeated_names(fields: pa.Schema | pa.StructType) -> list[str]:
+    """Names that several of these columns have, or several fields inside of one."""
+    names = fields.names
+    inside = [f"{field.name}.{name}" for field in fields for name in _repeated_inside(field.type)]
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1] + inside
+
+
+def _repeated_inside(kind: pa.DataType) -> list[str]:
+    if pa.types.is_struct(kind):
+        return repeated_names(kind)
+    return [name for index in range(kind.num_fields) for name in _repeated_inside(kind.field(index).type)]
+
+
+def _unopenable(kind: pa.DataType) -> pa.DataType | None:
+    """The first type in `kind` that `datasets` does not know."""
+    if not _is_known(kind):
+        return kind
+    inner = (_unopenable(kind.field(index).type) for index in range(kind.num_fields))
+    return next((found for found in inner if found is not None), None)

@@ -6,7 +6,7 @@ from synth.cli.report.charts import Bar, bars
 from synth.cli.report.frame import Name
 from synth.cli.report.page import Figure, Table
 from synth.cli.report.wording import percent
-from synth.cli.summaries import plural
+from synth.schemas.phrases import plural
 
 __all__ = ["one_bar_each", "ranking"]
 

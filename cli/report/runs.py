@@ -11,7 +11,8 @@ from synth.cli.report.page import Chapter, Figure, Table
 from synth.cli.report.rankings import one_bar_each, ranking
 from synth.cli.report.sources import ReportInput
 from synth.cli.report.wording import distinct, listed, percent, shown
-from synth.cli.summaries import ACCOUNTS, REASONS, number, plural, run_facts, size, tokens
+from synth.cli.summaries import ACCOUNTS, REASONS, number, run_facts, size, tokens
+from synth.schemas.phrases import plural
 
 __all__ = ["runs"]
 

@@ -16,6 +16,7 @@ from synth.pipelines.runtime.usual_options import MemoryMb, Repeat, Seconds
 from synth.sandbox.program import Program
 from synth.sandbox.values import equal, shown
 from synth.sandbox.verdict import Limits, Outcome, Verdict
+from synth.schemas.phrases import plural
 from synth.schemas.record import Record
 from synth.schemas.records import CALLS, EXECUTED
 
@@ -101,14 +102,15 @@ class Execute(RowStage):
     def _refuse(self, outputs: Sequence[dict[str, str]]) -> None:
         errors = [output["error"] for output in outputs if "error" in output]
         values = [output["return"] for output in outputs if "return" in output]
+        calls = plural(len(outputs), "call")
         if self.reject_name_errors and (named := sorted(OF_NAMES.intersection(errors))):
-            raise Reject("name_error", f"{errors.count(named[0])} of {len(outputs)} calls raise {named[0]}")
+            raise Reject("name_error", f"{errors.count(named[0])} of {calls} raise {named[0]}")
         if limited := sorted(_OF_THE_LIMITS.intersection(errors)):
-            raise Reject("depends_on_limits", f"{errors.count(limited[0])} of {len(outputs)} calls raise {limited[0]}")
+            raise Reject("depends_on_limits", f"{errors.count(limited[0])} of {calls} raise {limited[0]}")
         if not values:
             raise Reject("all_errors", f"all {len(outputs)} calls raise, the first of them {errors[0]}")
         if len(errors) > self.max_error_fraction * len(outputs):
-            raise Reject("too_many_errors", f"{len(errors)} of {len(outputs)} calls raise")
+            raise Reject("too_many_errors", f"{len(errors)} of {calls} raise")
         for value in values:
             if len(value) > self.max_output_chars:
                 raise Reject("too_long_output", f"an output has {len(value):,} characters")

@@ -85,9 +85,10 @@ class Decontaminate(TableStage):
             return [Source(spec, ROW, {}, None) for spec in self.against]
 
     def identity(self) -> dict[str, Any]:
+        sources = self._sources
         with _reading_sets():
-            # Where the sets lie has no part in it.
-            contents = {str(number): source.fingerprint for number, source in enumerate(self._sources)}
+            # The contents of the sets, wherever they are.
+            contents = {str(number): source.fingerprint for number, source in enumerate(sources)}
         return {**super().identity(), "against": contents}
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:

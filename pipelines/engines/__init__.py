@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypedDict, TypeVar
 
 from msgspec import Struct
 
+from synth.schemas.phrases import plural
+
 __all__ = [
     "Answer",
     "Completion",
@@ -84,9 +86,9 @@ class Completion(Struct, frozen=True):
         if self.finish_reason != "length":
             return None
         if self.reasoning and not self.text.strip():
-            limit = "the token limit" if self.tokens is None else f"{self.tokens:,} tokens"
+            limit = "the token limit" if self.tokens is None else plural(self.tokens, "token")
             return f"the reasoning did not end within {limit}; see --max-tokens"
-        after = "by the token limit" if self.tokens is None else f"after {self.tokens:,} tokens"
+        after = "by the token limit" if self.tokens is None else f"after {plural(self.tokens, 'token')}"
         return f"cut {after}; see --max-tokens"
 
     @property

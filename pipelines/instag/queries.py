@@ -6,7 +6,7 @@ from typing import Any
 from synth.pipelines.runtime.instructions import asked
 from synth.pipelines.runtime.stage import Reject, Row
 from synth.schemas.errors import InputError
-from synth.schemas.given import NAMES as INPUTS
+from synth.schemas.instructions import NAMES as INPUTS
 
 __all__ = ["queries_of"]
 

@@ -222,7 +222,9 @@ class _Tree:
         """Whether a query joins the tree; otherwise it is turned away with its reason."""
         rules = self._rules
         if (count := words(row["text"])) < rules.min_query_words:
-            return self._turn_away(row, "too_short", f"{count:.3g} words; see --min-query-words")
+            return self._turn_away(
+                row, "too_short", f"{count:.3g} {'word' if count == 1 else 'words'}; see --min-query-words"
+            )
         if len(row["text"]) > rules.max_query_chars:
             return self._turn_away(row, "too_long", f"{len(row['text'])} characters; see --max-query-chars")
         if twin := self._twin(row["id"], row["text"]):

@@ -22,7 +22,7 @@ from synth.pipelines.runtime.declared import Option, path
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, Stale, UsageError
-from synth.schemas.reading.repetitions import repetitions
+from synth.schemas.reading.bad_rows import repetitions
 from synth.schemas.record import Record
 from synth.schemas.records import DOCUMENT
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, UsageError
+from synth.schemas.phrases import plural
 
 __all__ = ["MEASURES", "Judgements", "Run", "measure", "read_judgements", "read_run", "refuse_unwritable", "write_run"]
 
@@ -77,7 +78,7 @@ def _read(
     for number, words in _lines_of(path):
         place = f"{path}:{number}"
         if len(words) != len(columns):
-            raise InputError(f"{place} has {len(words)} columns, where {', '.join(columns)} must be")
+            raise InputError(f"{place} has {plural(len(words), 'column')}, where {', '.join(columns)} must be")
         values = read.setdefault(words[0], {})
         if words[document] in values:
             raise InputError(f"{place} names document {words[document]} again for query {words[0]}")

@@ -22,7 +22,8 @@ def with_bad_rows(
     Where the run is cut before the last usable row, only those count that stand before the last one that it took.
     """
     if is_cut:
-        bad = bad.filter(pc.less(bad["position"], finished.rows))
+        usable_before = pc.subtract(bad["number"], pa.array(range(bad.num_rows)))
+        bad = bad.filter(pc.less(usable_before, finished.rows))
     if not bad.num_rows:
         return finished
     columns = {name: bad[name] for name in ("id", "reason", "detail", "raw_row")}

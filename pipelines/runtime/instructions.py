@@ -2,8 +2,7 @@
 
 from synth.pipelines.runtime.stage import Row
 from synth.schemas.errors import InputError
-from synth.schemas.given import NotText, given_in
-from synth.schemas.instructions import with_input
+from synth.schemas.instructions import NotText, given_in, with_input
 from synth.schemas.reading.formats import describe
 
 __all__ = ["asked", "input_of"]

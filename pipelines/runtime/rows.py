@@ -28,6 +28,7 @@ from synth.schemas.answers import key_of
 from synth.schemas.atomic import write_json
 from synth.schemas.errors import Partial, SynthError
 from synth.schemas.layout import PartialLayout
+from synth.schemas.phrases import plural
 from synth.schemas.shards import Shard
 from synth.schemas.writing.publication import write_datasets_json
 
@@ -363,7 +364,7 @@ class RowRun:
         named = "" if reasons.keys() == {"failed"} else f" ({', '.join(f'{name} {n}' for name, n in reasons.items())})"
         first = failures[0]
         return Partial(
-            f"{len(failures)} of {self._input_rows} rows failed{named}, the first of them {first.id} "
+            f"{len(failures)} of {plural(self._input_rows, 'row')} failed{named}, the first of them {first.id} "
             f"({first.error}): nothing was published, {log} has the details; "
             "repeat the command to try them again, or allow them with --max-failures"
         )

@@ -16,6 +16,7 @@ from synth.pipelines.engines import Answer, Engine, EngineBusy, Message, Plug, P
 from synth.pipelines.engines.probe import prove_constrained
 from synth.schemas.answers import key_of
 from synth.schemas.errors import BudgetSpent, EngineFailed, SynthError, UsageError
+from synth.schemas.phrases import plural
 
 __all__ = ["SharedEngine", "SharedPlug", "tokens_of"]
 
@@ -113,7 +114,7 @@ class SharedEngine(SharedPlug[Request, Answer]):
     async def _ask_within(self, budget: int, request: Request) -> Answer:
         if self._spent >= budget:
             raise BudgetSpent(
-                f"the budget of {budget:,} tokens is spent ({self._spent:,}): what was finished is kept, "
+                f"the budget of {plural(budget, 'token')} is spent ({self._spent:,}): what was finished is kept, "
                 "repeat the command with a larger --budget-tokens to go on"
             )
         answer = await self._ask(request)

@@ -19,6 +19,7 @@ from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
 from synth.pipelines.self_lengthen.numerals import GREATEST, in_chinese, numbers_in
 from synth.schemas.errors import UsageError
+from synth.schemas.phrases import plural
 from synth.schemas.record import Record
 from synth.schemas.records import ANSWERED, CONSTRAINED
 
@@ -118,7 +119,9 @@ class Constrain(RowStage):
         length = words.count(response)
         if not self.min_words <= length < self.max_words:
             flag = "min-words" if length < self.min_words else "max-words"
-            raise Reject("too_short" if length < self.min_words else "too_long", f"{length:,} words; see --{flag}")
+            raise Reject(
+                "too_short" if length < self.min_words else "too_long", f"{plural(length, 'word')}; see --{flag}"
+            )
         spoken = language.of(response)
         if spoken == "other" and len(_SPACELESS.findall(response)) > length / 2:
             raise Reject("not_countable", "there are no blanks between its words")

@@ -23,6 +23,7 @@ from synth.pipelines.runtime.usual_options import PromptFile, Tries
 from synth.pipelines.self_lengthen import language, quality, words
 from synth.pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
 from synth.pipelines.self_lengthen.tries import Writing, fault_of
+from synth.schemas.phrases import plural
 from synth.schemas.record import Record
 from synth.schemas.records import ANSWERED, EXTENDED
 
@@ -130,7 +131,7 @@ class _Extension:
             if best.words > self._rules.growth * self._response.words:
                 return self._output(self._id, best)
             if best.rounds:
-                grown = f"{best.words:,} words from {self._response.words:,}"
+                grown = f"{plural(best.words, 'word')} from {self._response.words:,}"
                 self._refuse(f"t{attempt}", best, "too_little", f"{grown}, and --growth is {self._rules.growth:g}")
             elif not is_answered:
                 break
@@ -185,7 +186,7 @@ class _Extension:
         if (spoken := language.of(new.text)) != self._language:
             return "other_language", f"{spoken}, where the response is {self._language}"
         if new.words <= best.words:
-            return "not_longer", f"{new.words:,} words from {best.words:,}"
+            return "not_longer", f"{plural(new.words, 'word')} from {best.words:,}"
         return None
 
     def _refuse(self, place: str, text: _Text, reason: str, detail: str) -> None:

@@ -19,6 +19,7 @@ from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Tries
 from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.tries import EndOfText, Writing, fault_of, until_kept
 from synth.schemas.errors import UsageError
+from synth.schemas.phrases import plural
 from synth.schemas.record import Record
 from synth.schemas.records import NEW_INSTRUCTION, SEED_INSTRUCTION
 
@@ -221,7 +222,7 @@ class _Pool:
         """What is wrong with an instruction that needs no judge to tell."""
         rules, counted = self._rules, words.count(text)
         if counted <= rules.min_words:
-            return "too_short", f"{counted} words; see --min-words"
+            return "too_short", f"{plural(counted, 'word')}; see --min-words"
         if counted >= rules.max_words:
             return "too_long", f"{counted} words; see --max-words"
         spoken = language.of(text)

@@ -119,7 +119,7 @@ def _chain(specs: Sequence[str]) -> Iterator[Place]:
 
     def follow(spec: str, id_column: str, *, named: bool) -> Iterator[Place]:
         key = os.path.realpath(spec)
-        # What lies on the Hub is left there.
+        # Datasets on the Hub are not loaded for this.
         if key in seen or (spec.startswith("hf:") and not named):
             return
         seen.add(key)
@@ -210,7 +210,7 @@ def _made_ids(name: str, wanted: Sequence[str]) -> Iterator[tuple[int, str]]:
 def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[RecordedExchange]]:
     """What the run's engine was asked, by the id of the input row for whose sake; the run must have kept its answers.
 
-    Answers that an earlier run had from another engine may lie beside its own.
+    Answers that an earlier run got from another engine may be stored with its own.
     """
     folder = place.source.dataset.path if place.source.dataset else None
     if place.is_rejected and folder:

@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synth.schemas.dataset import Dataset, read_shard
-from synth.schemas.inspecting.fingerprints import Fingerprints, fingerprints
+from synth.schemas.fingerprints import Fingerprints, fingerprints
 
 __all__ = ["Comparison", "Side", "compare"]
 
 # Row numbers, in ascending order but where they are those of another table's rows.
 Rows = NDArray[np.int64]
-# Values that are in memory at a time while their fingerprints are taken.
+# Values in memory at once while their fingerprints are computed.
 PIECE = 8192
 
 
@@ -50,8 +50,8 @@ class Side:
 class Comparison:
     """`same` counts the rows that both have alike, `by_column` in how many changed rows each column differs.
 
-    `types` are those of the columns that both have under different types. `moved` tells whether rows that both have
-    stand in another order, which alone is no difference.
+    `types` are those of the columns that both have under different types. `moved` tells whether common rows
+    have another order, which alone is no difference.
     """
 
     a: Side

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.schemas import words
-from synth.schemas.inspecting.fingerprints import Fingerprints, fingerprints
+from synth.schemas.fingerprints import Fingerprints, fingerprints
 from synth.schemas.inspecting.histogram import GATHERED, Spread, Tally
 from synth.schemas.reading.columns import convert
 from synth.schemas.reading.formats import Batch
@@ -25,7 +25,7 @@ from synth.schemas.storable import stored
 
 __all__ = ["ColumnStatistics", "Statistics", "Survey", "statistics", "survey"]
 
-# Different values of a column that are told apart, 8 bytes each; beyond that nobody wonders how many there are.
+# Different values of a column that are told apart, 8 bytes each; beyond that they are not counted.
 MOST_DISTINCT = 1 << 22
 # A column of at most so many different texts, none of them longer, is one of categories.
 CATEGORIES = 24
@@ -38,7 +38,7 @@ class ColumnStatistics:
 
     `spread` is that of the numbers themselves, or of the lengths in `unit` (characters, items, bytes). `values` are the
     values and how often each occurs, the commonest first, where there are few. `not_finite` counts NaN and infinities,
-    which have no part in the spread.
+    which the spread leaves out.
     """
 
     name: str
@@ -113,7 +113,7 @@ def _values(batch: Batch, column: Column) -> pa.Array:
 
 
 class _Observer:
-    """Sees the values of one column pass, and says at the end what they were."""
+    """Observes the values of one column, and gives its statistics at the end."""
 
     unit: str | None = None
     # How often each number, or each length in `unit`, occurs.

@@ -1,23 +1,27 @@
-"""The record type of an input that is taken as it is: every column, with the type that all its values have."""
+"""The record type of an input with all its columns, each with the type that holds all its values."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
-from synth.schemas.reading.formats import schema_of
+from synth.schemas.reading.formats import describe, schema_of
 from synth.schemas.reading.formats.exact import Number
 from synth.schemas.reading.inputs import Input
-from synth.schemas.reading.irregular import is_wide, why_irregular
 from synth.schemas.record import Column, Record
 from synth.schemas.storable import storable
 
 __all__ = ["columns_of", "declared_schema", "infer_record", "is_changed", "tell", "together"]
+
+
+# The types of columns whose values are all of one kind.
+_TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def infer_record(source: Input, asked: Record, columns: Mapping[str, str]) -> Re
 
 
 def tell(column: Column, why: str) -> None:
-    """Warn that a column is read as text though not all of its values are."""
+    """Warn that a column is read as text although not all of its values are text."""
     kind = "JSON text" if column.json else "text"
     logging.getLogger("synth").warning("%s: the column %s is read as %s", why, column.name, kind)
 
@@ -160,48 +164,60 @@ def _is_json(kind: pa.DataType) -> bool:
     return bool(number or types.is_null(kind) or types.is_boolean(kind) or types.is_string(kind))
 
 
+class _Kinds:
+    """What the values of a JSON column are, so far."""
+
+    def __init__(self) -> None:
+        self.types: set[type] = set()
+        # Whether there are whole numbers that float64 does not hold.
+        self.wide = False
+        # The type that all lists and objects have; None where they have none in common.
+        self.nested: pa.DataType | None = pa.null()
+
+    def add(self, values: list[Any]) -> None:
+        types = set(map(type, values))
+        self.types |= types - {type(None)}
+        if int in types and types <= {int, float, type(None)} and not self.wide:
+            numbers = [0, *filter(None, values)]
+            # Most whole numbers are small, which two comparisons tell.
+            self.wide = (max(numbers) > 2**53 or min(numbers) < -(2**53)) and any(map(_is_wide, numbers))
+        if types & {list, dict} and self.nested is not None:
+            try:
+                self.nested = _both(self.nested, pa.array(values).type)
+            except (pa.ArrowException, TypeError, ValueError, OverflowError):
+                self.nested = None
+
+
 def _json_columns(source: Input) -> list[_Found]:
-    kinds: dict[str, set[type]] = {}
-    # None where the values of a nested column have no type in common.
-    nested: dict[str, pa.DataType | None] = {}
+    kinds: dict[str, _Kinds] = {}
     for batch in source.batches(lenient=True):
         assert isinstance(batch.rows, list)
         for name in dict.fromkeys(chain.from_iterable(batch.rows)):
-            values = [row.get(name) for row in batch.rows]
-            seen = kinds.setdefault(name, set())
-            seen |= set(map(type, values)) - {type(None)}
-            if int in seen and any(map(is_wide, values)):
-                seen.add(_Wide)
-            if seen & {list, dict}:
-                nested[name] = _merged(nested.get(name, pa.null()), values)
-    return [_json_column(source, name, seen, nested.get(name)) for name, seen in kinds.items()]
+            try:
+                values = list(map(itemgetter(name), batch.rows))
+            except KeyError:
+                values = [row.get(name) for row in batch.rows]
+            kinds.setdefault(name, _Kinds()).add(values)
+    return [_json_column(source, name, found) for name, found in kinds.items()]
 
 
-class _Wide:
-    """Among the types of a column's values: there are whole numbers that float64 does not hold."""
-
-
-def _json_column(source: Input, name: str, seen: set[type], nested: pa.DataType | None) -> _Found:
-    kinds = seen - {_Wide}
+def _json_column(source: Input, name: str, found: _Kinds) -> _Found:
+    kinds = found.types
     if not kinds:
         return _Found(Column(name, pa.null(), ""))
-    if kinds == {str}:
-        return _Found(Column(name, pa.string(), ""))
-    if kinds == {bool}:
-        return _Found(Column(name, pa.bool_(), ""))
-    if kinds == {int}:
-        return _Found(Column(name, pa.int64(), ""))
-    if kinds <= {int, float} and _Wide not in seen:
+    if len(kinds) == 1 and (kind := _TYPES.get(next(iter(kinds)))):
+        return _Found(Column(name, kind, ""))
+    if kinds <= {int, float} and not found.wide:
         return _Found(Column(name, pa.float64(), ""))
     if kinds <= {str, int, float, Number}:
-        return _Found(Column(name, pa.string(), "", numeric=True), why_irregular(source, name))
-    if nested is not None and len(kinds) == 1:
+        return _Found(Column(name, pa.string(), "", numeric=True), _why_irregular(source, name))
+    if found.nested is not None and len(kinds) == 1:
         # float64 takes true for 1, and rounds.
-        why = why_irregular(source, name) if _holds_floats(nested) else None
+        why = _why_irregular(source, name) if _holds_floats(found.nested) else None
         if why is None:
-            return _Found(Column(name, nested, ""))
+            return _Found(Column(name, found.nested, ""))
     else:
-        why = why_irregular(source, name) or f"{name} holds values of several kinds in {source.spec}"
+        why = _why_irregular(source, name) or f"{name} holds values of several kinds in {source.spec}"
     return _Found(Column(name, pa.string(), "", json=True), why)
 
 
@@ -211,11 +227,62 @@ def _holds_floats(kind: pa.DataType) -> bool:
     return _holds_floats(kind.value_type) if pa.types.is_list(kind) else bool(pa.types.is_floating(kind))
 
 
-def _merged(known: pa.DataType | None, values: list[Any]) -> pa.DataType | None:
-    """The type of lists or objects that holds the `known` ones and these."""
-    if known is None:
-        return None
-    try:
-        return _both(known, pa.array(values).type)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return None
+def _is_wide(value: Any) -> bool:
+    """Whether this is a whole number that float64 does not hold."""
+    return type(value) is int and not -(2**53) <= value <= 2**53 and int(float(value)) != value
+
+
+@dataclass(frozen=True)
+class _Seen:
+    value: Any
+    place: str
+
+    @property
+    def kind(self) -> str:
+        if isinstance(self.value, Number):
+            return "a long number"
+        if type(self.value) is float:
+            return "a fraction"
+        return "a wide number" if _is_wide(self.value) else describe(self.value)
+
+    def goes_with(self, other: "_Seen") -> bool:
+        kinds = {self.kind, other.kind}
+        return len(kinds) == 1 or kinds in ({"a number", "a fraction"}, {"a number", "a wide number"})
+
+
+def _why_irregular(source: Input, name: str) -> str | None:
+    """Where two values of the column `name`, or of one place inside its values, do not go together; None if all do."""
+    first: dict[str, dict[str, _Seen]] = {}
+    for batch in source.batches(lenient=True):
+        assert isinstance(batch.rows, list)
+        for index, row in enumerate(batch.rows):
+            for path, value in _parts(name, row.get(name)):
+                found = _Seen(value, "")
+                known = first.setdefault(path, {})
+                if found.kind in known:
+                    continue
+                found = known[found.kind] = _Seen(value, batch.place(index))
+                if found.kind == "a long number":
+                    return f"{path} is {value} in {found.place}, which 64 bits do not hold"
+                if other := next((seen for seen in known.values() if not seen.goes_with(found)), None):
+                    return _said(path, other, found)
+    return None
+
+
+def _said(path: str, one: _Seen, other: _Seen) -> str:
+    numbers = describe(one.value) == describe(other.value)
+    words = [str(seen.value) if numbers else describe(seen.value) for seen in (one, other)]
+    return f"{path} is {words[0]} in {one.place} and {words[1]} in {other.place}"
+
+
+def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A value and all that is inside it, each with its path: `meta.scores[]` are the items of a list."""
+    if value is None:
+        return
+    yield path, value
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _parts(f"{path}.{name}", inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _parts(f"{path}[]", inner)

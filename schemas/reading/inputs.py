@@ -1,4 +1,4 @@
-"""What a user names as input, found on disk: a dataset directory, files of rows or of text, a Hub dataset."""
+"""Finding the input that a user names: a dataset directory, files of rows or of text, a Hub dataset."""
 
 import glob
 import os
@@ -13,7 +13,7 @@ import xxhash
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.layout import PARTIAL, Layout
-from synth.schemas.reading.formats import READABLE, Batch, file_format, read, stem
+from synth.schemas.reading.formats import Batch, file_format, read, read_from, stem
 from synth.schemas.reading.text_files import PACKAGES, SUFFIXES, checksums, files_below, installed, read_texts, readable
 from synth.schemas.shards import file_checksum
 
@@ -82,7 +82,7 @@ class Input:
 
     @cached_property
     def digest(self) -> str:
-        """XXH3-128 (hex) of the files' contents in order, wherever they lie, and of the names of files of text."""
+        """XXH3-128 (hex) of the files' contents in order, and of the names of text files; not of their paths."""
         if self.names:
             known = checksums(self.files, self.names)
             sums = [*known.values(), *known]
@@ -147,7 +147,9 @@ def _directory(spec: str, path: Path) -> Input:
         if texts := files_below(path, suffix):
             return _texts(spec, name, texts)
     if not known:
-        raise InputError(f"{spec} holds no dataset and no file that can be read ({READABLE}, {' or '.join(SUFFIXES)})")
+        raise InputError(
+            f"{spec} holds no dataset and no file that can be read ({read_from()}, {' or '.join(SUFFIXES)})"
+        )
     return Input(spec, name, _of_one_format(spec, known))
 
 

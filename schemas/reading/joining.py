@@ -9,7 +9,6 @@ import pyarrow as pa
 from synth.schemas.errors import InputError
 from synth.schemas.reading.bad_rows import Reading, joined_readings
 from synth.schemas.reading.inference import is_changed, tell, together
-from synth.schemas.reading.repetitions import without_repetitions
 from synth.schemas.reading.sources import Source
 from synth.schemas.record import Column
 
@@ -60,4 +59,4 @@ def joined(sources: Sequence[Source], readings: Sequence[Reading]) -> Reading:
         return found
 
     together = joined_readings(readings, pa.concat_tables(tables, promote_options="permissive"))
-    return without_repetitions(together, places, rejects=any(source.rejects for source in sources))
+    return together.without_repetitions(places, rejects=any(source.rejects for source in sources))

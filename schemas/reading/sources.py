@@ -1,7 +1,7 @@
 """Any input as a table of one record type: columns found, types checked, ids made and checked, errors placed.
 
-A dataset directory that has the columns is used where it lies, memory-mapped; everything else is written once, as it
-streams by, into an Arrow file that is then memory-mapped.
+A dataset directory that has the columns is memory-mapped in place; everything else is converted once, batch by batch,
+into an Arrow file that is then memory-mapped.
 """
 
 import json
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,14 @@ import xxhash
 from synth.schemas.atomic import atomic
 from synth.schemas.dataset import read_shard
 from synth.schemas.errors import InputError, UsageError
-from synth.schemas.given import INSTANCES, NotText, given_in
-from synth.schemas.instructions import with_input
+from synth.schemas.instructions import INSTANCES, NotText, given_in, with_input
+from synth.schemas.phrases import plural
 from synth.schemas.reading.bad_rows import SCHEMA, BadRow, Reading, bad_table
 from synth.schemas.reading.columns import Misfit, convert, misfits, wanted
 from synth.schemas.reading.formats import Batch, describe
 from synth.schemas.reading.formats.exact import text_of
 from synth.schemas.reading.inference import infer_record
 from synth.schemas.reading.inputs import Input, locate
-from synth.schemas.reading.repetitions import without_repetitions
 from synth.schemas.record import Column, Record
 from synth.schemas.records.shared import INPUT_TEXT
 
@@ -39,8 +39,9 @@ _ABSENT = object()
 class Source:
     """The input `spec` (a path, a glob or `hf:NAME`), to be read as `record`.
 
-    `columns` names the input column of a record column; one that is not in it is searched for by its name, then by its
-    aliases. `limit` takes the first rows only. Rows without an id get `<name>-<index>`, the index over the whole input.
+    `columns` names the input column of a record column, which goes by its name or by any of its aliases; one that is
+    not in it is searched for by its name, then by its aliases. `limit` takes the first rows only. Rows without an id
+    get `<name>-<index>`, the index over the whole input.
     `file_column` names a text column that gets the name of each row's file.
 
     An open record has every other column of the input, too, with the type that its values have; there `columns`
@@ -61,15 +62,8 @@ class Source:
         file_column: str | None = None,
     ) -> None:
         """Raises `InputError` where there is nothing to read, `UsageError` where an option cannot be meant."""
-        for name, given in columns.items():
-            takes_input = any(column.takes_input for column in record.columns)
-            if name not in record.names and not record.open and not (takes_input and name == INPUT_TEXT.name):
-                raise UsageError(f"--column {name}={given}: no column {name} is read, only {', '.join(record.names)}")
-            others = [other for other in columns if columns[other] == given and other != name]
-            if others:
-                raise UsageError(f"--column {name}={given}: {given} is already read as {others[0]}")
+        self.columns = _named_columns(record, columns)
         self.input: Input = locate(spec)
-        self.columns = columns
         self.limit = limit
         self.rejects = rejects
         self.file_column = file_column
@@ -94,7 +88,7 @@ class Source:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash (hex) of what the input holds, and of its names where they are in the rows; not of where it lies.
+        """Hash (hex) of what the input holds, and of its names where they are in the rows; not of its path.
 
         The same input read with other `columns` or another `limit` has the same fingerprint.
         """
@@ -109,7 +103,7 @@ class Source:
         )
 
     def table(self, scratch: Path) -> pa.Table:
-        """What `read` gives of usable rows."""
+        """The usable rows that `read` gives."""
         return self.read(scratch).table
 
     def read(self, scratch: Path) -> Reading:
@@ -120,23 +114,22 @@ class Source:
         """
         self.input.verify()
         table = self._in_place()
-        reading = Reading.of(table) if table is not None else self._converted(scratch)
+        reading = Reading(table, bad_table([])) if table is not None else self._converted(scratch)
         reading = self._without_nulls(reading.first(self.limit))
 
         def places(indices: Sequence[int]) -> list[str]:
             return self.input.places(reading.in_input(indices))
 
-        reading = without_repetitions(reading, places, rejects=self.rejects)
+        reading = reading.without_repetitions(places, rejects=self.rejects)
+        if not reading.rows:
+            raise InputError(f"{self.input.spec} has no rows")
         if not reading.table.num_rows:
-            first = reading.bad["detail"][0].as_py() if reading.bad.num_rows else None
-            raise InputError(
-                f"none of the {reading.rows} rows of {self.input.spec} can be used: {first}"
-                if first
-                else f"{self.input.spec} has no rows"
-            )
+            rows, first = plural(reading.rows, "row"), reading.bad["detail"][0]
+            raise InputError(f"{self.input.spec} has {rows}, none of which can be used: {first}")
         if self._asked.open and self.input.dataset:
             # What `datasets` knows of the columns, such as the names of classes.
-            reading = replace(reading, table=self._with_features(reading.table))
+            metadata = self.input.dataset.table.schema.metadata
+            reading = replace(reading, table=reading.table.replace_schema_metadata(metadata))
         return reading
 
     def _candidates(self, column: Column) -> tuple[str, ...]:
@@ -180,15 +173,14 @@ class Source:
 
     def _batches(self) -> Iterator[tuple[pa.RecordBatch, list[BadRow]]]:
         not_seen = dict(self.columns)
-        first = usable = 0
+        first = 0
         for batch in self.input.batches(lenient=self.rejects):
             not_seen = {name: given for name, given in not_seen.items() if not batch.has(given)}
             if self.file_column and batch.has(self.file_column):
                 raise UsageError(f"--file-column {self.file_column}: {batch.file} has a column of this name")
             rows, faults = self._read(batch, first)
-            yield rows, self._bad_rows(batch, faults, first, usable)
+            yield rows, self._bad_rows(batch, faults, first)
             first += batch.size
-            usable += len(rows)
             if self.limit is not None and first >= self.limit:
                 break
         for name, given in not_seen.items():
@@ -198,11 +190,10 @@ class Source:
         """The usable rows of a batch before which the input has `first`; reason and detail of the others."""
         faults: dict[int, tuple[str, str]] = {}
         given = {column.name: self._given(column, batch, first, faults) for column in self.record.columns}
-        text_only = batch.format in ("CSV", "TSV")
         arrays = []
         for column in self.record.columns:
             try:
-                arrays.append(convert(column, given[column.name], text_only=text_only))
+                arrays.append(convert(column, given[column.name], text_only=batch.text_only))
             except Misfit as misfit:
                 if misfit.index is None:
                     raise InputError(self._misfit(column, batch, misfit)) from misfit
@@ -213,7 +204,8 @@ class Source:
         if faults:
             kept = [index for index in range(len(batch)) if index not in faults]
             arrays = [
-                convert(column, _taken(given[column.name], kept), text_only=text_only) for column in self.record.columns
+                convert(column, _taken(given[column.name], kept), text_only=batch.text_only)
+                for column in self.record.columns
             ]
         return pa.record_batch(arrays, schema=self.record.schema), faults
 
@@ -231,10 +223,10 @@ class Source:
         """The values of one column: made ids, or nulls, for absent ones; where that is a fault, it is noted."""
         if column.name == self.file_column:
             return [self.input.labels[batch.file]] * len(batch)
-        values = _values(batch, self._candidates(column))
+        values, has_gaps = _values(batch, self._candidates(column))
         if column.takes_input:
             values = self._with_inputs(values, batch, faults)
-        if not (isinstance(values, list) and _ABSENT in values):
+        if not has_gaps:
             return values
         if column.name == "id" and "id" not in self.columns:
             # The number of a row stays the same when a bad row before it is put right.
@@ -289,22 +281,19 @@ class Source:
             f"name the {'one' if len(lacking) == 1 else 'ones'} to read with {' and '.join(flags)}"
         )
 
-    def _bad_rows(self, batch: Batch, faults: Mapping[int, tuple[str, str]], first: int, usable: int) -> list[BadRow]:
-        """The bad rows of a batch before which the input has `first` rows, of which `usable` can be used."""
-        if not (batch.bad or faults):
-            return []
-        found: dict[int, tuple[str | None, str, str, str]] = {
-            bad.index - batch.first: (None, "unreadable_row", bad.detail, bad.raw) for bad in batch.bad
-        }
-        for index, (reason, detail) in faults.items():
-            row = batch.row(index)
-            given = next((row[name] for name in self._candidates(self._asked.columns[0]) if name in row), None)
-            row_id = str(given) if isinstance(given, str | int) else None
-            found[batch.index(index) - batch.first] = (row_id, reason, detail, text_of(row, otherwise=str))
-        return [
-            BadRow(usable + index - number, row_id or self._made_id(first + index), reason, detail, raw)
-            for number, (index, (row_id, reason, detail, raw)) in enumerate(sorted(found.items()))
+    def _bad_rows(self, batch: Batch, faults: Mapping[int, tuple[str, str]], first: int) -> list[BadRow]:
+        """The bad rows of a batch before which the input has `first` rows, in order."""
+        start = first - batch.first
+        found = [
+            BadRow(start + bad.index, self._made_id(start + bad.index), "unreadable_row", bad.detail, bad.raw)
+            for bad in batch.bad
         ]
+        for index, (reason, detail) in faults.items():
+            row, number = batch.row(index), start + batch.index(index)
+            given = next((row[name] for name in self._candidates(self._asked.columns[0]) if name in row), None)
+            row_id = (str(given) if isinstance(given, str | int) else "") or self._made_id(number)
+            found.append(BadRow(number, row_id, reason, detail, text_of(row, otherwise=str)))
+        return sorted(found)
 
     def _without_nulls(self, reading: Reading) -> Reading:
         import pyarrow.compute as pc
@@ -317,8 +306,9 @@ class Source:
         indices = sorted(set().union(*nulls.values()))
         if not self.rejects:
             del indices[1:]
-        bad = []
-        for index, place in zip(indices, self.input.places(reading.in_input(indices)), strict=True):
+        in_input = reading.in_input(indices)
+        faults = {}
+        for index, number, place in zip(indices, in_input, self.input.places(in_input), strict=True):
             column = next(column for column in needed if index in nulls[column.name])
             detail = (
                 f"{column.name} is null in {place}, where {wanted(column)} is needed: "
@@ -326,13 +316,31 @@ class Source:
             )
             if not self.rejects:
                 raise InputError(detail)
-            row_id = reading.table["id"][index].as_py() or self._made_id(*reading.in_input([index]))
-            bad.append(reading.bad_row(index, row_id, "null_value", detail))
-        return reading.without(bad)
+            faults[index] = (table["id"][index].as_py() or self._made_id(number), "null_value", detail)
+        return reading.without(faults)
 
-    def _with_features(self, table: pa.Table) -> pa.Table:
-        assert self.input.dataset
-        return table.replace_schema_metadata(self.input.dataset.table.schema.metadata)
+
+def _named_columns(record: Record, named: Mapping[str, str]) -> dict[str, str]:
+    """The input column of each column that `named` means by its name or by an alias. Raises `UsageError`."""
+    columns = record.columns
+    if any(column.takes_input for column in columns) and INPUT_TEXT.name not in record.names:
+        columns = (*columns, INPUT_TEXT)
+    found: dict[str, str] = {}
+    for name, given in named.items():
+        flag = f"--column {name}={given}"
+        meant = [c.name for c in columns if c.name == name] or [c.name for c in columns if name in c.aliases]
+        if len(meant) > 1:
+            raise UsageError(f"{flag}: {name} may mean {' or '.join(meant)}: say which")
+        if not meant and not record.open:
+            read = ", ".join(c.name + (f" ({', '.join(c.aliases)})" if c.aliases else "") for c in columns)
+            raise UsageError(f"{flag}: no column {name} is read, only {read}")
+        column = meant[0] if meant else name
+        if column in found:
+            raise UsageError(f"{flag}: {column} is already read from {found[column]}")
+        if other := next((other for other in found if found[other] == given), None):
+            raise UsageError(f"{flag}: {given} is already read as {other}")
+        found[column] = given
+    return found
 
 
 def _with_file_column(record: Record, name: str) -> Record:
@@ -360,15 +368,14 @@ def _taken(values: list[Any] | pa.Array, kept: Sequence[int]) -> list[Any] | pa.
     return [values[index] for index in kept] if isinstance(values, list) else values.take(pa.array(kept, pa.int64()))
 
 
-def _values(batch: Batch, candidates: tuple[str, ...]) -> list[Any] | pa.Array:
-    """Each row's value of the first candidate that it has, or `_ABSENT`."""
+def _values(batch: Batch, candidates: tuple[str, ...]) -> tuple[list[Any] | pa.Array, bool]:
+    """Each row's value of the first candidate that it has, or `_ABSENT`; and whether any may be that."""
+    found = [name for name in candidates if batch.has(name)]
+    if not found:
+        return [_ABSENT] * len(batch), True
     if not isinstance(batch.rows, list):
-        given = next((name for name in candidates if batch.has(name)), None)
-        return batch.rows.column(given) if given else [_ABSENT] * len(batch)
-    for name in candidates:
-        try:
-            return [row[name] for row in batch.rows]
-        except KeyError:
-            if batch.has(name):
-                break
-    return [next((row[name] for name in candidates if name in row), _ABSENT) for row in batch.rows]
+        return batch.rows.column(found[0]), False
+    try:
+        return list(map(itemgetter(found[0]), batch.rows)), False
+    except KeyError:
+        return [next((row[name] for name in found if name in row), _ABSENT) for row in batch.rows], True

@@ -1,6 +1,6 @@
 """Files of Python source or plain text as rows: `id` is the path below where the search began, `content` the text.
 
-What is no regular file, or cannot be read, is left out and named in a warning.
+Files that are not regular, or cannot be read, are skipped and named in a warning.
 """
 
 import logging
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from synth.schemas.errors import InputError
+from synth.schemas.phrases import plural
 from synth.schemas.reading.formats import Batch
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH
 from synth.schemas.shards import file_checksum
@@ -71,7 +72,7 @@ def readable(files: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def checksums(files: Sequence[Path], names: Sequence[str]) -> dict[str, str]:
-    """By name, without those that are gone by now."""
+    """By name, without those that no longer exist."""
     sums: dict[str, str] = {}
     for file, name in zip(files, names, strict=True):
         with suppress(InputError):
@@ -93,10 +94,10 @@ def read_texts(files: Sequence[Path], names: Sequence[str]) -> Iterator[Batch]:
         rows.append({"id": name, "content": content})
         size += len(content)
         if size >= BYTES_PER_BATCH:
-            yield Batch(file, "text", first, rows)
+            yield Batch(file, first, rows)
             rows, first, size = [], first + len(rows), 0
     if rows:
-        yield Batch(file, "text", first, rows)
+        yield Batch(file, first, rows)
     _tell(unread)
 
 
@@ -111,12 +112,12 @@ def _text(path: Path) -> str:
     try:
         return content.decode(encoding, errors="replace")
     except (LookupError, ValueError):
-        # It declares what Python has as a codec, but not of text, or not for reading.
+        # The declared codec is unknown, or does not decode text.
         return content.decode(errors="replace")
 
 
 def _opened(path: Path) -> BinaryIO:
-    """A regular file; what is none, such as a pipe, would be waited for."""
+    """A regular file only: reading another, such as a pipe, could block."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -126,8 +127,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def _tell(unread: Mapping[str, str]) -> None:
     if unread:
-        left_out = "1 file is" if len(unread) == 1 else f"{len(unread)} files are"
-        logging.getLogger("synth").warning("%s left out: %s", left_out, _listed(unread))
+        logging.getLogger("synth").warning("%s left out: %s", plural(len(unread), "file"), _listed(unread))
 
 
 def _listed(unread: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ Column names follow the papers (see each recipe's module).
 """
 
 from synth.schemas.record import Record
+from synth.schemas.records import code, instag, math, search, self_lengthen, shared
 from synth.schemas.records.code import (
     CALLS,
     CASES,
@@ -86,48 +87,10 @@ __all__ = [
     "VOCABULARY",
 ]
 
-RECORDS: tuple[Record, ...] = (
-    QUESTION,
-    QUERY,
-    EVOLVED,
-    RESPONSE,
-    PATH,
-    SAMPLED,
-    SELECTED,
-    CURVE,
-    PROGRAM,
-    FUNCTION,
-    RAW_FUNCTION,
-    INPUTS,
-    CALLS,
-    EXECUTED,
-    CASES,
-    COMPOSED,
-    TEST,
-    EVALUATED,
-    INSTRUCTION,
-    PREFERENCE,
-    LABELLED,
-    SEED,
-    QUERY_POOL,
-    SEARCH,
-    DOCUMENT,
-    RETRIEVED,
-    ROW,
-    TAGGED,
-    NORMALIZED,
-    VOCABULARY,
-    SEED_INSTRUCTION,
-    NEW_INSTRUCTION,
-    UNANSWERED,
-    DRAFTED,
-    ANSWERED,
-    EXTENDED,
-    EXTENDED_ANSWER,
-    CHAT,
-    CONSTRAINED,
-    CONSTRAINED_ANSWER,
-    SCORED,
-    JUDGED,
-    TRAINING_STEP,
+# In the order of their declaration.
+RECORDS: tuple[Record, ...] = tuple(
+    value
+    for module in (math, code, search, shared, instag, self_lengthen)
+    for value in vars(module).values()
+    if isinstance(value, Record)
 )

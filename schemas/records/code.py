@@ -53,19 +53,13 @@ IMPORT_CODE = Column(
 PROGRAM = Record(
     "program",
     "Python source, a file or a single function: what `case2code functions` reads.",
-    (
-        ID,
-        Column("content", pa.string(), "The source text.", aliases=("code",)),
-        IMPORT_CODE,
-    ),
+    (ID, Column("content", pa.string(), "The source text.", aliases=("code",)), IMPORT_CODE),
 )
 
 SOURCE_ID = Column("source_id", pa.string(), "Id of the source that it stands in.")
 
 FUNCTION = Record(
-    "function",
-    "A function that runs on its own (arXiv 2407.12504, section 3.1).",
-    (ID, SOURCE_ID, CODE, FUNC_NAME),
+    "function", "A function that runs on its own (arXiv 2407.12504, section 3.1).", (ID, SOURCE_ID, CODE, FUNC_NAME)
 )
 
 RAW_FUNCTION = Record(
@@ -115,14 +109,7 @@ EXEC_STATUS = Column("exec_status", pa.bool_(), "Whether the calls were run to t
 EXECUTED = Record(
     "executed",
     "A function with calls and what they gave.",
-    (
-        ID,
-        CODE,
-        FUNC_NAME,
-        EXAMPLE_INPUTS,
-        EXAMPLE_OUTPUTS,
-        EXEC_STATUS,
-    ),
+    (ID, CODE, FUNC_NAME, EXAMPLE_INPUTS, EXAMPLE_OUTPUTS, EXEC_STATUS),
 )
 
 CASES = Record(
@@ -146,12 +133,7 @@ COMPOSED = Record(
         ID,
         Column("prompt", pa.string(), "The task, with the examples shown."),
         Column("output", pa.string(), "The function in a python fence, after a lead-in."),
-        Column(
-            "messages",
-            MESSAGES,
-            "Prompt and output as a chat; null with `--style plain`.",
-            optional=True,
-        ),
+        Column("messages", MESSAGES, "Prompt and output as a chat; null with `--style plain`.", optional=True),
         CODE,
         FUNC_NAME,
         EXAMPLE_INPUTS,

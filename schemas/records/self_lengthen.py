@@ -36,12 +36,7 @@ ANSWERED = Record(
 EXTENDED_ANSWER = Record(
     "extended_answer",
     "An instruction with a response, and the shorter text that it was made of, in a row of any dataset.",
-    (
-        ID,
-        INSTRUCTION_TEXT,
-        Column("initial", pa.string(), "The response before it was extended."),
-        RESPONSE_TEXT,
-    ),
+    (ID, INSTRUCTION_TEXT, Column("initial", pa.string(), "The response before it was extended."), RESPONSE_TEXT),
     open=True,
 )
 

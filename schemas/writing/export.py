@@ -6,8 +6,9 @@ Every value reads back as what it was, or is refused by the name of its column.
 import gzip
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import orjson
 import pyarrow as pa
@@ -18,25 +19,43 @@ from synth.schemas.errors import InputError, UsageError
 from synth.schemas.plain import plain_values
 from synth.schemas.storable import storable, stored
 
-__all__ = ["FileFormat", "format_of", "replacing", "write"]
-
-FileFormat = Literal["jsonl", "parquet", "csv"]
+__all__ = ["FORMATS", "WrittenFormat", "format_of", "replacing", "write"]
 
 COMPRESSIONS = (".gz", ".zst")
-EXTENSIONS: dict[str, FileFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".csv": "csv"}
 # What can be done about a value that a format cannot say.
 LEAVE_OUT = "leave the column out by naming the others with --columns"
 INSTEAD = f"write Parquet (--format parquet), or {LEAVE_OUT}"
 
 
-def format_of(path: Path) -> FileFormat:
-    """The format that the file's name says, `.gz` and `.zst` aside. Raises `UsageError`."""
-    name = Path(path.stem) if path.suffix in COMPRESSIONS else path
-    if name.suffix not in EXTENSIONS or (path.suffix in COMPRESSIONS and name.suffix == ".parquet"):
-        raise UsageError(
-            f"{path} has none of the extensions {', '.join(EXTENSIONS)}: say --format jsonl, parquet or csv"
-        )
-    return EXTENSIONS[name.suffix]
+Place = Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class WrittenFormat:
+    """A format of exported files, by the suffixes of their names. Only text is compressed.
+
+    `write` writes tables of a schema and gives the number of rows. `class_names` tells whether a file holds the names
+    of classes and not only their numbers.
+    """
+
+    suffixes: tuple[str, ...]
+    write: Callable[[Any, pa.Schema, Iterator[pa.Table], Place], int]
+    text: bool = True
+    class_names: bool = False
+
+
+def format_of(path: Path) -> str:
+    """The name of the format that the file's name says, `.gz` and `.zst` aside. Raises `UsageError`."""
+    is_compressed = path.suffix in COMPRESSIONS
+    suffix = Path(path.stem).suffix if is_compressed else path.suffix
+    for name, form in FORMATS.items():
+        if suffix in form.suffixes and (form.text or not is_compressed):
+            return name
+    suffixes = [suffix for form in FORMATS.values() for suffix in form.suffixes]
+    *names, last = FORMATS
+    raise UsageError(
+        f"{path} has none of the extensions {', '.join(suffixes)}: say --format {', '.join(names)} or {last}"
+    )
 
 
 @contextmanager
@@ -52,16 +71,14 @@ def replacing(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
         raise UsageError(f"{path} cannot be written: there is no directory {path.parent}") from error
 
 
-def write(
-    file: IO[bytes], name: str, form: FileFormat, schema: pa.Schema, tables: Iterator[pa.Table], source: Path
-) -> int:
-    """Write all rows to `file`, compressed if `name` says so; the number of rows.
+def write(file: IO[bytes], name: str, form: str, schema: pa.Schema, tables: Iterator[pa.Table], source: Path) -> int:
+    """Write all rows to `file` in the format named `form`, compressed if `name` says so; the number of rows.
 
     Raises `InputError` for a value that the format cannot say, naming its column and its row in `source`.
     """
-    writers = {"jsonl": _write_jsonl, "parquet": _write_parquet, "csv": _write_csv}
-    with _compressed(file, Path(name).suffix if form != "parquet" else "") as sink:
-        return writers[form](sink, schema, tables, lambda row: f"row {row + 1} of {source}")
+    written = FORMATS[form]
+    with _compressed(file, Path(name).suffix if written.text else "") as sink:
+        return written.write(sink, schema, tables, lambda row: f"row {row + 1} of {source}")
 
 
 def _compressed(file: IO[bytes], suffix: str) -> AbstractContextManager[Any]:
@@ -71,9 +88,6 @@ def _compressed(file: IO[bytes], suffix: str) -> AbstractContextManager[Any]:
     if suffix == ".zst":
         return zstandard.ZstdCompressor().stream_writer(file, closefd=False)
     return nullcontext(file)
-
-
-Place = Callable[[int], str]
 
 
 def _write_jsonl(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], place: Place) -> int:
@@ -143,3 +157,10 @@ def _cells(values: list[Any], kind: pa.DataType) -> list[Any]:
     if not pa.types.is_large_string(kind):
         return values
     return [value if value is None or isinstance(value, str) else orjson.dumps(value).decode() for value in values]
+
+
+FORMATS = {
+    "jsonl": WrittenFormat((".jsonl", ".ndjson"), _write_jsonl),
+    "parquet": WrittenFormat((".parquet",), _write_parquet, text=False, class_names=True),
+    "csv": WrittenFormat((".csv",), _write_csv),
+}

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,8 @@ __all__ = ["Difference", "OutputClaim", "OutputStatus", "differences", "publishe
 
 # A leaf in which two identities differ: dotted name, value there, value here. An absent one counts as None.
 Difference = tuple[str, Any, Any]
+# More of them in one message would not be read; `synth why` shows all.
+CHANGES_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,12 @@ class OutputStatus:
         return cls(partial.path, "begun", changed) if not changed or _holds_work(partial) else cls(final, "absent")
 
     def refuse(self) -> None:
-        """Raises `Stale`, naming each field and both values, where it was made otherwise."""
+        """Raises `Stale` where it was made otherwise, naming each field, and both values of the first ones."""
         if self.changed:
-            fields = "; ".join(f"{name} was {_brief(old)} and is now {_brief(new)}" for name, old, new in self.changed)
+            shown, others = self.changed[:CHANGES_SHOWN], self.changed[CHANGES_SHOWN:]
+            fields = "; ".join(f"{name} was {_brief(old)} and is now {_brief(new)}" for name, old, new in shown)
+            if others:
+                fields += f"; changed as well: {', '.join(name for name, *_ in others)}"
             raise Stale(
                 f"{self.where} was made with other settings ({fields}): use --fresh to start over, or another output"
             )
@@ -280,8 +286,9 @@ def _replaces(partial: PartialLayout, identity: Mapping[str, Any]) -> bool:
 
 
 def _brief(value: Any) -> str:
-    shown = json.dumps(value, ensure_ascii=False)
-    return shown if len(shown) <= 80 else f"{shown[:60]}… ({len(value):,} characters)"
+    """The value as JSON, digests by their beginning, cut to a readable length."""
+    shown = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b", r"\1…", json.dumps(value, ensure_ascii=False))
+    return shown if len(shown) <= 80 else f"{shown[:60]}… ({len(shown):,} characters)"
 
 
 def _holds_work(partial: PartialLayout) -> bool:

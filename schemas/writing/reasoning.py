@@ -7,14 +7,12 @@ import pyarrow as pa
 
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
-from synth.schemas.writing.shapes import Shape, one_instance_a_row
+from synth.schemas.writing.shapes import MESSAGES, SHAREGPT, ChatShape, Shape, one_instance_a_row
 
 __all__ = ["ReasoningForm", "with_reasoning"]
 
 ReasoningForm = Literal["think", "field"]
 
-# Of a column of turns: what says who speaks, the assistant's name, and what is said.
-TURNS = {"messages": ("role", "assistant", "content"), "conversations": ("from", "gpt", "value")}
 FIELD = "reasoning_content"
 
 
@@ -34,14 +32,15 @@ def with_reasoning(
     kind = dataset.table["reasoning"].type if "reasoning" in dataset.table.column_names else None
     if kind is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
         raise InputError(f"{dataset.path} has no column reasoning of text: export it without --reasoning")
-    turns = next((name for name in TURNS if name in schema.names), None)
+    chat = next((chat for chat in (MESSAGES, SHAREGPT) if chat.column in schema.names), None)
     if form == "field":
-        if turns != "messages":
+        if chat is not MESSAGES:
             raise UsageError(
                 "--reasoning field needs --as messages, whose turns have room for it: use --reasoning think"
             )
-        schema = schema.set(schema.get_field_index(turns), pa.field(turns, _with_field(schema.field(turns).type)))
-    return schema, _put_back(dataset, schema, tables, form, turns)
+        turns = pa.field(chat.column, _with_field(schema.field(chat.column).type))
+        schema = schema.set(schema.get_field_index(chat.column), turns)
+    return schema, _put_back(dataset, schema, tables, form, chat)
 
 
 def _with_field(turns: pa.ListType) -> pa.DataType:
@@ -50,7 +49,7 @@ def _with_field(turns: pa.ListType) -> pa.DataType:
 
 
 def _put_back(
-    dataset: Dataset, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm, turns: str | None
+    dataset: Dataset, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm, chat: ChatShape | None
 ) -> Iterator[pa.Table]:
     thoughts = one_instance_a_row(dataset.table)["reasoning"]
     start = 0
@@ -61,23 +60,21 @@ def _put_back(
         for row, thought in zip(rows, reasoning, strict=True):
             if not thought:
                 continue
-            if turns is None:
+            if chat is None:
                 row["output"] = _thinking(thought, row["output"])
             else:
-                _put_into(row[turns], thought, form, *TURNS[turns])
+                _put_into(row[chat.column], thought, form, chat)
         yield pa.Table.from_pylist(rows, schema)
 
 
-def _put_into(
-    turns: list[dict[str, Any]] | None, thought: str, form: ReasoningForm, speaker: str, assistant: str, text: str
-) -> None:
-    last = next((turn for turn in reversed(turns or []) if turn[speaker] == assistant), None)
+def _put_into(turns: list[dict[str, Any]] | None, thought: str, form: ReasoningForm, chat: ChatShape) -> None:
+    last = next((turn for turn in reversed(turns or []) if turn[chat.role] == chat.assistant), None)
     if last is None:
         return
     if form == "field":
         last[FIELD] = thought
     else:
-        last[text] = _thinking(thought, last[text])
+        last[chat.content] = _thinking(thought, last[chat.content])
 
 
 def _thinking(thought: str, answer: str) -> str:

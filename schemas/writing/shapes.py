@@ -1,8 +1,8 @@
 """The rows of a dataset in the shapes that trainers read: chats, or Alpaca's instructions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import orjson
 import pyarrow as pa
@@ -10,12 +10,11 @@ import pyarrow as pa
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from synth.schemas.features import class_names, with_features_alone
-from synth.schemas.given import INSTANCES, NAMES
-from synth.schemas.instructions import with_input
-from synth.schemas.openable import repeated_names
+from synth.schemas.instructions import INSTANCES, NAMES, with_input
 from synth.schemas.plain import plain_values
+from synth.schemas.storable import repeated_names
 
-__all__ = ["Shape", "one_instance_a_row", "shaped"]
+__all__ = ["MESSAGES", "SHAREGPT", "ChatShape", "Shape", "one_instance_a_row", "shaped"]
 
 Shape = Literal["rows", "messages", "sharegpt", "alpaca", "llama-factory"]
 
@@ -46,37 +45,58 @@ class Exchange:
             yield "assistant", answered
 
 
-def _chat(column: str, role: str, content: str, names: dict[str, str]) -> Callable[[Exchange], dict[str, Any]]:
-    return lambda exchange: {
-        column: [{role: names.get(said_by, said_by), content: text} for said_by, text in exchange.turns()]
+@dataclass(frozen=True)
+class ChatShape:
+    """Rows with a column of turns: its name, the fields that say who speaks and what, and the names of the speakers."""
+
+    column: str
+    role: str
+    content: str
+    user: str
+    assistant: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([(self.column, pa.list_(pa.struct([(self.role, pa.string()), (self.content, pa.string())])))])
+
+    def row(self, exchange: Exchange) -> dict[str, Any]:
+        names = {"user": self.user, "assistant": self.assistant}
+        turns = ((names.get(speaker, speaker), text) for speaker, text in exchange.turns())
+        return {self.column: [{self.role: speaker, self.content: text} for speaker, text in turns]}
+
+    def is_in(self, schema: pa.Schema) -> bool:
+        """Whether rows of this schema are such chats already."""
+        kind = schema.field(self.column).type if self.column in schema.names else pa.null()
+        if not (pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)):
+            return False
+        return {self.role, self.content} <= {*kind.value_type.names}
+
+
+class AlpacaShape:
+    """Rows with an instruction, its input and the output; with `system` and `history` where there are any."""
+
+    schema = pa.schema([("instruction", pa.string()), ("input", pa.string()), ("output", pa.string())])
+    extra: ClassVar = {
+        "system": pa.field("system", pa.string()),
+        "history": pa.field("history", pa.list_(pa.list_(pa.string()))),
     }
 
+    def row(self, exchange: Exchange) -> dict[str, Any]:
+        return {
+            "instruction": exchange.instruction,
+            "input": exchange.given,
+            "output": exchange.response,
+            "system": exchange.system,
+            "history": exchange.history,
+        }
 
-def _turns(role: str, content: str) -> pa.DataType:
-    return pa.list_(pa.struct([(role, pa.string()), (content, pa.string())]))
 
-
-SCHEMAS = {
-    "messages": pa.schema([("messages", _turns("role", "content"))]),
-    "sharegpt": pa.schema([("conversations", _turns("from", "value"))]),
-    "alpaca": pa.schema([("instruction", pa.string()), ("input", pa.string()), ("output", pa.string())]),
-}
-# Columns that Alpaca's rows have only where there is something to put into them.
-EXTRA = {"system": pa.field("system", pa.string()), "history": pa.field("history", pa.list_(pa.list_(pa.string())))}
-SHAPES: dict[str, Callable[[Exchange], dict[str, Any]]] = {
-    "messages": _chat("messages", "role", "content", {}),
-    "sharegpt": _chat("conversations", "from", "value", {"user": "human", "assistant": "gpt"}),
-    "alpaca": lambda exchange: {
-        "instruction": exchange.instruction,
-        "input": exchange.given,
-        "output": exchange.response,
-        "system": exchange.system,
-        "history": exchange.history,
-    },
-}
-# Where rows that are chats already have their turns, and what goes with these.
+MESSAGES = ChatShape("messages", "role", "content", "user", "assistant")
+SHAREGPT = ChatShape("conversations", "from", "value", "human", "gpt")
+ALPACA = AlpacaShape()
+SHAPES: dict[str, ChatShape | AlpacaShape] = {"messages": MESSAGES, "sharegpt": SHAREGPT, "alpaca": ALPACA}
+# What goes with the turns of chats.
 TOOLS = "tools"
-CHATS = {"messages": ("messages", "role", "content"), "sharegpt": ("conversations", "from", "value")}
 
 
 def shaped(
@@ -97,15 +117,18 @@ def shaped(
     table = _chosen(dataset, columns)
     if shape == "rows":
         return table.schema, _portions(table)
+    named = bool(prompt or response)
     if shape == "llama-factory":
-        shape = "messages" if not (prompt or response) and _has_chats(table.schema, "messages") else "alpaca"
-    if not (prompt or response) and _has_chats(table.schema, shape):
-        chats = table.select([name for name in (CHATS[shape][0], TOOLS) if name in table.column_names])
-        system = next((name for name in SYSTEMS if name in table.column_names), None)
-        if system is None:
-            return chats.schema, _portions(chats)
-        return chats.schema, _with_system(table, chats, system, shape, f"{dataset.path}")
-    return _Exchanges(one_instance_a_row(table), f"{dataset.path}", prompt, response).shaped(shape)
+        made = MESSAGES if MESSAGES.is_in(table.schema) and not named else ALPACA
+    else:
+        made = SHAPES[shape]
+    if named or not (isinstance(made, ChatShape) and made.is_in(table.schema)):
+        return _Exchanges(one_instance_a_row(table), f"{dataset.path}", prompt, response).shaped(made)
+    chats = table.select([name for name in (made.column, TOOLS) if name in table.column_names])
+    system = next((name for name in SYSTEMS if name in table.column_names), None)
+    if system is None:
+        return chats.schema, _portions(chats)
+    return chats.schema, _with_system(table, chats, system, made, f"{dataset.path}")
 
 
 def _chosen(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
@@ -127,19 +150,9 @@ def _portions(table: pa.Table) -> Iterator[pa.Table]:
     return (table.slice(start, ROWS_AT_ONCE) for start in range(0, table.num_rows, ROWS_AT_ONCE))
 
 
-def _has_chats(schema: pa.Schema, shape: str) -> bool:
-    if shape not in CHATS or CHATS[shape][0] not in schema.names:
-        return False
-    column, *fields = CHATS[shape]
-    kind = schema.field(column).type
-    return bool(
-        pa.types.is_list(kind) and pa.types.is_struct(kind.value_type) and {*fields} <= {*kind.value_type.names}
-    )
-
-
-def _with_system(table: pa.Table, chats: pa.Table, system: str, shape: str, path: str) -> Iterator[pa.Table]:
+def _with_system(table: pa.Table, chats: pa.Table, system: str, shape: ChatShape, path: str) -> Iterator[pa.Table]:
     """Chats that begin with what the column `system` says, if it says anything. They may do so already."""
-    column, role, content = CHATS[shape]
+    column, role, content = shape.column, shape.role, shape.content
     for start in range(0, table.num_rows, ROWS_AT_ONCE):
         rows = chats.slice(start, ROWS_AT_ONCE).to_pylist()
         for number, said in enumerate(table[system].slice(start, ROWS_AT_ONCE).to_pylist()):
@@ -185,17 +198,16 @@ class _Exchanges:
         self._system = next(filter(None, map(self._beside, SYSTEMS)), None)
         self._history = self._beside(HISTORY)
 
-    def shaped(self, shape: str) -> tuple[pa.Schema, Iterator[pa.Table]]:
-        schema = SCHEMAS[shape]
-        if shape == "alpaca":
+    def shaped(self, shape: ChatShape | AlpacaShape) -> tuple[pa.Schema, Iterator[pa.Table]]:
+        schema = shape.schema
+        if isinstance(shape, AlpacaShape):
             for name, column in (("system", self._system), ("history", self._history)):
-                schema = schema.append(EXTRA[name]) if column else schema
+                schema = schema.append(shape.extra[name]) if column else schema
         return schema, self._tables(shape, schema)
 
-    def _tables(self, shape: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    def _tables(self, shape: ChatShape | AlpacaShape, schema: pa.Schema) -> Iterator[pa.Table]:
         for start in range(0, self._table.num_rows, ROWS_AT_ONCE):
-            rows = [SHAPES[shape](exchange) for exchange in self._exchanges(start)]
-            yield pa.Table.from_pylist(rows, schema)
+            yield pa.Table.from_pylist([shape.row(exchange) for exchange in self._exchanges(start)], schema)
 
     def _exchanges(self, start: int) -> Iterator[Exchange]:
         part = self._table.slice(start, ROWS_AT_ONCE)

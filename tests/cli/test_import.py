@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, UsageError
+from synth.schemas.reading import formats
+from synth.schemas.reading.formats import Batch
 from tests.command import SYNTH, synth
 from tests.rows import rows_of, write_rows
 
@@ -77,7 +80,7 @@ def test_bad_rows_are_counted_in_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"in.jsonl:2 holds half of a surrogate pair"):
         synth("import", tmp_path / "in.jsonl", tmp_path / "out")
     result = synth("import", tmp_path / "in.jsonl", tmp_path / "out", "--bad-rows", "reject")
-    assert result.stderr == f"{tmp_path}/out: 1 rows of id, text; 2 bad rows are in {tmp_path}/out/rejected\n"
+    assert result.stderr == f"{tmp_path}/out: 1 row of id, text; 2 bad rows in {tmp_path}/out/rejected\n"
     run = Dataset.open(tmp_path / "out").run or {}
     assert (run["input_rows"], run["counts"]["reasons"]) == (3, {"unreadable_row": 2})
     assert datasets.load_from_disk(tmp_path / "out" / "rejected")["id"][:] == ["in-1", "in-2"]
@@ -134,6 +137,19 @@ def test_an_empty_name_ends_with_one_sentence_and_exit_code_2(tmp_path: Path) ->
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "synth: the name of an input is empty: is a shell variable not set?\n"
+
+
+def test_a_format_is_added_by_one_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def paragraphs(path: Path) -> Iterator[Batch]:
+        yield Batch(path, 0, [{"text": text} for text in path.read_text().split("\n\n")])
+
+    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, formats.Format("paragraphs", (".par",), paragraphs)))
+    (tmp_path / "poem.par").write_text("One\ntwo\n\nthree")
+    synth("import", tmp_path / "poem.par", tmp_path / "out")
+    assert rows_of(tmp_path / "out") == [{"id": "poem-0", "text": "One\ntwo"}, {"id": "poem-1", "text": "three"}]
+    (tmp_path / "poem.xyz").write_text("")
+    with pytest.raises(InputError, match=r"extensions that can be read: .*\.wet, \.par \("):
+        synth("import", tmp_path / "poem.xyz", tmp_path / "other")
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

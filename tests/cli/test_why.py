@@ -63,7 +63,7 @@ def test_an_unfinished_run_would_go_on(chain: Path) -> None:
     assert synth(*stopped, "--in-flight", 1, folder=chain).returncode == 3
     code, said = before_and_after(chain, "other")
     assert code == 3
-    assert "0 of 3 rows are finished, the run would resume" in said or "1 of 3 rows are finished" in said
+    assert "0 of 3 rows finished, the run would resume" in said or "1 of 3 rows finished" in said
     assert "versions" not in said
 
 

@@ -8,8 +8,8 @@ import pytest
 from datasets.features.features import generate_from_arrow_type
 
 from synth.schemas.errors import InputError
-from synth.schemas.openable import refuse_unopenable
 from synth.schemas.shards import ShardWriter
+from synth.schemas.storable import refuse_unopenable
 from synth.schemas.writing.publication import OutputClaim
 
 LEAVES = [

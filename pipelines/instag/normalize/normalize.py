@@ -22,6 +22,7 @@ from synth.pipelines.runtime.declared import Option, path
 from synth.pipelines.runtime.portions import portions
 from synth.pipelines.runtime.stage import Output, TableStage, row_schemas
 from synth.schemas.errors import InputError
+from synth.schemas.phrases import plural
 from synth.schemas.record import Record
 from synth.schemas.records import NORMALIZED, ROW
 
@@ -127,7 +128,7 @@ class Normalize(TableStage):
         try:
             if not counted.texts:
                 raise InputError(
-                    f"{column} holds no tag in any of {table.num_rows:,} rows: name another with --tags NAME"
+                    f"{column} holds no tag in any of {plural(table.num_rows, 'row')}: name another with --tags NAME"
                 )
             forms = Forms.of(counted.texts, counted.counts, self.alpha, self.overrides)
         except InputError:

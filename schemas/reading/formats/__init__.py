@@ -1,7 +1,7 @@
-"""The files that rows can be read from: JSONL, JSON, CSV, TSV, Parquet, Arrow and WET, in batches of bounded size.
+"""The files that rows can be read from, in batches of bounded size.
 
 Rows of JSON and WET come as dicts; the other formats come as Arrow record batches, with the cells of CSV and TSV files
-as text.
+as text. Each format is one `Format`, declared in its module and listed in `FORMATS`.
 """
 
 from collections.abc import Iterator
@@ -10,51 +10,34 @@ from pathlib import Path
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
-from synth.schemas.reading.formats.batch import Batch, UnreadableRow
-from synth.schemas.reading.formats.columnar import arrow_schema, parquet_schema, read_arrow, read_parquet
-from synth.schemas.reading.formats.delimited import header, read_delimited
-from synth.schemas.reading.formats.json_rows import describe, holds_lines, read_json, read_json_lines
+from synth.schemas.reading.formats.columnar import ARROW, PARQUET
+from synth.schemas.reading.formats.delimited import CSV, TSV
+from synth.schemas.reading.formats.format import Batch, Format, UnreadableRow
+from synth.schemas.reading.formats.json_rows import JSON, JSONL, describe
 from synth.schemas.reading.formats.streams import COMPRESSED, readable
-from synth.schemas.reading.formats.wet import read_wet
+from synth.schemas.reading.formats.wet import WET
 
-__all__ = ["READABLE", "Batch", "UnreadableRow", "describe", "file_format", "read", "schema_of", "stem"]
+__all__ = ["Batch", "Format", "UnreadableRow", "describe", "file_format", "read", "read_from", "schema_of", "stem"]
 
-SUFFIXES = {
-    ".jsonl": "JSONL",
-    ".ndjson": "JSONL",
-    ".json": "JSON",
-    ".csv": "CSV",
-    ".tsv": "TSV",
-    ".parquet": "Parquet",
-    ".arrow": "Arrow",
-    ".feather": "Arrow",
-    # The text that crawlers have taken out of pages, as in Common Crawl's `*.warc.wet.gz`.
-    ".wet": "WET",
-}
-TEXT = ("JSONL", "JSON", "CSV", "TSV", "WET")
-READABLE = f"{', '.join(SUFFIXES)} (text also with {' or '.join(COMPRESSED)})"
-
-_READERS = {
-    "JSON": read_json,
-    "CSV": lambda path: read_delimited(path, "CSV"),
-    "TSV": lambda path: read_delimited(path, "TSV"),
-    "Parquet": read_parquet,
-    "Arrow": read_arrow,
-    "WET": read_wet,
-}
+FORMATS = (JSONL, JSON, CSV, TSV, PARQUET, ARROW, WET)
 
 
-def file_format(path: Path) -> str | None:
+def read_from() -> str:
+    """The suffixes of the files that can be read, in words."""
+    suffixes = [suffix for form in FORMATS for suffix in form.suffixes]
+    return f"{', '.join(suffixes)} (text also with {' or '.join(COMPRESSED)})"
+
+
+def file_format(path: Path) -> Format | None:
     """Format by the file's name, or None for a name that says nothing known."""
-    name = path.stem if path.suffix.lower() in COMPRESSED else path.name
-    form = SUFFIXES.get(Path(name).suffix.lower())
-    return None if name != path.name and form not in TEXT else form
+    suffix = Path(_decompressed(path)).suffix.lower()
+    form = next((form for form in FORMATS if suffix in form.suffixes), None)
+    return None if form and not form.text and path.suffix.lower() in COMPRESSED else form
 
 
 def stem(path: Path) -> str:
     """The file's name without the suffixes that tell its format: `gsm8k-train` for `gsm8k-train.jsonl.gz`."""
-    name = path.stem if path.suffix.lower() in COMPRESSED else path.name
-    return Path(name).stem
+    return Path(_decompressed(path)).stem
 
 
 def read(path: Path, *, lenient: bool = False, plain: bool = False) -> Iterator[Batch]:
@@ -65,11 +48,10 @@ def read(path: Path, *, lenient: bool = False, plain: bool = False) -> Iterator[
     """
     form = file_format(path)
     if form is None:
-        raise InputError(f"{path} has none of the extensions that can be read: {READABLE}")
-    with readable(path, form):
-        if form == "JSON" and holds_lines(path):
-            form = "JSONL"
-        for batch in read_json_lines(path, plain=plain) if form == "JSONL" else _READERS[form](path):
+        raise InputError(f"{path} has none of the extensions that can be read: {read_from()}")
+    reader = form.read_plain if plain and form.read_plain else form.read
+    with readable(path, form.name):
+        for batch in reader(path):
             if batch.bad and not lenient:
                 raise InputError(batch.bad[0].detail)
             if batch.size:
@@ -79,11 +61,11 @@ def read(path: Path, *, lenient: bool = False, plain: bool = False) -> Iterator[
 def schema_of(path: Path) -> pa.Schema | None:
     """The columns that the file declares; None where each row has its own."""
     form = file_format(path)
-    with readable(path, str(form)):
-        if form == "Parquet":
-            return parquet_schema(path)
-        if form == "Arrow":
-            return arrow_schema(path)
-        if form in ("CSV", "TSV"):
-            return pa.schema([(name, pa.string()) for name in header(path, form)])
-    return None
+    if form is None or form.schema is None:
+        return None
+    with readable(path, form.name):
+        return form.schema(path)
+
+
+def _decompressed(path: Path) -> str:
+    return path.stem if path.suffix.lower() in COMPRESSED else path.name

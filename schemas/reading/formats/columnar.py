@@ -1,4 +1,4 @@
-"""Parquet and Arrow: batches as they lie in the file."""
+"""Parquet and Arrow: the batches of the file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,39 +6,39 @@ from typing import Any
 
 import pyarrow as pa
 
-from synth.schemas.reading.formats.batch import ROWS_PER_BATCH, Batch, refuse_repeated
+from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, refuse_repeated
 
-__all__ = ["arrow_schema", "parquet_schema", "pieces", "read_arrow", "read_parquet"]
+__all__ = ["ARROW", "PARQUET", "pieces"]
 
 
-def read_parquet(path: Path) -> Iterator[Batch]:
+def _read_parquet(path: Path) -> Iterator[Batch]:
     with _parquet_file(path) as file:
-        yield from _numbered(path, "Parquet", file.iter_batches(batch_size=ROWS_PER_BATCH))
+        yield from _numbered(path, file.iter_batches(batch_size=ROWS_PER_BATCH))
 
 
-def parquet_schema(path: Path) -> pa.Schema:
+def _parquet_schema(path: Path) -> pa.Schema:
     with _parquet_file(path) as file:
         refuse_repeated(path, file.schema_arrow.names)
         return file.schema_arrow
 
 
-def read_arrow(path: Path) -> Iterator[Batch]:
-    yield from _numbered(path, "Arrow", _arrow_batches(path))
+def _read_arrow(path: Path) -> Iterator[Batch]:
+    yield from _numbered(path, _arrow_batches(path))
 
 
-def arrow_schema(path: Path) -> pa.Schema:
+def _arrow_schema(path: Path) -> pa.Schema:
     schema = _arrow_reader(path).schema
     refuse_repeated(path, schema.names)
     return schema
 
 
-def _numbered(path: Path, form: str, batches: Iterator[pa.RecordBatch]) -> Iterator[Batch]:
+def _numbered(path: Path, batches: Iterator[pa.RecordBatch]) -> Iterator[Batch]:
     """All batches of a file, in pieces, with their place in it."""
     first = 0
     for batch in batches:
         refuse_repeated(path, batch.schema.names)
         for piece in pieces(batch):
-            yield Batch(path, form, first, piece)
+            yield Batch(path, first, piece)
             first += len(piece)
 
 
@@ -68,3 +68,7 @@ def _arrow_reader(path: Path) -> Any:
     whole_file = source.read(6) == b"ARROW1"
     source.seek(0)
     return pa.ipc.open_file(source) if whole_file else pa.ipc.open_stream(source)
+
+
+PARQUET = Format("Parquet", (".parquet",), _read_parquet, _parquet_schema, text=False)
+ARROW = Format("Arrow", (".arrow", ".feather"), _read_arrow, _arrow_schema, text=False)

@@ -1,8 +1,8 @@
 """CSV as RFC 4180 has it, and TSV, where a quotation mark is a character like any other. Cells are text.
 
 pyarrow reads text in which every quotation mark opens a field, closes one, or is one of two that stand for one inside a
-quoted field. Of other uses it says nothing, and it does not know on which line a row has too many fields: other text is
-read row by row, by Python's csv module.
+quoted field. It does not report other uses, nor the line of a row with too many fields: other text is read
+row by row, by Python's csv module.
 """
 
 import csv
@@ -11,6 +11,7 @@ import re
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader
 from itertools import accumulate, islice
 from pathlib import Path
@@ -19,11 +20,12 @@ import numpy as np
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
-from synth.schemas.reading.formats.batch import ROWS_PER_BATCH, Batch, UnreadableRow, refuse_repeated
+from synth.schemas.phrases import plural
 from synth.schemas.reading.formats.columnar import pieces
+from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, UnreadableRow, refuse_repeated
 from synth.schemas.reading.formats.streams import opened_text, undecodable
 
-__all__ = ["header", "read_delimited"]
+__all__ = ["CSV", "TSV"]
 
 BLOCK = 8 << 20
 # A row that is longer is taken for several that an unclosed quotation mark has swallowed.
@@ -42,7 +44,7 @@ class _TSV(csv.excel):
     strict = True
 
 
-_DIALECTS: dict[str, type[csv.Dialect]] = {"CSV": _CSV, "TSV": _TSV}
+Dialect = type[csv.Dialect]
 
 
 @dataclass(frozen=True)
@@ -63,33 +65,34 @@ class _Record:
         return not self.fields and not self.fault
 
 
-def header(path: Path, form: str) -> list[str]:
-    """The names of the columns; none for an empty file. Raises `InputError` for one that stands twice."""
+def _schema(path: Path, dialect: Dialect) -> pa.Schema:
+    """The columns of the header, none for an empty file. Raises `InputError` for two of one name."""
     with opened_text(path) as file:
-        return _header(path, file, form)[0]
+        names, _, _ = _header(path, file, dialect)
+        return pa.schema([(name, pa.string()) for name in names])
 
 
-def read_delimited(path: Path, form: str) -> Iterator[Batch]:
+def _read(path: Path, dialect: Dialect) -> Iterator[Batch]:
     """Rows of text. One with more or fewer fields than the header, or that is not UTF-8, is a bad row."""
     with opened_text(path) as file:
-        names, text, line = _header(path, file, form)
+        names, text, line = _header(path, file, dialect)
         first = 0
         last = False
         while not last:
             part = file.read(BLOCK)
             last = not part
             text += part
-            end = _regular_end(text, form, last=last)
+            end = _regular_end(text, dialect, last=last)
             if not end and len(text) > LONGEST_ROW:
                 end = text.rfind(b"\n") + 1
                 if not end:
                     raise InputError(f"{path}:{line} is longer than {LONGEST_ROW >> 20} MiB")
                 batches = None
             else:
-                batches = None if end is None else _at_once(path, text[:end], names, form, first)
+                batches = None if end is None else _at_once(path, text[:end], names, dialect, first)
             if batches is None:
-                records = list(_records(text[:end], line, form, last=last or end is not None))
-                batches = _row_by_row(path, records, names, form, first)
+                records = list(_records(text[:end], line, dialect, last=last or end is not None))
+                batches = _row_by_row(path, records, names, first)
                 end = sum(len(record.raw) for record in records)
             line += _lines(text[:end])
             text = text[end:]
@@ -98,13 +101,13 @@ def read_delimited(path: Path, form: str) -> Iterator[Batch]:
                 first += batch.size
 
 
-def _header(path: Path, file: BufferedReader, form: str) -> tuple[list[str], bytes, int]:
+def _header(path: Path, file: BufferedReader, dialect: Dialect) -> tuple[list[str], bytes, int]:
     """The names of the columns, what has been read after them, and the number of the line that begins there."""
     text = b""
     while part := file.read(BLOCK):
         text += part
         size, line = 0, 1
-        for record in _records(text, 1, form, last=len(part) < BLOCK or len(text) > LONGEST_ROW):
+        for record in _records(text, 1, dialect, last=len(part) < BLOCK or len(text) > LONGEST_ROW):
             size, line = size + len(record.raw), line + len(record.lines)
             if not record.is_blank:
                 return _names(path, record), text[size:], line
@@ -122,9 +125,9 @@ def _lines(text: bytes) -> int:
     return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
 
-def _regular_end(text: bytes, form: str, *, last: bool) -> int | None:
+def _regular_end(text: bytes, dialect: Dialect, *, last: bool) -> int | None:
     """Where the last whole record of a text ends that pyarrow reads as it is; None for another text."""
-    if form == "TSV" or b'"' not in text:
+    if dialect is _TSV or b'"' not in text:
         return len(text) if last else text.rfind(b"\n") + 1
     characters = np.frombuffer(text, np.uint8)
     quotes = np.flatnonzero(characters == ord('"'))
@@ -145,7 +148,7 @@ def _regular_end(text: bytes, form: str, *, last: bool) -> int | None:
         end = int(quotes[before - 1])
 
 
-def _at_once(path: Path, text: bytes, names: list[str], form: str, first: int) -> Iterable[Batch] | None:
+def _at_once(path: Path, text: bytes, names: list[str], dialect: Dialect, first: int) -> Iterable[Batch] | None:
     """The rows of whole records as pyarrow reads them; None where it finds a fault in any."""
     from pyarrow import csv
 
@@ -156,9 +159,9 @@ def _at_once(path: Path, text: bytes, names: list[str], form: str, first: int) -
             pa.BufferReader(text),
             csv.ReadOptions(column_names=names, block_size=len(text) + 1, use_threads=False),
             csv.ParseOptions(
-                delimiter=_DIALECTS[form].delimiter,
-                quote_char='"' if form == "CSV" else False,
-                newlines_in_values=form == "CSV",
+                delimiter=dialect.delimiter,
+                quote_char='"' if dialect is _CSV else False,
+                newlines_in_values=dialect is _CSV,
             ),
             csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
@@ -167,19 +170,19 @@ def _at_once(path: Path, text: bytes, names: list[str], form: str, first: int) -
     batches = []
     for batch in table.to_batches():
         for piece in pieces(batch):
-            batches.append(Batch(path, form, first, piece))
+            batches.append(Batch(path, first, piece, text_only=True))
             first += len(piece)
     return batches
 
 
-def _row_by_row(path: Path, records: Sequence[_Record], names: list[str], form: str, first: int) -> Iterator[Batch]:
+def _row_by_row(path: Path, records: Sequence[_Record], names: list[str], first: int) -> Iterator[Batch]:
     filled = (record for record in records if not record.is_blank)
     while part := list(islice(filled, ROWS_PER_BATCH)):
         rows, bad, lines = [], [], []
         for index, record in enumerate(part, first):
             fault = record.fault
             if fault is None and len(record.fields) != len(names):
-                fault = f"has {_count(len(record.fields))}, where the header has {len(names)}"
+                fault = f"has {plural(len(record.fields), 'field')}, where the header has {len(names)}"
             if fault is None:
                 rows.append(record.fields)
                 lines.append(record.line)
@@ -187,15 +190,11 @@ def _row_by_row(path: Path, records: Sequence[_Record], names: list[str], form: 
                 bad.append(UnreadableRow(index, f"{path}:{record.line} {fault}", record.raw.decode(errors="replace")))
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
         batch = pa.record_batch([pa.array(column, pa.string()) for column in columns], names=names)
-        yield Batch(path, form, first, batch, tuple(bad), lines)
+        yield Batch(path, first, batch, tuple(bad), lines, text_only=True)
         first += len(part)
 
 
-def _count(fields: int) -> str:
-    return "1 field" if fields == 1 else f"{fields} fields"
-
-
-def _records(text: bytes, line: int, form: str, *, last: bool) -> Iterator[_Record]:
+def _records(text: bytes, line: int, dialect: Dialect, *, last: bool) -> Iterator[_Record]:
     """The records of a text that begins on line `line`; without one that it ends within, unless it is the `last`."""
     csv.field_size_limit(max(csv.field_size_limit(), 2 * LONGEST_ROW))
     try:
@@ -209,7 +208,7 @@ def _records(text: bytes, line: int, form: str, *, last: bool) -> Iterator[_Reco
     begin = 0
     while begin < len(lines):
         start = begin
-        reader = csv.reader((lines[index] for index in range(start, len(lines))), _DIALECTS[form])
+        reader = csv.reader((lines[index] for index in range(start, len(lines))), dialect)
         try:
             for fields in reader:
                 end = start + reader.line_num
@@ -240,3 +239,7 @@ def _line_of_fault(lines: Sequence[str]) -> int:
         # Comma or line break, whose second half is an empty field.
         place = field.end() + 1
     return bisect(list(accumulate(map(len, lines))), place)
+
+
+CSV = Format("CSV", (".csv",), partial(_read, dialect=_CSV), partial(_schema, dialect=_CSV))
+TSV = Format("TSV", (".tsv",), partial(_read, dialect=_TSV), partial(_schema, dialect=_TSV))

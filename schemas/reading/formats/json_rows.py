@@ -1,17 +1,18 @@
 """JSONL and JSON: rows as dicts, since only a record type or a look at all of them can say what their columns hold."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from synth.schemas.errors import InputError
-from synth.schemas.reading.formats.batch import ROWS_PER_BATCH, Batch, UnreadableRow
 from synth.schemas.reading.formats.exact import BadJSON, is_kept, parse, text_of
+from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, UnreadableRow
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH, opened_text
 
-__all__ = ["describe", "holds_lines", "read_json", "read_json_lines"]
+__all__ = ["JSON", "JSONL", "describe"]
 
 
 def describe(value: Any) -> str:
@@ -20,7 +21,7 @@ def describe(value: Any) -> str:
     return words.get(type(value), "a number")
 
 
-def read_json_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
+def _read_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
     """One object a line. A line that is none is a bad row; blank lines are none.
 
     A file is `plain` where an earlier reading found that the quick parser changes nothing in it.
@@ -35,7 +36,7 @@ def read_json_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
             except orjson.JSONDecodeError:
                 whole = False
             if whole:
-                batch = Batch(path, "JSONL", first, rows, (), range(number + 1, number + len(lines) + 1), plain=True)
+                batch = Batch(path, first, rows, (), range(number + 1, number + len(lines) + 1), plain=True)
             else:
                 batch = _line_by_line(path, lines, first, number)
             if batch.size:
@@ -45,7 +46,7 @@ def read_json_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
 
 
 def _line_by_line(path: Path, lines: list[bytes], first: int, before: int) -> Batch:
-    """What `read_json_lines` does at once, for a block with blank lines, errors, or what orjson may have changed."""
+    """What `_read_lines` does at once, for a block with blank lines, errors, or what orjson may have changed."""
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
     bad: list[UnreadableRow] = []
@@ -58,7 +59,7 @@ def _line_by_line(path: Path, lines: list[bytes], first: int, before: int) -> Ba
         except BadJSON as error:
             detail = f"{path}:{number} {error}"
             bad.append(UnreadableRow(first + len(rows) + len(bad), detail, line.decode(errors="replace")))
-    return Batch(path, "JSONL", first, rows, tuple(bad), numbers)
+    return Batch(path, first, rows, tuple(bad), numbers)
 
 
 def _object(value: Any, rule: str) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def _object(value: Any, rule: str) -> dict[str, Any]:
     return value
 
 
-def holds_lines(path: Path) -> bool:
+def _holds_lines(path: Path) -> bool:
     """Whether a `.json` file is JSONL by another name: a first line that is an object by itself, and more after it."""
     with opened_text(path) as file:
         if file.peek(1)[:1] != b"{":
@@ -79,8 +80,11 @@ def holds_lines(path: Path) -> bool:
         return any(line.strip() for line in file)
 
 
-def read_json(path: Path) -> Iterator[Batch]:
+def _read_json(path: Path) -> Iterator[Batch]:
     """A list of objects, or an object that holds one list of them. Each item that is no object is a bad row."""
+    if _holds_lines(path):
+        yield from _read_lines(path)
+        return
     with opened_text(path) as file:
         text = file.read()
     if not text.strip():
@@ -106,4 +110,8 @@ def read_json(path: Path) -> Iterator[Batch]:
             for index, item in enumerate(items, first)
             if not isinstance(item, dict)
         )
-        yield Batch(path, "JSON", first, rows, bad)
+        yield Batch(path, first, rows, bad)
+
+
+JSONL = Format("JSONL", (".jsonl", ".ndjson"), _read_lines, read_plain=partial(_read_lines, plain=True))
+JSON = Format("JSON", (".json",), _read_json)

@@ -1,4 +1,4 @@
-"""The bytes of a file, decompressed where its name says so, and what is wrong with those that are not UTF-8 text."""
+"""The bytes of a file, decompressed where its name says so, and what is wrong with text that is not UTF-8."""
 
 import zlib
 from collections.abc import Iterator

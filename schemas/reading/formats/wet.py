@@ -1,17 +1,17 @@
-"""WET archives of Common Crawl: the text of each page."""
+"""WET archives, such as Common Crawl's `*.warc.wet.gz`: the text that a crawler extracted from each page."""
 
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from synth.schemas.reading.formats.batch import Batch
+from synth.schemas.reading.formats.format import Batch, Format
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH
 
-__all__ = ["read_wet"]
+__all__ = ["WET"]
 
 
-def read_wet(path: Path) -> Iterator[Batch]:
+def _read_wet(path: Path) -> Iterator[Batch]:
     """Rows of id, url and text. Bytes that are no UTF-8 become U+FFFD."""
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
@@ -27,6 +27,9 @@ def read_wet(path: Path) -> Iterator[Batch]:
             rows.append({"id": record.record_id, "url": url, "text": text.decode(errors="replace")})
             size += len(text)
             if size >= BYTES_PER_BATCH:
-                yield Batch(path, "WET", first, rows)
+                yield Batch(path, first, rows)
                 rows, first, size = [], first + len(rows), 0
-    yield Batch(path, "WET", first, rows)
+    yield Batch(path, first, rows)
+
+
+WET = Format("WET", (".wet",), _read_wet)

@@ -149,7 +149,7 @@ def test_lists_of_texts_and_foreign_columns_are_read(tmp_path: Path) -> None:
         ([{"id": "a", "raw_tags": [1, 2]}], r"raw_tags, which is list<.*int64>: name another with --tags NAME"),
         ([{"id": "a", "raw_tags": "poem, song"}], r"raw_tags, which is string: name another with --tags NAME"),
         ([{"id": "a", "raw_tags": [{"name": "poem"}]}], "--tags NAME"),
-        ([{"id": "a", "raw_tags": None}], "raw_tags holds no tag in any of 1 rows: name .* --tags NAME"),
+        ([{"id": "a", "raw_tags": None}], "raw_tags holds no tag in any of 1 row: name .* --tags NAME"),
         ([{"id": "a", "raw_tags": []}, {"id": "b", "raw_tags": [" ", None]}], "holds no tag in any of 2 rows"),
     ],
 )

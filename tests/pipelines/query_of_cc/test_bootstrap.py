@@ -241,7 +241,7 @@ def test_a_reply_without_a_list_is_turned_away_whole() -> None:
         (seed("soup", kind="poem"), TWO, "unknown_kind", "'poem' is none of category, question, phrase"),
         (seed("soup", kind="seed", round=0), TWO, "already_extended", ""),
         (seed("soup"), "No.", "no_list", "the reply has no list"),
-        (seed("soup"), "1. Why?\n2. How?", "too_short", "1 words"),
+        (seed("soup"), "1. Why?\n2. How?", "too_short", "1 word;"),
         (seed("soup is very good"), "1. Why?\n2. Soup is very good.", "nothing_kept", "1 too_short, 1 duplicate"),
     ],
 )

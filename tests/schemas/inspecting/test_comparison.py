@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from synth.schemas.dataset import Dataset
+from synth.schemas.fingerprints import fingerprints
 from synth.schemas.inspecting.comparison import Comparison, Side, compare
-from synth.schemas.inspecting.fingerprints import fingerprints
 
 ROWS = [{"id": f"q-{index}", "text": f"Frage № {index}", "n": index, "score": index / 7} for index in range(5000)]
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -349,7 +350,25 @@ def test_a_table_without_rows_has_no_rows(tmp_path: Path) -> None:
 
 
 def test_a_mapping_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no column text is read, only id, question, answer"):
+    with pytest.raises(UsageError, match=r"no column text is read, only id, question \(query, problem\), answer"):
         Source(str(tmp_path), QUESTION, {"text": "question"}, None)
-    with pytest.raises(UsageError, match="--column question=body: body is already read as answer"):
+    with pytest.raises(UsageError, match="--column answer=body: body is already read as question"):
         Source(str(tmp_path), QUESTION, {"question": "body", "answer": "body"}, None)
+
+
+@pytest.mark.parametrize("name", ["question", "query", "problem"])
+def test_a_column_is_mapped_by_its_name_or_by_any_alias(tmp_path: Path, name: str) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"task": "1 + 1?", "answer": "2"}\n')
+    for record in (QUESTION, replace(QUESTION, open=True)):
+        source = Source(str(tmp_path / "rows.jsonl"), record, {name: "task"}, None)
+        assert source.table(tmp_path / "scratch")["question"].to_pylist() == ["1 + 1?"]
+
+
+def test_an_alias_that_means_two_columns_or_one_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    text, other = (Column(name, pa.string(), "", aliases=("content",)) for name in ("text", "other"))
+    two = Record("two", "", (text, other))
+    with pytest.raises(UsageError, match="--column content=a: content may mean text or other: say which"):
+        Source(str(tmp_path / "rows.jsonl"), two, {"content": "a"}, None)
+    with pytest.raises(UsageError, match="--column query=b: question is already read from a"):
+        Source(str(tmp_path / "rows.jsonl"), QUESTION, {"question": "a", "query": "b"}, None)

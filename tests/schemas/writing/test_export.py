@@ -21,7 +21,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from synth.schemas.shards import ShardWriter
 from synth.schemas.writing import shapes
-from synth.schemas.writing.export import FileFormat, write
+from synth.schemas.writing.export import write
 from synth.schemas.writing.publication import OutputClaim
 from synth.schemas.writing.shapes import shaped
 
@@ -183,7 +183,7 @@ def rows_are_written_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shapes, "ROWS_AT_ONCE", 2)
 
 
-def exported(dataset: Dataset, form: FileFormat) -> bytes:
+def exported(dataset: Dataset, form: str) -> bytes:
     sink = BytesIO()
     schema, tables = shaped(dataset, "rows")
     write(sink, "", form, schema, tables, dataset.path)

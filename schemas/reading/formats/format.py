@@ -1,6 +1,6 @@
-"""Rows of one file, and those among them that cannot be read."""
+"""What a format is, and what it reads: batches of rows, and the rows among them that cannot be read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from synth.schemas.errors import InputError
 
-__all__ = ["ROWS_PER_BATCH", "Batch", "UnreadableRow", "refuse_repeated"]
+__all__ = ["ROWS_PER_BATCH", "Batch", "Format", "UnreadableRow", "refuse_repeated"]
 
 ROWS_PER_BATCH = 4096
 
 
 @dataclass(frozen=True)
 class UnreadableRow:
-    """A row of a file that is no row: its index in the file, what is wrong and where, and its text."""
+    """A row of a file that cannot be read: its index in the file, what is wrong and where, and its text."""
 
     index: int
     detail: str
@@ -28,16 +28,16 @@ class Batch:
     """Consecutive rows of one file; `first` is the index of the first of them in it.
 
     `rows` are those that can be read, `bad` the others. `lines` are the lines on which `rows` begin, where the format
-    has lines. `plain` rows are as a quick parser alone would read them.
+    has lines. `plain` rows are exactly what a fast parser alone would read. `text_only` rows have every value as text.
     """
 
     file: Path
-    format: str
     first: int
     rows: list[dict[str, Any]] | pa.RecordBatch
     bad: tuple[UnreadableRow, ...] = ()
     lines: Sequence[int] | None = None
     plain: bool = False
+    text_only: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,6 +75,22 @@ class Batch:
         if self.lines:
             return f"{self.file}:{self.lines[index]}"
         return f"row {self.index(index) + 1} of {self.file}"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: the suffixes of its files, and how they are read.
+
+    `read` gives the rows of a file in order, and `schema` the columns that the file declares; without it each row has
+    its own. Files that are `text` may be compressed. `read_plain` reads a file of which `read` gave only plain batches.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Path], Iterator[Batch]]
+    schema: Callable[[Path], pa.Schema] | None = None
+    text: bool = True
+    read_plain: Callable[[Path], Iterator[Batch]] | None = None
 
 
 def refuse_repeated(path: Path, names: Sequence[str]) -> None:
