@@ -1,4 +1,4 @@
-"""Arrow's values in the few types that JSON and CSV have, without the loss of a digit.
+"""Arrow's values in the few types that JSON and CSV have, without losing a digit.
 
 Text, whole numbers, true and false stay. Decimals become text, as do dates and times (ISO 8601, with a zone in UTC);
 floats of 16 and 32 bits the shortest number that reads back as the same one; maps lists of key and value. What has no
@@ -62,12 +62,11 @@ def _plain(values: pa.Array, finite: bool = True) -> pa.Array:
     kind, types = values.type, pa.types
     if values.null_count == len(values):
         return pa.nulls(len(values))
-    if types.is_boolean(kind) or types.is_integer(kind) or types.is_string(kind) or isinstance(kind, pa.JsonType):
+    text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    if text or types.is_boolean(kind) or types.is_integer(kind) or isinstance(kind, pa.JsonType):
         return values
     if types.is_floating(kind):
         return _number(values, finite)
-    if types.is_large_string(kind) or types.is_string_view(kind):
-        return values
     if types.is_decimal(kind) or types.is_time(kind) or types.is_date(kind):
         return values.cast(pa.string())
     if types.is_timestamp(kind):
@@ -101,13 +100,8 @@ def _number(values: pa.Array, finite: bool) -> pa.Array:
         raise _Unwritable("NaN" if pc.any(pc.is_nan(values)).as_py() else "infinite")
     if values.type == pa.float64():
         return values
-    shown = [None if value is None else float(str(value)) for value in _scalars(values)]
-    return pa.array(shown, pa.float64())
-
-
-def _scalars(values: pa.Array) -> Iterator[Any]:
-    numbers = values.to_numpy(zero_copy_only=False)
-    return (number if valid else None for number, valid in zip(numbers, values.is_valid().to_pylist(), strict=True))
+    numbers = zip(values.to_numpy(zero_copy_only=False), values.is_valid().to_pylist(), strict=True)
+    return pa.array([float(str(number)) if valid else None for number, valid in numbers], pa.float64())
 
 
 def _holds_json(kind: pa.DataType) -> bool:

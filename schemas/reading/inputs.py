@@ -53,12 +53,6 @@ class Input:
             if plain:
                 self._plain.add(file)
 
-    def place(self, index: int) -> str:
-        """Where the row at `index` of the whole input is, for a reader of an error."""
-        if self.dataset:
-            return f"row {index + 1} of {self.dataset.path}"
-        return self.places([index])[0]
-
     def places(self, indices: Sequence[int]) -> list[str]:
         """Where the rows at ascending `indices` of the whole input are; bad rows count, but have no place."""
         if self.dataset:

@@ -20,7 +20,7 @@ Shape = Literal["rows", "messages", "sharegpt", "alpaca", "llama-factory"]
 
 PROMPTS = ("query", "question", "instruction", "prompt")
 RESPONSES = ("response", "answer", "output")
-# What belongs to a prompt beside its input: what the model is told to be, and the turns before.
+# What belongs to a prompt beside its input: the system prompt, and the turns before it.
 SYSTEMS = ("system", "system_prompt")
 HISTORY = "history"
 ROWS_AT_ONCE = 16_384
@@ -107,7 +107,7 @@ def shaped(
     response: str | None = None,
     columns: Sequence[str] = (),
 ) -> tuple[pa.Schema, Iterator[pa.Table]]:
-    """The columns of `shape`, and its rows a few thousand at a time; of the `columns` alone, if any are named.
+    """The columns of `shape`, and its rows in tables of a few thousand; of the `columns` alone, if any are named.
 
     `prompt` and `response` name the columns to take; otherwise the first of the usual names that is there is taken. A
     column `input` belongs to the prompt, as do `system` and `history`. Rows that are chats already, with a column

@@ -197,7 +197,7 @@ def test_evaluation_sets_without_texts_are_refused(
 
 def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", texts("x"))
-    with pytest.raises(InputError, match=r"--against: .*none.jsonl does not exist"):
+    with pytest.raises(InputError, match=r"^--against: \S*none.jsonl does not exist$"):
         passed(Decontaminate(against=(str(tmp_path / "none.jsonl"),)), [source], tmp_path / "out")
 
 

@@ -10,7 +10,7 @@ from datasets import load_from_disk
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, SynthError, UsageError
 from synth.schemas.shards import Shard, ShardWriter
-from synth.schemas.writing.publication import OutputClaim
+from synth.schemas.writing.publication import OutputClaim, OutputStatus, differences
 
 SCHEMA = pa.schema([("id", pa.string()), ("number", pa.int64())])
 IDENTITY = {"stage": "test", "options": {"n": 4, "temperature": 0.7}}
@@ -130,6 +130,13 @@ def test_other_settings_are_refused_with_each_field_and_both_values(tmp_path: Pa
     ) as stale:
         OutputClaim.open(tmp_path / "out", changed)
     assert stale.value.exit_code == 4
+
+
+def test_a_refusal_shows_the_beginning_of_digests_and_the_first_changes(tmp_path: Path) -> None:
+    before, after = ({"input": digit * 32, **dict.fromkeys("abcde", digit)} for digit in "0f")
+    OutputStatus(tmp_path, "complete", ()).refuse()
+    with pytest.raises(Stale, match=r'input was "00000000…" and is now "ffffffff…"; a was .*; changed as well: d, e\)'):
+        OutputStatus(tmp_path, "complete", differences(before, after)).refuse()
 
 
 def test_a_run_that_came_to_nothing_does_not_stand_in_the_way_of_one_with_other_settings(tmp_path: Path) -> None:
