@@ -1,8 +1,9 @@
 """What a row is handed to work with, and why it survives a crash.
 
 Every answer goes to a journal as it arrives, under the row's id and a hash of the whole request and of the identity of
-what gave it: the engine for texts, the sandbox for verdicts. When the command is repeated, the row's coroutine runs
-again from its start and is given its recorded answers, so it arrives where it was without asking anything twice.
+what gave it: the engine for texts, the sandbox for verdicts, the index for documents. When the command is repeated, the
+row's coroutine runs again from its start and is given its recorded answers, so it arrives where it was without asking
+anything twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ import xxhash
 
 from synth.pipelines.engines import Answer, Message, Request, RequestFailed, Sampling
 from synth.pipelines.engines.reasoning import opening_of, separated
+from synth.pipelines.retrieval.lookup import Found, Query
 from synth.pipelines.runtime.outcomes import NothingSaid, Reject, Unanswered
 from synth.pipelines.runtime.shared import SharedPlug, tokens_of
 from synth.sandbox.program import Program
@@ -27,6 +29,7 @@ __all__ = ["Tools", "tokens_in"]
 _write_json = msgspec.json.Encoder().encode
 _read_answer = msgspec.json.Decoder(Answer).decode
 _read_verdict = msgspec.json.Decoder(Verdict).decode
+_read_found = msgspec.json.Decoder(Found).decode
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
@@ -46,7 +49,7 @@ class Tools:
     `model` is the model's name, for columns that record it.
     """
 
-    __slots__ = ("_answers", "_engine", "_row_id", "_sandbox", "_seed", "model", "tallies")
+    __slots__ = ("_answers", "_engine", "_index", "_row_id", "_sandbox", "_seed", "model", "tallies")
 
     def __init__(
         self,
@@ -55,12 +58,14 @@ class Tools:
         model: str,
         engine: SharedPlug[Request, Answer] | None,
         sandbox: SharedPlug[Program, Verdict] | None,
+        index: SharedPlug[Query, Found] | None,
         answers: AnswerJournal,
     ) -> None:
         self._row_id = row_id
         self._seed = seed
         self._engine = engine
         self._sandbox = sandbox
+        self._index = index
         self._answers = answers
         self.model = model
         self.tallies: dict[str, float] = {}
@@ -116,6 +121,13 @@ class Tools:
             raise Reject("refused", program.unplain)
         self.tally("programs")
         return await self._asked(self._sandbox, program, _read_verdict)
+
+    async def search(self, query: str, k: int) -> Found:
+        """Up to `k` documents of the run's index for a query, the best first."""
+        if self._index is None:
+            raise RuntimeError("this stage was run without an index")
+        self.tally("searches")
+        return await self._asked(self._index, Query(query, k), _read_found)
 
     def random(self, *purpose: str | int) -> Random:
         """A generator seeded by (run seed, stage, row id, purpose)."""
