@@ -1,6 +1,5 @@
 """An index as rows search it: one query, and the documents that it finds."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +48,13 @@ class DocumentIndex:
         return self._identity
 
     async def start(self) -> None:
+        import asyncio
+
         self._searcher = await asyncio.to_thread(self._opened)
 
     async def answer(self, request: Query) -> Found:
+        import asyncio
+
         return await asyncio.to_thread(self._search, request)
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ anything twice.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import xxhash
@@ -18,11 +18,13 @@ from synth.pipelines.engines import Answer, Message, Request, RequestFailed, Sam
 from synth.pipelines.engines.reasoning import opening_of, separated
 from synth.pipelines.retrieval.lookup import Found, Query
 from synth.pipelines.runtime.outcomes import NothingSaid, Reject, Unanswered
-from synth.pipelines.runtime.shared import SharedPlug, tokens_of
 from synth.sandbox.program import Program
 from synth.sandbox.verdict import Verdict
 from synth.schemas.answers import ANSWERS, AnswerJournal
 from synth.schemas.journal import read_journal
+
+if TYPE_CHECKING:
+    from synth.pipelines.runtime.shared import SharedPlug
 
 __all__ = ["Tools", "tokens_in"]
 
@@ -38,9 +40,7 @@ Given = TypeVar("Given")
 def tokens_in(journal: Path) -> int:
     """The tokens of the prompts and completions that a journal of answers holds, as far as they are known."""
     journaled = read_journal(journal, ANSWERS).select(["request", "answer"]).to_pylist()
-    return sum(
-        tokens_of(_read_answer(row["answer"])) or 0 for row in journaled if row["request"].startswith('{"prompt"')
-    )
+    return sum(_read_answer(row["answer"]).tokens or 0 for row in journaled if row["request"].startswith('{"prompt"'))
 
 
 class Tools:
@@ -56,9 +56,9 @@ class Tools:
         row_id: str,
         seed: str,
         model: str,
-        engine: SharedPlug[Request, Answer] | None,
-        sandbox: SharedPlug[Program, Verdict] | None,
-        index: SharedPlug[Query, Found] | None,
+        engine: "SharedPlug[Request, Answer] | None",
+        sandbox: "SharedPlug[Program, Verdict] | None",
+        index: "SharedPlug[Query, Found] | None",
         answers: AnswerJournal,
     ) -> None:
         self._row_id = row_id
@@ -137,7 +137,7 @@ class Tools:
         """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
         self.tallies[name] = self.tallies.get(name, 0.0) + amount
 
-    async def _asked(self, plug: SharedPlug[Asked, Given], request: Asked, read: Callable[[str], Given]) -> Given:
+    async def _asked(self, plug: "SharedPlug[Asked, Given]", request: Asked, read: Callable[[str], Given]) -> Given:
         """The answer that is recorded for this row, or that the plug gives and that is recorded now."""
         text = _write_json(request)
         recorded = self._answers.find(self._row_id, text, plug.key)
