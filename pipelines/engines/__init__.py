@@ -115,6 +115,12 @@ class Answer(Struct, frozen=True):
         (only,) = self.completions
         return only.text
 
+    @property
+    def tokens(self) -> int | None:
+        """The tokens of prompt and completions; None where the engine does not count all of them."""
+        counts = [self.prompt_tokens, *[completion.tokens for completion in self.completions]]
+        return None if None in counts else sum(filter(None, counts))
+
 
 class RequestFailed(Exception):
     """The engine does not answer this one request, though it answers others: the row fails, the run goes on."""

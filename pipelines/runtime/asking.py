@@ -1,6 +1,5 @@
 """Asking a model again until a reply can be read, and asking for several things concurrently."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -51,6 +50,8 @@ async def gather_settled(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T | Re
     Where one fails otherwise the others are awaited first, so that their answers are kept; then the first such error is
     raised.
     """
+    import asyncio
+
     results = await asyncio.gather(*tasks, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, Reject):

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from synth.pipelines.engines import Engine
+from synth.pipelines.retrieval.lookup import DocumentIndex
 from synth.pipelines.runtime.chunk import Chunk, Failure
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.event_loop import quick_rows, to_its_end
@@ -68,6 +69,7 @@ class RowRun:
         layout: PartialLayout,
         engine: Engine | None,
         sandbox: "Sandbox | None",
+        index: DocumentIndex | None,
         options: Options,
         observe: Callable[[Counts], None],
     ) -> None:
@@ -100,6 +102,7 @@ class RowRun:
         self._engine = engine
         self._shared: SharedEngine | None = None
         self._programs = _shared(sandbox) if sandbox else None
+        self._index = SharedPlug(index, key_of(index.identity())) if index else None
 
     @property
     def engine_seconds(self) -> float:
@@ -160,10 +163,9 @@ class RowRun:
                 await self._work(pending)
             finally:
                 ticking.cancel()
-                if self._shared:
-                    await self._shared.close()
-                if self._programs:
-                    await self._programs.close()
+                plugs: tuple[SharedPlug[Any, Any] | None, ...] = (self._shared, self._programs, self._index)
+                for plug in filter(None, plugs):
+                    await plug.close()
                 self._settle()
         self._observe_counts()
         if self._stopping.reason:
@@ -251,7 +253,7 @@ class RowRun:
     async def _row(self, chunk: Chunk, index: int, row: Row) -> None:
         """One row from beginning to end; whatever happens to it is recorded."""
         row_id: str = row["id"]
-        tools = Tools(row_id, self._seed, self._model, self._shared, self._programs, chunk.answers)
+        tools = Tools(row_id, self._seed, self._model, self._shared, self._programs, self._index, chunk.answers)
         items: list[Row | Rejected] = []
         outputs = 0
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth.pipelines.engines import Engine
+from synth.pipelines.retrieval.lookup import DocumentIndex
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.resume import claim_output
@@ -60,6 +61,7 @@ def run(
     *,
     engine: Engine | None = None,
     sandbox: "Sandbox | None" = None,
+    index: DocumentIndex | None = None,
     observe: Observer = lambda _counts, _total, _prepared: None,
 ) -> Summary:
     """Run `stage` over `inputs` into the dataset directory `out`, continuing where an earlier run of it stopped.
@@ -70,7 +72,7 @@ def run(
     started = time.monotonic()
     sources = _sources(stage, inputs, options)
     chunk_rows = options.chunk_rows if isinstance(stage, RowStage) else None
-    claim = claim_output(out, _identity(stage, sources, options, engine, sandbox), options, chunk_rows)
+    claim = claim_output(out, _identity(stage, sources, options, engine, sandbox, index), options, chunk_rows)
     if claim is None:
         # For `make`: what is complete with this identity is up to date, however new the input's time stamp is.
         with contextlib.suppress(OSError):
@@ -94,7 +96,7 @@ def run(
             if isinstance(stage, RowStage):
                 (table,) = tables
                 options = replace(options, chunk_rows=claim.chunk_rows or options.chunk_rows)
-                rows = RowRun(stage.prepare(table), table, layout, engine, sandbox, options, progress.observe)
+                rows = RowRun(stage.prepare(table), table, layout, engine, sandbox, index, options, progress.observe)
                 progress.engine_seconds = lambda: rows.engine_seconds
                 finished = rows.run()
             else:
@@ -135,10 +137,11 @@ def output_status(
     *,
     engine: Engine | None = None,
     sandbox: "Sandbox | None" = None,
+    index: DocumentIndex | None = None,
 ) -> OutputStatus:
     """What `run` with the same arguments would find, without running it. Raises `SynthError`."""
     sources = _sources(stage, inputs, options)
-    return OutputStatus.of(out, _identity(stage, sources, options, engine, sandbox))
+    return OutputStatus.of(out, _identity(stage, sources, options, engine, sandbox, index))
 
 
 def _sources(stage: Stage, inputs: Sequence[str], options: Options) -> list[Source]:
@@ -156,7 +159,12 @@ def _sources(stage: Stage, inputs: Sequence[str], options: Options) -> list[Sour
 
 
 def _identity(
-    stage: Stage, sources: Sequence[Source], options: Options, engine: Engine | None, sandbox: "Sandbox | None"
+    stage: Stage,
+    sources: Sequence[Source],
+    options: Options,
+    engine: Engine | None,
+    sandbox: "Sandbox | None",
+    index: DocumentIndex | None,
 ) -> dict[str, Any]:
     identity = {
         "stage": stage.name,
@@ -166,7 +174,9 @@ def _identity(
         **options.identity(),
         "engine": engine.identity() if engine else None,
     }
-    return {**identity, "sandbox": sandbox.identity()} if sandbox else identity
+    # What was made before there were these plugs stays what it is.
+    plugs = {"sandbox": sandbox, "index": index}
+    return {**identity, **{name: plug.identity() for name, plug in plugs.items() if plug}}
 
 
 class _Progress:

@@ -18,7 +18,7 @@ from synth.schemas.answers import key_of
 from synth.schemas.errors import BudgetSpent, EngineFailed, SynthError, UsageError
 from synth.schemas.phrases import plural
 
-__all__ = ["SharedEngine", "SharedPlug", "tokens_of"]
+__all__ = ["SharedEngine", "SharedPlug"]
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
@@ -29,12 +29,6 @@ LONGEST_PAUSE = 30.0
 LONGEST_PAUSE_AFTER_FAULT = 8.0
 SECONDS_BETWEEN_WARNINGS = 30.0
 NEUTRAL = "Hello"
-
-
-def tokens_of(answer: Answer) -> int | None:
-    """The tokens of prompt and completions; None where the engine does not count all of them."""
-    counts = [answer.prompt_tokens, *[completion.tokens for completion in answer.completions]]
-    return None if None in counts else sum(count for count in counts if count)
 
 
 class SharedPlug(Generic[Asked, Given]):
@@ -75,9 +69,7 @@ class SharedPlug(Generic[Asked, Given]):
 
 
 class SharedEngine(SharedPlug[Request, Answer]):
-    """Busy engines are asked again; constrained decoding is proved once; no request is sent when `budget` tokens are
-    `spent`.
-    """
+    """Asks a busy engine again, proves constrained decoding once, sends nothing when `budget` tokens are `spent`."""
 
     # A server that restarts needs minutes; one that is gone should not hold a run for hours.
     patience = 300.0
@@ -118,10 +110,9 @@ class SharedEngine(SharedPlug[Request, Answer]):
                 "repeat the command with a larger --budget-tokens to go on"
             )
         answer = await self._ask(request)
-        tokens = tokens_of(answer)
-        if tokens is None:
+        if answer.tokens is None:
             raise UsageError("the server does not count tokens (no usage in its answer), so leave out --budget-tokens")
-        self._spent += tokens
+        self._spent += answer.tokens
         return answer
 
     async def _started(self) -> None:

@@ -1,32 +1,37 @@
 """What a row is handed to work with, and why it survives a crash.
 
 Every answer goes to a journal as it arrives, under the row's id and a hash of the whole request and of the identity of
-what gave it: the engine for texts, the sandbox for verdicts. When the command is repeated, the row's coroutine runs
-again from its start and is given its recorded answers, so it arrives where it was without asking anything twice.
+what gave it: the engine for texts, the sandbox for verdicts, the index for documents. When the command is repeated, the
+row's coroutine runs again from its start and is given its recorded answers, so it arrives where it was without asking
+anything twice.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import xxhash
 
 from synth.pipelines.engines import Answer, Message, Request, RequestFailed, Sampling
 from synth.pipelines.engines.reasoning import opening_of, separated
+from synth.pipelines.retrieval.lookup import Found, Query
 from synth.pipelines.runtime.outcomes import NothingSaid, Reject, Unanswered
-from synth.pipelines.runtime.shared import SharedPlug, tokens_of
 from synth.sandbox.program import Program
 from synth.sandbox.verdict import Verdict
 from synth.schemas.answers import ANSWERS, AnswerJournal
 from synth.schemas.journal import read_journal
+
+if TYPE_CHECKING:
+    from synth.pipelines.runtime.shared import SharedPlug
 
 __all__ = ["Tools", "tokens_in"]
 
 _write_json = msgspec.json.Encoder().encode
 _read_answer = msgspec.json.Decoder(Answer).decode
 _read_verdict = msgspec.json.Decoder(Verdict).decode
+_read_found = msgspec.json.Decoder(Found).decode
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
@@ -35,9 +40,7 @@ Given = TypeVar("Given")
 def tokens_in(journal: Path) -> int:
     """The tokens of the prompts and completions that a journal of answers holds, as far as they are known."""
     journaled = read_journal(journal, ANSWERS).select(["request", "answer"]).to_pylist()
-    return sum(
-        tokens_of(_read_answer(row["answer"])) or 0 for row in journaled if row["request"].startswith('{"prompt"')
-    )
+    return sum(_read_answer(row["answer"]).tokens or 0 for row in journaled if row["request"].startswith('{"prompt"'))
 
 
 class Tools:
@@ -46,21 +49,23 @@ class Tools:
     `model` is the model's name, for columns that record it.
     """
 
-    __slots__ = ("_answers", "_engine", "_row_id", "_sandbox", "_seed", "model", "tallies")
+    __slots__ = ("_answers", "_engine", "_index", "_row_id", "_sandbox", "_seed", "model", "tallies")
 
     def __init__(
         self,
         row_id: str,
         seed: str,
         model: str,
-        engine: SharedPlug[Request, Answer] | None,
-        sandbox: SharedPlug[Program, Verdict] | None,
+        engine: "SharedPlug[Request, Answer] | None",
+        sandbox: "SharedPlug[Program, Verdict] | None",
+        index: "SharedPlug[Query, Found] | None",
         answers: AnswerJournal,
     ) -> None:
         self._row_id = row_id
         self._seed = seed
         self._engine = engine
         self._sandbox = sandbox
+        self._index = index
         self._answers = answers
         self.model = model
         self.tallies: dict[str, float] = {}
@@ -117,6 +122,13 @@ class Tools:
         self.tally("programs")
         return await self._asked(self._sandbox, program, _read_verdict)
 
+    async def search(self, query: str, k: int) -> Found:
+        """Up to `k` documents of the run's index for a query, the best first."""
+        if self._index is None:
+            raise RuntimeError("this stage was run without an index")
+        self.tally("searches")
+        return await self._asked(self._index, Query(query, k), _read_found)
+
     def random(self, *purpose: str | int) -> Random:
         """A generator seeded by (run seed, stage, row id, purpose)."""
         return Random(_number(self._seed, self._row_id, *map(str, purpose)))
@@ -125,7 +137,7 @@ class Tools:
         """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
         self.tallies[name] = self.tallies.get(name, 0.0) + amount
 
-    async def _asked(self, plug: SharedPlug[Asked, Given], request: Asked, read: Callable[[str], Given]) -> Given:
+    async def _asked(self, plug: "SharedPlug[Asked, Given]", request: Asked, read: Callable[[str], Given]) -> Given:
         """The answer that is recorded for this row, or that the plug gives and that is recorded now."""
         text = _write_json(request)
         recorded = self._answers.find(self._row_id, text, plug.key)
