@@ -221,7 +221,7 @@ def made(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
         elif one.option.env and one.option.env in os.environ:
             values[one.name] = one.value(os.environ[one.option.env])
         elif one.is_required:
-            raise UsageError(f"{one.spelled} is missing: {one.option.help[0].lower()}{one.option.help[1:]}")
+            raise UsageError(f"{one.spelled} is missing: {one.option.help[0].lower()}{one.option.help[1:].rstrip('.')}")
     for one in given.values():
         if one.only:
             (other,) = (other for other in options if other.name == one.only.name)

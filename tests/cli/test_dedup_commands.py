@@ -55,8 +55,8 @@ def test_progress_is_shown_from_the_first_pass_on(tmp_path: Path, monkeypatch: p
 
 def test_without_an_evaluation_set_there_is_nothing_to_do(tmp_path: Path) -> None:
     result = invoke("decontaminate", write(tmp_path / "rows.jsonl", "x"), tmp_path / "out")
-    assert result.exit_code == 2
-    assert "--against" in result.stderr
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == "--against is missing: an evaluation set, any input. Repeatable"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from synth.cli.highlighting import mark, telling_part
 from synth.pipelines.retrieval.trec import MEASURES
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, UsageError
-from tests.command import invoke, synth
+from tests.command import synth
 from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES
 from tests.pipelines.retrieval.meanings import MODEL, SENTENCES, needs_model
 from tests.rows import write_rows
@@ -141,7 +141,8 @@ def test_what_cannot_be_used_is_refused(folder: Path) -> None:
         with pytest.raises(UsageError, match=f"--run .*{place} cannot be written: .*{why}"):
             synth(*retrieve, folder / "index", folder / "found", "--run", folder / place)
     assert not any(folder.glob("found*")), "it was searched for what could not be written"
-    assert invoke(*retrieve, folder / "index", folder / "more", "--top-k", 1001).exit_code == 2
+    with pytest.raises(UsageError, match="--top-k 1001: must be between 1 and 1000"):
+        synth(*retrieve, folder / "index", folder / "more", "--top-k", 1001)
     (folder / "qrels.txt").write_text("q 0 moon 1\n")
     with pytest.raises(InputError, match="nowhere cannot be read: No such file"):
         synth("query-of-cc", "evaluate", folder / "nowhere", folder / "qrels.txt")

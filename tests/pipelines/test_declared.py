@@ -62,7 +62,7 @@ def test_an_environment_variable_stands_in_for_an_option(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ({}, "--kind is missing: what to bake."),
+        ({}, "--kind is missing: what to bake"),
         ({"kind": "pie"}, "--kind pie: must be one of bread, cake"),
         ({"kind": "cake", "n": 0}, "-n 0: must be at least 1"),
         ({"kind": "cake", "sweet": True, "sugar": 1.5}, "--sugar 1.5: must be between 0 and 1"),

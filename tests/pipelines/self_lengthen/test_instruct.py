@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from synth.pipelines.engines import Answer, Completion, Message
@@ -15,6 +16,7 @@ from synth.pipelines.runtime.stage import Reject, Rejected, Row
 from synth.pipelines.self_lengthen.instruct import FOLDER, Instruct, Seed
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import EngineFailed, UsageError
+from synth.schemas.records import SEED_INSTRUCTION
 from tests.pipelines.scripted import process
 from tests.pipelines.self_lengthen.writing import Model, Writer, WritingEngine, chinese, cut_off, prose, said
 
@@ -299,11 +301,13 @@ def test_pools_of_two_languages_stay_apart(tmp_path: Path) -> None:
     assert summary.record["means"]["words"] > 0
 
 
-def test_other_seeds_are_another_run() -> None:
-    one, same, other = small(seeds=SEEDS), small(seeds=SEEDS), small(seeds=(*SEEDS, Seed("e", "Write a play.")))
-    assert one.identity() == same.identity()
-    assert one.identity()["seeds"] != other.identity()["seeds"]
-    assert {name: value for name, value in one.identity().items() if name != "seeds"}.keys() > {"n", "prompt"}
+def test_the_seeds_are_the_rows_of_the_input_which_is_no_option() -> None:
+    rows = [{"id": seed.id, "instruction": seed.instruction, "language": seed.language} for seed in SEEDS]
+    stage = small(seeds=())
+    prepared = stage.prepare(pa.Table.from_pylist(rows, SEED_INSTRUCTION.schema))
+    assert prepared.seeds == SEEDS
+    assert prepared.identity() == stage.identity()
+    assert "seeds" not in stage.identity()
 
 
 @pytest.mark.parametrize("answers", [1, 7, 50])
