@@ -128,7 +128,9 @@ def _of_option(one: DeclaredOption) -> inspect.Parameter:
         settings["parser"] = path if one.typed is Path else None
     if option.argument:
         return _parameter(one.name, one.typed, typer.Argument(**settings))
-    kind = list[one.typed] if one.is_repeatable else one.typed  # type: ignore[name-defined]
+    # Choices are checked where values are made, so that one sentence says what is wrong, here and in Python.
+    typed: Any = str if one.choices else one.typed
+    kind = list[typed] if one.is_repeatable else typed
     information = typer.Option(
         *one.flags,
         **settings,

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import synth
+from synth.cli import run_code  # noqa: F401  before the page's jail is there, which its help would name afterwards
 from synth.cli.main import app
 from synth.schemas.dataset import Dataset
 from tests.jails import why_not

@@ -167,7 +167,7 @@ class DeclaredOption:
         """What the shell may complete."""
         if isinstance(self.field.default_factory, _Shipped):
             return [name for name in self.field.default_factory.names if name.startswith(incomplete)]
-        return [choice for choice in self.option.choices if choice.startswith(incomplete)]
+        return [choice for choice in self.choices if choice.startswith(incomplete)]
 
 
 def declared(owner: type) -> tuple[DeclaredOption, ...]:
@@ -227,7 +227,9 @@ def made(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
             (other,) = (other for other in options if other.name == one.only.name)
             if values.get(other.name, other.field.default) != one.only.value:
                 raise UsageError(f"{one.spelled} applies only {condition(other, [one.only.value])}")
-    return owner(**values)
+    instance = owner(**values)
+    check(instance)
+    return instance
 
 
 def condition(option: DeclaredOption, values: list[Any]) -> str:

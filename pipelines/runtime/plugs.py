@@ -1,5 +1,6 @@
 """The engine and the sandbox of a run, as options describe them."""
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
@@ -63,7 +64,7 @@ class SandboxSpec:
         str,
         Option(
             "landlock is for use inside a container; auto is docker where it answers, else bwrap.",
-            choices=("auto", *JAILS),
+            choices=ChainMap(JAILS, {"auto": "docker or bwrap"}),
             panel=SANDBOX,
         ),
     ] = "auto"

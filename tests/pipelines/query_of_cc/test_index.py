@@ -118,7 +118,7 @@ def test_an_extended_index_is_as_one_made_of_all_and_leaves_the_first_whole(tmp_
 def test_an_index_of_other_settings_is_not_extended(tmp_path: Path) -> None:
     first = index(tmp_path, "first", CORPUS[:2], passage_words=50)
     with pytest.raises(Stale, match="passage_words was 50 and is now 200"):
-        index(tmp_path, "second", CORPUS[2:], extend=first)
+        index(tmp_path, "second", CORPUS[2:], extend=first, passage_words=200)
     with pytest.raises(Stale, match="stem was False and is now True"):
         index(tmp_path, "second", CORPUS[2:], extend=first, stem=True, passage_words=50)
     with pytest.raises(InputError, match="'moon' stands in two corpora, or in a corpus and in the index"):

@@ -41,7 +41,8 @@ def extra() -> None:
 
 
 def train(rows: Path, out: Path, model: Path, recipe: FineTuneConfig = QUICKLY, **options: Any) -> Summary:
-    return run(Train(str(model), **asdict(recipe), **options), [str(rows)], out, Options())
+    given = asdict(recipe) | ({"rank": None} if recipe.full else {})
+    return run(Train(str(model), **given, **options), [str(rows)], out, Options())
 
 
 @pytest.mark.usefixtures("extra")
