@@ -17,9 +17,12 @@ from tests.faults.campaign import Asked, asked_for, finished_rows, record_of, re
 CHUNK_ROWS = 16
 # The command itself, in smaller chunks, so that a run of seconds publishes many.
 SYNTH = """
-from functools import partial
-import synth.pipelines.runtime.options as module
-module.Options = partial(module.Options, chunk_rows={chunk_rows})
+from dataclasses import replace
+from synth.pipelines.runtime import runner
+run = runner.run
+runner.run = lambda stage, inputs, out, options, **others: run(
+    stage, inputs, out, replace(options, chunk_rows={chunk_rows}), **others
+)
 from synth.cli.main import main
 main()
 """
