@@ -8,7 +8,8 @@ one if need be, fails its row alone.
 import asyncio
 import logging
 import time
-from typing import Generic, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
@@ -85,8 +86,13 @@ class SharedEngine(SharedPlug[Request, Answer]):
         self._answered = 0
         self._warned = -SECONDS_BETWEEN_WARNINGS
 
-    async def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Coroutine[Any, Any, Answer]:
         """Raises `RequestFailed`, `BudgetSpent`, or `EngineFailed` when patience ends."""
+        # Most requests only have to be sent, and no coroutine more than that needs stands between row and engine.
+        is_plain = self.is_ready and request.schema is None and self._budget is None
+        return self._ask(request) if is_plain else self._ask_prepared(request)
+
+    async def _ask_prepared(self, request: Request) -> Answer:
         if not self.is_ready:
             await self._started()
         if request.schema is not None:
