@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["diff", "settings_part"]
 
-# Characters of values that are shown as old → new: both in a row, either in the settings.
+# Most characters of values shown as old → new: of both together in a row, of each in the settings.
 SHORT = 60
 BRIEF = 120
-# Of a long text: characters around a change, of one change, and of all that is shown.
+# Characters of a long text that are shown around a change, of one change, and in all.
 CONTEXT = 40
 CHANGE = 400
 SHOWN = 1600
-# Texts of more words are compared by lines, and those of more lines as they are.
+# Texts with more words are compared line by line, and with more lines as a whole.
 MOST_TOKENS = 40_000
-# A single word, with the spaces around it, that two changes have between them is better shown as part of one.
+# Two changes with fewer tokens between them (one word and its spaces) are shown as one.
 LEAST_COMMON = 4
 WORDS = r"\s+|\S+"
 LINES = r".*\n|.+\Z"
@@ -73,7 +73,7 @@ def _opened(spec: str) -> "Dataset":
 
 
 def _settings(a: "Dataset", b: "Dataset") -> list[Change]:
-    """Identities, and the versions of the software, which may explain what those do not."""
+    """Changes of the identity, and of software versions, which may explain a difference that it does not."""
     from synth.schemas.writing.publication import differences
 
     old, new = ({**run.get("identity", {}), "software": run.get("software", {})} for run in (a.run or {}, b.run or {}))
@@ -122,11 +122,11 @@ def _names(side: "Side", number: int) -> list[str]:
 
 
 def _changed_rows(found: "Comparison", number: int) -> Iterator[tuple[str, list[Change]]]:
-    """Names of the first rows that differ, with the columns in which they do."""
+    """Names of the first rows that differ, with the columns that do."""
     pairs = zip(found.a.changed[:number].tolist(), found.b.changed[:number].tolist(), strict=True)
     for row_a, row_b in pairs:
         old, new = found.a.values(row_a), found.b.values(row_b)
-        # By what Python writes: NaN is equal to itself.
+        # Compared by `repr`, so that NaN equals itself.
         changed = [name for name in found.by_column if repr(old[name]) != repr(new[name])]
         yield found.a.name(row_a), [(name, readable(old[name]), readable(new[name])) for name in changed]
 
@@ -148,7 +148,7 @@ def _page(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> Itera
 
 def settings_part(changes: Sequence[Change]) -> Iterator[RenderableType]:
     texts = {name for name, *sides in changes if any(isinstance(side, str) and "\n" in side for side in sides)}
-    # The digest of a text that is shown says nothing more.
+    # The digest of a text that is shown is redundant.
     digests = {f"{name.rpartition('.')[0]}.sha256" for name in texts}
     for name, old, new in changes:
         if name in texts:
@@ -232,7 +232,7 @@ def _unified(old: str | None, new: str | None) -> Text:
 
 
 def _inline(old: str, new: str) -> Text:
-    """Both texts as one, changes as [-old-]{+new+}, and of what is common only what lies around them."""
+    """Both texts as one, with changes as [-old-]{+new+} and the common text around them."""
     shown = Text()
     changes = list(_changes(old, new))
     end = 0
@@ -269,7 +269,7 @@ def _changes(old: str, new: str) -> Iterator[tuple[slice, slice]]:
 
 
 def _narrowed(old: str, new: str, gone: slice, come: slice) -> tuple[slice, slice]:
-    """Long stretches without what they begin and end with alike: not every script puts spaces between its words."""
+    """Long stretches without their common prefix and suffix: not every script puts spaces between words."""
     from rapidfuzz.distance import Postfix, Prefix
 
     before, after = old[gone], new[come]
@@ -281,7 +281,7 @@ def _narrowed(old: str, new: str, gone: slice, come: slice) -> tuple[slice, slic
 
 
 def _tokens(old: str, new: str) -> tuple[list[str], list[str]]:
-    """Both texts in words and spaces, or in larger pieces where these are too many to be compared."""
+    """Both texts as words and spaces, or as larger pieces if these are too many to compare."""
     for pieces in (WORDS, LINES):
         before, after = (re.findall(pieces, text) for text in (old, new))
         if max(len(before), len(after)) <= MOST_TOKENS:
@@ -290,7 +290,7 @@ def _tokens(old: str, new: str) -> tuple[list[str], list[str]]:
 
 
 def _around(common: str, *, is_first: bool = False, is_last: bool = False) -> str:
-    """The ends of a common stretch that lie beside changes."""
+    """The ends of a common stretch that are next to changes."""
     head = "" if is_first else common[:CONTEXT]
     tail = "" if is_last else common[-CONTEXT:]
     return common if len(common) <= len(head) + len(tail) + 1 else f"{head}…{tail}"

@@ -1,4 +1,4 @@
-"""The words by which a document was found, in a preview of it: marked, and looked for where it is long."""
+"""Search terms in the preview of a document: highlighted, and used to choose which part of a long text to show."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["mark", "telling_part"]
 
-# Beyond it a preview does not look for a better part.
+# How far a preview looks for the best part.
 SEARCHED_CHARACTERS = 1 << 20
-# Text before the first of the words, where its line is long.
+# Text shown before the first term in a long line.
 LEAD_CHARACTERS = 80
 
 
@@ -23,7 +23,7 @@ def mark(text: "Text", words: Collection[str]) -> None:
 
 
 def telling_part(text: str, words: Collection[str], length: int) -> int:
-    """Where the part of up to `length` characters begins that has the most different ones of `words`; the first such.
+    """Where the first part of up to `length` characters begins that has the most different ones of `words`.
 
     It is the beginning of a line, or of a word where the line is long.
     """

@@ -18,11 +18,11 @@ __all__ = ["measure", "page"]
 # Cells of the longest bar, of one dataset and of two.
 BARS = (32, 8)
 LABEL = 22
-# Characters of a tag, beyond which nothing would be seen of it.
+# Characters shown of a tag.
 SHOWN = 40
 MOST_TAGS = 20
 MOST_PAIRS = 10
-# From this number of tags on, queries share a line.
+# Queries with at least so many tags share a line.
 MANY = 25
 
 
@@ -67,7 +67,7 @@ def measure(
 
 
 def page(specs: Sequence[str], measures: "Sequence[Measures]", vocabulary: str | None) -> Iterator[RenderableType]:
-    """The parts of the page; `vocabulary` is what the user named to be covered."""
+    """The parts of the page; `vocabulary` is the name of the one that the user chose, if any."""
     for name, spec in zip("AB", specs, strict=False):
         yield Text.assemble((f"{name}  " if len(specs) > 1 else "", "bold cyan"), (literal(spec), "bold"))
     yield _facts(measures, vocabulary)
@@ -109,7 +109,7 @@ def _coverage(measures: "Measures") -> str:
 
 
 def _sizes(measures: "Sequence[Measures]") -> Iterator[BarLine]:
-    """Each number of tags with the queries that have so many, and their share."""
+    """Each number of tags, with the queries that have it."""
     sizes = {size for each in measures for size in each.tags_per_query}
     for size in range(min(sizes), min(max(sizes), MANY - 1) + 1):
         yield Text(f"{size}"), [(each.tags_per_query.get(size, 0), each.queries) for each in measures]
@@ -124,7 +124,7 @@ def _tags(measures: "Sequence[Measures]") -> Iterator[BarLine]:
 
 
 def _bars(lines: Iterator[BarLine]) -> Table:
-    """The longest bar is that of the largest share."""
+    """Bars scaled so that the largest share fills the width."""
     counted = list(lines)
     longest = max(count / whole if whole else 0.0 for _, counts in counted for count, whole in counts)
     inputs = len(counted[0][1])

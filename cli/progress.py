@@ -95,7 +95,7 @@ def _lines(label: str) -> "Observer":
 
 
 def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Say on stderr what came of the rows; `advice` says what to try about a reason that rejected most of them."""
+    """Say on stderr what became of the rows, with the `advice` on a reason that rejected most of them."""
     if summary.already_done:
         print(f"{summary.out} is complete already: nothing to do", file=sys.stderr)
         return
@@ -113,7 +113,7 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
 
 
 def _warnings(counts: Mapping[str, Any], advice: Mapping[str, str]) -> Iterator[str]:
-    """One for each reason that rejected all of several input rows, or most rows or outputs if there is advice on it."""
+    """One for each reason that applies to all of several input rows, or, if there is advice on it, to most of them."""
     rows = counts["produced"] + counts["rejected"] + counts["failed"]
     outputs = counts["outputs"] + sum(counts["output_reasons"].values())
     for what, total, reasons in (("row", rows, counts["reasons"]), ("output", outputs, counts["output_reasons"])):

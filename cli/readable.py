@@ -5,10 +5,10 @@ from typing import Any
 
 __all__ = ["json_text", "readable", "shortened", "text_of"]
 
-# Bytes that are shown whole, and of longer ones.
+# Bytes shown of values up to this length, and of longer ones.
 WHOLE = 16
 FIRST = 8
-# What files begin with, by their kind.
+# The first bytes of files, by kind.
 KINDS = {
     b"\x89PNG\r\n\x1a\n": "PNG image",
     b"\xff\xd8\xff": "JPEG image",
@@ -66,5 +66,5 @@ def _bytes(value: bytes) -> str:
         return f"<{size}{': ' if value else ''}{value.hex(' ')}>"
     kind = next((kind for begin, kind in KINDS.items() if value.startswith(begin)), None)
     kind = RIFF.get(value[8:12]) if value.startswith(b"RIFF") else kind
-    # Long bytes that begin alike are told apart by their hash.
+    # The hash distinguishes values with the same beginning.
     return f"<{kind or value[:FIRST].hex(' ') + ' …'}, {size}, hash {xxh3_64_hexdigest(value)[:8]}>"

@@ -42,33 +42,33 @@ __all__ = [
 CUT_CHARACTERS = 1500
 CUT_LINES = 24
 SHORT = 40
-# A label, and counts with what each is a part of.
+# A label, and pairs of a count and its whole.
 BarLine = tuple[Text, Sequence[tuple[int, int]]]
 EIGHTHS = " ▏▎▍▌▋▊▉"
 CODE_COLUMNS = {"canonical_solution", "code", "content", "function", "program", "solution", "test"}
 CODE = re.compile(r"^\s*(?:(?:async )?def |class |import |from \S+ import |@\w|return\b|(?:if|for) .*:$)", re.MULTILINE)
-# The last fence of a text that was cut may lack its end.
+# The last fence of a truncated text may lack its end.
 FENCE = re.compile(r"^```[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(^```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
-# C0 and C1 but for tab and newline, the characters that reorder text, and the other line ends.
+# C0 and C1 except tab and newline, characters that reorder text, and other line ends.
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 class DataConsole(Console):
-    """Standard output for data: as wide as the terminal, 80 columns into a pipe."""
+    """Standard output for data: as wide as the terminal, 80 columns wide in a pipe."""
 
     def __init__(self) -> None:
         if isinstance(sys.stdout, TextIOWrapper):
-            # A locale that lacks a character shows its escape.
+            # A character that the locale lacks is written as an escape.
             sys.stdout.reconfigure(errors="backslashreplace")
         super().__init__(highlight=False, markup=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
-        """Leave it to the command line's one handler; rich itself would exit with 1."""
+        """Leave it to the handler in `main`; rich itself would exit with 1."""
         raise BrokenPipeError
 
 
 def literal(text: str) -> str:
-    """`text` with what could move the cursor of a terminal or reorder a line of it written as an escape."""
+    """`text` with characters that could move the cursor or reorder a line written as escapes."""
     return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
@@ -78,7 +78,7 @@ def line(text: str) -> str:
 
 
 def provenance(dataset: "Dataset | None") -> list[str]:
-    """What is known of a dataset directory beside its columns: number of rows, the stage that made it, when."""
+    """Facts about a dataset directory: its rows, the stage that made it, and when."""
     if not dataset:
         return []
     run = dataset.run or {}
@@ -94,7 +94,7 @@ def grid(style: str = "", *, gap: int = 2, widest: int | None = None) -> Table:
 
 
 def bar(share: float, width: int) -> Text:
-    """A bar of up to `width` cells; the least share is at least seen."""
+    """A bar of up to `width` cells; any share above 0 is visible."""
     eighths = max(round(share * width * 8), 1 if share else 0)
     return Text(("█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()).ljust(width), "green")
 
@@ -124,9 +124,9 @@ def panel(title: str, parts: Iterable[RenderableType]) -> Panel:
 
 
 def row_panel(title: str, row: Mapping[str, Any], *, full: bool = False, words: Collection[str] = ()) -> RenderableType:
-    """The row under its id: runs of short values in a grid, long ones each under the name of its column.
+    """The row under its id: runs of short values in columns, each long one under the name of its column.
 
-    `words` are those by which its `text` was found.
+    `words` are the search terms that found its `text`.
     """
     parts: list[RenderableType] = []
     shown = {name: readable(value) for name, value in row.items()}
@@ -146,7 +146,7 @@ def _is_short(value: Any) -> bool:
 
 
 def _is_simple(value: Any) -> bool:
-    """Whether it is a list of short values, which are read more easily in lines than under each other."""
+    """Whether it is a list of short values, which read better on one line."""
     return isinstance(value, list) and all(not isinstance(item, list | dict) and _is_short(item) for item in value)
 
 

@@ -1,4 +1,4 @@
-"""`synth show`: rows of a dataset or of any input file, for a reader."""
+"""`synth show`: rows of a dataset or of any input file."""
 
 import operator
 import re
@@ -57,7 +57,7 @@ class Condition:
         if self.relation in ORDER:
             left, right = numbers if comparable else (text, self.value)
             return value is not None and ORDER[self.relation](left, right)
-        # Text is equal letter by letter: the id 007 is not the id 7.
+        # Texts are compared as they are: the id 007 is not the id 7.
         equal = text == self.value or (comparable and not isinstance(value, str) and numbers[0] == numbers[1])
         return equal == (self.relation == "=")
 
@@ -65,17 +65,19 @@ class Condition:
 def show(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Dataset directory, file, glob, or hf:NAME.")],
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")] = 3,
-    row: Annotated[str | None, typer.Option(metavar="ID", help="The row with this id.")] = None,
+    row: Annotated[str | None, typer.Option(metavar="ID", help="Show the row with this id.")] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
             metavar="COLUMN=VALUE",
-            help="Rows for which this holds; also !=, <, <=, >, >= and ~ (contains). Repeatable: all must hold.",
+            help="Rows that match; also !=, <, <=, >, >= and ~ (contains). Repeatable: all must match.",
         ),
     ] = None,
-    columns: Annotated[str | None, typer.Option(metavar="A,B", help="These columns, in this order.")] = None,
-    rejected: Annotated[bool, typer.Option("--rejected", help="The rejected rows, with reason and detail.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Long values whole.")] = False,
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Show these columns, in this order.")] = None,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Show the rejected rows, with reason and detail.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show long values in full.")] = False,
 ) -> None:
     """Show rows of a dataset or of any input file."""
     from synth.schemas.errors import UsageError
@@ -111,7 +113,7 @@ def show(
 
 
 def _rows(found: "Input", row: str | None, conditions: Sequence[Condition]) -> Iterator[tuple[str, Row]]:
-    """Ids and rows in order. A row without an id has the one that a run over this input gives it."""
+    """Ids and rows in order. A row without an id gets the one that a run over this input would give it."""
     if row is not None:
         conditions = [*conditions, Condition("id", "=", row)]
     first = 0
@@ -121,7 +123,7 @@ def _rows(found: "Input", row: str | None, conditions: Sequence[Condition]) -> I
 
 
 def _batches_with(found: "Input", row: str) -> Iterator["Batch"]:
-    """The batches that may hold the row; of a dataset, where the ids alone say where it is, one batch of one row."""
+    """The batches that may hold the row; for a dataset with ids, only the row itself."""
     from synth.schemas.reading.formats import Batch
 
     table = found.dataset.table if found.dataset else None
@@ -151,7 +153,7 @@ def _matching(batch: "Batch", first: int, name: str, conditions: Sequence[Condit
 
 
 def _arranged(identifier: str, values: Row, chosen: list[str] | None) -> Row:
-    """The columns asked for, or all but the id, which is the title; a reason for rejection before the rest."""
+    """The chosen columns, or all but the id, which is the title, with the reason of a rejection first."""
     if chosen:
         return {column: identifier if column == "id" else values.get(column) for column in chosen}
     first = [column for column in ("reason", "detail") if column in values]
@@ -159,7 +161,7 @@ def _arranged(identifier: str, values: Row, chosen: list[str] | None) -> Row:
 
 
 def _words_found(values: Row) -> Sequence[str]:
-    """The words by which a document was found, if it says so."""
+    """The search terms that found a document, if it records them."""
     terms = values.get("terms")
     return [term for term in terms if isinstance(term, str)] if isinstance(terms, list) else []
 
@@ -173,7 +175,7 @@ def _number(text: str) -> float | None:
 
 
 def _print_reasons(rejected: "Dataset") -> None:
-    """One line on stderr: how many rows were rejected for which reason, the commonest first."""
+    """One line on stderr: how many rows were rejected for each reason, the commonest first."""
     import pyarrow.compute as pc
 
     reasons = {item["values"]: item["counts"] for item in pc.value_counts(rejected.table["reason"]).to_pylist()}

@@ -1,4 +1,4 @@
-"""What the record of a run tells, in words, and numbers as a reader sees them."""
+"""The record of a run in words, and how numbers are written."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ REASONS = {"reasons": "rejected", "failures": "failed", "output_reasons": "filte
 
 
 def run_facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a run record tells of rows, tokens and time, as far as it tells it."""
+    """What a run record says of rows, tokens and time, by name."""
     counts = run.get("counts", {})
     made = [run.get("identity", {}).get("stage"), run.get("finished")]
     if any(made):

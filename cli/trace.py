@@ -1,4 +1,4 @@
-"""`synth trace`: a row's ancestry through a chain of dataset directories, with its prompts and answers where kept."""
+"""`synth trace`: a row's ancestors through a chain of dataset directories, with the prompts and answers kept."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,7 +68,7 @@ def _print(console: DataConsole, ancestor: "Ancestor") -> None:
 
 
 def _separated(exchange: "RecordedExchange") -> "RecordedExchange":
-    """An exchange as the recipe saw it: reasoning apart from the answer."""
+    """An exchange as the recipe saw it, with the reasoning split from the answer."""
     from synth.pipelines.engines import Completion
     from synth.pipelines.engines.reasoning import opening_of, separated
 
@@ -87,7 +87,7 @@ def _count(tokens: int | None) -> str:
 
 
 def _turns(prompt: str | list[dict[str, str]]) -> dict[str, str]:
-    """The text of a prompt by who speaks; a role that speaks again gets the number of its turn."""
+    """The text of a prompt by role; a role that speaks again gets the number of its turn."""
     if isinstance(prompt, str):
         return {"prompt": prompt}
     turns: dict[str, str] = {}
@@ -98,7 +98,7 @@ def _turns(prompt: str | list[dict[str, str]]) -> dict[str, str]:
 
 
 def _samples(exchange: "RecordedExchange", held: int | None) -> dict[str, str]:
-    """The sample that the row holds; the first few where it is not known to hold one."""
+    """The sample that the row holds, or the first few if that is unknown."""
     shown = [sample for sample in exchange.samples if held is None or sample.sample == held][:SHOWN_SAMPLES]
     texts: dict[str, str] = {}
     for one in shown:

@@ -56,7 +56,7 @@ class _Run:
 
     @classmethod
     def find(cls, named: Path) -> "_Run":
-        """The run that `named` is the output of, or the partial directory. Raises `InputError` where there is none."""
+        """The run with the output or the partial directory `named`. Raises `InputError` if there is none."""
         from synth.schemas.errors import InputError
         from synth.schemas.layout import PARTIAL
 

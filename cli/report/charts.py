@@ -9,14 +9,14 @@ from synth.cli.summaries import number
 __all__ = ["Bar", "Point", "bars", "curves", "parts", "squares"]
 
 LINE = 20
-# So few values of x are all written below the axis, and so many points are each marked.
+# Up to so many values of x are all labelled, and up to so many points are drawn large.
 FEW_STEPS = 10
 FEW_POINTS = 40
 NAMES_AXIS = {"title": None, "domain": False, "ticks": False, "labelColor": "var(--ink)", "labelOverlap": False}
 
 
 class Bar(NamedTuple):
-    """One bar: the line it stands on, the series it belongs to, its length, the figure at its end."""
+    """One bar: its line, its series, its length, and the figure at its end."""
 
     label: str
     series: str
@@ -31,7 +31,7 @@ class Point(NamedTuple):
 
 
 def bars(items: Sequence[Bar], series: Sequence[str], unit: str, *, share: bool = False) -> Chart:
-    """Horizontal bars, a line for each label in order; those of several series side by side on it."""
+    """Horizontal bars, a line for each label in order, with the bars of several series side by side."""
     several = len(series) > 1
     labels = list(dict.fromkeys(bar.label for bar in items))
     longest = max((bar.amount for bar in items), default=0)
@@ -79,7 +79,7 @@ def parts(items: Sequence[Bar], kinds: Mapping[str, str], unit: str) -> Chart:
 
 
 def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", share: bool = False) -> Chart:
-    """Lines through points. `logarithmic` names the axes whose steps multiply, such as `xy`; `share` is for percent."""
+    """Lines through points. `logarithmic` names the logarithmic axes, such as `xy`; `share` writes y in percent."""
     series = list(dict.fromkeys(point.series for point in points))
     several = len(series) > 1
     steps = sorted({point.x for point in points})
@@ -118,10 +118,7 @@ def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", sh
 
 
 def squares(name: Name, labels: Sequence[str], cells: Mapping[tuple[str, str], float], unit: str) -> Chart:
-    """Of the input `name` a square for each pair of labels, its colour the stronger the more it has.
-
-    There is none where `cells` has nothing.
-    """
+    """A square for each pair of labels in `cells`, in the colour of the input `name`, stronger for larger amounts."""
     places = {"type": "nominal", "scale": {"domain": list(labels)}}
     encoding = {
         "y": {"field": "first", **places, "axis": NAMES_AXIS},
@@ -148,7 +145,7 @@ def squares(name: Name, labels: Sequence[str], cells: Mapping[tuple[str, str], f
 
 
 def _percent_axis(longest: float) -> dict[str, Any]:
-    """No figure beyond the whole, for which there is room at the end."""
+    """Labels up to 100% only, though the axis is longer."""
     return {"format": ".2~%", **({"values": [0, 0.25, 0.5, 0.75, 1]} if longest > 0.6 else {})}
 
 

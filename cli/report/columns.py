@@ -1,4 +1,4 @@
-"""The columns of any dataset: how long its texts are, how its numbers are spread, which values there are."""
+"""The columns of any dataset: lengths of texts, distributions of numbers, frequent values."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +15,12 @@ from synth.schemas.inspecting.statistics import ColumnStatistics
 
 __all__ = ["columns"]
 
-# Nobody looks at a hundred charts.
 MOST_CHARTS = 40
 MOST_VALUES = 12
-# Of names of rows neither the values nor the lengths say anything.
+# Columns of ids have no chart.
 NAMES = ("id", "_id")
 
-# The columns of one name that hold the same kind of thing.
+# Columns of one name and kind, with their inputs.
 Group = list[tuple[ReportInput, ColumnStatistics]]
 
 
@@ -41,7 +40,7 @@ def columns(sources: Sequence[ReportInput]) -> Chapter | None:
 
 
 def _groups(sources: Sequence[ReportInput]) -> Iterator[Group]:
-    """In the order in which the inputs have them."""
+    """In the order of the inputs' columns."""
     groups: dict[tuple[str, str], Group] = {}
     for source in sources:
         for column in source.columns.values():
@@ -82,7 +81,7 @@ def _values(group: Group, heading: str) -> Figure:
 
 
 def _commonest(group: Group, labels: Mapping[str, str]) -> list[str]:
-    """The commonest value of each input, named once where it is the same one, with its share."""
+    """The commonest value of each input with its share; inputs with the same value are grouped."""
     found: dict[str, list[str]] = {}
     for source, column in group:
         if counts := _counts(column):
@@ -93,7 +92,7 @@ def _commonest(group: Group, labels: Mapping[str, str]) -> list[str]:
 
 
 def _spreads(group: Group, heading: str) -> Figure:
-    """How numbers or lengths are spread, all in the same bins."""
+    """Histograms of numbers or lengths, all with the same bins."""
     filled = [(source, column) for source, column in group if column.spread]
     spreads = joint_spreads([source.survey.tallies[column.name] for source, column in filled])
     named = {source.name: spread for (source, _), spread in zip(filled, spreads, strict=True)}

@@ -1,4 +1,4 @@
-"""Histograms: one as bars, several with the same bins as outlines over each other."""
+"""Histograms: one as bars, several as overlaid outlines with the same bins."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -11,12 +11,12 @@ from synth.schemas.inspecting.histogram import Spread
 __all__ = ["bin_counts", "distribution"]
 
 EDGES_WRITTEN = 6
-# From here on they are written shortly, such as 200k.
+# From here on numbers are abbreviated, such as 200k.
 LONG_NUMBERS = 100_000
 
 
 def distribution(spreads: Mapping[Name, Spread], x: str, rows: str) -> Chart:
-    """How many of the `rows` lie in each bin; of several inputs, by name, which share of each one's."""
+    """How many of the `rows` are in each bin; for several inputs, which share of each one's."""
     return (
         _outlines(spreads, x, f"share of the {rows}")
         if len(spreads) > 1
@@ -25,7 +25,7 @@ def distribution(spreads: Mapping[Name, Spread], x: str, rows: str) -> Chart:
 
 
 def bin_counts(spreads: Mapping[Name, Spread]) -> list[list[str]]:
-    """For each bin what it holds, in words, and how many values of each input."""
+    """For each bin its range in words and the number of values of each input."""
     bins = zip(*(spread.bins for spread in spreads.values()), strict=True)
     names = _names(next(iter(spreads.values())))
     return [[name, *(f"{count:,}" for count in counts)] for name, counts in zip(names, bins, strict=True)]
@@ -81,7 +81,7 @@ def _outlines(spreads: Mapping[Name, Spread], x: str, share: str) -> Chart:
 
 
 def _names(spread: Spread) -> list[str]:
-    """What each bin holds, in words."""
+    """The range of each bin in words."""
     edges = spread.edges
     if _is_whole(edges):
         lasts = [high - 1 for high in edges[1:]]
@@ -93,10 +93,9 @@ def _names(spread: Spread) -> list[str]:
 
 
 def _axis(spread: Spread, title: str) -> tuple[Sequence[float], dict[str, Any]]:
-    """Where the edges of the bins stand on an axis, and that axis.
+    """The positions of the bins' edges on an axis, and that axis.
 
-    Bins that grow are drawn equally wide, with their edges written below; those of one whole number have it below their
-    middle.
+    Bins of growing width are drawn equally wide, labelled by their edges; bins of one whole number are centred on it.
     """
     edges = spread.edges
     axis: dict[str, Any] = {"title": title}

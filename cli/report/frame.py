@@ -1,8 +1,7 @@
-"""What all charts share: their size, their colours and how series are told apart.
+"""What all charts share: size, colours and how series are distinguished.
 
-A chart is Vega-Lite in the colours of the page: `var(--…)` is looked up where the chart stands. It is laid out for a
-width that a telephone shows legibly. Series differ by colour and by dash or place, so that they can be told apart in
-grey, too.
+A chart is Vega-Lite in the colours of the page, whose stylesheet defines each `var(--…)`. Its width is legible on a
+telephone. Series differ by colour and by dash or place, so that they are distinct in grey, too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,7 +67,7 @@ CONFIG = {
 
 
 class Name(str):
-    """What an input is called. By its `place` among the inputs it has the same colour and dash in all charts."""
+    """The name of an input. Its `place` among the inputs gives it the same colour and dash in all charts."""
 
     place: int
 
@@ -85,7 +84,7 @@ def framed(values: Sequence[Mapping[str, Any]], view: Mapping[str, Any], height:
         "width": WIDTH,
         "height": round(height),
         "autosize": {"type": "fit", "contains": "padding"},
-        # Letters of the reader's font may be wider than those that the labels were measured with.
+        # The reader's font may be wider than the one that labels were measured with.
         "padding": {"left": 10, "right": 6, "top": 4, "bottom": 4},
         "config": CONFIG,
         **view,
@@ -93,19 +92,19 @@ def framed(values: Sequence[Mapping[str, Any]], view: Mapping[str, Any], height:
 
 
 def colour(series: str) -> str:
-    """That of an input; a plain one for what is none."""
+    """The colour of an input; a plain one for any other series."""
     return COLOURS[series.place] if isinstance(series, Name) else PLAIN
 
 
 def colours(series: Sequence[str], of: Sequence[str] = (), symbol: str = "square") -> dict[str, Any]:
-    """A colour for each series, its own unless they are given, with a legend."""
+    """A colour for each series, by default its own, with a legend."""
     legend = {"columns": _legend_columns(series), "symbolType": symbol, "symbolSize": 300 if symbol == "stroke" else 90}
     scale = {"domain": list(series), "range": list(of) or [colour(name) for name in series]}
     return {"field": "series", "type": "nominal", "scale": scale, "legend": legend}
 
 
 def dashes(series: Sequence[Name]) -> dict[str, Any]:
-    """A dash for each series, in the legend of lines that `colours` makes."""
+    """A dash for each series, merged into the legend of `colours`."""
     scale = {"domain": list(series), "range": [DASHES[name.place] for name in series]}
     return {"field": "series", "type": "nominal", "scale": scale}
 

@@ -1,7 +1,7 @@
-"""A report as a page: chapters of figures and tables, and the HTML that holds them.
+"""A report as a page: chapters of figures and tables, and their HTML.
 
-The page is one file without any script: charts are drawn when it is written, and a content security policy in it
-forbids whatever could run or be fetched.
+The page is one file without scripts: charts are drawn when it is written, and its content security policy forbids
+running or fetching anything.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from synth.pipelines.runtime.software import synth_version
 
 __all__ = ["GENERATOR", "Chapter", "Figure", "Table", "html"]
 
-# By this a report is known among other pages.
+# A file with this is a report, which the next report may replace.
 GENERATOR = '<meta name="generator" content="synth report'
 
 

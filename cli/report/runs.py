@@ -17,7 +17,7 @@ from synth.schemas.phrases import plural
 __all__ = ["runs"]
 
 MOST_REASONS = 15
-# What became of input rows, in colours that stand for no input.
+# Colours for what became of input rows, other than those of inputs.
 KINDS = {"accepted": "var(--plain)", "rejected": "var(--rule)", "failed": "var(--ink)"}
 
 
@@ -89,7 +89,7 @@ def _accounts(sources: Sequence[ReportInput]) -> Figure | None:
         accepted.append(f"{percent(amounts['accepted'], whole)} in {source.name}")
     if not items:
         return None
-    # What came of no row needs no colour.
+    # A kind without rows needs no colour.
     kinds = {kind: colour for kind, colour in KINDS.items() if any(bar.series == kind for bar in items)}
     return Figure(
         f"Input rows that were accepted: {listed(accepted)}",
@@ -99,7 +99,7 @@ def _accounts(sources: Sequence[ReportInput]) -> Figure | None:
 
 
 def _reasons(sources: Sequence[ReportInput]) -> Iterator[Figure]:
-    """Steps of different kinds have different reasons, and a chart each."""
+    """One chart for each stage, as stages have different reasons."""
     for field, word in REASONS.items():
         what = "outputs" if field == "output_reasons" else "input rows"
         stages: dict[Any, dict[Name, Mapping[str, int]]] = {}
@@ -121,7 +121,7 @@ def _why(title: str, known: Mapping[Name, Mapping[str, int]]) -> Figure:
 
 
 def _amounts(title: str, unit: str, amounts: Mapping[Name, float]) -> Figure | None:
-    """A bar for each run. A single one would say no more than the table above does."""
+    """A bar for each run; None for a single one, which the table above describes."""
     known = {name: amount for name, amount in amounts.items() if amount}
     if len(known) < 2:
         return None

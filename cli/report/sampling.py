@@ -18,7 +18,7 @@ def is_curve(source: ReportInput) -> bool:
 
 
 def sampling(sources: Sequence[ReportInput]) -> Chapter | None:
-    """None where no input is such a directory."""
+    """None if no input is such an output."""
     known = {
         source.name: sorted(source.input.dataset.rows(("k", *COUNTED)), key=lambda row: row["k"])
         for source in sources

@@ -1,4 +1,4 @@
-"""The inputs of a report: each read once, under the shortest name that tells it from the others."""
+"""The inputs of a report: each read once, under the shortest unique end of its path."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["ReportInput", "opened"]
 
 @dataclass(frozen=True)
 class ReportInput:
-    """`name` is a text for the page; `run` is empty where `synth` did not write the input."""
+    """`name` is a text for the page; `run` is empty if `synth` did not write the input."""
 
     name: Name
     input: Input
@@ -46,7 +46,7 @@ def opened(specs: Sequence[str]) -> list[ReportInput]:
 
 
 def _names(specs: Sequence[str]) -> list[Name]:
-    """The ends of the paths, as much of them as it takes for all to differ."""
+    """The shortest ends of the paths that all differ."""
     paths = [Path(spec).parts or (spec,) for spec in specs]
     for length in range(1, max(map(len, paths)) + 1):
         ends = ["/".join(parts[-length:]) for parts in paths]

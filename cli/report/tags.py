@@ -1,4 +1,4 @@
-"""Tagged datasets (InsTag, arXiv 2308.07074): which tags, how many of them, which go together."""
+"""Tagged datasets (InsTag, arXiv 2308.07074): frequent tags, tags per query, pairs of tags."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["tags"]
 
 MOST_BARS = 20
-# Of several inputs each tag has several bars.
+# With several inputs each tag has several bars.
 MOST_GROUPS = 12
 MOST_SQUARES = 14
 
@@ -101,7 +101,7 @@ def _facts(measured: Measured) -> Table:
 
 
 def _unit(measured: Measured) -> tuple[str, str]:
-    """What tags are counted in, and more than one of it."""
+    """What tags are counted per, in singular and plural."""
     is_query = any(found.unit == "query" for found in measured.values())
     return ("query", "queries") if is_query else ("row", "rows")
 
@@ -164,7 +164,7 @@ def _ranks(measured: Measured) -> Figure:
 
 
 def _together(measured: Measured, labels: Mapping[str, str]) -> Iterator[Figure]:
-    """For each dataset the tags that meet most often."""
+    """For each dataset the pairs of tags that occur together most often."""
     for name, found in measured.items():
         pairs = sorted((pair for pair in found.pairs if pair.rows), key=lambda pair: -pair.rows)
         if not pairs:
@@ -191,6 +191,6 @@ def _together(measured: Measured, labels: Mapping[str, str]) -> Iterator[Figure]
             numbers=Table(
                 ["tag", "with tag", "rows with both", "of the rows with the first", "times as often as by chance"], rows
             ),
-            note="The stronger its colour, the more rows have both tags; pairs without a square are not "
+            note="The stronger the colour, the more rows have both tags; pairs without a square are not "
             f"among the {len(found.pairs)} commonest.",
         )

@@ -1,4 +1,4 @@
-"""What normalising made of the raw tags (InsTag, arXiv 2308.07074, section 2.2), from `vocabulary/` of its output."""
+"""How raw tags were normalised (InsTag, arXiv 2308.07074, section 2.2), from `vocabulary/` of the output."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ MOST_FORMS = 8
 
 
 def vocabulary(sources: Sequence[ReportInput]) -> Chapter | None:
-    """None where no input has a vocabulary beside it."""
+    """None if no input has a vocabulary."""
     tables = {source.name: table for source in sources if (table := _table(source)) is not None}
     if not tables:
         return None
@@ -70,7 +70,7 @@ def _words(step: str | None, *, dropped: bool) -> str:
 
 
 def _merged(name: Name, table: pa.Table) -> Figure | None:
-    """The tags with the most surface forms; None where every tag has one."""
+    """The tags with the most surface forms; None if every tag has one."""
     kept = table.select(["tag", "form", "count"]).filter(pc.is_valid(table["tag"]))
     merged = kept.group_by("tag").aggregate([("form", "count"), ("count", "sum")])
     merged = merged.filter(pc.greater(merged["form_count"], 1))

@@ -1,4 +1,4 @@
-"""Texts from data as they stand in a report, and numbers in words."""
+"""How a report writes texts from data, shares and lists."""
 
 import re
 import unicodedata
@@ -10,14 +10,14 @@ from synth.cli.rendering import line
 __all__ = ["distinct", "listed", "percent", "shown"]
 
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
-# No characters, and what XML, as which charts are read again, does not take.
+# Noncharacters, which the XML of a chart may not contain.
 NO_CHARACTERS = re.compile("[\ufffe\uffff]")
 
 
 def shown(text: str, most: int = 48) -> str:
-    """`text` on one line, at most `most` characters of it, with what could reorder the page written as an escape.
+    """`text` on one line, cut to `most` characters, with characters that could reorder the page as escapes.
 
-    Text that runs from right to left is isolated, so that what follows it stays where it is.
+    Right-to-left text is isolated, so that it does not move what follows it.
     """
     whole = text[: most + 1].encode("utf-8", "backslashreplace").decode() or "(empty)"
     text = NO_CHARACTERS.sub("\ufffd", line(whole))
@@ -29,7 +29,7 @@ def shown(text: str, most: int = 48) -> str:
 
 
 def distinct(texts: Sequence[str], most: int = 48) -> list[str]:
-    """Each of different texts as it is shown, with a number where two would look alike."""
+    """Different texts as they are shown, with a number where two would look the same."""
     named: dict[str, None] = {}
     for text in texts:
         name = shown(text, most)
