@@ -20,7 +20,8 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Partial
 from synth.schemas.record import Column, Record
 from synth.schemas.records import QUERY
-from tests.pipelines.query_of_cc.searching import index, jsonl
+from tests.pipelines.query_of_cc.searching import index
+from tests.rows import write_rows
 
 QUERIES = [{"id": "tides", "query": "why do tides rise?"}, {"id": "none", "query": "unheard"}]
 
@@ -63,7 +64,7 @@ class Watched(DocumentIndex):
 
 @pytest.fixture
 def queries(tmp_path: Path) -> str:
-    return str(jsonl(tmp_path / "asked.jsonl", QUERIES))
+    return str(write_rows(tmp_path / "asked.jsonl", QUERIES))
 
 
 def test_a_row_gets_the_best_documents_for_its_query(tmp_path: Path, queries: str) -> None:
