@@ -26,8 +26,6 @@ MAY_IMPORT = {
     "schemas": set(),
 }
 MOST_LINES_OF_A_FILE = 400
-# Of the four packages together, blank lines left out.
-MOST_LINES = 26_100
 
 Graph = Mapping[str, Iterable[str]]
 
@@ -148,11 +146,6 @@ def count_lines(counted: Iterable[Module]) -> tuple[int, int]:
     return len(lines), sum(1 for line in lines if line.strip())
 
 
-def lines_in_all() -> list[str]:
-    _, total = count_lines(modules().values())
-    return [f"{total:,}, at most {MOST_LINES:,}"] if total > MOST_LINES else []
-
-
 def outside_synth() -> list[str]:
     """Modules imported without `synth.`, which finds them only where the repository itself is on the path."""
     found = []
@@ -204,7 +197,6 @@ CHECKS: dict[str, Callable[[], list[str]]] = {
     "imports upwards or between recipes": forbidden_imports,
     "class names used twice": repeated_classes,
     f"files of more than {MOST_LINES_OF_A_FILE} lines": long_files,
-    "lines in all": lines_in_all,
     "modules imported without synth.": outside_synth,
     "advice to install somebody else's distribution": foreign_distributions,
 }
