@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
-from synth.schemas.writing.shapes import MESSAGES, SHAREGPT, ChatShape, Shape, one_instance_a_row
+from synth.schemas.writing.shapes import MESSAGES, SHAREGPT, ChatShape, one_instance_a_row
 
 __all__ = ["ReasoningForm", "with_reasoning"]
 
@@ -17,7 +17,7 @@ FIELD = "reasoning_content"
 
 
 def with_reasoning(
-    dataset: Dataset, shape: Shape, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm
+    dataset: Dataset, shape: str, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm
 ) -> tuple[pa.Schema, Iterator[pa.Table]]:
     """The rows of `dataset` as `shaped` gives them, in order, each with its `reasoning` before its answer.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import orjson
 import pyarrow as pa
@@ -14,9 +14,16 @@ from synth.schemas.instructions import INSTANCES, NAMES, with_input
 from synth.schemas.plain import plain_values
 from synth.schemas.storable import repeated_names
 
-__all__ = ["MESSAGES", "SHAREGPT", "ChatShape", "Shape", "one_instance_a_row", "shaped"]
-
-Shape = Literal["rows", "messages", "sharegpt", "alpaca", "llama-factory"]
+__all__ = [
+    "MESSAGES",
+    "PROMPTS",
+    "RESPONSES",
+    "SHAPE_NAMES",
+    "SHAREGPT",
+    "ChatShape",
+    "one_instance_a_row",
+    "shaped",
+]
 
 PROMPTS = ("query", "question", "instruction", "prompt")
 RESPONSES = ("response", "answer", "output")
@@ -95,13 +102,14 @@ MESSAGES = ChatShape("messages", "role", "content", "user", "assistant")
 SHAREGPT = ChatShape("conversations", "from", "value", "human", "gpt")
 ALPACA = AlpacaShape()
 SHAPES: dict[str, ChatShape | AlpacaShape] = {"messages": MESSAGES, "sharegpt": SHAREGPT, "alpaca": ALPACA}
-# What goes with the turns of chats.
+SHAPE_NAMES = ("rows", *SHAPES, "llama-factory")
+# The column that goes with the turns of chats.
 TOOLS = "tools"
 
 
 def shaped(
     dataset: Dataset,
-    shape: Shape,
+    shape: str,
     *,
     prompt: str | None = None,
     response: str | None = None,

@@ -216,7 +216,7 @@ def test_llama_factory_gets_chats_with_the_list_that_it_finds_them_by(tmp_path: 
     assert [orjson.loads(line) for line in (tmp_path / "extender.jsonl").read_bytes().splitlines()] == [
         {"messages": CHATS[0]["messages"]}
     ]
-    assert result.stderr.endswith("dataset_info.json has it as extender\n")
+    assert result.stderr.endswith("dataset_info.json lists it as extender\n")
     assert orjson.loads((tmp_path / "dataset_info.json").read_bytes()) == {
         "extender": {
             "file_name": "extender.jsonl",
