@@ -39,7 +39,7 @@ def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
 
     It has all columns of the inputs, and generated ids where an input has none.
     """
-    from synth.schemas.reading.joining import agree, joined
+    from synth.schemas.reading.joining import concatenated, unify_columns
     from synth.schemas.reading.sources import Source
     from synth.schemas.records import ROW
     from synth.schemas.writing.publication import OutputClaim, OutputStatus
@@ -63,9 +63,9 @@ def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
         print(f"{output} is complete already: nothing to do", file=sys.stderr)
         return
     try:
-        agree(opened)
+        unify_columns(opened)
         readings = [source.read(claim.layout.input(number)) for number, source in enumerate(opened)]
-        whole = joined(opened, readings)
+        whole = concatenated(opened, readings)
         _publish(claim, sources, whole)
     except BaseException:
         # There is nothing to resume, and a leftover would make the corrected input look stale.
