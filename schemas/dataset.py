@@ -69,6 +69,11 @@ class Dataset:
         record = self.layout.record
         return json.loads(record.read_text()) if record.is_file() else None
 
+    @cached_property
+    def checksums(self) -> dict[str, str]:
+        """The checksums of shards by file name, as far as the run record lists them."""
+        return {shard["filename"]: shard["xxh3"] for shard in (self.run or {}).get("shards", [])}
+
     @property
     def rejected(self) -> "Dataset | None":
         folder = self.layout.rejected.path

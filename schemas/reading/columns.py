@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from synth.schemas.reading.formats import describe
+from synth.schemas.reading.formats import Batch, describe
 from synth.schemas.reading.formats.exact import Number, float_holds, text_of
 from synth.schemas.record import Column
 from synth.schemas.storable import is_text, storable, stored
 
-__all__ = ["Misfit", "convert", "misfits", "wanted"]
+__all__ = ["Misfit", "column_values", "convert", "misfits", "wanted"]
 
 # What pyarrow and Python raise for values that do not fit.
 _UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
@@ -30,9 +30,9 @@ class Misfit(Exception):
 def convert(column: Column, values: list[Any] | pa.Array, *, text_only: bool = False) -> pa.Array:
     """`values` as an array of the column's type, with null for NaN.
 
-    Text and numbers are not converted into each other, except that a numeric text column accepts numbers, the id accepts
-    whole numbers, and numbers are parsed where the format has only text (CSV). A JSON column accepts any value, as JSON
-    text. Raises `Misfit`.
+    Text and numbers are not converted into each other, except that a numeric text column accepts numbers, the id
+    accepts whole numbers, and numbers are parsed where the format has only text (CSV). A JSON column accepts any value,
+    as JSON text. Raises `Misfit`.
     """
     if column.json:
         items = values if isinstance(values, list) else values.to_pylist()
@@ -48,6 +48,15 @@ def convert(column: Column, values: list[Any] | pa.Array, *, text_only: bool = F
         return _converted(column, values)
     except _UNFIT:
         raise next(misfits(column, values)) from None
+
+
+def column_values(batch: Batch, column: Column) -> pa.Array:
+    """The values of `column` in a batch, null where rows lack it. Raises `Misfit`."""
+    if isinstance(batch.rows, list):
+        return convert(column, [row.get(column.name) for row in batch.rows])
+    if not batch.has(column.name):
+        return pa.nulls(len(batch), column.type)
+    return convert(column, batch.rows.column(column.name))
 
 
 def misfits(column: Column, values: list[Any] | pa.Array) -> Iterator[Misfit]:

@@ -61,12 +61,8 @@ class Input:
             if plain:
                 self._plain.add(file)
 
-    def place(self, index: int) -> str:
-        """Where the row at `index` of the whole input is, for error messages."""
-        return self.places([index])[0]
-
     def places(self, indices: Sequence[int]) -> list[str]:
-        """Where the rows at ascending `indices` of the whole input are. Bad rows count, but must not be among them."""
+        """Where the rows at ascending `indices` of the whole input are. Bad rows count, but have no place."""
         if self.dataset:
             return [f"row {index + 1} of {self.dataset.path}" for index in indices]
         places: list[str] = []
@@ -93,22 +89,21 @@ class Input:
             known = checksums(self.files, self.names)
             sums = [*known.values(), *known]
         else:
-            sums = [self._recorded.get(file.name) or file_checksum(file) for file in self.files]
+            sums = [self._checksums.get(file.name) or file_checksum(file) for file in self.files]
         return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
 
     def verify(self) -> None:
         """Raises `InputError` where a shard of a dataset directory does not match its checksum."""
         for file in self.files:
-            if file.name in self._recorded and file_checksum(file) != self._recorded[file.name]:
+            if file.name in self._checksums and file_checksum(file) != self._checksums[file.name]:
                 raise InputError(
                     f"{file} is damaged: its checksum is not the one in {Layout(file.parent).record}; "
                     "make the directory again, or restore a copy"
                 )
 
-    @cached_property
-    def _recorded(self) -> dict[str, str]:
-        """The checksums that the run recorded, by file name."""
-        return {shard["filename"]: shard["xxh3"] for shard in self.run.get("shards", [])}
+    @property
+    def _checksums(self) -> Mapping[str, str]:
+        return self.dataset.checksums if self.dataset else {}
 
 
 def locate(spec: str) -> Input:

@@ -219,7 +219,7 @@ class Source:
     def _given(
         self, column: Column, batch: Batch, first: int, faults: dict[int, tuple[str, str]]
     ) -> list[Any] | pa.Array:
-        """The values of one column, with generated ids or nulls for absent ones; notes missing required ones in `faults`."""
+        """The values of one column, with generated ids or nulls for absent ones; notes required ones in `faults`."""
         if column.name == self.file_column:
             return [self.input.labels[batch.file]] * len(batch)
         values, has_gaps = _values(batch, self._candidates(column))
