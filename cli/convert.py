@@ -4,7 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,9 +12,11 @@ import typer
 
 from synth.cli.commands import Inputs, Output, with_options
 from synth.cli.running import is_asked_why
-from synth.pipelines.runtime.declared import path
+from synth.pipelines.runtime.declared import Option, check, path
 from synth.pipelines.runtime.options import ReadingOptions
 from synth.schemas.phrases import plural
+from synth.schemas.writing.export import FORMATS, format_of, replacing, write
+from synth.schemas.writing.shapes import PROMPTS, RESPONSES, SHAPE_NAMES, shaped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,17 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "import_"]
 
-# Of a column of classes, how many names are told.
+# Names of classes listed for a column.
 CLASSES_SHOWN = 10
 
 
 @with_options
 def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
-    """Make a dataset directory of any inputs.
+    """Make a dataset directory from any inputs.
 
-    It has all the columns of the inputs, and ids where an input has none.
+    It has all columns of the inputs, and generated ids where an input has none.
     """
-    from synth.schemas.reading.joining import agree, joined
+    from synth.schemas.reading.joining import concatenated, unify_columns
     from synth.schemas.reading.sources import Source
     from synth.schemas.records import ROW
     from synth.schemas.writing.publication import OutputClaim, OutputStatus
@@ -61,19 +63,19 @@ def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
         print(f"{output} is complete already: nothing to do", file=sys.stderr)
         return
     try:
-        agree(opened)
+        unify_columns(opened)
         readings = [source.read(claim.layout.input(number)) for number, source in enumerate(opened)]
-        whole = joined(opened, readings)
+        whole = concatenated(opened, readings)
         _publish(claim, sources, whole)
     except BaseException:
-        # There is nothing to go on from, and what is left would refuse the mended input as another one.
+        # There is nothing to resume, and a leftover would make the corrected input look stale.
         shutil.rmtree(claim.layout.path)
         raise
     finally:
         claim.close()
     table, bad = whole.table, whole.bad.num_rows
-    rejected = f"; {bad:,} bad rows are in {output}/rejected" if bad else ""
-    print(f"{output}: {table.num_rows:,} rows of {', '.join(table.column_names)}{rejected}", file=sys.stderr)
+    rejected = f"; {plural(bad, 'bad row')} in {output}/rejected" if bad else ""
+    print(f"{output}: {plural(table.num_rows, 'row')} of {', '.join(table.column_names)}{rejected}", file=sys.stderr)
 
 
 def _import_identity(sources: "Sequence[Source]") -> dict[str, Any]:
@@ -95,82 +97,92 @@ def _import_identity(sources: "Sequence[Source]") -> dict[str, Any]:
     return identity
 
 
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is exported of a dataset, and in which form."""
+
+    form: Annotated[
+        str | None,
+        Option("By default what the file's extension says; .gz and .zst compress.", long="--format", choices=FORMATS),
+    ] = None
+    shape: Annotated[
+        str,
+        Option(
+            "The rows as they are, or a prompt and its response as trainers read them; for LLaMA-Factory with "
+            "its dataset_info.json.",
+            long="--as",
+            choices=SHAPE_NAMES,
+        ),
+    ] = "rows"
+    prompt_column: Annotated[
+        str | None, Option(f"By default the first of {', '.join(PROMPTS)} that exists.", metavar="NAME")
+    ] = None
+    response_column: Annotated[
+        str | None, Option(f"By default the first of {', '.join(RESPONSES)} that exists.", metavar="NAME")
+    ] = None
+    reasoning: Annotated[
+        Literal["think", "field"] | None,
+        Option(
+            "Put a row's reasoning before its response: within <think> and </think>, or as the field "
+            "reasoning_content of the assistant's message. By default it is left out.",
+        ),
+    ] = None
+    columns: Annotated[
+        str | None, Option("Export only these columns; rows as they are have them in this order.", metavar="A,B")
+    ] = None
+    force: Annotated[bool, Option("Replace FILE.")] = False
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@with_options
 def export(
     source: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Dataset directory.", parser=path)],
     output: Annotated[str, typer.Argument(metavar="FILE", help="File to write, or - for standard output.")],
-    form: Annotated[
-        Literal["jsonl", "parquet", "csv"] | None,
-        typer.Option("--format", help="By default what the file's extension says; .gz and .zst compress."),
-    ] = None,
-    shape: Annotated[
-        Literal["rows", "messages", "sharegpt", "alpaca", "llama-factory"],
-        typer.Option(
-            "--as",
-            help="The rows as they are, or a prompt and its response as trainers read them; for LLaMA-Factory with "
-            "its dataset_info.json.",
-        ),
-    ] = "rows",
-    prompt_column: Annotated[
-        str | None, typer.Option(help="By default the first there of query, question, instruction, prompt.")
-    ] = None,
-    response_column: Annotated[
-        str | None, typer.Option(help="By default the first there of response, answer, output.")
-    ] = None,
-    reasoning: Annotated[
-        Literal["think", "field"] | None,
-        typer.Option(
-            help="Put a row's reasoning before its response: within <think> and </think>, or as the field "
-            "reasoning_content of the assistant's message. By default it is left out.",
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None, typer.Option(metavar="A,B", help="These columns alone; of the rows as they are, in this order.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
+    options: ExportOptions,
 ) -> None:
     """Write a dataset to a JSONL, Parquet or CSV file.
 
-    What a format cannot say, such as bytes in JSONL, is refused by name; Parquet keeps all of it.
+    A value that the format cannot hold, such as bytes in JSONL, is an error that names the column; Parquet holds every
+    value.
     """
     from synth.schemas.dataset import Dataset
-    from synth.schemas.writing.export import format_of, replacing, write
     from synth.schemas.writing.reasoning import with_reasoning
-    from synth.schemas.writing.shapes import shaped
     from synth.schemas.writing.trainer_list import TrainerList
 
     target = path(output)
-    listing = TrainerList(target) if shape == "llama-factory" else None
+    listing = TrainerList(target) if options.shape == "llama-factory" else None
     dataset = Dataset.open(source)
-    chosen = columns.split(",") if columns is not None else ()
-    schema, tables = shaped(dataset, shape, prompt=prompt_column, response=response_column, columns=chosen)
-    if reasoning:
-        schema, tables = with_reasoning(dataset, shape, schema, tables, reasoning)
+    columns = options.columns.split(",") if options.columns is not None else ()
+    schema, tables = shaped(
+        dataset, options.shape, prompt=options.prompt_column, response=options.response_column, columns=columns
+    )
+    if options.reasoning:
+        schema, tables = with_reasoning(dataset, options.shape, schema, tables, options.reasoning)
     if output == "-":
-        form = form or "jsonl"
+        form = options.form or "jsonl"
         write(sys.stdout.buffer, "", form, schema, tables, source)
         sys.stdout.buffer.flush()
-        _say_classes(schema, form)
-        return
-    named = form or format_of(target)
-    with replacing(target, force=force) as file:
-        rows = write(file, target.name, named, schema, tables, source)
-    print(f"{target}: {plural(rows, 'row')}", file=sys.stderr)
-    _say_classes(schema, named)
+    else:
+        form = options.form or format_of(target)
+        with replacing(target, force=options.force) as file:
+            rows = write(file, target.name, form, schema, tables, source)
+        print(f"{target}: {plural(rows, 'row')}", file=sys.stderr)
+    for line in () if FORMATS[form].class_names else _class_numbers(schema):
+        print(line, file=sys.stderr)
     if listing:
-        print(f"{listing.path} has it as {listing.add(schema)}", file=sys.stderr)
+        print(f"{listing.path} lists it as {listing.add(schema)}", file=sys.stderr)
 
 
-def _say_classes(schema: "pa.Schema", form: str) -> None:
-    """Where classes are numbers without their names in the file, what these stand for."""
+def _class_numbers(schema: "pa.Schema") -> Iterator[str]:
+    """What the numbers of classes stand for, one line per column."""
     from synth.schemas.features import class_names
-    from synth.schemas.writing.export import FORMATS
 
-    for column, names in class_names(schema).items() if not FORMATS[form].class_names else ():
+    for column, names in class_names(schema).items():
         shown = [f"{number} is {name}" for number, name in enumerate(names[:CLASSES_SHOWN])]
         more = [f"{len(names) - CLASSES_SHOWN:,} more"] if len(names) > CLASSES_SHOWN else []
-        print(
-            f"{column} holds the numbers of classes: {', '.join(shown + more)}; Parquet has the names", file=sys.stderr
-        )
+        yield f"{column} holds the numbers of classes: {', '.join(shown + more)}; Parquet has the names"
 
 
 def _publish(claim: "OutputClaim", sources: "Sequence[str]", reading: "Reading") -> None:

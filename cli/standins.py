@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["is_description", "leave", "stand_in"]
 
-HEAVY = {"jinja2", "numpy", "orjson", "pyarrow", "rapidfuzz", "rensa", "tantivy", "xxhash"}
+HEAVY = {"jinja2", "numpy", "orjson", "pyarrow", "rapidfuzz", "rensa", "tantivy", "xxhash", "zstandard"}
 # Set where the real modules are needed after all.
 REAL = "SYNTH_REAL_MODULES"
 

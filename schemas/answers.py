@@ -1,7 +1,6 @@
-"""The answers that a run's tools gave its rows, kept so that the same answer is never asked for twice.
+"""Journaled answers of a run's tools, so that no request is repeated when a run is resumed.
 
-An answer belongs to the row that asked, to the whole request, and to what gave it: an engine or a sandbox, by its
-identity.
+The key of an answer is the row, the whole request, and the identity of the engine or sandbox that answered.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ ANSWERS = pa.schema(
 
 
 class AnswerJournal:
-    """What the tools answered the rows of one chunk, as JSON. `by` is the key of the tool that answers."""
+    """The tool answers for the rows of one chunk, as JSON. `by` is the key of the tool that answers."""
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path, ANSWERS)
@@ -40,7 +39,7 @@ class AnswerJournal:
 
     def flush(self) -> None:
         if self._waiting:
-            # On failure the answers stay queued, for a disk with room.
+            # If this fails, the answers stay queued until the disk has room.
             self._journal.write(self._waiting)
             self._waiting = []
 
@@ -49,10 +48,10 @@ class AnswerJournal:
 
 
 def key_of(identity: Mapping[str, Any]) -> int:
-    """A key for the engine or the sandbox of this identity: 64 bits of a digest of it."""
+    """The key of the engine or sandbox with this identity: a 64-bit digest."""
     return xxhash.xxh3_64_intdigest(msgspec.json.encode(identity, order="sorted"))
 
 
 def request_hash(request: bytes, by: int) -> bytes:
-    """The digest under which the answer of `by` to a request is kept."""
+    """The digest under which the answer of `by` to a request is stored."""
     return xxhash.xxh3_128_digest(request, by)

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, whenever a process is killed."""
+"""Files and folders that appear complete or not at all, even if the process is killed."""
 
 import json
 import os
@@ -15,15 +15,15 @@ _TEMPORARY = ".tmp"
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name in the same folder that nobody else has, for what is to be renamed to `path` when it is whole."""
+    """A unique name in the same folder, to be renamed to `path` when its content is complete."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
 
 
 @contextmanager
 def atomic(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A temporary name under which to write a file, or a folder, that gets the name `path` when the block ends.
+    """A temporary name for a file or folder that is renamed to `path` when the block ends, and removed after an error.
 
-    If `durable`, a file survives a power cut, too. After an error nothing is left of it.
+    If `durable`, the content also survives a power cut.
     """
     temporary = temporary_beside(path)
     try:
@@ -44,7 +44,7 @@ def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = True) ->
 
 
 def sync(path: Path) -> None:
-    """Make the bytes of a file durable, or the names in a folder."""
+    """Make a file's bytes, or a folder's entries, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -53,7 +53,7 @@ def sync(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -61,6 +61,6 @@ def remove(path: Path) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes have left under temporary names anywhere below a folder that nobody writes in."""
+    """Remove the temporary files of killed processes anywhere below a folder that no process is writing to."""
     for path in list(folder.rglob(f".*{_TEMPORARY}")):
         remove(path)

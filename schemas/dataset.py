@@ -1,9 +1,9 @@
-"""Dataset directories: the only currency between steps.
+"""Dataset directories: the only format passed between steps.
 
 A directory holds `data-00000-of-00008.arrow` (Arrow IPC streams), `dataset_info.json` and `state.json`, as
-`datasets.load_from_disk` opens them with no conversion, plus `synth.json`, the record of the run that made it, and
-`rejected/`, a directory of the same kind whose rows carry `reason` and `detail`. It appears under its name only when it
-is complete, so whatever can be opened is whole.
+`datasets.load_from_disk` opens them without conversion, plus `synth.json`, the record of the run that made it, and
+`rejected/`, a directory of the same kind whose rows carry `reason` and `detail`. It gets its name only when it is
+complete, so a directory that opens is complete.
 """
 
 import json
@@ -23,7 +23,7 @@ __all__ = ["Dataset"]
 
 
 def read_shard(path: Path) -> pa.Table:
-    """A memory-mapped table over one shard. Raises `InputError` for a file that is not a whole Arrow stream."""
+    """One shard as a memory-mapped table. Raises `InputError` for a file that is not a complete Arrow stream."""
     try:
         return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
     except (pa.ArrowInvalid, OSError) as error:
@@ -38,13 +38,13 @@ class Dataset:
 
     @classmethod
     def open(cls, path: Path) -> "Dataset":
-        """Raises `InputError` where there is no complete dataset, and says so when one is still being built."""
+        """Raises `InputError` where there is no complete dataset; the message says if one is unfinished."""
         layout = Layout(path)
         if layout.state.is_file():
             return cls(path)
         if layout.partial.path.exists():
             raise InputError(
-                f"{path} is not finished: {layout.partial.path} holds a run that is under way or was stopped; "
+                f"{path} is not finished: {layout.partial.path} holds a run that is in progress or was stopped; "
                 "repeat its command to finish it"
             )
         raise InputError(f"{path} is not a dataset directory: it has no {layout.state.name}")
@@ -60,7 +60,7 @@ class Dataset:
 
     @cached_property
     def table(self) -> pa.Table:
-        """All rows, memory-mapped. `datasets` writes no shard, and so no columns, where there are no rows."""
+        """All rows, memory-mapped. For zero rows `datasets` writes no shard, and hence no columns."""
         return pa.concat_tables([read_shard(shard) for shard in self.shards]) if self.shards else pa.table({})
 
     @cached_property
@@ -69,13 +69,18 @@ class Dataset:
         record = self.layout.record
         return json.loads(record.read_text()) if record.is_file() else None
 
+    @cached_property
+    def checksums(self) -> dict[str, str]:
+        """The checksums of shards by file name, as far as the run record lists them."""
+        return {shard["filename"]: shard["xxh3"] for shard in (self.run or {}).get("shards", [])}
+
     @property
     def rejected(self) -> "Dataset | None":
         folder = self.layout.rejected.path
         return Dataset.open(folder) if folder.is_dir() else None
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Rows as dicts, one record batch in memory at a time."""
+        """Rows as dicts, with one record batch in memory."""
         for shard in self.shards:
             table = read_shard(shard)
             for batch in (table.select(list(columns)) if columns else table).to_batches(max_chunksize=1024):

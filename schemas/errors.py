@@ -2,11 +2,11 @@
 
 SynthError                1   the run failed
 ├── UsageError            2   an option or an argument cannot be used
-│   └── InputError        2   the data given cannot be used
+│   └── InputError        2   the input data cannot be used
 ├── EngineFailed          1   the LLM engine cannot be started or has died
-├── SandboxUnavailable    1   no jail of the kind asked for can be had on this machine
+├── SandboxUnavailable    1   the requested kind of jail is not available on this machine
 ├── Partial               3   some rows failed, so nothing was published
-│   └── BudgetSpent       3   the budget ended the run, so nothing was published
+│   └── BudgetSpent       3   the token budget is spent, so nothing was published
 ├── Stale                 4   the output was made with other settings
 └── Interrupted         130   Ctrl-C
 

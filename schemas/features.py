@@ -1,4 +1,4 @@
-"""What `datasets` notes of the columns in an Arrow schema's metadata: their features, such as the names of classes."""
+"""The features of columns, such as class names, which `datasets` stores in the metadata of an Arrow schema."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,14 +13,14 @@ _KEY = b"huggingface"
 
 def with_features_alone(table: pa.Table) -> pa.Table:
     """The table without any other metadata."""
-    noted = (table.schema.metadata or {}).get(_KEY)
-    return table.replace_schema_metadata({_KEY: noted} if noted else None)
+    metadata = (table.schema.metadata or {}).get(_KEY)
+    return table.replace_schema_metadata({_KEY: metadata} if metadata else None)
 
 
 def class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """The names of the classes that the whole numbers of a column stand for, in order; nested columns with dots."""
-    noted = (schema.metadata or {}).get(_KEY)
-    features = orjson.loads(noted)["info"]["features"] if noted else {}
+    """The class names of each column of class numbers, in order; the names of nested columns are dotted."""
+    metadata = (schema.metadata or {}).get(_KEY)
+    features = orjson.loads(metadata)["info"]["features"] if metadata else {}
     return {path: names for name in schema.names for path, names in _class_names(name, features.get(name))}
 
 

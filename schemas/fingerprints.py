@@ -1,4 +1,4 @@
-"""Values as 64-bit numbers, so that a million long texts can be matched and counted in a few megabytes."""
+"""64-bit fingerprints of values, so that a million long texts can be matched and counted in a few megabytes."""
 
 from typing import Any
 
@@ -8,22 +8,24 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
+from synth.schemas.storable import is_binary, is_text
+
 __all__ = ["Fingerprints", "fingerprints"]
 
 Fingerprints = NDArray[np.uint64]
 
 
 def fingerprints(values: pa.Array) -> Fingerprints:
-    """One number for each value: equal values of one type have equal numbers.
+    """One fingerprint for each value: equal values of one type have equal fingerprints.
 
-    Different numbers, flags and times have different ones; other values are hashed (XXH3), and two that differ share
-    theirs once in 2^64. A null has that of some other value: whoever cares compares the nulls, too.
+    Numbers, booleans and times never collide; other values are hashed (XXH3), and two of them collide with
+    probability 2^-64. A null has the fingerprint of some other value, so callers compare nulls separately.
     """
     kind = values.type
     if pa.types.is_dictionary(kind):
         return fingerprints(values.dictionary_decode())
     if pa.types.is_floating(kind):
-        # Adding zero makes -0.0, which is equal to it, the same number.
+        # Adding zero turns -0.0 into 0.0.
         return (_without_nulls(values.cast(pa.float64()), 0.0) + 0.0).view(np.uint64)
     if pa.types.is_uint64(kind):
         return _without_nulls(values, 0).view(np.uint64)
@@ -35,16 +37,14 @@ def fingerprints(values: pa.Array) -> Fingerprints:
     return np.fromiter(map(xxhash.xxh3_64_intdigest, _as_bytes(values)), np.uint64, len(values))
 
 
-def _without_nulls(values: pa.Array, instead: float) -> NDArray[Any]:
-    filled: NDArray[Any] = pc.fill_null(values, instead).to_numpy(zero_copy_only=False)
+def _without_nulls(values: pa.Array, replacement: float) -> NDArray[Any]:
+    filled: NDArray[Any] = pc.fill_null(values, replacement).to_numpy(zero_copy_only=False)
     return filled
 
 
 def _as_bytes(values: pa.Array) -> list[bytes]:
-    """Texts and bytes as they are, anything else as Python writes it: bytes are no text, and NaN is no null."""
-    types, kind = pa.types, values.type
-    text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    if text or types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+    """Text and bytes unchanged, other values as their `repr`, which tells bytes from text and NaN from null."""
+    if is_text(values.type) or is_binary(values.type):
         filled: list[bytes] = pc.fill_null(values.cast(pa.large_binary()), b"").to_pylist()
         return filled
     return [repr(value).encode() for value in values.to_pylist()]

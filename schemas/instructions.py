@@ -1,4 +1,4 @@
-"""The prompt of a row whose instruction has an input of its own, as those of Alpaca and Self-Instruct do."""
+"""The prompt of a row whose instruction has a separate input, as in Alpaca and Self-Instruct."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from synth.schemas.records.shared import INPUT_TEXT
 __all__ = ["INSTANCES", "NAMES", "NotText", "given_in", "with_input"]
 
 NAMES = (INPUT_TEXT.name, *INPUT_TEXT.aliases)
-# Self-Instruct has inputs there, each with an output.
+# Self-Instruct's column of pairs of input and output.
 INSTANCES = "instances"
 
 
 class NotText(Exception):
-    """What the column `name` holds is neither a text nor a number."""
+    """The `value` of the column `name` is neither text nor a number."""
 
     def __init__(self, name: str, value: Any) -> None:
         super().__init__(name)
@@ -22,9 +22,9 @@ class NotText(Exception):
 
 
 def given_in(row: Mapping[str, Any], names: Iterable[str] = NAMES) -> str | None:
-    """The first of the columns `names` that says something, or else the input of the first of the `instances`.
+    """The first non-blank value of the columns `names`, or else the input of the first of the `instances`.
 
-    None where there is none. Raises `NotText`.
+    None where there is neither. Raises `NotText`.
     """
     for name in names:
         match row.get(name):
@@ -34,7 +34,7 @@ def given_in(row: Mapping[str, Any], names: Iterable[str] = NAMES) -> str | None
                 if text.strip():
                     return text
             case int() | float() as number if not isinstance(number, bool):
-                # NaN is what tables have in the place of nothing.
+                # Tables have NaN for missing values.
                 if number == number:
                     return str(number)
             case other:

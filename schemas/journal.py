@@ -1,7 +1,7 @@
-"""Append-only journals: Arrow IPC streams that survive being cut off anywhere.
+"""Append-only journals: Arrow IPC streams that survive truncation at any byte.
 
-A journal is one schema message and then record batches, each with a checksum of its message in its metadata. What
-follows the last whole batch (a torn tail, or bytes that a power cut left wrong) is cut away when the journal is opened.
+A journal is one schema message, then record batches, each with a checksum of its message in its metadata. Whatever
+follows the last intact batch (a torn tail, or bytes corrupted by a power cut) is truncated when the journal is opened.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,15 +18,15 @@ __all__ = ["Journal", "batch_of_columns", "read_journal"]
 
 _MARK = b"xxh3"
 _ZEROS = b"0" * 16
-# What pyarrow raises for messages that are cut short, or that are no messages at all.
+# What pyarrow raises for truncated or invalid messages.
 _TORN = (pa.ArrowException, OSError, EOFError, ValueError)
 
 
 class Journal:
-    """A journal open for appending. Its intact rows at opening are in `recovered`, a memory-mapped table."""
+    """A journal open for appending. `recovered` is a memory-mapped table of the rows that were intact at opening."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        """Open, or create at the first `write`. Raises `SynthError` for a journal that another version wrote."""
+        """Open, or create at the first `write`. Raises `SynthError` for a journal written by another version."""
         self.schema = schema
         self._path = path
         self._header = schema.serialize().to_pybytes()
@@ -35,15 +35,15 @@ class Journal:
         self._file: FileIO | None = None
 
     def write(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Append rows (values in schema order) as one batch: all of them are there after a crash, or none.
+        """Append rows (values in schema order) as one batch: a crash leaves all of them or none.
 
-        What is written survives the death of the process. Raises `pa.ArrowException` when a value does not fit its
-        column; nothing is written then.
+        Written rows survive the death of the process. Raises `pa.ArrowException`, and writes nothing, when a value does
+        not fit its column.
         """
         self.append(batch_of_columns(zip(*rows, strict=True), self.schema))
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """As `write`, rows that are a batch of the schema already."""
+        """As `write`, for a batch of the journal's schema."""
         message = _message(batch, len(self._header))
         if self._file is None:
             self._file = FileIO(self._path, "r+" if self._end else "w")
@@ -54,14 +54,14 @@ class Journal:
                 self._write(self._header)
             self._write(message)
         except OSError:
-            # Part of a message, as a full disk leaves it, would hide what is appended after it.
+            # A partial message, as a full disk leaves it, would hide whatever is appended after it.
             self._file.truncate(self._end)
             self._file.seek(self._end)
             raise
         self._end = self._file.tell()
 
     def _write(self, message: bytes | bytearray) -> None:
-        # A raw write may take only a part of what it is given.
+        # A raw write may be partial.
         rest = memoryview(message)
         while rest:
             rest = rest[cast(FileIO, self._file).write(rest) :]
@@ -76,19 +76,19 @@ def batch_of_columns(columns: Iterable[Sequence[Any]], schema: pa.Schema) -> pa.
     try:
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     except (OverflowError, UnicodeError) as error:
-        # Of what does not fit, these are what pyarrow does not name itself.
+        # pyarrow does not wrap these errors.
         raise pa.ArrowInvalid(str(error)) from error
     return pa.record_batch(arrays, schema=schema)
 
 
 def read_journal(path: Path, schema: pa.Schema) -> pa.Table:
-    """The intact rows of a journal that nobody is writing."""
+    """The intact rows of a journal that no process is writing to."""
     batches, _ = _recover(path, schema.serialize().to_pybytes())
     return pa.Table.from_batches(batches, schema)
 
 
 def _recover(path: Path, header: bytes) -> tuple[list[pa.RecordBatch], int]:
-    """The whole batches of a journal and the offset at which the last of them ends; 0 where even the schema is torn."""
+    """The intact batches of a journal and the offset where the last one ends; 0 where even the schema is torn."""
     if not path.exists() or path.stat().st_size < len(header):
         return [], 0
     source = pa.memory_map(str(path))
@@ -113,7 +113,7 @@ def _recover(path: Path, header: bytes) -> tuple[list[pa.RecordBatch], int]:
 
 
 def _message(batch: pa.RecordBatch, header: int) -> bytearray:
-    """The encapsulated message of a batch, which carries the checksum of itself, taken while that was all zeros."""
+    """The encapsulated message of a batch with its own checksum, computed with zeros in its place."""
     sink = pa.BufferOutputStream()
     stream = pa.ipc.new_stream(sink, batch.schema)
     stream.write_batch(batch, custom_metadata={_MARK: _MARK + b":" + _ZEROS})
@@ -124,7 +124,7 @@ def _message(batch: pa.RecordBatch, header: int) -> bytearray:
 
 
 def _place_of_checksum(message: bytearray) -> int:
-    # Metadata stand before the data, so what is found first is ours.
+    # Metadata precede the data, so the first match is ours.
     return message.index(_MARK + b":") + len(_MARK) + 1
 
 

@@ -1,17 +1,17 @@
-"""The names of all that lies in a dataset directory `OUT`, and in `OUT.partial`, where it is made.
+"""The names of all files in a dataset directory `OUT`, and in `OUT.partial`, where it is built.
 
     OUT/           data-00000-of-00008.arrow  dataset_info.json  state.json  synth.json
-      rejected/    a dataset directory of the rows that gave nothing, and of filtered outputs
-      answers/     00017.arrow: the journals of what the tools answered; a dataset directory, too
-      failed/      chunks.json  00017/: the journals of the chunks in which rows failed
+      rejected/    a dataset directory of rejected rows and filtered outputs
+      answers/     00017.arrow: the journals of tool answers; also a dataset directory
+      failed/      chunks.json  00017/: the journals of chunks with failed rows
     OUT.partial/   lock  synth.json  progress.json  failed.json  input-0
       shards/      00017.arrow  00017.rejected.arrow  00017.json
       work/        00017/: answers.arrow  rows.arrow
-      kept/        what is to stand in OUT beside the data, such as answers/ and failed/
-      whole/  replaced/   OUT just before it appears, and the one that it replaces
+      kept/        what is published in OUT next to the data, such as answers/ and failed/
+      whole/  replaced/   OUT just before it is published, and the output that it replaces
 
-Nothing here looks at the disk but what lists numbers; no other file spells these names. A chunk of rows and what is
-kept of it have one number everywhere.
+Only the functions that list chunk numbers access the disk; no other module spells these names. A chunk has the same
+number everywhere.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _SHARD = ".arrow"
 
 @dataclass(frozen=True)
 class Journals:
-    """The folder with the journals of one chunk: what the tools answered, and the rows that have finished."""
+    """The folder with the journals of one chunk: tool answers and finished rows."""
 
     folder: Path
 
@@ -40,7 +40,7 @@ class Journals:
 
 @dataclass(frozen=True)
 class Layout:
-    """A dataset directory, under its own name or on the way to it."""
+    """A dataset directory, published or being built."""
 
     path: Path
 
@@ -49,7 +49,7 @@ class Layout:
 
     @property
     def state(self) -> Path:
-        """The file that makes a directory a complete dataset."""
+        """The file whose presence makes a directory a complete dataset."""
         return self.path / "state.json"
 
     @property
@@ -58,7 +58,7 @@ class Layout:
 
     @property
     def record(self) -> Path:
-        """The record of the run, by which a directory is one that synth wrote."""
+        """The record of the run, which marks a directory as written by synth."""
         return self.path / "synth.json"
 
     @property
@@ -82,7 +82,7 @@ class Layout:
 
     @property
     def failed_chunks(self) -> Path:
-        """What every chunk of a run was published as, where some of them have failed rows."""
+        """How each chunk of a run was published, for runs with failed rows."""
         return self.failed / "chunks.json"
 
     def failed_journals(self, chunk: int) -> Journals:
@@ -95,9 +95,9 @@ class Layout:
 
 @dataclass(frozen=True)
 class Workplace:
-    """The part of `OUT.partial`, at `path`, in which rows are made: all that a worker needs of it.
+    """The part of `OUT.partial` that a worker needs.
 
-    `shards` takes finished shards, `work` what leads to them, `kept` what is to stand in `OUT` beside the data.
+    `shards` holds finished shards, `work` the journals, `kept` what is published in `OUT` next to the data.
     """
 
     path: Path
@@ -122,11 +122,11 @@ class Workplace:
 
     @property
     def bad_rows(self) -> Path:
-        """The shard of input rows that could not be used."""
+        """The shard of unusable input rows."""
         return self.shards / f"bad.rejected{_SHARD}"
 
     def published(self, chunk: int) -> Path:
-        """The record that is written when a chunk is published."""
+        """The record written when a chunk is published."""
         return self.shards / f"{chunk:05d}.json"
 
     def published_chunks(self) -> list[int]:
@@ -141,7 +141,7 @@ class Workplace:
 
 @dataclass(frozen=True)
 class PartialLayout(Workplace):
-    """`OUT.partial`: the workplace, and beside it what belongs to the process that holds it."""
+    """`OUT.partial`: the workplace, and the files of the process that holds its lock."""
 
     @property
     def lock(self) -> Path:
@@ -149,7 +149,7 @@ class PartialLayout(Workplace):
 
     @property
     def record(self) -> Path:
-        """What is being made, by which command."""
+        """What is being built, and by which command."""
         return self.path / "synth.json"
 
     @property
@@ -158,7 +158,7 @@ class PartialLayout(Workplace):
 
     @property
     def failures(self) -> Path:
-        """What went wrong with the rows of a run that too many of them failed."""
+        """The failures of a run that ended because too many rows failed."""
         return self.path / "failed.json"
 
     @property
@@ -170,7 +170,7 @@ class PartialLayout(Workplace):
         return self.path / "replaced"
 
     def input(self, number: int) -> Path:
-        """An input as the stage reads it, where it had to be converted."""
+        """An input, converted to the record that the stage reads."""
         return self.path / f"input-{number}"
 
 

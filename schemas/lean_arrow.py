@@ -1,7 +1,7 @@
-"""Importing this keeps pyarrow from importing pandas, which takes longer than everything else a command does to start.
+"""Importing this keeps pyarrow from importing pandas, which would dominate the start-up time of every command.
 
-Before pyarrow converts its first list it imports pandas, to recognise a Series. No code here passes one, so pyarrow is
-made to look once while pandas cannot be found. It looks again when a caller asks for a data frame.
+pyarrow imports pandas before it converts its first list, to recognise a Series. No code here passes one, so pyarrow is
+made to look for pandas once while it cannot be found. It looks again when a caller asks for a data frame.
 """
 
 import sys

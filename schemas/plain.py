@@ -1,8 +1,8 @@
-"""Arrow's values in the few types that JSON and CSV have, without losing a digit.
+"""Arrow values in the few types of JSON and CSV, without losing a digit.
 
-Text, whole numbers, true and false stay. Decimals become text, as do dates and times (ISO 8601, with a zone in UTC);
-floats of 16 and 32 bits the shortest number that reads back as the same one; maps lists of key and value. What has no
-such form is refused: bytes, spans of time, and whatever else Arrow has.
+Text, whole numbers and booleans are unchanged. Decimals, dates and times become text (ISO 8601, zoned times in UTC),
+floats of 16 and 32 bits the shortest number that reads back as the same float, and maps lists of key and value. Other
+types, such as bytes and durations, are refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,21 +12,22 @@ import orjson
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
+from synth.schemas.storable import is_binary, is_list, storable, stored
 
-__all__ = ["plain_values"]
+__all__ = ["plain_values", "text_of_plain"]
 
 
 class _Unwritable(Exception):
-    """A value without a plain form: what it is, in words."""
+    """A value that JSON cannot hold; the message describes it."""
 
 
 def plain_values(
     table: pa.Table, name: str, place: Callable[[int], str], *, finite: bool = True, advice: str
 ) -> list[Any]:
-    """A column as what `orjson` writes as JSON: text that is JSON stays the value that it says.
+    """A column as values that `orjson` writes; text of Arrow's JSON type is written as the value that it encodes.
 
-    Raises `InputError` for what has no such form, naming the column, the `place` of the row and the `advice`; NaN and
-    infinity have none if `finite`, nor inside of lists and objects.
+    Raises `InputError` for a value that JSON cannot hold, with the column, the `place` of the row and the `advice`. NaN
+    and infinity are such values if `finite`, and always inside lists and objects.
     """
     values: list[Any] = []
     for chunk in table[name].chunks:
@@ -38,12 +39,17 @@ def plain_values(
     return values
 
 
+def text_of_plain(value: Any) -> str:
+    """A plain value other than null as text, any that is not text as JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
 def _values(chunk: pa.Array, finite: bool) -> list[Any]:
-    found = _plain(chunk, finite)
+    found = _plain(stored(chunk) if storable(chunk.type) else chunk, finite)
     try:
         values: list[Any] = found.to_pylist()
     except UnicodeDecodeError as error:
-        raise _Unwritable(f"no UTF-8 text ({error.reason})") from None
+        raise _Unwritable(f"not UTF-8 text ({error.reason})") from None
     return [_with_json(value, found.type) for value in values] if _holds_json(found.type) else values
 
 
@@ -56,7 +62,7 @@ def _unwritable(chunk: pa.Array, finite: bool) -> Iterator[tuple[int, str]]:
 
 
 def _plain(values: pa.Array, finite: bool = True) -> pa.Array:
-    """The same values in types that JSON has, and text that is JSON. Raises `_Unwritable`."""
+    """Values of a stored type in JSON's types and Arrow's JSON type. Raises `_Unwritable`."""
     import pyarrow.compute as pc
 
     kind, types = values.type, pa.types
@@ -74,11 +80,7 @@ def _plain(values: pa.Array, finite: bool = True) -> pa.Array:
         return pc.replace_substring(text, " ", "T", max_replacements=1)
     if isinstance(kind, pa.BaseExtensionType):
         return _plain(values.storage, finite)
-    if types.is_dictionary(kind):
-        return _plain(values.dictionary_decode(), finite)
-    if types.is_map(kind):
-        return _plain(values.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))), finite)
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if is_list(kind):
         lengths = pc.fill_null(pc.list_value_length(values).cast(pa.int64()), 0)
         offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
         return pa.LargeListArray.from_arrays(offsets, _plain(values.flatten()), mask=values.is_null())
@@ -88,12 +90,11 @@ def _plain(values: pa.Array, finite: bool = True) -> pa.Array:
         return pa.StructArray.from_arrays(columns, fields=fields, mask=values.is_null())
     if types.is_struct(kind):
         return values
-    is_binary = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
-    raise _Unwritable("bytes" if is_binary or kind == pa.binary_view() else f"of the type {kind}")
+    raise _Unwritable("bytes" if is_binary(kind) else f"of the type {kind}")
 
 
 def _number(values: pa.Array, finite: bool) -> pa.Array:
-    """Floats as those of 64 bits whose shortest form is theirs: 0.1 of 32 bits is no 0.10000000149011612."""
+    """Floats as the 64-bit float with the same shortest form: a 32-bit 0.1 becomes 0.1, not 0.10000000149011612."""
     import pyarrow.compute as pc
 
     if finite and not pc.all(pc.is_finite(values)).as_py():
@@ -115,8 +116,8 @@ def _with_json(value: Any, kind: pa.DataType) -> Any:
         try:
             orjson.loads(value)
         except orjson.JSONDecodeError as error:
-            raise _Unwritable(f"no JSON ({error})") from None
-        # Digits stay; a line break can only stand between values.
+            raise _Unwritable(f"not JSON ({error})") from None
+        # As it is written, so no digit is lost. A line break can only be between values.
         return orjson.Fragment(value.replace("\n", " ").replace("\r", " "))
     if pa.types.is_struct(kind):
         return {name: _with_json(value[name], kind.field(name).type) for name in kind.names}

@@ -1,7 +1,4 @@
-"""A record type is an Arrow schema whose columns carry their documentation.
-
-So `synth schema` can print it, and a dataset directory can be checked against it.
-"""
+"""Record types: Arrow schemas whose columns carry their documentation, which `synth schema` prints."""
 
 from dataclasses import dataclass
 
@@ -16,11 +13,11 @@ __all__ = ["Column", "Record"]
 class Column:
     """One documented column.
 
-    `aliases` are names under which other steps of the same recipes, or the published data, hold the same thing: an
-    input that lacks `name` is searched for them in order. An `optional` column may be absent from an input, or null.
-    A `numeric` text column also takes numbers, written as Python writes them (a gold answer of 72 or 0.5), or as they
-    stand where 64 bits do not hold them. A text column of `json` takes whatever JSON has, and holds it as JSON text.
-    One that `takes_input` is read with the input that the row has for it, as one text (`schemas.instructions`).
+    `aliases` are names for the same column in other steps of the recipe or in published data: an input without `name`
+    is searched for them in order. An `optional` column may be absent from an input, or null. A `numeric` text column
+    also accepts numbers, written as Python writes them (a gold answer of 72 or 0.5), or unchanged where they exceed 64
+    bits. A `json` text column accepts any JSON value, and stores it as JSON text. A column that `takes_input` is
+    joined with the row's input into one text (`schemas.instructions`).
     """
 
     name: str
@@ -35,11 +32,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Record:
-    """A named row type. `schema` is its Arrow form: one nullable field a column, its doc in the field's metadata.
+    """A named row type. `schema` is its Arrow schema: one nullable field per column.
 
-    Beside the doc, `json` marks a column of JSON text there.
-
-    Rows of an `open` record have whatever other columns the input has, too.
+    The metadata of a field has its doc, and marks a column of JSON text with `json`. Rows of an `open` record also
+    keep all other columns of the input.
     """
 
     name: str

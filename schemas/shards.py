@@ -1,4 +1,4 @@
-"""Shards: the Arrow files of a dataset directory, each written whole and checked by its checksum."""
+"""Shards: the Arrow files of a dataset directory, each written atomically and verified by its checksum."""
 
 import hashlib
 import os
@@ -16,9 +16,9 @@ from synth.schemas.storable import refuse_unopenable
 
 __all__ = ["ROWS_PER_SHARD", "Shard", "ShardWriter", "file_checksum"]
 
-# Where nothing else says where a shard should end.
+# The size of shards that are not chunks.
 ROWS_PER_SHARD = 262_144
-# Every write to a file of ours waits for Python's lock, so they are few.
+# Arrow's writes to a Python file wait for the GIL, so they are few and large.
 _BUFFER = 1 << 20
 
 
@@ -32,7 +32,7 @@ class Shard:
     xxh3: str
 
     def is_intact(self, path: Path) -> bool:
-        """Whether the file at `path` holds the bytes that were written as this shard."""
+        """Whether the file at `path` holds exactly the bytes written."""
         return path.is_file() and path.stat().st_size == self.bytes and file_checksum(path) == self.xxh3
 
 
@@ -56,8 +56,8 @@ class _HashingFile(RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        # A raw file may take only a part, as it does when the disk is nearly full. When it takes no more, Arrow tries
-        # once again as it lets go of its buffer, and would say on stderr that this failed, too.
+        # A raw write may be partial, as on a nearly full disk. After an error Arrow writes once more when it releases
+        # its buffer, and would report a second failure on stderr.
         rest = memoryview(b"" if self._error else data)
         while rest:
             try:
@@ -74,7 +74,7 @@ class _HashingFile(RawIOBase):
         self._error = self._error or OSError("abandoned")
 
     def sync(self) -> None:
-        """Raises `OSError` where anything that was written is not there."""
+        """Raises `OSError` where a write failed."""
         if self._error:
             raise self._error
         os.fsync(self._file.fileno())
@@ -86,9 +86,9 @@ class _HashingFile(RawIOBase):
 
 
 class ShardWriter:
-    """Writes one Arrow IPC stream under a temporary name; `close` syncs it and gives it its own.
+    """Writes one Arrow IPC stream under a temporary name; `close` syncs and renames it.
 
-    Raises `InputError` for columns that `datasets` could not open.
+    Raises `InputError` for columns that `datasets` cannot open.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -105,7 +105,7 @@ class ShardWriter:
         self._rows += rows.num_rows
 
     def abandon(self) -> None:
-        """Write no more, not even what Arrow holds back and would write when it is let go of; leave no file."""
+        """Stop writing, discard what Arrow has buffered, and remove the file."""
         self._file.abandon()
         remove(self._temporary)
 

@@ -1,4 +1,4 @@
-"""The columns that a dataset directory holds: those that `datasets` opens, each type in one form.
+"""The Arrow types of dataset directories: those that `datasets` opens, with one type for each kind of value.
 
 A map becomes a list of structs of `key` and `value`; dictionaries and runs are decoded, views are laid out, and an
 extension type is replaced by its storage type. Values do not change.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from synth.schemas.errors import InputError
 
-__all__ = ["refuse_unopenable", "repeated_names", "storable", "stored"]
+__all__ = ["is_binary", "is_list", "is_text", "refuse_unopenable", "repeated_names", "storable", "stored"]
 
 _PLAIN = {
     pa.string_view(): pa.string(),
@@ -24,8 +24,22 @@ _PLAIN = {
 }
 
 
+def is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether these are bytes; views are not included."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether these are lists; views and maps are not included."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
 def storable(kind: pa.DataType) -> pa.DataType | None:
-    """The type in which values of `kind` are kept in a dataset directory; None where there is none."""
+    """The type that values of `kind` have in a dataset directory; None where it cannot hold them."""
     types = pa.types
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
         return storable(kind.value_type)
@@ -35,9 +49,9 @@ def storable(kind: pa.DataType) -> pa.DataType | None:
 
 
 def stored(values: pa.Array) -> pa.Array:
-    """`values` of a type that has a storable one, in that type.
+    """`values` in the `storable` type of their type.
 
-    Nested values are taken apart and rebuilt: Arrow's own casts fail on nulls inside of them.
+    Nested values are taken apart and rebuilt, since Arrow's own casts fail on nulls inside them.
     """
     import pyarrow.compute as pc
 
@@ -46,7 +60,7 @@ def stored(values: pa.Array) -> pa.Array:
     if kind == target:
         return values
     if types.is_dictionary(kind):
-        # Under a null there may be an index of an empty dictionary.
+        # With an empty dictionary, the indices under nulls are invalid.
         return stored(values.dictionary_decode()) if len(values.dictionary) else pa.nulls(len(values), target)
     if types.is_run_end_encoded(kind):
         return stored(pc.run_end_decode(values))
@@ -69,7 +83,7 @@ def _list_of_entries(maps: pa.MapArray, target: Any) -> pa.ListArray:
     """Maps as lists of structs of key and value."""
     edges, valid = maps.offsets.to_numpy(), maps.is_valid().to_numpy(zero_copy_only=False)
     lengths = np.diff(edges)
-    # What lies between the entries of rows, under a null or before a slice, is none of theirs.
+    # Entries under a null or before the slice belong to no row.
     own = pa.array(np.flatnonzero(np.repeat(valid, lengths)) + edges[0])
     columns = [stored(column).take(own) for column in (maps.keys, maps.items)]
     entries = pa.StructArray.from_arrays(columns, fields=list(target.value_type))
@@ -82,7 +96,7 @@ def _offsets(lengths: NDArray[Any], width: pa.DataType) -> pa.Array:
 
 
 def _nested(kind: pa.DataType) -> pa.DataType | None:
-    """What `storable` gives for a type inside another one, where runs and views of lists cannot be replaced."""
+    """`storable` for a type inside another, where runs and list views cannot be replaced."""
     types = pa.types
     if types.is_dictionary(kind):
         return _nested(kind.value_type)
@@ -106,10 +120,10 @@ def _nested(kind: pa.DataType) -> pa.DataType | None:
 
 
 def _is_known(kind: pa.DataType) -> bool:
-    """Whether `datasets` opens a column of this type, as far as what is inside of it can be opened."""
+    """Whether `datasets` opens a column of this type, provided that it opens the types inside."""
     types = pa.types
     if isinstance(kind, pa.BaseExtensionType):
-        # It has extension types of its own, and knows this one of Arrow's.
+        # It defines extension types itself, and supports this one of Arrow.
         return isinstance(kind, pa.JsonType) or type(kind).__module__.startswith("datasets.")
     unknown = (
         *(types.is_map, types.is_union, types.is_interval, types.is_run_end_encoded),
@@ -124,10 +138,10 @@ def _with_values(form: Callable[[pa.Field], pa.DataType], field: pa.Field) -> pa
 
 
 def refuse_unopenable(schema: pa.Schema) -> None:
-    """Raises `InputError` naming the columns that could not be opened again."""
+    """Raises `InputError` naming the columns that `datasets` cannot open."""
     if repeated := repeated_names(schema):
         raise InputError(
-            f"there are several columns named {', '.join(repeated)}: a dataset directory has one of a name"
+            f"there are several columns named {', '.join(repeated)}: column names must be unique in a dataset directory"
         )
     for field in schema:
         if (kind := _unopenable(field.type)) is not None:
@@ -135,7 +149,7 @@ def refuse_unopenable(schema: pa.Schema) -> None:
 
 
 def repeated_names(fields: pa.Schema | pa.StructType) -> list[str]:
-    """Names that several of these columns have, or several fields inside of one."""
+    """Names shared by several of these columns, or by several fields inside one of them."""
     names = fields.names
     inside = [f"{field.name}.{name}" for field in fields for name in _repeated_inside(field.type)]
     return [name for name in dict.fromkeys(names) if names.count(name) > 1] + inside
@@ -148,7 +162,7 @@ def _repeated_inside(kind: pa.DataType) -> list[str]:
 
 
 def _unopenable(kind: pa.DataType) -> pa.DataType | None:
-    """The first type in `kind` that `datasets` does not know."""
+    """The first type in `kind` that `datasets` does not support."""
     if not _is_known(kind):
         return kind
     inner = (_unopenable(kind.field(index).type) for index in range(kind.num_fields))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from synth.pipelines.instag.tagsets import QUERY_COLUMNS, Queries, TagSets, Vocabulary, tag_column, tag_sets
 from synth.schemas.errors import InputError
-from synth.schemas.reading.columns import convert
+from synth.schemas.reading.columns import column_values
 from synth.schemas.reading.inference import columns_of
 from synth.schemas.reading.inputs import Input
 from synth.schemas.record import Column
@@ -166,17 +166,10 @@ def _tag_table(vocabulary: Input) -> pa.ChunkedArray:
 def _table(source: Input, columns: Sequence[Column]) -> pa.Table:
     """Some columns of all rows. What is in Arrow files stays there, memory-mapped."""
     schema = pa.schema([(column.name, column.type) for column in columns])
-    batches = []
-    for batch in source.batches():
-        arrays = []
-        for column in columns:
-            if isinstance(batch.rows, list):
-                arrays.append(convert(column, [row.get(column.name) for row in batch.rows]))
-            elif batch.has(column.name):
-                arrays.append(convert(column, batch.rows.column(column.name)))
-            else:
-                arrays.append(pa.nulls(len(batch), column.type))
-        batches.append(pa.record_batch(arrays, schema=schema))
+    batches = (
+        pa.record_batch([column_values(batch, column) for column in columns], schema=schema)
+        for batch in source.batches()
+    )
     return pa.Table.from_batches(batches, schema)
 
 

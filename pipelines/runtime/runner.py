@@ -21,7 +21,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError
 from synth.schemas.layout import Layout
 from synth.schemas.reading.bad_rows import joined_readings
-from synth.schemas.reading.joining import agree, joined
+from synth.schemas.reading.joining import concatenated, unify_columns
 from synth.schemas.reading.sources import Source
 from synth.schemas.writing.publication import OutputStatus
 
@@ -85,11 +85,11 @@ def run(
     from synth.pipelines.runtime.tables import run_table_stage
 
     with claim:
-        agree(sources)
+        unify_columns(sources)
         layout = claim.layout
         readings = [source.read(layout.input(number)) for number, source in enumerate(sources)]
         if stage.input.open:
-            readings = [joined(sources, readings)]
+            readings = [concatenated(sources, readings)]
         tables = [stage.adapted(reading.table) for reading in readings]
         progress = _Progress(layout.progress, stage.name, sum(table.num_rows for table in tables), observe, started)
         with progress:

@@ -1,1 +1,1 @@
-"""Looking at datasets: where a row comes from, statistics, and comparison."""
+"""Inspecting datasets: the ancestry of rows, statistics, and comparison."""

@@ -1,7 +1,6 @@
-"""A row's ancestry through a chain of datasets, with what the engine was asked for it where that was kept.
+"""The ancestry of a row through a chain of datasets, with the engine's prompts and completions if they were kept.
 
-Ids are paths, so an id names its ancestors: they are looked for in the datasets named and in those that these were made
-of.
+Ids are paths, so an id names its ancestors. They are searched for in the given datasets and in the inputs of these.
 """
 
 import json
@@ -29,7 +28,7 @@ NEAR_IDS = 5
 
 @dataclass(frozen=True)
 class Place:
-    """Where rows are looked for: an input as it was named, the run that made it, the column that holds its ids."""
+    """Where rows are searched for: an input, the run that made it, and the column with its ids."""
 
     source: Input
     run: Mapping[str, Any]
@@ -42,7 +41,7 @@ class Place:
 
     @property
     def options(self) -> Row:
-        """The options of the stage that say something in a word; a prompt by its name."""
+        """The options of the stage that are set; a prompt is given by its name."""
         named = {
             name: value["prompt"] if isinstance(value, dict) and "prompt" in value else value
             for name, value in (self.identity.get("options") or {}).items()
@@ -52,7 +51,7 @@ class Place:
 
 @dataclass(frozen=True)
 class RecordedSample:
-    """One completion as the engine gave it; `sample` counts from 0 over all requests of its row."""
+    """One completion of the engine; `sample` counts from 0 over all requests of its row."""
 
     sample: int
     text: str
@@ -74,7 +73,7 @@ class RecordedExchange:
 
 @dataclass(frozen=True)
 class Ancestor:
-    """A row found at a place, and what the engine was asked for its sake."""
+    """A row found at a place, with the engine requests that it was made from."""
 
     id: str
     place: Place
@@ -97,9 +96,9 @@ class Ancestor:
 
 
 def ancestry(identifier: str, specs: Sequence[str]) -> list[Ancestor]:
-    """The row `identifier` and its ancestors as the inputs `specs` and those before them hold them, oldest first.
+    """The row `identifier` and its ancestors in the inputs `specs` and in the inputs of these, oldest first.
 
-    Raises `InputError` where no row has that id, naming those near it.
+    Raises `InputError` with similar ids where no row has this one.
     """
     steps = identifier.split("/")
     lineage = ["/".join(steps[: depth + 1]) for depth in range(len(steps))]
@@ -109,17 +108,17 @@ def ancestry(identifier: str, specs: Sequence[str]) -> list[Ancestor]:
         near = _near(identifier, places)
         hint = f"; near it are {', '.join(near)}" if near else ""
         raise InputError(f"no row {identifier} in {', '.join(specs)} or what they were made of{hint}")
-    # The order of the places is that of the chain, and sorting keeps it among rows of one id.
+    # The places are in the order of the chain, and a stable sort keeps it among rows with the same id.
     return sorted(found, key=lambda ancestor: len(ancestor.id))
 
 
 def _chain(specs: Sequence[str]) -> Iterator[Place]:
-    """The places that were named and those that they were made of, each after its own inputs and only once."""
+    """The given places and those of their inputs, each after its own inputs and only once."""
     seen: set[str] = set()
 
     def follow(spec: str, id_column: str, *, named: bool) -> Iterator[Place]:
         key = os.path.realpath(spec)
-        # Datasets on the Hub are not loaded for this.
+        # Hub datasets are loaded only if they are given.
         if key in seen or (spec.startswith("hf:") and not named):
             return
         seen.add(key)
@@ -128,7 +127,7 @@ def _chain(specs: Sequence[str]) -> Iterator[Place]:
         except InputError as error:
             if named:
                 raise
-            logging.getLogger("synth").warning("not looked into, though rows were made of it: %s", error)
+            logging.getLogger("synth").warning("an input of the run is skipped: %s", error)
             return
         run = (source.dataset.run if source.dataset else None) or {}
         renamed = (run.get("identity") or {}).get("columns") or {}
@@ -145,41 +144,29 @@ def _chain(specs: Sequence[str]) -> Iterator[Place]:
 def _ancestors(place: Place, lineage: Sequence[str]) -> Iterator[Ancestor]:
     exchanges = _exchanges(place, lineage)
     for identifier, row in _rows(place, lineage):
-        # A row was made of the nearest ancestor that the engine was asked for; a rejected input is that row itself.
+        # A row was made from the requests of its nearest ancestor that has any, or of itself if it is a rejected input.
         asked = next((one for one in reversed(lineage) if one in exchanges and len(one) <= len(identifier)), None)
         yield Ancestor(identifier, place, row, exchanges.get(asked, []) if asked else [])
 
 
 def _rows(place: Place, wanted: Sequence[str]) -> Iterator[tuple[str, Row]]:
-    """The rows with one of these ids, by a scan of the column of ids alone where the format has columns."""
-    name = place.source.name
-    if place.source.dataset:
-        table = place.source.dataset.table
-        if place.id_column in table.column_names:
-            for index in _positions(table[place.id_column], wanted):
-                (row,) = table.slice(index, 1).to_pylist()
-                yield str(row[place.id_column]), row
-        else:
-            for index, identifier in _made_ids(name, wanted):
-                if index < table.num_rows:
-                    yield identifier, table.slice(index, 1).to_pylist()[0]
-        return
+    """The rows with one of these ids. Where the format has columns, only that of the ids is scanned."""
+    generated = dict(_generated_ids(place.source.name, wanted))
     first = 0
-    made = dict(_made_ids(name, wanted))
     for batch in place.source.batches():
-        if isinstance(batch.rows, list):
+        if not isinstance(batch.rows, list) and batch.has(place.id_column):
+            for index in _positions(pa.chunked_array([batch.rows.column(place.id_column)]), wanted):
+                row = batch.row(index)
+                yield str(row[place.id_column]), row
+        elif isinstance(batch.rows, list):
             for index, row in enumerate(batch.rows, first):
-                own = str(row[place.id_column]) if place.id_column in row else made.get(index)
+                own = str(row[place.id_column]) if place.id_column in row else generated.get(index)
                 if own is not None and own in wanted:
                     yield own, row
-        elif place.id_column in batch.rows.schema.names:
-            for index in _positions(pa.chunked_array([batch.rows.column(place.id_column)]), wanted):
-                (row,) = batch.rows.slice(index, 1).to_pylist()
-                yield str(row[place.id_column]), row
         else:
-            for index in range(first, first + len(batch)):
-                if index in made:
-                    yield made[index], batch.rows.slice(index - first, 1).to_pylist()[0]
+            for index in sorted(generated):
+                if first <= index < first + len(batch):
+                    yield generated[index], batch.row(index - first)
         first += len(batch)
 
 
@@ -192,15 +179,15 @@ def _positions(column: pa.ChunkedArray, wanted: Sequence[str]) -> Iterator[int]:
 
 
 def _texts(column: pa.ChunkedArray) -> Iterator[tuple[int, pa.ChunkedArray]]:
-    """A column of ids as text, piece by piece, so that memory stays small. Lists and bytes are no ids."""
+    """A column of ids as text, in pieces of bounded memory. Lists and bytes cannot be ids."""
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
         return
     for start in range(0, len(column), BATCH_ROWS):
         yield start, column.slice(start, BATCH_ROWS).cast(pa.string())
 
 
-def _made_ids(name: str, wanted: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Positions in an input without ids of the rows that a run over it calls by these ids."""
+def _generated_ids(name: str, wanted: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The index of the row to which a run over an input without ids gives each of these ids."""
     for identifier in wanted:
         number = identifier.removeprefix(f"{name}-")
         if number != identifier and number.isascii() and number.isdigit():
@@ -208,9 +195,9 @@ def _made_ids(name: str, wanted: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[RecordedExchange]]:
-    """What the run's engine was asked, by the id of the input row for whose sake; the run must have kept its answers.
+    """The requests to the run's engine by the id of their input row, if the run kept its answers.
 
-    Answers that an earlier run got from another engine may be stored with its own.
+    Answers that an earlier run got from another engine may be stored as well.
     """
     folder = place.source.dataset.path if place.source.dataset else None
     if place.is_rejected and folder:
@@ -222,7 +209,7 @@ def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[RecordedE
     recorded: dict[str, list[tuple[Row, Row]]] = {}
     for index in _positions(table["row"], lineage):
         (kept,) = table.slice(index, 1).to_pylist()
-        # Verdicts of the sandbox are kept, too.
+        # Other rows are verdicts of the sandbox.
         if kept["request_hash"] == request_hash(kept["request"].encode(), by):
             request = json.loads(kept["request"])
             recorded.setdefault(kept["row"], []).append((request, json.loads(kept["answer"])))
@@ -230,7 +217,7 @@ def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[RecordedE
 
 
 def _numbered(row: str, recorded: Sequence[tuple[Row, Row]]) -> list[RecordedExchange]:
-    """Requests in the order of their samples, which are drawn with consecutive seeds."""
+    """Requests in the order of their samples, which have consecutive seeds."""
     first = min(request["seed"] for request, _ in recorded)
     exchanges = []
     for request, answer in sorted(recorded, key=lambda pair: pair[0]["seed"]):
@@ -245,7 +232,7 @@ def _numbered(row: str, recorded: Sequence[tuple[Row, Row]]) -> list[RecordedExc
 
 
 def _near(identifier: str, places: Sequence[Place]) -> list[str]:
-    """The ids most like it that begin with the same segment."""
+    """The most similar ids with the same first segment."""
     segment = identifier.partition("/")[0]
     near: set[str] = set()
     for place in places:

@@ -1,7 +1,7 @@
-"""Where the rows of two dataset directories differ.
+"""The differences between the rows of two dataset directories.
 
-Rows are matched by id and compared column by column through their fingerprints, so that what is held in memory is a few
-numbers a row, however long the texts are. Shards that have the same checksum in both run records are not read.
+Rows are matched by id and compared by the fingerprints of their columns, so memory is a few numbers per row, however
+long the texts are. Shards with the same checksum in both run records are not read.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from synth.schemas.fingerprints import Fingerprints, fingerprints
 
 __all__ = ["Comparison", "Side", "compare"]
 
-# Row numbers, in ascending order but where they are those of another table's rows.
+# Row numbers, ascending unless they are those of rows matched with another table.
 Rows = NDArray[np.int64]
-# Values in memory at once while their fingerprints are computed.
+# Values in memory while their fingerprints are computed.
 PIECE = 8192
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of two datasets: all its `rows`, and those of them in `table` that are not in a shard that both have.
+    """One of two datasets: the number of its `rows`, and the `table` of those outside shared shards.
 
-    `only` are the rows of `table` that the other lacks; `changed` those that are different there, in the order of the
+    `only` are the rows of `table` that the other dataset lacks; `changed` those that differ there, in the order of the
     first dataset.
     """
 
@@ -38,7 +38,7 @@ class Side:
     changed: Rows
 
     def name(self, row: int) -> str:
-        """The row's id, or its number, from 1, where rows are matched by place."""
+        """The row's id, or its number from 1 where rows are matched by position."""
         return str(self.table["id"][row].as_py()) if self.has_ids else f"row {row + 1}"
 
     def values(self, row: int) -> dict[str, Any]:
@@ -48,10 +48,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`same` counts the rows that both have alike, `by_column` in how many changed rows each column differs.
+    """`same` counts the equal rows, `by_column` the changed rows in which each column differs.
 
-    `types` are those of the columns that both have under different types. `moved` tells whether common rows
-    have another order, which alone is no difference.
+    `types` are both types of the common columns whose types differ. `moved` tells whether common rows are in another
+    order, which alone is not a difference.
     """
 
     a: Side
@@ -66,20 +66,20 @@ class Comparison:
     @property
     def equal(self) -> bool:
         """Whether both have the same rows with the same columns."""
-        apart = len(self.a.only) + len(self.b.only) + len(self.a.changed)
-        return not (apart or self.columns_only_a or self.columns_only_b)
+        different = len(self.a.only) + len(self.b.only) + len(self.a.changed)
+        return not (different or self.columns_only_a or self.columns_only_b)
 
 
 def compare(a: Dataset, b: Dataset) -> Comparison:
     """Compare all rows. Raises `InputError` for a shard that cannot be read."""
     has_ids = all("id" in dataset.table.column_names for dataset in (a, b))
-    # Matched by place, rows must keep theirs.
-    shared = set(_recorded(a).values()) & set(_recorded(b).values()) if has_ids else set()
+    # Rows that are matched by position must all be read.
+    shared = {*a.checksums.values()} & {*b.checksums.values()} if has_ids else set()
     first, second = _without(a, shared), _without(b, shared)
     if has_ids:
         mine, theirs, only_a, only_b = _matched(_keys(first), _keys(second))
     else:
-        mine, theirs, only_a, only_b = _side_by_side(len(first), len(second))
+        mine, theirs, only_a, only_b = _by_position(len(first), len(second))
     both = [name for name in first.column_names if name in second.column_names]
     differs = np.zeros(len(mine), np.bool_)
     by_column: dict[str, int] = {}
@@ -101,32 +101,26 @@ def compare(a: Dataset, b: Dataset) -> Comparison:
     )
 
 
-def _recorded(dataset: Dataset) -> dict[str, str]:
-    """The checksums of the shards that the run record lists, by file name."""
-    return {shard["filename"]: shard["xxh3"] for shard in (dataset.run or {}).get("shards", [])}
-
-
 def _without(dataset: Dataset, shared: set[str]) -> pa.Table:
-    """The rows of all shards but those with these checksums, of which the columns alone are taken."""
-    recorded = _recorded(dataset)
-    shards = [(recorded.get(path.name), read_shard(path)) for path in dataset.shards]
+    """The rows of all shards except those with these checksums, which contribute only their columns."""
+    shards = [(dataset.checksums.get(path.name), read_shard(path)) for path in dataset.shards]
     tables = [table.slice(0, 0) if checksum in shared else table for checksum, table in shards]
     return pa.concat_tables(tables) if tables else dataset.table
 
 
 def _keys(table: pa.Table) -> Fingerprints:
-    """Fingerprints of the ids. One that occurs again is another key: its second row matches the other's second."""
+    """Fingerprints of the ids, different for each occurrence: the second row of an id matches the other's second."""
     keys = _fingerprints(table["id"], pa.string())
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
-    begins = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))
-    occurrence = np.arange(len(keys)) - np.repeat(begins, np.diff(begins, append=len(keys)))
+    starts = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))
+    occurrence = np.arange(len(keys)) - np.repeat(starts, np.diff(starts, append=len(keys)))
     keys[order] = ordered + occurrence.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     return keys
 
 
 def _matched(a: Fingerprints, b: Fingerprints) -> tuple[Rows, Rows, Rows, Rows]:
-    """Rows of `a` and of `b` that have the same key, pair by pair, and those of either that the other lacks."""
+    """Rows of `a` and of `b` with the same key, in pairs, and the rows of each that the other lacks."""
     order = np.argsort(b)
     ordered = b[order]
     places = np.searchsorted(ordered, a)
@@ -139,14 +133,14 @@ def _matched(a: Fingerprints, b: Fingerprints) -> tuple[Rows, Rows, Rows, Rows]:
     return np.flatnonzero(found), theirs, np.flatnonzero(~found), np.flatnonzero(lacking)
 
 
-def _side_by_side(a: int, b: int) -> tuple[Rows, Rows, Rows, Rows]:
+def _by_position(a: int, b: int) -> tuple[Rows, Rows, Rows, Rows]:
     """Rows matched by their numbers."""
     both = np.arange(min(a, b))
     return both, both, np.arange(min(a, b), a), np.arange(min(a, b), b)
 
 
 def _differs(a: pa.ChunkedArray, b: pa.ChunkedArray, mine: Rows, theirs: Rows) -> NDArray[np.bool_]:
-    """In which pairs of rows two columns have different values; values of types that have nothing in common are."""
+    """Whether each pair of rows differs in a column; values of types without a common type always differ."""
     nulls_a, nulls_b = _nulls(a)[mine], _nulls(b)[theirs]
     try:
         fields = [pa.schema([("", _plain(column.type))]) for column in (a, b)]

@@ -1,4 +1,4 @@
-"""How numbers are spread: exact counts, the quantiles and histograms that follow from them."""
+"""Distributions of numbers: exact counts, and their quantiles and histograms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 __all__ = ["BINS", "GATHERED", "Spread", "Tally", "joint_spreads"]
 
 BINS = 24
-# Values that are gathered before they are sorted into what is known.
+# Values gathered before they are merged into the sorted ones.
 GATHERED = 1 << 17
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How numbers are spread. Quantiles are values that occur: the least that so large a share does not exceed.
+    """A distribution of numbers. Quantiles are values that occur, without interpolation.
 
-    Bin i counts the values from `edges[i]` up to `edges[i + 1]`, the last bin with its end.
+    Bin i counts the values in [`edges[i]`, `edges[i + 1]`); the last bin includes its end.
     """
 
     minimum: float
@@ -41,7 +41,7 @@ class Tally:
 
     @classmethod
     def of(cls, counts: Mapping[int, int]) -> "Tally":
-        """How often each number occurs, as it was counted elsewhere."""
+        """From the counts of each number."""
         tally = cls()
         tally._merge(np.array(list(counts), np.int64), np.array(list(counts.values()), np.int64))
         return tally
@@ -53,12 +53,12 @@ class Tally:
             self.sorted()
 
     def include(self, other: "Tally") -> None:
-        """Add all that `other` has seen."""
+        """Add the numbers of `other`."""
         self.sorted()
         self._merge(*other.sorted())
 
     def sorted(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """The different numbers in order, and how often each was seen."""
+        """The distinct numbers in order, and how often each occurs."""
         if self._size:
             new = np.unique(np.concatenate(self._gathered), return_counts=True)
             self._gathered, self._size = [], 0
@@ -73,7 +73,7 @@ class Tally:
         self._counts = merged
 
     def spread(self, like: Spread | None = None) -> Spread | None:
-        """None where no number was seen. The bins are those of `like`, which must hold all numbers, if it is given."""
+        """None if there are no numbers. The bins are those of `like`, if given, which must cover all numbers."""
         values, counts = self.sorted()
         if not len(values):
             return None
@@ -84,7 +84,7 @@ class Tally:
         if like:
             edges, logarithmic = np.array(like.edges), like.logarithmic
         else:
-            # Where nearly all would lie in the first bins, and the scale can begin, each is wider than the one before.
+            # Logarithmic if linear bins would put nearly all numbers into the first ones, and the sign allows it.
             logarithmic = high - low > max(8 * (ninth - low), BINS if whole else 0) and low > (-1 if whole else 0)
             edges = _edges(low, high, whole=whole, logarithmic=logarithmic)
         positions = np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2)
@@ -94,7 +94,7 @@ class Tally:
 
 
 def _edges(low: float, high: float, *, whole: bool, logarithmic: bool) -> NDArray[Any]:
-    """The ends of at most `BINS` bins from `low` to `high`, or to beyond it for whole numbers, whose ends are whole."""
+    """The edges of at most `BINS` bins from `low` to `high`; for whole numbers they are whole and end beyond `high`."""
     if low == high:
         return np.array([low, high])
     if not whole:
@@ -106,9 +106,9 @@ def _edges(low: float, high: float, *, whole: bool, logarithmic: bool) -> NDArra
 
 
 def joint_spreads(tallies: Sequence[Tally]) -> list[Spread]:
-    """The spread of each of the tallies, all with the edges that suit them together. Each holds at least one number."""
-    together = Tally()
+    """The spread of each tally, with common edges. Each tally must have at least one number."""
+    union = Tally()
     for tally in tallies:
-        together.include(tally)
-    whole = together.spread()
+        union.include(tally)
+    whole = union.spread()
     return [spread for tally in tallies if (spread := tally.spread(whole))]

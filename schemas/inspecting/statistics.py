@@ -1,11 +1,11 @@
-"""What a dataset holds, in numbers.
+"""Statistics of a dataset and its columns.
 
-Everything is counted batch by batch. What is kept of a column is how often each length or number occurs, and one
-64-bit number for each different value up to a limit, so memory does not grow with the texts.
+Batches are counted one after the other. A column keeps the count of each length or number, and a 64-bit fingerprint of
+each distinct value up to a limit, so memory does not grow with the texts.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,29 +16,28 @@ import pyarrow.compute as pc
 from synth.schemas import words
 from synth.schemas.fingerprints import Fingerprints, fingerprints
 from synth.schemas.inspecting.histogram import GATHERED, Spread, Tally
-from synth.schemas.reading.columns import convert
+from synth.schemas.reading.columns import column_values
 from synth.schemas.reading.formats import Batch
 from synth.schemas.reading.inference import columns_of
 from synth.schemas.reading.inputs import Input
 from synth.schemas.record import Column
-from synth.schemas.storable import stored
+from synth.schemas.storable import is_list, stored
 
 __all__ = ["ColumnStatistics", "Statistics", "Survey", "statistics", "survey"]
 
-# Different values of a column that are told apart, 8 bytes each; beyond that they are not counted.
+# Distinct values are not counted beyond this limit (8 bytes each).
 MOST_DISTINCT = 1 << 22
-# A column of at most so many different texts, none of them longer, is one of categories.
+# A text column is categorical if it has at most so many distinct values, none of them longer.
 CATEGORIES = 24
 CATEGORY_CHARACTERS = 40
 
 
 @dataclass(frozen=True)
 class ColumnStatistics:
-    """One column. `distinct` counts different values other than null; None where that was not counted.
+    """One column. `distinct` counts distinct values other than null; None if they were not counted.
 
-    `spread` is that of the numbers themselves, or of the lengths in `unit` (characters, items, bytes). `values` are the
-    values and how often each occurs, the commonest first, where there are few. `not_finite` counts NaN and infinities,
-    which the spread leaves out.
+    `spread` is that of the numbers, or of the lengths in `unit` (characters, items, bytes). `values` counts each value
+    of a categorical column, the most common first. `not_finite` counts NaN and infinities, which `spread` excludes.
     """
 
     name: str
@@ -53,7 +52,7 @@ class ColumnStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """An input as a whole: its rows, the files that hold them and the bytes of these, its columns in order."""
+    """A whole input: the number of rows, files and bytes, and its columns in order."""
 
     rows: int
     files: int
@@ -63,10 +62,10 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Survey:
-    """An input in numbers that can be set beside those of another one.
+    """Statistics with the counts behind them, for comparison with another input.
 
-    By column, `tallies` count its numbers or its lengths in the unit of its statistics, and `words` the lengths of its
-    texts in words, as `schemas.words` counts them.
+    By column, `tallies` has the numbers, or the lengths in the unit of the statistics, and `words` the lengths of texts
+    in words (`schemas.words`).
     """
 
     statistics: Statistics
@@ -75,7 +74,7 @@ class Survey:
 
 
 def statistics(source: Input) -> Statistics:
-    """Read all rows of `source` once (JSON twice). Raises `InputError` for what cannot be read."""
+    """Read all rows of `source` once (JSON twice). Raises `InputError` for unreadable input."""
     statistics, _ = _observed(source)
     return statistics
 
@@ -104,16 +103,14 @@ def _observed(source: Input, texts: "type[_Texts] | None" = None) -> tuple[Stati
 
 
 def _values(batch: Batch, column: Column) -> pa.Array:
-    if isinstance(batch.rows, list):
-        return convert(column, [row.get(column.name) for row in batch.rows])
-    if not batch.has(column.name):
-        return pa.nulls(len(batch), column.type)
-    values = batch.rows.column(column.name)
-    return convert(column, values) if column.json else stored(values)
+    if isinstance(batch.rows, list) or not batch.has(column.name) or pa.types.is_string(column.type):
+        return column_values(batch, column)
+    # Without a conversion to the type that all files share, numbers are counted exactly.
+    return stored(batch.rows.column(column.name))
 
 
 class _Observer:
-    """Observes the values of one column, and gives its statistics at the end."""
+    """Accumulates the statistics of one column."""
 
     unit: str | None = None
     # How often each number, or each length in `unit`, occurs.
@@ -137,10 +134,8 @@ class _Observer:
         if types.is_string(kind):
             return texts(column)
         if types.is_binary(kind) or types.is_large_binary(kind):
-            return _Blobs(column)
-        if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-            return _Lists(column)
-        return cls(column)
+            return _Lengths(column, "bytes", pc.binary_length)
+        return _Lengths(column, "items", pc.list_value_length) if is_list(kind) else cls(column)
 
     def see(self, values: pa.Array) -> None:
         self._nulls += values.null_count
@@ -188,29 +183,26 @@ class _Numbers(_Observer):
 
 
 class _Lengths(_Observer):
-    """A column of which the lengths are of interest."""
+    """A column whose values are counted by length."""
 
     tally: Tally
 
-    def __init__(self, column: Column) -> None:
+    def __init__(self, column: Column, unit: str, length: Callable[[pa.Array], pa.Array]) -> None:
         super().__init__(column)
+        self.unit = unit
+        self._length = length
         self.tally = Tally()
 
     def _see(self, values: pa.Array) -> None:
-        self.tally.add(self._measure(values).to_numpy(False))
-
-    def _measure(self, values: pa.Array) -> pa.Array:
-        raise NotImplementedError
+        self.tally.add(self._length(values).to_numpy(False))
 
     def _found(self) -> dict[str, Any]:
         return {"distinct": None, "unit": self.unit, "spread": self.tally.spread()}
 
 
 class _Texts(_Lengths):
-    unit = "characters"
-
     def __init__(self, column: Column) -> None:
-        super().__init__(column)
+        super().__init__(column, "characters", pc.utf8_length)
         self._categories: Counter[str] | None = Counter()
         self._distinct = _Distinct()
 
@@ -222,12 +214,9 @@ class _Texts(_Lengths):
             if len(self._categories) > CATEGORIES or any(len(text) > CATEGORY_CHARACTERS for text in self._categories):
                 self._categories = None
 
-    def _measure(self, values: pa.Array) -> pa.Array:
-        return pc.utf8_length(values.cast(pa.large_string()) if pa.types.is_string_view(values.type) else values)
-
     def _found(self) -> dict[str, Any]:
         seen = self._categories or Counter()
-        # Values of which hardly any comes twice are no categories, however few there are.
+        # Values that hardly ever repeat are not categories, however few there are.
         values = dict(seen.most_common()) if seen and 2 * len(seen) <= seen.total() else None
         return {**super()._found(), "distinct": self._distinct.count(), "values": values}
 
@@ -242,22 +231,8 @@ class _WordCounting(_Texts):
         self.words.add(np.array([words.count(text) for text in values.to_pylist()], np.int64))
 
 
-class _Blobs(_Lengths):
-    unit = "bytes"
-
-    def _measure(self, values: pa.Array) -> pa.Array:
-        return pc.binary_length(values)
-
-
-class _Lists(_Lengths):
-    unit = "items"
-
-    def _measure(self, values: pa.Array) -> pa.Array:
-        return pc.list_value_length(values)
-
-
 class _Distinct:
-    """Counts different values by their fingerprints, until there are too many."""
+    """Counts distinct values by their fingerprints, until there are too many."""
 
     def __init__(self) -> None:
         self._known: Fingerprints | None = np.empty(0, np.uint64)
@@ -269,13 +244,13 @@ class _Distinct:
             return
         self._gathered.append(fingerprints(values))
         self._size += len(values)
-        # Sorting only when as much is new as is known keeps the whole at n log n.
+        # Merging only when the new values are as many as the known ones takes n log n in total.
         if self._size >= max(GATHERED, len(self._known)):
             self._merge()
 
     def _merge(self) -> None:
         if self._known is not None:
-            # As `np.unique` does with counts; without them it hashes, which is five times slower here.
+            # Without counts `np.unique` hashes, which is five times slower here than sorting.
             known = np.sort(np.concatenate([self._known, *self._gathered]))
             self._known = known[np.diff(known, prepend=~known[:1]) != 0]
             self._gathered, self._size = [], 0

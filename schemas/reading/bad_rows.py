@@ -1,4 +1,4 @@
-"""What was read of an input: its usable rows, and those that cannot be used, such as rows with a repeated id."""
+"""The rows of an input: the usable ones, and the bad ones, such as rows with a duplicate id."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from synth.schemas.reading.formats.exact import text_of
 
 __all__ = ["SCHEMA", "BadRow", "Reading", "bad_table", "joined_readings", "repetitions"]
 
-# `number` is the index among all rows of the input; `raw_row` is the row as JSON, or its text where it cannot be read.
+# `number` is the index among all rows of the input; `raw_row` is the row as JSON, or its text if it cannot be parsed.
 SCHEMA = pa.schema([("number", pa.int64()), *((name, pa.string()) for name in ("id", "reason", "detail", "raw_row"))])
 HASHED_AT_ONCE = 1 << 16
 
 
 class BadRow(NamedTuple):
-    """A row that cannot be used, as `SCHEMA` has it."""
+    """A row of `SCHEMA`: an input row that cannot be used."""
 
     number: int
     id: str
@@ -32,7 +32,7 @@ class BadRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """The usable rows of an input, and the others as `SCHEMA` has them, in the order of the input."""
+    """The usable rows of an input, and the bad ones with `SCHEMA`, both in input order."""
 
     table: pa.Table
     bad: pa.Table
@@ -49,12 +49,12 @@ class Reading:
         return Reading(self.table.slice(0, limit - bad.num_rows), bad)
 
     def in_input(self, indices: Sequence[int]) -> list[int]:
-        """The indices in the input of the rows at these indices of the table."""
+        """The indices in the input of the rows at `indices` of the table."""
         usable_before = self.bad["number"].to_numpy() - np.arange(self.bad.num_rows)
         return [int(i) for i in np.asarray(indices) + np.searchsorted(usable_before, indices, side="right")]
 
     def without(self, faults: Mapping[int, tuple[str, str, str]]) -> "Reading":
-        """Without the rows at these ascending indices of the table, which are bad: id, reason and detail of each."""
+        """Move rows to the bad ones: by ascending index in the table, the id, reason and detail of each."""
         if not faults:
             return self
         raw = [text_of(self.table.slice(index, 1).to_pylist()[0], otherwise=str) for index in faults]
@@ -66,30 +66,30 @@ class Reading:
         return Reading(pa.concat_tables(kept), pa.concat_tables([self.bad, bad_table(rows)]).sort_by("number"))
 
     def without_repetitions(self, places: Callable[[Sequence[int]], list[str]], *, rejects: bool) -> "Reading":
-        """Without the rows whose id an earlier one has. `places` says where rows of the table are.
+        """Move rows with the id of an earlier row to the bad ones. `places` describes where rows of the table are.
 
-        Raises `InputError` for the first of them unless it `rejects`.
+        Raises `InputError` for the first such row unless `rejects`.
         """
         pairs = list(islice(repetitions(self.table["id"]), None if rejects else 1))
         indices = sorted({index for pair in pairs for index in pair})
         place = dict(zip(indices, places(indices), strict=True)) if indices else {}
         faults = {}
-        for earlier, again in pairs:
-            row_id = self.table["id"][again].as_py()
-            detail = f"id {row_id!r} stands in {place[earlier]} and again in {place[again]}: ids must be unique"
+        for first, repeated in pairs:
+            row_id = self.table["id"][repeated].as_py()
+            detail = f"id {row_id!r} stands in {place[first]} and again in {place[repeated]}: ids must be unique"
             if not rejects:
                 raise InputError(f"{detail}, so name another column with --column id=NAME")
-            faults[again] = (row_id, "repeated_id", detail)
+            faults[repeated] = (row_id, "repeated_id", detail)
         return self.without(faults)
 
 
 def bad_table(rows: Sequence[BadRow]) -> pa.Table:
-    """Bad rows as `SCHEMA` has them."""
+    """Bad rows as a table with `SCHEMA`."""
     return pa.Table.from_pylist([row._asdict() for row in rows], SCHEMA)
 
 
 def joined_readings(readings: Sequence[Reading], table: pa.Table) -> Reading:
-    """All of these in order, whose usable rows are those of `table`."""
+    """Several readings as one, in order; `table` has the usable rows of all of them."""
     starts = np.cumsum([0, *(reading.rows for reading in readings)])
     bad = [
         reading.bad.set_column(0, SCHEMA.field(0), pc.add(reading.bad["number"], int(start)))
@@ -99,9 +99,9 @@ def joined_readings(readings: Sequence[Reading], table: pa.Table) -> Reading:
 
 
 def repetitions(ids: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
-    """Indices of each id that an earlier row has, after those of that row.
+    """For each duplicate id, the index of its first row and its own index.
 
-    Memory is eight bytes for each id: only ids with equal hashes are compared.
+    Memory is eight bytes per id: only ids with equal hashes are compared.
     """
     batches = pa.table({"id": ids}).to_batches(max_chunksize=HASHED_AT_ONCE)
     hashes = np.concatenate([np.empty(0, np.uint64), *(fingerprints(batch.column(0)) for batch in batches)])

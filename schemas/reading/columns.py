@@ -1,4 +1,4 @@
-"""Whether values fit a column, and their conversion where they do."""
+"""The conversion of values to the type of a column, and the values that do not fit."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,19 +7,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from synth.schemas.reading.formats import describe
+from synth.schemas.reading.formats import Batch, describe
 from synth.schemas.reading.formats.exact import Number, float_holds, text_of
 from synth.schemas.record import Column
-from synth.schemas.storable import storable, stored
+from synth.schemas.storable import is_text, storable, stored
 
-__all__ = ["Misfit", "convert", "misfits", "wanted"]
+__all__ = ["Misfit", "column_values", "convert", "misfits", "wanted"]
 
-# What pyarrow raises for values that do not fit, and Python for numbers that do not.
+# What pyarrow and Python raise for values that do not fit.
 _UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 class Misfit(Exception):
-    """A column cannot take these values: the one at `index` (None for all of them) is `found`."""
+    """Values do not fit a column: the one at `index`, or all where it is None, described by `found`."""
 
     def __init__(self, index: int | None, found: str) -> None:
         super().__init__(found)
@@ -28,11 +28,11 @@ class Misfit(Exception):
 
 
 def convert(column: Column, values: list[Any] | pa.Array, *, text_only: bool = False) -> pa.Array:
-    """`values` as an array of the column's type, nulls and NaN as null.
+    """`values` as an array of the column's type, with null for NaN.
 
-    Text stays text, numbers stay numbers; but a numeric text column takes numbers, the id takes whole numbers, and
-    where a format knows text only (CSV) numbers are parsed. A column of JSON takes any value, as JSON text. Raises
-    `Misfit`.
+    Text and numbers are not converted into each other, except that a numeric text column accepts numbers, the id
+    accepts whole numbers, and numbers are parsed where the format has only text (CSV). A JSON column accepts any value,
+    as JSON text. Raises `Misfit`.
     """
     if column.json:
         items = values if isinstance(values, list) else values.to_pylist()
@@ -42,7 +42,7 @@ def convert(column: Column, values: list[Any] | pa.Array, *, text_only: bool = F
             values = stored(values)
         if values.type == column.type:
             return values
-        if not _takes(column, values.type, text_only):
+        if not _accepts(column, values.type, text_only):
             raise Misfit(None, str(values.type))
     try:
         return _converted(column, values)
@@ -50,8 +50,17 @@ def convert(column: Column, values: list[Any] | pa.Array, *, text_only: bool = F
         raise next(misfits(column, values)) from None
 
 
+def column_values(batch: Batch, column: Column) -> pa.Array:
+    """The values of `column` in a batch, null where rows lack it. Raises `Misfit`."""
+    if isinstance(batch.rows, list):
+        return convert(column, [row.get(column.name) for row in batch.rows])
+    if not batch.has(column.name):
+        return pa.nulls(len(batch), column.type)
+    return convert(column, batch.rows.column(column.name))
+
+
 def misfits(column: Column, values: list[Any] | pa.Array) -> Iterator[Misfit]:
-    """One for each value that does not fit, of values that do not fit together."""
+    """One `Misfit` for each value that does not fit, where `convert` failed for all of them."""
     for index in range(len(values)):
         if not _fits(column, values[index : index + 1]):
             value = values[index] if isinstance(values, list) else values[index].as_py()
@@ -59,7 +68,7 @@ def misfits(column: Column, values: list[Any] | pa.Array) -> Iterator[Misfit]:
 
 
 def wanted(column: Column) -> str:
-    """What the column takes, in words."""
+    """What the column accepts, in words."""
     kind = column.type
     if pa.types.is_string(kind):
         return "text or a number" if column.numeric else "text"
@@ -67,7 +76,7 @@ def wanted(column: Column) -> str:
         return "a whole number"
     if pa.types.is_floating(kind):
         return "a number"
-    return f"{kind}"
+    return str(kind)
 
 
 def _fits(column: Column, values: list[Any] | pa.Array) -> bool:
@@ -88,25 +97,25 @@ def _converted(column: Column, values: list[Any] | pa.Array) -> pa.Array:
             raise TypeError
         if column.name == "id" and Number in kinds and not all(v.is_whole for v in values if type(v) is Number):
             raise TypeError
-        return pa.array(map(_written, values) if to_text and not kinds <= {str} else values, column.type)
+        return pa.array(values if kinds <= {str} or not to_text else _texts(values), column.type)
     if to_text and (pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)):
-        return pa.array([None if v is None or v != v else str(v) for v in values.to_pylist()], column.type)
-    if _is_text(values.type) and not to_text:
+        return pa.array(_texts(values.to_pylist()), column.type)
+    if is_text(values.type) and not to_text:
         values = pc.if_else(pc.equal(values, ""), None, values)
     if pa.types.is_floating(values.type) and pa.types.is_integer(column.type):
         values = pc.if_else(pc.is_nan(values), None, values)
     converted = values.cast(column.type)
-    if pa.types.is_floating(column.type) and (_is_text(values.type) or pa.types.is_decimal(values.type)):
-        # Arrow rounds these without a word. Fifteen digits, a sign and a point always fit.
+    if pa.types.is_floating(column.type) and (is_text(values.type) or pa.types.is_decimal(values.type)):
+        # Arrow rounds these silently. Fifteen digits with a sign and a point always fit.
         texts = values.cast(pa.string())
-        long = texts.filter(pc.greater(pc.utf8_length(texts), 17 if _is_text(values.type) else 0))
+        long = texts.filter(pc.greater(pc.utf8_length(texts), 17 if is_text(values.type) else 0))
         if not all(float_holds(text) for text in long.drop_null().to_pylist()):
             raise ValueError
     return converted
 
 
 def _json_kinds(column: Column) -> set[type]:
-    """The types of the JSON values that a column takes; pyarrow alone would take a text for a list of letters."""
+    """The types of the JSON values that a column accepts; pyarrow alone would accept text as a list of letters."""
     kind = column.type
     if pa.types.is_string(kind):
         if column.numeric:
@@ -121,26 +130,23 @@ def _json_kinds(column: Column) -> set[type]:
     return {dict} if pa.types.is_struct(kind) else {list}
 
 
-def _written(value: Any) -> str | None:
-    return None if value is None or value != value else str(value)
+def _texts(values: list[Any]) -> list[str | None]:
+    """Text and numbers as text, null for NaN."""
+    return [None if value is None or value != value else str(value) for value in values]
 
 
-def _takes(column: Column, given: pa.DataType, text_only: bool) -> bool:
+def _accepts(column: Column, given: pa.DataType, text_only: bool) -> bool:
     types, kind = pa.types, column.type
     number = types.is_integer(given) or types.is_floating(given) or types.is_decimal(given)
     if types.is_null(given):
         return True
     if types.is_string(kind):
-        return _is_text(given) or (column.numeric and number) or (column.name == "id" and types.is_integer(given))
+        return is_text(given) or (column.numeric and number) or (column.name == "id" and types.is_integer(given))
     if types.is_integer(kind) or types.is_floating(kind):
-        return number or (text_only and _is_text(given))
+        return number or (text_only and is_text(given))
     if types.is_boolean(kind):
-        return text_only and _is_text(given)
+        return text_only and is_text(given)
     return bool(types.is_nested(given) and types.is_nested(kind))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _shown(value: Any, column: Column) -> str:
@@ -155,7 +161,7 @@ def _shown(value: Any, column: Column) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether this is a number, or a text that is one."""
+    """Whether this is a number, or text that parses as one."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             float(value)

@@ -1,4 +1,4 @@
-"""The record type of an input with all its columns, each with the type that holds all its values."""
+"""Inferring the record type of an input: all its columns, each with a type that holds all its values."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -15,33 +15,32 @@ from synth.schemas.reading.formats import describe, schema_of
 from synth.schemas.reading.formats.exact import Number
 from synth.schemas.reading.inputs import Input
 from synth.schemas.record import Column, Record
-from synth.schemas.storable import storable
+from synth.schemas.storable import is_list, storable
 
-__all__ = ["columns_of", "declared_schema", "infer_record", "is_changed", "tell", "together"]
+__all__ = ["becomes_text", "columns_of", "common_column", "declared_schema", "infer_record", "warn_read_as_text"]
 
 
-# The types of columns whose values are all of one kind.
+# The column types for values of one Python type.
 _TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A column of an input, and why it is read as text where not all of its values are."""
+class _InferredColumn:
+    """A column of an input; `why` is the reason that values other than text are read as text."""
 
     column: Column
     why: str | None = None
 
 
 def infer_record(source: Input, asked: Record, columns: Mapping[str, str]) -> Record:
-    """The columns of the open record `asked`, found as those of any record are, and all others of `source`.
+    """The columns of the open record `asked`, matched as for any record, and all other columns of `source`.
 
-    `columns` gives names of columns of `source` (record column to input column); the others keep theirs. A JSON column
-    that holds text and numbers is a numeric text column; one that mixes other kinds holds JSON text. A warning says
-    which and why. Raises `InputError` for a name in `columns` that cannot be meant.
+    `columns` renames columns of `source` (record column to input column). A JSON column of text and numbers becomes a
+    numeric text column, one of other mixed types a column of JSON text; a warning says which and why. Raises
+    `InputError` for a name in `columns` that does not exist or is taken.
     """
-    found = _found_columns(source)
-    kept = [each.column for each in found]
-    given = [column.name for column in kept]
+    found = _inferred_columns(source)
+    given = [each.column.name for each in found]
     new_names = {old: new for new, old in columns.items()}
     for new, old in columns.items():
         if old not in given:
@@ -49,38 +48,37 @@ def infer_record(source: Input, asked: Record, columns: Mapping[str, str]) -> Re
         if new in given and new not in new_names:
             raise InputError(f"--column {new}={old}: {source.spec} has a column {new} already")
     for column in asked.columns:
-        there = next((name for name in (column.name, *column.aliases) if name in given), None)
-        if column.name not in columns and there:
-            new_names.setdefault(there, column.name)
-    others = [
-        (replace(each.column, name=new_names.get(each.column.name, each.column.name), optional=True), each.why)
-        for each in found
-    ]
-    passed_on = [(column, why) for column, why in others if column.name not in asked.names]
-    for column, why in passed_on:
-        if why:
-            tell(column, why)
-    return Record(source.name, "", (*asked.columns, *(column for column, _ in passed_on)))
+        match = next((name for name in (column.name, *column.aliases) if name in given), None)
+        if column.name not in columns and match:
+            new_names.setdefault(match, column.name)
+    others = []
+    for each in found:
+        column = replace(each.column, name=new_names.get(each.column.name, each.column.name), optional=True)
+        if column.name not in asked.names:
+            others.append(column)
+            if each.why:
+                warn_read_as_text(column, each.why)
+    return Record(source.name, "", (*asked.columns, *others))
 
 
-def tell(column: Column, why: str) -> None:
-    """Warn that a column is read as text although not all of its values are text."""
+def warn_read_as_text(column: Column, why: str) -> None:
+    """Warn that a column is read as text although it has other values."""
     kind = "JSON text" if column.json else "text"
     logging.getLogger("synth").warning("%s: the column %s is read as %s", why, column.name, kind)
 
 
-def is_changed(known: Column, both: Column) -> bool:
-    """Whether values of the column `known` become text in `both`, which are no text as they are."""
+def becomes_text(known: Column, both: Column) -> bool:
+    """Whether values of the column `known` that are not text become text in `both`."""
     return (both.json, both.numeric) != (known.json, known.numeric)
 
 
 def columns_of(source: Input) -> list[Column]:
-    """The columns that any row of `source` has, with the type that all its values have."""
-    return [found.column for found in _found_columns(source)]
+    """The columns that any row of `source` has, with a type that holds all their values."""
+    return [found.column for found in _inferred_columns(source)]
 
 
 def declared_schema(source: Input) -> pa.Schema | None:
-    """The columns that the files declare, in types that hold what any of them holds; None for JSON."""
+    """The columns that the files declare, with types that hold the values of all files; None for JSON."""
     merged = pa.schema([])
     for file in source.files:
         schema = schema_of(file)
@@ -93,11 +91,11 @@ def declared_schema(source: Input) -> pa.Schema | None:
     return merged
 
 
-def together(one: Column, other: Column) -> Column | None:
-    """The column that holds the values of both, which have one name; None where there is none."""
+def common_column(one: Column, other: Column) -> Column | None:
+    """A column that holds the values of two columns with the same name; None if there is none."""
     if one.json or other.json:
         return one if one.json else other
-    if (kind := _both(one.type, other.type)) is not None:
+    if (kind := _common_type(one.type, other.type)) is not None:
         return replace(one, type=kind, numeric=one.numeric or other.numeric)
     if not (_is_json(one.type) and _is_json(other.type)):
         return None
@@ -111,14 +109,14 @@ def _is_scalar(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _found_columns(source: Input) -> list[_Found]:
+def _inferred_columns(source: Input) -> list[_InferredColumn]:
     declared = {file: schema_of(file) for file in source.files}
     schemas = {file: schema for file, schema in declared.items() if schema is not None}
     return _declared_columns(schemas) if len(schemas) == len(declared) else _json_columns(source)
 
 
-def _declared_columns(schemas: Mapping[Path, pa.Schema]) -> list[_Found]:
-    found: dict[str, _Found] = {}
+def _declared_columns(schemas: Mapping[Path, pa.Schema]) -> list[_InferredColumn]:
+    found: dict[str, _InferredColumn] = {}
     places: dict[str, Path] = {}
     for file, schema in schemas.items():
         for field in schema:
@@ -129,21 +127,21 @@ def _declared_columns(schemas: Mapping[Path, pa.Schema]) -> list[_Found]:
                     "hold: leave it out or convert it"
                 )
             doc = (field.metadata or {}).get(b"doc", b"").decode()
-            known = found.setdefault(field.name, _Found(Column(field.name, kind, doc))).column
+            known = found.setdefault(field.name, _InferredColumn(Column(field.name, kind, doc))).column
             place = places.setdefault(field.name, file)
-            both = together(known, Column(field.name, kind, doc))
+            both = common_column(known, Column(field.name, kind, doc))
             why = f"{field.name} is {known.type} in {place} and {kind} in {file}"
             if both is None:
                 raise InputError(f"{why}: convert one of them")
-            if is_changed(known, both):
-                found[field.name] = _Found(both, why)
+            if becomes_text(known, both):
+                found[field.name] = _InferredColumn(both, why)
             else:
                 found[field.name] = replace(found[field.name], column=both)
     return list(found.values())
 
 
-def _both(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """The type that holds the values of both without a change; None where there is none."""
+def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """A type that holds the values of both unchanged; None if there is none."""
     if one != other and pa.types.is_decimal(one) != pa.types.is_decimal(other) and not {one, other} & {pa.null()}:
         return None
     schemas = [pa.schema([("_", kind)]) for kind in (one, other)]
@@ -158,20 +156,20 @@ def _is_json(kind: pa.DataType) -> bool:
     types = pa.types
     if types.is_struct(kind):
         return all(_is_json(field.type) for field in kind)
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if is_list(kind):
         return _is_json(kind.value_type)
     number = types.is_integer(kind) or types.is_floating(kind)
     return bool(number or types.is_null(kind) or types.is_boolean(kind) or types.is_string(kind))
 
 
 class _Kinds:
-    """What the values of a JSON column are, so far."""
+    """The Python types of the values of a JSON column so far."""
 
     def __init__(self) -> None:
         self.types: set[type] = set()
-        # Whether there are whole numbers that float64 does not hold.
+        # Whether there are whole numbers that float64 cannot hold.
         self.wide = False
-        # The type that all lists and objects have; None where they have none in common.
+        # The common type of all lists and objects; None if there is none.
         self.nested: pa.DataType | None = pa.null()
 
     def add(self, values: list[Any]) -> None:
@@ -179,16 +177,16 @@ class _Kinds:
         self.types |= types - {type(None)}
         if int in types and types <= {int, float, type(None)} and not self.wide:
             numbers = [0, *filter(None, values)]
-            # Most whole numbers are small, which two comparisons tell.
-            self.wide = (max(numbers) > 2**53 or min(numbers) < -(2**53)) and any(map(_is_wide, numbers))
+            # Most whole numbers are small, so two comparisons decide.
+            self.wide = (max(numbers) > 2**53 or min(numbers) < -(2**53)) and any(map(_exceeds_float64, numbers))
         if types & {list, dict} and self.nested is not None:
             try:
-                self.nested = _both(self.nested, pa.array(values).type)
+                self.nested = _common_type(self.nested, pa.array(values).type)
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 self.nested = None
 
 
-def _json_columns(source: Input) -> list[_Found]:
+def _json_columns(source: Input) -> list[_InferredColumn]:
     kinds: dict[str, _Kinds] = {}
     for batch in source.batches(lenient=True):
         assert isinstance(batch.rows, list)
@@ -201,24 +199,24 @@ def _json_columns(source: Input) -> list[_Found]:
     return [_json_column(source, name, found) for name, found in kinds.items()]
 
 
-def _json_column(source: Input, name: str, found: _Kinds) -> _Found:
+def _json_column(source: Input, name: str, found: _Kinds) -> _InferredColumn:
     kinds = found.types
     if not kinds:
-        return _Found(Column(name, pa.null(), ""))
+        return _InferredColumn(Column(name, pa.null(), ""))
     if len(kinds) == 1 and (kind := _TYPES.get(next(iter(kinds)))):
-        return _Found(Column(name, kind, ""))
+        return _InferredColumn(Column(name, kind, ""))
     if kinds <= {int, float} and not found.wide:
-        return _Found(Column(name, pa.float64(), ""))
+        return _InferredColumn(Column(name, pa.float64(), ""))
     if kinds <= {str, int, float, Number}:
-        return _Found(Column(name, pa.string(), "", numeric=True), _why_irregular(source, name))
+        return _InferredColumn(Column(name, pa.string(), "", numeric=True), _first_conflict(source, name))
     if found.nested is not None and len(kinds) == 1:
-        # float64 takes true for 1, and rounds.
-        why = _why_irregular(source, name) if _holds_floats(found.nested) else None
+        # Arrow would convert true to 1.0, and round.
+        why = _first_conflict(source, name) if _holds_floats(found.nested) else None
         if why is None:
-            return _Found(Column(name, found.nested, ""))
+            return _InferredColumn(Column(name, found.nested, ""))
     else:
-        why = _why_irregular(source, name) or f"{name} holds values of several kinds in {source.spec}"
-    return _Found(Column(name, pa.string(), "", json=True), why)
+        why = _first_conflict(source, name) or f"{name} holds values of several kinds in {source.spec}"
+    return _InferredColumn(Column(name, pa.string(), "", json=True), why)
 
 
 def _holds_floats(kind: pa.DataType) -> bool:
@@ -227,13 +225,13 @@ def _holds_floats(kind: pa.DataType) -> bool:
     return _holds_floats(kind.value_type) if pa.types.is_list(kind) else bool(pa.types.is_floating(kind))
 
 
-def _is_wide(value: Any) -> bool:
-    """Whether this is a whole number that float64 does not hold."""
+def _exceeds_float64(value: Any) -> bool:
+    """Whether this is a whole number that float64 cannot hold."""
     return type(value) is int and not -(2**53) <= value <= 2**53 and int(float(value)) != value
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Example:
     value: Any
     place: str
 
@@ -243,46 +241,46 @@ class _Seen:
             return "a long number"
         if type(self.value) is float:
             return "a fraction"
-        return "a wide number" if _is_wide(self.value) else describe(self.value)
+        return "a wide number" if _exceeds_float64(self.value) else describe(self.value)
 
-    def goes_with(self, other: "_Seen") -> bool:
+    def is_compatible(self, other: "_Example") -> bool:
         kinds = {self.kind, other.kind}
         return len(kinds) == 1 or kinds in ({"a number", "a fraction"}, {"a number", "a wide number"})
 
 
-def _why_irregular(source: Input, name: str) -> str | None:
-    """Where two values of the column `name`, or of one place inside its values, do not go together; None if all do."""
-    first: dict[str, dict[str, _Seen]] = {}
+def _first_conflict(source: Input, name: str) -> str | None:
+    """Where two values of the column `name`, or of one path inside it, have no common type; None if there are none."""
+    first: dict[str, dict[str, _Example]] = {}
     for batch in source.batches(lenient=True):
         assert isinstance(batch.rows, list)
         for index, row in enumerate(batch.rows):
-            for path, value in _parts(name, row.get(name)):
-                found = _Seen(value, "")
+            for path, value in _nested_values(name, row.get(name)):
+                found = _Example(value, "")
                 known = first.setdefault(path, {})
                 if found.kind in known:
                     continue
-                found = known[found.kind] = _Seen(value, batch.place(index))
+                found = known[found.kind] = _Example(value, batch.place(index))
                 if found.kind == "a long number":
                     return f"{path} is {value} in {found.place}, which 64 bits do not hold"
-                if other := next((seen for seen in known.values() if not seen.goes_with(found)), None):
-                    return _said(path, other, found)
+                if other := next((seen for seen in known.values() if not seen.is_compatible(found)), None):
+                    return _conflict(path, other, found)
     return None
 
 
-def _said(path: str, one: _Seen, other: _Seen) -> str:
+def _conflict(path: str, one: _Example, other: _Example) -> str:
     numbers = describe(one.value) == describe(other.value)
     words = [str(seen.value) if numbers else describe(seen.value) for seen in (one, other)]
     return f"{path} is {words[0]} in {one.place} and {words[1]} in {other.place}"
 
 
-def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A value and all that is inside it, each with its path: `meta.scores[]` are the items of a list."""
+def _nested_values(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A value and all values inside it with their paths; `meta.scores[]` is the path of a list's items."""
     if value is None:
         return
     yield path, value
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _parts(f"{path}.{name}", inner)
+            yield from _nested_values(f"{path}.{name}", inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _parts(f"{path}[]", inner)
+            yield from _nested_values(f"{path}[]", inner)

@@ -1,4 +1,4 @@
-"""Finding the input that a user names: a dataset directory, files of rows or of text, a Hub dataset."""
+"""Locating an input by name: a dataset directory, files of rows or text, or a Hub dataset."""
 
 import glob
 import os
@@ -14,7 +14,15 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.layout import PARTIAL, Layout
 from synth.schemas.reading.formats import Batch, file_format, read, read_from, stem
-from synth.schemas.reading.text_files import PACKAGES, SUFFIXES, checksums, files_below, installed, read_texts, readable
+from synth.schemas.reading.text_files import (
+    PACKAGES,
+    SUFFIXES,
+    checksums,
+    files_below,
+    installed,
+    read_texts,
+    readable,
+)
 from synth.schemas.shards import file_checksum
 
 __all__ = ["Input", "locate"]
@@ -22,9 +30,9 @@ __all__ = ["Input", "locate"]
 
 @dataclass(frozen=True)
 class Input:
-    """Files to read in order. `spec` is what the user wrote; ids are made of `name` where the rows have none.
+    """Files to read in order. `spec` is what the user wrote; generated ids begin with `name`.
 
-    Files of Python source or of plain text are one row each, whose ids are `names`.
+    Files of Python source or plain text are one row each, and their ids are `names`.
     """
 
     spec: str
@@ -32,16 +40,16 @@ class Input:
     files: tuple[Path, ...]
     dataset: Dataset | None = None
     names: tuple[str, ...] = ()
-    # Files that have been read whole and are plain, so that they are read more quickly the next time.
+    # Files that were read completely and are plain, so that the next reading can be faster.
     _plain: set[Path] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def run(self) -> Mapping[str, Any]:
-        """The record of the run that made it; empty where `synth` did not."""
+        """The record of the run that made it; empty for inputs that `synth` did not make."""
         return (self.dataset.run if self.dataset else None) or {}
 
     def batches(self, *, lenient: bool = False) -> Iterator[Batch]:
-        """All rows. A row that cannot be read raises `InputError`, or stands in `Batch.bad` where `lenient`."""
+        """All rows. An unreadable row raises `InputError`, or is in `Batch.bad` if `lenient`."""
         if self.names:
             yield from read_texts(self.files, self.names)
             return
@@ -54,7 +62,7 @@ class Input:
                 self._plain.add(file)
 
     def places(self, indices: Sequence[int]) -> list[str]:
-        """Where the rows at ascending `indices` of the whole input are; bad rows count, but have no place."""
+        """Where the rows at ascending `indices` of the whole input are. Bad rows count, but have no place."""
         if self.dataset:
             return [f"row {index + 1} of {self.dataset.path}" for index in indices]
         places: list[str] = []
@@ -68,7 +76,7 @@ class Input:
 
     @cached_property
     def labels(self) -> dict[Path, str]:
-        """A name for each file: its path below the folder that all of them share, without the format's suffixes."""
+        """A name for each file: its path below the common folder of all files, without the format's suffixes."""
         if self.dataset or len(self.files) == 1:
             return dict.fromkeys(self.files, self.name)
         root = os.path.commonpath([file.parent for file in self.files])
@@ -76,32 +84,30 @@ class Input:
 
     @cached_property
     def digest(self) -> str:
-        """XXH3-128 (hex) of the files' contents in order, and of the names of text files; not of their paths."""
+        """XXH3-128 (hex) of the files' contents in order, and of the names of text files, but not of their paths."""
         if self.names:
             known = checksums(self.files, self.names)
             sums = [*known.values(), *known]
         else:
-            sums = [self._recorded.get(file.name) or file_checksum(file) for file in self.files]
+            sums = [self._checksums.get(file.name) or file_checksum(file) for file in self.files]
         return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
 
     def verify(self) -> None:
-        """Raises `InputError` where a shard of a dataset directory does not hold what was written."""
+        """Raises `InputError` where a shard of a dataset directory does not match its checksum."""
         for file in self.files:
-            if file.name in self._recorded and file_checksum(file) != self._recorded[file.name]:
+            if file.name in self._checksums and file_checksum(file) != self._checksums[file.name]:
                 raise InputError(
-                    f"{file} is damaged: its bytes are not those whose checksum {Layout(file.parent).record} records; "
-                    "make the directory again, or take a copy of it"
+                    f"{file} is damaged: its checksum is not the one in {Layout(file.parent).record}; "
+                    "make the directory again, or restore a copy"
                 )
 
-    @cached_property
-    def _recorded(self) -> dict[str, str]:
-        """The checksums of the files, as far as a run recorded them."""
-        run = self.dataset.run if self.dataset else None
-        return {shard["filename"]: shard["xxh3"] for shard in (run or {}).get("shards", [])}
+    @property
+    def _checksums(self) -> Mapping[str, str]:
+        return self.dataset.checksums if self.dataset else {}
 
 
 def locate(spec: str) -> Input:
-    """Raises `InputError` where there is nothing to read, or nothing that is whole; `UsageError` for an empty name."""
+    """Raises `InputError` for an input that does not exist or is not complete, `UsageError` for an empty name."""
     if not spec.strip():
         raise UsageError("the name of an input is empty: is a shell variable not set?")
     if spec.startswith("hf:"):
@@ -126,7 +132,7 @@ def _directory(spec: str, path: Path) -> Input:
     name = path.resolve().name
     layout = Layout(path)
     if name.endswith(PARTIAL) and not layout.state.is_file():
-        raise InputError(f"{spec} is not finished: it holds a run that is under way or was stopped")
+        raise InputError(f"{spec} is not finished: it holds a run that is in progress or was stopped")
     if layout.state.is_file() or layout.info.is_file():
         dataset = Dataset.open(path)
         return Input(spec, name, tuple(dataset.shards), dataset)
@@ -174,7 +180,7 @@ def _of_one_format(spec: str, files: list[Path]) -> tuple[Path, ...]:
 
 
 def _on_the_hub(spec: str) -> Input:
-    """`hf:NAME[:CONFIG][:SPLIT]`; one word after the name is a configuration if the dataset has one of that name."""
+    """`hf:NAME[:CONFIG][:SPLIT]`; a single word after the name is a configuration if there is one with that name."""
     import datasets
 
     name, *words = spec.removeprefix("hf:").split(":")
@@ -186,7 +192,7 @@ def _on_the_hub(spec: str) -> Input:
             known = words[0] in datasets.get_dataset_config_names(name)
             config, split = (words[0], None) if known else (None, words[0])
         splits = datasets.load_dataset(name, config)
-    # What goes wrong here comes from `datasets`, the Hub's client and the network, in classes without a common base.
+    # Errors come from `datasets`, the Hub client and the network, and share no base class.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"the Hub dataset {spec} cannot be loaded: {reason}") from error

@@ -1,4 +1,4 @@
-"""Several inputs that are read as one table: columns with one type in all of them, and ids that are unique."""
+"""Several inputs read as one table: each column has one type in all of them, and ids are unique."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,37 +8,37 @@ import pyarrow as pa
 
 from synth.schemas.errors import InputError
 from synth.schemas.reading.bad_rows import Reading, joined_readings
-from synth.schemas.reading.inference import is_changed, tell, together
+from synth.schemas.reading.inference import becomes_text, common_column, warn_read_as_text
 from synth.schemas.reading.sources import Source
 from synth.schemas.record import Column
 
-__all__ = ["agree", "joined"]
+__all__ = ["concatenated", "unify_columns"]
 
 
-def agree(sources: Sequence[Source]) -> None:
-    """Let the sources of an open record read a column that several of them have as one type, before any is read."""
+def unify_columns(sources: Sequence[Source]) -> None:
+    """Give each column one type in all sources of an open record. Call it before reading any of them."""
     if len(sources) < 2 or not sources[0].record_is_open:
         return
     columns: dict[str, Column] = {}
     for number, source in enumerate(sources):
         for column in source.record.columns:
             known = columns.setdefault(column.name, column)
-            both = together(known, column)
+            both = common_column(known, column)
             before = next(s for s in sources if column.name in s.record.names).input.spec
             why = f"{column.name} is {known.type} in {before} and {column.type} in {source.input.spec}"
             if both is None:
                 raise InputError(f"{source.input.spec} does not go with the inputs before it: {why}")
-            if number and is_changed(known, both):
-                tell(both, why)
+            if number and becomes_text(known, both):
+                warn_read_as_text(both, why)
             columns[column.name] = both
     for source in sources:
         source.record = replace(source.record, columns=tuple(columns[name] for name in source.record.names))
 
 
-def joined(sources: Sequence[Source], readings: Sequence[Reading]) -> Reading:
-    """What was read of several sources of an open record as one, with the columns that any has; ids unique.
+def concatenated(sources: Sequence[Source], readings: Sequence[Reading]) -> Reading:
+    """The readings of several sources of an open record as one, with all their columns and unique ids.
 
-    Nothing is copied but columns whose types differ. Raises `InputError` where no type holds the values of both.
+    Copies only columns whose types differ. Raises `InputError` where no type holds the values of both.
     """
     if len(readings) == 1:
         return readings[0]
@@ -54,9 +54,9 @@ def joined(sources: Sequence[Source], readings: Sequence[Reading]) -> Reading:
     def places(indices: Sequence[int]) -> list[str]:
         found = []
         for source, reading, start, end in zip(sources, readings, starts, starts[1:], strict=False):
-            here = [index - int(start) for index in indices if start <= index < end]
-            found += source.input.places(reading.in_input(here))
+            own = [index - int(start) for index in indices if start <= index < end]
+            found += source.input.places(reading.in_input(own))
         return found
 
-    together = joined_readings(readings, pa.concat_tables(tables, promote_options="permissive"))
-    return together.without_repetitions(places, rejects=any(source.rejects for source in sources))
+    whole = joined_readings(readings, pa.concat_tables(tables, promote_options="permissive"))
+    return whole.without_repetitions(places, rejects=any(source.rejects for source in sources))

@@ -1,12 +1,11 @@
-"""Any input as a table of one record type: columns found, types checked, ids made and checked, errors placed.
+"""Reading any input as a table of one record type, with its columns matched, types and ids checked, and errors located.
 
-A dataset directory that has the columns is memory-mapped in place; everything else is converted once, batch by batch,
-into an Arrow file that is then memory-mapped.
+A dataset directory with the right columns is memory-mapped in place. Any other input is converted once, in batches, to
+an Arrow file that is then memory-mapped.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from operator import itemgetter
@@ -17,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from synth.schemas.atomic import atomic
 from synth.schemas.dataset import read_shard
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.instructions import INSTANCES, NotText, given_in, with_input
@@ -30,6 +28,7 @@ from synth.schemas.reading.inference import infer_record
 from synth.schemas.reading.inputs import Input, locate
 from synth.schemas.record import Column, Record
 from synth.schemas.records.shared import INPUT_TEXT
+from synth.schemas.shards import ShardWriter
 
 __all__ = ["Source"]
 
@@ -39,15 +38,13 @@ _ABSENT = object()
 class Source:
     """The input `spec` (a path, a glob or `hf:NAME`), to be read as `record`.
 
-    `columns` names the input column of a record column, which goes by its name or by any of its aliases; one that is
-    not in it is searched for by its name, then by its aliases. `limit` takes the first rows only. Rows without an id
-    get `<name>-<index>`, the index over the whole input.
-    `file_column` names a text column that gets the name of each row's file.
+    `columns` maps record columns (by name or alias) to input columns; other record columns are searched for by name,
+    then by alias. `limit` reads only the first rows. Rows without an id get `<name>-<index>`, with the index in the
+    whole input. `file_column` names a text column for the name of each row's file.
 
-    An open record has every other column of the input, too, with the type that its values have; there `columns`
-    renames.
+    An open record also has all other columns of the input, with inferred types; for them `columns` renames.
 
-    A row that cannot be used ends the reading; where the source `rejects`, it is set aside with its reason:
+    A row that cannot be used is an error; if the source `rejects`, it becomes a bad row with a reason:
     `unreadable_row`, `missing_column`, `wrong_type`, `null_value` or `repeated_id`.
     """
 
@@ -61,7 +58,7 @@ class Source:
         rejects: bool = False,
         file_column: str | None = None,
     ) -> None:
-        """Raises `InputError` where there is nothing to read, `UsageError` where an option cannot be meant."""
+        """Raises `InputError` for an input that does not exist, `UsageError` for an option that does not fit it."""
         self.columns = _named_columns(record, columns)
         self.input: Input = locate(spec)
         self.limit = limit
@@ -69,7 +66,7 @@ class Source:
         self.file_column = file_column
         self._asked = _with_file_column(record, file_column) if file_column else record
         if file_column and self.input.names:
-            raise UsageError(f"--file-column {file_column}: the ids of {spec} are the names of its files already")
+            raise UsageError(f"--file-column {file_column}: the ids of {spec} are already the names of its files")
 
     @property
     def name(self) -> str:
@@ -81,16 +78,16 @@ class Source:
 
     @cached_property
     def record(self) -> Record:
-        """What the rows are read as: the columns that were asked for, or all of them."""
+        """The record type of the rows, with inferred columns if it is open."""
         if not self._asked.open:
             return self._asked
         return infer_record(self.input, self._asked, self.columns)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash (hex) of what the input holds, and of its names where they are in the rows; not of its path.
+        """Hash (hex) of the input's content, and of its names where rows contain them; not of its path.
 
-        The same input read with other `columns` or another `limit` has the same fingerprint.
+        It does not depend on `columns` and `limit`.
         """
         first = next(self.input.batches(lenient=self.rejects), None)
         if first is None:
@@ -103,14 +100,14 @@ class Source:
         )
 
     def table(self, scratch: Path) -> pa.Table:
-        """The usable rows that `read` gives."""
+        """The usable rows of `read`."""
         return self.read(scratch).table
 
     def read(self, scratch: Path) -> Reading:
-        """All rows, memory-mapped: the record's columns in its order, ids unique.
+        """All rows, memory-mapped: the record's columns in order, with unique ids.
 
-        What has to be converted is kept in the file `scratch`, and found there by the next call with the same input.
-        Raises `InputError` naming the column and the row that are not as they must be, or a shard that is damaged.
+        A converted input is stored in the file `scratch`, where the next call with the same input finds it. Raises
+        `InputError` naming the column and row at fault, or a damaged shard.
         """
         self.input.verify()
         table = self._in_place()
@@ -127,7 +124,7 @@ class Source:
             rows, first = plural(reading.rows, "row"), reading.bad["detail"][0]
             raise InputError(f"{self.input.spec} has {rows}, none of which can be used: {first}")
         if self._asked.open and self.input.dataset:
-            # What `datasets` knows of the columns, such as the names of classes.
+            # What `datasets` stores about the columns, such as class names.
             metadata = self.input.dataset.table.schema.metadata
             reading = replace(reading, table=reading.table.replace_schema_metadata(metadata))
         return reading
@@ -135,12 +132,12 @@ class Source:
     def _candidates(self, column: Column) -> tuple[str, ...]:
         if column.name in self.columns:
             return (self.columns[column.name],)
-        # An id may be a text of the row, too; otherwise what is named for one thing is not found for another.
+        # The id may be another column as well; apart from it, a column named for one purpose is not found for another.
         taken = [given for name, given in self.columns.items() if name != "id"]
         return tuple(name for name in (column.name, *column.aliases) if name not in taken)
 
     def _in_place(self) -> pa.Table | None:
-        """The columns of a dataset directory as they are; None where values are to be converted or ids to be made."""
+        """The columns of a dataset directory as they are; None if values must be converted or ids generated."""
         if not self.input.dataset or self.file_column:
             return None
         table = self.input.dataset.table
@@ -163,19 +160,21 @@ class Source:
         schema = self.record.schema.with_metadata({"input": json.dumps(key)})
         aside = scratch.with_name(f"{scratch.name}.bad")
         if not (scratch.exists() and read_shard(scratch).schema.equals(schema, check_metadata=True)):
-            # `scratch` gets its name last, so that both are whole where it is found.
-            with _written(scratch, schema) as usable, _written(aside, SCHEMA) as bad:
+            with ShardWriter(scratch, schema) as usable, ShardWriter(aside, SCHEMA) as bad:
                 for rows, bad_rows in self._batches():
-                    usable.write_batch(rows)
+                    usable.write(rows)
                     if bad_rows:
-                        bad.write_table(bad_table(bad_rows))
+                        bad.write(bad_table(bad_rows))
+                # `scratch` gets its name last, so that both files are complete where it exists.
+                bad.close()
+                usable.close()
         return Reading(read_shard(scratch).replace_schema_metadata(None), read_shard(aside))
 
     def _batches(self) -> Iterator[tuple[pa.RecordBatch, list[BadRow]]]:
-        not_seen = dict(self.columns)
+        unseen = dict(self.columns)
         first = 0
         for batch in self.input.batches(lenient=self.rejects):
-            not_seen = {name: given for name, given in not_seen.items() if not batch.has(given)}
+            unseen = {name: given for name, given in unseen.items() if not batch.has(given)}
             if self.file_column and batch.has(self.file_column):
                 raise UsageError(f"--file-column {self.file_column}: {batch.file} has a column of this name")
             rows, faults = self._read(batch, first)
@@ -183,11 +182,11 @@ class Source:
             first += batch.size
             if self.limit is not None and first >= self.limit:
                 break
-        for name, given in not_seen.items():
+        for name, given in unseen.items():
             raise InputError(f"{self.input.spec} has no column {given}, which --column {name}={given} names")
 
     def _read(self, batch: Batch, first: int) -> tuple[pa.RecordBatch, dict[int, tuple[str, str]]]:
-        """The usable rows of a batch before which the input has `first`; reason and detail of the others."""
+        """The usable rows of a batch that `first` rows precede; by index, the reason and detail of the others."""
         faults: dict[int, tuple[str, str]] = {}
         given = {column.name: self._given(column, batch, first, faults) for column in self.record.columns}
         arrays = []
@@ -220,7 +219,7 @@ class Source:
     def _given(
         self, column: Column, batch: Batch, first: int, faults: dict[int, tuple[str, str]]
     ) -> list[Any] | pa.Array:
-        """The values of one column: made ids, or nulls, for absent ones; where that is a fault, it is noted."""
+        """The values of one column, with generated ids or nulls for absent ones; notes required ones in `faults`."""
         if column.name == self.file_column:
             return [self.input.labels[batch.file]] * len(batch)
         values, has_gaps = _values(batch, self._candidates(column))
@@ -229,7 +228,7 @@ class Source:
         if not has_gaps:
             return values
         if column.name == "id" and "id" not in self.columns:
-            # The number of a row stays the same when a bad row before it is put right.
+            # Bad rows count, so that a row keeps its id when a bad row before it is corrected.
             start = first - batch.first
             return [self._made_id(start + batch.index(i)) if v is _ABSENT else v for i, v in enumerate(values)]
         if not column.optional:
@@ -243,46 +242,46 @@ class Source:
     def _with_inputs(
         self, values: list[Any] | pa.Array, batch: Batch, faults: dict[int, tuple[str, str]]
     ) -> list[Any] | pa.Array:
-        """The values of a column, each text with the input that belongs to it."""
+        """The values of a column, each text joined with the input of its row."""
         names = self._candidates(INPUT_TEXT)
         found = [name for name in (*names, INSTANCES) if batch.has(name)]
         if not found:
             return values
         rows = batch.rows if isinstance(batch.rows, list) else batch.rows.select(found).to_pylist()
         texts = values if isinstance(values, list) else values.to_pylist()
-        together = []
+        joined = []
         for index, (text, row) in enumerate(zip(texts, rows, strict=True)):
-            together.append(text)
+            joined.append(text)
             try:
-                together[-1] = with_input(text, given_in(row, names)) if isinstance(text, str) else text
+                joined[-1] = with_input(text, given_in(row, names)) if isinstance(text, str) else text
             except NotText as fault:
                 detail = (
                     f"{fault.name} is {describe(fault.value)} in {batch.place(index)}, where text that belongs to the "
                     f"instruction is needed: name another column with --column {INPUT_TEXT.name}=NAME"
                 )
                 faults.setdefault(index, ("wrong_type", detail))
-        return together
+        return joined
 
     def _made_id(self, index: int) -> str:
         return f"{self.name}-{index}"
 
-    def _missing(self, there: Sequence[str], place: str) -> str:
-        """What is said of a row, or a file, that has only the columns `there`: all that it lacks."""
+    def _missing(self, names: Sequence[str], place: str) -> str:
+        """The message for a row, or a file, with only the columns `names`: all columns that it lacks."""
         lacking = [
             column
             for column in self.record.columns
             if not (column.optional or (column.name == "id" and "id" not in self.columns))
-            and not any(name in there for name in self._candidates(column))
+            and not any(name in names for name in self._candidates(column))
         ]
-        names = [" or ".join(self._candidates(column)) for column in lacking]
+        wanted = [" or ".join(self._candidates(column)) for column in lacking]
         flags = [f"--column {column.name}=NAME" for column in lacking]
         return (
-            f"{place} has no column {', and no column '.join(names)}, only {', '.join(there) or 'none'}: "
+            f"{place} has no column {', and no column '.join(wanted)}, only {', '.join(names) or 'none'}: "
             f"name the {'one' if len(lacking) == 1 else 'ones'} to read with {' and '.join(flags)}"
         )
 
     def _bad_rows(self, batch: Batch, faults: Mapping[int, tuple[str, str]], first: int) -> list[BadRow]:
-        """The bad rows of a batch before which the input has `first` rows, in order."""
+        """The bad rows of a batch that `first` rows precede, in order."""
         start = first - batch.first
         found = [
             BadRow(start + bad.index, self._made_id(start + bad.index), "unreadable_row", bad.detail, bad.raw)
@@ -321,20 +320,20 @@ class Source:
 
 
 def _named_columns(record: Record, named: Mapping[str, str]) -> dict[str, str]:
-    """The input column of each column that `named` means by its name or by an alias. Raises `UsageError`."""
+    """The input column by record column, where `named` has names or aliases of these. Raises `UsageError`."""
     columns = record.columns
     if any(column.takes_input for column in columns) and INPUT_TEXT.name not in record.names:
         columns = (*columns, INPUT_TEXT)
     found: dict[str, str] = {}
     for name, given in named.items():
         flag = f"--column {name}={given}"
-        meant = [c.name for c in columns if c.name == name] or [c.name for c in columns if name in c.aliases]
-        if len(meant) > 1:
-            raise UsageError(f"{flag}: {name} may mean {' or '.join(meant)}: say which")
-        if not meant and not record.open:
+        matches = [c.name for c in columns if c.name == name] or [c.name for c in columns if name in c.aliases]
+        if len(matches) > 1:
+            raise UsageError(f"{flag}: {name} may mean {' or '.join(matches)}: say which")
+        if not matches and not record.open:
             read = ", ".join(c.name + (f" ({', '.join(c.aliases)})" if c.aliases else "") for c in columns)
             raise UsageError(f"{flag}: no column {name} is read, only {read}")
-        column = meant[0] if meant else name
+        column = matches[0] if matches else name
         if column in found:
             raise UsageError(f"{flag}: {column} is already read from {found[column]}")
         if other := next((other for other in found if found[other] == given), None):
@@ -347,21 +346,10 @@ def _with_file_column(record: Record, name: str) -> Record:
     column = Column(name, pa.string(), "The name of the file that the row was read from.")
     if record.open:
         return replace(record, columns=(*record.columns, column))
-    there = next((column for column in record.columns if column.name == name), None)
-    if there is None or not pa.types.is_string(there.type) or name == "id":
+    known = next((column for column in record.columns if column.name == name), None)
+    if known is None or not pa.types.is_string(known.type) or name == "id":
         raise UsageError(f"--file-column {name}: no text column of this name is read, only {', '.join(record.names)}")
     return record
-
-
-@contextmanager
-def _written(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchStreamWriter]:
-    """An Arrow stream that has its name only when it is whole and on the disk."""
-    with (
-        atomic(path, durable=True) as temporary,
-        temporary.open("wb") as file,
-        pa.ipc.new_stream(file, schema) as stream,
-    ):
-        yield stream
 
 
 def _taken(values: list[Any] | pa.Array, kept: Sequence[int]) -> list[Any] | pa.Array:
@@ -369,7 +357,7 @@ def _taken(values: list[Any] | pa.Array, kept: Sequence[int]) -> list[Any] | pa.
 
 
 def _values(batch: Batch, candidates: tuple[str, ...]) -> tuple[list[Any] | pa.Array, bool]:
-    """Each row's value of the first candidate that it has, or `_ABSENT`; and whether any may be that."""
+    """For each row the value of its first candidate, or `_ABSENT`; and whether any may be absent."""
     found = [name for name in candidates if batch.has(name)]
     if not found:
         return [_ABSENT] * len(batch), True

@@ -1,6 +1,6 @@
-"""Files of Python source or plain text as rows: `id` is the path below where the search began, `content` the text.
+"""Files of Python source or plain text as rows: `id` is the path below the searched folder, `content` the text.
 
-Files that are not regular, or cannot be read, are skipped and named in a warning.
+Unreadable files, and those that are not regular files, are skipped with a warning.
 """
 
 import logging
@@ -24,27 +24,27 @@ __all__ = ["PACKAGES", "SUFFIXES", "checksums", "files_below", "installed", "rea
 
 SUFFIXES = (".py", ".txt")
 
-# Instead of a path: the standard library of the running interpreter, and the packages installed beside it.
+# Instead of a path: the standard library of the running interpreter, and its installed packages.
 PACKAGES = "packages:"
-_NAMED = 3
+_FILES_SHOWN = 3
 
 
 def files_below(root: Path, suffix: str) -> dict[str, Path]:
-    """All files of this suffix below `root` by their path in it, sorted; hidden folders and site-packages left out."""
+    """All files with this suffix below `root` by relative path, sorted, without hidden folders and site-packages."""
     found: dict[str, Path] = {}
     unread: dict[str, str] = {}
-    for folder, folders, files in os.walk(root, onerror=lambda error: unread.update(_closed(root, error))):
+
+    def note(error: OSError) -> None:
+        unread[f"{Path(error.filename).relative_to(root)}/"] = str(error.strerror)
+
+    for folder, folders, files in os.walk(root, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "site-packages")
         for name in sorted(files):
             if name.endswith(suffix):
                 path = Path(folder, name)
                 found[path.relative_to(root).as_posix()] = path
-    _tell(unread)
+    _warn_skipped(unread)
     return found
-
-
-def _closed(root: Path, error: OSError) -> dict[str, str]:
-    return {f"{Path(error.filename).relative_to(root)}/": str(error.strerror)}
 
 
 def installed() -> dict[str, Path]:
@@ -57,7 +57,7 @@ def installed() -> dict[str, Path]:
 
 
 def readable(files: Mapping[str, Path]) -> dict[str, Path]:
-    """Those that can be read now. Raises `InputError` where none can."""
+    """The files that can be read now. Raises `InputError` if none can."""
     unread: dict[str, str] = {}
     for name, path in files.items():
         try:
@@ -67,12 +67,12 @@ def readable(files: Mapping[str, Path]) -> dict[str, Path]:
             unread[name] = str(error.strerror)
     if files and len(unread) == len(files):
         raise InputError(f"no file can be read: {_listed(unread)}")
-    _tell(unread)
+    _warn_skipped(unread)
     return {name: path for name, path in files.items() if name not in unread}
 
 
 def checksums(files: Sequence[Path], names: Sequence[str]) -> dict[str, str]:
-    """By name, without those that no longer exist."""
+    """Checksums by name, without files that no longer exist."""
     sums: dict[str, str] = {}
     for file, name in zip(files, names, strict=True):
         with suppress(InputError):
@@ -81,7 +81,7 @@ def checksums(files: Sequence[Path], names: Sequence[str]) -> dict[str, str]:
 
 
 def read_texts(files: Sequence[Path], names: Sequence[str]) -> Iterator[Batch]:
-    """Rows in order. Bytes that UTF-8, or the encoding that a file declares, has not become U+FFFD."""
+    """Rows in order. Bytes that are invalid in UTF-8, or in the encoding that a file declares, become U+FFFD."""
     rows: list[dict[str, Any]] = []
     unread: dict[str, str] = {}
     first = size = 0
@@ -98,7 +98,7 @@ def read_texts(files: Sequence[Path], names: Sequence[str]) -> Iterator[Batch]:
             rows, first, size = [], first + len(rows), 0
     if rows:
         yield Batch(file, first, rows)
-    _tell(unread)
+    _warn_skipped(unread)
 
 
 def _text(path: Path) -> str:
@@ -117,7 +117,7 @@ def _text(path: Path) -> str:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """A regular file only: reading another, such as a pipe, could block."""
+    """Open a regular file; reading another kind, such as a pipe, could block."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -125,12 +125,12 @@ def _opened(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _tell(unread: Mapping[str, str]) -> None:
+def _warn_skipped(unread: Mapping[str, str]) -> None:
     if unread:
-        logging.getLogger("synth").warning("%s left out: %s", plural(len(unread), "file"), _listed(unread))
+        logging.getLogger("synth").warning("%s skipped: %s", plural(len(unread), "file"), _listed(unread))
 
 
 def _listed(unread: Mapping[str, str]) -> str:
-    listed = ", ".join(f"{name} ({reason})" for name, reason in islice(unread.items(), _NAMED))
-    more = len(unread) - _NAMED
+    listed = ", ".join(f"{name} ({reason})" for name, reason in islice(unread.items(), _FILES_SHOWN))
+    more = len(unread) - _FILES_SHOWN
     return f"{listed} and {more} more" if more > 0 else listed

@@ -1,6 +1,6 @@
-"""Rows as files for trainers and other tools: JSONL, CSV, Parquet.
+"""Exporting rows to JSONL, CSV and Parquet files for trainers and other tools.
 
-Every value reads back as what it was, or is refused by the name of its column.
+Every value reads back unchanged, or is refused with the name of its column.
 """
 
 import gzip
@@ -16,26 +16,26 @@ import zstandard
 
 from synth.schemas.atomic import atomic, sync
 from synth.schemas.errors import InputError, UsageError
-from synth.schemas.plain import plain_values
+from synth.schemas.plain import plain_values, text_of_plain
 from synth.schemas.storable import storable, stored
 
 __all__ = ["FORMATS", "WrittenFormat", "format_of", "replacing", "write"]
 
 COMPRESSIONS = (".gz", ".zst")
-# What can be done about a value that a format cannot say.
+# Advice for a value that a format cannot hold.
 LEAVE_OUT = "leave the column out by naming the others with --columns"
 INSTEAD = f"write Parquet (--format parquet), or {LEAVE_OUT}"
 
-
+# Describes where a row is, for messages.
 Place = Callable[[int], str]
 
 
 @dataclass(frozen=True)
 class WrittenFormat:
-    """A format of exported files, by the suffixes of their names. Only text is compressed.
+    """A format of exported files. Only `text` formats can be compressed.
 
-    `write` writes tables of a schema and gives the number of rows. `class_names` tells whether a file holds the names
-    of classes and not only their numbers.
+    `write` writes tables of a schema and returns the number of rows. `class_names` tells whether files have the names
+    of classes, not only their numbers.
     """
 
     suffixes: tuple[str, ...]
@@ -45,7 +45,7 @@ class WrittenFormat:
 
 
 def format_of(path: Path) -> str:
-    """The name of the format that the file's name says, `.gz` and `.zst` aside. Raises `UsageError`."""
+    """The name of the format by the suffix of the file, `.gz` and `.zst` aside. Raises `UsageError` if unknown."""
     is_compressed = path.suffix in COMPRESSIONS
     suffix = Path(path.stem).suffix if is_compressed else path.suffix
     for name, form in FORMATS.items():
@@ -54,13 +54,13 @@ def format_of(path: Path) -> str:
     suffixes = [suffix for form in FORMATS.values() for suffix in form.suffixes]
     *names, last = FORMATS
     raise UsageError(
-        f"{path} has none of the extensions {', '.join(suffixes)}: say --format {', '.join(names)} or {last}"
+        f"{path} has none of the extensions {', '.join(suffixes)}: use --format {', '.join(names)} or {last}"
     )
 
 
 @contextmanager
 def replacing(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """A file that takes the name `path` when the block ends well. Raises `UsageError` where that cannot be."""
+    """A file that is renamed to `path` when the block succeeds. Raises `UsageError` if `path` cannot be written."""
     if path.is_dir() or (path.exists() and not force):
         raise UsageError(f"{path} exists: " + ("it is a directory" if path.is_dir() else "use --force to replace it"))
     try:
@@ -72,9 +72,9 @@ def replacing(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
 
 
 def write(file: IO[bytes], name: str, form: str, schema: pa.Schema, tables: Iterator[pa.Table], source: Path) -> int:
-    """Write all rows to `file` in the format named `form`, compressed if `name` says so; the number of rows.
+    """Write all rows to `file` in the format `form`, compressed by the suffix of `name`. Returns the number of rows.
 
-    Raises `InputError` for a value that the format cannot say, naming its column and its row in `source`.
+    Raises `InputError` for a value that the format cannot hold, naming its column and its row in `source`.
     """
     written = FORMATS[form]
     with _compressed(file, Path(name).suffix if written.text else "") as sink:
@@ -83,7 +83,7 @@ def write(file: IO[bytes], name: str, form: str, schema: pa.Schema, tables: Iter
 
 def _compressed(file: IO[bytes], suffix: str) -> AbstractContextManager[Any]:
     if suffix == ".gz":
-        # Neither a time nor a name: the same rows give the same bytes.
+        # Without time and name, the same rows give the same bytes.
         return gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0)
     if suffix == ".zst":
         return zstandard.ZstdCompressor().stream_writer(file, closefd=False)
@@ -107,8 +107,8 @@ def _write_parquet(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], pla
         try:
             parquet.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
         except pa.ArrowException as error:
-            raise InputError(f"{field.name} is {field.type}, which Parquet cannot say: {LEAVE_OUT}") from error
-    # What Arrow has several forms of has one here: it cannot write views that lie inside of lists.
+            raise InputError(f"{field.name} is {field.type}, which Parquet cannot hold: {LEAVE_OUT}") from error
+    # In stored types, because Arrow cannot write views inside lists.
     plain = pa.schema([field.with_type(storable(field.type) or field.type) for field in schema], schema.metadata)
     rows = 0
     with parquet.ParquetWriter(file, plain) as writer:
@@ -120,7 +120,7 @@ def _write_parquet(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], pla
 
 
 def _write_csv(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], place: Place) -> int:
-    """Lists and objects go into their cells as JSON. A null is an empty cell, the empty text one of two quotes."""
+    """Lists and objects are cells of JSON. A null is an empty cell, the empty text a quoted one."""
     from pyarrow import csv
 
     flat = pa.schema([(field.name, _cell_type(field.type)) for field in schema])
@@ -129,13 +129,15 @@ def _write_csv(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], place: 
         for table in tables:
             if len(schema) == 1 and (empty := table.column(0).is_null().to_pylist()).count(True):
                 raise InputError(
-                    f"{schema.names[0]} is null in {place(rows + empty.index(True))}, which is no row of a CSV file of "
-                    "one column: write JSONL (--format jsonl)"
+                    f"{schema.names[0]} is null in {place(rows + empty.index(True))}, which a CSV file of one column "
+                    "cannot hold: write JSONL (--format jsonl)"
                 )
-            columns = [
-                pa.array(_cells(_values(table, field.name, place, rows, finite=False), field.type), field.type)
-                for field in flat
-            ]
+            columns = []
+            for field in flat:
+                values = _values(table, field.name, place, rows, finite=False)
+                if pa.types.is_large_string(field.type):
+                    values = [None if value is None else text_of_plain(value) for value in values]
+                columns.append(pa.array(values, field.type))
             writer.write_table(pa.Table.from_arrays(columns, schema=flat))
             rows += table.num_rows
     return rows
@@ -151,12 +153,6 @@ def _cell_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_floating(kind):
         return pa.float64()
     return kind if pa.types.is_boolean(kind) or pa.types.is_integer(kind) else pa.large_string()
-
-
-def _cells(values: list[Any], kind: pa.DataType) -> list[Any]:
-    if not pa.types.is_large_string(kind):
-        return values
-    return [value if value is None or isinstance(value, str) else orjson.dumps(value).decode() for value in values]
 
 
 FORMATS = {

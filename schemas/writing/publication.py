@@ -1,7 +1,7 @@
-"""Writing dataset directories so that one appears only when it is whole.
+"""Publishing dataset directories, which appear only when they are complete.
 
-A directory `OUT` is made in `OUT.partial` beside it, by one process at a time, and renamed into place at the end. Each
-carries the identity of the run that makes it; a run with another identity is refused.
+A directory `OUT` is built in `OUT.partial`, by one process at a time, and renamed at the end. Both record the identity
+of their run; a run with another identity is refused.
 """
 
 import contextlib
@@ -25,17 +25,17 @@ from synth.schemas.shards import Shard
 
 __all__ = ["Difference", "OutputClaim", "OutputStatus", "differences", "published_names", "write_datasets_json"]
 
-# A leaf in which two identities differ: dotted name, value there, value here. An absent one counts as None.
+# A leaf in which two identities differ: dotted name, old and new value. An absent value is None.
 Difference = tuple[str, Any, Any]
-# More of them in one message would not be read; `synth why` shows all.
+# Differences in a message; `synth why` shows all.
 CHANGES_SHOWN = 4
 
 
 @dataclass(frozen=True)
 class OutputStatus:
-    """What lies at an output for a run of this identity: nothing, something begun, or something complete.
+    """The state of an output for a run with this identity.
 
-    `changed` are the fields in which it was made otherwise.
+    `changed` are the fields in which the identity of the existing output differs.
     """
 
     where: Path
@@ -44,7 +44,7 @@ class OutputStatus:
 
     @classmethod
     def of(cls, final: Path, identity: Mapping[str, Any]) -> "OutputStatus":
-        """Raises `UsageError` where `final` is something that `synth` did not write."""
+        """Raises `UsageError` if `final` exists and was not written by `synth`."""
         partial = Layout(final).partial
         if final.exists():
             if not Layout(final).record.is_file():
@@ -54,11 +54,11 @@ class OutputStatus:
         if not partial.record.is_file():
             return cls(final, "absent")
         changed = _changed(_begun(partial), identity)
-        # Where a run came to nothing, there is nothing that other settings could spoil.
+        # Without any work, other settings do no harm.
         return cls(partial.path, "begun", changed) if not changed or _holds_work(partial) else cls(final, "absent")
 
     def refuse(self) -> None:
-        """Raises `Stale` where it was made otherwise, naming each field, and both values of the first ones."""
+        """Raises `Stale` if the identity differs, naming each field, and both values of the first ones."""
         if self.changed:
             shown, others = self.changed[:CHANGES_SHOWN], self.changed[CHANGES_SHOWN:]
             fields = "; ".join(f"{name} was {_brief(old)} and is now {_brief(new)}" for name, old, new in shown)
@@ -70,17 +70,17 @@ class OutputStatus:
 
 
 class OutputClaim:
-    """The hold of this process on `OUT.partial`, from here until `close`, or the end of a `with` block.
+    """Exclusive ownership of `OUT.partial`, until `close` or the end of a `with` block.
 
-    Workers make the rows in the workplace that `layout` is; here it is decided whether they may, and what becomes of
-    them. After a usage error nothing stays of a directory that holds no work.
+    Workers write rows into its `layout`; the claim starts, clears and publishes it. After a usage error, a directory
+    without work is removed.
     """
 
     def __init__(self, final: Path, identity: Mapping[str, Any]) -> None:
-        """Raises `SynthError` where the directory cannot be made, or another process holds it."""
+        """Raises `SynthError` if the directory cannot be created, or another process owns it."""
         self.final = final
         self.layout = Layout(final).partial
-        # The rows of a chunk, where rows are made in chunks: the same in all runs that go into one output.
+        # Rows per chunk, if there are chunks; constant over all runs for one output.
         self.chunk_rows: int | None = None
         self._identity = identity
         try:
@@ -88,7 +88,7 @@ class OutputClaim:
             self._lock = os.open(self.layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         except OSError as error:
             raise SynthError(f"{self.layout.path} cannot be written: {error.strerror}") from error
-        if not self._is_held():
+        if not self._is_locked():
             os.close(self._lock)
             raise SynthError(f"{final} is being written by another synth process")
 
@@ -102,11 +102,10 @@ class OutputClaim:
         chunk_rows: int | None = None,
         fresh: bool = False,
     ) -> "OutputClaim | None":
-        """Begin to make `final`, or continue; None when it is already complete with this identity.
+        """Start or resume writing `final`; None if it is already complete with this identity.
 
-        Raises `Stale` where `final` or its partial directory was made with another identity, unless `fresh`;
-        `UsageError` where `final` is something that `synth` did not write; `SynthError` while another process is
-        making it.
+        Raises `Stale` if `final` or its partial directory has another identity, unless `fresh`; `UsageError` if `synth`
+        did not write `final`; `SynthError` while another process writes it.
         """
         status = OutputStatus.of(final, identity)
         if not fresh:
@@ -117,7 +116,7 @@ class OutputClaim:
         claim = cls(final, identity)
         try:
             if OutputStatus.of(final, identity) != status:
-                raise SynthError(f"{final} has been written by another synth process just now: repeat the command")
+                raise SynthError(f"{final} was just written by another synth process: repeat the command")
             if fresh or status.state != "begun":
                 claim.clear()
             claim.begin(command, chunk_rows=chunk_rows, replaces=fresh)
@@ -126,10 +125,10 @@ class OutputClaim:
             raise
         return claim
 
-    def _is_held(self) -> bool:
+    def _is_locked(self) -> bool:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it before may have removed the file, and with it what this lock stands for.
+            # The previous owner may have removed the file that was locked.
             return os.path.samestat(os.fstat(self._lock), self.layout.lock.stat())
         except OSError:
             return False
@@ -143,13 +142,13 @@ class OutputClaim:
         self.close()
 
     def is_begun(self) -> bool:
-        """Whether a run of this identity has begun here."""
+        """Whether a run with this identity has begun here."""
         return self.layout.record.is_file() and not _changed(_begun(self.layout), self._identity)
 
     def begin(self, command: Sequence[str], *, chunk_rows: int | None = None, replaces: bool = False) -> None:
-        """Make the folders, and record what is being made by which command line, and whether to replace an output.
+        """Create the folders, and record the identity, the command line, and whether an output is to be replaced.
 
-        Where a run has begun here before, rows are made in chunks of the size that it began with.
+        A run that is resumed keeps its `chunk_rows`.
         """
         for folder in (self.layout.shards, self.layout.work, self.layout.kept.path):
             folder.mkdir(exist_ok=True)
@@ -161,24 +160,24 @@ class OutputClaim:
                 "identity": self._identity,
                 "command": list(command),
                 "anew": replaces or _replaces(self.layout, self._identity),
-                **self._sizes(),
+                **self._chunk_size(),
             },
         )
 
-    def _sizes(self) -> dict[str, int]:
+    def _chunk_size(self) -> dict[str, int]:
         return {"chunk_rows": self.chunk_rows} if self.chunk_rows else {}
 
     def clear(self) -> None:
-        """Forget whatever was begun."""
+        """Remove everything but the lock."""
         for entry in self.layout.path.iterdir():
             if entry != self.layout.lock:
                 remove(entry)
 
     def publish(self, shards: Sequence[Shard], rejected: Sequence[Shard], record: Mapping[str, Any]) -> None:
-        """Give the finished `shards` their final names, record the run, and let the directory appear.
+        """Publish the finished `shards` under their final names, with the record of the run.
 
-        Everything keeps its name here, too, until the directory has appeared: after a crash in the middle the run finds
-        its finished work where it was, and this can be called again.
+        Files are linked, not moved, until the directory appears: after a crash the run finds its work in place, and
+        this can be called again.
         """
         whole, replaced, kept = self.layout.whole, self.layout.replaced, self.layout.kept.path
         for remains in (whole.path, replaced) if self.final.exists() else (whole.path,):
@@ -193,7 +192,7 @@ class OutputClaim:
             {
                 "identity": self._identity,
                 **record,
-                **self._sizes(),
+                **self._chunk_size(),
                 "shards": [asdict(shard) for shard in data],
                 "rejected_shards": [asdict(shard) for shard in rejected],
             },
@@ -202,13 +201,13 @@ class OutputClaim:
         if self.final.exists():
             self.final.rename(replaced)
         whole.path.rename(self.final)
-        # Without it, what is left here when removing it is broken off is taken for remains.
+        # Without its record, a partly removed directory counts as remains.
         self.layout.record.unlink(missing_ok=True)
         sync(self.final.parent)
         shutil.rmtree(self.layout.path)
 
     def _arrange(self, target: Layout, shards: Sequence[Shard]) -> list[Shard]:
-        """Put shards into `target` as numbered data files beside the JSON that `datasets` reads; skip empty ones."""
+        """Link shards into `target` as numbered data files, with the JSON that `datasets` reads. Skips empty ones."""
         target.path.mkdir()
         named = []
         for shard, filename in published_names(shards):
@@ -219,12 +218,12 @@ class OutputClaim:
         return named
 
     def close(self) -> None:
-        """Let another process have it; what is there stays for the next run."""
+        """Release the directory; its content stays for the next run."""
         os.close(self._lock)
 
 
 def _remove_remains(final: Path, identity: Mapping[str, Any]) -> None:
-    """Finish what a publication that was killed at its very end has left; a run that is to replace `final` stays."""
+    """Remove the remains of a publication killed at its end, but not a run that is to replace `final`."""
     partial = Layout(final).partial
     if partial.path.is_dir() and not partial.record.exists():
         with contextlib.suppress(SynthError):
@@ -234,13 +233,13 @@ def _remove_remains(final: Path, identity: Mapping[str, Any]) -> None:
 
 
 def published_names(shards: Sequence[Shard]) -> list[tuple[Shard, str]]:
-    """The shards that are published of these, with the names that they get. Empty ones are not, unless all are."""
+    """The shards to publish with their file names: all that have rows, or one empty shard."""
     filled = [shard for shard in shards if shard.rows] or shards[:1]
     return [(shard, Layout(Path()).data(number, len(filled)).name) for number, shard in enumerate(filled)]
 
 
 def write_datasets_json(target: Layout, filenames: Sequence[str], checksums: Sequence[str]) -> None:
-    """The two files by which `datasets.load_from_disk` opens the Arrow files of a folder."""
+    """The two files that `datasets.load_from_disk` needs to open a folder of Arrow files."""
     write_json(target.info, {"citation": "", "description": "", "homepage": "", "license": ""})
     write_json(
         target.state,
@@ -256,11 +255,11 @@ def write_datasets_json(target: Layout, filenames: Sequence[str], checksums: Seq
     )
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[Difference]:
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[Difference]:
     """The leaves in which two identities differ."""
     found: list[Difference] = []
-    for name in dict.fromkeys([*there, *here]):
-        old, new = there.get(name), here.get(name)
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name), after.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found += differences(old, new, f"{prefix}{name}.")
         elif old != new:
@@ -269,29 +268,29 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str =
 
 
 def _changed(record: Mapping[str, Any], identity: Mapping[str, Any]) -> list[Difference]:
-    # The identity makes the round trip through JSON that the recorded one has made.
+    # The recorded identity has been through JSON, so this one is, too.
     return differences(record.get("identity", {}), json.loads(json.dumps(identity)))
 
 
 def _begun(partial: PartialLayout) -> dict[str, Any]:
-    """What is recorded of the run that has begun here."""
+    """The record of the run that has begun here; empty if there is none."""
     begun: dict[str, Any] = json.loads(partial.record.read_text()) if partial.record.is_file() else {}
     return begun
 
 
 def _replaces(partial: PartialLayout, identity: Mapping[str, Any]) -> bool:
-    """Whether a run of this identity has begun that is to replace the output that is there."""
+    """Whether a run with this identity has begun that is to replace the existing output."""
     begun = _begun(partial)
     return bool(begun.get("anew")) and not _changed(begun, identity)
 
 
 def _brief(value: Any) -> str:
-    """The value as JSON, digests by their beginning, cut to a readable length."""
+    """The value as JSON, with digests and the whole shortened."""
     shown = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b", r"\1…", json.dumps(value, ensure_ascii=False))
     return shown if len(shown) <= 80 else f"{shown[:60]}… ({len(shown):,} characters)"
 
 
 def _holds_work(partial: PartialLayout) -> bool:
-    # Of shards only those count that a chunk has been published with; others a stage will write again.
+    # Shards count only once their chunk is published; a stage writes others again.
     begun = (path for folder in (partial.work, partial.kept.path) for path in folder.rglob("*"))
     return bool(partial.published_chunks()) or any(path.is_file() for path in begun)

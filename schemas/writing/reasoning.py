@@ -1,4 +1,4 @@
-"""Reasoning put back before the answers of exported rows, as trainers of reasoning models read it."""
+"""Exporting rows with their reasoning before the response, as trainers of reasoning models read it."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
-from synth.schemas.writing.shapes import MESSAGES, SHAREGPT, ChatShape, Shape, one_instance_a_row
+from synth.schemas.storable import is_text
+from synth.schemas.writing.shapes import MESSAGES, SHAREGPT, ChatShape, one_instance_a_row
 
 __all__ = ["ReasoningForm", "with_reasoning"]
 
@@ -17,30 +18,30 @@ FIELD = "reasoning_content"
 
 
 def with_reasoning(
-    dataset: Dataset, shape: Shape, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm
+    dataset: Dataset, shape: str, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm
 ) -> tuple[pa.Schema, Iterator[pa.Table]]:
-    """The rows of `dataset` as `shaped` gives them, in order, each with its `reasoning` before its answer.
+    """The output of `shaped` for `dataset`, each row with its `reasoning` before its response.
 
     `think` writes it into the text, within `<think>` and `</think>`; `field` into the field `reasoning_content` of the
-    assistant's message, null elsewhere, from which a model's chat template writes it in the model's own way. In a chat
-    it belongs to the assistant's last turn. Rows without reasoning stay as they are.
+    assistant's message (null in other messages), which the model's chat template formats. In a chat it belongs to the
+    assistant's last turn. Rows without reasoning are unchanged.
 
-    Raises `InputError` where there is no column `reasoning` of text, `UsageError` where the shape has no place for it.
+    Raises `InputError` if there is no text column `reasoning`, `UsageError` if the shape has no place for it.
     """
     if shape == "rows":
         raise UsageError("--reasoning needs --as messages, sharegpt, alpaca or llama-factory: in rows it is a column")
     kind = dataset.table["reasoning"].type if "reasoning" in dataset.table.column_names else None
-    if kind is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
-        raise InputError(f"{dataset.path} has no column reasoning of text: export it without --reasoning")
+    if kind is None or not (is_text(kind) or pa.types.is_null(kind)):
+        raise InputError(f"{dataset.path} has no text column reasoning: export it without --reasoning")
     chat = next((chat for chat in (MESSAGES, SHAREGPT) if chat.column in schema.names), None)
     if form == "field":
         if chat is not MESSAGES:
             raise UsageError(
-                "--reasoning field needs --as messages, whose turns have room for it: use --reasoning think"
+                "--reasoning field needs --as messages, whose turns can have the field: use --reasoning think"
             )
         turns = pa.field(chat.column, _with_field(schema.field(chat.column).type))
         schema = schema.set(schema.get_field_index(chat.column), turns)
-    return schema, _put_back(dataset, schema, tables, form, chat)
+    return schema, _with_thoughts(dataset, schema, tables, form, chat)
 
 
 def _with_field(turns: pa.ListType) -> pa.DataType:
@@ -48,7 +49,7 @@ def _with_field(turns: pa.ListType) -> pa.DataType:
     return pa.list_(pa.struct([*fields, pa.field(FIELD, pa.string())]))
 
 
-def _put_back(
+def _with_thoughts(
     dataset: Dataset, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm, chat: ChatShape | None
 ) -> Iterator[pa.Table]:
     thoughts = one_instance_a_row(dataset.table)["reasoning"]
@@ -61,21 +62,21 @@ def _put_back(
             if not thought:
                 continue
             if chat is None:
-                row["output"] = _thinking(thought, row["output"])
+                row["output"] = _think_block(thought, row["output"])
             else:
-                _put_into(row[chat.column], thought, form, chat)
+                _add_to_chat(row[chat.column], thought, form, chat)
         yield pa.Table.from_pylist(rows, schema)
 
 
-def _put_into(turns: list[dict[str, Any]] | None, thought: str, form: ReasoningForm, chat: ChatShape) -> None:
+def _add_to_chat(turns: list[dict[str, Any]] | None, thought: str, form: ReasoningForm, chat: ChatShape) -> None:
     last = next((turn for turn in reversed(turns or []) if turn[chat.role] == chat.assistant), None)
     if last is None:
         return
     if form == "field":
         last[FIELD] = thought
     else:
-        last[chat.content] = _thinking(thought, last[chat.content])
+        last[chat.content] = _think_block(thought, last[chat.content])
 
 
-def _thinking(thought: str, answer: str) -> str:
+def _think_block(thought: str, answer: str) -> str:
     return f"<think>\n{thought}\n</think>\n\n{answer}"

@@ -1,26 +1,32 @@
-"""The rows of a dataset in the shapes that trainers read: chats, or Alpaca's instructions."""
+"""The rows of a dataset in the shapes that trainers read: chats, or Alpaca instructions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-import orjson
 import pyarrow as pa
 
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from synth.schemas.features import class_names, with_features_alone
 from synth.schemas.instructions import INSTANCES, NAMES, with_input
-from synth.schemas.plain import plain_values
+from synth.schemas.plain import plain_values, text_of_plain
 from synth.schemas.storable import repeated_names
 
-__all__ = ["MESSAGES", "SHAREGPT", "ChatShape", "Shape", "one_instance_a_row", "shaped"]
-
-Shape = Literal["rows", "messages", "sharegpt", "alpaca", "llama-factory"]
+__all__ = [
+    "MESSAGES",
+    "PROMPTS",
+    "RESPONSES",
+    "SHAPE_NAMES",
+    "SHAREGPT",
+    "ChatShape",
+    "one_instance_a_row",
+    "shaped",
+]
 
 PROMPTS = ("query", "question", "instruction", "prompt")
 RESPONSES = ("response", "answer", "output")
-# What belongs to a prompt beside its input: the system prompt, and the turns before it.
+# Other columns of a prompt: the system prompt, and the previous turns.
 SYSTEMS = ("system", "system_prompt")
 HISTORY = "history"
 ROWS_AT_ONCE = 16_384
@@ -28,7 +34,7 @@ ROWS_AT_ONCE = 16_384
 
 @dataclass(frozen=True)
 class Exchange:
-    """A row as trainers see it: the response to an instruction and its input, after `history`, pairs of both."""
+    """A prompt and its response; `history` has earlier pairs of both."""
 
     instruction: str
     given: str
@@ -47,7 +53,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class ChatShape:
-    """Rows with a column of turns: its name, the fields that say who speaks and what, and the names of the speakers."""
+    """Rows with a column of turns: its name, the fields for role and content, and the names of the two roles."""
 
     column: str
     role: str
@@ -61,11 +67,12 @@ class ChatShape:
 
     def row(self, exchange: Exchange) -> dict[str, Any]:
         names = {"user": self.user, "assistant": self.assistant}
-        turns = ((names.get(speaker, speaker), text) for speaker, text in exchange.turns())
-        return {self.column: [{self.role: speaker, self.content: text} for speaker, text in turns]}
+        return {
+            self.column: [{self.role: names.get(role, role), self.content: text} for role, text in exchange.turns()]
+        }
 
     def is_in(self, schema: pa.Schema) -> bool:
-        """Whether rows of this schema are such chats already."""
+        """Whether rows of this schema already have this shape."""
         kind = schema.field(self.column).type if self.column in schema.names else pa.null()
         if not (pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)):
             return False
@@ -73,7 +80,7 @@ class ChatShape:
 
 
 class AlpacaShape:
-    """Rows with an instruction, its input and the output; with `system` and `history` where there are any."""
+    """Rows with an instruction, its input and the output, and `system` and `history` if the dataset has them."""
 
     schema = pa.schema([("instruction", pa.string()), ("input", pa.string()), ("output", pa.string())])
     extra: ClassVar = {
@@ -95,24 +102,25 @@ MESSAGES = ChatShape("messages", "role", "content", "user", "assistant")
 SHAREGPT = ChatShape("conversations", "from", "value", "human", "gpt")
 ALPACA = AlpacaShape()
 SHAPES: dict[str, ChatShape | AlpacaShape] = {"messages": MESSAGES, "sharegpt": SHAREGPT, "alpaca": ALPACA}
-# What goes with the turns of chats.
+SHAPE_NAMES = ("rows", *SHAPES, "llama-factory")
+# The column that goes with the turns of chats.
 TOOLS = "tools"
 
 
 def shaped(
     dataset: Dataset,
-    shape: Shape,
+    shape: str,
     *,
     prompt: str | None = None,
     response: str | None = None,
     columns: Sequence[str] = (),
 ) -> tuple[pa.Schema, Iterator[pa.Table]]:
-    """The columns of `shape`, and its rows in tables of a few thousand; of the `columns` alone, if any are named.
+    """The schema and rows of `dataset` in a shape (one of `SHAPE_NAMES`), in tables of `ROWS_AT_ONCE` rows.
 
-    `prompt` and `response` name the columns to take; otherwise the first of the usual names that is there is taken. A
-    column `input` belongs to the prompt, as do `system` and `history`. Rows that are chats already, with a column
-    `messages` (`conversations` for `sharegpt`), stay so. `llama-factory` are such rows, or else those of `alpaca`.
-    Raises `InputError` where there is no such column, where one holds no text, or where a row has a null in it.
+    Only the `columns` are used, if any are given. `prompt` and `response` name the columns to use, by default the first
+    existing one of `PROMPTS` and `RESPONSES`. Columns `input`, `system` and `history` belong to the prompt. Rows that
+    are already chats, with a column `messages` (`conversations` for `sharegpt`), are kept. `llama-factory` is
+    `messages` for such rows, otherwise `alpaca`. Raises `InputError` if a column is missing, not text, or has a null.
     """
     table = _chosen(dataset, columns)
     if shape == "rows":
@@ -151,25 +159,25 @@ def _portions(table: pa.Table) -> Iterator[pa.Table]:
 
 
 def _with_system(table: pa.Table, chats: pa.Table, system: str, shape: ChatShape, path: str) -> Iterator[pa.Table]:
-    """Chats that begin with what the column `system` says, if it says anything. They may do so already."""
+    """Chats with the text of the column `system` as first turn, unless they have it already."""
     column, role, content = shape.column, shape.role, shape.content
     for start in range(0, table.num_rows, ROWS_AT_ONCE):
         rows = chats.slice(start, ROWS_AT_ONCE).to_pylist()
-        for number, said in enumerate(table[system].slice(start, ROWS_AT_ONCE).to_pylist()):
+        for number, text in enumerate(table[system].slice(start, ROWS_AT_ONCE).to_pylist()):
             turns = rows[number][column] or []
             first = turns[0] if turns and turns[0][role] == "system" else None
-            if first and said and first[content] != said:
+            if first and text and first[content] != text:
                 raise InputError(
-                    f"{column} begins with another system prompt than {system} in row {start + number + 1} of {path}: "
+                    f"{column} begins with a system prompt other than {system} in row {start + number + 1} of {path}: "
                     f"leave one of them out with --columns"
                 )
-            if not first and said:
-                rows[number][column] = [{role: "system", content: said}, *turns]
+            if not first and text:
+                rows[number][column] = [{role: "system", content: text}, *turns]
         yield pa.Table.from_pylist(rows, chats.schema)
 
 
 def one_instance_a_row(table: pa.Table) -> pa.Table:
-    """Self-Instruct's rows, whose `instances` each have an input and an output, as a row an instance."""
+    """Self-Instruct rows, each with several `instances` of input and output, as one row per instance."""
     import pyarrow.compute as pc
 
     if INSTANCES not in table.column_names or any(name in table.column_names for name in (*RESPONSES, *NAMES)):
@@ -186,7 +194,7 @@ def one_instance_a_row(table: pa.Table) -> pa.Table:
 
 
 class _Exchanges:
-    """The rows of `table` as exchanges; `path` is named in errors."""
+    """The rows of `table` as exchanges; `path` is for error messages."""
 
     def __init__(self, table: pa.Table, path: str, prompt: str | None, response: str | None) -> None:
         self._table = table
@@ -194,9 +202,9 @@ class _Exchanges:
         self._classes = class_names(table.schema)
         self._prompt = self._text_column(prompt, PROMPTS, "prompt")
         self._response = self._text_column(response, RESPONSES, "response")
-        self._input = next(filter(None, map(self._beside, NAMES)), None)
-        self._system = next(filter(None, map(self._beside, SYSTEMS)), None)
-        self._history = self._beside(HISTORY)
+        self._input = next(filter(None, map(self._prompt_part, NAMES)), None)
+        self._system = next(filter(None, map(self._prompt_part, SYSTEMS)), None)
+        self._history = self._prompt_part(HISTORY)
 
     def shaped(self, shape: ChatShape | AlpacaShape) -> tuple[pa.Schema, Iterator[pa.Table]]:
         schema = shape.schema
@@ -216,12 +224,12 @@ class _Exchanges:
         histories = part[self._history].to_pylist() if self._history else [None] * len(part)
         for row, history in enumerate(histories, start):
             if history and any(pair is None or len(pair) != 2 or None in pair for pair in history):
-                raise InputError(f"{self._history} is no list of pairs of texts in {self._place(row)}")
+                raise InputError(f"{self._history} is not a list of pairs of texts in {self._place(row)}")
         for asked, given, answered, system, history in zip(prompts, inputs, responses, systems, histories, strict=True):
             yield Exchange(asked, given, answered, system, history or ())
 
     def _texts(self, part: pa.Table, start: int, name: str | None, *, optional: bool = False) -> list[str]:
-        """The values of a column as text, classes by their names; empty where there is none and it is `optional`."""
+        """The values of a column as text, classes by name; an `optional` column is empty where missing or null."""
         if name is None:
             return [""] * len(part)
         values = plain_values(
@@ -229,24 +237,21 @@ class _Exchanges:
         )
         if name in self._classes:
             classes = dict(enumerate(self._classes[name]))
-            # -1 is no class.
+            # -1 means no class.
             values = [None if value == -1 else classes.get(value, value) for value in values]
         if None in values and not optional:
             raise InputError(f"{name} is null in {self._place(start + values.index(None))}")
-        return [
-            value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
-            for value in values
-        ]
+        return ["" if value is None else text_of_plain(value) for value in values]
 
     def _place(self, row: int) -> str:
         return f"row {row + 1} of {self._path}"
 
-    def _text_column(self, asked: str | None, usual: Sequence[str], role: str) -> str:
+    def _text_column(self, requested: str | None, usual: Sequence[str], role: str) -> str:
         names = self._table.column_names
-        found = next((name for name in ([asked] if asked else usual) if name in names), None)
+        found = next((name for name in ([requested] if requested else usual) if name in names), None)
         if found is None:
-            lacking = f"no column {asked}" if asked else f"none of the columns {', '.join(usual)}"
-            raise InputError(f"{self._path} has {lacking}, only {', '.join(names)}: name one with --{role}-column")
+            missing = f"no column {requested}" if requested else f"none of the columns {', '.join(usual)}"
+            raise InputError(f"{self._path} has {missing}, only {', '.join(names)}: name one with --{role}-column")
         kind = self._table.schema.field(found).type
         if pa.types.is_nested(kind):
             raise InputError(
@@ -254,8 +259,8 @@ class _Exchanges:
             )
         return found
 
-    def _beside(self, name: str) -> str | None:
-        """The column that belongs to the prompt, if there is one. Raises `InputError` where it is of no use there."""
+    def _prompt_part(self, name: str) -> str | None:
+        """A column that belongs to the prompt, if it exists and is not null. Raises `InputError` for a wrong type."""
         if name not in self._table.column_names or name in (self._prompt, self._response):
             return None
         kind = self._table.schema.field(name).type

@@ -1,4 +1,4 @@
-"""The list by which LLaMA-Factory finds datasets and learns how to read them."""
+"""`dataset_info.json`, the list of datasets that LLaMA-Factory can load, and how."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from synth.schemas.layout import Layout
 
 __all__ = ["TrainerList"]
 
-# One of these says where a dataset comes from.
+# Each entry has one of these keys for the source of the dataset.
 LISTED_AS = {"file_name", "hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name"}
 CHATS: dict[str, Any] = {
     "formatting": "sharegpt",
@@ -24,7 +24,7 @@ CHATS: dict[str, Any] = {
         "system_tag": "system",
     },
 }
-# Its names of the columns of chats and of Alpaca's rows.
+# The columns of chats and Alpaca rows, by the names in the list.
 CHAT_COLUMNS = {"messages": "messages", "tools": "tools"}
 ALPACA_COLUMNS = {
     "prompt": "instruction",
@@ -36,15 +36,15 @@ ALPACA_COLUMNS = {
 
 
 class TrainerList:
-    """The `dataset_info.json` beside a file for LLaMA-Factory, which names the datasets that lie there.
+    """The `dataset_info.json` in the folder of a file for LLaMA-Factory.
 
-    Raises `UsageError` where it is something else, as the one of a dataset directory is, or where LLaMA-Factory cannot
-    read the file.
+    Raises `UsageError` if it is something else, such as that of a dataset directory, or if LLaMA-Factory cannot read
+    files with this suffix.
     """
 
     def __init__(self, file: Path) -> None:
         if file.suffix not in (".jsonl", ".parquet"):
-            raise UsageError(f"{file}: LLaMA-Factory knows a file by its name, which must end in .jsonl or .parquet")
+            raise UsageError(f"{file}: LLaMA-Factory reads only files that end in .jsonl or .parquet")
         self._file = file
         self.path = Layout(file.parent).info
         self._listed: dict[str, Any] = {}
@@ -55,10 +55,10 @@ class TrainerList:
             except (ValueError, AttributeError):
                 is_list = False
             if not is_list:
-                raise UsageError(f"{self.path} is no list of datasets for LLaMA-Factory: write to another directory")
+                raise UsageError(f"{self.path} is not a list of datasets for LLaMA-Factory: write to another directory")
 
     def add(self, schema: pa.Schema) -> str:
-        """List the file, by its name without the ending, in the place of what had that name; the name."""
+        """List the file under its name without suffix, replacing an entry with that name. Returns the name."""
         known, how = (CHAT_COLUMNS, CHATS) if "messages" in schema.names else (ALPACA_COLUMNS, {})
         columns = {theirs: ours for theirs, ours in known.items() if ours in schema.names}
         self._listed[self._file.stem] = {"file_name": self._file.name, **how, "columns": columns}

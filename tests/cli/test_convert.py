@@ -161,7 +161,7 @@ def test_a_file_is_replaced_only_when_asked_and_only_by_a_whole_one(tmp_path: Pa
 
 def test_files_that_cannot_be_written_are_refused(tmp_path: Path, directory: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"out.txt has none of the extensions .jsonl, .ndjson, .parquet, .csv: say --format"
+        UsageError, match=r"out.txt has none of the extensions .jsonl, .ndjson, .parquet, .csv: use --format"
     ):
         synth("export", directory, tmp_path / "out.txt")
     synth("export", directory, tmp_path / "out.txt", "--format", "csv")
@@ -216,7 +216,7 @@ def test_llama_factory_gets_chats_with_the_list_that_it_finds_them_by(tmp_path: 
     assert [orjson.loads(line) for line in (tmp_path / "extender.jsonl").read_bytes().splitlines()] == [
         {"messages": CHATS[0]["messages"]}
     ]
-    assert result.stderr.endswith("dataset_info.json has it as extender\n")
+    assert result.stderr.endswith("dataset_info.json lists it as extender\n")
     assert orjson.loads((tmp_path / "dataset_info.json").read_bytes()) == {
         "extender": {
             "file_name": "extender.jsonl",
@@ -250,13 +250,13 @@ def test_llama_factory_gets_other_rows_as_alpaca_and_what_is_listed_stays(tmp_pa
 
 @pytest.mark.parametrize("name", ["-", "rows.csv", "rows.jsonl.gz", "rows.txt"])
 def test_llama_factory_must_know_a_file_by_its_name(tmp_path: Path, directory: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=r"must end in .jsonl or .parquet"):
+    with pytest.raises(UsageError, match=r"only files that end in .jsonl or .parquet"):
         synth("export", directory, name if name == "-" else tmp_path / name, "--as", "llama-factory")
 
 
 def test_the_description_of_a_dataset_directory_is_not_taken_for_a_list(directory: Path) -> None:
     before = (directory / "dataset_info.json").read_bytes()
-    with pytest.raises(UsageError, match="is no list of datasets for LLaMA-Factory: write to another directory"):
+    with pytest.raises(UsageError, match="is not a list of datasets for LLaMA-Factory: write to another directory"):
         synth("export", directory, directory / "rows.jsonl", "--as", "llama-factory")
     assert (directory / "dataset_info.json").read_bytes() == before
     assert not (directory / "rows.jsonl").exists()

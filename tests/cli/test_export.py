@@ -102,7 +102,7 @@ def test_numbers_that_json_has_not_are_refused_and_not_made_null(tmp_path: Path,
 
 def test_a_null_of_the_only_column_is_no_row_of_csv(tmp_path: Path) -> None:
     datasets.Dataset.from_list([{"text": "a"}, {"text": None}, {"text": ""}]).save_to_disk(tmp_path / "d")
-    with pytest.raises(InputError, match=r"text is null in row 2 of .*d, which is no row of a CSV file of one column"):
+    with pytest.raises(InputError, match=r"text is null in row 2 of .*d, which a CSV file of one column cannot hold"):
         synth("export", tmp_path / "d", tmp_path / "out.csv")
     synth("export", tmp_path / "d", tmp_path / "out.jsonl")
     assert (tmp_path / "out.jsonl").read_text() == '{"text":"a"}\n{"text":null}\n{"text":""}\n'
@@ -177,7 +177,7 @@ def test_system_and_history_are_turns_before_the_prompt(tmp_path: Path) -> None:
     ("columns", "said"),
     [
         ({"history": "earlier"}, "history in .* belongs to the prompt and is string, where a list of pairs of texts"),
-        ({"history": [["a", "b"], ["c"]]}, "history is no list of pairs of texts in row 1 of "),
+        ({"history": [["a", "b"], ["c"]]}, "history is not a list of pairs of texts in row 1 of "),
         ({"input": {"a": 1}}, "input in .* belongs to the prompt and is struct.*, where text is needed: leave it out"),
         ({"system": b"x"}, "system is bytes in row 1 of .*: it cannot be the text of a prompt or response"),
     ],
@@ -228,7 +228,7 @@ def test_chats_with_two_system_prompts_are_refused(tmp_path: Path) -> None:
     lines = synth("export", tmp_path / "same", "-", "--as", "messages").stdout.splitlines()
     assert [json.loads(line) for line in lines] == [{"messages": turns}] * 2
     datasets.Dataset.from_list([{"messages": turns, "system": "Be brief."}]).save_to_disk(tmp_path / "other")
-    with pytest.raises(InputError, match=r"messages begins with another system prompt than system in row 1 of .*other"):
+    with pytest.raises(InputError, match=r"messages begins with a system prompt other than system in row 1 of .*other"):
         synth("export", tmp_path / "other", "-", "--as", "messages")
 
 

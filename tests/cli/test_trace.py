@@ -120,7 +120,7 @@ def test_an_input_that_has_gone_is_said_and_the_rest_is_told(chain: Path) -> Non
     (chain / "questions.jsonl").rename(chain / "elsewhere.jsonl")
     done = run_synth("trace", "q-2/path-0", "accepted", "--json", folder=chain)
     assert found(json.loads(done.stdout)["rows"]) == [("q-2/path-0", "samples"), ("q-2/path-0", "accepted")]
-    assert done.stderr == "not looked into, though rows were made of it: questions.jsonl does not exist\n"
+    assert done.stderr == "an input of the run is skipped: questions.jsonl does not exist\n"
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "dataset"])

@@ -1,7 +1,7 @@
-"""The files that rows can be read from, in batches of bounded size.
+"""Reading files of rows in batches of bounded size.
 
-Rows of JSON and WET come as dicts; the other formats come as Arrow record batches, with the cells of CSV and TSV files
-as text. Each format is one `Format`, declared in its module and listed in `FORMATS`.
+JSON and WET rows are dicts; other formats are Arrow record batches, with CSV and TSV cells as text. Each format is a
+`Format`, declared in its module and listed in `FORMATS`.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from synth.schemas.reading.formats.columnar import ARROW, PARQUET
 from synth.schemas.reading.formats.delimited import CSV, TSV
 from synth.schemas.reading.formats.format import Batch, Format, UnreadableRow
 from synth.schemas.reading.formats.json_rows import JSON, JSONL, describe
-from synth.schemas.reading.formats.streams import COMPRESSED, readable
+from synth.schemas.reading.formats.streams import COMPRESSED, input_errors
 from synth.schemas.reading.formats.wet import WET
 
 __all__ = ["Batch", "Format", "UnreadableRow", "describe", "file_format", "read", "read_from", "schema_of", "stem"]
@@ -29,28 +29,28 @@ def read_from() -> str:
 
 
 def file_format(path: Path) -> Format | None:
-    """Format by the file's name, or None for a name that says nothing known."""
+    """The format by the suffix of the file, or None if it is unknown."""
     suffix = Path(_decompressed(path)).suffix.lower()
     form = next((form for form in FORMATS if suffix in form.suffixes), None)
     return None if form and not form.text and path.suffix.lower() in COMPRESSED else form
 
 
 def stem(path: Path) -> str:
-    """The file's name without the suffixes that tell its format: `gsm8k-train` for `gsm8k-train.jsonl.gz`."""
+    """The file's name without the suffixes of its format: `gsm8k-train` for `gsm8k-train.jsonl.gz`."""
     return Path(_decompressed(path)).stem
 
 
 def read(path: Path, *, lenient: bool = False, plain: bool = False) -> Iterator[Batch]:
     """All rows of one file. Raises `InputError` naming the file, and the line where there are lines.
 
-    A row that cannot be read raises, too, unless `lenient`: then it stands in `Batch.bad`. A file is `plain` where all
-    batches of an earlier reading were, and need not be checked again.
+    An unreadable row raises, too, unless `lenient`: then it is in `Batch.bad`. A file is `plain` if all batches of an
+    earlier reading were; it is not checked again.
     """
     form = file_format(path)
     if form is None:
         raise InputError(f"{path} has none of the extensions that can be read: {read_from()}")
     reader = form.read_plain if plain and form.read_plain else form.read
-    with readable(path, form.name):
+    with input_errors(path, form.name):
         for batch in reader(path):
             if batch.bad and not lenient:
                 raise InputError(batch.bad[0].detail)
@@ -59,11 +59,11 @@ def read(path: Path, *, lenient: bool = False, plain: bool = False) -> Iterator[
 
 
 def schema_of(path: Path) -> pa.Schema | None:
-    """The columns that the file declares; None where each row has its own."""
+    """The columns that the file declares; None if each row has its own."""
     form = file_format(path)
     if form is None or form.schema is None:
         return None
-    with readable(path, form.name):
+    with input_errors(path, form.name):
         return form.schema(path)
 
 

@@ -1,4 +1,4 @@
-"""Parquet and Arrow: the batches of the file."""
+"""Parquet and Arrow files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ def _arrow_schema(path: Path) -> pa.Schema:
 
 
 def _numbered(path: Path, batches: Iterator[pa.RecordBatch]) -> Iterator[Batch]:
-    """All batches of a file, in pieces, with their place in it."""
+    """The batches of a file, in pieces, each with the index of its first row."""
     first = 0
     for batch in batches:
         refuse_repeated(path, batch.schema.names)
@@ -64,7 +64,7 @@ def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _arrow_reader(path: Path) -> Any:
     source = pa.memory_map(str(path))
-    # The file format opens with these bytes, the stream format with the length of its first message.
+    # The file format starts with these bytes, the stream format with the length of its first message.
     whole_file = source.read(6) == b"ARROW1"
     source.seek(0)
     return pa.ipc.open_file(source) if whole_file else pa.ipc.open_stream(source)

@@ -1,8 +1,8 @@
-"""CSV as RFC 4180 has it, and TSV, where a quotation mark is a character like any other. Cells are text.
+"""CSV (RFC 4180), and TSV, in which quotation marks have no special meaning. Cells are text.
 
-pyarrow reads text in which every quotation mark opens a field, closes one, or is one of two that stand for one inside a
-quoted field. It does not report other uses, nor the line of a row with too many fields: other text is read
-row by row, by Python's csv module.
+pyarrow parses text in which every quotation mark opens a field, closes one, or is doubled inside a quoted field. It
+reports neither other uses nor the line of a row with too many fields, so text with such faults is parsed row by row
+with Python's csv module.
 """
 
 import csv
@@ -28,7 +28,7 @@ from synth.schemas.reading.formats.streams import opened_text, undecodable
 __all__ = ["CSV", "TSV"]
 
 BLOCK = 8 << 20
-# A row that is longer is taken for several that an unclosed quotation mark has swallowed.
+# A longer row is treated as several rows swallowed by an unclosed quotation mark.
 LONGEST_ROW = 64 << 20
 _QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"(?=[,\r\n]|\Z)')
 _BARE = re.compile(r"[^,\r\n]*")
@@ -49,7 +49,7 @@ Dialect = type[csv.Dialect]
 
 @dataclass(frozen=True)
 class _Record:
-    """A record: the number of its first line, its lines, and its fields (none of a blank line) or what is wrong."""
+    """A record: the number of its first line, its lines, and its fields (none for a blank line) or its fault."""
 
     line: int
     lines: Sequence[str]
@@ -66,14 +66,14 @@ class _Record:
 
 
 def _schema(path: Path, dialect: Dialect) -> pa.Schema:
-    """The columns of the header, none for an empty file. Raises `InputError` for two of one name."""
+    """The columns of the header, none for an empty file. Raises `InputError` for duplicate names."""
     with opened_text(path) as file:
         names, _, _ = _header(path, file, dialect)
         return pa.schema([(name, pa.string()) for name in names])
 
 
 def _read(path: Path, dialect: Dialect) -> Iterator[Batch]:
-    """Rows of text. One with more or fewer fields than the header, or that is not UTF-8, is a bad row."""
+    """Rows of text. A row that is not UTF-8, or has more or fewer fields than the header, is a bad row."""
     with opened_text(path) as file:
         names, text, line = _header(path, file, dialect)
         first = 0
@@ -102,7 +102,7 @@ def _read(path: Path, dialect: Dialect) -> Iterator[Batch]:
 
 
 def _header(path: Path, file: BufferedReader, dialect: Dialect) -> tuple[list[str], bytes, int]:
-    """The names of the columns, what has been read after them, and the number of the line that begins there."""
+    """The names of the columns, the text read beyond the header, and the number of its first line."""
     text = b""
     while part := file.read(BLOCK):
         text += part
@@ -126,12 +126,12 @@ def _lines(text: bytes) -> int:
 
 
 def _regular_end(text: bytes, dialect: Dialect, *, last: bool) -> int | None:
-    """Where the last whole record of a text ends that pyarrow reads as it is; None for another text."""
+    """The end of the last complete record of a text that pyarrow parses correctly; None for other text."""
     if dialect is _TSV or b'"' not in text:
         return len(text) if last else text.rfind(b"\n") + 1
     characters = np.frombuffer(text, np.uint8)
     quotes = np.flatnonzero(characters == ord('"'))
-    # Where one is at the very beginning or end, this looks at a line break.
+    # The beginning and end of the text count as line breaks.
     around = np.concatenate([[ord("\n")], characters, [ord("\n")]])
     border = np.zeros(256, bool)
     border[list(b',\r\n"')] = True
@@ -149,7 +149,7 @@ def _regular_end(text: bytes, dialect: Dialect, *, last: bool) -> int | None:
 
 
 def _at_once(path: Path, text: bytes, names: list[str], dialect: Dialect, first: int) -> Iterable[Batch] | None:
-    """The rows of whole records as pyarrow reads them; None where it finds a fault in any."""
+    """The rows of complete records, parsed by pyarrow; None if it finds a fault."""
     from pyarrow import csv
 
     if not text.strip(b"\r\n"):
@@ -195,7 +195,7 @@ def _row_by_row(path: Path, records: Sequence[_Record], names: list[str], first:
 
 
 def _records(text: bytes, line: int, dialect: Dialect, *, last: bool) -> Iterator[_Record]:
-    """The records of a text that begins on line `line`; without one that it ends within, unless it is the `last`."""
+    """The records of a text that begins on line `line`; an incomplete one at its end only if it is the `last` text."""
     csv.field_size_limit(max(csv.field_size_limit(), 2 * LONGEST_ROW))
     try:
         decoded, is_clean = text.decode(), True
@@ -203,7 +203,7 @@ def _records(text: bytes, line: int, dialect: Dialect, *, last: bool) -> Iterato
         decoded, is_clean = text.decode(errors="surrogateescape"), False
     lines = io.StringIO(decoded, newline="").readlines()
     if lines and not last and not lines[-1].endswith("\n"):
-        # More of this line may follow, if only the other half of its line break.
+        # The rest of this line may follow, if only the second half of its line break.
         lines.pop()
     begin = 0
     while begin < len(lines):
@@ -232,11 +232,11 @@ def _records(text: bytes, line: int, dialect: Dialect, *, last: bool) -> Iterato
 
 
 def _line_of_fault(lines: Sequence[str]) -> int:
-    """The index of the line on which a quotation mark opens that is not closed before a comma or a line's end."""
+    """The index of the line with the opening quotation mark that is not closed before a comma or the end of a line."""
     text = "".join(lines)
     place = 0
     while place < len(text) and (field := (_QUOTED if text[place] == '"' else _BARE).match(text, place)):
-        # Comma or line break, whose second half is an empty field.
+        # Skip a comma or line break; the second half of a line break is read as an empty field.
         place = field.end() + 1
     return bisect(list(accumulate(map(len, lines))), place)
 

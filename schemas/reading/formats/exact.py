@@ -1,8 +1,8 @@
-"""JSON values with all their digits and keys.
+"""Parsing JSON without losing digits or keys.
 
-orjson makes a float of a whole number beyond 64 bits, rounds a fraction of more digits than float64 holds, and takes
-the last of equal keys of an object, all silently. It is much faster than anything else, so it parses first; what it may
-have changed is parsed again.
+orjson silently turns whole numbers beyond 64 bits into floats, rounds fractions with more digits than float64 holds,
+and keeps the last of duplicate keys. It is by far the fastest parser, so it goes first, and text that it may have
+changed is parsed again.
 """
 
 import json
@@ -19,10 +19,10 @@ from synth.schemas.reading.formats.streams import undecodable
 
 __all__ = ["BadJSON", "Number", "float_holds", "is_kept", "parse", "text_of"]
 
-# Digits, and in numbers their points, as zeros, so that long numbers and negative exponents can be searched for.
+# Maps digits and points to zeros, so that long numbers and negative exponents can be searched for.
 _RUNS = bytes.maketrans(b"123456789.E", b"0000000000e")
 _LONG_RUN, _SMALL = b"0" * 16, b"0e-"
-# Whole numbers as a blank and zeros.
+# Maps whole numbers to zeros after a space.
 _WHOLE = bytes(ord("0") if byte in b"0123456789" else byte if byte in b"." else ord(" ") for byte in range(256))
 _BEYOND_64_BITS = b" " + b"0" * 19
 _OTHER = bytes(set(range(256)) - set(b"0123456789"))
@@ -30,12 +30,12 @@ _LONG = re.compile(rb"\d[\d.]{15,}(?:[eE][-+]?\d+)?|\d[\d.]*[eE]-\d{3,}")
 
 
 class BadJSON(ValueError):
-    """A text that is no JSON value, or not one with all of its keys: the message says what it is instead."""
+    """Text that is not a JSON value with unique keys; the message is a predicate, such as `is not JSON`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A JSON number that neither a signed 64-bit integer nor float64 holds, as it is written."""
+    """The text of a JSON number that neither a signed 64-bit integer nor float64 can hold."""
 
     text: str
 
@@ -48,7 +48,7 @@ class Number:
 
 
 def parse(text: bytes) -> Any:
-    """The value of a JSON text. Raises `BadJSON`, also where an object has a key twice."""
+    """The value of a JSON text. Raises `BadJSON` for invalid text and duplicate keys."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -59,22 +59,22 @@ def parse(text: bytes) -> Any:
 
 
 def is_kept(text: bytes, value: Any) -> bool:
-    """Whether it is certain that `value`, which orjson made of one or several JSON texts, has all of their content."""
+    """Whether `value`, which orjson parsed from one or several JSON texts, certainly has all of their content."""
     try:
         written = orjson.dumps(value)
     except orjson.JSONEncodeError:
         return False
-    # A key that is lost takes two quotation marks with it. An escaped one may come back as one more.
+    # A lost key has two quotation marks. An escaped quotation mark may be written back as one.
     if _quotes(text) != _quotes(written) or (b"\\" in text and b"\\u0022" in text):
         return False
-    # Most numbers are short; and most come out as they went in, as those do that Python and JavaScript write.
+    # Most numbers are short, and most are written back unchanged, such as those that Python and JavaScript wrote.
     runs = text.translate(_RUNS)
     if _LONG_RUN not in runs and _SMALL not in runs:
         return True
     same_digits = text.translate(None, _OTHER) == written.translate(None, _OTHER)
     if same_digits and _BEYOND_64_BITS not in text.translate(_WHOLE):
         return True
-    return all(map(_is_held, _LONG.findall(text)))
+    return all(map(_fits_64_bits, _LONG.findall(text)))
 
 
 def _quotes(text: bytes) -> int:
@@ -82,36 +82,36 @@ def _quotes(text: bytes) -> int:
 
 
 def text_of(value: Any, otherwise: Callable[[Any], Any] | None = None) -> str:
-    """A value as compact JSON, numbers as they were written; `otherwise` gives JSON values for what is none."""
+    """A value as compact JSON, with numbers as they were written; `otherwise` converts values that JSON lacks."""
 
     def known(value: Any) -> Any:
         if isinstance(value, Number):
             return orjson.Fragment(value.text)
         if otherwise is None:
-            raise TypeError(f"{type(value).__name__} is no JSON value")
+            raise TypeError(f"{type(value).__name__} is not a JSON value")
         return value.decode(errors="replace") if isinstance(value, bytes) else otherwise(value)
 
     return orjson.dumps(value, default=known, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
 
 
 def float_holds(number: str) -> bool:
-    """Whether float64 holds all digits of a number."""
-    return _gives_back(float(number), number)
+    """Whether float64 can hold all digits of a number."""
+    return _round_trips(float(number), number)
 
 
-def _is_held(number: bytes) -> bool:
-    """Whether 64 bits hold a number without its sign. A match that is not a number is inside a text."""
+def _fits_64_bits(number: bytes) -> bool:
+    """Whether 64 bits can hold an unsigned number. A match that is not a number is inside a string."""
     if number.isdigit():
         return len(number) < 19 or (len(number) == 19 and int(number) < 2**63)
     try:
         value = float(number)
     except ValueError:
         return True
-    return repr(value).encode() == number or _gives_back(value, number.decode())
+    return repr(value).encode() == number or _round_trips(value, number.decode())
 
 
-def _gives_back(value: float, number: str) -> bool:
-    """Whether float64 gives back the digits that it was made of, in its shortest form or in one of as many digits."""
+def _round_trips(value: float, number: str) -> bool:
+    """Whether a float has the digits it was parsed from, in its shortest form or one with as many digits."""
     exact = Decimal(number)
     return exact in (Decimal(repr(value)), Decimal(f"{value:.{len(exact.as_tuple().digits)}g}"))
 
@@ -119,7 +119,7 @@ def _gives_back(value: float, number: str) -> bool:
 def _parsed_again(text: bytes) -> Any:
     try:
         value = _DECODER.decode(text.decode())
-        # Only this finds half of a surrogate pair here.
+        # Only this detects half of a surrogate pair here.
         text_of(value)
     except json.JSONDecodeError as error:
         raise BadJSON(_fault(error)) from error
@@ -148,7 +148,7 @@ def _whole(text: str) -> int | Number:
 
 def _fraction(text: str) -> float | Number:
     value = float(text)
-    return value if _gives_back(value, text) else Number(text)
+    return value if _round_trips(value, text) else Number(text)
 
 
 def _constant(text: str) -> Any:

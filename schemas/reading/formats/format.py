@@ -1,4 +1,4 @@
-"""What a format is, and what it reads: batches of rows, and the rows among them that cannot be read."""
+"""A file format, and what it reads: batches of rows, and the rows among them that are unreadable."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ROWS_PER_BATCH = 4096
 
 @dataclass(frozen=True)
 class UnreadableRow:
-    """A row of a file that cannot be read: its index in the file, what is wrong and where, and its text."""
+    """A row that cannot be parsed: its index in the file, its place and fault, and its text."""
 
     index: int
     detail: str
@@ -25,10 +25,10 @@ class UnreadableRow:
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive rows of one file; `first` is the index of the first of them in it.
+    """Consecutive rows of one file; `first` is the index of the first one in the file.
 
-    `rows` are those that can be read, `bad` the others. `lines` are the lines on which `rows` begin, where the format
-    has lines. `plain` rows are exactly what a fast parser alone would read. `text_only` rows have every value as text.
+    `rows` are the readable rows, `bad` the others. `lines` are the numbers of the lines on which `rows` begin, if the
+    format has lines. `plain` rows are those for which a fast parser alone is exact. `text_only` rows have only text.
     """
 
     file: Path
@@ -44,7 +44,7 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """How many rows of the file these are, readable or not."""
+        """The number of rows of the file, readable or not."""
         return len(self.rows) + len(self.bad)
 
     def index(self, index: int) -> int:
@@ -71,7 +71,7 @@ class Batch:
         return name in self.rows.schema.names
 
     def place(self, index: int) -> str:
-        """Where the row at `index` of this batch is, for a reader of an error; counted from 1."""
+        """Where the row at `index` of this batch is, for messages; counted from 1."""
         if self.lines:
             return f"{self.file}:{self.lines[index]}"
         return f"row {self.index(index) + 1} of {self.file}"
@@ -79,10 +79,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: the suffixes of its files, and how they are read.
+    """A file format: the suffixes of its files, and how to read them.
 
-    `read` gives the rows of a file in order, and `schema` the columns that the file declares; without it each row has
-    its own. Files that are `text` may be compressed. `read_plain` reads a file of which `read` gave only plain batches.
+    `read` yields the rows of a file in order; `schema` returns the columns that the file declares, and is None if each
+    row has its own. `text` files may be compressed. `read_plain` reads a file for which `read` yielded only plain
+    batches.
     """
 
     name: str
@@ -94,7 +95,7 @@ class Format:
 
 
 def refuse_repeated(path: Path, names: Sequence[str]) -> None:
-    """Raises `InputError` where two columns of a file have the same name."""
+    """Raises `InputError` if two columns of a file have the same name."""
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{path} has two columns named {name or 'with an empty text'}")

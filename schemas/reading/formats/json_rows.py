@@ -1,4 +1,4 @@
-"""JSONL and JSON: rows as dicts, since only a record type or a look at all of them can say what their columns hold."""
+"""JSONL and JSON. Rows are dicts, since the types of columns follow only from a record type or from all rows."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -16,15 +16,15 @@ __all__ = ["JSON", "JSONL", "describe"]
 
 
 def describe(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """The type of a JSON value, in words."""
     words = {type(None): "null", bool: "true or false", str: "text", list: "a list", dict: "an object"}
     return words.get(type(value), "a number")
 
 
 def _read_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
-    """One object a line. A line that is none is a bad row; blank lines are none.
+    """One object per line. Any other line is a bad row, and blank lines are skipped.
 
-    A file is `plain` where an earlier reading found that the quick parser changes nothing in it.
+    A file is `plain` if an earlier reading found that orjson parses it exactly.
     """
     loads = orjson.loads
     first = number = 0
@@ -46,7 +46,7 @@ def _read_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
 
 
 def _line_by_line(path: Path, lines: list[bytes], first: int, before: int) -> Batch:
-    """What `_read_lines` does at once, for a block with blank lines, errors, or what orjson may have changed."""
+    """As `_read_lines`, for a block with blank lines, errors, or values that orjson may have changed."""
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
     bad: list[UnreadableRow] = []
@@ -69,7 +69,7 @@ def _object(value: Any, rule: str) -> dict[str, Any]:
 
 
 def _holds_lines(path: Path) -> bool:
-    """Whether a `.json` file is JSONL by another name: a first line that is an object by itself, and more after it."""
+    """Whether a `.json` file is in fact JSONL: its first line is a complete object, and more follows."""
     with opened_text(path) as file:
         if file.peek(1)[:1] != b"{":
             return False
@@ -81,7 +81,7 @@ def _holds_lines(path: Path) -> bool:
 
 
 def _read_json(path: Path) -> Iterator[Batch]:
-    """A list of objects, or an object that holds one list of them. Each item that is no object is a bad row."""
+    """A list of objects, or an object that holds one such list. An item that is not an object is a bad row."""
     if _holds_lines(path):
         yield from _read_lines(path)
         return
@@ -99,7 +99,7 @@ def _read_json(path: Path) -> Iterator[Batch]:
             raise InputError(f"{path} is an object with {len(lists)} lists, where one must hold the rows")
         (value,) = lists
     if not isinstance(value, list):
-        raise InputError(f"{path} is {describe(value)}, where a list of objects must be")
+        raise InputError(f"{path} is {describe(value)}, where a list of objects is needed")
     for first in range(0, len(value), ROWS_PER_BATCH):
         items = value[first : first + ROWS_PER_BATCH]
         rows = [item for item in items if isinstance(item, dict)]

@@ -1,4 +1,4 @@
-"""The bytes of a file, decompressed where its name says so, and what is wrong with text that is not UTF-8."""
+"""The bytes of a file, decompressed by its suffix, and the faults of text that is not UTF-8."""
 
 import zlib
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from synth.schemas.errors import InputError
 
-__all__ = ["BYTES_PER_BATCH", "BYTE_ORDER_MARK", "COMPRESSED", "opened_text", "readable", "undecodable"]
+__all__ = ["BYTES_PER_BATCH", "BYTE_ORDER_MARK", "COMPRESSED", "input_errors", "opened_text", "undecodable"]
 
 BYTES_PER_BATCH = 2 << 20
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# Byte order marks, the longer ones first, then what the first character looks like without one.
+# Byte order marks, the longer ones first.
 _ENCODINGS = (
     (b"\xff\xfe\0\0", "UTF-32"),
     (b"\0\0\xfe\xff", "UTF-32"),
@@ -26,8 +26,8 @@ _ENCODINGS = (
 
 
 @contextmanager
-def readable(path: Path, form: str) -> Iterator[None]:
-    """Within the block, what the file system, a decompressor or Arrow raises is an `InputError`."""
+def input_errors(path: Path, form: str) -> Iterator[None]:
+    """Turns errors of the file system, decompressors and Arrow into `InputError`."""
     try:
         yield
     except OSError as error:
@@ -52,7 +52,7 @@ def opened_text(path: Path) -> BufferedReader:
 
 
 def undecodable(line: bytes) -> str | None:
-    """The first byte of a line that is not UTF-8, in words; None where all are."""
+    """A message for the first byte of a line that is not UTF-8; None if there is none."""
     try:
         line.decode()
     except UnicodeDecodeError as error:
@@ -61,6 +61,7 @@ def undecodable(line: bytes) -> str | None:
 
 
 def _encoding(start: bytes) -> str | None:
+    """The encoding by a byte order mark, or by the zero bytes of the first character."""
     for mark, encoding in _ENCODINGS:
         if start.startswith(mark):
             return encoding
@@ -77,7 +78,7 @@ def _encoding(start: bytes) -> str | None:
 
 
 def _stream(path: Path) -> Any:
-    """A cut-off stream is an `OSError`."""
+    """A truncated stream raises `OSError`."""
     return pa.input_stream(str(path), compression=COMPRESSED.get(path.suffix.lower()))
 
 

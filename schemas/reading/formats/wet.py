@@ -1,4 +1,4 @@
-"""WET archives, such as Common Crawl's `*.warc.wet.gz`: the text that a crawler extracted from each page."""
+"""WET archives, such as Common Crawl's `*.warc.wet.gz`: the extracted text of web pages."""
 
 import gzip
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ __all__ = ["WET"]
 
 
 def _read_wet(path: Path) -> Iterator[Batch]:
-    """Rows of id, url and text. Bytes that are no UTF-8 become U+FFFD."""
+    """Rows of id, url and text. Bytes that are not UTF-8 become U+FFFD."""
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
     rows: list[dict[str, Any]] = []
     first = size = 0
-    # Of what is compressed, only this says where it has been cut off.
+    # Of the decompressors, only this one detects truncated files.
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
         for record in ArchiveIterator(file, WarcRecordType.conversion, parse_http=False):
             text = record.reader.read()

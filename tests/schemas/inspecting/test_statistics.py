@@ -56,6 +56,13 @@ def test_quantiles_and_bins_are_exact_over_many_batches(
         assert count == sum(low <= number < high for number in numbers) or rows == 1
 
 
+def test_numbers_in_one_file_and_text_in_another_are_a_text_column(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"n": [1, 20]}), tmp_path / "a.parquet")
+    parquet.write_table(pa.table({"n": ["x", None]}), tmp_path / "b.parquet")
+    found = columns(tmp_path)["n"]
+    assert (found.type, found.nulls, found.distinct, spread(found).maximum) == ("string", 1, 3, 2)
+
+
 def test_distinct_texts_are_counted_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GATHERED", 100)
     texts = [f"text {index % 700}" for index in range(9000)]

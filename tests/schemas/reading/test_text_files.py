@@ -107,7 +107,7 @@ def test_what_cannot_be_read_is_left_out_and_named(folder: Path, caplog: pytest.
     (folder.parent / "scratch.arrow").unlink()
     assert rows(folder, folder.parent) == whole
     (told,) = caplog.messages
-    assert told.startswith("5 files left out: gone.py (No such file or directory), loop.py (Too many levels of ")
+    assert told.startswith("5 files skipped: gone.py (No such file or directory), loop.py (Too many levels of ")
     assert told.endswith("memory.py (Input/output error) and 2 more")
     caplog.clear()
     assert list(rows(folder / "*.py", folder.parent)) == ["b.py", "bad.py", "empty.py", "latin.py", "odd.py"]
@@ -131,7 +131,7 @@ def test_a_file_that_goes_after_it_was_listed_is_left_out(folder: Path, caplog: 
         "odd.py",
         "a/one.py",
     ]
-    assert caplog.messages == ["1 file left out: c.py (No such file or directory)"]
+    assert caplog.messages == ["1 file skipped: c.py (No such file or directory)"]
     # As that of what is there.
     assert listed.digest == locate(str(folder)).digest
 
@@ -162,7 +162,7 @@ print(*readable(files_below(Path("."), ".py")))
     )
     assert done.stdout == "b.py bad.py empty.py latin.py odd.py a/one.py\n"
     assert done.stderr == (
-        "1 file left out: closed/ (Permission denied)\n1 file left out: secret.py (Permission denied)\n"
+        "1 file skipped: closed/ (Permission denied)\n1 file skipped: secret.py (Permission denied)\n"
     )
 
 
