@@ -61,7 +61,6 @@ class Forks:
 
 
 def main() -> None:
-    import synth.cli.query_of_cc
     import synth.pipelines.query_of_cc.index
     import synth.pipelines.query_of_cc.retrieve
     import synth.pipelines.runtime.tables  # noqa: F401

@@ -12,11 +12,9 @@ import pytest
 import synth.pipelines
 from synth.pipelines.instag.normalize.embedding import Characters
 from synth.pipelines.query_of_cc.index_reader import OpenedIndex
-from synth.pipelines.runtime.fine_tuning import FineTuneConfig
 from synth.pipelines.runtime.plugs import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import RowStage, Stage, TableStage
-from synth.pipelines.self_lengthen.instruct import Seed
 from tests.pipelines.query_of_cc.searching import index
 
 T = TypeVar("T")
@@ -44,12 +42,12 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "evaluation.jsonl").write_text('{"text": "one"}\n')
     return {
+        "Curate": {"role": "generator"},
         "Decontaminate": {"against": (str(tmp_path / "evaluation.jsonl"),)},
-        "Instruct": {"seeds": (Seed("a", "Write."),)},
         "Normalize": {"embedder": Characters()},
         "Retrieve": {"index": OpenedIndex(index(tmp_path))},
         "SelectRows": {"n": 3},
-        "Train": {"base": str(tmp_path), "recipe": FineTuneConfig()},
+        "Train": {"base": str(tmp_path)},
     }
 
 

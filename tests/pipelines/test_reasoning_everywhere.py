@@ -29,12 +29,13 @@ from synth.pipelines.self_lengthen.constrain import Constrain
 from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.evaluate import CRITERIA, EvaluateLengths
 from synth.pipelines.self_lengthen.extend import Extend
-from synth.pipelines.self_lengthen.instruct import Instruct, Seed
+from synth.pipelines.self_lengthen.instruct import Instruct
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from tests.jails import why_not
 from tests.pipelines.query_of_cc.talking import attentive, small
 from tests.pipelines.self_lengthen.writing import prose
+from tests.rows import write_rows
 
 # What every recipe looks for in a reply stands in the thought, too, with other content.
 DECOYS = f"""The user wants a revised version. Shall I say yes?
@@ -73,6 +74,12 @@ class Case:
     # A row that it gives without any answer, with the tally or the label that says so.
     without_answer: str | None = None
     runs_programs: bool = False
+    # Input rows after the first, where the stage looks at all of them.
+    further_rows: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def rows(self) -> list[Mapping[str, Any]]:
+        return [self.row, *self.further_rows]
 
 
 def evolutions(_: str, seed: int) -> str:
@@ -139,14 +146,10 @@ CASES = {
         runs_programs=True,
     ),
     "self-lengthen instruct": Case(
-        Instruct(
-            seeds=(Seed("in-0", "Write about the sea."), Seed("b", "Tell the story of a bridge.")),
-            judge_prompt=Prompt("# user\nSuited? {{ instruction }}", "judge"),
-            n=6,
-            tries=2,
-        ),
+        Instruct(judge_prompt=Prompt("# user\nSuited? {{ instruction }}", "judge"), n=6, tries=2),
         {"instruction": "Write about the sea.", "language": "en"},
         instructions,
+        further_rows=({"instruction": "Tell the story of a bridge.", "language": "en"},),
     ),
     "self-lengthen draft": Case(
         DraftResponses(tries=3),
@@ -223,7 +226,7 @@ def plain(text: str) -> Completion:
 
 
 def go(case: Case, folder: Path, form: Form, **options: Any) -> Summary:
-    (folder / "in.jsonl").write_text(json.dumps(case.row) + "\n")
+    write_rows(folder / "in.jsonl", case.rows)
     how = Options(fresh=True, **options)
     engine = Model(case.says, form)
     sandbox = Sandbox("bwrap") if case.runs_programs else None
@@ -290,7 +293,7 @@ def test_a_thought_that_never_ends_is_a_cut_reply(name: str, tmp_path: Path) -> 
     if case.without_answer:
         said_in_the_row(case, "truncated", tmp_path, counts.tallies)
     else:
-        assert (counts.outputs, counts.rejected) == (0, 1)
+        assert (counts.outputs, counts.rejected) == (0, len(case.rows))
         assert f"the reasoning did not end within {len(DECOYS.split())} tokens; see --max-tokens" in details(tmp_path)
 
 
@@ -305,7 +308,7 @@ def test_a_model_that_says_nothing_is_named_as_that(name: str, tmp_path: Path, r
     if case.without_answer:
         said_in_the_row(case, reason, tmp_path, counts.tallies)
     else:
-        assert (counts.outputs, counts.reasons) == (0, {reason: 1})
+        assert (counts.outputs, counts.reasons) == (0, {reason: len(case.rows)})
 
 
 class Hesitant(Model):
@@ -323,10 +326,10 @@ class Hesitant(Model):
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if hasattr(case.stage, "tries")])
 def test_a_stage_that_has_tries_asks_again_where_nothing_was_said(name: str, tmp_path: Path) -> None:
     case = replace(CASES[name], stage=replace(CASES[name].stage, tries=6))
-    (tmp_path / "in.jsonl").write_text(json.dumps(case.row) + "\n")
+    write_rows(tmp_path / "in.jsonl", case.rows)
     hesitant = Hesitant(case.says)
     counts = run(case.stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=hesitant).counts
-    assert (counts.produced, counts.failed) == (1, 0)
+    assert (counts.produced, counts.failed) == (len(case.rows), 0)
     assert (hesitant.said[0], len(hesitant.said) > 1) == ("", True)
     assert all(row.get("analysis", "") is not None for row in Dataset.open(tmp_path / "out").table.to_pylist())
 
@@ -338,11 +341,11 @@ def chokes(_: str) -> Completion:
 @each_stage
 def test_a_row_that_no_engine_answers_has_failed_by_that_name(name: str, tmp_path: Path) -> None:
     case = CASES[name]
-    counts = go(case, tmp_path, chokes, max_failures=1).counts
+    counts = go(case, tmp_path, chokes, max_failures=len(case.rows)).counts
     if case.without_answer == "tallies":
         said_in_the_row(case, "engine_error", tmp_path, counts.tallies)
     else:
-        assert (counts.outputs, counts.failures) == (0, {"engine_error": 1})
+        assert (counts.outputs, counts.failures) == (0, {"engine_error": len(case.rows)})
         assert "it choked on this prompt" in details(tmp_path)
 
 

@@ -91,7 +91,7 @@ def test_a_busy_engine_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_patience_with_an_engine_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synth.pipelines.engines.shared.SharedEngine.patience", 0.01)
+    monkeypatch.setattr("synth.pipelines.runtime.shared.SharedEngine.patience", 0.01)
     engine = CountingEngine([EngineBusy("overloaded", retry_after=0.01)] * 9)
     with pytest.raises(EngineFailed, match=r"no answer .* \(overloaded\)"):
         ask(tmp_path, ["one"], engine)
