@@ -130,7 +130,7 @@ class Bare:
         try:
             self._llm = self._llm or llm_over(llm_engine)
             prompts = [request.prompt for request in requests]
-            params = [_sampling_params(request) for request in requests]
+            params = [_sampling_params(request, {}, skip_special_tokens=True) for request in requests]
             outputs = self._llm.generate(prompts, params, use_tqdm=False)
         except BaseException as error:
             return error
