@@ -91,7 +91,7 @@ def test_reasoning_that_has_no_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="use --reasoning think"):
         synth("export", directory, tmp_path / "out.jsonl", "--as", "alpaca", "--reasoning", "field")
     datasets.Dataset.from_list([{"query": "a", "response": "b"}]).save_to_disk(tmp_path / "plain")
-    with pytest.raises(InputError, match="plain has no column reasoning"):
+    with pytest.raises(InputError, match="plain has no text column reasoning"):
         synth("export", tmp_path / "plain", tmp_path / "out.jsonl", "--as", "messages", "--reasoning", "think")
 
 
