@@ -91,14 +91,14 @@ def test_a_busy_engine_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_patience_with_an_engine_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synth.pipelines.engines.shared.SharedEngine.patience", 0.01)
+    monkeypatch.setattr("synth.pipelines.runtime.shared.SharedEngine.patience", 0.01)
     engine = CountingEngine([EngineBusy("overloaded", retry_after=0.01)] * 9)
     with pytest.raises(EngineFailed, match=r"no answer .* \(overloaded\)"):
         ask(tmp_path, ["one"], engine)
 
 
 def test_a_server_that_names_a_longer_time_than_the_patience_ends_the_run_at_once(tmp_path: Path) -> None:
-    with pytest.raises(EngineFailed, match=r"left alone for 3600 s \(overloaded\)"):
+    with pytest.raises(EngineFailed, match=r"asks to retry only after 3600 s \(overloaded\)"):
         ask(tmp_path, ["one"], CountingEngine([EngineBusy("overloaded", retry_after=3600.0)]))
 
 
