@@ -1,4 +1,4 @@
-"""Whether what came out of a jail is a canonical value. What is looked at here was written by a hostile program."""
+"""Checks that a jail's output is a canonical value. The input must be assumed hostile."""
 
 import re
 from collections.abc import Callable

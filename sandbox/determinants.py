@@ -1,4 +1,4 @@
-"""What a verdict is a function of, besides the program, its inputs and its limits."""
+"""What determines a verdict besides the program, its inputs and its limits."""
 
 import platform
 import sys

@@ -1,4 +1,4 @@
-"""Which system calls a jail lets through: two seccomp filters, compiled here and installed by the worker.
+"""The system calls a jail allows: two seccomp filters, compiled here and installed by the worker.
 
 The server's filter is an allow-list. Whatever it does not name fails with EPERM, as Python expects of a machine that
 forbids things, and not by death: libraries try new calls now and then, and fall back. What no honest program tries

@@ -1,4 +1,4 @@
-"""Reading what a program answered. Every byte of it may have been written by somebody who wants to hurt the reader."""
+"""Parses the answers of a program. Every byte must be assumed hostile."""
 
 import json
 from collections.abc import Sequence

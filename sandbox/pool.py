@@ -149,12 +149,12 @@ class Sandbox:
         return running
 
     async def _serve(self, jails: dict[int, RunningJail]) -> None:
-        """Take one job after the other, in one jail for each profile that is asked for."""
+        """Process jobs in turn, in one jail per requested profile."""
         try:
             while True:
                 job = await self._jobs.get()
                 if job.answer.done():
-                    # Whoever asked has given up.
+                    # The caller was cancelled.
                     continue
                 try:
                     verdict = await self._judge(jails, job.program)
@@ -207,7 +207,7 @@ class Sandbox:
                 reason = str(error)
                 continue
             except asyncio.CancelledError:
-                # Whatever is being started will be there in a moment, and nobody else would end it.
+                # The worker will be up in a moment, and nothing else would kill it.
                 await self._spawn((await starting).kill)
                 raise
             try:
@@ -217,7 +217,7 @@ class Sandbox:
             except BaseException:
                 await self._spawn(worker.kill)
                 raise
-        raise SandboxUnavailable(f"no {jail.kind} jail comes up here ({reason}): {jail.mend}")
+        raise SandboxUnavailable(f"no {jail.kind} jail comes up here ({reason}): {jail.remedy}")
 
     async def _end(self, running: RunningJail) -> None:
         running.stream.close()

@@ -1,4 +1,4 @@
-"""One worker in its jail, as the pool sees it: programs go in, verdicts come out."""
+"""The host's side of one jailed worker: takes programs, returns verdicts."""
 
 import asyncio
 import base64
@@ -103,7 +103,7 @@ class RunningJail:
         verdict = _verdict(header, answer[4 + size :], program)
         if verdict.status == "killed" and _killed_for_memory() > killed_before:
             verdict = replace(verdict, detail=_OUT_OF_MEMORY)
-        # A machine without memory, and a program that fights: neither is a ground for the next one to stand on.
+        # Out of memory, or a hostile program: the next one gets a new jail.
         self.broken = verdict.status in ("killed", "no_exit", "malformed")
         return verdict
 

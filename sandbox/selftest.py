@@ -1,4 +1,4 @@
-"""What a jail has to withstand before any program is let into it: a dozen programs, a second's work.
+"""The self-test that a jail passes before it runs any program: a dozen programs, one second.
 
 It looks for walls that are not there (a kernel without the feature, a runtime that ignores an option), not for holes in
 those that are: that is what tests/hostile is for.

@@ -7,7 +7,7 @@ __all__ = ["Broken", "Stream"]
 
 
 class Broken(Exception):
-    """The stream ended, or carried what no worker says: the worker behind it must be killed."""
+    """The stream ended or violated the protocol: the worker must be killed."""
 
 
 class Stream(asyncio.Protocol):

@@ -6,7 +6,7 @@ timeout        its deadline or its processor time was over; outcomes of inputs t
 output_limit   it said more than it may
 killed         something outside the sandbox killed it: the kernel, since the machine ran out of memory, or anybody
 crashed        a signal ended it: a segmentation fault, an abort, or a call that nothing honest makes
-no_exit        it closed the descriptor on which it answers, and lived on
+no_exit        it closed its result pipe but did not exit
 missing        it ended, or could no longer write, without having answered every input
 malformed      it wrote something else than answers
 sandbox_error  the sandbox failed, not the program; the pool tries again in a new jail

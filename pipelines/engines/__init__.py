@@ -123,7 +123,7 @@ class Answer(Struct, frozen=True):
 
 
 class RequestFailed(Exception):
-    """The engine does not answer this one request, though it answers others: the row fails, the run goes on."""
+    """The engine answers other requests, but not this one: the row fails, the run continues."""
 
     reason = "engine_error"
 
@@ -141,10 +141,9 @@ class PromptRefused(RequestFailed):
 
 
 class EngineBusy(Exception):
-    """A passing fault: ask again, after `retry_after` seconds where the engine named a time.
+    """A temporary fault: retry, after `retry_after` seconds if the engine named a time.
 
-    `overloaded` says that the engine has no time for anybody or cannot be reached, so that the fault is not of the
-    request.
+    `overloaded`: the engine is overloaded or unreachable, so the request is not to blame.
     """
 
     def __init__(self, message: str, retry_after: float | None = None, *, overloaded: bool = False) -> None:
@@ -163,10 +162,10 @@ class Plug(Protocol[Asked, Given]):
         """Load the model, reach the server, start the jails. Called once, before the first request."""
 
     async def answer(self, request: Asked, /) -> Given:
-        """Answer one request. Thousands of calls may be under way at once; the plug batches or bounds them."""
+        """Answer one request. Thousands of calls may be concurrent; the plug batches or bounds them."""
 
     async def close(self) -> None:
-        """Release what `start` took. Requests under way are abandoned."""
+        """Release what `start` acquired. Pending requests are abandoned."""
 
 
 class Engine(Plug[Request, Answer], Protocol):

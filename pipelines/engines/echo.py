@@ -1,4 +1,4 @@
-"""An engine that answers at once with what it was asked: for Makefiles in CI, tests, and measuring everything else.
+"""An engine that echoes its prompt at once: for Makefiles in CI, tests, and benchmarks of everything else.
 
 Its token is a word between white space. Answers depend on (prompt, seed) alone.
 """
@@ -18,7 +18,7 @@ __all__ = ["EchoEngine"]
 class EchoEngine:
     """Answers the last user message, or the raw prompt, followed by the seed of the sample in brackets.
 
-    `reply` is said instead, with the seed for every `{i}` in it. `delay` seconds pass before each answer. A prompt of
+    `reply` replaces that text; each `{i}` in it becomes the seed. `delay` seconds pass before each answer. A prompt of
     `context` words or more is too long.
     """
 

@@ -1,4 +1,4 @@
-"""What a model thinks before it answers, separated from the answer, once for all engines and recipes.
+"""Separates a model's reasoning from its answer, for all engines and recipes.
 
 Servers and vLLM's own reasoning parsers give the two apart. Elsewhere the reasoning stands in the text between markers
 such as `<think>` and `</think>`. The journal holds the text as the engine gave it, so that recorded answers can be
@@ -64,7 +64,7 @@ _ENVELOPES = [
 
 
 def opening_of(prompt: str | tuple[Message, ...]) -> str:
-    """The marker with which a prompt ends, so that the model goes on inside its reasoning; empty where there is none.
+    """The marker with which a prompt ends, so that the model continues its reasoning; empty if there is none.
 
     Only a prompt that the recipe's file ends in this way is known here: what a server's chat template adds is not.
     """

@@ -1,4 +1,4 @@
-"""From the words of a command line to an engine."""
+"""Opens the engine that command-line options name."""
 
 import json
 import os

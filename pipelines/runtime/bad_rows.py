@@ -17,9 +17,9 @@ __all__ = ["with_bad_rows"]
 def with_bad_rows(
     finished: Finished, bad: pa.Table, rejected: pa.Schema, workplace: Workplace, *, is_cut: bool
 ) -> Finished:
-    """What a stage has made of the usable rows, and beside it the bad rows, as one more shard of rejected ones.
+    """Add the bad rows to a stage's result, as one more shard of rejected rows.
 
-    Where the run is cut before the last usable row, only those count that stand before the last one that it took.
+    If `--until` ended the run before the last usable row, only bad rows before the last processed one count.
     """
     if is_cut:
         usable_before = pc.subtract(bad["number"], pa.array(range(bad.num_rows)))

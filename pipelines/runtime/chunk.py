@@ -1,8 +1,8 @@
-"""A chunk of consecutive input rows: the unit that is open or published.
+"""A chunk of consecutive input rows: the unit of publication.
 
-The rows of an open chunk finish in any order and go to its journals; when the last one has finished, the chunk is
-published as one shard of output rows and one of rejected rows, both in input order, and its journals go. A straggler
-therefore keeps one chunk open and nothing else, and memory holds no more than the chunks that are open.
+Rows of an open chunk finish in any order and are journaled. When the last one has finished, the chunk is published as
+one shard of output rows and one of rejected rows, both in input order, and its journals are deleted. A straggler
+therefore keeps only its own chunk open, and only open chunks are held in memory.
 """
 
 import json
@@ -29,16 +29,13 @@ from synth.schemas.shards import Shard, ShardWriter
 
 __all__ = ["Chunk", "Failure"]
 
-# Lines that are sorted and written at once when a chunk is published.
+# Lines sorted and written per batch when a chunk is published.
 SLICE = 8192
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An input row that nothing was decided about, by the name under which `rejected/` counts it.
-
-    Either its processing raised, and the traceback is for whoever fixes the cause; or no engine answered it.
-    """
+    """An input row that failed: its processing raised, or the engine did not answer. `reason` is counted."""
 
     id: str
     error: str
@@ -47,14 +44,14 @@ class Failure:
 
 
 class Chunk:
-    """Rows `start` to `stop` of `table`, which are made into lines of `form` in a workplace."""
+    """Rows `start` to `stop` (exclusive) of `table`, journaled and published in a workplace as lines of `form`."""
 
     def __init__(
         self, number: int, table: pa.Table, start: int, stop: int, form: LineFormat, workplace: Workplace
     ) -> None:
         self.start, self.stop = start, stop
         self.counts = Counts()
-        # Outputs of rows that have ended, whether they have been written to the journal or not.
+        # Outputs of finished rows, whether flushed or not.
         self.outputs = 0
         self.failures: dict[int, Failure] = {}
         self._number = number
@@ -70,7 +67,7 @@ class Chunk:
         return self._place.published(self._number).is_file()
 
     def published(self) -> Published | None:
-        """What this chunk was published as, or None where it was not."""
+        """The record of this published chunk; None for an open one."""
         record = self._place.published(self._number)
         return Published.read(json.loads(record.read_text())) if record.is_file() else None
 
@@ -78,8 +75,8 @@ class Chunk:
         """Whether the shards hold what was published."""
         return all(shard.is_intact(self._place.shards / shard.filename) for shard in published.shards)
 
-    def withdraw(self) -> None:
-        """Publish it no longer. Answers that were kept beside it need not be asked for again."""
+    def unpublish(self) -> None:
+        """Undo the publication. Answers that were kept become its journal again, so no request is repeated."""
         kept = self._place.kept.answers_of(self._number)
         if kept.is_file():
             self.journals.folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +84,7 @@ class Chunk:
         self._place.published(self._number).unlink()
 
     def open(self) -> None:
-        """Open the journals and find out which rows have finished in an earlier run."""
+        """Open the journals and recover the rows that an earlier run finished."""
         self.journals.folder.mkdir(parents=True, exist_ok=True)
         self.answers = AnswerJournal(self.journals.answers)
         self._journal = Journal(self.journals.rows, self._form.schema)
@@ -95,12 +92,12 @@ class Chunk:
         self.counts = Counts.of(self._journal.recovered)
         self.outputs = self.counts.outputs
         self._remaining = self.stop - self.start - len(self._finished)
-        # Rows that have not finished, before the last one that has.
+        # Unfinished rows before the last finished one.
         self.overtaken = max(self._finished, default=self.start - 1) + 1 - self.start - len(self._finished)
 
     def pending(self) -> Iterator[tuple[int, Row]]:
-        """The rows that have not finished, with their index in the input."""
-        # The chunk may be done, and closed, before this has seen that no row is left.
+        """The unfinished rows, each with its index in the input."""
+        # Kept locally: the chunk may be closed before this generator is exhausted.
         index, finished = self.start, self._finished
         for batch in self._table.slice(self.start, self.stop - self.start).to_batches(max_chunksize=1024):
             for row in batch.to_pylist():
@@ -113,7 +110,7 @@ class Chunk:
         return self._remaining == 0
 
     def finish(self, index: int, items: Sequence[Row | Rejected], outputs: int, tallies: dict[str, float]) -> None:
-        """A row gave these, in this order; `outputs` of them were not filtered out."""
+        """Record a row's items in order; `outputs` of them were not filtered out."""
         self._waiting.append((index, items, None, tallies))
         self.outputs += outputs
         self._remaining -= 1
@@ -121,17 +118,17 @@ class Chunk:
     def reject(
         self, index: int, rejected: Rejected, items: Sequence[Row | Rejected], tallies: dict[str, float]
     ) -> None:
-        """A row gave nothing, for this reason; `items` are the outputs that it made and filtered out."""
+        """Record a rejected row; `items` are its outputs, all filtered out."""
         self._waiting.append((index, items, (REJECTED_INPUT, rejected), tallies))
         self._remaining -= 1
 
     def fail(self, index: int, failure: Failure) -> None:
-        """A row raised. It is not journaled, so that the next run tries it again."""
+        """Record a failed row. It is not journaled, so the next run retries it."""
         self.failures[index] = failure
         self._remaining -= 1
 
     def flush(self) -> None:
-        """Write what has finished since the last flush, answers first. A row whose values do not fit has failed."""
+        """Write the rows finished since the last flush, answers first. A row whose values do not fit fails."""
         self.answers.flush()
         if not self._waiting:
             return
@@ -157,16 +154,16 @@ class Chunk:
         self.counts.add(Counts.of(lines))
 
     def row_of_output(self, number: int) -> int:
-        """The index in the input of the row that gave the chunk's output `number`, counted from 1 in input order."""
+        """The index of the input row of the chunk's output `number`, counted from 1 in input order."""
         lines = self._read()
         rows: list[int] = np.sort(lines["_row"].to_numpy()[lines["_kind"].to_numpy() == OUTPUT]).tolist()
         return rows[number - 1]
 
     def publish(self, *, stop: int | None = None, keep_answers: bool = False) -> None:
-        """Turn the journal into shards, rows from index `stop` left out, failed rows as rejected ones with a traceback.
+        """Write the shards, without the rows from index `stop` on; failed rows are rejected with their traceback.
 
-        With its record, which is written last, the chunk is published. The journals stay beside the data where they
-        were asked for: answers to be parsed again, all of them where failed rows may be tried again.
+        Writing the record, the last step, publishes the chunk. Answers are kept where `keep_answers` asks for it, and
+        all journals where rows failed, so that these can be retried.
         """
         self.flush()
         self.close()
@@ -208,7 +205,7 @@ class Chunk:
         return data, _write_shard(self._place.rejected(self._number), self._form.rejected, lines, order, ~is_output)
 
     def close(self) -> None:
-        """Let go of the journals, and of what has not been flushed."""
+        """Close the journals; discards what has not been flushed."""
         self.answers.close()
         self._journal.close()
         del self.answers, self._journal, self._finished
@@ -217,7 +214,7 @@ class Chunk:
 def _write_shard(
     path: Path, schema: pa.Schema, lines: pa.Table, order: NDArray[Any], wanted: NDArray[np.bool_]
 ) -> Shard:
-    """Those of the lines, in this order, that are wanted, in batches that do not depend on how they were journaled."""
+    """Write the `wanted` lines in `order`, in batches that do not depend on how the lines were journaled."""
     lines = lines.select(schema.names)
     with ShardWriter(path, schema) as writer:
         for start in range(0, len(order), SLICE):
@@ -229,7 +226,7 @@ def _write_shard(
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under a second name, so that whatever happens next, one of the names leads to it."""
+    """Hard-link the file, so that a crash at any point leaves at least one of its names."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     if source.exists():

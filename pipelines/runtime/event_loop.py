@@ -1,4 +1,4 @@
-"""What thousands of row coroutines want of the interpreter and of the event loop that they share."""
+"""Interpreter and event-loop settings for thousands of row coroutines."""
 
 import asyncio
 import gc
@@ -10,7 +10,7 @@ __all__ = ["quick_rows", "to_its_end"]
 
 
 async def to_its_end(task: "asyncio.Task[None]") -> None:
-    """Wait for a task, however often this is cancelled meanwhile; that takes effect afterwards."""
+    """Wait for a task to end; a cancellation meanwhile takes effect afterwards."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -24,11 +24,10 @@ async def to_its_end(task: "asyncio.Task[None]") -> None:
 
 @contextmanager
 def quick_rows() -> Iterator[None]:
-    """Spare rows what only other programs need of the interpreter.
+    """Run the garbage collector rarely, and without tracking of asynchronous generators.
 
-    Rows make many objects and hardly a cycle, so the cycle collector looks for them rarely, and not at all among what
-    was there before, such as the modules of torch and vLLM. Stages are iterated to their end, so that the event loop
-    need not know of each in order to end it.
+    Rows make many objects and few cycles; objects that exist already (the modules of torch and vLLM) are not scanned.
+    Stages are always iterated to their end, so the event loop need not close their generators.
     """
     thresholds, hooks = gc.get_threshold(), sys.get_asyncgen_hooks()
     gc.freeze()

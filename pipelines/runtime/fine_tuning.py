@@ -1,7 +1,7 @@
 """Fine-tuning a causal language model on chats, with the `Trainer` of transformers.
 
-The extra `train` (accelerate, peft) is needed by nothing else. What a training learnt is kept every few minutes in the
-folder that it is given, and the same call goes on from there to the same weights.
+Only this needs the extra `train` (accelerate, peft). A checkpoint is saved every few minutes; the same call resumes
+from it and reaches the same weights.
 """
 
 import gc
@@ -23,7 +23,7 @@ from synth.schemas.errors import Interrupted, UsageError
 __all__ = ["Chat", "FineTuneConfig", "Reader", "fine_tune", "is_small"]
 
 SAVE_SECONDS = 300.0
-# A checkpoint gets this file when all else in it is written.
+# Marks a complete checkpoint; written last.
 _WHOLE = "whole"
 # Weights up to this size are trained whole unless something else is asked for; of larger ones, low-rank adapters.
 _SMALL_BYTES = 256 << 20
@@ -186,7 +186,7 @@ def fine_tune(
     with _on_signals(keeper):
         trainer.train(resume_from_checkpoint=_last_whole(work))
     if keeper.interrupted:
-        raise Interrupted("interrupted: what was learnt is kept, repeat the command to go on")
+        raise Interrupted("interrupted: a checkpoint is kept, repeat the command to continue")
     whole = model if recipe.full else trained.merge_and_unload()
     whole.to(published_dtype).save_pretrained(out)
     logs = [log for log in trainer.state.log_history if "loss" in log]
@@ -229,7 +229,7 @@ def _collated(chats: Sequence[Chat]) -> dict[str, Any]:
 
 
 def _last_whole(work: Path) -> str | None:
-    """The checkpoint to go on from; those that a kill has torn go."""
+    """The checkpoint to resume from; deletes incomplete ones."""
     whole: dict[int, Path] = {}
     for folder in work.glob("checkpoint-*"):
         if (folder / _WHOLE).is_file():
@@ -241,7 +241,7 @@ def _last_whole(work: Path) -> str | None:
 
 @contextmanager
 def _on_signals(keeper: Any) -> Iterator[None]:
-    """The first SIGINT or SIGTERM lets a step end and be kept; the second is obeyed at once."""
+    """On the first SIGINT or SIGTERM finish the step and save a checkpoint; on the second stop at once."""
 
     def interrupt(*_: Any) -> None:
         if keeper.interrupted:

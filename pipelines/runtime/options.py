@@ -1,4 +1,4 @@
-"""What a run is told beside its stage, and which of it determines the rows that come out."""
+"""Options of a run, apart from those of its stage, and which of them determine the output."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +72,7 @@ class Options(TableOptions):
     keep_answers: Annotated[bool, Option("Keep the model's raw answers in OUTPUT.", panel=PANEL)] = False
     reparse: Annotated[bool, Option("Parse stored answers again; ask only what was never asked.", panel=PANEL)] = False
     in_flight: Annotated[int, Option("Rows processed concurrently.", min=1, panel=PANEL)] = 2048
-    # Rows that are published together; an output that has been begun keeps the size that it was begun with.
+    # Rows published together; a resumed output keeps its chunk size.
     chunk_rows: int = 4096
     # The command line, recorded for whoever wants to repeat it.
     command: Sequence[str] = ()
@@ -84,6 +84,6 @@ class Options(TableOptions):
             "limit": self.limit,
             "until": self.until,
             "seed": self.seed,
-            # What was made before there were these options stays what it is.
+            # Absent rather than null, so that older outputs keep their identity.
             **{name: value for name, value in reading.items() if value is not None},
         }

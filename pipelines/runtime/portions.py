@@ -1,4 +1,4 @@
-"""Rows on their way through a stage: in portions, to other processes and back, and into the output as they are."""
+"""Splitting tables into portions, passing them between processes, and copying their rows to the output."""
 
 from collections.abc import Iterator, Mapping
 
@@ -25,7 +25,7 @@ def portions(table: pa.Table, most_rows: int | None = None, most_bytes: int | No
 
 
 def pack(table: pa.Table) -> bytes:
-    """A slice for another process, without what lies before and after it."""
+    """Serialize a slice for another process, without the rest of its table."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -37,7 +37,7 @@ def unpack(packed: bytes) -> pa.Table:
 
 
 def pass_on(rows: pa.Table, removed: Mapping[int, tuple[str, str]], output: Output) -> None:
-    """Write `rows` but for those `removed`, which are rejected: in their order index, reason and detail."""
+    """Write `rows` except those `removed`, which are rejected: index to reason and detail, in row order."""
     if not removed:
         output.write_table(rows, accounts_for=rows.num_rows)
         return

@@ -1,4 +1,4 @@
-"""Work that only more processes make quicker, with results in the order of the work."""
+"""CPU-bound work in several processes, with results in input order."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ FEW = 3
 
 
 def in_processes(function: Callable[[Work], Result], portions: Iterable[Work]) -> Iterator[tuple[Work, Result]]:
-    """Each portion with its result, by a process a core; few portions are done here. Two a process are under way."""
+    """Each portion with its result. One process per core, two portions queued per process; a few portions run here."""
     work = iter(portions)
     first = list(islice(work, FEW))
     if len(first) < FEW:
@@ -42,7 +42,7 @@ def in_processes(function: Callable[[Work], Result], portions: Iterable[Work]) -
                 yield _awaited(*under_way.popleft())
         except BrokenProcessPool:
             raise SynthError(
-                "one of the processes at work has died, perhaps for want of memory: nothing was published; "
+                "a worker process has died, perhaps out of memory: nothing was published; "
                 "repeat the command, with --limit to find the row"
             ) from None
         finally:
@@ -54,7 +54,7 @@ def _awaited(portion: Work, future: Future[Result]) -> tuple[Work, Result]:
 
 
 def _begin() -> None:
-    # Ctrl-C is the parent's to answer; and when it is killed, nobody else tells this process to end.
+    # The parent handles Ctrl-C; if it is killed, this process has to notice by itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

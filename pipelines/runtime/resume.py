@@ -1,9 +1,8 @@
-"""Where a run begins: from nothing, where it stopped, or with a part of what a finished run left.
+"""Where a run starts: from scratch, where an earlier run stopped, or from what a complete output kept.
 
-A finished output keeps two things that a later run can begin with. `answers/` holds the journals of the engine's
-answers, one for each chunk, where `--keep-answers` asked for them: `--reparse` lays them out again and runs every row
-over them. `failed/` holds all journals of the chunks in which rows were allowed to fail, and what every chunk was
-published as: `--retry-failed` lays out those chunks as they were, and the others as published.
+With `--keep-answers` an output holds the journals of the engine's answers in `answers/`, one per chunk; `--reparse`
+restores them and runs every row again. `failed/` holds all journals of the chunks with failed rows, and the records of
+all chunks: `--retry-failed` reopens the former and restores the latter as published.
 """
 
 import json
@@ -28,7 +27,7 @@ __all__ = ["claim_output"]
 def claim_output(
     out: Path, identity: Mapping[str, Any], options: Options, chunk_rows: int | None
 ) -> OutputClaim | None:
-    """The hold on `out` with which the run continues; None where it is complete and nothing is to be done again.
+    """The claim on `out` for this run; None if it is complete and nothing has to be repeated.
 
     Raises what `OutputClaim.open` raises, and `UsageError` where `--reparse` finds no answers.
     """
@@ -61,7 +60,7 @@ def _laid_out(
 
 
 def _lay_out_answers(finished: Dataset, claim: OutputClaim) -> None:
-    """Leave the answers as what has been done, and nothing else. Killed in between, it can be done again."""
+    """Restore the answers, and nothing else, as finished work. Can be repeated after a kill."""
     layout, kept = claim.layout, claim.layout.kept
     if not layout.record.is_file():
         claim.clear()
@@ -85,7 +84,7 @@ def _lay_out_answers(finished: Dataset, claim: OutputClaim) -> None:
         requests = Published.read(json.loads(record.read_text())).counts.tallies.get("requests")
         if requests and not layout.journals(chunk).answers.exists():
             raise UsageError(
-                f"{layout.path} holds finished rows without their answers, because it was begun without "
+                f"{layout.path} holds finished rows without their answers, because it was started without "
                 "--keep-answers: finish it, or use --fresh to start over"
             )
         record.unlink()
@@ -94,7 +93,7 @@ def _lay_out_answers(finished: Dataset, claim: OutputClaim) -> None:
 
 
 def _lay_out_chunks(finished: Dataset, claim: OutputClaim) -> None:
-    """Every chunk as it was when the output was published; where an earlier try has begun, nothing."""
+    """Restore every chunk as it was before publication; does nothing if an earlier retry has started."""
     if claim.is_begun():
         return
     claim.clear()

@@ -1,4 +1,4 @@
-"""Runs a row stage: thousands of row coroutines in flight, so that the engine never waits for the end of a batch."""
+"""Runs a row stage: thousands of concurrent row coroutines, so that the engine never waits for a batch to end."""
 
 import asyncio
 import logging
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Finished", "RowRun"]
 
-# Chunks that are published concurrently: each is in memory, and they wait for one another's turn in Python anyway.
+# Chunks published concurrently. Each is held in memory, and the GIL leaves little to gain from more.
 PUBLISHING = 2
 FLUSH_SECONDS = 0.5
-# Rows after which a worker lets others on, when its engine answers so quickly that it never waits.
+# Rows after which a worker yields to the event loop, where its engine answers without ever waiting.
 TURN_ROWS = 64
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A stage that has come to its end: what it counted over the first `rows` of its input, and what it wrote."""
+    """The result of a completed stage: counts over the first `rows` of its input, and the shards written."""
 
     rows: int
     counts: Counts
@@ -58,8 +58,8 @@ class Finished:
 class RowRun:
     """One execution of a row stage over a table.
 
-    `in_flight` workers take rows in input order, across the borders of chunks, and each sees one row through. Ctrl-C
-    ends admission and gives the rows under way five seconds; a second one ends them at once.
+    `in_flight` workers take rows in input order, across chunk boundaries, and process one row each. Ctrl-C stops
+    admission and gives the rows in progress five seconds; a second Ctrl-C cancels them at once.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class RowRun:
         self._layout = layout
         self._options = options
         self._observe = observe
-        # What is parsed anew once may have to be parsed anew again.
+        # Output parsed again once may be parsed again later.
         self._keeps_answers = options.keep_answers or options.reparse
         self._model = str(engine.identity().get("model") if engine else None)
         self._seed = f"{options.seed}\x00{stage.name}"
@@ -94,9 +94,9 @@ class RowRun:
         # In input order.
         self._open: list[Chunk] = []
         self._workers: set[asyncio.Task[None]] = set()
-        self._rows_under_way = 0
+        self._rows_in_progress = 0
         self._overtaken = 0
-        # Of the input, and those that the output stands for, from the first: fewer where `until` cuts it.
+        # Rows of the input, and how many of them, from the first, the output covers: fewer where `until` cuts it.
         self._input_rows = self._rows = int(table.num_rows)
         self._stopping = Stopping(layout.path)
         self._engine = engine
@@ -106,13 +106,13 @@ class RowRun:
 
     @property
     def engine_seconds(self) -> float:
-        """How long this execution has held the engine."""
+        """Seconds for which this execution has held the engine."""
         return self._shared.seconds if self._shared else 0.0
 
     def run(self) -> Finished:
-        """Run to the end. Raises `Interrupted`, `EngineFailed`, `BudgetSpent`, or `Partial` when too many rows failed.
+        """Run all rows. Raises `Interrupted`, `EngineFailed`, `BudgetSpent`, or `Partial` when too many rows failed.
 
-        Whatever it raises, the next execution in the same place continues from there.
+        After any of these, the next execution in the same directory resumes.
         """
         try:
             asyncio.run(self._run())
@@ -134,7 +134,7 @@ class RowRun:
         if total.failed:
             write_json(kept.failed_chunks, {"chunks": records})
         else:
-            # Failures of a chunk that has been done again since.
+            # Left by chunks that have since been processed again.
             shutil.rmtree(kept.failed, ignore_errors=True)
         return Finished(self._rows, total, data, [shard for shard in rejected if shard.rows])
 
@@ -143,9 +143,9 @@ class RowRun:
         for chunk in self._chunks:
             if (published := chunk.published()) and not chunk.is_intact(published):
                 logging.getLogger("synth").warning(
-                    "a shard of rows %d to %d is damaged, so they are done again", chunk.start, chunk.stop - 1
+                    "a shard of rows %d to %d is damaged; processing these rows again", chunk.start, chunk.stop - 1
                 )
-                chunk.withdraw()
+                chunk.unpublish()
             elif published:
                 chunk.counts = published.counts
                 self._published.add(published.counts)
@@ -166,13 +166,13 @@ class RowRun:
                 plugs: tuple[SharedPlug[Any, Any] | None, ...] = (self._shared, self._programs, self._index)
                 for plug in filter(None, plugs):
                     await plug.close()
-                self._settle()
+                self._publish_or_close()
         self._observe_counts()
         if self._stopping.reason:
             raise self._stopping.reason
 
     def _pending(self) -> Iterator[tuple[Chunk, int, Row]]:
-        """The rows that have not finished, in input order; their chunks are opened on the way."""
+        """The unfinished rows in input order; opens each chunk when its first row is taken."""
         for chunk in self._chunks:
             if chunk.is_published:
                 continue
@@ -184,7 +184,7 @@ class RowRun:
                 yield chunk, index, row
 
     async def _work(self, pending: Iterator[tuple[Chunk, int, Row]]) -> None:
-        """See all pending rows through: to their end, or as long as a stopped run grants those under way."""
+        """Process all pending rows; once the run is stopped, only those in progress, within the grace period."""
         for _ in range(min(self._options.in_flight, self._input_rows, self._options.until or self._input_rows)):
             task = asyncio.create_task(self._worker(pending))
             self._workers.add(task)
@@ -197,7 +197,7 @@ class RowRun:
             engine_answers = self._shared is None or self._shared.is_ready
             await asyncio.wait(self._workers, timeout=self._stopping.grace(engine_answers=engine_answers))
         while self._workers:
-            # Again and again: a cancellation is lost where it meets that of a request which is out of time.
+            # Repeatedly: a cancellation can be lost to that of a request that times out at the same moment.
             self._end_rows()
             await asyncio.wait(self._workers, timeout=0.5)
         await ended
@@ -212,11 +212,11 @@ class RowRun:
             if (taken := next(pending, None)) is None:
                 return
             chunk, index, row = taken
-            self._rows_under_way += 1
+            self._rows_in_progress += 1
             try:
                 await self._row(chunk, index, row)
             finally:
-                self._rows_under_way -= 1
+                self._rows_in_progress -= 1
             rows += 1
             if rows % TURN_ROWS == 0:
                 await asyncio.sleep(0)
@@ -225,33 +225,33 @@ class RowRun:
 
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
         self._workers.discard(task)
-        # A row records its own errors; what is left is a fault in recording them, and no run should outlive it.
+        # `_row` records the errors of rows. Any other is a fault of the runner, and stops the run.
         if not task.cancelled() and (fault := task.exception()):
             self._stopping.stop(fault)
 
     async def _wants_more(self) -> bool:
-        """Whether another row is to be begun; while those under way may well be enough for `until`, it is not known."""
+        """Whether to start another row. Waits while the rows in progress are likely to reach `until`."""
         until = self._options.until
         while not self._stopping.reason:
-            # An earlier run may have finished rows after one that it had not.
+            # An earlier run may have finished rows that follow an unfinished one.
             if until is None or self._overtaken > 0:
                 return True
             outputs = self._published.outputs + sum(chunk.outputs for chunk in self._open)
             if outputs >= until:
-                # Rows that turn out not to fit their columns have given nothing.
+                # A flush finds rows whose values do not fit their columns; these have no outputs.
                 for chunk in self._open:
                     self._flush(chunk)
                 if self._published.outputs + sum(chunk.outputs for chunk in self._open) >= until:
                     return False
             finished = self._published.finished + sum(chunk.counts.finished for chunk in self._open)
             per_row = outputs / finished if finished else 1.0
-            if outputs + self._rows_under_way * per_row < until:
+            if outputs + self._rows_in_progress * per_row < until:
                 return True
             await asyncio.sleep(0.2)
         return False
 
     async def _row(self, chunk: Chunk, index: int, row: Row) -> None:
-        """One row from beginning to end; whatever happens to it is recorded."""
+        """Process one row and record its result or error."""
         row_id: str = row["id"]
         tools = Tools(row_id, self._seed, self._model, self._shared, self._programs, self._index, chunk.answers)
         items: list[Row | Rejected] = []
@@ -265,26 +265,26 @@ class RowRun:
                     outputs += 1
                 items.append(item)
             if not outputs:
-                raise ValueError("the stage gave neither an output row nor a reason")
+                raise ValueError("the stage yielded neither an output row nor a reason")
         except Unanswered as unanswered:
             chunk.fail(index, Failure(row_id, unanswered.detail, unanswered.detail, unanswered.reason))
         except Reject as reject:
             if outputs:
-                chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row that had given output")))
+                chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row after it had yielded output")))
             else:
                 chunk.reject(index, Rejected(row, reject.reason, reject.detail), items, tools.tallies)
-        except SynthError as ended:
-            self._stopping.stop(ended)
+        except SynthError as error:
+            self._stopping.stop(error)
         except Exception as error:
             chunk.fail(index, _failure(row_id, error))
         else:
             chunk.finish(index, items, outputs, tools.tallies)
 
-    def _check(self, made: Row, row_id: str) -> None:
-        if not made.keys() <= self._outputs:
-            raise ValueError(f"the stage gave columns that its output has not: {sorted(made.keys() - self._outputs)}")
-        if not (made["id"] == row_id or made["id"].startswith(f"{row_id}/")):
-            raise ValueError(f"the output id {made['id']!r} does not show its descent from {row_id!r}")
+    def _check(self, output: Row, row_id: str) -> None:
+        if not output.keys() <= self._outputs:
+            raise ValueError(f"the stage yielded undeclared columns: {sorted(output.keys() - self._outputs)}")
+        if not (output["id"] == row_id or output["id"].startswith(f"{row_id}/")):
+            raise ValueError(f"the output id {output['id']!r} does not start with the input id {row_id!r}")
 
     async def _publish_finished(self) -> None:
         while chunk := next(filter(self._may_be_published, self._open), None):
@@ -294,13 +294,13 @@ class RowRun:
             await to_its_end(asyncio.create_task(publishing))
 
     def _may_be_published(self, chunk: Chunk) -> bool:
-        """Whether all is known of a chunk. How many failures are too many is known only when all rows have ended."""
+        """Whether a chunk is final. Failures wait for `max_failures`, which applies to the whole run."""
         if not chunk.is_done or self._stopping.reason:
             return False
         self._flush(chunk)
         if chunk.failures or self._stopping.reason:
             return False
-        # The last output that is wanted lies in a chunk that will be cut after it.
+        # The chunk that reaches `until` is cut after that output when the run ends.
         until = self._options.until
         return until is None or (chunk is self._open[0] and self._published.outputs + chunk.counts.outputs < until)
 
@@ -327,8 +327,8 @@ class RowRun:
                 counts.failures[failure.reason] = counts.failures.get(failure.reason, 0) + 1
         self._observe(counts)
 
-    def _settle(self) -> None:
-        """Publish the chunks that waited for a verdict, on failures or on `until`; let go of those of a stopped run."""
+    def _publish_or_close(self) -> None:
+        """Publish the chunks that waited because of failures or `until`; close those of a stopped run."""
         for chunk in self._open:
             self._flush(chunk)
         if self._stopping.reason is None:
@@ -346,7 +346,7 @@ class RowRun:
                 chunk.publish(stop=stop, keep_answers=self._keeps_answers)
 
     def _rows_wanted(self) -> int:
-        """How many rows of the input, from its first, the output stands for: all, or those that give `until` rows."""
+        """How many input rows, from the first, the output covers: all, or as many as yield `until` output rows."""
         if self._options.until is None:
             return self._input_rows
         wanted = self._options.until
@@ -354,7 +354,7 @@ class RowRun:
             if chunk in self._open and chunk.counts.outputs >= wanted:
                 return chunk.row_of_output(wanted) + 1
             if chunk not in self._open and chunk.counts.finished < chunk.stop - chunk.start:
-                # It was cut by a run that came no further.
+                # An earlier run cut it at its own end.
                 return chunk.start + chunk.counts.finished
             wanted -= chunk.counts.outputs
         return self._input_rows
@@ -366,9 +366,9 @@ class RowRun:
         named = "" if reasons.keys() == {"failed"} else f" ({', '.join(f'{name} {n}' for name, n in reasons.items())})"
         first = failures[0]
         return Partial(
-            f"{len(failures)} of {plural(self._input_rows, 'row')} failed{named}, the first of them {first.id} "
+            f"{len(failures)} of {plural(self._input_rows, 'row')} failed{named}, the first is {first.id} "
             f"({first.error}): nothing was published, {log} has the details; "
-            "repeat the command to try them again, or allow them with --max-failures"
+            "repeat the command to retry them, or allow them with --max-failures"
         )
 
 
@@ -377,7 +377,7 @@ def _failure(row_id: str, error: BaseException) -> Failure:
 
 
 def _shared(sandbox: "Sandbox") -> SharedPlug[Program, Verdict]:
-    """Verdicts are recorded under the code that gave them, too; but no output becomes stale with an upgrade."""
+    """Journal keys include the sandbox's source code; the output's identity does not, so upgrades make none stale."""
     from synth.sandbox.determinants import source_digest
 
     return SharedPlug(sandbox, key_of({**sandbox.identity(), "code": source_digest()}))

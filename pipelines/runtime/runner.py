@@ -40,12 +40,11 @@ OBSERVE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run left behind: the record in `synth.json`, and whether there was anything to do."""
+    """The result of a run: the record in `synth.json`, whether it was complete already, and the stage's remarks."""
 
     out: Path
     record: Mapping[str, Any]
     already_done: bool = False
-    # What the stage says of its output.
     remarks: tuple[str, ...] = ()
 
     @property
@@ -64,21 +63,21 @@ def run(
     index: DocumentIndex | None = None,
     observe: Observer = lambda _counts, _total, _prepared: None,
 ) -> Summary:
-    """Run `stage` over `inputs` into the dataset directory `out`, continuing where an earlier run of it stopped.
+    """Run `stage` over `inputs` into the dataset directory `out`, or resume an earlier run.
 
-    A row stage takes one input, unless it reads an open record. Raises the errors of `synth.schemas.errors`; whatever
-    it raises, finished work is kept in `out.partial` and the same call continues from there.
+    A row stage takes one input, unless it reads an open record. Raises the errors of `synth.schemas.errors`; finished
+    work is kept in `out.partial`, and the same call resumes.
     """
     started = time.monotonic()
     sources = _sources(stage, inputs, options)
     chunk_rows = options.chunk_rows if isinstance(stage, RowStage) else None
     claim = claim_output(out, _identity(stage, sources, options, engine, sandbox, index), options, chunk_rows)
     if claim is None:
-        # For `make`: what is complete with this identity is up to date, however new the input's time stamp is.
+        # Up to date for `make`, too, even where the input has a newer time stamp.
         with contextlib.suppress(OSError):
             Layout(out).record.touch()
         return _summary(stage, out, Dataset.open(out).run or {}, already_done=True)
-    # Needed only where there is something to do.
+    # Imported only when there is something to do.
     from synth.pipelines.runtime.bad_rows import with_bad_rows
     from synth.pipelines.runtime.lines import rejected_schema
     from synth.pipelines.runtime.rows import RowRun
@@ -118,7 +117,7 @@ def run(
             "seconds": round(progress.spent["seconds"], 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "software": software(),
-            # What the last programs ran in. Verdicts replayed from a journal start no jail.
+            # None if all verdicts came from the journal: then no jail was started.
             "sandbox": sandbox.record() if sandbox else None,
         }
         claim.publish(finished.data, finished.rejected, record)
@@ -174,16 +173,15 @@ def _identity(
         **options.identity(),
         "engine": engine.identity() if engine else None,
     }
-    # What was made before there were these plugs stays what it is.
+    # Absent rather than null, so that older outputs keep their identity.
     plugs = {"sandbox": sandbox, "index": index}
     return {**identity, **{name: plug.identity() for name, plug in plugs.items() if plug}}
 
 
 class _Progress:
-    """Tells the caller and the file `progress.json` how far a run is, and what it and those before it took.
+    """Reports progress to the caller and to `progress.json`, which `synth watch` reads.
 
-    The file is what `synth watch` reads. A run that goes on adds to what it finds there, so that the record tells the
-    whole cost.
+    A resumed run adds its time to that of earlier runs, so that the record has the total cost.
     """
 
     def __init__(self, path: Path, stage: str, rows: int, observe: Observer, started: float) -> None:
@@ -198,8 +196,8 @@ class _Progress:
         self.engine_seconds: Callable[[], float] = lambda: 0.0
         self._before = {"seconds": 0.0, "engine_seconds": 0.0}
         with contextlib.suppress(OSError, ValueError):
-            there = json.loads(self._path.read_text())
-            self._before = {name: float(there[name]) for name in self._before}
+            earlier = json.loads(self._path.read_text())
+            self._before = {name: float(earlier[name]) for name in self._before}
 
     def __enter__(self) -> None:
         self._write()
@@ -209,8 +207,8 @@ class _Progress:
 
     @property
     def spent(self) -> dict[str, float]:
-        here = {"seconds": time.monotonic() - self._started, "engine_seconds": self.engine_seconds()}
-        return {name: before + here[name] for name, before in self._before.items()}
+        current = {"seconds": time.monotonic() - self._started, "engine_seconds": self.engine_seconds()}
+        return {name: before + current[name] for name, before in self._before.items()}
 
     def observe(self, counts: Counts, prepared: int = 0) -> None:
         self._counts, self._prepared = counts, prepared
@@ -221,7 +219,7 @@ class _Progress:
 
     def _write(self) -> None:
         facts = {"stage": self._stage, "rows": self._rows, "prepared": self._prepared, **self.spent, "pid": os.getpid()}
-        # Where this cannot be written the journals cannot either, and say so.
+        # If this fails, so do the journals, and they report it.
         with contextlib.suppress(OSError):
             write_json(self._path, {**facts, "counts": asdict(self._counts)}, durable=False)
 
@@ -232,14 +230,14 @@ def _check_conservation(finished: "Finished") -> None:
         raise SynthError(
             f"of {finished.rows} input rows {counts.finished} are accounted for "
             f"({counts.produced} produced, {counts.rejected} rejected, {counts.failed} failed): "
-            "nothing was published; this is a fault of the stage"
+            "nothing was published; this is a bug in the stage"
         )
 
 
 def _cost(stage: Stage, counts: Counts, engine_seconds: float, engine: Engine | None) -> dict[str, float | None]:
-    """What the rows cost in all, and for each one accepted; None where it is unknown.
+    """The cost of a run, in total and per accepted output; None where unknown.
 
-    Tokens are unknown where a server did not count those of every request, the GPUs of a server always.
+    Tokens are unknown if a server did not count those of every request; the GPUs of a server always are.
     """
     unknown = counts.tallies.get("uncounted_requests")
     names = ("prompt_tokens", "completion_tokens")

@@ -1,8 +1,8 @@
-"""What answers the rows of a run, as all its rows share it: started when needed, closed when the run ends.
+"""Plugs shared by all rows of a run: started on first use, closed when the run ends.
 
-An engine that is busy is asked again. A request may fail because the engine is down or because of the request itself.
-The engine is at fault only when it answers nobody: a request that keeps failing while others are answered, a neutral
-one if need be, fails its row alone.
+Requests to a busy engine are retried. A request may fail because the engine is down or because of the request itself.
+If the engine answers other requests meanwhile (a neutral one is sent if there are none), only the row fails; otherwise
+the run stops.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ Given = TypeVar("Given")
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-# A fault of one request passes soon or never, so it is not waited for as long as for a server that restarts.
+# The fault of a single request passes soon or never; a restarting server deserves longer pauses.
 LONGEST_PAUSE_AFTER_FAULT = 8.0
 SECONDS_BETWEEN_WARNINGS = 30.0
 NEUTRAL = "Hello"
 
 
 class SharedPlug(Generic[Asked, Given]):
-    """It starts with the first request, so that a run whose answers are all recorded loads no model and starts no jail.
+    """Starts its plug on the first request, so a run with only journaled answers loads no model and starts no jail.
 
-    `key` is what its answers are recorded under.
+    `key` identifies the plug in the journal.
     """
 
     def __init__(self, plug: Plug[Asked, Given], key: int) -> None:
@@ -52,7 +52,7 @@ class SharedPlug(Generic[Asked, Given]):
 
     @property
     def seconds(self) -> float:
-        """How long the plug has been held, from the start of its start."""
+        """Seconds for which the plug has been held, its startup included."""
         return 0.0 if self._began is None else time.monotonic() - self._began
 
     async def close(self) -> None:
@@ -70,11 +70,11 @@ class SharedPlug(Generic[Asked, Given]):
 
 
 class SharedEngine(SharedPlug[Request, Answer]):
-    """Asks a busy engine again, proves constrained decoding once, sends nothing when `budget` tokens are `spent`."""
+    """Retries while the engine is busy, checks constrained decoding once, stops when `budget` tokens are `spent`."""
 
     # A server that restarts needs minutes; one that is gone should not hold a run for hours.
     patience = 300.0
-    # Times that a request may fail again while others are answered: a server that fails every third one loses no row.
+    # Failures of a request while others are answered. A server that fails every third request loses no row.
     most_faults = 7
 
     def __init__(self, engine: Engine, budget: int | None, spent: int) -> None:
@@ -87,8 +87,8 @@ class SharedEngine(SharedPlug[Request, Answer]):
         self._warned = -SECONDS_BETWEEN_WARNINGS
 
     def answer(self, request: Request) -> Coroutine[Any, Any, Answer]:
-        """Raises `RequestFailed`, `BudgetSpent`, or `EngineFailed` when patience ends."""
-        # Most requests only have to be sent, and no coroutine more than that needs stands between row and engine.
+        """Raises `RequestFailed`, `BudgetSpent`, or `EngineFailed` after `patience` seconds without an answer."""
+        # The fast path: most requests only have to be sent, and each coroutine in between costs time.
         is_plain = self.is_ready and request.schema is None and self._budget is None
         return self._ask(request) if is_plain else self._ask_prepared(request)
 
@@ -113,7 +113,7 @@ class SharedEngine(SharedPlug[Request, Answer]):
         if self._spent >= budget:
             raise BudgetSpent(
                 f"the budget of {plural(budget, 'token')} is spent ({self._spent:,}): what was finished is kept, "
-                "repeat the command with a larger --budget-tokens to go on"
+                "repeat the command with a larger --budget-tokens to continue"
             )
         answer = await self._ask(request)
         if answer.tokens is None:
@@ -130,7 +130,7 @@ class SharedEngine(SharedPlug[Request, Answer]):
             raise EngineFailed(f"the engine cannot be started: {type(error).__name__}: {error}") from error
 
     async def _ask(self, request: Request) -> Answer:
-        waited, pause, faults, heard = 0.0, FIRST_PAUSE, 0, self._answered
+        waited, pause, faults, answered = 0.0, FIRST_PAUSE, 0, self._answered
         while True:
             try:
                 answer = await self._plug.answer(request)
@@ -139,15 +139,15 @@ class SharedEngine(SharedPlug[Request, Answer]):
                     raise EngineFailed(str(refusal)) from refusal
                 raise
             except EngineBusy as busy:
-                # A fault that passes at once is nobody's.
+                # A fault that passes at once does not count.
                 is_suspect = (pause > FIRST_PAUSE and not busy.overloaded) or waited >= self.patience
-                if await self._answers_others(request, since=heard, asking=is_suspect):
+                if await self._answers_others(request, since=answered, probing=is_suspect):
                     faults += is_suspect
                     if faults >= self.most_faults or waited >= self.patience:
                         raise RequestFailed(f"it keeps failing while others are answered: {busy}") from busy
-                    waited, heard = 0.0, self._answered
+                    waited, answered = 0.0, self._answered
                 delay = self._pause_for(busy, waited, pause)
-                self._tell(busy, pause)
+                self._warn(busy, pause)
             else:
                 self._answered += 1
                 return answer
@@ -155,19 +155,19 @@ class SharedEngine(SharedPlug[Request, Answer]):
             waited, pause = waited + delay, min(2 * pause, LONGEST_PAUSE_AFTER_FAULT if faults else LONGEST_PAUSE)
 
     def _pause_for(self, busy: EngineBusy, waited: float, pause: float) -> float:
-        """Seconds to wait before the next try. Raises `EngineFailed` where patience ends."""
-        named = busy.retry_after or 0.0
-        if waited >= self.patience or named > self.patience:
-            silent = f"gave no answer for {waited:.0f} s" if waited else f"is to be left alone for {named:.0f} s"
+        """Seconds to wait before the next try. Raises `EngineFailed` when `patience` is exhausted."""
+        retry_after = busy.retry_after or 0.0
+        if waited >= self.patience or retry_after > self.patience:
+            fault = f"gave no answer for {waited:.0f} s" if waited else f"asks to retry only after {retry_after:.0f} s"
             raise EngineFailed(
-                f"the engine {silent} ({busy}): what was answered is kept, repeat the command to go on"
+                f"the engine {fault} ({busy}): all answers are kept, repeat the command to continue"
             ) from busy
-        # One that is to be asked again at once, and again, would never come to the end of the patience.
+        # A Retry-After of 0 must still add up to `patience`.
         return pause if busy.retry_after is None else max(busy.retry_after, 0.05)
 
-    async def _answers_others(self, request: Request, *, since: int, asking: bool = True) -> bool:
-        """Whether the engine has answered anybody `since` so many answers; where `asking`, it may be asked now."""
-        if self._answered == since and asking:
+    async def _answers_others(self, request: Request, *, since: int, probing: bool = True) -> bool:
+        """Whether the engine has given more than `since` answers; if not, `probing` sends it a neutral request."""
+        if self._answered == since and probing:
             if self._check is None or self._check.done():
                 self._check = asyncio.create_task(self._answers(_neutral(request)))
             await asyncio.shield(self._check)
@@ -181,16 +181,16 @@ class SharedEngine(SharedPlug[Request, Answer]):
         self._answered += 1
         return True
 
-    def _tell(self, busy: EngineBusy, pause: float) -> None:
-        """Say that a request is being repeated, once it has failed a few times."""
+    def _warn(self, busy: EngineBusy, pause: float) -> None:
+        """Warn about retries, once a request has failed a few times."""
         now = time.monotonic()
         if pause > 2 * FIRST_PAUSE and now - self._warned >= SECONDS_BETWEEN_WARNINGS:
             self._warned = now
-            logging.getLogger("synth").warning("still no answer, so the engine is asked again: %s", busy)
+            logging.getLogger("synth").warning("no answer yet, retrying: %s", busy)
 
 
 def _neutral(request: Request) -> Request:
-    """The same request in everything but its words: what an engine answers unless it answers nothing of this form."""
+    """The same kind of request with other text, which a working engine answers."""
     if isinstance(request.prompt, str):
         prompt: str | tuple[Message, ...] = NEUTRAL
     else:

@@ -1,4 +1,4 @@
-"""What ends a run before its rows have ended: Ctrl-C, an engine that has died, a spent budget, a full disk."""
+"""What stops a run early: Ctrl-C, a dead engine, a spent budget, a full disk."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ from synth.schemas.errors import BudgetSpent, Interrupted, SynthError
 
 __all__ = ["Stopping", "unwritable"]
 
-# How long rows in flight may go on after the first Ctrl-C.
+# How long rows in flight may continue after the first Ctrl-C.
 GRACE_SECONDS = 5.0
 
 
@@ -32,7 +32,7 @@ class Stopping:
         await self._began.wait()
 
     def grace(self, *, engine_answers: bool) -> float | None:
-        """How many seconds the rows under way may take to end; None as many as they need."""
+        """Seconds that the rows in progress may take to finish; None for no limit."""
         if isinstance(self.reason, BudgetSpent):
             return None
         return GRACE_SECONDS if isinstance(self.reason, Interrupted) and engine_answers else 0.0
@@ -44,7 +44,7 @@ class Stopping:
         def interrupt() -> None:
             if self.reason:
                 at_once()
-            self.stop(Interrupted("interrupted: what was finished is kept, repeat the command to go on"))
+            self.stop(Interrupted("interrupted: finished work is kept, repeat the command to continue"))
 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

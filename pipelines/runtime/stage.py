@@ -34,7 +34,7 @@ from synth.schemas.record import Record
 if TYPE_CHECKING:
     from synth.pipelines.runtime.counts import Counts
 
-# With what a stage is written in: its rows, its tools, and the ways in which a row may end.
+# Includes all that a stage is written with.
 __all__ = [
     "NothingSaid",
     "Output",
@@ -55,8 +55,8 @@ __all__ = [
 class Output(Protocol):
     """Where a table stage puts its rows, in order.
 
-    A stage that is killed is called again from the start with the same folders: `work` is for what it would be sorry
-    to make twice and goes when the run ends, `kept` for folders that are to stand in the output beside the rows.
+    On resume a stage starts over with the same folders. `work` holds intermediate results that are expensive to
+    repeat, and is deleted when the run ends; `kept` becomes part of the output.
     """
 
     work: Path
@@ -68,32 +68,32 @@ class Output(Protocol):
         ...
 
     def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
-        """Add output rows; `accounts_for` is the number of input rows that they stand for."""
+        """Add output rows, made from `accounts_for` input rows."""
 
     def write_table(self, table: pa.Table, *, accounts_for: int) -> None:
         """Add a table of output rows, which must have the columns of the stage's output, in that order."""
 
     def reject(self, row: Row, reason: str, detail: str = "") -> None:
-        """Turn one input row away."""
+        """Reject one input row."""
 
     def reject_table(self, table: pa.Table, reasons: Sequence[str], details: Sequence[str]) -> None:
-        """Turn input rows away, each with its reason and detail."""
+        """Reject input rows, each with its reason and detail."""
 
     def skip(self, count: int, reason: str) -> None:
-        """Turn input rows away without a copy of each in `rejected/`: those that a selection has no place for."""
+        """Reject input rows, such as those a selection leaves out, without a copy in `rejected/`."""
 
     def reject_output(self, output: Rejected) -> None:
-        """Account for an output row that was made and filtered out; its input row is accounted for elsewhere."""
+        """Record a filtered output row; its input row is accounted for separately."""
 
     def progress(self, rows: int) -> None:
-        """Say how many input rows a first pass over all of them has gone through: what is shown until one is done."""
+        """Report how many input rows a first pass has read; shown until the first row is finished."""
 
     def tally(self, name: str, amount: float = 1) -> None: ...
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What both kinds share. `version` rises when the same options would give other rows.
+    """What both kinds share. `version` rises when the same options would yield other rows.
 
     The first line of a stage's docstring is its summary on the command line, and `commands` are two examples of a
     command line. `arguments` name its input and output there (`reads` says what the input may be); options that
@@ -102,8 +102,8 @@ class Stage:
     Where `input` is an open record, all inputs are read as one table; where `output` is, too, output rows have every
     column of that table, and then those of the record, of which one takes the place of a column with its name.
 
-    `accepted` is the tally that counts what the stage is run for, where that is not its output rows. `advice` says what
-    to try where most rows are rejected for one reason. `prints_rows` is for an output of a few rows to be read at once.
+    `accepted` names the tally of what the stage produces, where that is not its output rows. `advice` maps a reason to
+    what to try if most rows are rejected for it. `prints_rows`: print the output, a few rows, when the run ends.
     """
 
     name: ClassVar[str]
@@ -120,12 +120,12 @@ class Stage:
     output: ClassVar[Record | ByOption[Record]]
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` where an option has no value that it can have."""
+        """Raises `UsageError` for an option with an invalid value."""
         check(self)
 
     @property
     def means(self) -> Mapping[str, str]:
-        """Tallies that are told as a mean, each with the tally of what it is a mean over."""
+        """Tallies to report as means, each with the tally to divide by."""
         return {}
 
     @property
@@ -138,7 +138,7 @@ class Stage:
         return table
 
     def published(self, out: Path, counts: "Counts") -> Iterable[str]:  # noqa: ARG002
-        """Called when `out` is complete: what to do with it, and remarks for whoever ran the stage."""
+        """Called when `out` is complete; returns remarks for the user."""
         return ()
 
     def identity(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class RowStage(Stage):
-    """One input row at a time. Every input row must end in output rows, in `Reject`, or in an error of its own."""
+    """Processes rows one by one. Every input row must yield output rows, raise `Reject`, or fail with another error."""
 
     def prepare(self, table: pa.Table) -> Self:  # noqa: ARG002
         """The stage that processes the rows of `table`, the whole input: itself, or a copy that knows it."""
@@ -166,7 +166,7 @@ class RowStage(Stage):
 
 @dataclass(frozen=True)
 class TableStage(Stage):
-    """Whole tables at a time. Every input row must be written from or rejected; the runner checks the sum."""
+    """Processes whole tables. Every input row must be accounted for or rejected; the runner checks the sum."""
 
     @abstractmethod
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:

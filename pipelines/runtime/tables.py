@@ -1,4 +1,4 @@
-"""Runs a table stage: memory-mapped tables in, shards out. One that is killed starts anew, from what it laid by."""
+"""Runs a table stage: memory-mapped tables in, shards out. On resume it starts over with its `work` folder."""
 
 import shutil
 from collections import Counter
@@ -93,7 +93,7 @@ class _TableOutput:
     def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
         for row in rows:
             if not row.keys() <= self._names:
-                raise ValueError(f"the stage wrote columns that its output has not: {sorted(row.keys() - self._names)}")
+                raise ValueError(f"the stage wrote undeclared columns: {sorted(row.keys() - self._names)}")
             self.data.add(row)
             self.counts.outputs += 1
         self.counts.produced += accounts_for
@@ -153,7 +153,7 @@ def run_table_stage(
     observe: Callable[[Counts, int], None],
 ) -> Finished:
     """One pass over `tables`."""
-    # The rows of a killed pass are written again; what cost more than writing, a stage keeps in `work` or `kept`.
+    # An interrupted pass is repeated; expensive intermediate results are in `work` or `kept`.
     shutil.rmtree(workplace.shards)
     workplace.shards.mkdir()
     inputs, outputs = row_schemas(stage, tables[0])
@@ -165,7 +165,7 @@ def run_table_stage(
         output.data.abandon()
         output.rejected.abandon()
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted("interrupted: nothing was published yet, repeat the command to go on") from None
+            raise Interrupted("interrupted: nothing was published yet, repeat the command to continue") from None
         raise
     rejected = [shard for shard in output.rejected.close() if shard.rows]
     return Finished(sum(table.num_rows for table in tables), output.counts, output.data.close(), rejected)

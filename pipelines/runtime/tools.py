@@ -1,9 +1,8 @@
-"""What a row is handed to work with, and why it survives a crash.
+"""The tools of a row (model, sandbox, search, randomness), whose answers survive a crash.
 
-Every answer goes to a journal as it arrives, under the row's id and a hash of the whole request and of the identity of
-what gave it: the engine for texts, the sandbox for verdicts, the index for documents. When the command is repeated, the
-row's coroutine runs again from its start and is given its recorded answers, so it arrives where it was without asking
-anything twice.
+Every answer is journaled as it arrives. Its key is the row id, a hash of the request, and the identity of the plug that
+answered: engine, sandbox or index. On resume the row's coroutine starts over and gets its recorded answers, so it
+reaches the point where it was interrupted without repeating a request.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,21 +32,18 @@ _read_answer = msgspec.json.Decoder(Answer).decode
 _read_verdict = msgspec.json.Decoder(Verdict).decode
 _read_found = msgspec.json.Decoder(Found).decode
 
-Asked = TypeVar("Asked")
-Given = TypeVar("Given")
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 def tokens_in(journal: Path) -> int:
-    """The tokens of the prompts and completions that a journal of answers holds, as far as they are known."""
+    """The known tokens of the prompts and completions in a journal of answers."""
     journaled = read_journal(journal, ANSWERS).select(["request", "answer"]).to_pylist()
     return sum(_read_answer(row["answer"]).tokens or 0 for row in journaled if row["request"].startswith('{"prompt"'))
 
 
 class Tools:
-    """The tools of one row. It is its own `llm` and `sandbox`: what they answer belongs to the row that asked.
-
-    `model` is the model's name, for columns that record it.
-    """
+    """The tools of one row, `llm` and `sandbox` included. `model` is the model's name, for columns that record it."""
 
     __slots__ = ("_answers", "_engine", "_index", "_row_id", "_sandbox", "_seed", "model", "tallies")
 
@@ -85,27 +81,25 @@ class Tools:
     ) -> Answer:
         """Draw samples `first_sample` to `first_sample + n - 1` of `prompt`.
 
-        Sample `i` depends on (run seed, stage, row id, `i`) and the request alone: drawing 4 and 4 more gives what
-        drawing 8 gives, and a second try at the same prompt asks for the next sample. Texts of the completions are
-        answers: reasoning is in a field of its own.
+        Sample `i` depends only on the run seed, stage, row id, `i` and the request: drawing 4 samples and then 4 more
+        equals drawing 8, and a retry of the same prompt draws the next sample. Reasoning is separated from the text of
+        each completion.
 
-        Raises `Unanswered`: `prompt_too_long` where the prompt leaves no room in the model's context, `refused` where
-        the engine does not accept the request, `engine_error` where this request alone makes it fail. Raises
-        `NothingSaid` as `refused` where the model or a filter declines every completion, and as `empty_answer` where
-        all are blank. A completion that the token limit cut while it reasoned is left to the stage (`truncated`), and
-        so are silent ones among others: see `Completion.silence`.
+        Raises `Unanswered`: `prompt_too_long` if the prompt exceeds the model's context, `refused` if the engine
+        rejects the request, `engine_error` if only this request fails. Raises `NothingSaid`: `refused` if the model or
+        a filter declines every completion, `empty_answer` if all are blank. The stage handles a completion cut while
+        reasoning (`truncated`), and blank or refused ones among others: see `Completion.silence`.
         """
         if self._engine is None:
             raise RuntimeError("this stage was run without an engine")
         request = Request(prompt, sampling, n, _number(self._seed, self._row_id, "sample") + first_sample, schema)
         try:
-            answer = await self._asked(self._engine, request, _read_answer)
+            answer = await self._answer(self._engine, request, _read_answer)
         except RequestFailed as failure:
             raise Unanswered(failure.reason, str(failure)) from None
         self._count(answer)
         opened = "" if schema else opening_of(prompt)
-        said = tuple([separated(completion, opened) for completion in answer.completions])
-        answer = Answer(said, answer.prompt_tokens)
+        answer = Answer(tuple([separated(one, opened) for one in answer.completions]), answer.prompt_tokens)
         _refuse_nothing_said(answer)
         return answer
 
@@ -114,20 +108,20 @@ class Tools:
         return self
 
     async def run(self, program: Program) -> Verdict:
-        """What the sandbox says of a program. Raises `Reject` as `refused` where an input is no plain value."""
+        """Run a program in the sandbox. Raises `Reject` (`refused`) where an input is no plain value."""
         if self._sandbox is None:
             raise RuntimeError("this stage was run without a sandbox")
         if program.unplain:
             raise Reject("refused", program.unplain)
         self.tally("programs")
-        return await self._asked(self._sandbox, program, _read_verdict)
+        return await self._answer(self._sandbox, program, _read_verdict)
 
     async def search(self, query: str, k: int) -> Found:
-        """Up to `k` documents of the run's index for a query, the best first."""
+        """Up to `k` documents of the run's index for a query, best first."""
         if self._index is None:
             raise RuntimeError("this stage was run without an index")
         self.tally("searches")
-        return await self._asked(self._index, Query(query, k), _read_found)
+        return await self._answer(self._index, Query(query, k), _read_found)
 
     def random(self, *purpose: str | int) -> Random:
         """A generator seeded by (run seed, stage, row id, purpose)."""
@@ -137,8 +131,8 @@ class Tools:
         """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
         self.tallies[name] = self.tallies.get(name, 0.0) + amount
 
-    async def _asked(self, plug: "SharedPlug[Asked, Given]", request: Asked, read: Callable[[str], Given]) -> Given:
-        """The answer that is recorded for this row, or that the plug gives and that is recorded now."""
+    async def _answer(self, plug: "SharedPlug[T, U]", request: T, read: Callable[[str], U]) -> U:
+        """The journaled answer to this request, or a new one, which is then journaled."""
         text = _write_json(request)
         recorded = self._answers.find(self._row_id, text, plug.key)
         if recorded is not None:
@@ -159,10 +153,7 @@ class Tools:
 
 
 def _refuse_nothing_said(answer: Answer) -> None:
-    """Raises `NothingSaid` where no completion says anything, so that no recipe tries to parse silence.
-
-    A blank completion among others is left to the recipe, and so is one that the token limit cut while it reasoned.
-    """
+    """Raises `NothingSaid` if every completion is blank or refused, unless the token limit cut one while reasoning."""
     silences: dict[str, str] = {}
     for completion in answer.completions:
         if completion.silence is None or completion.cut:

@@ -62,7 +62,7 @@ class Jail(Protocol):
 
     kind: str
     # What a user may do where no worker comes up.
-    mend: str
+    remedy: str
     # The version of Landlock without which this jail does not hold; 0 where other walls suffice.
     landlock: int
     # Where the jail sees the rootfs.

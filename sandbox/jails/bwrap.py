@@ -38,7 +38,7 @@ class BwrapJail:
     """Started by root it gives up root first; an ordinary user starts it as it is."""
 
     kind = "bwrap"
-    mend = (
+    remedy = (
         "apt-get install bubblewrap (0.8 or later), allow user namespaces (sysctl kernel.unprivileged_userns_clone=1"
         " kernel.apparmor_restrict_unprivileged_userns=0), or start Docker"
     )
@@ -55,7 +55,7 @@ class BwrapJail:
     def prepare(self) -> None:
         program = shutil.which("bwrap")
         if program is None:
-            raise SandboxUnavailable(f"bwrap is not installed: {self.mend}")
+            raise SandboxUnavailable(f"bwrap is not installed: {self.remedy}")
         rootfs = cached_rootfs(self._packages)
         self._clock = (rootfs / "lib/libfaketime.so.1").exists()
         mounts = ["--ro-bind", str(rootfs), "/", "--dev-bind", "/dev/null", "/dev/null", "--chdir", "/"]

@@ -40,7 +40,7 @@ _STDERR = 2
 
 class DockerJail:
     kind = "docker"
-    mend = "start Docker, or use --jail bwrap"
+    remedy = "start Docker, or use --jail bwrap"
     # It hides what Docker mounts into every container: /proc, /sys and files in /etc.
     landlock = 1
     root = Path("/")
@@ -80,9 +80,9 @@ class DockerJail:
                 self._version = daemon.api_version
                 told: dict[str, Any] = daemon.info()
         except (DockerException, OSError) as error:
-            raise SandboxUnavailable(f"no Docker daemon answers ({_first_line(error)}): {self.mend}") from error
+            raise SandboxUnavailable(f"no Docker daemon answers ({_first_line(error)}): {self.remedy}") from error
         if told.get("CgroupDriver") == "none":
-            raise SandboxUnavailable(f"this Docker daemon cannot limit memory (it has no cgroups): {self.mend}")
+            raise SandboxUnavailable(f"this Docker daemon cannot limit memory (it has no cgroups): {self.remedy}")
         return told
 
     def start(self, profile: int, memory_mb: int) -> "DockerWorker":
@@ -181,7 +181,7 @@ class DockerWorker:
         self._said = bytearray()
         inner = getattr(stream, "_sock", None)
         if not isinstance(inner, socket.socket) or isinstance(inner, ssl.SSLSocket):
-            raise SandboxUnavailable(f"the sandbox speaks to Docker through a plain socket only: {jail.mend}")
+            raise SandboxUnavailable(f"the sandbox speaks to Docker through a plain socket only: {jail.remedy}")
         # The SDK wraps it as a response to read from; the connection outlives that.
         self.socket = inner.dup()
         stream._response.close()

@@ -18,7 +18,7 @@ __all__ = ["LandlockJail"]
 
 class LandlockJail:
     kind = "landlock"
-    mend = "it needs Linux 6.2 or later with Landlock and seccomp"
+    remedy = "it needs Linux 6.2 or later with Landlock and seccomp"
     # Version 3 is the first that also forbids to truncate.
     landlock = 3
     # All processes of the user would count, whoever started them.
@@ -31,7 +31,7 @@ class LandlockJail:
 
     def prepare(self) -> None:
         if sys.platform != "linux":
-            raise SandboxUnavailable(f"there is no Landlock on {sys.platform}: {self.mend}")
+            raise SandboxUnavailable(f"there is no Landlock on {sys.platform}: {self.remedy}")
         self.root = cached_rootfs(self._packages)
         self._clock = (self.root / "lib/libfaketime.so.1").exists()
 

@@ -125,7 +125,7 @@ def test_a_request_that_is_repeated_is_told_with_its_reason(caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING, "synth"):
         ask(Choosy(only_for(BAD, EngineBusy("answers 500: oops"))), BAD, GOOD)
     (told,) = caplog.messages
-    assert "asked again: answers 500: oops" in told
+    assert "retrying: answers 500: oops" in told
 
 
 def test_a_budget_cannot_be_kept_where_tokens_are_not_counted() -> None:

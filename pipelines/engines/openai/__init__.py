@@ -1,7 +1,7 @@
 """Any server that speaks the OpenAI protocol, such as `vllm serve`.
 
-One try per call: the caller asks again after `EngineBusy`. Where the protocol is silent a server of vLLM's is asked for
-more: its neutral values override the model's own generation config, so that it answers as vLLM in process does.
+One try per call: the caller retries after `EngineBusy`. A vLLM server also gets fields beyond the protocol, whose
+neutral values override the model's generation config, so that it answers as vLLM in process does.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ __all__ = ["OpenAIEngine", "request_fields", "served_models"]
 
 
 class OpenAIEngine:
-    """`base_url` usually ends in `/v1`. At most `concurrency` requests are under way, each for `timeout` seconds.
+    """`base_url` usually ends in `/v1`. At most `concurrency` requests at once, each with a timeout of `timeout` s.
 
     `fields` are added to the body of each request, or replace what it has; None leaves a field out.
 

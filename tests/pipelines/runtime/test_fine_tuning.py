@@ -216,7 +216,7 @@ def test_ctrl_c_lets_the_step_end_and_keeps_it(
 
     handler = signal.getsignal(signal.SIGINT)
     train = partial(fine_tune, str(random_model), chats, QUICKLY, 0, tmp_path / "work", tmp_path / "out")
-    with pytest.raises(Interrupted, match="repeat the command to go on"):
+    with pytest.raises(Interrupted, match="repeat the command to continue"):
         train(interrupt)
     assert signal.getsignal(signal.SIGINT) == handler
     assert not (tmp_path / "out").exists()

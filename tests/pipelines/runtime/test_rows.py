@@ -98,7 +98,7 @@ def test_patience_with_an_engine_ends(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_server_that_names_a_longer_time_than_the_patience_ends_the_run_at_once(tmp_path: Path) -> None:
-    with pytest.raises(EngineFailed, match=r"left alone for 3600 s \(overloaded\)"):
+    with pytest.raises(EngineFailed, match=r"asks to retry only after 3600 s \(overloaded\)"):
         ask(tmp_path, ["one"], CountingEngine([EngineBusy("overloaded", retry_after=3600.0)]))
 
 

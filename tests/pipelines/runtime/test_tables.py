@@ -70,7 +70,7 @@ def test_a_row_that_is_not_accounted_for_is_a_fault_of_the_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Copy, "midway", lambda output: output.skip(1, "twice"))
-    with pytest.raises(SynthError, match=r"of 3 input rows 4 are accounted for .*fault of the stage"):
+    with pytest.raises(SynthError, match=r"of 3 input rows 4 are accounted for .*bug in the stage"):
         copy(tmp_path)
     assert not (tmp_path / "out").exists()
 
