@@ -1,4 +1,4 @@
-"""The rows of any dataset without those that hold what evaluation sets hold, found by n-grams of words."""
+"""Remove rows that share word n-grams with evaluation sets, from any dataset."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,14 +27,14 @@ from synth.schemas.records import ROW
 
 __all__ = ["Decontaminate"]
 
-# Of a row with several texts, one of fewer words than this tells nothing alone: "yes" stands everywhere.
+# In a row with several texts, a shorter one is no evidence: "yes" is everywhere.
 TELLING = 5
-# Shared n-grams of a row that are looked at: the first, unless another text happens to have its hash.
+# Shared n-grams of a row to verify: the first one suffices unless its hash collides.
 TRIED = 8
 
 
 class Gram(NamedTuple):
-    """Words of a row in a row, joined by blanks, whose hash some evaluation row has, too.
+    """Consecutive words of a row, joined by spaces, whose hash also occurs in an evaluation row.
 
     Where they are all words of a short text, its `operators`.
     """
@@ -53,12 +53,12 @@ class Gram(NamedTuple):
 class Decontaminate(TableStage):
     """Reject the rows that share 13 consecutive words with an evaluation set.
 
-    Every column of what is kept goes through. A row is `contaminated` if any of its texts shares `ngram` words in a
-    row with any text of the evaluation sets `against`; `detail` names the set, its row and the words.
+    Kept rows keep all columns. A row is `contaminated` if any of its texts shares `ngram` consecutive words with any
+    text of the evaluation sets `against`; `detail` names the set, its row and the words.
 
-    Case, invisible characters and what stands between words do not count. An evaluation text of fewer words is found
-    where a text of a row consists of the same words, and no other operators; where the row has several texts (columns,
-    messages), only if they are at least five.
+    Case, invisible characters and anything between words are ignored. An evaluation text of fewer words matches a text
+    that consists of the same words, and no other operators; if the row has several texts (columns, messages), only if
+    they are at least five words.
     """
 
     name: ClassVar[str] = "decontaminate"
@@ -106,7 +106,7 @@ class Decontaminate(TableStage):
 
 @contextmanager
 def _reading_sets() -> Iterator[None]:
-    """Rows have no part in what goes wrong here."""
+    """Attribute errors to --against instead of the input."""
     try:
         yield
     except InputError as error:

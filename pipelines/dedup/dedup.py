@@ -1,4 +1,4 @@
-"""The rows of any dataset without doubles: the first of those that are alike is kept."""
+"""Deduplicate the rows of any dataset: the first of each set of duplicates is kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import pyarrow as pa
 
 from synth.pipelines.dedup.fingerprints import Compared, Fingerprints
-from synth.pipelines.dedup.matching import Twin, Twins
+from synth.pipelines.dedup.matching import Match, Matcher
 from synth.pipelines.dedup.texts import Texts, text_columns, url_column
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.portions import pass_on, portions
@@ -24,15 +24,14 @@ __all__ = ["Dedup"]
 class Dedup(TableStage):
     """Remove duplicates: rows with the same text, the same URL, or nearly the same words.
 
-    Every column of what is kept goes through; `detail` of what is rejected names the kept row that it doubles.
+    Kept rows keep all columns; the `detail` of a rejected row names the kept row that it duplicates.
 
-    Rows are compared by the columns `text`, or by the one that holds the text of a document: they are an
-    `exact_duplicate` where the texts are the same but for white space and invisible characters, the `same_url` where
-    there are addresses that lead to the same page, and a `near_duplicate` where the sets of their five-word shingles
-    have a Jaccard similarity of `threshold` or more. The signs between words count with them. Rows without any text are
-    compared by their addresses only.
+    Rows are compared by the columns `text`, or else by the document's text column. A row is an `exact_duplicate` if the
+    texts are equal except for white space and invisible characters, `same_url` if the URLs lead to the same page, and a
+    `near_duplicate` if the sets of five-word shingles have a Jaccard similarity of at least `threshold`. Punctuation
+    and other signs count with the word before them. Rows without text are compared by URL only.
 
-    What it takes on disk is some 500 bytes a row, and in memory some 30.
+    Takes some 500 bytes per row on disk and 30 in memory.
     """
 
     name: ClassVar[str] = "dedup"
@@ -49,8 +48,8 @@ class Dedup(TableStage):
     threshold: Annotated[
         float, Option("Jaccard similarity from which texts are near duplicates; 1 for none.", min=0.1, max=1)
     ] = 0.8
-    url: Annotated[bool, Option("Of rows with the same address, too, keep the first.")] = True
-    near: Annotated[bool, Option("Look for near duplicates, and not only for equal texts.")] = True
+    url: Annotated[bool, Option("Also keep only the first of rows with the same URL.")] = True
+    near: Annotated[bool, Option("Also remove near duplicates, not only equal texts.")] = True
 
     def identity(self) -> dict[str, Any]:
         if not self.near:
@@ -67,16 +66,18 @@ class Dedup(TableStage):
             bands_for(self.threshold) if self.near else 0,
         )
         found = Fingerprints(table, compared, output.work, output.progress)
-        twins = Twins(table, compared, self.threshold, found, output.work)
+        matcher = Matcher(table, compared, self.threshold, found, output.work)
         ids = Texts(table, ["id"])
         start = 0
         for rows in portions(table):
-            doubles = twins.among(start, start + rows.num_rows)
+            duplicates = matcher.among(start, start + rows.num_rows)
             pass_on(
-                rows, {row - start: (twin.reason, _told(twin, *ids[twin.row])) for row, twin in doubles.items()}, output
+                rows,
+                {row - start: (match.reason, _detail(match, *ids[match.row])) for row, match in duplicates.items()},
+                output,
             )
             start += rows.num_rows
 
 
-def _told(twin: Twin, twin_id: str) -> str:
-    return f"{twin_id}, similarity {twin.similarity:.2f}" if twin.reason == "near_duplicate" else twin_id
+def _detail(match: Match, match_id: str) -> str:
+    return f"{match_id}, similarity {match.similarity:.2f}" if match.reason == "near_duplicate" else match_id

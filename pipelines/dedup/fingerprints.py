@@ -1,7 +1,7 @@
-"""Fingerprints of all rows, on disk: what tells which of them have to be compared.
+"""Fingerprints of all rows, on disk: they determine which rows are compared.
 
-A row takes 8 bytes for each of its keys and 256 for its signature; rows whose keys differ in every place are no
-duplicates. They are made by all cores and appended in the order of the rows, so that a run that was killed goes on.
+A row takes 8 bytes per key and 256 for its signature; rows that share no key are no duplicates. All cores compute
+fingerprints; they are appended in row order, so that a killed run can resume.
 """
 
 import json
@@ -30,9 +30,9 @@ __all__ = ["EXACT", "SHINGLE", "URL", "Compared", "Fingerprints"]
 SHINGLE = 5
 # Places of the keys of a row; those of its bands follow.
 EXACT, URL, BANDS = 0, 1, 2
-# No character of Unicode, and unlike NUL no invisible one.
+# A Unicode noncharacter; unlike NUL it is not removed as invisible.
 BETWEEN_TEXTS = "\uffff"
-# Of each slot of a signature only the low half is kept: unequal slots share it once in 65,536 times.
+# Only the low half of each signature slot is stored: unequal slots share it once in 65,536 times.
 Halves = npt.NDArray[np.uint16]
 
 SECONDS_PER_SYNC = 2.0
@@ -55,7 +55,7 @@ class Compared:
         return list(dict.fromkeys([*self.columns, *([self.url] if self.url else [])]))
 
     def text(self, texts: list[str]) -> str:
-        """The texts of a row as one, in which none can be taken for the other; empty where there is nothing in them."""
+        """The texts of a row joined unambiguously; empty where all are blank."""
         return BETWEEN_TEXTS.join(texts) if any(text and not text.isspace() for text in texts) else ""
 
 
@@ -63,7 +63,7 @@ class Fingerprints:
     """Keys (rows x keys; 0 is none) and signatures (rows x 128) of the rows of `table`, kept in `folder`."""
 
     def __init__(self, table: pa.Table, compared: Compared, folder: Path, seen: Callable[[int], None]) -> None:
-        """`seen` is told how many rows have theirs."""
+        """Calls `seen` with the number of rows fingerprinted so far."""
         folder.mkdir(exist_ok=True)
         self._keys, self._signatures, self._record = (folder / name for name in ("keys", "signatures", "made.json"))
         self._widths = 8 * compared.keys, 2 * SLOTS * bool(compared.bands)
@@ -71,7 +71,7 @@ class Fingerprints:
         self.keys: Hashes = np.memmap(self._keys, np.uint64, "r", shape=(table.num_rows, compared.keys))
         if compared.bands:
             mapped = np.memmap(self._signatures, np.uint16, "r", shape=(table.num_rows, SLOTS))
-            # One row of a plain array is had sooner.
+            # Indexing a plain array is faster than indexing a memmap.
             self.signatures: Halves = np.asarray(mapped)
 
     def _make(self, table: pa.Table, compared: Compared, seen: Callable[[int], None]) -> None:

@@ -1,8 +1,8 @@
-"""Which rows are doubles of an earlier row that is kept.
+"""Match each row with the earlier kept row that it duplicates.
 
-Rows are taken in order. One that shares a key with kept rows before it is compared with these; where it is their double
-it goes, and is compared with no later row. So whatever is removed has a twin in the output that it was compared with,
-and among the rows of the output there is no pair that would be found again.
+Rows are processed in order. A row is compared with earlier kept rows that share a key with it; a duplicate is removed
+and never compared again. So every removed row has a match in the output, and the output has no pair that a second run
+would find.
 """
 
 from collections.abc import Iterator
@@ -21,23 +21,23 @@ from synth.pipelines.runtime.text.near import SLOTS, jaccard
 from synth.pipelines.runtime.text.words import Hashes, folded, word_hashes
 from synth.schemas.atomic import atomic
 
-__all__ = ["Twin", "Twins"]
+__all__ = ["Match", "Matcher"]
 
 Links = npt.NDArray[np.int32]
 
-# Kept rows that a row is compared with at most for each band, the latest ones: boilerplate makes large groups.
+# Most kept rows, the latest, that a row is compared with per band: boilerplate makes large groups.
 CANDIDATES = 64
-# Of these at most so many are compared word by word, the most similar ones by their signatures.
-READ = 8
-# Two texts may have the same shingles and differ all the same: in their order or number, or in the case of a word.
+# Most of these that are compared shingle by shingle: those with the most similar signatures.
+COMPARED = 8
+# Texts with equal shingle sets may still differ: in the order or number of shingles, or the case of a word.
 MOST = 0.99
-# The estimate of a similarity from signatures is this far off, or more, in one of thousands of cases.
+# A similarity estimated from signatures is off by this much or more in one of thousands of cases.
 ERROR = 0.1
 
 
 @dataclass(frozen=True)
-class Twin:
-    """The kept row whose double a row is, why, and how similar they are, 0 to 1."""
+class Match:
+    """The kept row that a row duplicates, the reason, and their similarity from 0 to 1."""
 
     row: int
     reason: str
@@ -45,7 +45,7 @@ class Twin:
 
 
 def _links(keys: Hashes, folder: Path) -> Links:
-    """Keys x rows: the row before each one that has the same key, or -1. Memory holds some 30 bytes a row meanwhile."""
+    """Keys x rows: the row before each one that has the same key, or -1. Needs some 30 bytes per row."""
     rows, places = keys.shape
     links = folder / "links"
     if not links.exists():
@@ -64,8 +64,8 @@ def _same_before(keys: Hashes) -> Links:
     return before
 
 
-class Twins:
-    """Decides on the rows of `table`, in order. What leads to it is kept in `folder`."""
+class Matcher:
+    """Finds the duplicates among the rows of `table`, in order; its links are stored in `folder`."""
 
     def __init__(
         self, table: pa.Table, compared: Compared, threshold: float, found: Fingerprints, folder: Path
@@ -73,28 +73,28 @@ class Twins:
         self._compared = compared
         self._threshold = threshold
         self._found = found
-        # They lead from a row to those before it with the same key; once a row was decided on, only to kept ones.
+        # From each row to the one before it with the same key; once a row is decided, only to kept rows.
         self._links = _links(found.keys, folder)
         self._kept = np.ones(table.num_rows, bool)
         self._texts = Texts(table, compared.columns)
         self._urls = Texts(table, [compared.url]) if compared.url else None
-        # Many doubles have the same twin.
+        # Many duplicates match the same row.
         self._shingles_of_kept = lru_cache(256)(self._shingles)
 
-    def among(self, start: int, stop: int) -> dict[int, Twin]:
-        """The doubles from row `start` to `stop`; all rows before `start` have been decided on."""
-        doubles = {}
+    def among(self, start: int, stop: int) -> dict[int, Match]:
+        """The duplicates from row `start` to `stop`; all rows before `start` must have been decided."""
+        duplicates = {}
         for row in start + np.flatnonzero((self._links[:, start:stop] >= 0).any(axis=0)):
-            twin = self._twin(int(row))
-            if twin:
+            match = self._match(int(row))
+            if match:
                 self._kept[row] = False
-                doubles[int(row)] = twin
-        return doubles
+                duplicates[int(row)] = match
+        return duplicates
 
-    def _twin(self, row: int) -> Twin | None:
+    def _match(self, row: int) -> Match | None:
         links = self._links[:, row].copy()
-        passed = np.flatnonzero((links >= 0) & ~self._kept[links])
-        links[passed] = self._links[passed, links[passed]]
+        removed = np.flatnonzero((links >= 0) & ~self._kept[links])
+        links[removed] = self._links[removed, links[removed]]
         self._links[:, row] = links
         for reason, place, same in (
             ("exact_duplicate", EXACT, self._same_text),
@@ -102,19 +102,19 @@ class Twins:
         ):
             for earlier in self._chain(place, int(links[place])):
                 if same(row, earlier):
-                    return Twin(earlier, reason)
+                    return Match(earlier, reason)
         return self._near(row, links)
 
     def _chain(self, place: int, row: int) -> Iterator[int]:
-        """The kept rows with the same key from `row` back, in the order of their distance."""
+        """The kept rows with the same key from `row` back, nearest first."""
         for _ in range(CANDIDATES):
             if row < 0:
                 return
             yield row
             row = int(self._links[place, row])
 
-    def _near(self, row: int, links: Links) -> Twin | None:
-        """The most similar kept row that shares a band, if it is similar enough; the first one of several."""
+    def _near(self, row: int, links: Links) -> Match | None:
+        """The most similar kept row that shares a band, if it reaches the threshold; the first of equals."""
         bands = [place for place in range(BANDS, len(links)) if links[place] >= 0]
         earlier = sorted({one for place in bands for one in self._chain(place, int(links[place]))})
         if not earlier:
@@ -122,12 +122,12 @@ class Twins:
         agreeing = self._found.signatures[earlier] == self._found.signatures[row]
         estimates = np.count_nonzero(agreeing, axis=1) / SLOTS
         likely = np.flatnonzero(estimates >= self._threshold - ERROR)
-        for index in likely[np.argsort(-estimates[likely], kind="stable")][:READ]:
+        for index in likely[np.argsort(-estimates[likely], kind="stable")][:COMPARED]:
             similarity = float(estimates[index])
             if similarity < self._threshold + ERROR:
                 similarity = jaccard(self._shingles(row), self._shingles_of_kept(earlier[index]))
             if min(similarity, MOST) >= self._threshold:
-                return Twin(earlier[index], "near_duplicate", min(similarity, MOST))
+                return Match(earlier[index], "near_duplicate", min(similarity, MOST))
         return None
 
     def _same_text(self, row: int, earlier: int) -> bool:

@@ -10,10 +10,10 @@ from synth.schemas.errors import InputError
 
 __all__ = ["Texts", "all_text_columns", "text_columns", "texts_of", "url_column"]
 
-# Where a document's text stands by the names that corpora give it, and its address.
+# Usual column names of a document's text and URL.
 TEXT_NAMES = ("text", "content", "document", "passage", "raw_content")
 URL_NAMES = ("url", "source_url", "URL", "uri")
-# Where a message of a chat has what was said.
+# Fields with the text of a chat message.
 MESSAGE_TEXT = ("content", "value")
 
 
@@ -44,7 +44,7 @@ def url_column(schema: pa.Schema) -> str | None:
 
 
 def texts_of(table: pa.Table, columns: Sequence[str]) -> list[list[str]]:
-    """The texts of each row: of every column, and of every message in it. Where there is none it is the empty text."""
+    """The texts of each row: of every column, and of every message in it. Null becomes the empty text."""
     values = [table[name].to_pylist() for name in columns]
     return [[text for value in row for text in _texts(value)] for row in zip(*values, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Rows of a memory-mapped table in any order, without the rest of it."""
+"""Gather rows of a memory-mapped table in any order."""
 
 from collections.abc import Iterator
 
@@ -6,18 +6,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["picked"]
+__all__ = ["gathered"]
 
 BYTES_AT_A_TIME = 128 << 20
 FIRST_ROWS = 16
 ROWS_PER_BATCH = 4096
 
 
-def picked(table: pa.Table, rows: NDArray[np.int64]) -> Iterator[pa.Table]:
-    """The rows at `rows`, in that order, some 128 MB at a time.
+def gathered(table: pa.Table, rows: NDArray[np.int64]) -> Iterator[pa.Table]:
+    """The rows at `rows`, in that order, in tables of some 128 MB.
 
-    Arrow's own `take` copies the whole of each column that is in several pieces; so each piece gives its rows. As
-    that takes a moment for each piece, portions are large, after a few that show how long the rows are.
+    Arrow's `take` copies every chunked column as a whole, so rows are taken from each chunk. This has a cost per chunk:
+    portions are large, after a few small ones that show the row size.
     """
     batches = table.to_batches()
     starts = np.cumsum([0, *(batch.num_rows for batch in batches)])

@@ -1,4 +1,4 @@
-"""What tagged datasets are like: complexity, diversity, which tags there are, and which of them go together.
+"""Measure tagged datasets: complexity, diversity, tag frequencies and co-occurrence.
 
 Complexity is the mean number of tags of a query, diversity the share of a vocabulary that occurs (InsTag, arXiv
 2308.07074).
@@ -21,7 +21,7 @@ from synth.schemas.record import Column
 
 __all__ = ["MOST_PAIRS", "MOST_TAGS", "Measures", "Pair", "TagCount", "measure"]
 
-# The commonest tags, of which it is counted how often they meet, and the commonest of these pairs.
+# Number of most common tags, whose co-occurrence is counted, and of their most common pairs.
 MOST_TAGS = 200
 MOST_PAIRS = 50
 ROWS_AT_A_TIME = 1 << 18
@@ -42,7 +42,7 @@ class Pair:
     """Two tags, the rarer one first, and the number of rows that have both.
 
     `confidence` is the share of the rows with `first` that have `second`, too; `lift` is how many times as often they
-    meet as they would by chance. Both are None where one of the tags does not occur.
+    co-occur as by chance. Both are None where one of the tags does not occur.
     """
 
     first: str
@@ -54,19 +54,19 @@ class Pair:
 
 @dataclass(frozen=True)
 class Measures:
-    """One dataset. Where several are measured together, `tags` and `pairs` of all are the same ones in the same order.
+    """One dataset. Datasets measured together list the same `tags` and `pairs` in the same order.
 
-    `unit` is what complexity is a mean over: `query` where rows tell of their queries, or else `row`, and then
+    `unit` is what complexity is a mean over: `query` where rows count their queries, or else `row`, and then
     `queries` is the number of rows. `untagged` are the rows without any tag.
 
-    `distinct` tags occur, `covered` of them are in the vocabulary, which has `vocabulary` tags; the share of it that is
-    covered is the `diversity`, None where it is empty.
+    `distinct` tags occur, `covered` of them are in the vocabulary of `vocabulary` tags; `diversity` is the share of it
+    that is covered, None where it is empty.
 
-    `tags_per_query` has the number of queries with so many tags by the number of tags; the queries of one row all
-    count as their mean, rounded.
+    `tags_per_query` maps a number of tags to the number of queries with that many; each query of a row counts with the
+    row's mean, rounded.
 
-    `tags` are the commonest ones by their share of the rows, up to `MOST_TAGS`; `pairs` are the commonest pairs of
-    these, up to `MOST_PAIRS`.
+    `tags` are the most common tags by share of rows, up to `MOST_TAGS`; `pairs` are their most common pairs, up to
+    `MOST_PAIRS`.
     """
 
     rows: int
@@ -84,10 +84,10 @@ class Measures:
 
 
 def measure(sources: Sequence[Input], tags: str | None = None, vocabulary: Input | None = None) -> list[Measures]:
-    """Measures of each of `sources`, whose tags are in the column `tags` (None: the one of that name).
+    """Measure each of `sources`, whose tags are in the column `tags` (None: the column named `tags`).
 
-    What is to be covered is `vocabulary`, a dataset with a tag a row in its column `tag`, or else all the tags that any
-    of the sources has. Memory holds some 10 bytes a tag and 40 a row. Raises `InputError` for what has no rows or tags.
+    Coverage is of `vocabulary`, a dataset with one tag per row in its column `tag`, or else of all tags in any source.
+    Memory: some 10 bytes per tag and 40 per row. Raises `InputError` for a source without rows or tags.
     """
     known = Vocabulary()
     if vocabulary:
@@ -97,15 +97,17 @@ def measure(sources: Sequence[Input], tags: str | None = None, vocabulary: Input
     names = known.tags
     size = given if vocabulary else len(names)
     uses = [np.bincount(each.sets.tags, minlength=len(names)) for each in tagged]
-    top = _commonest(uses, tagged, MOST_TAGS)
-    met = [_meetings(each.sets, top, len(names)) for each in tagged]
-    places = [divmod(place, len(top)) for place in _commonest(met, tagged, MOST_PAIRS).tolist()]
+    top = _most_common(uses, tagged, MOST_TAGS)
+    counted = [_cooccurrences(each.sets, top, len(names)) for each in tagged]
+    places = [divmod(place, len(top)) for place in _most_common(counted, tagged, MOST_PAIRS).tolist()]
     measured = []
-    for each, used, meetings in zip(tagged, uses, met, strict=True):
+    for each, used, cooccurrences in zip(tagged, uses, counted, strict=True):
         covered = int(np.count_nonzero(used[:size]))
         commonest = [TagCount(names[tag], int(used[tag])) for tag in top]
         pairs = [
-            _pair(commonest[rarer], commonest[commoner], int(meetings[commoner * len(top) + rarer]), len(each.sets))
+            _pair(
+                commonest[rarer], commonest[commoner], int(cooccurrences[commoner * len(top) + rarer]), len(each.sets)
+            )
             for commoner, rarer in places
         ]
         measured.append(
@@ -129,7 +131,7 @@ def measure(sources: Sequence[Input], tags: str | None = None, vocabulary: Input
 
 @dataclass(frozen=True)
 class _Tagged:
-    """What was read of one dataset."""
+    """The tags and queries of one dataset."""
 
     sets: TagSets
     queries: Queries
@@ -152,7 +154,7 @@ class _Tagged:
 
 
 def _tag_table(vocabulary: Input) -> pa.ChunkedArray:
-    """The column `tag` of a vocabulary. Raises `InputError` where there is nothing in it."""
+    """The column `tag` of a vocabulary. Raises `InputError` where it has no tags."""
     columns = {column.name: column for column in columns_of(vocabulary)}
     tags = _table(vocabulary, [columns["tag"]])["tag"] if "tag" in columns else pa.chunked_array([pa.nulls(0)])
     if not pa.types.is_string(tags.type) or tags.null_count == len(tags):
@@ -164,7 +166,7 @@ def _tag_table(vocabulary: Input) -> pa.ChunkedArray:
 
 
 def _table(source: Input, columns: Sequence[Column]) -> pa.Table:
-    """Some columns of all rows. What is in Arrow files stays there, memory-mapped."""
+    """Some columns of all rows; Arrow files stay memory-mapped."""
     schema = pa.schema([(column.name, column.type) for column in columns])
     batches = (
         pa.record_batch([column_values(batch, column) for column in columns], schema=schema)
@@ -173,17 +175,17 @@ def _table(source: Input, columns: Sequence[Column]) -> pa.Table:
     return pa.Table.from_batches(batches, schema)
 
 
-def _commonest(counts: Sequence[Counts], tagged: Sequence[_Tagged], most: int) -> Counts:
-    """Where the largest counts stand by their shares of the rows of all datasets; of equal ones the first."""
+def _most_common(counts: Sequence[Counts], tagged: Sequence[_Tagged], most: int) -> Counts:
+    """Indices of the largest counts, by summed share of each dataset's rows; ties keep their order."""
     shares = np.sum([count / len(each.sets) for count, each in zip(counts, tagged, strict=True)], axis=0)
     return np.argsort(-shares, kind="stable")[: min(most, np.count_nonzero(shares))]
 
 
-def _meetings(sets: TagSets, top: Counts, known: int) -> Counts:
-    """In how many rows two of the tags `top` meet: at i * len(top) + j, i < j, for the one at i and the one at j."""
+def _cooccurrences(sets: TagSets, top: Counts, known: int) -> Counts:
+    """Number of rows with both `top[i]` and `top[j]`, at index i * len(top) + j for i < j."""
     places = np.full(known, -1)
     places[top] = np.arange(len(top))
-    meetings = np.zeros(len(top) ** 2, np.int64)
+    cooccurrences = np.zeros(len(top) ** 2, np.int64)
     for start in range(0, len(sets), ROWS_AT_A_TIME):
         starts = sets.starts[start : start + ROWS_AT_A_TIME + 1]
         place = places[sets.tags[starts[0] : starts[-1]]]
@@ -196,9 +198,9 @@ def _meetings(sets: TagSets, top: Counts, known: int) -> Counts:
             if not len(at):
                 break
             one, other = place[at], place[at + distance]
-            met = np.minimum(one, other) * len(top) + np.maximum(one, other)
-            meetings += np.bincount(met, minlength=len(meetings))
-    return meetings
+            pair = np.minimum(one, other) * len(top) + np.maximum(one, other)
+            cooccurrences += np.bincount(pair, minlength=len(cooccurrences))
+    return cooccurrences
 
 
 def _pair(first: TagCount, second: TagCount, rows: int, whole: int) -> Pair:

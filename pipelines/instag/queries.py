@@ -1,4 +1,4 @@
-"""The queries of a row: its instruction, or what the user says in each turn of its chat."""
+"""The queries of a row: its instruction, or the user turns of its chat."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from synth.schemas.instructions import NAMES as INPUTS
 
 __all__ = ["queries_of"]
 
-# Where chats and instructions stand by the names that datasets give them; a chat may have its first line beside it.
+# Usual column names of chats and instructions. A dataset of chats may also hold the first turn as an instruction.
 INSTRUCTIONS = ("instruction", "query", "prompt", "question")
 WHOLE = ("text", "content")
 NAMES = ("messages", "conversations", "conversation", *INSTRUCTIONS, *WHOLE)
@@ -20,9 +20,9 @@ USERS = ("user", "human")
 def queries_of(row: Row, named: Sequence[str]) -> list[str]:
     """The text of each user turn in order, blank where a turn has none; a plain instruction is one turn.
 
-    It is taken from the first of the columns `named`, or else of those with a usual name, that has something in this
-    row, so that chats and plain instructions may stand in one table. An instruction has the input that belongs to it.
-    Raises `Reject` as `no_query` where no turn has text, `InputError` where it cannot be known which column is meant.
+    The source is the first non-empty column of this row among `named`, or else among the usual names, so one table can
+    mix chats and plain instructions. An instruction includes its input.
+    Raises `Reject` (`no_query`) where no turn has text, `InputError` where the column is ambiguous.
     """
     columns = _columns(row, named)
     column = next((name for name in columns if row[name]), None)
@@ -36,14 +36,14 @@ def queries_of(row: Row, named: Sequence[str]) -> list[str]:
     else:
         raise Reject("no_query", f"this is neither a text nor the messages of a chat: {value!r:.200}")
     if not any(query.strip() for query in queries):
-        raise Reject("no_query", _nothing_said(value))
+        raise Reject("no_query", _blank_detail(value))
     return queries
 
 
 def _has_an_input(row: Row, column: str) -> bool:
-    """Whether the input of a row, if there is one, belongs to the text in `column`: where that is the instruction.
+    """Whether the row's input, if any, belongs to the text in `column`: only if that is the instruction.
 
-    Alpaca has the whole prompt in `text` beside the parts that it is made of.
+    Alpaca also has the whole prompt in `text`, which already contains the input.
     """
     owner = next((name for name in INSTRUCTIONS if row.get(name)), column)
     return column == owner and column not in (*WHOLE, *INPUTS)
@@ -67,13 +67,13 @@ def _role(message: Mapping[str, Any]) -> str:
 def _text(message: Mapping[str, Any]) -> str:
     content = message.get("content") or message.get("value")
     if isinstance(content, list):
-        # Parts, of which some may be pictures.
+        # Content parts may include images.
         texts = [part.get("text") for part in content if isinstance(part, Mapping)]
         return "\n".join(text for text in texts if isinstance(text, str))
     return content if isinstance(content, str) else ""
 
 
-def _nothing_said(value: str | list[Mapping[str, Any]]) -> str:
+def _blank_detail(value: str | list[Mapping[str, Any]]) -> str:
     if isinstance(value, str):
         return "the instruction is blank"
     roles = ", ".join(dict.fromkeys(_role(message) or "none" for message in value))

@@ -1,7 +1,7 @@
-"""Reading tags out of what a model replied. The text is parsed, never evaluated.
+"""Parse tags from a model's reply; nothing is evaluated.
 
-Models write JSON nearly: in a fence, amid prose, with the quotes of a typesetter or of Python, one object after
-another, cut at the token limit. So this is a reader of its own, which takes all that and reads JSON as JSON.
+Models write almost-JSON: fenced, surrounded by prose, with typographic or Python quotes, as a sequence of objects, or
+cut at the token limit. This tolerant parser accepts all of that, and valid JSON as it is.
 """
 
 import re
@@ -11,20 +11,19 @@ from typing import Any
 
 __all__ = ["TagReading", "read_tags"]
 
-# Bounds on the time that a reply full of brackets and quotes can take: how deep values are nested, and how many quotes
-# and stretches between them a text has.
+# Bound the time spent on replies full of brackets and quotes: nesting depth, and quotes and runs between them.
 DEEPEST = 8
 LONGEST = 1000
 
 _STRAIGHT, _SINGLE, _SMART, _SMART_SINGLE = '"', "'", '"“”„‟«»', "'‘’‚‛"
 # Which marks may end a text that opens with this one.
 _CLOSING = {opening: marks for marks in (_SMART_SINGLE, _SMART, _SINGLE, _STRAIGHT) for opening in marks}
-_GOES_ON = r"\s*(?:[]},:，：、]|$)"
-# The rest of a quoted text. A mark ends it only where its list or object goes on: texts quote, words have apostrophes.
-# It is not possessive as a whole, which Python 3.11 up to 3.11.4 gets wrong.
+_CONTINUES = r"\s*(?:[]},:，：、]|$)"
+# The rest of a quoted text. A mark ends it only if its list or object continues: texts quote, words have apostrophes.
+# Not possessive as a whole: Python 3.11 before 3.11.5 gets that wrong.
 _REST = {
     marks: re.compile(
-        rf"((?:[^\\{marks}]++|\\.|[{marks}](?!{_GOES_ON})){{0,{LONGEST}}})[{marks}](?={_GOES_ON})", re.DOTALL
+        rf"((?:[^\\{marks}]++|\\.|[{marks}](?!{_CONTINUES})){{0,{LONGEST}}})[{marks}](?={_CONTINUES})", re.DOTALL
     )
     for marks in (_STRAIGHT, _SINGLE, _SMART, _SMART_SINGLE)
 }
@@ -41,9 +40,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class TagReading:
-    """What a reply holds: `tags` with their explanations (None where there is none), each tag once, in order.
+    """The distinct `tags` of a reply with their explanations (or None), in order.
 
-    `is_json` says whether there was a list or an object at all; `too_long` and `without_text` count tags left out.
+    `is_json` says whether the reply has any list or object; `too_long` and `without_text` count dropped tags.
     """
 
     tags: tuple[tuple[str, str | None], ...]
@@ -55,9 +54,8 @@ class TagReading:
 def read_tags(reply: str, max_chars: int) -> TagReading:
     """The tags of a reply, of at most `max_chars` characters each.
 
-    They are the objects with a key `tag` anywhere in its lists and objects, or, if there are none, the texts of its
-    lists. Of what is cut or broken the whole objects and texts are taken. Two tags are one if they differ in case and
-    blanks alone; the first stands.
+    Tags are the objects with a key `tag` at any depth, or, if there are none, the texts in lists. Complete objects and
+    texts are taken from truncated or broken values. Tags that differ only in case and spaces are one; the first wins.
     """
     values = list(_values(reply))
     found = list(_objects(values)) or [(text, None) for text in _texts(values)]
@@ -102,7 +100,7 @@ def _texts(value: Any) -> Iterator[Any]:
 
 
 def _one_line(value: Any) -> str:
-    """A text on one line, without the halves of characters that no file can hold; nothing for what is no text."""
+    """A text on one line, lone surrogates replaced; empty for other values."""
     if not isinstance(value, str):
         return ""
     whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -110,7 +108,7 @@ def _one_line(value: Any) -> str:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """Every list and object in `text`; of one that cannot be read, those inside it that can."""
+    """Every list and object in `text`; where one cannot be parsed, the parsable values inside it."""
     at = 0
     while opening := _OPENING.search(text, at):
         reader = _TagReader(text, opening.start())
@@ -124,7 +122,7 @@ def _values(text: str) -> Iterator[Any]:
 
 
 class _Broken(Exception):
-    """What stands here is no value."""
+    """There is no value here."""
 
 
 class _Cut(_Broken):
@@ -132,7 +130,7 @@ class _Cut(_Broken):
 
 
 class _TagReader:
-    """Reads the value at `at`, and leaves `at` behind it. Numbers and the like are all read as None."""
+    """Parses the value at `at` and advances `at` past it. Numbers and literals are read as None."""
 
     def __init__(self, text: str, at: int) -> None:
         self._text = text
@@ -148,13 +146,13 @@ class _TagReader:
         if self._here in ("[", "{") and depth < DEEPEST:
             read = self._list if self._here == "[" else self._object
             self.at += 1
-            self._taken(_SPACE)
+            self._take(_SPACE)
             return read(depth + 1)
-        self._taken(_ATOM)
+        self._take(_ATOM)
         return None
 
     def _list(self, depth: int) -> list[Any]:
-        """The items up to the closing bracket, or up to the one in which the text ends."""
+        """The items up to the closing bracket; a last item that the text cuts is dropped."""
         items: list[Any] = []
         while self._here not in ("]", ""):
             start = self.at
@@ -163,17 +161,17 @@ class _TagReader:
             except _Cut:
                 self.at = start
                 return items
-            self._taken(_COMMA)
+            self._take(_COMMA)
         self.at += 1
         return items
 
     def _object(self, depth: int) -> dict[str, Any]:
         members: dict[str, Any] = {}
         while self._here != "}":
-            key = self._quoted() if self._here in _CLOSING else self._taken(_BARE_KEY)
-            self._taken(_COLON)
+            key = self._quoted() if self._here in _CLOSING else self._take(_BARE_KEY)
+            self._take(_COLON)
             members[key.strip().casefold()] = self.value(depth)
-            self._taken(_COMMA)
+            self._take(_COMMA)
         self.at += 1
         return members
 
@@ -184,7 +182,7 @@ class _TagReader:
         self.at = rest.end()
         return _ESCAPE.sub(_unescaped, rest[1])
 
-    def _taken(self, pattern: re.Pattern[str]) -> str:
+    def _take(self, pattern: re.Pattern[str]) -> str:
         found = pattern.match(self._text, self.at)
         if found is None:
             raise _Broken if self._here else _Cut

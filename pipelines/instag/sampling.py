@@ -1,7 +1,7 @@
-"""Rows by their tags: complexity-first diverse sampling (InsTag, arXiv 2308.07074, Algorithm 1), and its parts.
+"""Complexity-first diverse sampling (InsTag, arXiv 2308.07074, Algorithm 1), and its two parts.
 
-The algorithm is an order of the rows, by their number of tags, and a scan of what is in order. Each can be had without
-the other: the first rows of the same order, or the scan of rows in random order.
+The algorithm sorts the rows by their number of tags and scans them in that order. Each part is available alone: the
+first rows of that order, or the scan over rows in random order.
 """
 
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ Rows = NDArray[np.int64]
 
 
 def most_tags_first(sets: TagSets) -> Rows:
-    """All rows by the number of their tags; those with equally many stay in their order."""
+    """All rows in descending order of tag count; ties keep their order."""
     return np.argsort(-sets.sizes, kind="stable")
 
 
 def at_random(ids: pa.ChunkedArray, salt: int) -> Rows:
-    """All rows in an order that follows from `salt` and each row's id, and not from where the row stands."""
+    """All rows in an order that depends on `salt` and each row's id, not on its position."""
     hashes = [
         np.fromiter(map(xxhash.xxh3_64_intdigest, chunk.to_pylist(), repeat(salt)), np.uint64, len(chunk))
         for chunk in ids.cast(pa.binary()).chunks
@@ -34,13 +34,12 @@ def at_random(ids: pa.ChunkedArray, salt: int) -> Rows:
 
 
 def rounds(sets: TagSets, order: Rows) -> Iterator[list[int]]:
-    """The rows that each round of Algorithm 1 takes of those in `order`, until only rows without tags are left.
+    """The rows that each round of Algorithm 1 takes from `order`, until only rows without tags are left.
 
-    A round scans the rows that are left, in order, and takes each one that has a tag which none taken in this round
-    has. One that it passes over would add nothing later in the round, either: what is covered only grows. So the next
-    row to take is the first one left that has a tag not covered yet. Which row is the first with a tag changes only
-    from round to round, as taking it covers the tag. Hence a round goes through these first rows in order, and costs
-    what it takes, however much it passes over.
+    A round scans the remaining rows in order and takes each row with a tag that no row of this round covers yet. A
+    skipped row would add nothing later in the round either, because coverage only grows. So the next row to take is the
+    first remaining row of some uncovered tag, and the first row of a tag changes only between rounds, since taking it
+    covers the tag. Hence a round visits only these first rows: its cost does not depend on the rows that it skips.
     """
     places, ends = _places_by_tag(sets, order)
     place_at, row_at = places.data, order.data
@@ -68,7 +67,7 @@ def rounds(sets: TagSets, order: Rows) -> Iterator[list[int]]:
 
 
 def _places_by_tag(sets: TagSets, order: Rows) -> tuple[NDArray[np.int32], list[int]]:
-    """Tag after tag, where in `order` the rows stand that have it; and where in this the places of each tag end."""
+    """For each tag in turn, the places in `order` of the rows that have it, and where the places of each tag end."""
     places = np.empty(len(sets), np.int32)
     places[order] = np.arange(len(order), dtype=np.int32)
     keys = sets.tags.astype(np.int64) << 32

@@ -1,4 +1,4 @@
-"""N of many tagged rows: complex ones that are different (InsTag, arXiv 2308.07074, section 3)."""
+"""Complex and diverse rows of a tagged dataset (InsTag, arXiv 2308.07074, section 3)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from synth.pipelines.instag.gather import picked
+from synth.pipelines.instag.gather import gathered
 from synth.pipelines.instag.sampling import Rows, at_random, most_tags_first, rounds
 from synth.pipelines.instag.tagsets import Queries, TagSets, Vocabulary, tag_column, tag_sets
 from synth.pipelines.runtime.counts import Counts
@@ -25,18 +25,20 @@ Way = Literal["complexity-first-diverse", "random", "complexity", "diversity"]
 
 @dataclass(frozen=True)
 class SelectRows(TableStage):
-    """Select rows of many tags that differ: complexity-first diverse sampling.
+    """Select complex, diverse rows by their tags: complexity-first diverse sampling.
 
-    The first `n` rows by one of four ways, whole, in the order in which they were selected.
+    The output has the first `n` rows, with all columns, in the order in which they were selected.
 
-    `complexity-first-diverse` is Algorithm 1: rows by their number of tags, the most first, scanned in rounds, each of
-    which takes what adds a tag to it. `complexity` is the same order without rounds, `diversity` the same rounds over
-    rows in random order, `random` the first rows of that order, which follows from `seed` and the ids.
+    `complexity-first-diverse` is Algorithm 1: it scans rows in descending order of tag count, in rounds; a round takes
+    each row that adds a tag to it. `complexity` takes the first rows of that order, without rounds; `diversity` runs
+    the rounds over rows in random order; `random` takes the first rows of the random order, which depends on `seed`
+    and the ids.
 
-    The tags of a row are those of all its queries (the paper does not say what it does with sessions), each once. Rows
-    without tags are never selected, and there the paper's loop would not end: here it does, and the shortfall is told.
+    The tags of a row are the distinct tags of all its queries (the paper does not say how it treats sessions). Rows
+    without tags are never selected. The paper's loop would not end when only those are left; here it does, and the
+    shortfall is reported.
 
-    Memory holds some 25 bytes a tag and 40 a row of the pool, and the rows that are on their way (`picking`).
+    Memory: some 25 bytes per tag and 40 per row of the pool, plus the portion of rows being written (`gather`).
     """
 
     name: ClassVar[str] = "instag select"
@@ -49,7 +51,7 @@ class SelectRows(TableStage):
     )
 
     n: Annotated[int, Option("How many rows to select.", min=1, flag="-n", long="--rows")]
-    by: Annotated[Way, Option("Algorithm 1 of the paper, or what it is compared with.")] = "complexity-first-diverse"
+    by: Annotated[Way, Option("Algorithm 1 of the paper, or a baseline.")] = "complexity-first-diverse"
     tags: TagColumn = None
 
     @property
@@ -58,7 +60,7 @@ class SelectRows(TableStage):
 
     def published(self, out: Path, counts: Counts) -> Iterator[str]:  # noqa: ARG002
         if shortfall := counts.tallies.get("shortfall"):
-            yield f"{shortfall:,.0f} fewer than -n {self.n:,} asks for: all rows that have tags are in it"
+            yield f"{shortfall:,.0f} fewer rows than -n {self.n:,}: every row that has tags was selected"
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
@@ -71,7 +73,7 @@ class SelectRows(TableStage):
         for reason, count in left.items():
             if count:
                 output.skip(count, reason)
-        for rows in picked(table, selected):
+        for rows in gathered(table, selected):
             output.write_table(rows, accounts_for=rows.num_rows)
         if len(selected) < self.n:
             output.tally("shortfall", self.n - len(selected))

@@ -1,4 +1,4 @@
-"""Open-set tagging: what each query asks for, in tags that a model chooses (InsTag, arXiv 2308.07074, section 3.1)."""
+"""Open-set tagging: a model tags the intentions of each query (InsTag, arXiv 2308.07074, section 3.1)."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,10 +21,10 @@ __all__ = ["Tag"]
 
 FOLDER = Path(__file__).parent
 
-# Tags in order, each with its explanation where it has one.
+# Tags in order, each with its explanation or None.
 Tags = Sequence[tuple[str, str | None]]
 
-# What a schema allows, so that a weak model comes to an end. Queries of the paper have five tags or so.
+# Limits in the schema, so that weak models stop. Queries of the paper have about five tags.
 MOST_TAGS = 20
 LONGEST_EXPLANATION = 300
 
@@ -33,20 +33,20 @@ LONGEST_EXPLANATION = 300
 class Tag(RowStage):
     """Tag what each instruction, or each user turn of a chat, asks for.
 
-    Every query of a row gets its tags, each with an explanation, as `raw_tags`; all columns of the row stay.
+    Adds `raw_tags`, the tags of every query with their explanations; all columns of the row are kept.
 
-    As in the paper a query is tagged on its own: what was said before it in a chat is not shown to the model. Queries
-    are the user turns of a chat, or the one plain instruction, in the first of the columns `text` that has something in
-    this row; without `text`, of those with a usual name (see `queries_of`). They are asked about at a time.
+    As in the paper, each query is tagged alone: the model does not see earlier turns. Queries are the user turns of a
+    chat, or one plain instruction, in the first non-empty column of `text`, or else of the usual names (see
+    `queries_of`). The queries of a row are sent concurrently.
 
-    With `schema` the engine holds the model to a JSON list of objects; replies are read with the same tolerance either
-    way. Tags of more than `max_tag_chars` characters are left out and counted. `tries` replies are asked for until one
-    has a tag; the paper names no temperature, and where it is 0 all but the first are drawn at 1.
+    With `schema`, the engine constrains replies to a JSON list of objects; the parser is equally tolerant either way.
+    Tags longer than `max_tag_chars` characters are dropped and counted. Up to `tries` replies are sampled until one has
+    a tag. The paper gives no temperature; if it is 0, retries sample at 1.
 
-    A query that gets no tag is counted (`untagged_queries`) if another of its row does. Else the row is rejected, with
-    the reason of most of its queries: `unreadable` (no list and no object in the reply), `no_tags` (none in them),
-    `truncated` (the reply was cut before one was whole), `refused`, `empty_answer`; or as `no_query`. It fails where
-    the engine answers none of them. Reasoning is dropped: a row may have several queries, and a `reasoning` of its own.
+    A query without tags is counted (`untagged_queries`) if another query of its row has some. Otherwise the row is
+    rejected with the most common reason of its queries: `unreadable` (no list or object in the reply), `no_tags` (none
+    inside), `truncated` (cut before the first complete tag), `refused`, `empty_answer`, `no_query`. It fails where the
+    engine answers none of them. Reasoning is dropped: a row may have several queries, and a `reasoning` column.
     """
 
     name: ClassVar[str] = "instag tag"
@@ -62,18 +62,16 @@ class Tag(RowStage):
 
     prompt: Annotated[
         PromptFile,
-        Option("A prompt file, or one that the recipe ships; `tagger` is for a tuned tagger.", metavar="FILE"),
+        Option("Prompt file, or one of the recipe; `tagger` is for a fine-tuned tagger.", metavar="FILE"),
     ] = shipped("tag", FOLDER)
     text: Annotated[
         tuple[str, ...],
-        Option(
-            "Column of the instructions or chats. Repeatable: the first that has something in a row.", metavar="NAME"
-        ),
+        Option("Column of the instructions or chats. Repeatable: the first non-empty one of a row.", metavar="NAME"),
     ] = ()
     schema: Schema = True
-    temperature: Annotated[Temperature, Option("Sampling temperature; at 0, a further try is drawn at 1.", min=0)] = 0.0
+    temperature: Annotated[Temperature, Option("Sampling temperature; at 0, retries sample at 1.", min=0)] = 0.0
     max_tokens: MaxTokens = 512
-    max_tag_chars: Annotated[int, Option("Longest tag, in characters; longer ones are left out.", min=1)] = 80
+    max_tag_chars: Annotated[int, Option("Longest tag, in characters; longer ones are dropped.", min=1)] = 80
     tries: Tries = 3
 
     @property
@@ -99,7 +97,7 @@ class Tag(RowStage):
         yield {**row, "raw_tags": raw_tags, "queries": len(queries) - len(faults)}
 
     async def _ask(self, queries: Sequence[str], tools: Tools) -> list[Tags | Reject]:
-        """The tags of each query; where it has none, why."""
+        """The tags of each query, or why it has none."""
         return await gather_settled(self._tag(query, tools) for query in queries)
 
     async def _tag(self, query: str, tools: Tools) -> Tags:
@@ -135,13 +133,13 @@ class Tag(RowStage):
 def _fault(reading: TagReading, completion: Completion) -> Reject:
     if completion.silence:
         return Reject(*completion.silence)
-    said = f"the reply is {completion.text!r:.300}"
+    reply = f"the reply is {completion.text!r:.300}"
     if completion.cut and any(opening in completion.text for opening in "[{"):
-        return Reject("truncated", f"{completion.cut}: {said}")
+        return Reject("truncated", f"{completion.cut}: {reply}")
     if not reading.is_json:
-        return Reject("unreadable", said)
+        return Reject("unreadable", reply)
     left_out = f"{reading.too_long} too long, {reading.without_text} without text"
-    return Reject("no_tags", f"{left_out}: {said}" if reading.too_long or reading.without_text else said)
+    return Reject("no_tags", f"{left_out}: {reply}" if reading.too_long or reading.without_text else reply)
 
 
 def _shared_fault(faults: Mapping[int, Reject]) -> Reject:

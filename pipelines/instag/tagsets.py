@@ -1,4 +1,4 @@
-"""The tags of rows as sets of numbers: a few bytes a tag, in the order of the rows."""
+"""The tags of rows as sets of numbers, in row order: a few bytes per tag."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ Numbers = NDArray[np.int32]
 Means = NDArray[np.float64]
 
 DEFAULT = "tags"
-# What `instag normalize` says of a row's queries beside its tags: how many tags they have, and how many they are.
+# Columns in which `instag normalize` counts a row's queries and their mean number of tags.
 QUERY_COLUMNS = ("tags_per_query", "queries")
 BYTES_AT_A_TIME = 16 << 20
 
 
 class Vocabulary:
-    """Tags as numbers, from 0 in the order in which they are met. Some 150 bytes a tag."""
+    """Tags numbered from 0 in order of first appearance. Some 150 bytes per tag."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -36,7 +36,7 @@ class Vocabulary:
         return list(self._numbers)
 
     def encode(self, tags: pa.ChunkedArray) -> Numbers:
-        """The numbers of texts. Null and the empty text are no tags: theirs is -1."""
+        """The number of each tag; -1 for null and the empty text."""
         if pa.types.is_null(tags.type):
             return np.full(len(tags), -1, np.int32)
         found = tags.dictionary_encode().combine_chunks()
@@ -49,7 +49,7 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class TagSets:
-    """Row i has the tags `tags[starts[i]:starts[i + 1]]`, each once, in ascending order of their numbers."""
+    """Row i has the tags `tags[starts[i]:starts[i + 1]]`, distinct, in ascending order of their numbers."""
 
     starts: Whole
     tags: Numbers
@@ -62,7 +62,7 @@ class TagSets:
         return np.diff(self.starts)
 
     def distinct(self, rows: Whole) -> int:
-        """How many tags these rows have between them."""
+        """Number of distinct tags in these rows."""
         has = np.zeros(len(self), bool)
         has[rows] = True
         return int(np.count_nonzero(np.bincount(self.tags[np.repeat(has, self.sizes)])))
@@ -70,9 +70,9 @@ class TagSets:
 
 @dataclass(frozen=True)
 class Queries:
-    """Of each row the mean number of tags of its queries, and how many these are.
+    """For each row, the mean number of tags per query (`means`) and the number of queries (`counts`).
 
-    `unit` is `query`, or `row` where rows do not tell: then each counts as one query.
+    `unit` is `query`, or `row` where the table does not count queries: then each row counts as one query.
     """
 
     unit: str
@@ -86,22 +86,22 @@ class Queries:
 
     @classmethod
     def of(cls, table: pa.Table, column: str, sets: TagSets) -> "Queries":
-        """As `table` says of the tags in `column`, which are `sets`."""
-        told = [table[name] for name in QUERY_COLUMNS if name in table.column_names and column == DEFAULT]
-        if len(told) < len(QUERY_COLUMNS) or not all(_is_number(values.type) for values in told):
+        """Read from the `QUERY_COLUMNS` of `table`, or else from `sets`, the tags in `column`."""
+        columns = [table[name] for name in QUERY_COLUMNS if name in table.column_names and column == DEFAULT]
+        if len(columns) < len(QUERY_COLUMNS) or not all(_is_number(values.type) for values in columns):
             return cls("row", sets.sizes.astype(np.float64), np.ones(len(sets)))
-        means, counts = (values.cast(pa.float64()).to_numpy() for values in told)
-        # No comparison holds of a null.
+        means, counts = (values.cast(pa.float64()).to_numpy() for values in columns)
+        # Nulls became NaN, which no comparison holds for.
         return cls("query", np.where(means >= 0, means, sets.sizes), np.where(counts >= 0, counts, 1))
 
 
 def tag_column(schema: pa.Schema, named: str | None, where: str = "the input") -> str:
-    """The column that holds lists of tags, each a text or a struct with `tag`. Raises `InputError` where none does."""
+    """The column of tag lists (texts, or structs with `tag`). Raises `InputError` where it holds none."""
     possible = [field.name for field in schema if _holds_tags(field.type)]
     name = named or DEFAULT
     if name in possible:
         return name
-    fault = f"is {schema.field(name).type}" if name in schema.names else "is not there"
+    fault = f"is {schema.field(name).type}" if name in schema.names else "does not exist"
     others = [field for field in possible if not pa.types.is_null(schema.field(field).type)]
     there = f"{' and '.join(others)} could be read" if others else f"there is only {', '.join(schema.names)}"
     raise InputError(
@@ -112,16 +112,16 @@ def tag_column(schema: pa.Schema, named: str | None, where: str = "the input") -
 def tag_sets(
     columns: Iterable[pa.Array], vocabulary: Vocabulary, seen: Callable[[int], None] = lambda _rows: None
 ) -> TagSets:
-    """The rows of several arrays; `seen` is told how many have been read.
+    """The tag sets of several arrays; calls `seen` with the number of rows read so far.
 
-    Memory holds 8 bytes a row and 4 a tag, twice while they are put together.
+    Memory: 8 bytes per row and 4 per tag, twice that while they are concatenated.
     """
     sizes, tags = [np.zeros(1, np.int64)], [np.empty(0, np.int32)]
     read = 0
     for lengths, texts in _gathered(columns):
         rows = np.repeat(np.arange(len(lengths)), lengths)
         numbers = vocabulary.encode(texts)
-        # In order, what a row has twice lies side by side.
+        # Once sorted, a tag that a row repeats is next to its copy.
         keys = np.sort(rows[numbers >= 0] << 32 | numbers[numbers >= 0])
         keys = keys[np.diff(keys, prepend=-1) != 0]
         sizes.append(np.bincount(keys >> 32, minlength=len(lengths)))
@@ -132,7 +132,7 @@ def tag_sets(
 
 
 def _gathered(columns: Iterable[pa.Array]) -> Iterator[tuple[Whole, pa.ChunkedArray]]:
-    """The numbers of tags of some rows, and these tags one after another: a few megabytes at a time."""
+    """Number of tags of each row, and the tags concatenated, in portions of some megabytes."""
     lengths: list[Whole] = []
     texts: list[pa.Array] = []
     size = 0

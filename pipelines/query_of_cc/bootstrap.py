@@ -29,22 +29,21 @@ PASSAGE_WORDS = 25
 class Bootstrap(RowStage):
     """Write queries from seeds: questions about each, thoughts about these, and then questions about both.
 
-    The tree of queries that grows from each seed, with the seed as its root.
+    The output is the tree of queries that grows from each seed, with the seed as its root.
 
-    As in the paper, a round asks for questions about everything that the last one gave (breadth) and for a thought
-    about each new question (depth), and hands questions and thoughts on to the next. The prompts, the numbers and what
-    is turned away are ours, and so is the bound: from the second round on at most `parents` questions and thoughts are
-    extended, drawn at random. A tree has up to `samples * questions_per_seed` questions in its first round, and up to
-    `parents` times as many in each later one.
+    As in the paper, a round asks for questions about each result of the previous one (breadth) and for a thought about
+    each new question (depth), and passes both to the next round. Prompts, numbers and filters are ours, and so is the
+    limit: from the second round on, at most `parents` questions and thoughts, sampled at random, are extended. A tree
+    has up to `samples * questions_per_seed` questions in its first round, and up to `parents` times as many in each
+    later one.
 
-    Queries have ids such as `<seed>/q2/t0/q1`. Within a tree those are turned away that repeat or resemble an earlier
-    one, the seed included. Trees do not know of each other, so that they can grow at a time, in any order, and go on
-    after an interruption: what several seeds gave is for `synth dedup` to remove. A seed that gives nothing is rejected
-    for the reason that all its outputs share, or as `nothing_kept`.
+    Queries have ids such as `<seed>/q2/t0/q1`. Within a tree, queries that duplicate or nearly duplicate an
+    earlier one, including the seed, are filtered. Trees are independent, so they grow concurrently, in any order, and
+    can resume; remove duplicates across seeds with `synth dedup`. A seed without queries is rejected for the reason
+    that all its outputs share, or as `nothing_kept`.
 
-    The rows of a pool are seeds, too: its seeds are rejected as `already_extended`, its questions and thoughts are
-    extended and not written again. So a round can be run by itself, and the whole pool freed of duplicates between
-    rounds.
+    The rows of a pool are valid seeds: its seeds are rejected as `already_extended`; its questions and thoughts are
+    extended but not written again. So each round can be run separately, with deduplication of the pool in between.
     """
 
     name: ClassVar[str] = "query-of-cc bootstrap"
@@ -83,10 +82,10 @@ class Bootstrap(RowStage):
         tree = _Tree(self, row, tools)
         for number in range(tree.root["round"] + 1, tree.root["round"] + self.rounds + 1):
             await tree.grow(number)
-        for turned_away in tree.turned_away:
-            yield turned_away
+        for rejected in tree.filtered:
+            yield rejected
         if not tree.queries:
-            raise nothing_kept(tree.turned_away)
+            raise nothing_kept(tree.filtered)
         if row["round"] is None:
             yield {**tree.root, "kind": "seed", "text": tree.shortened(tree.root["text"])}
         for query in tree.queries:
@@ -94,23 +93,23 @@ class Bootstrap(RowStage):
 
 
 class _Tree:
-    """What has grown from one seed: its `queries` in order, and what was `turned_away`."""
+    """The tree of one seed: its `queries` in order, and the queries that were `filtered`."""
 
     def __init__(self, rules: Bootstrap, row: Row, tools: Tools) -> None:
         self._rules = rules
         self._tools = tools
         self.root: Row = _root(row)
         self.queries: list[Row] = []
-        self.turned_away: list[Rejected] = []
+        self.filtered: list[Rejected] = []
         self._domain = self.root["domain"]
-        self._first_said: dict[str, str] = {}
+        self._first_with_text: dict[str, str] = {}
         self._near = NearDuplicates(rules.threshold, rules.shingle)
-        self._twin(self.root["id"], self.root["text"])
-        # What the last round gave.
+        self._duplicate(self.root["id"], self.root["text"])
+        # The results of the previous round.
         self._fresh = [self.root]
 
     async def grow(self, number: int) -> None:
-        """One round: questions about what the last one gave, thoughts about the questions."""
+        """Run one round: questions about the results of the previous round, thoughts about the questions."""
         questions = await self._extend(self._parents(number), number)
         thoughts = await self._think(questions, number)
         self._fresh = [*questions, *thoughts]
@@ -125,8 +124,8 @@ class _Tree:
         if len(self._fresh) <= self._rules.parents:
             return self._fresh
         self._tools.tally("not_extended", len(self._fresh) - self._rules.parents)
-        drawn = self._tools.random("parents", number).sample(range(len(self._fresh)), self._rules.parents)
-        return [self._fresh[index] for index in sorted(drawn)]
+        sampled = self._tools.random("parents", number).sample(range(len(self._fresh)), self._rules.parents)
+        return [self._fresh[index] for index in sorted(sampled)]
 
     async def _extend(self, parents: Sequence[Row], number: int) -> list[Row]:
         wanted = self._rules.questions_per_seed
@@ -144,7 +143,7 @@ class _Tree:
     def _questions(self, parent: Row, reply: Answer | Reject, number: int) -> list[Row]:
         if isinstance(reply, Reject):
             lost = self._row(f"{parent['id']}/q0", parent, "question", "", number)
-            self.turned_away.append(Rejected.because(reply, lost))
+            self.filtered.append(Rejected.because(reply, lost))
             return []
         kept: list[Row] = []
         wanted = self._rules.questions_per_seed
@@ -160,10 +159,10 @@ class _Tree:
                 self._tools.tally("surplus_questions", len(texts) - len(rows))
             fault = completion.silence or (None if texts else ("no_list", "the reply has no list of questions"))
             if fault:
-                self._turn_away(rows[0], *fault)
+                self._filter(rows[0], *fault)
                 continue
             if completion.cut and len(rows) == len(texts):
-                self._turn_away(rows.pop(), "truncated", completion.cut)
+                self._filter(rows.pop(), "truncated", completion.cut)
             kept += [row for row in rows if self._keep(row)]
         return kept
 
@@ -181,14 +180,14 @@ class _Tree:
     def _thoughts(self, question: Row, reply: Answer | Reject, number: int) -> list[Row]:
         if isinstance(reply, Reject):
             lost = self._row(f"{question['id']}/t0", question, "thought", "", number)
-            self.turned_away.append(Rejected.because(reply, lost))
+            self.filtered.append(Rejected.because(reply, lost))
             return []
         kept: list[Row] = []
         for sample, completion in enumerate(reply.completions):
             text = self._thought(completion)
             row = self._row(f"{question['id']}/t{sample}", question, "thought", text, number, completion.reasoning)
             if completion.silence:
-                self._turn_away(row, *completion.silence)
+                self._filter(row, *completion.silence)
             elif self._keep(row):
                 kept.append(row)
         return kept
@@ -201,7 +200,7 @@ class _Tree:
     async def _ask(
         self, prompts: Sequence[str | tuple[Message, ...]], temperature: float, n: int
     ) -> list[Answer | Reject]:
-        """The answers to all prompts, which are sent at a time; where the engine gives none, why."""
+        """The answer to each prompt, or why there is none. Prompts are sent concurrently."""
         sampling = Sampling(temperature=temperature, max_tokens=self._rules.max_tokens)
         asked = [even_if_silent(self._tools.llm.generate(prompt, sampling, n=n)) for prompt in prompts]
         return await gather_settled(asked)
@@ -219,29 +218,29 @@ class _Tree:
         }
 
     def _keep(self, row: Row) -> bool:
-        """Whether a query joins the tree; otherwise it is turned away with its reason."""
+        """Whether a query joins the tree; otherwise it is filtered with a reason."""
         rules = self._rules
         if (count := words(row["text"])) < rules.min_query_words:
-            return self._turn_away(
+            return self._filter(
                 row, "too_short", f"{count:.3g} {'word' if count == 1 else 'words'}; see --min-query-words"
             )
         if len(row["text"]) > rules.max_query_chars:
-            return self._turn_away(row, "too_long", f"{len(row['text'])} characters; see --max-query-chars")
-        if twin := self._twin(row["id"], row["text"]):
-            return self._turn_away(row, *twin)
+            return self._filter(row, "too_long", f"{len(row['text'])} characters; see --max-query-chars")
+        if duplicate := self._duplicate(row["id"], row["text"]):
+            return self._filter(row, *duplicate)
         self.queries.append(row)
         return True
 
-    def _twin(self, query_id: str, text: str) -> tuple[str, str] | None:
-        """Which earlier query a text repeats, as a reason and a detail. A text that repeats none is remembered."""
-        if (same := self._first_said.setdefault(plain(text), query_id)) != query_id:
+    def _duplicate(self, query_id: str, text: str) -> tuple[str, str] | None:
+        """The earlier query that a text duplicates, as a reason and a detail; a new text is remembered."""
+        if (same := self._first_with_text.setdefault(plain(text), query_id)) != query_id:
             return "duplicate", f"of {same}"
         if like := self._near.seen(query_id, text):
             return "near_duplicate", f"of {like}"
         return None
 
-    def _turn_away(self, row: Row, reason: str, detail: str) -> bool:
-        self.turned_away.append(Rejected(row, reason, detail))
+    def _filter(self, row: Row, reason: str, detail: str) -> bool:
+        self.filtered.append(Rejected(row, reason, detail))
         return False
 
 

@@ -108,7 +108,7 @@ def test_a_pool_that_is_too_small_is_told_with_what_is_missing(tmp_path: Path) -
     source = write(tmp_path / "pool.jsonl", ["a"], [], ["b"])
     result = instag("select", source, tmp_path / "out", "-n", 10, "--by", "random")
     assert result.exit_code == 0
-    assert "8 fewer than -n 10 asks for: all rows that have tags are in it" in result.stderr
+    assert "8 fewer rows than -n 10: every row that has tags was selected" in result.stderr
 
 
 def test_another_seed_draws_other_rows_and_does_not_take_the_first_ones_for_its_own(tmp_path: Path) -> None:

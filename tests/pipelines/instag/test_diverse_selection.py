@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synth.pipelines.instag import gather
-from synth.pipelines.instag.gather import picked
+from synth.pipelines.instag.gather import gathered
 from synth.pipelines.instag.select import SelectRows, Way
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.options import Options
@@ -144,9 +144,9 @@ def test_tags_may_be_texts_or_objects_in_a_column_of_any_name(tmp_path: Path, ta
 @pytest.mark.parametrize(
     ("column", "named", "said"),
     [
-        ("labels", None, r"column tags, which is not there: .* --tags NAME \(labels could be read\)"),
+        ("labels", None, r"column tags, which does not exist: .* --tags NAME \(labels could be read\)"),
         ("labels", "n", r"column n, which is int64: name another with --tags NAME"),
-        ("n", None, r"column tags, which is not there: .*\(there is only id, n\)"),
+        ("n", None, r"column tags, which does not exist: .*\(there is only id, n\)"),
     ],
 )
 def test_a_column_that_holds_no_tags_is_refused_naming_those_that_do(
@@ -186,5 +186,5 @@ def test_rows_are_picked_in_any_order_from_pieces_of_any_size(data: st.DataObjec
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gather, "FIRST_ROWS", data.draw(st.integers(1, 4)))
         patch.setattr(gather, "BYTES_AT_A_TIME", data.draw(st.integers(1, 400)))
-        found = list(picked(pieces, pa.array(rows, pa.int64()).to_numpy()))
+        found = list(gathered(pieces, pa.array(rows, pa.int64()).to_numpy()))
     assert [row for each in found for row in each.to_pylist()] == table.take(pa.array(rows, pa.int64())).to_pylist()

@@ -97,7 +97,7 @@ def test_tags_and_pairs_are_counted_as_plain_loops_count_them(rows: list[list[st
     top = pa.array(range(len(names)), pa.int64()).to_numpy()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measuring, "ROWS_AT_A_TIME", portion)
-        met = measuring._meetings(sets, top, len(names)).reshape(len(names), len(names))
+        met = measuring._cooccurrences(sets, top, len(names)).reshape(len(names), len(names))
     wanted = Counter(pair for row in rows for pair in combinations(sorted(set(row), key=names.index), 2))
     found = {(names[i], names[j]): int(met[i, j]) for i in range(len(names)) for j in range(len(names)) if met[i, j]}
     assert found == wanted
@@ -129,7 +129,7 @@ def test_tags_are_read_alike_from_texts_and_objects_and_from_any_format(tmp_path
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([{"labels": ["a"], "n": 1}], r"rows.jsonl has no .* tags, which is not there: .*--tags NAME \(labels could"),
+        ([{"labels": ["a"], "n": 1}], r"rows.jsonl has no .* tags, which does not exist: .*--tags NAME \(labels could"),
         (
             [{"tags": "a, b"}],
             r"in the column tags, which is string: name another with --tags NAME \(there is only tags",

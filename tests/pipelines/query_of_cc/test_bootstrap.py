@@ -18,9 +18,9 @@ TWO = "1. How is soup made well?\n2. Why is it then ea"
 
 def grown(stage: Bootstrap, row: Row, model: Model = attentive) -> tuple[dict[str, Row], dict[str, tuple[str, str]]]:
     """The queries, and the reasons and details of those turned away, by id."""
-    rows, turned_away, reject = process(stage, row, Talking(model))
+    rows, filtered, reject = process(stage, row, Talking(model))
     assert reject is None, reject
-    return {one["id"]: one for one in rows}, {one.row["id"]: (one.reason, one.detail) for one in turned_away}
+    return {one["id"]: one for one in rows}, {one.row["id"]: (one.reason, one.detail) for one in filtered}
 
 
 def rejection(stage: Bootstrap, row: Row, model: Model = attentive) -> Reject:
@@ -35,8 +35,8 @@ def test_a_round_asks_for_questions_and_then_for_a_thought_about_each() -> None:
         return f"So I {asked}" if asked.startswith("think") else "1. How is soup made well?\n2. Why is soup so good?"
 
     tools = Talking(cook)
-    rows, turned_away, _ = process(small(rounds=1), seed("soup"), tools)
-    assert turned_away == []
+    rows, filtered, _ = process(small(rounds=1), seed("soup"), tools)
+    assert filtered == []
     assert rows == [
         {
             "id": "s",
@@ -132,9 +132,9 @@ def test_queries_that_repeat_an_earlier_one_are_turned_away_naming_it() -> None:
             return "The pot is hot, so the soup boils."
         return "1. How is soup made well?\n2. HOW is  soup made, well?!\n3. Why is soup good at all?"
 
-    queries, turned_away = grown(small(rounds=1, questions_per_seed=3), seed("Why is soup good, at all"), repeating)
+    queries, filtered = grown(small(rounds=1, questions_per_seed=3), seed("Why is soup good, at all"), repeating)
     assert list(queries) == ["s", "s/q0", "s/q0/t0"]
-    assert turned_away == {"s/q1": ("duplicate", "of s/q0"), "s/q2": ("duplicate", "of s")}
+    assert filtered == {"s/q1": ("duplicate", "of s/q0"), "s/q2": ("duplicate", "of s")}
 
 
 def test_queries_that_nearly_repeat_an_earlier_one_are_turned_away_naming_it() -> None:
@@ -145,8 +145,8 @@ def test_queries_that_nearly_repeat_an_earlier_one_are_turned_away_naming_it() -
             return "1. Why does a lid help?\n2. When does a soup boil?"
         return long + ("." if "lid" in asked else ", as cooks know.")
 
-    queries, turned_away = grown(small(rounds=1), seed("soup"), repeating)
-    assert turned_away == {"s/q1/t0": ("near_duplicate", "of s/q0/t0")}
+    queries, filtered = grown(small(rounds=1), seed("soup"), repeating)
+    assert filtered == {"s/q1/t0": ("near_duplicate", "of s/q0/t0")}
     assert "s/q1" in queries
     assert grown(small(rounds=1, threshold=1.0), seed("soup"), repeating)[1] == {}
 
@@ -158,8 +158,8 @@ def test_a_short_shingle_compares_bags_of_words() -> None:
         return "1. How long must a soup boil until it is done?\n2. How long must a stew boil until it is done?"
 
     assert grown(small(rounds=1, thoughts_per_question=0), seed("soup"), swapping)[1] == {}
-    _, turned_away = grown(small(rounds=1, thoughts_per_question=0, shingle=1), seed("soup"), swapping)
-    assert turned_away == {"s/q1": ("near_duplicate", "of s/q0")}
+    _, filtered = grown(small(rounds=1, thoughts_per_question=0, shingle=1), seed("soup"), swapping)
+    assert filtered == {"s/q1": ("near_duplicate", "of s/q0")}
 
 
 def test_what_is_turned_away_is_not_extended() -> None:
@@ -167,9 +167,9 @@ def test_what_is_turned_away_is_not_extended() -> None:
         return "So be it, says the cook." if asked.startswith("think") else "1. How is soup made well?"
 
     tools = Talking(stubborn)
-    rows, turned_away, _ = process(small(rounds=4), seed("soup"), tools)
+    rows, filtered, _ = process(small(rounds=4), seed("soup"), tools)
     assert [row["id"] for row in rows] == ["s", "s/q0", "s/q0/t0"]
-    assert [one.row["id"] for one in turned_away] == ["s/q0/q0", "s/q0/t0/q0"]
+    assert [one.row["id"] for one in filtered] == ["s/q0/q0", "s/q0/t0/q0"]
     assert len(tools.requests) == 2 + 2, "rounds without parents ask nothing"
 
 
@@ -179,8 +179,8 @@ def test_queries_that_are_too_short_or_too_long_are_turned_away() -> None:
             return "It boils."
         return f"1. Why soup?\n2. How is soup made?\n3. How {'very ' * 20}good is soup?"
 
-    _, turned_away = grown(small(rounds=1, questions_per_seed=3, max_query_chars=60), seed("soup"), uneven)
-    assert turned_away == {
+    _, filtered = grown(small(rounds=1, questions_per_seed=3, max_query_chars=60), seed("soup"), uneven)
+    assert filtered == {
         "s/q0": ("too_short", "2 words; see --min-query-words"),
         "s/q1/t0": ("too_short", "2 words; see --min-query-words"),
         "s/q2": ("too_long", "117 characters; see --max-query-chars"),
@@ -205,9 +205,9 @@ def test_thoughts_and_seeds_that_are_too_long_are_cut_after_a_sentence() -> None
 def test_of_a_list_that_the_token_limit_cut_the_last_question_is_turned_away() -> None:
     tools = Talking(lambda asked, _: "Soup boils in a pot. It is ho" if asked.startswith("think") else TWO)
     tools.cut = {TWO, "Soup boils in a pot. It is ho"}
-    rows, (turned_away,), _ = process(small(rounds=1), seed("soup"), tools)
-    assert (turned_away.row["id"], turned_away.reason) == ("s/q1", "truncated")
-    assert turned_away.detail == "cut after 9 tokens; see --max-tokens"
+    rows, (filtered,), _ = process(small(rounds=1), seed("soup"), tools)
+    assert (filtered.row["id"], filtered.reason) == ("s/q1", "truncated")
+    assert filtered.detail == "cut after 9 tokens; see --max-tokens"
     assert [row["text"] for row in rows[1:]] == ["How is soup made well?", "Soup boils in a pot."]
 
 
@@ -216,9 +216,9 @@ def test_more_questions_than_were_asked_for_are_left_out_and_counted() -> None:
     tools.cut = {
         attentive("2 questions of cooking from the phrase: soup", 0) + "\n3. How is soup sold today?\n4. And stew?"
     }
-    rows, turned_away, _ = process(small(rounds=1, thoughts_per_question=0), seed("soup"), tools)
+    rows, filtered, _ = process(small(rounds=1, thoughts_per_question=0), seed("soup"), tools)
     assert [row["id"] for row in rows] == ["s", "s/q0", "s/q1"]
-    assert turned_away == [], "what was cut is not among those that were asked for"
+    assert filtered == [], "what was cut is not among those that were asked for"
     assert tools.tallies["surplus_questions"] == 2
 
 
@@ -226,8 +226,8 @@ def test_a_reply_without_a_list_is_turned_away_whole() -> None:
     def moody(asked: str, sample: int) -> str:
         return attentive(asked, sample) if "phrase" in asked or asked.startswith("think") else "I would rather not."
 
-    _, turned_away = grown(small(), seed("soup"), moody)
-    assert turned_away == {
+    _, filtered = grown(small(), seed("soup"), moody)
+    assert filtered == {
         f"{parent}/q0": ("no_list", "the reply has no list of questions")
         for parent in ("s/q0", "s/q1", "s/q0/t0", "s/q1/t0")
     }
@@ -258,8 +258,8 @@ def test_a_prompt_that_is_too_long_costs_no_more_than_what_it_asked_for() -> Non
                 raise Reject("prompt_too_long", "9 tokens into 8")
             return await super().generate(prompt, *request, **how)
 
-    rows, turned_away, _ = process(small(), seed("soup"), Narrow(attentive))
-    assert {one.row["id"]: one.reason for one in turned_away if one.row["round"] == 1} == {"s/q0/t0": "prompt_too_long"}
+    rows, filtered, _ = process(small(), seed("soup"), Narrow(attentive))
+    assert {one.row["id"]: one.reason for one in filtered if one.row["round"] == 1} == {"s/q0/t0": "prompt_too_long"}
     assert "s/q0/q0" not in {row["id"] for row in rows}
     assert "s/q1/q1/t0" in {row["id"] for row in rows}
     _, _, reject = process(small(), seed("in the end"), Narrow(attentive))
@@ -290,7 +290,7 @@ def test_seeds_in_writing_without_spaces_grow_as_others_do() -> None:
             return "端口是一个数字，" * 20
         return "1、什么是网络的端口？\n2、为什么？\n3、什么是网络的端口?"
 
-    queries, turned_away = grown(
+    queries, filtered = grown(
         small(rounds=1, questions_per_seed=3, max_query_chars=100), seed("网络", id="种子/①"), chinese
     )
     assert {query_id: query["text"] for query_id, query in queries.items()} == {
@@ -298,7 +298,7 @@ def test_seeds_in_writing_without_spaces_grow_as_others_do() -> None:
         "种子/①/q0": "什么是网络的端口？",
         "种子/①/q0/t0": ("端口是一个数字，" * 13)[:100],
     }
-    assert turned_away == {
+    assert filtered == {
         "种子/①/q1": ("too_short", "2 words; see --min-query-words"),
         "种子/①/q2": ("duplicate", "of 种子/①/q0"),
     }
@@ -325,13 +325,13 @@ def test_what_would_give_nothing_is_a_usage_error(options: dict[str, Any], words
 
 def test_replies_that_say_nothing_are_turned_away_by_name() -> None:
     tools = Talking(lambda asked, sample: "" if sample == 1 else attentive(asked, sample))
-    rows, turned_away, _ = process(small(rounds=1, samples=2, thoughts_per_question=2), seed("soup"), tools)
-    assert {(one.row["id"], one.reason) for one in turned_away} == {
+    rows, filtered, _ = process(small(rounds=1, samples=2, thoughts_per_question=2), seed("soup"), tools)
+    assert {(one.row["id"], one.reason) for one in filtered} == {
         ("s/q2", "empty_answer"),
         ("s/q0/t1", "empty_answer"),
         ("s/q1/t1", "empty_answer"),
     }
     tools.cut = {""}
-    _, turned_away, _ = process(small(rounds=1, samples=2, thoughts_per_question=2), seed("soup"), tools)
-    assert {one.reason for one in turned_away} == {"truncated"}
+    _, filtered, _ = process(small(rounds=1, samples=2, thoughts_per_question=2), seed("soup"), tools)
+    assert {one.reason for one in filtered} == {"truncated"}
     assert [row["id"] for row in rows] == ["s", "s/q0", "s/q1", "s/q0/t0", "s/q1/t0"]
