@@ -179,8 +179,8 @@ def programs(tree: ast.Module) -> Iterator[ast.Module]:
 
 
 def foreign_distributions() -> list[str]:
-    """Advice to install `synth`, which is somebody else's on PyPI: ours is `synth-recipes`."""
-    wrong = re.compile(r"pip3? install[^\n`]*[ '\"]synth(?![-\w/.])|\bsynth\[[a-z]")
+    """Advice to install from PyPI, where `synth` is somebody else's and ours is not: it is installed from a clone."""
+    wrong = re.compile(r"pip3? install[^\n`]*[ '\"]synth(?:-recipes)?(?![-\w/.])|\bsynth(?:-recipes)?\[[a-z]")
     return [
         f"{file.relative_to(ROOT)}: {match[0]}"
         for file in sources(".py", ".md", ".toml", "Makefile")
@@ -206,7 +206,7 @@ CHECKS: dict[str, Callable[[], list[str]]] = {
     f"files of more than {MOST_LINES_OF_A_FILE} lines": long_files,
     "lines in all": lines_in_all,
     "modules imported without synth.": outside_synth,
-    "advice to install somebody else's distribution": foreign_distributions,
+    "advice to install this package from PyPI": foreign_distributions,
 }
 
 

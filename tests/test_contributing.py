@@ -1,4 +1,4 @@
-"""docs/contributing.md shows how to add a recipe, an engine and a jail: what it shows is added here, and runs."""
+"""docs/contributing.md shows how to add a recipe, an engine, a jail and a format: its examples are added and run here."""
 
 import importlib
 import json
@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import synth
-from synth.cli import run_code  # noqa: F401  before the page's jail is there, which its help would name afterwards
+from synth.cli import run_code  # noqa: F401  before the page's jail is added, since its help names the jails
 from synth.cli.main import app
 from synth.schemas.dataset import Dataset
 from tests.jails import why_not
@@ -27,9 +27,13 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if entries := ENTRY.findall(text):
             module = importlib.import_module(_module(name))
             for entry, table in entries:
+                known = getattr(module, table)
+                if isinstance(known, tuple):
+                    monkeypatch.setattr(module, table, (*known, _attribute(name, entry)))
+                    continue
                 key, _, value = entry.partition(": ")
                 added = value.strip('"') if value.startswith('"') else _attribute(name, value)
-                monkeypatch.setitem(getattr(module, table), key.strip('"'), added)
+                monkeypatch.setitem(known, key.strip('"'), added)
             continue
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +45,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _module(name: str) -> str:
-    return ".".join((synth.__name__, *Path(name).with_suffix("").parts))
+    return ".".join((synth.__name__, *Path(name).with_suffix("").parts)).removesuffix(".__init__")
 
 
 def _attribute(registry: str, value: str) -> Any:
@@ -64,9 +68,9 @@ def test_a_recipe_and_an_engine(tmp_path: Path) -> None:
     assert list(Dataset.open(tmp_path / "louder").rows()) == [
         {"id": "q/louder", "query": "Say this louder: What is left?!!!"}
     ]
-    told = run("shout", "--help").output
-    assert "Say each question louder." in told
-    assert "-n, --marks INTEGER" in told
+    listed = run("shout", "--help").output
+    assert "Say each question louder." in listed
+    assert "-n, --marks INTEGER" in listed
     assert "shout" in run("--help").output
     assert "Exclamation marks." in run("schema", "shout").output
 
@@ -79,3 +83,10 @@ def test_a_jail(tmp_path: Path) -> None:
     done = run("run-code", tmp_path / "double.py", "--input", "21", "--jail", "patient")
     assert "42" in done.output
     assert "in a patient jail" in " ".join(done.output.split())
+
+
+@pytest.mark.usefixtures("added")
+def test_a_format(tmp_path: Path) -> None:
+    (tmp_path / "poem.par").write_text("One\ntwo\n\nthree")
+    run("import", tmp_path / "poem.par", tmp_path / "out")
+    assert list(Dataset.open(tmp_path / "out").rows(["text"])) == [{"text": "One\ntwo"}, {"text": "three"}]
