@@ -1,4 +1,4 @@
-"""docs/contributing.md shows how to add a recipe, an engine, a jail and a format: its examples are added and run here."""
+"""The examples of docs/contributing.md, a recipe, an engine, a jail and a format, are added and run here."""
 
 import importlib
 import json
