@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "import_"]
 
-# Of a column of classes, how many names are told.
+# Class names listed for a column.
 CLASSES_SHOWN = 10
 
 
 @with_options
 def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
-    """Make a dataset directory of any inputs.
+    """Convert any inputs to a dataset directory.
 
-    It has all the columns of the inputs, and ids where an input has none.
+    All columns are kept; rows without ids get them.
     """
     from synth.schemas.reading.joining import agree, joined
     from synth.schemas.reading.sources import Source
@@ -66,7 +66,7 @@ def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
         whole = joined(opened, readings)
         _publish(claim, sources, whole)
     except BaseException:
-        # There is nothing to go on from, and what is left would refuse the mended input as another one.
+        # An import cannot resume, and a leftover directory would refuse the corrected input as changed.
         shutil.rmtree(claim.layout.path)
         raise
     finally:
@@ -100,21 +100,21 @@ def export(
     output: Annotated[str, typer.Argument(metavar="FILE", help="File to write, or - for standard output.")],
     form: Annotated[
         Literal["jsonl", "parquet", "csv"] | None,
-        typer.Option("--format", help="By default what the file's extension says; .gz and .zst compress."),
+        typer.Option("--format", help="By default from the extension of FILE; .gz and .zst compress."),
     ] = None,
     shape: Annotated[
         Literal["rows", "messages", "sharegpt", "alpaca", "llama-factory"],
         typer.Option(
             "--as",
-            help="The rows as they are, or a prompt and its response as trainers read them; for LLaMA-Factory with "
-            "its dataset_info.json.",
+            help="Rows unchanged, or a prompt and its response in a trainer's format; llama-factory also writes "
+            "dataset_info.json.",
         ),
     ] = "rows",
     prompt_column: Annotated[
-        str | None, typer.Option(help="By default the first there of query, question, instruction, prompt.")
+        str | None, typer.Option(metavar="NAME", help="By default the first of query, question, instruction, prompt.")
     ] = None,
     response_column: Annotated[
-        str | None, typer.Option(help="By default the first there of response, answer, output.")
+        str | None, typer.Option(metavar="NAME", help="By default the first of response, answer, output.")
     ] = None,
     reasoning: Annotated[
         Literal["think", "field"] | None,
@@ -124,13 +124,13 @@ def export(
         ),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="A,B", help="These columns alone; of the rows as they are, in this order.")
+        str | None, typer.Option(metavar="A,B", help="Only these columns; with --as rows, in this order.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
 ) -> None:
     """Write a dataset to a JSONL, Parquet or CSV file.
 
-    What a format cannot say, such as bytes in JSONL, is refused by name; Parquet keeps all of it.
+    Values that a format cannot hold, such as bytes in JSONL, are an error; Parquet holds all.
     """
     from synth.schemas.dataset import Dataset
     from synth.schemas.writing.export import format_of, replacing, write
@@ -149,19 +149,19 @@ def export(
         form = form or "jsonl"
         write(sys.stdout.buffer, "", form, schema, tables, source)
         sys.stdout.buffer.flush()
-        _say_classes(schema, form)
+        _print_classes(schema, form)
         return
     named = form or format_of(target)
     with replacing(target, force=force) as file:
         rows = write(file, target.name, named, schema, tables, source)
     print(f"{target}: {plural(rows, 'row')}", file=sys.stderr)
-    _say_classes(schema, named)
+    _print_classes(schema, named)
     if listing:
         print(f"{listing.path} has it as {listing.add(schema)}", file=sys.stderr)
 
 
-def _say_classes(schema: "pa.Schema", form: str) -> None:
-    """Where classes are numbers without their names in the file, what these stand for."""
+def _print_classes(schema: "pa.Schema", form: str) -> None:
+    """Print the names of classes that the file holds as numbers only."""
     from synth.schemas.features import class_names
     from synth.schemas.writing.export import FORMATS
 
