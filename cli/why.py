@@ -32,8 +32,8 @@ def why(
     """Say what would run, and why, if the command that made OUT were repeated.
 
     The command's input, prompts, model and options are compared with those recorded; options given after OUT are
-    added to the command, as in `synth why samples/ -n 50`. Nothing is run or changed. The exit code is 0 where nothing would
-    run, 3 where something would, 4 where the command would be refused because settings differ.
+    added to the command, as in `synth why samples/ -n 50`. Nothing is run or changed. The exit code is 0 if nothing
+    would run, 3 if something would, 4 if the command would be refused because settings differ.
     """
     outs = [path(word) for word in takewhile(lambda word: not word.startswith("-"), words)]
     options = words[len(outs) :]
