@@ -1,4 +1,4 @@
-"""What the shell offers when Tab is pressed. Where nothing here fits, shells fall back to file names."""
+"""What the shell offers when Tab is pressed. If nothing matches, the shell completes file names."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ def datasets(incomplete: str) -> list[str]:
 
 
 def outputs(incomplete: str) -> list[str]:
-    """Dataset directories, and those that a run is making or has left unfinished."""
+    """Dataset directories, and those of running and interrupted runs."""
     begun = [spelled.removesuffix(PARTIAL) for spelled, _ in _folders(incomplete) if spelled.endswith(PARTIAL)]
     return sorted({*datasets(incomplete), *begun})
 

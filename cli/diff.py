@@ -39,9 +39,12 @@ Change = tuple[str, Any, Any]
 def diff(
     first: Annotated[str, typer.Argument(metavar="A", help="Dataset directory.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Dataset directory.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     rows: Annotated[
-        int, typer.Option("--rows", min=0, help="Rows to show of those that differ, and of those that one side lacks.")
+        int,
+        typer.Option(
+            "--rows", min=0, metavar="INTEGER", help="Rows to show: differing ones, and those of one side only."
+        ),
     ] = 3,
 ) -> None:
     """Show how two datasets differ.
@@ -236,15 +239,15 @@ def _inline(old: str, new: str) -> Text:
     shown = Text()
     changes = list(_changes(old, new))
     end = 0
-    for number, (gone, come) in enumerate(changes):
+    for number, (removed, added) in enumerate(changes):
         if len(shown) > SHOWN:
             return shown.append(f"\n… {len(changes) - number:,} more changes", "dim")
-        shown.append(literal(_around(old[end : gone.start], is_first=number == 0)))
-        if old[gone]:
-            shown.append(f"[-{literal(shortened(old[gone], CHANGE))}-]", "red")
-        if new[come]:
-            shown.append(f"{{+{literal(shortened(new[come], CHANGE))}+}}", "green")
-        end = gone.stop
+        shown.append(literal(_around(old[end : removed.start], is_first=number == 0)))
+        if old[removed]:
+            shown.append(f"[-{literal(shortened(old[removed], CHANGE))}-]", "red")
+        if new[added]:
+            shown.append(f"{{+{literal(shortened(new[added], CHANGE))}+}}", "green")
+        end = removed.stop
     return shown.append(literal(_around(old[end:], is_last=True)))
 
 
@@ -268,16 +271,16 @@ def _changes(old: str, new: str) -> Iterator[tuple[slice, slice]]:
         yield _narrowed(old, new, slice(ends[begin], ends[end]), slice(ends_new[begin_new], ends_new[end_new]))
 
 
-def _narrowed(old: str, new: str, gone: slice, come: slice) -> tuple[slice, slice]:
+def _narrowed(old: str, new: str, removed: slice, added: slice) -> tuple[slice, slice]:
     """Long stretches without their common prefix and suffix: not every script puts spaces between words."""
     from rapidfuzz.distance import Postfix, Prefix
 
-    before, after = old[gone], new[come]
+    before, after = old[removed], new[added]
     if min(len(before), len(after)) <= CONTEXT:
-        return gone, come
+        return removed, added
     head = Prefix.similarity(before, after)
     tail = Postfix.similarity(before[head:], after[head:])
-    return slice(gone.start + head, gone.stop - tail), slice(come.start + head, come.stop - tail)
+    return slice(removed.start + head, removed.stop - tail), slice(added.start + head, added.stop - tail)
 
 
 def _tokens(old: str, new: str) -> tuple[list[str], list[str]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False) -> None:
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
     """Check what this machine has, and say how to get what is missing.
 
     The exit code is 1 if synth cannot work.
@@ -44,9 +44,9 @@ def _table(findings: "Sequence[Finding]") -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for finding in findings:
-        told = Text(literal(finding.fact))
+        text = Text(literal(finding.fact))
         if finding.state != "ok":
-            told.append(f"\n{literal(finding.cost)}", "dim")
-            told.append(f"\n→ {literal(finding.cure)}")
-        table.add_row(finding.name, Text(finding.state, colours[finding.state]), told)
+            text.append(f"\n{literal(finding.cost)}", "dim")
+            text.append(f"\n→ {literal(finding.cure)}")
+        table.add_row(finding.name, Text(finding.state, colours[finding.state]), text)
     return table

@@ -30,7 +30,7 @@ SHOWN_MODELS = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """What there is of one thing (`fact`), what its absence costs, and the command or extra that provides it."""
+    """What was found of a component, what does not work without it, and the command or extra that provides it."""
 
     name: str
     state: Literal["ok", "missing", "broken"]

@@ -17,17 +17,17 @@ __all__ = ["app", "main"]
 
 # Commands that run no stage: module and attribute in this package, and what they are for.
 OTHERS = {
-    "query-of-cc evaluate": ("searches:evaluate", "Measure how well a run finds what is relevant."),
-    "instag measure": ("measures:measure", "Show how many tags queries have, and which."),
-    "import": ("convert:import_", "Make a dataset directory of any inputs."),
+    "query-of-cc evaluate": ("searches:evaluate", "Measure retrieval quality against relevance judgements."),
+    "instag measure": ("measures:measure", "Count tags per query, common tags and pairs of tags."),
+    "import": ("convert:import_", "Convert any inputs to a dataset directory."),
     "export": ("convert:export", "Write a dataset as a file."),
-    "show": ("show:show", "Show rows, one panel each."),
+    "show": ("show:show", "Show rows of a dataset or of any input file."),
     "stats": ("stats:stats", "Summarise the columns of a dataset."),
     "diff": ("diff:diff", "Compare two datasets."),
-    "report": ("report:report", "Draw what datasets hold as one HTML page."),
-    "trace": ("trace:trace", "Follow a row through the steps that made it."),
-    "why": ("why:why", "Say what would run again, and why, if an output were made again."),
-    "watch": ("watch:watch", "Show how far runs are."),
+    "report": ("report:report", "Draw charts of datasets as one HTML page."),
+    "trace": ("trace:trace", "Show the ancestors of a row, with prompts and answers."),
+    "why": ("why:why", "Say what repeating a command would run, and why."),
+    "watch": ("watch:watch", "Watch the progress of a run."),
     "schema": ("schema:schema", "Show record types, the columns of an input, or what a stage reads and writes."),
     "run-code": ("run_code:run_code", "Call a function of a Python file in the sandbox."),
     "doctor": ("doctor:doctor", "Check what this machine can run."),
@@ -35,13 +35,13 @@ OTHERS = {
 PANELS: dict[str, Collection[str]] = {
     "Recipes": RECIPES.keys(),
     "Data": (*FILTERS, "import", "export"),
-    "Looking": ("show", "stats", "diff", "report", "trace", "why", "watch", "schema"),
+    "Inspecting": ("show", "stats", "diff", "report", "trace", "why", "watch", "schema"),
     "Machine": ("run-code", "doctor"),
 }
 
 
 class PlainCommand(TyperCommand):
-    """A command with its help in plain text, panel by panel: laying it out with rich takes longer than all the rest."""
+    """A command whose help is plain text, panel by panel: layout by rich would take most of the time."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **{**settings, "rich_markup_mode": None})
@@ -65,14 +65,14 @@ class PlainCommand(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """Commands that are loaded when they are used, and listed without that."""
+    """A group that lists its commands without loading them, and loads a command when it is used."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "rich_markup_mode": None})
         self.prefix = "" if self.name in (None, "synth") else f"{self.name} "
 
     def invoke(self, ctx: Any) -> Any:
-        """Leave a closed pipe to `main`, by raising it without its number: Typer would exit with 1 for that."""
+        """Leave a closed pipe to `main`: raised without its errno, since Typer would exit with 1."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -121,7 +121,7 @@ def _loaded(name: str) -> Any:
     else:
         module, _, attribute = OTHERS[name][0].partition(":")
         function = getattr(import_module(f"synth.cli.{module}"), attribute)
-        # What follows the outputs of `why` are options of the command that made them.
+        # Options after the outputs of `why` belong to the command that made them.
         if name == "why":
             settings = {"ignore_unknown_options": True, "allow_interspersed_args": False}
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -166,15 +166,15 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except SynthError as error:
-        _exit_saying(str(error), error.exit_code)
+        _exit(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader has gone, as after `| head`: so that Python does not complain at exit, leave it nothing to flush.
+        # The reader closed the pipe, as `| head` does: redirect stdout so that the flush at exit does not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        _exit_saying(f"{error.filename or 'output'}: {error.strerror}; what was finished is kept", SynthError.exit_code)
+        _exit(f"{error.filename or 'output'}: {error.strerror}; what was finished is kept", SynthError.exit_code)
 
 
-def _exit_saying(sentence: str, code: int) -> None:
+def _exit(sentence: str, code: int) -> None:
     print(f"synth: {sentence}", file=sys.stderr)
     sys.exit(code)

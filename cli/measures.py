@@ -22,14 +22,14 @@ LABEL = 22
 SHOWN = 40
 MOST_TAGS = 20
 MOST_PAIRS = 10
-# Queries with at least so many tags share a line.
+# Numbers of tags from here on share a line.
 MANY = 25
 
 
 def measure(
     first: Annotated[str, typer.Argument(metavar="A", help="A tagged dataset: directory, file, glob, or hf:NAME.")],
     second: Annotated[
-        str | None, typer.Argument(metavar="[B]", help="Another one, to stand beside it.", show_default=False)
+        str | None, typer.Argument(metavar="[B]", help="A second one to compare with.", show_default=False)
     ] = None,
     tags: Annotated[
         str | None,
@@ -44,7 +44,9 @@ def measure(
             help="The tags to cover: OUTPUT/vocabulary of `instag normalize`. By default, all that A and B have.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list with one object for each dataset.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON list with one object for each dataset.")
+    ] = False,
 ) -> None:
     """Show how many tags queries have, how many there are, which are common, and which go together."""
     from synth.pipelines.instag.measure import measure as measured

@@ -31,7 +31,7 @@ def observing(label: str, *, details: bool = False) -> Iterator["Observer"]:
 
 
 class _Rates:
-    """Rates since the first observation, so that what an earlier run finished does not count."""
+    """Rates since the first observation, without the rows that an earlier run finished."""
 
     def __init__(self) -> None:
         self._start: tuple[float, int, float] | None = None

@@ -89,12 +89,12 @@ def run_code(
         list[str] | None,
         typer.Option("--input", metavar="ARGUMENTS", help="The arguments of a call, such as 3, b='x'. Repeatable."),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time for all calls.")] = 5.0,
-    memory_mb: Annotated[int, typer.Option(min=64, help="Memory for the program.")] = 512,
+    seconds: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time limit for all calls.")] = 5.0,
+    memory_mb: Annotated[int, typer.Option(min=64, metavar="MB", help="Memory limit of the program.")] = 512,
     repeat: Annotated[
         bool, typer.Option("--repeat", help="Run again with other seeds, in reverse order, and show differences.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     *,
     sandbox: SandboxSpec,
 ) -> None:
@@ -249,7 +249,7 @@ def _print(file: str, name: str, calls: Sequence[Call], ran: CodeRun) -> None:
     verdict, again = ran.verdict, ran.again
     place = "standard input" if file == "-" else literal(file)
     console.print(Text.assemble((literal(name), "bold"), f" of {place}, in a {ran.sandbox['jail']} jail"))
-    console.print(_said(verdict))
+    console.print(_status_text(verdict))
     console.print(
         f"{verdict.wall_seconds:.3f} s, {verdict.cpu_seconds:.3f} s of processor time, "
         f"{verdict.max_rss_kb / 1024:.1f} MB",
@@ -257,22 +257,22 @@ def _print(file: str, name: str, calls: Sequence[Call], ran: CodeRun) -> None:
     )
     console.print()
     for number, (call, outcome) in enumerate(zip(calls, verdict.outcomes, strict=True)):
-        line = Text.assemble((_cut(call.text), "cyan"), (" → ", "dim"), _came(outcome))
+        line = Text.assemble((_cut(call.text), "cyan"), (" → ", "dim"), _outcome_text(outcome))
         if again is not None and ran.differs(number):
-            line.append(" and run again ", "yellow").append_text(_came(again.outcomes[number]))
+            line.append(" and run again ", "yellow").append_text(_outcome_text(again.outcomes[number]))
         console.print(line)
     if again is not None:
         console.print()
         console.print(_compared(ran, again))
 
 
-def _said(verdict: "Verdict") -> Text:
+def _status_text(verdict: "Verdict") -> Text:
     detail = f" ({literal(verdict.detail)})" if verdict.detail else ""
     style = "bold green" if verdict.status == "ok" else "bold red"
     return Text.assemble((verdict.status, style), f": {MEANINGS[verdict.status]}{detail}")
 
 
-def _came(outcome: "Outcome | None") -> Text:
+def _outcome_text(outcome: "Outcome | None") -> Text:
     if outcome is None:
         return Text("not reached", "dim")
     match outcome.kind:
@@ -288,7 +288,7 @@ def _compared(ran: CodeRun, again: "Verdict") -> Text:
     how = "run again in another process, in reverse order, with other seeds"
     how += " and another clock" * bool(ran.sandbox.get("clock_shift"))
     if again.status != "ok":
-        return Text.assemble((f"{how}, it came to ", "yellow"), _said(again))
+        return Text.assemble((f"{how}, it came to ", "yellow"), _status_text(again))
     if different := sum(map(ran.differs, range(len(again.outcomes)))):
         return Text(f"{how}, {different} of {plural(len(again.outcomes), 'call')} gave something else", "yellow")
     return Text(f"{how}, it gave the same", "green")

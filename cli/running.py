@@ -1,4 +1,4 @@
-"""What every command that runs a stage does around it: show progress, run, say what came of it."""
+"""Run a stage with progress on stderr and a summary at the end."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["asking_why", "is_asked_why", "run_stage"]
 
-# Set while a command line is read only to learn what it would find.
+# Set while `synth why` asks a command for the status of its output.
 _why: ContextVar["list[OutputStatus] | None"] = ContextVar("why", default=None)
 
 
 @contextmanager
 def asking_why() -> Iterator["list[OutputStatus]"]:
-    """Within the block a command does not run its stage; what it would find is put into the list."""
+    """Within the block a command does not run its stage, but appends the status of its output to the list."""
     found: list[OutputStatus] = []
     token = _why.set(found)
     try:
@@ -32,7 +32,7 @@ def asking_why() -> Iterator["list[OutputStatus]"]:
 
 
 def is_asked_why(find: Callable[[], "OutputStatus"]) -> bool:
-    """Whether the command is only to say what it finds, which it then has said."""
+    """Whether `synth why` only asks for the status, which is then recorded."""
     asked = _why.get()
     if asked is not None:
         asked.append(find())
@@ -47,7 +47,7 @@ def run_stage(
     engine: "Engine | None",
     sandbox: "Sandbox | None",
 ) -> None:
-    """Run `stage` from `inputs` to `out`, and print what came of it."""
+    """Run `stage` from `inputs` to `out`, and print the outcome."""
     from synth.cli.progress import observing, print_summary
     from synth.pipelines.runtime import runner
     from synth.schemas.errors import EngineFailed, Interrupted, Partial

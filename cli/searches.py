@@ -1,4 +1,4 @@
-"""`synth query-of-cc evaluate`: how well searches find what is relevant."""
+"""`synth query-of-cc evaluate`: retrieval quality."""
 
 import json
 import sys
@@ -21,10 +21,10 @@ def evaluate(
     judgements: Annotated[
         Path, typer.Argument(metavar="QRELS", help="Relevance judgements in TREC's format.", parser=path)
     ],
-    by_query: Annotated[bool, typer.Option("--by-query", help="Each query, too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object.")] = False,
+    by_query: Annotated[bool, typer.Option("--by-query", help="Show each query, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure how well a run finds what is relevant: nDCG@10, recall@100 (R@100), average precision (AP)."""
+    """Measure retrieval quality: nDCG@10, recall@100 (R@100), average precision (AP)."""
     from synth.pipelines.query_of_cc.ranking import evaluated
 
     found = evaluated(run, judgements)

@@ -64,13 +64,13 @@ class Condition:
 
 def show(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Dataset directory, file, glob, or hf:NAME.")],
-    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")] = 3,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, metavar="INTEGER", help="How many rows.")] = 3,
     row: Annotated[str | None, typer.Option(metavar="ID", help="Show the row with this id.")] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
             metavar="COLUMN=VALUE",
-            help="Rows that match; also !=, <, <=, >, >= and ~ (contains). Repeatable: all must match.",
+            help="Only matching rows; also !=, <, <=, >, >= and ~ (contains). Repeatable: all must match.",
         ),
     ] = None,
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="Show these columns, in this order.")] = None,
@@ -104,16 +104,16 @@ def show(
     shown = 0
     for identifier, values in _rows(found, row, conditions):
         arranged = _arranged(identifier, values, chosen)
-        console.print(row_panel(identifier, arranged, full=full, words=_words_found(values)))
+        console.print(row_panel(identifier, arranged, full=full, words=_search_terms(values)))
         shown += 1
         if shown == number:
             return
     if not shown:
-        _say_none(found, row)
+        _report_none(found, row)
 
 
 def _rows(found: "Input", row: str | None, conditions: Sequence[Condition]) -> Iterator[tuple[str, Row]]:
-    """Ids and rows in order. A row without an id gets the one that a run over this input would give it."""
+    """Ids and rows in order. A row without an id gets the id that a run over this input would give it."""
     if row is not None:
         conditions = [*conditions, Condition("id", "=", row)]
     first = 0
@@ -160,7 +160,7 @@ def _arranged(identifier: str, values: Row, chosen: list[str] | None) -> Row:
     return {column: values[column] for column in dict.fromkeys([*first, *values]) if column != "id"}
 
 
-def _words_found(values: Row) -> Sequence[str]:
+def _search_terms(values: Row) -> Sequence[str]:
     """The search terms that found a document, if it records them."""
     terms = values.get("terms")
     return [term for term in terms if isinstance(term, str)] if isinstance(terms, list) else []
@@ -183,7 +183,7 @@ def _print_reasons(rejected: "Dataset") -> None:
     print(f"{rejected.path}  {plural(rejected.table.num_rows, 'row')}  {listed}", file=sys.stderr)
 
 
-def _say_none(found: "Input", row: str | None) -> None:
+def _report_none(found: "Input", row: str | None) -> None:
     from synth.schemas.errors import InputError
 
     if row is None:

@@ -1,5 +1,5 @@
-"""Help and completion compute nothing, so stand-ins take the place of the modules that do: importing those would take
-longer than all the rest."""
+"""Help and completion compute nothing, so stand-ins replace the modules that do: importing them would take most of
+the time."""
 
 import os
 import sys
@@ -12,12 +12,12 @@ from typing import Any
 __all__ = ["is_description", "leave", "stand_in"]
 
 HEAVY = {"jinja2", "numpy", "orjson", "pyarrow", "rapidfuzz", "rensa", "tantivy", "xxhash", "zstandard"}
-# Set where the real modules are needed after all.
+# Set in the environment to import the real modules.
 REAL = "SYNTH_REAL_MODULES"
 
 
 class Anything:
-    """What a stand-in has: it can be called, subscripted, joined and inherited from, and gives itself."""
+    """Any attribute of a stand-in. Calls, subscripts and operators return it, and classes can inherit from it."""
 
     def __getattr__(self, name: str) -> "Anything":
         if name.startswith("__"):
@@ -66,7 +66,7 @@ def stand_in() -> None:
 
 
 def leave() -> None:
-    """Called where a command runs: if stand-ins are there, `--help` was a value, and all begins again without them."""
+    """Called before a command runs. If stand-ins are installed, `--help` was a value: restart without them."""
     if _FINDER in sys.meta_path:
         os.environ[REAL] = "1"
         os.execv(sys.executable, sys.orig_argv)

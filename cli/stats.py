@@ -34,7 +34,7 @@ def stats(
     sources: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Dataset directories, files, globs, or hf:NAME.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list with one object for each input.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list with one object for each input.")] = False,
 ) -> None:
     """Show what datasets hold: rows, reasons, tokens, columns.
 

@@ -60,18 +60,18 @@ def _times(run: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[str]:
 
 def breakdown(counts: Mapping[str, Any], means: Mapping[str, float] = MappingProxyType({})) -> list[str]:
     """What was rejected, failed and filtered and why, then sums and means, in lines as wide as the terminal."""
-    told = []
+    lines = []
     for kind, word in REASONS.items():
         if reasons := counts.get(kind):
             listed = ", ".join(f"{reason} {count:,}" for reason, count in commonest(reasons))
-            told.append(f"{word}: {sum(reasons.values()):,} ({listed})")
+            lines.append(f"{word}: {sum(reasons.values()):,} ({listed})")
     sums = {name: n for name, n in counts["tallies"].items() if name not in means}
     if sums:
-        told.append(", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in sums.items()))
+        lines.append(", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in sums.items()))
     if means:
-        told.append("mean " + ", ".join(f"{name.replace('_', ' ')} {mean:.4f}" for name, mean in means.items()))
+        lines.append("mean " + ", ".join(f"{name.replace('_', ' ')} {mean:.4f}" for name, mean in means.items()))
     width = shutil.get_terminal_size().columns
-    return [line for text in told for line in wrap(text, width, initial_indent="  ", subsequent_indent="    ")]
+    return [line for text in lines for line in wrap(text, width, initial_indent="  ", subsequent_indent="    ")]
 
 
 def commonest(counts: Mapping[str, int]) -> list[tuple[str, int]]:

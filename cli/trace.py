@@ -26,10 +26,12 @@ def trace(
     directories: Annotated[
         list[str],
         typer.Argument(
-            metavar="DIR", help="Dataset directories; their recorded inputs are searched, too.", autocompletion=datasets
+            metavar="DIR...",
+            help="Dataset directories; their recorded inputs are searched, too.",
+            autocompletion=datasets,
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show a row's ancestors and what the model was asked.
 
@@ -76,8 +78,10 @@ def _separated(exchange: "RecordedExchange") -> "RecordedExchange":
     opened = opening_of(prompt if isinstance(prompt, str) else tuple(prompt))  # type: ignore[arg-type]
 
     def seen(sample: "RecordedSample") -> "RecordedSample":
-        said = separated(Completion(sample.text, sample.finish_reason, sample.tokens, sample.reasoning), opened)
-        return replace(sample, text=said.text, finish_reason=said.finish_reason, reasoning=said.reasoning)
+        completion = separated(Completion(sample.text, sample.finish_reason, sample.tokens, sample.reasoning), opened)
+        return replace(
+            sample, text=completion.text, finish_reason=completion.finish_reason, reasoning=completion.reasoning
+        )
 
     return replace(exchange, samples=[seen(sample) for sample in exchange.samples])
 
@@ -87,7 +91,7 @@ def _count(tokens: int | None) -> str:
 
 
 def _turns(prompt: str | list[dict[str, str]]) -> dict[str, str]:
-    """The text of a prompt by role; a role that speaks again gets the number of its turn."""
+    """The text of a prompt by role; a repeated role gets the number of its turn."""
     if isinstance(prompt, str):
         return {"prompt": prompt}
     turns: dict[str, str] = {}

@@ -28,13 +28,13 @@ Facts = dict[str, Any]
 def watch(
     output: Annotated[
         Path,
-        typer.Argument(metavar="OUTPUT", help="The OUTPUT of the run.", autocompletion=outputs, parser=path),
+        typer.Argument(metavar="OUTPUT", help="Output of the run.", autocompletion=outputs, parser=path),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each change.")] = False,
 ) -> None:
     """Watch a run that another terminal started.
 
-    The exit code is 0 if the run completes, 3 if it stops before.
+    The exit code is 0 if the run completes, 3 if it stops first.
     """
     run = _Run.find(output)
     if as_json:
@@ -77,13 +77,13 @@ class _Run:
         return self.layout.partial
 
     def state(self) -> Literal["absent", "running", "complete", "stopped"]:
-        if self._is_held():
+        if self._is_locked():
             return "running"
         if self._is_complete():
             return "complete"
         return "stopped" if self.partial.path.is_dir() else "absent"
 
-    def _is_held(self) -> bool:
+    def _is_locked(self) -> bool:
         """Whether a process holds the partial directory."""
         try:
             with self.partial.lock.open("rb") as lock:

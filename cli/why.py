@@ -29,11 +29,11 @@ def why(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each directory.")] = False,
 ) -> None:
-    """Say what would run again, and why, if OUT were made again.
+    """Say what would run, and why, if the command that made OUT were repeated.
 
-    Its input, prompts, model and options are looked at as they are today; options given after OUT are added to those
-    of the command, as in `synth why samples/ -n 50`. Nothing is run or changed. The exit code is 0 where nothing would
-    run, 3 where something would, 4 where the command would be refused because settings differ.
+    The command's input, prompts, model and options are compared with those recorded; options given after OUT are
+    added to the command, as in `synth why samples/ -n 50`. Nothing is run or changed. The exit code is 0 if nothing
+    would run, 3 if something would, 4 if the command would be refused because settings differ.
     """
     outs = [path(word) for word in takewhile(lambda word: not word.startswith("-"), words)]
     options = words[len(outs) :]
@@ -142,6 +142,6 @@ def _progress(partial: Path) -> str:
     path = PartialLayout(partial).progress
     if not path.is_file():
         return ""
-    there = json.loads(path.read_text())
-    finished = sum(there["counts"][name] for name in ("produced", "rejected"))
-    return f"{finished:,} of {plural(there['rows'], 'row')} finished, "
+    progress = json.loads(path.read_text())
+    finished = sum(progress["counts"][name] for name in ("produced", "rejected"))
+    return f"{finished:,} of {plural(progress['rows'], 'row')} finished, "

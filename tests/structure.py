@@ -172,8 +172,8 @@ def programs(tree: ast.Module) -> Iterator[ast.Module]:
 
 
 def foreign_distributions() -> list[str]:
-    """Advice to install `synth`, which is somebody else's on PyPI: ours is `synth-recipes`."""
-    wrong = re.compile(r"pip3? install[^\n`]*[ '\"]synth(?![-\w/.])|\bsynth\[[a-z]")
+    """Advice to install from PyPI, where `synth` is somebody else's and ours is not: it is installed from a clone."""
+    wrong = re.compile(r"pip3? install[^\n`]*[ '\"]synth(?:-recipes)?(?![-\w/.])|\bsynth(?:-recipes)?\[[a-z]")
     return [
         f"{file.relative_to(ROOT)}: {match[0]}"
         for file in sources(".py", ".md", ".toml", "Makefile")
@@ -198,7 +198,7 @@ CHECKS: dict[str, Callable[[], list[str]]] = {
     "class names used twice": repeated_classes,
     f"files of more than {MOST_LINES_OF_A_FILE} lines": long_files,
     "modules imported without synth.": outside_synth,
-    "advice to install somebody else's distribution": foreign_distributions,
+    "advice to install this package from PyPI": foreign_distributions,
 }
 
 

@@ -51,12 +51,12 @@ FAULTS = {
         },
         ["tests/a.py: cli.main", "tests/b.py: schemas.errors.Error", "docs/a.md: import cli"],
     ),
-    "advice to install somebody else's distribution": (
+    "advice to install this package from PyPI": (
         {
-            "docs/a.md": "pip install synth\npip install 'synth-recipes[train]' -c synth/lock\n",
-            "cli/a.py": 'CURE = "synth[gpu]"',
+            "docs/a.md": "pip install synth\npip install '.[train]' -c synth/lock\n",
+            "cli/a.py": 'CURE = "synth-recipes[gpu]"',
         },
-        ["cli/a.py: synth[g", "docs/a.md: pip install synth"],
+        ["cli/a.py: synth-recipes[g", "docs/a.md: pip install synth"],
     ),
 }
 

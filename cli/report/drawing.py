@@ -14,12 +14,12 @@ ElementTree.register_namespace("", SVG)
 
 
 def require() -> None:
-    """Raises `UsageError` where what draws is not installed."""
+    """Raises `UsageError` if vl-convert-python is not installed."""
     try:
         import vl_convert  # noqa: F401
     except ImportError:
         raise UsageError(
-            "synth report needs vl-convert-python, which is not installed: pip install 'synth-recipes[report]'"
+            "synth report needs vl-convert-python, which is not installed: pip install '.[report]'"
         ) from None
 
 
@@ -42,5 +42,5 @@ def draw(chart: Chart, label: str) -> Markup:
             mark.set("class", "mark")
         for attribute in ("role", "aria-roledescription", "aria-hidden", "font-family") if mark is not root else ():
             mark.attrib.pop(attribute, None)
-    # The serialisation of a tree of texts and attributes is safe to stand in the page as it is.
+    # The serialiser escapes texts and attributes, so the page needs no further escaping.
     return Markup(ElementTree.tostring(root, encoding="unicode"))

@@ -357,9 +357,7 @@ def _start_failure(model: str, error: BaseException) -> SynthError:
     if isinstance(error, SynthError):
         return error
     if isinstance(error, ModuleNotFoundError) and error.name == "vllm":
-        return UsageError(
-            "vLLM is not installed: pip install 'synth-recipes[cpu]' (or [gpu]), or name a server with --base-url"
-        )
+        return UsageError("vLLM is not installed: pip install '.[cpu]' (or '.[gpu]'), or name a server with --base-url")
     return EngineFailed(f"vLLM cannot start with --model {model}: {_sentence(error)}")
 
 

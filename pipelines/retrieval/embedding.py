@@ -156,9 +156,7 @@ def _located(model: str, option: str) -> str:
     """The directory of a model, or its name on the hub where the local cache has not all of it."""
     for package, module in (("sentence-transformers", "sentence_transformers"), ("faiss", "faiss")):
         if find_spec(module) is None:
-            raise UsageError(
-                f"{option} needs {package}, which is not installed: pip install 'synth-recipes[cpu]' (or [gpu])"
-            )
+            raise UsageError(f"{option} needs {package}, which is not installed: pip install '.[cpu]' (or '.[gpu]')")
     path = folder_named(model, option, "or a hub name such as sentence-transformers/all-MiniLM-L6-v2")
     if path:
         if not (path / "modules.json").is_file() and not (path / "config.json").is_file():

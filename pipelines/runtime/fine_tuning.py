@@ -198,9 +198,7 @@ def fine_tune(
 
 def _refuse_missing_packages() -> None:
     if missing := [name for name in ("transformers", "accelerate", "peft") if find_spec(name) is None]:
-        raise UsageError(
-            f"training needs {' and '.join(missing)}: pip install 'synth-recipes[train]', or use --train-command"
-        )
+        raise UsageError(f"training needs {' and '.join(missing)}: pip install '.[train]', or use --train-command")
 
 
 def _with_adapters(model: Any, rank: int) -> Any:

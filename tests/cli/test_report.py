@@ -303,7 +303,7 @@ def test_without_the_library_that_draws_one_sentence_says_how_to_get_it(tagged: 
     done = run_synth("report", tagged / "selected", folder=tmp_path, PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert "pip install 'synth-recipes[report]'" in line
+    assert "pip install '.[report]'" in line
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def embedder_named(name: str | None) -> Model | Characters:
     """
     for package, module in NEEDED.items():
         if find_spec(module) is None:
-            raise UsageError(f"instag normalize needs {package}: pip install 'synth-recipes[cpu]'")
+            raise UsageError(f"instag normalize needs {package}: pip install '.[cpu]' (or '.[gpu]')")
     if name == CHARACTERS:
         return Characters()
     if name is None and not _is_here(PAPER):

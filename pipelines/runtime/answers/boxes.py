@@ -37,7 +37,7 @@ class Boxed:
         try:
             from math_verify import parse, verify
         except ImportError:
-            raise UsageError("--boxed needs math-verify: pip install 'synth-recipes[math]'") from None
+            raise UsageError("--boxed needs math-verify: pip install '.[math]'") from None
         self._parse = parse
         self._verify = verify
         # A hundred samples of a question give few different answers, and comparing two takes milliseconds.

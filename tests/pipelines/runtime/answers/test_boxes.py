@@ -98,5 +98,5 @@ def test_boxes_can_be_compared_outside_the_main_thread(boxed: Boxed) -> None:
 
 def test_without_math_verify_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "math_verify", None)
-    with pytest.raises(UsageError, match=r"synth-recipes\[math\]"):
+    with pytest.raises(UsageError, match=r"pip install '\.\[math\]'"):
         answer_rule(boxed=True)
