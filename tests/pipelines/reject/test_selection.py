@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synth.pipelines.reject.selection import Path, judge, select_paths
-from synth.pipelines.runtime.answers.answer import Hashes
+from synth.pipelines.runtime.answers.answer import MarkedAnswers
 
-RULE = Hashes()
+RULE = MarkedAnswers()
 
 
 def levenshtein(one: str, other: str) -> int:
