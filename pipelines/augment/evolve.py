@@ -1,4 +1,4 @@
-"""Query evolution: five new questions from one (MuggleMath, arXiv 2310.05506, section 3)."""
+"""Query evolution: five new questions from each question (MuggleMath, arXiv 2310.05506, section 3)."""
 
 import re
 from collections.abc import AsyncIterator
@@ -36,10 +36,11 @@ _ITEM = re.compile(
 class Evolve(RowStage):
     """Write five evolved questions for each question: numbers, fractions, concepts, conditions, complexity.
 
-    One call a question gives five evolved questions, `<id>/evolve-1` to `-5`, one of each kind; all five or none.
+    One call per question writes `<id>/evolve-1` to `<id>/evolve-5`, one of each kind. If one of them cannot be parsed,
+    the question is rejected. All five rows carry the reasoning that came before the reply.
 
-    The temperature is the default of the chat models that the paper used, which does not name one. `tries` above 1 asks
-    for another sample where a reply cannot be read. All five rows carry the reasoning that came before the reply.
+    The paper gives no temperature; the default is that of the chat models it used. With `tries` above 1, another sample
+    is drawn when a reply cannot be parsed.
     """
 
     name: ClassVar[str] = "augment evolve"
@@ -74,7 +75,6 @@ class Evolve(RowStage):
             }
 
     async def _evolve(self, query: str, tools: Tools) -> tuple[list[str], str | None]:
-        """The five questions, and the reasoning before them."""
         prompt = self.prompt.render(query=query)
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         return await first_readable(tools, prompt, [sampling] * self.tries, _read)
@@ -89,24 +89,24 @@ def _read(completion: Completion) -> tuple[list[str], str | None]:
 
 
 def parse_evolutions(reply: str) -> list[str]:
-    """The five questions of a numbered list whose items open with the bold name of the change and a colon.
+    """The five questions of a numbered list whose items start with the name of the change in bold and a colon.
 
-    A question may go on over lines, blank ones too, until the next item, and may hold a list of its own: a numbered
-    line is an item only if it opens in bold with one of the five names or with the number that is due. The last
-    question ends with its first paragraph that asks something, or, where none does, with its first, so that a closing
-    remark is left out. (A public re-implementation takes one line a question and accepts fewer than five.)
+    A question runs to the next item, over several lines and blank lines, and may contain a list: a numbered line is an
+    item only if it starts with bold text and has either one of the five names or the next number. The last question
+    ends with its first paragraph that contains a question mark, or with its first paragraph if none does, which drops a
+    closing remark. (A public re-implementation reads one line per question and accepts fewer than five.)
     Raises `Reject`: `wrong_count`, `wrong_name`, `empty_question`.
     """
     items: list[re.Match[str]] = []
     for match in _ITEM.finditer(reply):
-        if int(match[1]) == len(items) + 1 or _plain(match[2]) in _NAMES:
+        if int(match[1]) == len(items) + 1 or _normalized(match[2]) in _NAMES:
             items.append(match)
     numbers = [int(item[1]) for item in items]
     if numbers != [1, 2, 3, 4, 5]:
         found = ", ".join(map(str, numbers)) or "none"
         raise Reject("wrong_count", f"needs items 1 to 5 with bold names, found {found}")
     for item, name in zip(items, EVOLUTIONS, strict=True):
-        if _plain(item[2]) != _plain(name):
+        if _normalized(item[2]) != _normalized(name):
             raise Reject("wrong_name", f"item {item[1]} is named {item[2]!r:.80}, not {name!r}")
     ends = [item.start() for item in items[1:]] + [len(reply)]
     questions = [reply[item.end() : end].strip() for item, end in zip(items, ends, strict=True)]
@@ -117,14 +117,14 @@ def parse_evolutions(reply: str) -> list[str]:
     return questions
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return " ".join(re.findall(r"\w+", name.lower()))
 
 
-_NAMES = {_plain(name) for name in EVOLUTIONS}
+_NAMES = {_normalized(name) for name in EVOLUTIONS}
 
 
 def _without_remark(question: str) -> str:
     paragraphs = re.split(r"\n[ \t]*\n", question)
-    asking = next((index for index, paragraph in enumerate(paragraphs) if "?" in paragraph), 0)
-    return "\n\n".join(paragraphs[: asking + 1]).strip()
+    last = next((index for index, paragraph in enumerate(paragraphs) if "?" in paragraph), 0)
+    return "\n\n".join(paragraphs[: last + 1]).strip()

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from synth.pipelines.engines import Completion, Sampling
-from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, Hashes, majority
+from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, MarkedAnswers, majority
 from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
 from synth.pipelines.runtime.answers.golds import worked_examples
 from synth.pipelines.runtime.answers.rules import check_marks
@@ -28,29 +28,29 @@ Keep = Literal["agreement", "equations", "either", "both"]
 
 @dataclass(frozen=True)
 class Respond(RowStage):
-    """Answer each question several times; keep responses that agree, or whose equations all check.
+    """Answer each question several times; keep responses that agree or whose equations are all correct.
 
-    `n` responses to each question at each temperature, `<id>/path-<sample>`; those that something speaks for stay.
+    Draws `n` responses per question and temperature, `<id>/path-<sample>`. Each prompt has `num_shots` worked examples
+    (question, answer), sampled from `shots` once per question and temperature.
 
-    `keep` says what must speak for a response that has a readable answer:
-    `agreement`: its answer is the majority's, with a share of at least `threshold` in all samples of the question;
-    `equations`: it has equations and all of them check (one without equations is not spoken for by them, though
-    rejection sampling, which has gold answers, lets it pass);
-    `either` of the two, or `both`. The paper removes responses that are clearly wrong and does not say how.
+    `keep` is the condition that a response with a readable answer must meet:
+    `agreement`: its answer is the majority answer, given by a share of at least `threshold` of the question's samples;
+    `equations`: it contains equations, and all of them are correct (rejection sampling, which has gold answers, also
+    accepts a response without equations);
+    `either` of the two, or `both`. The paper removes clearly wrong responses and does not say how.
 
-    Answers are read after `answer_marks`, as `Hashes` reads them: a number or a time, by all of its line.
+    An answer is the number or the time on the line after one of `answer_marks`; the whole line is parsed.
 
-    A question is rejected as `no_agreement` if no two of its samples give the same answer (or its only sample gives
-    none), and as `nothing_kept` if all its responses are filtered: for `no_answer`, `low_agreement` or
-    `wrong_equation`. A sample that says nothing is filtered as `refused`, `empty_answer`, or `truncated`, where it was
-    cut while it reasoned; it counts as one that agrees with no other. Each temperature takes `num_shots` of the worked
-    examples `shots` (question, answer) at random.
+    A question is rejected as `no_agreement` if no two samples give the same answer (or its only sample gives none), and
+    as `nothing_kept` if all its responses are filtered: `no_answer`, `low_agreement`, `wrong_equation`. A sample
+    without a response is filtered as `refused`, `empty_answer` or, if it was cut while reasoning, `truncated`; it counts
+    as disagreeing with every other sample.
     """
 
     name: ClassVar[str] = "augment respond"
     version: ClassVar[int] = 2
     advice: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {"no_answer": "--answer-mark TEXT names what stands before answers (`#### ` if not given)"}
+        {"no_answer": "--answer-mark TEXT sets the text before answers (default `#### `)"}
     )
     input: ClassVar[Record] = QUERY
     output: ClassVar[Record] = RESPONSE
@@ -72,14 +72,14 @@ class Respond(RowStage):
     shots: Annotated[
         tuple[tuple[str, str], ...],
         Option(
-            "Worked examples (question, answer) to draw from.",
+            "Worked examples (question, answer) to sample from.",
             metavar="INPUT",
             read=lambda spec: tuple(worked_examples(spec)),
         ),
     ] = ()
     num_shots: Annotated[int, Option("Worked examples in each prompt.", min=0)] = 0
-    keep: Annotated[Keep, Option("What must speak for a response.")] = "either"
-    threshold: Annotated[float, Option("Share of the samples that the answer kept must have.", min=0, max=1)] = 0.5
+    keep: Annotated[Keep, Option("Condition that a response must meet.")] = "either"
+    threshold: Annotated[float, Option("Share of the samples that must give the majority answer.", min=0, max=1)] = 0.5
     answer_marks: AnswerMarks = GSM8K_MARKS
     plain_equations: PlainEquations = False
 
@@ -87,37 +87,37 @@ class Respond(RowStage):
         super().__post_init__()
         check_marks(self.answer_marks)
         if not self.temperatures:
-            raise UsageError("no --temperature is given to draw samples at")
+            raise UsageError("--temperature needs at least one value")
         if self.num_shots > len(self.shots):
-            raise UsageError(f"--num-shots {self.num_shots} is more than the {len(self.shots)} examples of --shots")
+            raise UsageError(f"--num-shots {self.num_shots} exceeds the {len(self.shots)} examples of --shots")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
-        drawn = await self._draw(row, tools)
-        silent = [Rejected(response, *completion.silence) for response, completion in drawn if completion.silence]
-        for one in silent:
-            yield one
-        if len(silent) == len(drawn):
+        samples = await self._sample(row, tools)
+        silent = [Rejected(response, *completion.silence) for response, completion in samples if completion.silence]
+        for rejected in silent:
+            yield rejected
+        if len(silent) == len(samples):
             raise nothing_kept(silent)
-        responses = [response for response, completion in drawn if not completion.silence]
+        responses = [response for response, completion in samples if not completion.silence]
         answers = [self._answers.find_value(response["response"]) for response in responses]
-        most = majority(answer for answer in answers if answer)
-        needed = min(2, len(drawn))
-        if most is None or most.votes < needed:
+        top = majority(answer for answer in answers if answer)
+        needed = min(2, len(samples))
+        if top is None or top.votes < needed:
             for response, answer in zip(responses, answers, strict=True):
                 if answer is None:
                     yield Rejected(response, "no_answer", "no final answer can be read")
                 else:
                     yield Rejected(response, "no_agreement", "no other sample gives its answer")
-            raise Reject("no_agreement", f"no answer is given by {needed} of {len(drawn)} samples")
+            raise Reject("no_agreement", f"no answer is given by {needed} of {len(samples)} samples")
         kept = 0
         for response, answer in zip(responses, answers, strict=True):
             if answer is None:
                 yield Rejected(response, "no_answer", "no final answer can be read")
                 continue
-            share = sum(other is not None and other.value == answer.value for other in answers) / len(drawn)
+            share = sum(other is not None and other.value == answer.value for other in answers) / len(samples)
             trimmed = response["response"][: answer.end].strip()
             judged = {**response, "response": trimmed, "answer": answer.text, "agreement": share}
-            agrees = answer.value == most.answer.value and share >= self.threshold
+            agrees = answer.value == top.answer.value and share >= self.threshold
             fault = self._fault(trimmed, agrees, share)
             if fault:
                 yield Rejected(judged, *fault)
@@ -125,15 +125,15 @@ class Respond(RowStage):
                 kept += 1
                 yield judged
         if not kept:
-            raise Reject("nothing_kept", f"all {len(drawn)} responses were filtered")
+            raise Reject("nothing_kept", f"all {len(samples)} responses were filtered")
 
     @cached_property
-    def _answers(self) -> Hashes:
-        return Hashes(self.answer_marks)
+    def _answers(self) -> MarkedAnswers:
+        return MarkedAnswers(self.answer_marks)
 
-    async def _draw(self, row: Row, tools: Tools) -> list[tuple[dict[str, Any], Completion]]:
-        """All responses to a question, not yet judged; equal temperatures draw different samples."""
-        drawn: list[tuple[dict[str, Any], Completion]] = []
+    async def _sample(self, row: Row, tools: Tools) -> list[tuple[dict[str, Any], Completion]]:
+        """All responses to a question, unfiltered; equal temperatures give different samples."""
+        samples: list[tuple[dict[str, Any], Completion]] = []
         for turn, temperature in enumerate(self.temperatures):
             shots = tools.random("shots", turn).sample(self.shots, self.num_shots)
             prompt = self.prompt.render(
@@ -155,11 +155,11 @@ class Respond(RowStage):
                     "prompt_tokens": answer.prompt_tokens,
                     "completion_tokens": completion.tokens,
                 }
-                drawn.append((response, completion))
-        return drawn
+                samples.append((response, completion))
+        return samples
 
     def _fault(self, response: str, agrees: bool, share: float) -> tuple[str, str] | None:
-        """Reason and detail why nothing that `keep` asks for speaks for a response."""
+        """Reason and detail if a response does not meet the condition `keep`."""
         faults = []
         if self.keep != "equations" and not agrees:
             faults.append(("low_agreement", f"{share:.0%} of the samples give its answer"))

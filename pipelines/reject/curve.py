@@ -1,4 +1,4 @@
-"""How many distinct paths a question gets from its first k samples (arXiv 2308.01825, section 3.3)."""
+"""Mean number of distinct paths per question among the first k samples (arXiv 2308.01825, section 3.3)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from synth.schemas.records import CURVE
 __all__ = ["PAPER_DISTINCT_PATHS", "SAMPLE_COUNTS", "Curve"]
 
 SAMPLE_COUNTS = (1, 3, 6, 12, 25, 50, 100)
-# More than any sample index: all samples there are.
+# Exceeds every sample index.
 ALL = 1 << 31
 
-# Distinct paths per question by k. At k = 1 the paper counts more than one path a question, so that it must count in
-# another way than "distinct among the first k samples"; its set sizes agree with its table at k = 100 only. Compare
-# there, and elsewhere only the shape.
+# Distinct paths per question by k. The paper reports more than one path per question at k = 1, so it cannot count
+# "distinct among the first k samples", and its set sizes match its table at k = 100 only. Compare values at k = 100 and
+# only the shape elsewhere.
 PAPER_DISTINCT_PATHS = {
     "LLaMA-7B": (1.17, 1.44, 1.74, 2.20, 2.93, 3.94, 5.25),
     "LLaMA2-7B": (1.19, 1.47, 1.78, 2.23, 2.93, 3.91, 5.19),
@@ -34,11 +34,10 @@ PAPER_DISTINCT_PATHS = {
 class Curve(Judging):
     """Count correct and distinct paths per question by the number of samples, as the paper's table does.
 
-    Mean correct and distinct paths per question among the samples with an index below k.
-
-    k runs over `SAMPLE_COUNTS` as far as there are samples, and ends with the number there are. Of several tables, each
-    gives its first k samples; one that said nothing has no row and no path, but its index counts. Questions without a
-    readable gold answer are rejected as `no_gold` and do not count, nor do those of which no sample said anything.
+    Writes the mean per question over the samples with an index below k, for 1, 3, 6, 12, 25, 50, 100 and the number of
+    samples. With several tables, each contributes its first k samples. An empty sample has no row and no path, but its
+    index counts. Questions without a readable gold answer are rejected as `no_gold` and do not count; nor do questions
+    whose samples are all empty.
     """
 
     name: ClassVar[str] = "reject curve"
@@ -52,29 +51,29 @@ class Curve(Judging):
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         correct, distinct = Counter[int](), Counter[int]()
-        questions = judged = most = 0
+        questions = judged = samples = 0
         for rows, gold, paths in self.questions(tables, output):
-            most = max(most, *(row["sample"] + 1 for row in rows))
+            samples = max(samples, *(row["sample"] + 1 for row in rows))
             if gold is None:
                 continue
             questions += 1
             judged += len(rows)
             for k in (*SAMPLE_COUNTS, ALL):
-                among = [path for row, path in zip(rows, paths, strict=True) if row["sample"] < k]
-                keys = [path.key for path in among if not path.reason]
+                first = [path for row, path in zip(rows, paths, strict=True) if row["sample"] < k]
+                keys = [path.key for path in first if not path.reason]
                 correct[k] += len(keys)
                 distinct[k] += len(set(keys))
         output.write(
             (
                 {
-                    "id": f"k-{min(k, most)}",
-                    "k": min(k, most),
+                    "id": f"k-{min(k, samples)}",
+                    "k": min(k, samples),
                     "questions": questions,
                     "correct_paths": correct[k] / questions,
                     "distinct_paths": distinct[k] / questions,
                 }
                 for k in (*SAMPLE_COUNTS, ALL)
-                if questions and (k < most or k == ALL)
+                if questions and (k < samples or k == ALL)
             ),
             accounts_for=judged,
         )

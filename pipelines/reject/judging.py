@@ -1,4 +1,4 @@
-"""Sampled paths judged question by question, as selecting and counting them both need."""
+"""Judging sampled paths question by question, for selecting and for counting them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ from synth.pipelines.runtime.usual_options import AnswerMarks, Boxed, PlainEquat
 from synth.schemas.record import Record
 from synth.schemas.records import SAMPLED
 
-__all__ = ["Judging", "Question"]
+__all__ = ["JudgingStage", "Question"]
 
 
 class Question(NamedTuple):
-    """The rows of one question, its gold answer, and what each row's path is judged as.
+    """The rows of one question, its gold answer, and the judged path of each row.
 
-    Where `gold` is None the rows have been rejected as `no_gold`, and there are no `paths`.
+    If `gold` is None, the rows have been rejected as `no_gold` and `paths` is empty.
     """
 
     rows: list[Row]
@@ -32,11 +32,11 @@ class Question(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Judging(TableStage):
-    """A stage that reads sampled paths and judges each by its gold answer and its equations.
+class JudgingStage(TableStage):
+    """A stage that judges sampled paths by their gold answers and their equations.
 
-    `boxed` and `answer_marks` say how answers are read, `plain_equations` where equations are; `golds` has answers for
-    rows without one.
+    `boxed` and `answer_marks` set how answers are read, `plain_equations` where equations are found. Rows without a gold
+    answer take theirs from `golds`.
     """
 
     advice: ClassVar[Mapping[str, str]] = ADVICE
@@ -48,7 +48,7 @@ class Judging(TableStage):
     golds: Annotated[
         Golds,
         Option(
-            "Questions with gold answers, for samples that have none; found by the text of the question.",
+            "Questions with gold answers for samples without them, matched by the question's text.",
             long="--questions",
             metavar="INPUT",
             read=Golds.read,
@@ -56,7 +56,7 @@ class Judging(TableStage):
     ] = field(default=NO_GOLDS, compare=False)
     merge: Annotated[
         tuple[str, ...],
-        Option("Samples of a further model, taken after those before. Repeatable.", metavar="INPUT"),
+        Option("Samples of another model, appended to the previous ones. Repeatable.", metavar="INPUT"),
     ] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:

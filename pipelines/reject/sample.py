@@ -1,4 +1,4 @@
-"""Sampling reasoning paths: many solutions of each question (arXiv 2308.01825, section 3.2)."""
+"""Sampling reasoning paths: many solutions per question (arXiv 2308.01825, section 3.2)."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -31,20 +31,20 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class SamplePaths(RowStage):
-    """Sample solutions of questions whose answers are known.
+    """Sample solutions of questions with known answers.
 
-    `n` paths for each question that has a gold answer, as the model writes them; `SelectPaths` judges them.
+    Writes `n` paths for each question that has a gold answer, as the model wrote them; `reject select` filters them.
 
-    The defaults are the paper's: 100 samples at temperature 0.7, at most 256 new tokens, no nucleus. There the prompt
-    is also cut on the left to 256 tokens; here no prompt is cut, and one too long for the model rejects its question.
+    The defaults are the paper's: 100 samples at temperature 0.7, at most 256 new tokens, no nucleus sampling. The paper
+    also truncates prompts on the left to 256 tokens; here a prompt too long for the model rejects its question.
 
-    With `until_distinct` (not in the paper) samples are drawn `n` at a time, until that many paths are correct by
-    different calculations or `max_samples` are drawn. `boxed`, `answer_marks` and `plain_equations` say how paths are
+    With `until_distinct` (not in the paper), batches of `n` samples are drawn until that many paths are correct with
+    different calculations, or `max_samples` are drawn. `boxed`, `answer_marks` and `plain_equations` set how paths are
     judged for this and for the tallies `correct_paths` and `distinct_paths`; they do not change a path.
 
-    A sample that says nothing is filtered as `refused`, `empty_answer`, or `truncated` where it was cut while it
-    reasoned; a question all of whose samples say nothing is rejected. Samples keep their indices, so that for `Curve`
-    a filtered one is among the first k samples, and has no correct path.
+    An empty sample is filtered as `refused`, `empty_answer` or, if it was cut while reasoning, `truncated`; a question
+    whose samples are all empty is rejected. Samples keep their indices, so that `reject curve` counts a filtered one
+    among the first k samples.
     """
 
     name: ClassVar[str] = "reject sample"
@@ -60,18 +60,18 @@ class SamplePaths(RowStage):
     )
 
     prompt: Annotated[
-        PromptFile, Option("A prompt file, or one that the recipe ships; `chat` suits chat models.", metavar="FILE")
+        PromptFile, Option("Prompt file, or the name of a shipped one; `chat` suits chat models.", metavar="FILE")
     ] = shipped("alpaca", FOLDER)
-    n: Annotated[int, Option("Paths for each question.", min=1, flag="-n", long="--paths")] = 100
+    n: Annotated[int, Option("Paths per question.", min=1, flag="-n", long="--paths")] = 100
     temperature: Temperature = 0.7
     max_tokens: MaxTokens = 256
     until_distinct: Annotated[
         int | None,
         Option(
-            "Draw -n paths at once until N are correct and distinct, or --max-samples are drawn.", min=1, metavar="N"
+            "Draw batches of -n paths until N are correct and distinct, or --max-samples are drawn.", min=1, metavar="N"
         ),
     ] = None
-    max_samples: Annotated[int, Option("Most paths for each question with --until-distinct.", min=1)] = 100
+    max_samples: Annotated[int, Option("Maximum number of paths per question with --until-distinct.", min=1)] = 100
     boxed: Boxed = False
     answer_marks: AnswerMarks = GSM8K_MARKS
     plain_equations: PlainEquations = False
@@ -81,8 +81,8 @@ class SamplePaths(RowStage):
         check_marks(self.answer_marks, boxed=self.boxed)
         if self.until_distinct is not None and self.max_samples < self.n:
             raise UsageError(
-                f"with --until-distinct samples are drawn {self.n} at a time, but --max-samples {self.max_samples} "
-                "is less; lower -n"
+                f"--until-distinct draws batches of {self.n} samples, more than --max-samples {self.max_samples}; "
+                "lower -n"
             )
 
     @cached_property

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import pyarrow as pa
 
-from synth.pipelines.reject.judging import Judging
+from synth.pipelines.reject.judging import JudgingStage
 from synth.pipelines.reject.selection import select_paths
 from synth.pipelines.runtime.answers.answer import FinalAnswer
 from synth.pipelines.runtime.answers.equations import calculation_key, find_equations
@@ -19,22 +19,20 @@ __all__ = ["SelectPaths"]
 
 
 @dataclass(frozen=True)
-class SelectPaths(Judging):
-    """Keep the paths with the right answer, right equations, and a calculation that no other kept path has.
+class SelectPaths(JudgingStage):
+    """Keep the paths with the right answer, correct equations, and a calculation that no other kept path has.
 
-    The gold solution of each question, then its kept paths, each trimmed after its answer line.
+    Writes the gold solution of each question, then its kept paths, each cut after its answer line and stripped of
+    surrounding white space (a completion of the Alpaca prompt starts with a line break). Paths are compared unstripped.
 
-    A kept path is written without white space around it, such as the line break that a completion of the Alpaca prompt
-    opens with, so that gold and sampled rows have one form; paths are compared as the model wrote them.
+    Several tables are the samples of several models: selection runs over their union in the given order (the paper's
+    U13B and U33B). The order of models and of samples affects the result.
 
-    Several tables are the samples of several models: selection runs over their union, in the order in which they are
-    given (the paper's U13B and U33B). The order of the models matters, as the order of samples does.
-
-    The gold row is `<query id>/gold`, left out where the gold is a bare answer or `gold` is false. Its calculation does
-    not compete: a sampled path that repeats it may be kept, as in the published code. A kept path keeps its id (with
-    several tables see `paths_by_question`, which also says how rows find their question and its gold answer in `golds`
-    where they do not name them) and its reasoning, which no rule looks at. The other paths are rejected as `no_gold`,
-    `no_answer`, `wrong_answer`, `wrong_equation` or `duplicate`, the last naming the path that is kept in their place.
+    The gold row is `<query id>/gold`; it is omitted if the gold is a bare answer or `gold` is false. As in the
+    published code, a sampled path with the gold solution's calculation may be kept. Kept paths keep their id (with
+    several tables, `/source-<number of the table>` is appended) and their reasoning, which is not judged. Rows without
+    a query id are matched to a question by its exact text, rows without a gold answer to `golds`. The other paths are
+    rejected as `no_gold`, `no_answer`, `wrong_answer`, `wrong_equation` or `duplicate` (of the kept path in `detail`).
     """
 
     name: ClassVar[str] = "reject select"
@@ -45,7 +43,7 @@ class SelectPaths(Judging):
         "synth reject select samples-7b/ accepted/ --merge samples-13b/ --no-gold",
     )
 
-    gold: Annotated[bool, Option("Put each question's gold solution before its paths.")] = True
+    gold: Annotated[bool, Option("Write each question's gold solution before its paths.")] = True
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         for rows, gold, paths in self.questions(tables, output):
@@ -76,11 +74,11 @@ class SelectPaths(Judging):
             return None
         key = calculation_key(find_equations(solution, plain=self.plain_equations))
         gold_id = f"{row['query_id']}/gold"
-        # Where the paths are an earlier selection, one of them has the name.
+        # The paths may come from an earlier selection, which has this id already.
         if any(path["id"] == gold_id for path in rows):
             gold_id += "/gold"
-        own = {"id": gold_id, "sample": None, "model": None, "reasoning": None}
-        return {**_selected(row, "gold", solution, key), **own}
+        overrides = {"id": gold_id, "sample": None, "model": None, "reasoning": None}
+        return {**_selected(row, "gold", solution, key), **overrides}
 
 
 def _selected(row: Row, origin: str, response: str, key: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Which sampled paths are kept: correct ones, one for each calculation (arXiv 2308.01825, section 3.2)."""
+"""Selecting sampled paths: correct ones, one per calculation (arXiv 2308.01825, section 3.2)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ __all__ = ["Path", "judge", "select_paths"]
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A path, judged on its own.
+    """A judged path.
 
-    `text` ends with the line of its answer. `reason` is empty for a correct path, which has a `key`; else it is
-    `no_answer`, `wrong_answer` or `wrong_equation`, and `detail` tells a reader what was found.
+    `text` ends with its answer line. A correct path has a `key` and no `reason`; otherwise `reason` is `no_answer`,
+    `wrong_answer` or `wrong_equation`, and `detail` says what was found.
     """
 
     text: str
@@ -27,10 +27,10 @@ class Path:
 
 
 def judge(response: str, gold: FinalAnswer, answers: AnswerRule, *, plain_equations: bool = False) -> Path:
-    """A path is correct if its answer is the gold answer and each of its equations checks; it may have none.
+    """A path is correct if its answer is the gold answer and all its equations, if any, are correct.
 
-    A path that the token limit cut after its answer is judged like any other: what is cut is not part of it. For the
-    same reason equations after the answer line do not count. (In the published code they do.)
+    Text after the answer line is ignored, so a path cut by the token limit after its answer may be correct, and later
+    equations do not count. (In the published code they do.)
     """
     answer = answers.find(response)
     if answer is None:
@@ -47,12 +47,12 @@ def judge(response: str, gold: FinalAnswer, answers: AnswerRule, *, plain_equati
 
 
 def select_paths(paths: Sequence[Path]) -> dict[int, int]:
-    """The kept path, by index, of each correct path of one question; a path is kept if it stands for itself.
+    """Maps the index of each correct path of one question to that of the kept path with its key.
 
-    In sample order: a path with a new key is kept. Of two paths with one key, the later takes the place of the kept one
-    if it is strictly farther from the other kept paths (sum of Levenshtein distances in characters). The values appear
-    in order of acceptance, and a path that takes another's place takes its rank. The outcome depends on the order of
-    `paths`, as in the paper. All paths without equations share the empty key, so that one of them is kept at most.
+    In sample order: a path with a new key is kept. A later path with the same key replaces the kept one if it is
+    strictly farther from the other kept paths (sum of Levenshtein distances in characters). The values are in order of
+    acceptance; a replacement takes the rank of the path it replaces. As in the paper, the result depends on the order
+    of `paths`. All paths without equations share the empty key, so at most one of them is kept.
     """
     kept: dict[str, int] = {}
     distances: dict[tuple[str, str], int] = {}
@@ -69,7 +69,7 @@ def select_paths(paths: Sequence[Path]) -> dict[int, int]:
         rival = paths[kept.setdefault(path.key, index)]
         if rival.text == path.text:
             continue
-        # Kept paths differ in key, hence in text: the published "texts that differ from the rival's" are these.
+        # Kept paths differ in key, hence in text, so these are the published code's "texts that differ from the rival's".
         others = [paths[other].text for key, other in kept.items() if key != path.key]
         if sum(distance(path.text, other) for other in others) > sum(distance(rival.text, other) for other in others):
             kept[path.key] = index

@@ -3,7 +3,7 @@
 import pytest
 
 from synth.pipelines.reject.selection import judge, select_paths
-from synth.pipelines.runtime.answers.answer import Hashes, extract_answer
+from synth.pipelines.runtime.answers.answer import MarkedAnswers, extract_answer
 from synth.pipelines.runtime.answers.equations import calculation_key, equation_fault, find_equations
 
 SAMPLES = (
@@ -79,7 +79,7 @@ def test_the_key_holds_the_equations_in_order_without_spaces(solution: str, key:
     ("order", "kept"), [([0, 1, 2, 3, 4, 5, 6, 7, 8], [2, 1, 3]), ([8, 7, 6, 5, 4, 3, 2, 1, 0], [2, 5, 1])]
 )
 def test_selection_depends_on_the_order_of_the_samples(order: list[int], kept: list[int]) -> None:
-    rule = Hashes()
+    rule = MarkedAnswers()
     gold = rule.gold("7")
     assert gold is not None
     paths = [judge(SAMPLES[index], gold, rule) for index in order]

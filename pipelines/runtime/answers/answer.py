@@ -1,8 +1,8 @@
 """The final answer of a solution (arXiv 2308.01825, section 3.2, and the code published with it).
 
-A GSM8K solution closes with a line `#### 72`. The first such mark counts and the text after its line is no part of the
+A GSM8K solution ends with a line `#### 72`. The first such mark counts, and the text after its line is dropped from the
 path. (The published code checks the first answer but keeps the text after it.) The published code reads the digits
-right after the mark; here the whole line decides, so that 3/4 is neither 3 nor 3/5.
+right after the mark; here the whole line is parsed, so that 3/4 equals neither 3 nor 3/5.
 """
 
 import math
@@ -21,7 +21,7 @@ __all__ = [
     "GSM8K_MARKS",
     "AnswerReading",
     "FinalAnswer",
-    "Hashes",
+    "MarkedAnswers",
     "Majority",
     "bare_answer",
     "end_of_line",
@@ -40,9 +40,9 @@ _LONGEST_LINE = 2000
 
 @dataclass(frozen=True, slots=True)
 class FinalAnswer:
-    """An answer and where it stands: `text[start:end]` runs from its mark to the end of its line.
+    """An answer and its position in the solution: `start` is that of its mark, `end` is the end of its line.
 
-    `value` is what answers are compared by; `text` is the answer as it was written.
+    Answers are compared by `value`; `text` is the answer as written.
     """
 
     value: Any
@@ -52,7 +52,7 @@ class FinalAnswer:
 
 
 class AnswerReading(NamedTuple):
-    """What the line after a mark says: `value` is None where an answer stands there that cannot be read."""
+    """The answer on the line after a mark; `value` is None if there is one that cannot be parsed."""
 
     value: Any
     text: str
@@ -62,9 +62,9 @@ Reader = Callable[[str], AnswerReading | None]
 
 
 def leading_number(line: str) -> AnswerReading | None:
-    """The paper's reading: the digits that open the line, as a finite float.
+    """The paper's reading: the digits at the start of the line, as a finite float.
 
-    Commas are dropped, wherever they stand. None where the line opens with no number: no answer stands there.
+    All commas are dropped. None if the line does not start with a number.
     """
     match = _LEADING_NUMBER.match(line)
     if match is None:
@@ -79,16 +79,16 @@ def leading_number(line: str) -> AnswerReading | None:
 def extract_answer(
     solution: str, marks: tuple[str, ...] = GSM8K_MARKS, read: Reader = leading_number
 ) -> FinalAnswer | None:
-    """The answer after the first of `marks` after which `read` finds one; the text is cut at a NUL character before.
+    """The answer after the first of `marks` where `read` finds one; text after a NUL character is ignored.
 
-    Marks of words that begin a line come before those within one, since `A:` may also be a name in a sentence. None
-    where there is no answer, or where it cannot be read: no later mark is looked at then.
+    Word marks at the start of a line take precedence over those within a line, since `A:` may also be a name in a
+    sentence. None if there is no answer, or if the first one cannot be parsed: later marks are not tried.
     """
     solution = solution.partition("\x00")[0]
-    places = [match.span() for match in _pattern(marks).finditer(solution)]
-    found = [(start, end, then) for (start, end), (then, _) in pairwise([*places, (len(solution), 0)])]
+    spans = [match.span() for match in _pattern(marks).finditer(solution)]
+    found = [(start, end, following) for (start, end), (following, _) in pairwise([*spans, (len(solution), 0)])]
     if len(found) > 1:
-        found.sort(key=lambda place: solution[place[0]].isalnum() and not _begins_line(solution, place[0]))
+        found.sort(key=lambda span: solution[span[0]].isalnum() and not _begins_line(solution, span[0]))
     for start, end, next_mark in found:
         reading = read(solution[end:next_mark].partition("\n")[0])
         if reading is not None:
@@ -98,7 +98,7 @@ def extract_answer(
 
 
 def _begins_line(text: str, position: int) -> bool:
-    """Whether nothing but markup stands before it."""
+    """Whether only markup precedes the position on its line."""
     return not text[text.rfind("\n", 0, position) + 1 : position].strip(" \t*_#>-")
 
 
@@ -108,14 +108,14 @@ def end_of_line(text: str, position: int) -> int:
 
 
 class Majority(NamedTuple):
-    """The answer that most samples give, as the first of them wrote it, and how many do."""
+    """The most frequent answer, as the first sample that gives it wrote it, and its number of votes."""
 
     answer: FinalAnswer
     votes: int
 
 
 def majority(answers: Iterable[FinalAnswer]) -> Majority | None:
-    """The most frequent value; the first seen wins a tie. None where there are no answers.
+    """The most frequent value; the first seen wins a tie. None if there are no answers.
 
     Values vote, not strings: "7" and "7.0" are one vote. (In the published code they are two.)
     """
@@ -130,10 +130,10 @@ def majority(answers: Iterable[FinalAnswer]) -> Majority | None:
     return Majority(first[value], count)
 
 
-class Hashes:
-    """GSM8K's convention, with other marks on request. Answers are the same only if their values are equal, exactly.
+class MarkedAnswers:
+    """Answers after a mark, by default GSM8K's `#### `. Two answers are the same only if their values are exactly equal.
 
-    A value is a number (an integer or a `Fraction`), a `Time`, or, where neither is stated, the words of the answer.
+    A value is a number (an integer or a `Fraction`), a `Time`, or otherwise the words of the answer.
     """
 
     def __init__(self, marks: tuple[str, ...] = GSM8K_MARKS) -> None:
@@ -144,7 +144,7 @@ class Hashes:
         return _whole_answer(solution, self._marks)
 
     def find_value(self, solution: str) -> FinalAnswer | None:
-        """What `find` finds if it is a number or a time: without gold, nothing says that words are asked for."""
+        """The answer if it is a number or a time: without a gold answer, words may be anything."""
         answer = self.find(solution)
         return None if answer is None or isinstance(answer.value, str) else answer
 
@@ -162,23 +162,24 @@ def states_mark(text: str, marks: tuple[str, ...]) -> bool:
 
 
 def bare_answer(text: str, read: Reader) -> FinalAnswer | None:
-    """The answer that stands alone in `text`, on one line; what is no number and no time only if it is short."""
+    """`text` as an answer if it is a single line that states a number or a time, or is short."""
     bare = text.strip()
     reading = None if "\n" in bare else read(bare)
     if reading is None or reading.value is None:
         return None
-    stated = not isinstance(reading.value, str) or len(bare) <= _LONGEST_BARE_ANSWER
-    return FinalAnswer(*reading, 0, len(text)) if stated else None
+    if isinstance(reading.value, str) and len(bare) > _LONGEST_BARE_ANSWER:
+        return None
+    return FinalAnswer(*reading, 0, len(text))
 
 
 def _whole_answer(solution: str, marks: tuple[str, ...]) -> FinalAnswer | None:
-    """The first number or time after a mark, so that a heading (`#### Step 1`) is no answer; else the first words."""
+    """The first number or time after a mark, so that a heading (`#### Step 1`) is skipped; else the first words."""
     return extract_answer(solution, marks, _read_number) or extract_answer(solution, marks, _read_words)
 
 
 def _read_number(line: str) -> AnswerReading | None:
-    """A number or a time; of a line that opens with a number and states another thing, its words."""
-    # What most answers are needs no closer look.
+    """A number or a time; the words of a line that starts with a number but states something else."""
+    # Fast path: most answers are integers.
     return AnswerReading(int(line), line) if _INTEGER.fullmatch(line) else _read_other(line)
 
 
@@ -200,10 +201,10 @@ def _read_words(line: str) -> AnswerReading:
 
 @lru_cache
 def _pattern(marks: tuple[str, ...]) -> re.Pattern[str]:
-    """Marks in upper and lower case; one that begins or ends with a letter or digit is no part of a longer word."""
+    """The marks, ignoring case; a mark that starts or ends with a letter or digit must start or end a word."""
     pattern = "|".join(
         (r"(?<!\w)" if mark[0].isalnum() else "") + re.escape(mark) + (r"(?!\w)" if mark[-1].isalnum() else "")
         for mark in sorted(marks, key=len, reverse=True)
     )
-    # A mark without letters is found faster where case counts.
+    # Marks without letters are found faster by a case-sensitive search.
     return re.compile(pattern, re.IGNORECASE if any(mark.lower() != mark.upper() for mark in marks) else 0)

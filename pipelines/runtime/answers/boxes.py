@@ -1,4 +1,4 @@
-"""MATH's convention: the answer stands in `\\boxed{}` and is compared as mathematics by `math-verify`."""
+"""MATH's convention: the answer is in `\\boxed{}`, and `math-verify` compares answers as mathematics."""
 
 import re
 import threading
@@ -19,7 +19,7 @@ from synth.pipelines.runtime.answers.markup import plain
 from synth.pipelines.runtime.answers.values import Time, read_value
 from synth.schemas.errors import UsageError
 
-__all__ = ["Boxed"]
+__all__ = ["BoxedAnswers"]
 
 _BOXES_AND_BRACES = re.compile(r"\\boxed\s*\{|[{}]")
 _TEXT_AFTER_NUMBER = re.compile(r"\d\s*\\(?:text|mathrm|mbox)")
@@ -27,10 +27,10 @@ _LONGEST_BOX = 512
 _MATH_VERIFY_SECONDS = 5
 
 
-class Boxed:
-    """The last `\\boxed{}` holds the answer. Two numbers or times are the same if they are equal, exactly.
+class BoxedAnswers:
+    """The last `\\boxed{}` holds the answer. Two numbers or times are the same if they are exactly equal.
 
-    Of everything else, and of percentages, `math-verify` says whether two are equivalent.
+    Percentages and everything else are compared by `math-verify`.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Boxed:
             raise UsageError("--boxed needs math-verify: pip install '.[math]'") from None
         self._parse = parse
         self._verify = verify
-        # A hundred samples of a question give few different answers, and comparing two takes milliseconds.
+        # A hundred samples of a question have few different answers, and comparing two takes milliseconds.
         self._parsed = lru_cache(1 << 12)(self._parse_box)
         self._equal = lru_cache(1 << 12)(self._are_equal)
 
@@ -65,7 +65,7 @@ class Boxed:
         return self._equal(gold.text, answer.text)
 
     def _read(self, content: str) -> AnswerReading | None:
-        """The value of a number or a time; else the content as it stands, if `math-verify` makes something of it."""
+        """The value of a number or a time; else the content as written, if `math-verify` can parse it."""
         content = content.strip().strip("$")
         if len(content) > _LONGEST_BOX:
             return None
@@ -76,13 +76,13 @@ class Boxed:
 
     def _are_equal(self, gold: str, answer: str) -> bool:
         exact = _exact(gold), _exact(answer)
-        # `50\%` is 50 for some golds, and 0.5 for others.
+        # `50\%` means 50 in some gold answers and 0.5 in others.
         if None not in exact and "%" not in gold + answer:
             return exact[0] == exact[1]
         return bool(self._verify(self._parsed(gold), self._parsed(answer), timeout_seconds=_time_limit()))
 
     def _parse_box(self, content: str) -> Any:
-        # Of `2 \text{ hours } 30 \text{ minutes}` math-verify would read the 2.
+        # math-verify would parse `2 \text{ hours } 30 \text{ minutes}` as 2.
         if _TEXT_AFTER_NUMBER.search(content) and _exact(content) is None:
             content = plain(content)
         return self._parse(f"$\\boxed{{{content}}}$", parsing_timeout=_time_limit())
@@ -94,7 +94,7 @@ def _exact(content: str) -> Fraction | Time | None:
 
 
 def _time_limit() -> int | None:
-    # math-verify keeps time with SIGALRM, which only the main thread may set.
+    # math-verify uses SIGALRM, which only the main thread may set.
     return _MATH_VERIFY_SECONDS if threading.current_thread() is threading.main_thread() else None
 
 

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, FinalAnswer, Hashes
+from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, FinalAnswer, MarkedAnswers
 from synth.schemas.errors import UsageError
 
 __all__ = ["ADVICE", "AnswerRule", "answer_rule", "check_marks"]
 
 ADVICE: Mapping[str, str] = MappingProxyType(
     {
-        "no_gold": "--answer-mark TEXT names what stands before gold answers (`#### ` in any case), --boxed reads them "
+        "no_gold": "--answer-mark TEXT adds a text that precedes gold answers (besides `#### `), --boxed reads them "
         "in \\boxed{}, and --column answer=NAME reads another column",
-        "no_answer": "--answer-mark TEXT names what stands before answers (`#### ` if not given), --boxed reads them "
-        "in \\boxed{}, and `reject sample --prompt chat` asks models for `#### ` that were not tuned on it",
+        "no_answer": "--answer-mark TEXT sets the text before answers (default `#### `), --boxed reads them "
+        "in \\boxed{}, and `reject sample --prompt chat` asks models that were not tuned on `#### ` for it",
     }
 )
 
@@ -26,23 +26,23 @@ class AnswerRule(Protocol):
         """The answer of a sampled solution, or None."""
 
     def gold(self, text: str | None) -> FinalAnswer | None:
-        """The answer of a gold solution or a bare gold answer; None where there is none that can be compared."""
+        """The answer of a gold solution or a bare gold answer; None if neither can be compared."""
 
     def same(self, answer: FinalAnswer, gold: FinalAnswer) -> bool: ...
 
 
 def answer_rule(boxed: bool, marks: tuple[str, ...] = GSM8K_MARKS) -> AnswerRule:
-    """Raises `UsageError` where boxes are asked for and `math-verify` is not installed."""
+    """Raises `UsageError` if `boxed` and `math-verify` is not installed."""
     if not boxed:
-        return Hashes(marks)
-    from synth.pipelines.runtime.answers.boxes import Boxed
+        return MarkedAnswers(marks)
+    from synth.pipelines.runtime.answers.boxes import BoxedAnswers
 
-    return Boxed()
+    return BoxedAnswers()
 
 
 def check_marks(marks: tuple[str, ...], *, boxed: bool = False) -> None:
-    """Raises `UsageError` for marks that mark nothing, and for marks beside boxes."""
+    """Raises `UsageError` for blank marks, and for marks combined with `boxed`."""
     if not marks or not all(mark.strip() for mark in marks):
-        raise UsageError("--answer-mark is empty; it takes what stands before answers, such as 'A:'")
+        raise UsageError("--answer-mark is empty; give the text that precedes answers, such as 'A:'")
     if boxed and marks != GSM8K_MARKS:
         raise UsageError("--answer-mark and --boxed exclude each other: answers are read after a mark or in a box")

@@ -36,7 +36,7 @@ def test_names_are_compared_without_case_and_punctuation() -> None:
     )
 
 
-def test_a_question_may_go_on_over_lines_and_hold_lists() -> None:
+def test_a_question_may_span_lines_and_contain_lists() -> None:
     long = "Nora sells:\n\n1. buns\n2. **rolls**\n1. **Cakes**: 4 trays\n\nHow many kinds of things are there?"
     questions = [QUESTIONS[0], long, *QUESTIONS[2:]]
     assert parse_evolutions(reply(questions)) == questions
@@ -50,7 +50,7 @@ def test_a_question_may_go_on_over_lines_and_hold_lists() -> None:
         ("The prices are:\n- 3\n- 4\n\nHow many?\n\nGood luck.", "The prices are:\n- 3\n- 4\n\nHow many?"),
     ],
 )
-def test_a_closing_remark_is_no_part_of_the_last_question(last: str, question: str) -> None:
+def test_a_closing_remark_is_dropped_from_the_last_question(last: str, question: str) -> None:
     assert parse_evolutions(reply([*QUESTIONS[:4], last]))[-1] == question
 
 
@@ -110,7 +110,7 @@ def test_rounds_are_counted_from_the_seed() -> None:
     assert rows[0]["id"] == "q/evolve-3/evolve-1"
 
 
-def test_a_reply_that_was_cut_is_rejected_even_if_it_can_be_read() -> None:
+def test_a_reply_that_was_cut_is_rejected_even_if_it_can_be_parsed() -> None:
     _, _, reject = process(Evolve(), {"id": "q", "query": "?"}, ScriptedTools([(RIGHT, "length")]))
     assert reject is not None
     assert reject.reason == "truncated"
@@ -124,12 +124,12 @@ def test_another_try_asks_for_the_next_sample() -> None:
     assert [samples for _, _, samples in tools.requests] == [range(1), range(1, 2), range(2, 3)]
 
 
-def test_the_last_try_gives_the_reason() -> None:
+def test_the_reason_is_that_of_the_last_try() -> None:
     _, _, reject = process(Evolve(tries=2), {"id": "q", "query": "?"}, ScriptedTools([(RIGHT, "length"), "no"]))
     assert reject is not None
     assert reject.reason == "wrong_count"
 
 
-def test_no_try_at_all_is_a_usage_error() -> None:
+def test_zero_tries_are_a_usage_error() -> None:
     with pytest.raises(UsageError, match="--tries 0"):
         Evolve(tries=0)

@@ -19,17 +19,17 @@ SCRIPT = [CHECKED, BARE, WRONG, OTHER, NONE]
 
 
 def respond(script: list[str], **options: Any) -> tuple[list[str], dict[str, str]]:
-    """Kept responses, and the reason of each that was turned away."""
+    """Kept responses, and the reason of each that was filtered."""
     stage = Respond(n=len(script), temperatures=(1.0,), **options)
     rows, rejected, reject = process(stage, QUERY, ScriptedTools(script))
     assert reject is None
     return [row["response"] for row in rows], {item.row["response"]: item.reason for item in rejected}
 
 
-def test_either_agreement_or_equations_must_speak_for_a_response() -> None:
-    kept, turned_away = respond([*SCRIPT, "Nine.\n#### 9"])
+def test_a_response_needs_agreement_or_correct_equations() -> None:
+    kept, filtered = respond([*SCRIPT, "Nine.\n#### 9"])
     assert kept == [CHECKED, BARE, WRONG, OTHER]
-    assert turned_away == {NONE: "no_answer", "Nine.\n#### 9": "low_agreement"}
+    assert filtered == {NONE: "no_answer", "Nine.\n#### 9": "low_agreement"}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_either_agreement_or_equations_must_speak_for_a_response() -> None:
         ("either", [CHECKED, BARE, WRONG, OTHER]),
     ],
 )
-def test_what_must_speak_for_a_response_can_be_chosen(keep: str, kept: list[str]) -> None:
+def test_keep_sets_the_condition_for_a_response(keep: str, kept: list[str]) -> None:
     assert respond(SCRIPT, keep=keep)[0] == kept
 
 
@@ -71,13 +71,13 @@ def test_equations_in_prose_count_on_request() -> None:
 
 
 @pytest.mark.parametrize("script", [["#### 7", "#### 8"], ["#### 7", NONE], [NONE, NONE], [NONE]])
-def test_a_question_without_any_agreement_is_dropped(script: list[str]) -> None:
+def test_a_question_without_any_agreement_is_rejected(script: list[str]) -> None:
     _, _, reject = process(Respond(n=len(script), temperatures=(1.0,)), QUERY, ScriptedTools(script))
     assert reject is not None
     assert reject.reason == "no_agreement"
 
 
-def test_answers_that_only_begin_alike_do_not_agree() -> None:
+def test_answers_that_share_only_a_prefix_do_not_agree() -> None:
     for script in (["#### 5/6", "#### 5/8", "#### 5"], ["#### 9:10", "#### 9:40"], ["#### 2e3", "#### 2e4", "#### 2"]):
         _, rejected, reject = process(Respond(n=len(script), temperatures=(1.0,)), QUERY, ScriptedTools(script))
         assert reject is not None
@@ -85,7 +85,7 @@ def test_answers_that_only_begin_alike_do_not_agree() -> None:
         assert {item.reason for item in rejected} == {"no_agreement"}
 
 
-def test_answers_agree_by_value_and_the_first_is_written_down() -> None:
+def test_answers_agree_by_value_and_keep_their_own_text() -> None:
     script = ["#### 5/8 cup", "#### 0.625", r"#### $\frac{10}{16}$", "#### 5"]
     rows, _, _ = process(Respond(n=4, temperatures=(1.0,), keep="agreement"), QUERY, ScriptedTools(script))
     assert [(row["answer"], row["agreement"]) for row in rows] == [("5/8", 0.75), ("0.625", 0.75), ("10/16", 0.75)]
@@ -128,7 +128,7 @@ def test_a_response_ends_with_its_answer_line() -> None:
     ]
 
 
-def test_each_temperature_draws_samples_of_its_own_and_all_vote_together() -> None:
+def test_each_temperature_draws_different_samples_and_all_vote_together() -> None:
     tools = ScriptedTools(["#### 7", "#### 8", "#### 8", "#### 8"])
     rows, _, _ = process(Respond(n=2, temperatures=(0.7, 0.7), keep="agreement"), QUERY, tools)
     assert [(sampling.temperature, samples) for _, sampling, samples in tools.requests] == [
@@ -161,19 +161,19 @@ def test_worked_examples_are_drawn_for_each_temperature() -> None:
     ("options", "flag"),
     [
         ({"n": 0}, "-n 0"),
-        ({"temperatures": ()}, "no --temperature"),
+        ({"temperatures": ()}, "--temperature needs"),
         ({"num_shots": 1}, "--num-shots 1"),
         ({"answer_marks": ("",)}, "--answer-mark"),
         ({"keep": "some"}, "--keep some"),
         ({"threshold": 1.5}, "--threshold 1.5"),
     ],
 )
-def test_options_that_cannot_be_used(options: dict[str, Any], flag: str) -> None:
+def test_invalid_options_are_usage_errors(options: dict[str, Any], flag: str) -> None:
     with pytest.raises(UsageError, match=flag):
         Respond(**options)
 
 
-def test_samples_that_say_nothing_are_named_and_agree_with_no_other() -> None:
+def test_samples_without_a_response_are_filtered_and_agree_with_no_other() -> None:
     stage = Respond(n=5, temperatures=(1.0,), keep="agreement")
     script = [CHECKED, ("", "length"), ("#### 7", "refused"), " ", BARE]
     rows, rejected, reject = process(stage, QUERY, ScriptedTools(script))

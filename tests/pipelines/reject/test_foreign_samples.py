@@ -93,7 +93,7 @@ def test_rows_without_an_id_join_the_question_that_has_their_text(tmp_path: Path
     assert reasons(tmp_path / "out") == {"theirs-1/source-2": "duplicate"}
 
 
-def test_blank_cells_of_a_table_name_nothing(tmp_path: Path) -> None:
+def test_blank_cells_count_as_missing(tmp_path: Path) -> None:
     cells = [f'{SEVEN},7,"{path("6+1", 7)}",,', f'{FOUR},4,"{path("2+2", 4)}",,', f'{SEVEN},,"{path("5+2", 7)}",,']
     file = tmp_path / "theirs.csv"
     file.write_text("\n".join(["query,answer,response,sample,query_id", *cells, ""]))
@@ -149,7 +149,7 @@ def test_other_questions_make_another_selection(tmp_path: Path) -> None:
         reject("select", pairs, tmp_path / "other", "--questions", twice)
 
 
-def test_a_selection_that_is_selected_from_again_has_no_id_twice(tmp_path: Path) -> None:
+def test_selecting_from_a_selection_keeps_ids_unique(tmp_path: Path) -> None:
     ours = sampled("q", path("6+1", 7), answer=path("3+4", 7))
     questions = write_rows(tmp_path / "gold.jsonl", [{"question": ours[0]["query"], "answer": path("3+4", 7)}])
     reject("select", write_rows(tmp_path / "ours.jsonl", ours), tmp_path / "once")
@@ -170,8 +170,8 @@ def test_an_input_is_part_of_its_question(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), min_size=1, max_size=12))
-def test_what_rows_leave_out_is_found_whatever_they_leave_out(rows: list[tuple[str, bool, bool]]) -> None:
-    """Ids and places, where every row has them, are those that are found where some have none."""
+def test_missing_values_are_filled_in_whatever_is_missing(rows: list[tuple[str, bool, bool]]) -> None:
+    """Ids and indices are the same whether rows have them or they are filled in."""
     counts = dict.fromkeys("abc", 0)
     whole, partial = [], []
     for number, (question, has_id, has_place) in enumerate(rows):

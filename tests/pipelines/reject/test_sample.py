@@ -60,7 +60,7 @@ def test_a_question_without_gold_is_rejected_before_anything_is_generated(answer
     assert tools.requests == []
 
 
-def test_drawing_ends_when_enough_calculations_are_found() -> None:
+def test_sampling_stops_when_enough_calculations_are_found() -> None:
     tools = ScriptedTools([SEVEN, EIGHT, SEVEN, OTHER_SEVEN, "#### 7", EIGHT])
     rows, _, _ = process(SamplePaths(n=2, until_distinct=2), QUESTION, tools)
     assert [samples for _, _, samples in tools.requests] == [range(2), range(2, 4)]
@@ -85,24 +85,24 @@ def test_other_marks_can_be_read() -> None:
 @pytest.mark.parametrize(
     "options", [{"answer_marks": ("A:", "")}, {"answer_marks": (" ",)}, {"answer_marks": ("A:",), "boxed": True}]
 )
-def test_marks_that_cannot_be_used(options: dict[str, Any]) -> None:
+def test_invalid_marks_are_usage_errors(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="--answer-mark"):
         SamplePaths(**options)
 
 
-def test_drawing_ends_at_the_most_samples_allowed() -> None:
+def test_sampling_stops_at_max_samples() -> None:
     tools = ScriptedTools([SEVEN] * 5)
     rows, _, _ = process(SamplePaths(n=2, until_distinct=2, max_samples=5), QUESTION, tools)
     assert [samples for _, _, samples in tools.requests] == [range(2), range(2, 4), range(4, 5)]
     assert len(rows) == 5
 
 
-def test_a_first_draw_above_the_most_samples_allowed_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="--max-samples 5"):
+def test_a_batch_larger_than_max_samples_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="--max-samples 5; lower -n"):
         SamplePaths(n=6, until_distinct=2, max_samples=5)
 
 
-def test_a_chat_prompt_can_take_the_place_of_the_raw_one() -> None:
+def test_a_chat_prompt_can_replace_the_raw_one() -> None:
     tools = ScriptedTools([SEVEN])
     process(SamplePaths(n=1, prompt=Prompt.load("chat", FOLDER)), QUESTION, tools)
     ((prompt, _, _),) = tools.requests
@@ -110,7 +110,7 @@ def test_a_chat_prompt_can_take_the_place_of_the_raw_one() -> None:
     assert [message["role"] for message in prompt] == ["system", "user"]
 
 
-def test_a_sample_that_says_nothing_is_turned_away_by_name_and_keeps_its_index() -> None:
+def test_an_empty_sample_is_filtered_with_a_reason_and_keeps_its_index() -> None:
     tools = ScriptedTools([("", "length"), SEVEN, " \n", ("#### 7", "refused"), EIGHT])
     rows, rejected, reject = process(SamplePaths(n=5), QUESTION, tools)
     assert reject is None
@@ -126,7 +126,7 @@ def test_a_sample_that_says_nothing_is_turned_away_by_name_and_keeps_its_index()
     assert [(row["k"], row["correct_paths"]) for row in curve.rows] == [(1, 0), (3, 1), (5, 1)]
 
 
-def test_a_question_all_of_whose_samples_say_nothing_is_rejected_for_that() -> None:
+def test_a_question_is_rejected_if_all_its_samples_are_empty() -> None:
     _, rejected, reject = process(SamplePaths(n=2), QUESTION, ScriptedTools([("", "length")] * 2))
     assert [one.reason for one in rejected] == ["truncated"] * 2
     assert reject is not None
@@ -137,7 +137,7 @@ def test_a_question_all_of_whose_samples_say_nothing_is_rejected_for_that() -> N
 
 
 class Moody(EchoEngine):
-    """Answers two samples at a time, of which the second two are blank."""
+    """Answers batches of two samples; the second batch is blank."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class Moody(EchoEngine):
         return Answer(tuple(Completion(next(self.texts), "stop", 5) for _ in range(request.n)), 11)
 
 
-def test_drawing_goes_on_after_samples_that_all_say_nothing(tmp_path: Path) -> None:
+def test_sampling_continues_after_a_batch_of_empty_samples(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text(json.dumps(QUESTION) + "\n")
     stage = SamplePaths(n=2, until_distinct=2)
     counts = run(stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=Moody()).counts

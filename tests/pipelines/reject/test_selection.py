@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synth.pipelines.reject.selection import Path, judge, select_paths
-from synth.pipelines.runtime.answers.answer import Hashes
+from synth.pipelines.runtime.answers.answer import MarkedAnswers
 
-RULE = Hashes()
+RULE = MarkedAnswers()
 
 
 def levenshtein(one: str, other: str) -> int:
@@ -19,7 +19,7 @@ def levenshtein(one: str, other: str) -> int:
 
 
 def published(paths: list[Path]) -> list[Path]:
-    """The selection as the paper's code writes it down, without a thought for speed."""
+    """The selection as in the published code, without optimization."""
     kept: list[Path] = []
     for path in paths:
         rivals = [rival for rival in kept if rival.key == path.key]
@@ -33,20 +33,20 @@ def published(paths: list[Path]) -> list[Path]:
     return kept
 
 
-# Texts open with their key, as a path's key is made of its text.
+# Texts start with their key, as a path's key is made of its text.
 correct_paths = st.builds(
     lambda key, text: Path(f"{key} {text}", key=key), st.sampled_from("abcd"), st.text(alphabet="xyz ", max_size=12)
 )
 
 
 @given(st.lists(correct_paths, max_size=14))
-def test_what_is_kept_is_what_the_published_algorithm_keeps(paths: list[Path]) -> None:
+def test_the_kept_paths_are_those_of_the_published_algorithm(paths: list[Path]) -> None:
     kept_for = select_paths(paths)
     assert [paths[index] for index in dict.fromkeys(kept_for.values())] == published(paths)
 
 
 @given(st.lists(correct_paths, max_size=14))
-def test_every_correct_path_has_one_kept_for_it(paths: list[Path]) -> None:
+def test_every_correct_path_has_a_kept_path_with_its_key(paths: list[Path]) -> None:
     kept_for = select_paths(paths)
     assert list(kept_for) == list(range(len(paths)))
     for index, kept in kept_for.items():
@@ -63,7 +63,7 @@ def test_merging_what_models_kept_gives_the_calculations_of_merging_their_sample
     assert of_kept == of_samples
 
 
-def test_wrong_paths_play_no_part() -> None:
+def test_wrong_paths_are_ignored() -> None:
     paths = [
         Path("no", reason="wrong_answer"),
         Path("a x", key="a"),
@@ -89,7 +89,7 @@ def test_a_wrong_path_says_what_is_wrong(response: str, reason: str, detail: str
     assert (path.reason, path.detail) == (reason, detail)
 
 
-def test_what_follows_the_answer_line_is_no_part_of_a_path() -> None:
+def test_text_after_the_answer_line_is_dropped() -> None:
     gold = RULE.gold("7")
     assert gold is not None
     path = judge("<<3+4=7>>7\n#### 7\nNext question: <<1+1=3>>", gold, RULE)

@@ -1,9 +1,9 @@
 import pytest
 
-from synth.pipelines.runtime.answers.answer import Hashes, extract_answer, majority
+from synth.pipelines.runtime.answers.answer import MarkedAnswers, extract_answer, majority
 from synth.pipelines.runtime.answers.values import Time
 
-RULE = Hashes()
+RULE = MarkedAnswers()
 
 
 def test_a_path_ends_with_the_line_of_its_answer() -> None:
@@ -181,13 +181,13 @@ def test_the_first_number_after_a_mark_counts_and_without_numbers_the_first_word
     ],
 )
 def test_any_text_may_mark_an_answer(mark: str, solution: str, text: str, rest: str) -> None:
-    answer = Hashes((mark,)).find(solution)
+    answer = MarkedAnswers((mark,)).find(solution)
     assert answer is not None
     assert (answer.text, solution[answer.end :]) == (text, rest)
 
 
 def test_the_first_of_several_marks_counts() -> None:
-    rule = Hashes(("Total:", "A:"))
+    rule = MarkedAnswers(("Total:", "A:"))
     answer = rule.find("A: 9\nTotal: 4")
     assert answer is not None
     assert answer.value == 9
@@ -195,7 +195,7 @@ def test_the_first_of_several_marks_counts() -> None:
 
 
 def test_gold_solutions_keep_their_own_mark_beside_others() -> None:
-    rule = Hashes(("A:",))
+    rule = MarkedAnswers(("A:",))
     golds = [rule.gold(text) for text in ("4+5\n#### 9", "4+5\nA: 9", "9")]
     assert [gold.value if gold else None for gold in golds] == [9, 9, 9]
 
@@ -222,6 +222,6 @@ def test_numbers_vote_and_the_first_seen_wins_a_tie() -> None:
     ],
 )
 def test_a_mark_of_words_at_the_beginning_of_a_line_comes_first(solution: str, answer: int) -> None:
-    found = Hashes(("A:",)).find(solution)
+    found = MarkedAnswers(("A:",)).find(solution)
     assert found
     assert found.value == answer

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth.pipelines.runtime.answers.boxes import Boxed
+from synth.pipelines.runtime.answers.boxes import BoxedAnswers
 from synth.pipelines.runtime.answers.rules import answer_rule
 from synth.schemas.errors import UsageError
 
@@ -14,9 +14,9 @@ PIECES = ("\\boxed{", "{", "}", "\\frac", "^", "1", ",", "5", "x", "$", " ", "\n
 
 
 @pytest.fixture(scope="module")
-def boxed() -> Boxed:
+def boxed() -> BoxedAnswers:
     pytest.importorskip("math_verify", reason="math-verify is an extra")
-    return Boxed()
+    return BoxedAnswers()
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def boxed() -> Boxed:
         ("7", r"First \boxed{7}, no: \boxed{8}", False),
     ],
 )
-def test_boxes_are_compared_as_mathematics(boxed: Boxed, gold: str, response: str, same: bool) -> None:
+def test_boxes_are_compared_as_mathematics(boxed: BoxedAnswers, gold: str, response: str, same: bool) -> None:
     answer, expected = boxed.find(response), boxed.gold(gold)
     assert answer is not None
     assert expected is not None
     assert boxed.same(answer, expected) is same
 
 
-def test_the_last_closed_box_and_its_line_count(boxed: Boxed) -> None:
+def test_the_last_closed_box_and_its_line_count(boxed: BoxedAnswers) -> None:
     solution = "\\boxed{1}\nso \\boxed{ \\frac{3}{4} } it is\nand \\boxed{9"
     answer = boxed.find(solution)
     assert answer is not None
@@ -68,19 +68,19 @@ def test_the_last_closed_box_and_its_line_count(boxed: Boxed) -> None:
 
 
 @pytest.mark.parametrize("gold", [None, "", "#### ", "a long\nsolution without a box"])
-def test_no_box_and_no_bare_answer_is_no_gold(boxed: Boxed, gold: str | None) -> None:
+def test_no_box_and_no_bare_answer_is_no_gold(boxed: BoxedAnswers, gold: str | None) -> None:
     assert boxed.gold(gold) is None
 
 
 @settings(max_examples=30)
 @given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join))
-def test_whatever_stands_in_boxes_is_read(boxed: Boxed, text: str) -> None:
+def test_whatever_stands_in_boxes_is_read(boxed: BoxedAnswers, text: str) -> None:
     for answer in (boxed.find(text), boxed.gold(text)):
         if answer is not None:
             boxed.same(answer, answer)
 
 
-def test_boxes_that_are_never_closed_take_no_time(boxed: Boxed) -> None:
+def test_boxes_that_are_never_closed_take_no_time(boxed: BoxedAnswers) -> None:
     start = time.monotonic()
     answer = boxed.find("\\boxed{6}" + "\\boxed{" * 100_000)
     assert answer is not None
@@ -88,7 +88,7 @@ def test_boxes_that_are_never_closed_take_no_time(boxed: Boxed) -> None:
     assert time.monotonic() - start < 2
 
 
-def test_boxes_can_be_compared_outside_the_main_thread(boxed: Boxed) -> None:
+def test_boxes_can_be_compared_outside_the_main_thread(boxed: BoxedAnswers) -> None:
     outcomes: list[object] = []
     thread = threading.Thread(target=lambda: outcomes.append(boxed.find(r"\boxed{3^2 + 17}")))
     thread.start()

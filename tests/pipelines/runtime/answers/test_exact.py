@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth.pipelines.runtime.answers.answer import Hashes
+from synth.pipelines.runtime.answers.answer import MarkedAnswers
 from synth.pipelines.runtime.answers.exact import exact_number
 from synth.pipelines.runtime.answers.markup import plain
 
-RULE = Hashes()
+RULE = MarkedAnswers()
 
 UNITS = (
     "",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from synth.pipelines.runtime.answers.answer import Hashes, extract_answer
+from synth.pipelines.runtime.answers.answer import MarkedAnswers, extract_answer
 
 TRAIN = Path(__file__).parents[5] / "shared" / "data" / "gsm8k-train.jsonl"
-RULE = Hashes()
+RULE = MarkedAnswers()
 
 FORMS = (
     "{}",
