@@ -24,7 +24,7 @@ from synth.pipelines.engines.reasoning import separated
 from synth.pipelines.engines.registry import open_engine
 from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.reject.selection import judge
-from synth.pipelines.runtime.answers.answer import Hashes, majority
+from synth.pipelines.runtime.answers.answer import MarkedAnswers, majority
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject
 from synth.pipelines.self_lengthen import instruct, quality, words
@@ -43,7 +43,7 @@ _LIMIT = 1024
 async def measure(engine: Engine) -> dict[str, float]:
     """Shares of the example questions, or of their evolved questions, for which each claim holds."""
     rows = list(examples())
-    answers = Hashes()
+    answers = MarkedAnswers()
     alpaca, evolve, respond = SamplePaths().prompt, Evolve().prompt, Respond().prompt
 
     async def ask(request: Request) -> list[Completion]:

@@ -43,8 +43,8 @@ class Respond(RowStage):
 
     A question is rejected as `no_agreement` if no two samples give the same answer (or its only sample gives none), and
     as `nothing_kept` if all its responses are filtered: `no_answer`, `low_agreement`, `wrong_equation`. A sample
-    without a response is filtered as `refused`, `empty_answer` or, if it was cut while reasoning, `truncated`; it counts
-    as disagreeing with every other sample.
+    without a response is filtered as `refused`, `empty_answer` or, if it was cut while reasoning, `truncated`; it
+    counts as disagreeing with every other sample.
     """
 
     name: ClassVar[str] = "augment respond"

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from synth.pipelines.reject.judging import Judging
+from synth.pipelines.reject.judging import JudgingStage
 from synth.pipelines.runtime.stage import Output
 from synth.schemas.record import Record
 from synth.schemas.records import CURVE
@@ -31,7 +31,7 @@ PAPER_DISTINCT_PATHS = {
 
 
 @dataclass(frozen=True)
-class Curve(Judging):
+class Curve(JudgingStage):
     """Count correct and distinct paths per question by the number of samples, as the paper's table does.
 
     Writes the mean per question over the samples with an index below k, for 1, 3, 6, 12, 25, 50, 100 and the number of

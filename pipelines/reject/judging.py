@@ -35,8 +35,8 @@ class Question(NamedTuple):
 class JudgingStage(TableStage):
     """A stage that judges sampled paths by their gold answers and their equations.
 
-    `boxed` and `answer_marks` set how answers are read, `plain_equations` where equations are found. Rows without a gold
-    answer take theirs from `golds`.
+    `boxed` and `answer_marks` set how answers are read, `plain_equations` where equations are found. Rows without a
+    gold answer take theirs from `golds`.
     """
 
     advice: ClassVar[Mapping[str, str]] = ADVICE

@@ -86,7 +86,7 @@ def _path_id(row_id: str, source: int, sources: int) -> str:
 
 
 def _group_batches(column: pa.ChunkedArray) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
-    """Row indices of groups of equal values, in order of first appearance, in batches of bounded size of whole groups."""
+    """Row indices of groups of equal values by first appearance, in bounded batches of whole groups."""
     chunks = column.dictionary_encode().chunks
     if not chunks:
         return

@@ -69,7 +69,7 @@ def select_paths(paths: Sequence[Path]) -> dict[int, int]:
         rival = paths[kept.setdefault(path.key, index)]
         if rival.text == path.text:
             continue
-        # Kept paths differ in key, hence in text, so these are the published code's "texts that differ from the rival's".
+        # Kept paths differ in key, so these are the published code's "texts that differ from the rival's".
         others = [paths[other].text for key, other in kept.items() if key != path.key]
         if sum(distance(path.text, other) for other in others) > sum(distance(rival.text, other) for other in others):
             kept[path.key] = index

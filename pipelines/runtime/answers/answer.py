@@ -21,8 +21,8 @@ __all__ = [
     "GSM8K_MARKS",
     "AnswerReading",
     "FinalAnswer",
-    "MarkedAnswers",
     "Majority",
+    "MarkedAnswers",
     "bare_answer",
     "end_of_line",
     "extract_answer",
@@ -131,7 +131,7 @@ def majority(answers: Iterable[FinalAnswer]) -> Majority | None:
 
 
 class MarkedAnswers:
-    """Answers after a mark, by default GSM8K's `#### `. Two answers are the same only if their values are exactly equal.
+    """Answers after a mark, by default GSM8K's `#### `. Answers are the same only if their values are exactly equal.
 
     A value is a number (an integer or a `Fraction`), a `Time`, or otherwise the words of the answer.
     """

@@ -136,7 +136,7 @@ def test_boxed_answers() -> None:
 
 
 def test_questions_keep_their_order_whatever_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "ROWS_AT_A_TIME", 7)
+    monkeypatch.setattr(questions, "BATCH_ROWS", 7)
     rows: list[dict[str, Any]] = [
         row for number in range(40) for row in sampled(f"q-{number}", *"abcd"[: 1 + number % 4])
     ]
