@@ -1,4 +1,4 @@
-"""Reading the codes and the tests that a model wrote. Nothing of them is run here."""
+"""Parse the programs and tests that a model wrote, without running them."""
 
 import ast
 import warnings
@@ -14,16 +14,16 @@ __all__ = ["CodeDraft", "Drafts", "joined", "read_code", "read_test"]
 
 @dataclass(frozen=True)
 class CodeDraft:
-    """A code or a test as it is run; `likeness` is the same where texts differ in comments and layout alone."""
+    """A runnable program or test; `likeness` ignores comments and layout."""
 
     text: str
     likeness: str
 
 
 class Drafts:
-    """The codes, or the tests, that a row has left: `texts` by the number of the sample, in order, and `reasoning`.
+    """The usable programs or tests of one row: `texts` and `reasoning` by sample number, in order.
 
-    Those that it has not are `turned_away`, as `<row id>/code-3` or `<row id>/test-0`, with their text in `column`.
+    The others are `filtered`, as `<row id>/code-3` or `<row id>/test-0`, with their text in `column`.
     """
 
     def __init__(self, kind: str, row_id: str, column: str) -> None:
@@ -32,13 +32,13 @@ class Drafts:
         self._column = column
         self.texts: dict[int, str] = {}
         self.reasoning: dict[int, str | None] = {}
-        self.turned_away: list[Rejected] = []
+        self.filtered: list[Rejected] = []
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def read(self, replies: Iterable[Completion], reader: Callable[[str, str], CodeDraft], entry: str) -> None:
-        """Take what can be used of the replies, and that once."""
+        """Parse the replies; filter unusable ones and duplicates."""
         first: dict[str, int] = {}
         for number, reply in enumerate(replies):
             self.texts[number], self.reasoning[number] = reply.text, reply.reasoning
@@ -52,12 +52,12 @@ class Drafts:
                 self.drop(number, reject.reason, reject.detail)
                 continue
             self.texts[number] = draft.text
-            if (twin := first.setdefault(draft.likeness, number)) != number:
-                self.drop(number, f"{self._kind}_duplicate", f"{self._kind}-{twin} is the same")
+            if (original := first.setdefault(draft.likeness, number)) != number:
+                self.drop(number, f"{self._kind}_duplicate", f"{self._kind}-{original} is the same")
 
     def drop(self, number: int, reason: str, detail: str) -> None:
         row = {"id": f"{self._row_id}/{self._kind}-{number}", self._column: self.texts.pop(number)}
-        self.turned_away.append(Rejected(row, reason, detail))
+        self.filtered.append(Rejected(row, reason, detail))
 
 
 def read_code(reply: str, entry: str) -> CodeDraft:
@@ -69,7 +69,7 @@ def read_code(reply: str, entry: str) -> CodeDraft:
 
 
 def read_test(reply: str, entry: str) -> CodeDraft:
-    """The test of a reply. Functions that only a test framework would call are called at its end.
+    """The test of a reply, with calls appended for functions that only a test framework would call.
 
     Raises `Reject`: `test_empty`, `test_not_python`, `test_redefines_entry`, `test_without_assert`,
     `test_needs_arguments`, `test_without_call`.
@@ -89,12 +89,12 @@ def read_test(reply: str, entry: str) -> CodeDraft:
 
 
 def joined(code: str, test: str) -> str:
-    """A code and a test as one program: what is run, and what is said to be good or bad."""
+    """A program followed by a test: the text that is run and labelled."""
     return f"{code}\n\n\n# Test\n{test}\n"
 
 
 def _program(reply: str, kind: str) -> tuple[str, ast.Module]:
-    """The code of a reply as text and as a tree, both without what stands under `if __name__ == "__main__":`."""
+    """The code of a reply as text and as a tree, both without `if __name__ == "__main__":` blocks."""
     # Lines are counted as Python counts them.
     text = unwrapped(reply).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n").rstrip()
     if not text:
@@ -103,7 +103,7 @@ def _program(reply: str, kind: str) -> tuple[str, ast.Module]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text, kind)
-        # What cannot be written down cannot be compared.
+        # Trees that cannot be dumped cannot be compared.
         ast.dump(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Reject(f"{kind}_not_python", f"it cannot be parsed: {error}") from None
@@ -126,7 +126,7 @@ def _is_guard(node: ast.stmt) -> bool:
 
 
 def _names(statement: ast.stmt) -> list[str]:
-    """What a statement defines."""
+    """The names that a statement defines."""
     match statement:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             return [name]
@@ -149,7 +149,7 @@ def _binds(node: ast.AST, name: str) -> bool:
 
 
 def _call(function: ast.FunctionDef, entry: str) -> str:
-    """A call of a function that takes nothing, or what is to be tested, as HumanEval's `check(candidate)` does."""
+    """A call of a test function without parameters, or with the entry point, like HumanEval's `check(candidate)`."""
     arguments = function.args
     by_position = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
     if by_position > 1 or None in arguments.kw_defaults:

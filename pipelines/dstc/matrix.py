@@ -1,4 +1,4 @@
-"""Which codes pass which tests, and the pair that is chosen from that."""
+"""The matrix of programs and tests, and the preference pair selected from it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 __all__ = ["Cells", "Selection", "select", "unsettled"]
 
-# By the numbers of a code and of a test: whether it passes; None where that is not known.
+# Whether a program passes a test, by their sample numbers; None if unknown.
 Cells = Mapping[tuple[int, int], bool | None]
 
 
@@ -24,8 +24,8 @@ class Selection:
 def unsettled(cells: Cells) -> tuple[set[int], set[int]]:
     """The fewest codes and tests, taken greedily, without which every cell is known.
 
-    The one with the most unknown cells goes first; of equals a test before a code, for other tests will be left, then
-    the one with the lower number.
+    The row or column with the most unknown cells is dropped first. Ties drop a test before a program, since more tests
+    remain, then the lower number.
     """
     unknown = {cell for cell, passes in cells.items() if passes is None}
     codes: set[int] = set()

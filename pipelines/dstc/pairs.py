@@ -1,4 +1,4 @@
-"""Preference pairs from what a model's codes and tests say of one another (DSTC, arXiv 2411.13611)."""
+"""Preference pairs from a model's own programs and tests (DSTC, arXiv 2411.13611)."""
 
 import keyword
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -38,10 +38,10 @@ class Pairs(RowStage):
     concatenated, so that the label is true for the text (it runs, or does not) even where the test is wrong. With
     `format` `kto` the two are labelled rows, `<id>/chosen` and `<id>/rejected`.
 
-    The details could not be read in the paper, and are ours. What `matrix.select` chooses from has no copies, no code
-    that does not run by itself (else no test would be passed by all), no test that all codes pass or none, and not the
-    fewest codes and tests without which nothing changes when it is run again (`repeat`). They are turned away by name.
-    The reasoning before the code goes with each side, that before the test is dropped.
+    The paper leaves the details open; these are ours. Before `matrix.select`, the stage filters duplicates, programs
+    that fail without a test (otherwise no test would be passed by all), tests that all or none of the programs pass,
+    and the fewest programs and tests whose removal makes reruns agree (`repeat`). Each side keeps the reasoning before
+    its program; the reasoning before its test is dropped.
     A row is rejected as `bad_entry_point`, `too_few_codes` (of two), `too_few_tests`, `all_pass`, `none_pass` or
     `gap_too_small`.
     """
@@ -91,7 +91,7 @@ class Pairs(RowStage):
             raise UsageError(f"--task-prompt {self.task_prompt.origin} is a chat, where plain text is needed")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
-        # In `rejected/` these columns hold what was turned away.
+        # In `rejected/` these columns hold the filtered drafts.
         column = "rejected_{}" if self.format == "dpo" else "{}"
         codes, tests = (Drafts(kind, row["id"], column.format(kind)) for kind in ("code", "test"))
         made: list[Row] = []
@@ -100,8 +100,8 @@ class Pairs(RowStage):
             made = await self._make(row, tools, codes, tests)
         except Reject as reject:
             fault = reject
-        for turned_away in (*codes.turned_away, *tests.turned_away):
-            yield turned_away
+        for draft in (*codes.filtered, *tests.filtered):
+            yield draft
         if fault:
             raise fault
         for one in made:
@@ -122,7 +122,7 @@ class Pairs(RowStage):
         self._need_enough(codes, tests)
         cells = await trials.matrix(codes.texts, tests.texts)
         self._drop_unsettled(cells, codes, tests)
-        self._drop_what_tells_nothing(cells, codes, tests)
+        self._drop_uninformative(cells, codes, tests)
         pair = select(cells, list(codes.texts), list(tests.texts))
         if pair.gap < self.min_gap or pair.chosen_code == pair.rejected_code:
             raise Reject(
@@ -167,7 +167,7 @@ class Pairs(RowStage):
             tests.drop(number, "test_nondeterministic", "what passes it changes when it is run again")
         self._need_enough(codes, tests)
 
-    def _drop_what_tells_nothing(self, cells: Cells, codes: Drafts, tests: Drafts) -> None:
+    def _drop_uninformative(self, cells: Cells, codes: Drafts, tests: Drafts) -> None:
         every = len(codes)
         passing = {test: sum(cells[code, test] is True for code in codes.texts) for test in tests.texts}
         for number, count in passing.items():
@@ -217,7 +217,7 @@ class Pairs(RowStage):
 
 @dataclass(frozen=True)
 class _PairProgram:
-    """A code with a test, and what the model thought before it wrote the code."""
+    """A program with a test, and the reasoning before the program."""
 
     code: str
     test: str

@@ -1,4 +1,4 @@
-"""Running codes with tests in the sandbox, each pair in a process of its own."""
+"""Run programs with tests in the sandbox, each pair in a separate process."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ from synth.sandbox.verdict import Limits, Verdict
 
 __all__ = ["Trials"]
 
-# It stands below a program and is called when all of it has run: leaving early is no way to pass.
+# Appended to a program and called after it, so that exiting early does not pass.
 _LAST = "_all_of_it_has_run"
 _LAST_LINES = f"\n\ndef {_LAST}():\n    return True\n"
-# The machine or the sandbox ended these, or never began them, which says nothing about the program.
+# The machine or the sandbox stopped these or never started them: no verdict on the program.
 _UNJUDGED = {"killed", "quarantined", "refused"}
 
 
 @dataclass(frozen=True)
 class Trials:
-    """A program passes if it runs to its last line. It is loaded as a module is, so `__name__` is not `__main__`.
+    """A program passes if it runs to its last line. It is loaded as a module, so `__name__` is not `__main__`.
 
-    With `repeat` it is run again in another process, with other seeds and another clock. One that was out of time is
-    not: endless programs would take most of a run's hours.
+    With `repeat` it is rerun in another process with other seeds and another clock, except after a timeout: endless
+    programs would dominate the run time.
     """
 
     tools: Tools
@@ -34,7 +34,7 @@ class Trials:
     repeat: bool
 
     async def faults(self, codes: Mapping[int, str]) -> dict[int, str]:
-        """Why a code does not run by itself, for each that does not."""
+        """Why each failing program does not run without a test."""
         verdicts = await asyncio.gather(*(self._run(code) for code in codes.values()))
         return {
             number: f"by itself it ends as {verdict.status}: {verdict.detail}".rstrip(": ")
@@ -43,9 +43,9 @@ class Trials:
         }
 
     async def matrix(self, codes: Mapping[int, str], tests: Mapping[int, str]) -> Cells:
-        """Whether each code passes each test; None where runs differ or say nothing.
+        """Whether each code passes each test; None where runs differ or give no verdict.
 
-        One code at a time: other rows keep the jails busy, and the programs that wait are bounded.
+        Programs are taken one by one: other rows keep the jails busy, and the queue stays bounded.
         """
         cells: dict[tuple[int, int], bool | None] = {}
         for number, code in codes.items():
@@ -56,8 +56,8 @@ class Trials:
     async def _judge(self, program: str) -> bool | None:
         verdict = await self._run(program)
         if self.repeat and verdict.status not in {*_UNJUDGED, "timeout"}:
-            again = await self._run(program, profile=1)
-            if _passes(again) != _passes(verdict):
+            rerun = await self._run(program, profile=1)
+            if _passes(rerun) != _passes(verdict):
                 return None
         return None if verdict.status in _UNJUDGED else _passes(verdict)
 

@@ -99,19 +99,19 @@ def test_a_test_that_cannot_be_used_is_named(test: str, expected: str) -> None:
     assert reason(read_test, test) == expected
 
 
-def test_what_is_not_used_is_turned_away_with_its_text_and_number() -> None:
+def test_unusable_drafts_are_filtered_with_their_text_and_number() -> None:
     drafts = Drafts("code", "row", "rejected_code")
     codes = [CODE, "no code", f"{CODE}  # the same", "def double(x):\n    return x + x"]
     drafts.read([Completion(code, "stop", 9) for code in codes], read_code, "double")
     assert list(drafts.texts) == [0, 3]
-    assert [(one.row["id"], one.row["rejected_code"], one.reason) for one in drafts.turned_away] == [
+    assert [(one.row["id"], one.row["rejected_code"], one.reason) for one in drafts.filtered] == [
         ("row/code-1", "no code", "code_not_python"),
         ("row/code-2", f"{CODE}  # the same", "code_duplicate"),
     ]
-    assert drafts.turned_away[1].detail == "code-0 is the same"
+    assert drafts.filtered[1].detail == "code-0 is the same"
 
 
-def test_a_reply_that_says_nothing_is_turned_away_for_that() -> None:
+def test_a_reply_without_text_is_filtered() -> None:
     drafts = Drafts("test", "row", "test")
     replies = [
         Completion(" \n", "stop", 1),
@@ -119,8 +119,8 @@ def test_a_reply_that_says_nothing_is_turned_away_for_that() -> None:
         Completion("", "length", 8, "Let me see."),
     ]
     drafts.read(replies, read_test, "double")
-    assert [one.reason for one in drafts.turned_away] == ["test_empty", "test_refused", "test_truncated"]
-    assert drafts.turned_away[2].detail == "the reasoning did not end within 8 tokens; see --max-tokens"
+    assert [one.reason for one in drafts.filtered] == ["test_empty", "test_refused", "test_truncated"]
+    assert drafts.filtered[2].detail == "the reasoning did not end within 8 tokens; see --max-tokens"
 
 
 def test_a_code_and_its_test_are_one_program() -> None:

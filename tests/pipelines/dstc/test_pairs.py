@@ -121,7 +121,7 @@ def test_the_solutions_of_humaneval_pass_their_tests_as_they_are_read_here(sandb
         assert sandbox.run(f"{joined(code, test)}\ndef f(): pass").status == "ok", problem["task_id"]
 
 
-def test_what_is_of_no_use_is_turned_away_by_name(tmp_path: Path) -> None:
+def test_uninformative_drafts_are_filtered_by_name(tmp_path: Path) -> None:
     codes = [GOOD, WRONG, f"{GOOD}  # again", "no code", "import sys\nsys.exit(0)\n" + GOOD, "def other(): ..."]
     tests = [NEGATIVE, "assert solution", "assert solution(1) == 7", "solution(1)", "assert 1", f"{NEGATIVE} "]
     make(tmp_path, {"abs": (codes, tests)})
