@@ -1,4 +1,4 @@
-"""Functions worth learning from, out of any Python source (Case2Code, arXiv 2407.12504, section 3.1)."""
+"""Extract self-contained functions from Python source (Case2Code, arXiv 2407.12504, section 3.1)."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,8 @@ from synth.schemas.records import FUNCTION, PROGRAM
 
 __all__ = ["Functions"]
 
-# What one process takes at a time, in characters: about half a second of work.
-CHARS_AT_A_TIME = 1_000_000
+# Batch size of a process, in characters: about half a second of work.
+BATCH_CHARS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Functions(TableStage):
 
     The functions at module level that run on their own, `<id>/<name>`, each program once.
 
-    A function that is not kept is turned away with a reason: see `candidates` for what makes one unfit. A program that
-    is there already is a `duplicate` or a `near_duplicate` (see `likeness`) of the first one in the order of the input,
-    which `detail` names. A source is rejected if it cannot be read (`syntax_error`, `too_long`, `too_nested`), has no
-    function at module level (`no_function`) or only such as are turned away (`nothing_kept`).
+    Other functions are filtered with a reason: see `candidates`. A repeated program is a `duplicate` or
+    `near_duplicate` (see `likeness`) of the first one in input order, which `detail` names. A source is rejected if it
+    cannot be parsed (`syntax_error`, `too_long`, `too_nested`), has no function at module level (`no_function`) or if
+    all its functions are filtered (`nothing_kept`).
 
-    Whether a program is a duplicate depends on all before it, hence a table stage. Memory holds two hashes for each
-    kept function, and the sources under way.
+    Deduplication depends on all earlier programs, hence a table stage. Memory holds two hashes for each kept function,
+    and the sources being processed.
     """
 
     name: ClassVar[str] = "case2code functions"
@@ -60,9 +60,9 @@ class Functions(TableStage):
     ] = ()
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
-        twins: dict[bytes, str] = {}
+        seen: dict[bytes, str] = {}
         for row, found in self._read(tables[0]):
-            # The text of a source that gives nothing is not written again: it may be the most of a large corpus.
+            # Rejected sources are written without their text, which may be most of a large corpus.
             source = {"id": row["id"]}
             if isinstance(found, Unusable):
                 output.reject(source, found.reason, found.detail)
@@ -75,11 +75,11 @@ class Functions(TableStage):
                     "code": candidate.code,
                     "func_name": candidate.name,
                 }
-                reason, detail = _fault(candidate, twins)
+                reason, detail = _fault(candidate, seen)
                 if reason:
                     output.reject_output(Rejected(function, reason, detail))
                 else:
-                    twins.update(dict.fromkeys(candidate.likeness, function_id))
+                    seen.update(dict.fromkeys(candidate.likeness, function_id))
                     kept.append(function)
             output.tally("functions_seen", len(found))
             if kept:
@@ -90,21 +90,21 @@ class Functions(TableStage):
                 output.reject(source, "no_function", "no function at module level")
 
     def _read(self, table: pa.Table) -> Iterator[tuple[Row, list[Candidate] | Unusable]]:
-        """Each source with its functions, or why it has none that can be looked at."""
-        look = partial(_all_candidates, max_chars=self.max_chars, packages=self.packages)
-        for rows, found in in_processes(look, _portions(table)):
+        """Each source with its functions, or why it cannot be parsed."""
+        read = partial(_all_candidates, max_chars=self.max_chars, packages=self.packages)
+        for rows, found in in_processes(read, _portions(table)):
             yield from zip(rows, found, strict=True)
 
 
 def _portions(table: pa.Table) -> Iterator[list[Row]]:
-    """All rows in order, in lists of about `CHARS_AT_A_TIME`."""
+    """All rows in order, in lists of about `BATCH_CHARS`."""
     portion: list[Row] = []
     chars = 0
     for batch in table.to_batches(max_chunksize=256):
         for row in batch.to_pylist():
             portion.append(row)
             chars += len(row["content"])
-            if chars >= CHARS_AT_A_TIME:
+            if chars >= BATCH_CHARS:
                 yield portion
                 portion, chars = [], 0
     yield portion
@@ -124,20 +124,20 @@ def _candidates(row: Row, max_chars: int, packages: Sequence[str]) -> list[Candi
 
 
 def _with_ids(source_id: str, found: Sequence[Candidate]) -> Iterator[tuple[str, Candidate]]:
-    """A module may define a name again and again: the second time it is `name-2`, which is no name in Python."""
+    """Repeated definitions of a name get ids `name-2`, `name-3`, ..., which no Python name can equal."""
     times: Counter[str] = Counter()
     for candidate in found:
         times[candidate.name] += 1
-        again = f"-{times[candidate.name]}" if times[candidate.name] > 1 else ""
-        yield f"{source_id}/{candidate.name}{again}", candidate
+        suffix = f"-{times[candidate.name]}" if times[candidate.name] > 1 else ""
+        yield f"{source_id}/{candidate.name}{suffix}", candidate
 
 
-def _fault(candidate: Candidate, twins: dict[bytes, str]) -> tuple[str, str]:
+def _fault(candidate: Candidate, seen: dict[bytes, str]) -> tuple[str, str]:
     if candidate.reason:
         return candidate.reason, candidate.detail
     exact, near = candidate.likeness
-    if exact in twins:
-        return "duplicate", f"the same text as {twins[exact]}"
-    if near in twins:
-        return "near_duplicate", f"the same but for names, docstring and annotations as {twins[near]}"
+    if exact in seen:
+        return "duplicate", f"the same text as {seen[exact]}"
+    if near in seen:
+        return "near_duplicate", f"the same but for names, docstring and annotations as {seen[near]}"
     return "", ""

@@ -58,13 +58,13 @@ def _recorded(value: str | None, error: str | None, *, quoted: bool) -> Given:
 
 
 def _error(text: str) -> Given:
-    """An error told as `IndexError` or `IndexError: ...`, or as published: quoted after a mark, after what was printed.
+    """Parse `IndexError`, `IndexError: ...`, or the published form: quoted after a mark that follows printed text.
 
-    Both the print and the message may hold the mark, too.
+    The printed text and the message may also contain the mark.
     """
-    told = next(filter(None, map(unquoted, _after_marks(text))), text)
-    named = _CLASS.match(told)
-    kind, message = (named[1], told[named.end() :]) if named else told.partition(":")[::2]
+    error = next(filter(None, map(unquoted, _after_marks(text))), text)
+    named = _CLASS.match(error)
+    kind, message = (named[1], error[named.end() :]) if named else error.partition(":")[::2]
     return Given(error=kind.strip().rpartition(".")[2], message=message.strip())
 
 

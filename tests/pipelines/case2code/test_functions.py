@@ -54,7 +54,7 @@ def test_every_source_is_accounted_for() -> None:
 def test_more_processes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     contents = [DOUBLE.replace("2", str(number % 7)) + "x" * (number % 2) * (number == 9) for number in range(12)]
     alone = run(*contents)
-    monkeypatch.setattr(functions, "CHARS_AT_A_TIME", 60)
+    monkeypatch.setattr(functions, "BATCH_CHARS", 60)
     together = run(*contents)
     assert alone.rows == together.rows
     assert turned_away(alone) == turned_away(together)
