@@ -95,7 +95,7 @@ def _lines(label: str) -> "Observer":
 
 
 def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Say on stderr what became of the rows, with the `advice` on a reason that rejected most of them."""
+    """Print the outcome of a run to stderr, with the `advice` for a reason that rejected most rows."""
     if summary.already_done:
         print(f"{summary.out} is complete already: nothing to do", file=sys.stderr)
         return

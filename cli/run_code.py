@@ -56,7 +56,7 @@ class Call:
 
 @dataclass(frozen=True)
 class CodeRun:
-    """What became of a program. `again` is its second run, if one was requested and the first one succeeded."""
+    """The verdict on a program. `again` is its second run, if one was requested and the first one succeeded."""
 
     sandbox: dict[str, Any]
     verdict: "Verdict"

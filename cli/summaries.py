@@ -10,7 +10,7 @@ from synth.schemas.phrases import plural
 
 __all__ = ["ACCOUNTS", "REASONS", "breakdown", "commonest", "number", "run_facts", "share", "size", "tokens"]
 
-# The parts of `counts` in `synth.json` by the word for them: what became of input rows, and why.
+# The parts of `counts` in `synth.json` by the words shown for them: outcomes of input rows, and reasons.
 ACCOUNTS = {"produced": "accepted", "rejected": "rejected", "failed": "failed"}
 REASONS = {"reasons": "rejected", "failures": "failed", "output_reasons": "filtered"}
 

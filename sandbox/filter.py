@@ -97,7 +97,7 @@ def _server_filter(seccomp: ModuleType) -> bytes:
     # Urgent bytes are not needed, and kernels have had trouble with them.
     filter_.add(seccomp.ALLOW, "sendto", arg(4, equal, 0), arg(3, masked, MSG_OOB, 0))
     filter_.add(seccomp.ALLOW, "recvfrom", arg(3, masked, MSG_OOB, 0))
-    # That is abort, which else goes on to a fault.
+    # That is abort, which would otherwise end in a fault.
     filter_.add(seccomp.ALLOW, "tgkill", arg(2, equal, SIGABRT))
     return filter_.compiled()
 

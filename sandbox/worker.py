@@ -94,7 +94,7 @@ def main() -> None:
     confine = partial(_confine, base64.b64decode(settings["program_filter"]), settings["own_number"])
     for name in ("synth.sandbox.worker", "synth.sandbox.values", "synth.sandbox", "synth"):
         sys.modules.pop(name, None)
-    # Until now standard error was the host's: it is where a failure here is told.
+    # Until now standard error was the host's, so that a failure here was reported.
     os.dup2(null, 2)
     os.closerange(3, HOST_IN)
     os.closerange(HOST_OUT + 1, DESCRIPTORS)
@@ -106,7 +106,7 @@ def main() -> None:
 
 
 def _sleep(seconds: float) -> None:
-    """As `time.sleep`, which fails under a libfaketime that is told to leave the monotonic clock alone (0.9.10)."""
+    """As `time.sleep`, which fails under a libfaketime that is set to leave the monotonic clock alone (0.9.10)."""
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
     select.select([], [], [], seconds)

@@ -22,7 +22,7 @@ PARTS = (("half", "50%", 2), ("a quarter", "25%", 4), ("a fifth", "20%", 5), ("a
 
 @dataclass(frozen=True)
 class Change:
-    """One more fact, the new question, and the steps that go on from `r`."""
+    """One more fact, the new question, and the steps that continue from `r`."""
 
     fact: str
     ask: str
@@ -48,5 +48,5 @@ def share(fact: str, ask: str, step: str) -> Change:
 
 
 def then(fact: str, ask: str, *steps: str) -> Change:
-    """A change with one way to go on from `r`."""
+    """A change with one way to continue from `r`."""
     return Change(fact, ask, (steps,))

@@ -87,7 +87,7 @@ def _training_subjects(seed: str) -> Iterator[Subject]:
 
 
 def render(prompt: str | tuple[Message, ...]) -> str:
-    """The text of a prompt as the chat template makes it, ready for the model to go on."""
+    """The text of a prompt as the chat template makes it, ready for the model to continue."""
     if isinstance(prompt, str):
         return prompt
     *turns, last = prompt

@@ -2,7 +2,7 @@
 
 A Qwen2 of five million parameters with its own tokenizer learns the tasks of `tasks`. Each batch holds one task, so the
 text that all its prompts begin with is run through the model once for all of them. Every fifty steps the state goes
-to `DIR.checkpoint`, from which the same command goes on; a training that was killed ends in the same weights.
+to `DIR.checkpoint`, from which the same command resumes; a training that was killed ends in the same weights.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Batch = list[tuple[list[int], list[int]]]  # the tokens of prompt and completion
 def build_tokenizer(texts: Sequence[str]) -> Any:
     """Byte-level pairs, so that nothing is unknown, with every digit and every line break a token of its own.
 
-    So a text that is to go on after a blank line is read as the same text was when it went on.
+    So a text that continues after a blank line is tokenized as it was in training.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -228,7 +228,7 @@ class _Training:
 
 
 def train(out: Path, steps: int, seed: int, base: Path | None = None) -> None:
-    """Write the model directory `out` after `steps` steps, going on from what an interrupted training has left.
+    """Write the model directory `out` after `steps` steps, resuming what an interrupted training has left.
 
     `steps` may change in between: the rate falls over the last four fifths of them. `base` is a model of such a
     training that is to learn further.

@@ -1,4 +1,4 @@
-"""What the runs record: what became of their rows and why, what they cost, how they were started."""
+"""What runs record: outcomes of rows and reasons, costs, and command lines."""
 
 import shlex
 from collections import Counter
@@ -17,7 +17,7 @@ from synth.schemas.phrases import plural
 __all__ = ["runs"]
 
 MOST_REASONS = 15
-# Colours for what became of input rows, other than those of inputs.
+# Colours for the outcomes of input rows, different from those of inputs.
 KINDS = {"accepted": "var(--plain)", "rejected": "var(--rule)", "failed": "var(--ink)"}
 
 

@@ -43,7 +43,7 @@ def _table(source: ReportInput) -> pa.Table | None:
 
 
 def _steps(tables: Mapping[Name, pa.Table]) -> Figure:
-    """What became of the surface forms, by the step that did it."""
+    """The outcomes of the surface forms, by the step that decided them."""
     known = {name: _fates(table) for name, table in tables.items()}
     together: Counter[str] = Counter()
     for fates in known.values():

@@ -110,7 +110,7 @@ def _kind(evidence: Evidence, random: Random, depth: int) -> str:
 
 
 def _near(constant: Any, random: Random) -> Any:
-    """A value that is told from its neighbours by comparing it with `constant`."""
+    """A value near `constant`, so that a comparison with it decides differently for neighbours."""
     if isinstance(constant, str):
         before, after = random.choice(WORDS), random.choice((*WORDS, str(random.randint(0, 50))))
         return random.choice(

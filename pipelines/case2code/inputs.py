@@ -40,7 +40,7 @@ class Inputs(RowStage):
     fills up what the model leaves, a request without an answer included. A reply is parsed, never run: values are
     literals and a few constructors. The row has the reasoning before the last reply.
 
-    A call that is not used is turned away: `not_a_call`, `not_a_literal`, `not_a_value`, `too_large`,
+    A call that is not used is filtered: `not_a_call`, `not_a_literal`, `not_a_value`, `too_large`,
     `unknown_argument`, `missing_argument`, `duplicate_input`. A function is rejected before anything is asked if it
     cannot be read (`syntax_error`, `no_function`, `too_nested`) or uses a parameter as no such value can be used
     (`needs_object`); and as `too_few_inputs`, or for its last reply: `no_code`, `not_python`, `no_examples`, or
@@ -93,8 +93,8 @@ class Inputs(RowStage):
             missing = self.n - len(calls.origins)
             for call in draw_calls(signature, expected, tools.random("inputs"), missing, set(calls.origins)):
                 calls.origins[write_call(call)] = "types"
-        for turned_away in calls.turned_away:
-            yield turned_away
+        for filtered in calls.filtered:
+            yield filtered
         if few := calls.fewer_than(self.min_inputs):
             raise few if fault is None or fault.reason == few.reason else fault
         origins = list(calls.origins.values())
@@ -131,7 +131,7 @@ class _Calls:
         self._signature = signature
         self._row = row
         self.origins: dict[str, str] = {}
-        self.turned_away: list[Rejected] = []
+        self.filtered: list[Rejected] = []
         # How many replies were read, and the reasoning before the last one.
         self.replies = 0
         self.reasoning: str | None = None
@@ -165,12 +165,12 @@ class _Calls:
         return None
 
     def _turn_away(self, call: str, reason: str, detail: str) -> None:
-        turned_away = {
-            "id": f"{self._row['id']}/call-{len(self.turned_away)}",
+        filtered = {
+            "id": f"{self._row['id']}/call-{len(self.filtered)}",
             "func_name": self._signature.name,
             "example_inputs": [call],
         }
-        self.turned_away.append(Rejected(turned_away, reason, detail))
+        self.filtered.append(Rejected(filtered, reason, detail))
 
 
 def _refuse_objects(signature: Signature, expected: Mapping[str, Evidence]) -> None:

@@ -13,7 +13,7 @@ __all__ = ["examples_among", "examples_in", "function_in"]
 def examples_in(reply: str, *, is_cut: bool) -> list[ast.expr]:
     """The items of the list that a reply calls `examples`, unread.
 
-    `examples += [...]`, `.extend` and `.append` go on with it; a reply may also be nothing but the list. One that the
+    `examples += [...]`, `.extend` and `.append` extend it; a reply may also be nothing but the list. One that the
     token limit cut (`is_cut`) inside the list gives the items that are complete. Raises `Reject`: `no_code`,
     `not_python`, `no_examples`.
     """

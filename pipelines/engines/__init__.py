@@ -171,7 +171,7 @@ class Plug(Protocol[Asked, Given]):
 class Engine(Plug[Request, Answer], Protocol):
     """A plug that completes prompts, and is identified by kind, model, revision and arguments.
 
-    Errors of `answer`: `RequestFailed`, `EngineBusy`, and `EngineFailed` when it cannot go on.
+    Errors of `answer`: `RequestFailed`, `EngineBusy`, and `EngineFailed` when the engine cannot continue.
     """
 
     @property

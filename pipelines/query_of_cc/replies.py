@@ -35,7 +35,7 @@ def read_questions(reply: str) -> list[str]:
     """The items of the list in a reply, in order; none where there is no list.
 
     They are the numbered lines, or, if no numbered line asks anything, the lines with a bullet, or else the lines that
-    end in a question mark. An item goes on over lines until it has an end mark or the next one comes. Numbers, quotes,
+    end in a question mark. An item continues over lines until an end mark or the next item. Numbers, quotes,
     bold type and titles in bold type are taken off. Whatever is no item, such as a preamble, is left out.
     """
     lines = _said(reply).splitlines()

@@ -101,7 +101,7 @@ class Retrieve(TableStage):
         if self.by != "bm25" and not self.index.settings["dense"]:
             raise UsageError(f"--by {self.by}: {self.index.path} has no vectors; make them with index --dense MODEL")
         if self.by == "bm25" and self.model:
-            raise UsageError(f"--dense {self.model} has no part in a search --by bm25; take --by dense or hybrid")
+            raise UsageError(f"--dense {self.model} applies only to vectors: use --by dense or --by hybrid")
         if self.by != "bm25":
             _ = self._embedder
 

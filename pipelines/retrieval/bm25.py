@@ -94,7 +94,7 @@ class Bm25Writer:
         # All that tantivy says of a full disk, when one of its threads finds it, is that the thread has ended.
         return SynthError(
             f"{self._folder} cannot be written, as on a full disk ({str(error).splitlines()[0]}): "
-            "what was committed is kept, repeat the command to go on"
+            "what was committed is kept; repeat the command to continue"
         )
 
 

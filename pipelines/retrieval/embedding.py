@@ -25,7 +25,7 @@ MOST_TOKENS = 8192
 
 @dataclass(frozen=True)
 class Embedder:
-    """A model and what it is told to put before queries and passages; None leaves that to the model's own settings."""
+    """A model, and its prefixes for queries and passages; None uses the model's own settings."""
 
     model: str
     revision: str | None

@@ -88,8 +88,8 @@ class VectorWriter:
                     os.fsync(file.fileno())
         except OSError as error:
             raise SynthError(
-                f"{self._folder} cannot be written ({error.strerror}): what was embedded is kept, repeat the command "
-                "to go on"
+                f"{self._folder} cannot be written ({error.strerror}): what was embedded is kept; repeat the command "
+                "to continue"
             ) from error
         self.laid_by += len(vectors)
 

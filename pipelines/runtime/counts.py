@@ -1,4 +1,4 @@
-"""What became of the rows of a run."""
+"""The outcomes of the rows of a run, counted."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ OUTPUT, REJECTED_OUTPUT, REJECTED_INPUT, FAILED = range(4)
 
 @dataclass
 class Counts:
-    """What became of the input rows, and what came out. `produced + rejected + failed` is the number of finished rows.
+    """The outcomes of input rows, and the output rows. `produced + rejected + failed` is the number of finished rows.
 
     `reasons` counts rejected input rows, `failures` those that failed, `output_reasons` the outputs that were made and
     filtered out; `tallies` are the sums that stages and tools keep.

@@ -34,7 +34,7 @@ _IGNORED = -100
 class FineTuneConfig:
     """How a model is fine-tuned; the defaults are those of arXiv 2410.23933, which leaves `rank` and `batch` open.
 
-    `full` trains all weights; otherwise adapters of rank `rank` on every linear layer are, and merged in the end. The
+    `full` trains all weights; otherwise adapters of rank `rank` on every linear layer, merged at the end. The
     rate rises over the share `warmup` of the steps and falls as a cosine. A step learns from `batch` chats, and of
     longer ones from the first `cutoff` tokens.
     """
@@ -125,7 +125,7 @@ def fine_tune(
     """Write the model trained on `chats` into the directory `out`, without its tokenizer; what each step logged.
 
     A log has `step`, `epoch`, `loss` (mean over the tokens learnt, before the step), `learning_rate` and `grad_norm`.
-    `observe` is told the share of the steps that are done. Raises `Interrupted` at the first Ctrl-C, when the step
+    `observe` is called with the share of steps done. Raises `Interrupted` at the first Ctrl-C, when the step
     under way has ended.
     """
     _refuse_missing_packages()

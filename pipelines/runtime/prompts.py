@@ -69,7 +69,7 @@ class Prompt:
         except (UnicodeDecodeError, OSError) as error:
             raise UsageError(f"{flag} {name} cannot be read: {error}") from error
         if path is not shipped:
-            # A fault in a file of the user's is told before anything runs.
+            # An error in a user's file is reported before anything runs.
             _ = prompt.template
         return prompt
 

@@ -37,10 +37,10 @@ class EvaluateLengths(RowStage):
     The bounds come from `constraint` alone and never from the instruction, which may write them in another way, or
     hold other numbers. Rejected: `no_constraint`, `no_number`, `unknown_type`.
 
-    Means are told over all rows and of each type, and beside them what texts of 4,000 words would score throughout:
-    on LonGen's own prompts 0.678, so that a score means little by itself.
+    Means are reported over all rows and for each type, next to the score that texts of 4,000 words would get: on
+    LonGen's own prompts 0.678, so that a score means little by itself.
 
-    With `judge` it has the marks of a judge, too, a model that is told not to mind the length: seven criteria, marks
+    With `judge` it also has the marks of a judge, a model that is asked to ignore the length: seven criteria, marks
     from 1 to 10, an analysis before them (the published prompt speaks of six and lists seven). A reply without all
     marks is asked for again; after `tries` of them the row has none, and is counted as not judged, as it is where the
     engine gives no answer (`not_judged_prompt_too_long` and the like).

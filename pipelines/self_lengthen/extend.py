@@ -39,12 +39,12 @@ class Extend(Writing):
     The Extender: each response is made longer `n` times, `<id>/x0` and on, with up to `tries` tries each.
 
     A try has `rounds` rounds, and each starts from the longest text so far. The first half of its paragraphs is
-    extended alone; of what comes out the first two thirds are trusted; from there the model goes on, with the whole
+    extended alone; of what comes out the first two thirds are trusted; from there the model continues, with the whole
     text as its outline. What stands then is taken if it is longer, fit by the rules of `quality`, and in the language
     of the response; otherwise the next round starts from the same text again, with other samples. A try succeeds if it
     ends with more than `growth` times the words of the response.
 
-    Where the published code differs: there nothing is put between the trusted paragraphs and what the model goes on
+    Where the published code differs: there nothing is put between the trusted paragraphs and what the model continues
     with, here a new paragraph begins. There a text of one line is extended from an empty half first; here the whole of
     it at once. Texts that the token limit ended are refused (`cut`); in the first pass they only lose their last
     paragraph, which is not trusted anyway. A round ends where a pass says nothing (`refused`, `empty_answer`, or `cut`

@@ -31,7 +31,7 @@ Examples = Literal["pool", "seeds"]
 
 # An item of a list is one paragraph: what follows it would be a remark, or the next item.
 END_OF_ITEM = ("\n\n", "\n4.", "\n4、")
-# The number of the item, from a model that does not go on with the list but says it again.
+# The number of the item, from a model that repeats the number rather than continuing the list.
 _NUMBER = re.compile(r"\A\s*3\s*[.、](?!\d)")
 _NO_LETTERS = re.compile(r"[\W_]+")
 _YES = {"yes", "是", "是的"}
@@ -53,7 +53,7 @@ class Instruct(Writing):
 
     A list is begun with two examples, and the model writes its third item. The examples of an instruction are any two
     of its pool: the seeds of its language, and what has been accepted for its own seed so far; with `examples` "seeds",
-    of the seeds alone. (The paper has one pool and begins it anew every 500 instructions. Here a pool is one row, and
+    of the seeds alone. (The paper has one pool and resets it every 500 instructions. Here a pool is one row, and
     pools grow at a time.) Instructions are written in waves of as many as the pool holds, each with up to `tries`
     tries, until there are enough or a whole wave gives none.
 

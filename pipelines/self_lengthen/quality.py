@@ -19,7 +19,7 @@ __all__ = ["refusal"]
 # closing quotes and brackets, and the fence of a program. The published English set has commas and dashes, too, and no
 # curly quotes; the Chinese one has no ASCII full stop. An ellipsis of three dots can be no last character.
 _ENDS = frozenset(".!?…。！？．｡" + "\"'”’»›」』】》〉）〕］｝)]}>`＂＇")
-# Elsewhere any punctuation ends a text but what goes on: these, dashes, and opening brackets.
+# Elsewhere any punctuation ends a text, except what announces more: these, dashes and opening brackets.
 _GOES_ON = frozenset(",;:，、；：،؛՝፣፤፥᠂·・@#%&*/\\¿¡†‡")
 # Scripts that write no full stop: Thai, Lao, Khmer.
 _NO_FULL_STOP = re.compile("[\u0e01-\u0e4e\u0e81-\u0ece\u1780-\u17d3]")

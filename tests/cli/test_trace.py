@@ -67,8 +67,8 @@ def test_rejected_rows_are_found_with_their_reasons(chain: Path) -> None:
     assert found(rows)[-1] == ("q-2/path-3", "accepted/rejected")
     assert rows[-1]["rejected"]
     assert (rows[-1]["row"]["reason"], rows[-1]["row"]["detail"]) == ("duplicate", "same calculation as q-2/path-0")
-    (_, turned_away) = trace("q-none", "samples", folder=chain)
-    assert turned_away["row"]["reason"] == "no_gold"
+    (_, filtered) = trace("q-none", "samples", folder=chain)
+    assert filtered["row"]["reason"] == "no_gold"
 
 
 def test_prompts_and_answers_come_with_the_rows_that_were_made_of_them(chain: Path) -> None:

@@ -139,11 +139,11 @@ class MoodyEngine(EchoEngine):
     def __init__(self, asked: list[tuple[str, int]], lives: int) -> None:
         super().__init__()
         self.asked, self.lives = asked, lives
-        self.turned_away: set[int] = set()
+        self.refused: set[int] = set()
 
     async def answer(self, request: Request) -> Answer:
-        if request.seed % 7 == 0 and request.seed not in self.turned_away:
-            self.turned_away.add(request.seed)
+        if request.seed % 7 == 0 and request.seed not in self.refused:
+            self.refused.add(request.seed)
             raise EngineBusy("in a moment", 0.0)
         for _ in range(request.seed % 5):
             await asyncio.sleep(0)
@@ -220,8 +220,8 @@ class RunMachine(RuleBasedStateMachine):
         assert out.table["id"].to_pylist() == wanted
         assert produced == sum(fate.isdigit() for fate in taken)
         assert (rejected, failed) == (taken.count("refused"), taken.count("fails"))
-        turned_away = [row["reason"] for row in out.rejected.rows()] if out.rejected else []
-        assert turned_away == [{"fails": "failed"}.get(fate, fate) for fate in taken if not fate.isdigit()]
+        rejected = [row["reason"] for row in out.rejected.rows()] if out.rejected else []
+        assert rejected == [{"fails": "failed"}.get(fate, fate) for fate in taken if not fate.isdigit()]
         unbroken = self.options(max_failures=99, in_flight=2)
         run(Scripted(), [str(self.source)], self.folder / "whole", unbroken, engine=EchoEngine())
         data, whole = shard_bytes(self.folder / "out"), shard_bytes(self.folder / "whole")

@@ -101,7 +101,7 @@ def made(stage: Stage, source: Path, out: Path, engine: EchoEngine | None = None
     return Dataset.open(out)
 
 
-def turned_away(dataset: Dataset) -> dict[str, tuple[str, str]]:
+def rejections(dataset: Dataset) -> dict[str, tuple[str, str]]:
     """Reason and detail of each rejected function, by its name."""
     rows = dataset.rejected.rows() if dataset.rejected else []
     return {row["func_name"]: (row["reason"], row["detail"]) for row in rows if row["func_name"]}
@@ -116,7 +116,7 @@ def test_each_function_comes_to_its_verdict(tmp_path: Path) -> None:
     evaluated = made(EvaluateFunctions(), tmp_path / "composed", tmp_path / "evaluated", author)
 
     steps = {"functions": functions, "inputs": inputs, "execute": executed, "compose": composed}
-    ended = {name: (step, *why) for step, dataset in steps.items() for name, why in turned_away(dataset).items()}
+    ended = {name: (step, *why) for step, dataset in steps.items() for name, why in rejections(dataset).items()}
     for row in evaluated.rows():
         ended[row["func_name"]] = ("evaluate", *row["labels"], *row["details"])
     assert ended == VERDICTS
@@ -130,7 +130,7 @@ def test_without_the_first_step_every_missing_name_is_found_by_running(tmp_path:
     made(Inputs(), tmp_path / "functions.jsonl", tmp_path / "inputs", completions())
     executed = made(Execute(), tmp_path / "inputs", tmp_path / "executed")
     kept = {row["func_name"]: row["example_outputs"] for row in executed.rows()}
-    assert {**dict.fromkeys(kept), **{name: why[0] for name, why in turned_away(executed).items()}} == UNFILTERED
+    assert {**dict.fromkeys(kept), **{name: why[0] for name, why in rejections(executed).items()}} == UNFILTERED
     recorded = {row["func_name"]: row["exec_raw_output"] for row in lines("executed")}
     for name, outputs in kept.items():
         assert [output["return"] for output in outputs] == published_outputs(recorded[name]), name

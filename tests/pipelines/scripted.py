@@ -49,7 +49,7 @@ class ScriptedTools:
 
 
 def process(stage: RowStage, row: Row, tools: ScriptedTools) -> tuple[list[Row], list[Rejected], Reject | None]:
-    """What one row gives: output rows, outputs that were turned away, and the rejection of the row itself."""
+    """What one row gives: output rows, outputs that were filtered, and the rejection of the row itself."""
     rows: list[Row] = []
     rejected: list[Rejected] = []
 
@@ -73,7 +73,7 @@ class Outcome:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.rejected: list[tuple[Row, str, str]] = []
-        self.turned_away: list[Rejected] = []
+        self.filtered: list[Rejected] = []
         self.accounted_for = 0
         self.tallies: dict[str, float] = defaultdict(float)
 
@@ -86,7 +86,7 @@ class Outcome:
         self.accounted_for += 1
 
     def reject_output(self, output: Rejected) -> None:
-        self.turned_away.append(output)
+        self.filtered.append(output)
 
     def tally(self, name: str, amount: float = 1) -> None:
         self.tallies[name] += amount

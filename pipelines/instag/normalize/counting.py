@@ -121,7 +121,7 @@ def stretches(sizes: Whole, most: int) -> Iterator[tuple[int, int]]:
 
 
 def count(table: pa.Table, column: str, work: Path, prepared: Callable[[int], None]) -> Occurrences:
-    """Count the tags in `column` of all rows, or find them counted in `work`; `prepared` is told how far it is."""
+    """Count the tags in `column` of all rows, or read the counts in `work`; `prepared` is called with the rows done."""
     folder = work / "occurrences"
     if not folder.exists():
         with atomic(folder) as scratch:

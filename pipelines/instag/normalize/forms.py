@@ -20,7 +20,7 @@ Whole = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Forms:
-    """All forms with the number of queries that have each. `kept` are the numbers of those that go on.
+    """All forms with the number of queries that have each. `kept` are the indices of those that remain.
 
     Those are in the order in which they may lead a group: by queries, the most first, then the shorter, then by
     alphabet. Groups number them by their places in it. `dropped` is the step that dropped each of the others.
@@ -33,7 +33,7 @@ class Forms:
 
     @classmethod
     def of(cls, texts: Sequence[str], counts: Whole, alpha: int, overrides: Overrides) -> "Forms":
-        """What is frequent or pinned goes on. A tag that only a pin names becomes a form that no query has."""
+        """Frequent and pinned forms remain. A tag that only a pin names becomes a form that no query has."""
         is_kept = frequent(texts, counts, alpha)
         there = set(texts) if overrides.pins else set()
         pinned = {form: tag for form, tag in overrides.pins.items() if form in there}

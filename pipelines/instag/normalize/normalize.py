@@ -40,13 +40,13 @@ class Normalize(TableStage):
     Every row stays, with all its columns, its canonical `tags`, and how many of these its queries have on average.
 
     Raw tags are in the column `tags`, or else in `raw_tags`, or else in `tags`: lists of texts, or of structs with
-    `tag`, and `turn` where a row has several queries. Structs in `tags`, as InsTag has them, go on as `raw_tags`. The
-    unit is the query: `alpha`, `min_support` and what comes together count queries. The tags of a row are those of its
+    `tag`, and `turn` where a row has several queries. Structs in `tags`, as InsTag has them, are kept as `raw_tags`.
+    The unit is the query: `alpha`, `min_support` and co-occurrences count queries. The tags of a row are those of its
     queries, each once, in the order in which they occur.
 
     A tag is shown by one of the forms in which it was given, the most frequent one (then the shortest, then the first
     by alphabet); of tags that rules of association make one, by that of the most frequent tag. `vocabulary/` in the
-    output is the tag table, of every form what became of it and by which step.
+    output is the tag table: the tag of every form, and the step that decided it.
 
     `overrides` come first: a pinned form has its tag, takes along what the steps make one with it, and is never rare.
     Forms that are to stay apart do so through chains, too: see `Groups.unite`.

@@ -1,4 +1,4 @@
-"""The tag table: what became of each form, for a person to review."""
+"""The tag table: the tag or the drop of each form, for a person to review."""
 
 import shutil
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _ORDER = [("tag_count", "descending"), ("tag", "ascending"), ("count", "descendi
 
 @dataclass(frozen=True)
 class TagTable:
-    """What became of `forms` by the steps that `groups` record: their `tags`, each with the queries that have it."""
+    """The outcomes of `forms` by the steps that `groups` record: their `tags`, each with the queries that have it."""
 
     forms: Forms
     groups: Groups

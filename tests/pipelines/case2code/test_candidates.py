@@ -105,7 +105,7 @@ def test_it_is_kept(source: str) -> None:
         ("def f(x):\n    break\n    return x", "unwritable", "outside loop"),
     ],
 )
-def test_it_is_turned_away_for_a_reason_as_it_stood(source: str, reason: str, detail: str) -> None:
+def test_it_is_filtered_for_a_reason_as_it_stood(source: str, reason: str, detail: str) -> None:
     candidate = found(source)[-1]
     assert (candidate.reason, detail in candidate.detail) == (reason, True), candidate.detail
     assert candidate.code in source + "\n"

@@ -15,8 +15,8 @@ def run(*contents: str) -> Outcome:
     return process_tables(Functions(), [{"id": f"s-{i}", "content": content} for i, content in enumerate(contents)])
 
 
-def turned_away(outcome: Outcome) -> dict[str, tuple[str, str]]:
-    return {one.row["id"]: (one.reason, one.detail) for one in outcome.turned_away}
+def filtered(outcome: Outcome) -> dict[str, tuple[str, str]]:
+    return {one.row["id"]: (one.reason, one.detail) for one in outcome.filtered}
 
 
 def test_a_kept_function_is_a_row_under_its_source() -> None:
@@ -28,7 +28,7 @@ def test_a_kept_function_is_a_row_under_its_source() -> None:
 def test_of_the_same_programs_the_first_is_kept_and_named() -> None:
     outcome = run(DOUBLE, f"# again\n{DOUBLE}\n{TWICE}")
     assert [row["id"] for row in outcome.rows] == ["s-0/double"]
-    assert turned_away(outcome) == {
+    assert filtered(outcome) == {
         "s-1/double": ("duplicate", "the same text as s-0/double"),
         "s-1/twice": (
             "near_duplicate",
@@ -45,7 +45,7 @@ def test_a_name_that_is_defined_again_gets_an_id_of_its_own() -> None:
 def test_every_source_is_accounted_for() -> None:
     outcome = run("def f(x:\n", "x = 1\n", "def f():\n    return 1\ndef g(x):\n    return y\n", DOUBLE)
     assert outcome.reasons == {"s-0": "syntax_error", "s-1": "no_function", "s-2": "nothing_kept"}
-    assert {one: reason for one, (reason, _) in turned_away(outcome).items()} == {
+    assert {one: reason for one, (reason, _) in filtered(outcome).items()} == {
         "s-2/f": "no_parameters",
         "s-2/g": "free_name",
     }
@@ -57,7 +57,7 @@ def test_more_processes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functions, "BATCH_CHARS", 60)
     together = run(*contents)
     assert alone.rows == together.rows
-    assert turned_away(alone) == turned_away(together)
+    assert filtered(alone) == filtered(together)
     assert alone.reasons == together.reasons
     assert len(alone.rows) == 7
 
@@ -74,7 +74,7 @@ def test_the_published_sample() -> None:
         "filter_annotations_with_brackets",
     ]
     assert outcome.rows[-1]["code"].startswith("import re\n\n\ndef ")
-    assert {one.row["func_name"]: f"{one.reason}: {one.detail}" for one in outcome.turned_away} == {
+    assert {one.row["func_name"]: f"{one.reason}: {one.detail}" for one in outcome.filtered} == {
         "n_natural": "free_name: n is defined nowhere",
         "validate_two": "free_name: basic_validation is defined nowhere",
         "r_c": "free_name: dr is defined nowhere",

@@ -57,7 +57,7 @@ def test_the_plain_prompt_ends_where_the_answer_begins() -> None:
     assert prompt.endswith(f"Function:\n```python\n{CODE}```\nArguments:")
 
 
-def test_a_call_that_cannot_be_used_is_turned_away_alone() -> None:
+def test_a_call_that_cannot_be_used_is_filtered_alone() -> None:
     script = reply(
         "dict(word='a')",
         "dict(word=input())",
@@ -218,9 +218,9 @@ def test_the_published_replies_are_all_read() -> None:
         row = json.loads(line)
         code = row["prompt"].rpartition("```python\n")[2].partition("```")[0]
         function = {"id": row["gen_answer_id"], "code": code, "func_name": None}
-        (made,), turned_away, _ = process(Inputs(), function, ScriptedTools([row["completions"]]))
+        (made,), filtered, _ = process(Inputs(), function, ScriptedTools([row["completions"]]))
         assert len(made["example_inputs"]) == 10
-        assert turned_away == []
+        assert filtered == []
 
 
 class Unavailable(ScriptedTools):

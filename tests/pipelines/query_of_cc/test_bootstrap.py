@@ -1,4 +1,4 @@
-"""A tree of queries grows from each seed; what repeats or cannot be used is turned away by name."""
+"""A tree of queries grows from each seed; what repeats or cannot be used is filtered by name."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ TWO = "1. How is soup made well?\n2. Why is it then ea"
 
 
 def grown(stage: Bootstrap, row: Row, model: Model = attentive) -> tuple[dict[str, Row], dict[str, tuple[str, str]]]:
-    """The queries, and the reasons and details of those turned away, by id."""
+    """The queries, and the reasons and details of those filtered, by id."""
     rows, filtered, reject = process(stage, row, Talking(model))
     assert reject is None, reject
     return {one["id"]: one for one in rows}, {one.row["id"]: (one.reason, one.detail) for one in filtered}
@@ -126,7 +126,7 @@ def test_however_answers_come_in_the_tree_is_the_same() -> None:
     )
 
 
-def test_queries_that_repeat_an_earlier_one_are_turned_away_naming_it() -> None:
+def test_queries_that_repeat_an_earlier_one_are_filtered_naming_it() -> None:
     def repeating(asked: str, _: int) -> str:
         if asked.startswith("think"):
             return "The pot is hot, so the soup boils."
@@ -137,7 +137,7 @@ def test_queries_that_repeat_an_earlier_one_are_turned_away_naming_it() -> None:
     assert filtered == {"s/q1": ("duplicate", "of s/q0"), "s/q2": ("duplicate", "of s")}
 
 
-def test_queries_that_nearly_repeat_an_earlier_one_are_turned_away_naming_it() -> None:
+def test_queries_that_nearly_repeat_an_earlier_one_are_filtered_naming_it() -> None:
     long = "When water is heated in a pot with a lid, the steam stays inside and the soup boils sooner than without it"
 
     def repeating(asked: str, _: int) -> str:
@@ -162,7 +162,7 @@ def test_a_short_shingle_compares_bags_of_words() -> None:
     assert filtered == {"s/q1": ("near_duplicate", "of s/q0")}
 
 
-def test_what_is_turned_away_is_not_extended() -> None:
+def test_what_is_filtered_is_not_extended() -> None:
     def stubborn(asked: str, _: int) -> str:
         return "So be it, says the cook." if asked.startswith("think") else "1. How is soup made well?"
 
@@ -173,7 +173,7 @@ def test_what_is_turned_away_is_not_extended() -> None:
     assert len(tools.requests) == 2 + 2, "rounds without parents ask nothing"
 
 
-def test_queries_that_are_too_short_or_too_long_are_turned_away() -> None:
+def test_queries_that_are_too_short_or_too_long_are_filtered() -> None:
     def uneven(asked: str, _: int) -> str:
         if asked.startswith("think"):
             return "It boils."
@@ -202,7 +202,7 @@ def test_thoughts_and_seeds_that_are_too_long_are_cut_after_a_sentence() -> None
     assert tools.requests[0][0][0]["content"].endswith(passage.strip()), "the model reads all of it"  # type: ignore[index,union-attr]
 
 
-def test_of_a_list_that_the_token_limit_cut_the_last_question_is_turned_away() -> None:
+def test_of_a_list_that_the_token_limit_cut_the_last_question_is_filtered() -> None:
     tools = Talking(lambda asked, _: "Soup boils in a pot. It is ho" if asked.startswith("think") else TWO)
     tools.cut = {TWO, "Soup boils in a pot. It is ho"}
     rows, (filtered,), _ = process(small(rounds=1), seed("soup"), tools)
@@ -222,7 +222,7 @@ def test_more_questions_than_were_asked_for_are_left_out_and_counted() -> None:
     assert tools.tallies["surplus_questions"] == 2
 
 
-def test_a_reply_without_a_list_is_turned_away_whole() -> None:
+def test_a_reply_without_a_list_is_filtered_whole() -> None:
     def moody(asked: str, sample: int) -> str:
         return attentive(asked, sample) if "phrase" in asked or asked.startswith("think") else "I would rather not."
 
@@ -323,7 +323,7 @@ def test_what_would_give_nothing_is_a_usage_error(options: dict[str, Any], words
         Bootstrap(**options)
 
 
-def test_replies_that_say_nothing_are_turned_away_by_name() -> None:
+def test_replies_that_say_nothing_are_filtered_by_name() -> None:
     tools = Talking(lambda asked, sample: "" if sample == 1 else attentive(asked, sample))
     rows, filtered, _ = process(small(rounds=1, samples=2, thoughts_per_question=2), seed("soup"), tools)
     assert {(one.row["id"], one.reason) for one in filtered} == {

@@ -189,7 +189,7 @@ def test_what_cannot_be_searched_so_is_refused(tmp_path: Path, both: Path) -> No
     for by in ("dense", "hybrid"):
         with pytest.raises(UsageError, match=f"--by {by}: .* has no vectors; make them with index --dense MODEL"):
             retrieve(tmp_path, words, by=by)
-    with pytest.raises(UsageError, match="has no part in a search --by bm25"):
+    with pytest.raises(UsageError, match="applies only to vectors"):
         retrieve(tmp_path, both, by="bm25", model=str(MODEL))
     with pytest.raises(UsageError, match="--no-bm25 leaves nothing to search by"):
         index(tmp_path, "none", CORPUS, bm25=False)

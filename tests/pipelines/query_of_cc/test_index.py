@@ -1,4 +1,4 @@
-"""Indexing corpora: what stands in the directory, what is turned away, what is refused."""
+"""Indexing corpora: what stands in the directory, what is rejected, what is refused."""
 
 import json
 import shutil

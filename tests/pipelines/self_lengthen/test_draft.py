@@ -1,4 +1,4 @@
-"""Each response is drawn again until it is fit to be trained on; what is not is turned away by name."""
+"""Each response is drawn again until it is fit to be trained on; what is not is filtered by name."""
 
 from pathlib import Path
 from typing import Any
