@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from synth.pipelines.engines import Answer, Completion, Message, Sampling
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, TableStage
+
+Prompted = str | tuple[Message, ...]
 
 
 class ScriptedTools:
@@ -19,7 +21,7 @@ class ScriptedTools:
 
     def __init__(self, script: Sequence[str | tuple[str, str]]) -> None:
         self._script = [line if isinstance(line, tuple) else (line, "stop") for line in script]
-        self.requests: list[tuple[str | tuple[Message, ...], Sampling, range]] = []
+        self.requests: list[tuple[Prompted, Sampling, range]] = []
         self.tallies: dict[str, float] = defaultdict(float)
 
     @property
@@ -27,19 +29,18 @@ class ScriptedTools:
         return self
 
     async def generate(
-        self,
-        prompt: str | tuple[Message, ...],
-        sampling: Sampling,
-        *,
-        n: int = 1,
-        first_sample: int = 0,
-        schema: Mapping[str, Any] | None = None,
+        self, prompt: Prompted, sampling: Sampling, *, n: int = 1, first_sample: int = 0, schema: Any = None
     ) -> Answer:
         assert schema is None
-        self.requests.append((prompt, sampling, range(first_sample, first_sample + n)))
-        drawn = self._script[first_sample : first_sample + n]
-        assert len(drawn) == n, "the script is too short"
-        return Answer(tuple(Completion(text, reason, len(text.split())) for text, reason in drawn), prompt_tokens=11)
+        samples = range(first_sample, first_sample + n)
+        self.requests.append((prompt, sampling, samples))
+        return Answer(tuple(await self.completions(prompt, samples)), prompt_tokens=11)
+
+    async def completions(self, prompt: Prompted, samples: range) -> list[Completion]:  # noqa: ARG002
+        """What the model says as these samples of a prompt."""
+        lines = self._script[samples.start : samples.stop]
+        assert len(lines) == len(samples), "the script is too short"
+        return [Completion(text, reason, len(text.split())) for text, reason in lines]
 
     def random(self, *purpose: str | int) -> Random:
         return Random("/".join(map(str, purpose)))

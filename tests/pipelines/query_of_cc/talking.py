@@ -1,16 +1,16 @@
 """A model that answers what it is asked, for the stage alone and for the runner."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
-from synth.pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
+from synth.pipelines.engines import Answer, Completion, PromptTooLong, Request
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.query_of_cc.bootstrap import Bootstrap
 from synth.pipelines.runtime.prompts import Prompt
 from synth.schemas.errors import EngineFailed
-from tests.pipelines.scripted import ScriptedTools
+from tests.pipelines.scripted import Prompted, ScriptedTools
 
 EXTEND = Prompt("# user\n{{ n }} questions of {{ domain }} from the {{ kind }}: {{ text }}", "extend")
 THINK = Prompt("# user\nthink: {{ question }}", "think")
@@ -45,22 +45,12 @@ class Talking(ScriptedTools):
         self._model = model
         self.cut: set[str] = set()
 
-    async def generate(
-        self,
-        prompt: str | tuple[Message, ...],
-        sampling: Sampling,
-        *,
-        n: int = 1,
-        first_sample: int = 0,
-        schema: Mapping[str, Any] | None = None,
-    ) -> Answer:
-        assert schema is None
-        self.requests.append((prompt, sampling, range(first_sample, first_sample + n)))
+    async def completions(self, prompt: Prompted, samples: range) -> list[Completion]:
         # Answers come in no order.
         await asyncio.sleep(len(self.requests) * 7 % 5 / 1000)
         asked = prompt[-1]["content"]  # type: ignore[index]
-        texts = [self._model(asked, sample) for sample in range(first_sample, first_sample + n)]
-        return Answer(tuple(Completion(text, "length" if text in self.cut else "stop", 9) for text in texts), 11)
+        texts = [self._model(asked, sample) for sample in samples]
+        return [Completion(text, "length" if text in self.cut else "stop", 9) for text in texts]
 
 
 class TalkingEngine(EchoEngine):

@@ -1,14 +1,13 @@
 """Prose of any length that the rules let pass, and a model that writes what a function says."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from random import Random
-from typing import Any
 
-from synth.pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
+from synth.pipelines.engines import Answer, Completion, Message, PromptTooLong, Request
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.stage import Unanswered
-from tests.pipelines.scripted import ScriptedTools
+from tests.pipelines.scripted import Prompted, ScriptedTools
 
 # What the model says to the messages, as its sample of that number; None where the prompt is too long for it.
 Model = Callable[[tuple[Message, ...], int], str | Completion | None]
@@ -52,24 +51,14 @@ class Writer(ScriptedTools):
     def chats(self) -> list[list[tuple[str, str]]]:
         return [said(prompt) for prompt, _, _ in self.requests]
 
-    async def generate(
-        self,
-        prompt: str | tuple[Message, ...],
-        sampling: Sampling,
-        *,
-        n: int = 1,
-        first_sample: int = 0,
-        schema: Mapping[str, Any] | None = None,
-    ) -> Answer:
-        assert (n, schema) == (1, None)
-        self.requests.append((prompt, sampling, range(first_sample, first_sample + 1)))
+    async def completions(self, prompt: Prompted, samples: range) -> list[Completion]:
+        (sample,) = samples
         await asyncio.sleep(len(self.requests) * 7 % 5 / 1000)
         messages = (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt
-        text = self._model(messages, first_sample)
+        text = self._model(messages, sample)
         if text is None:
             raise Unanswered("prompt_too_long", "9 tokens into 8")
-        completion = text if isinstance(text, Completion) else Completion(text, "stop", len(text.split()))
-        return Answer((completion,), prompt_tokens=11)
+        return [text if isinstance(text, Completion) else Completion(text, "stop", len(text.split()))]
 
 
 class WritingEngine(EchoEngine):
