@@ -41,19 +41,24 @@ class Stopping:
     def on_signals(self, at_once: Callable[[], None]) -> Iterator[None]:
         """Within the block SIGINT and SIGTERM stop the run, and call `at_once` where it is stopping already."""
 
-        def interrupt() -> None:
-            if self.reason:
-                at_once()
-            self.stop(Interrupted("interrupted: finished work is kept, repeat the command to continue"))
-
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
+
+        def interrupt(*_: object) -> None:
+            # Called between two instructions, as the loop's own handlers are not: with thousands of rows whose engine
+            # never waits, a turn of the loop takes seconds.
+            if self.reason:
+                loop.call_soon_threadsafe(at_once)
+            self.reason = self.reason or Interrupted(
+                "interrupted: finished work is kept, repeat the command to continue"
+            )
+            loop.call_soon_threadsafe(self._began.set)
+
+        before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def unwritable(place: Path, error: OSError) -> SynthError:

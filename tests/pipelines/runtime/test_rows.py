@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from synth.pipelines.engines import Answer, Completion, EngineBusy, PromptTooLong, Request
 from synth.pipelines.engines.echo import EchoEngine
 from synth.schemas.dataset import Dataset
-from synth.schemas.errors import BudgetSpent, EngineFailed, Partial
+from synth.schemas.errors import BudgetSpent, EngineFailed, Interrupted, Partial
 from tests.pipelines.runtime.asking import CountingEngine, ask, shard_bytes
 
 
@@ -199,3 +201,16 @@ def test_a_budget_ends_the_run_and_a_larger_one_goes_on(tmp_path: Path) -> None:
     assert second.asked == [], "what was spent before counts"
     ask(tmp_path, texts, second, budget_tokens=100_000)
     assert len(first.asked) + len(second.asked) == 40
+
+
+def test_a_run_whose_engine_never_waits_sees_a_signal_long_before_its_last_row(tmp_path: Path) -> None:
+    class Interrupting(CountingEngine):
+        async def answer(self, request: Request) -> Answer:
+            if len(self.asked) == 1_000:
+                os.kill(os.getpid(), signal.SIGINT)
+            return await super().answer(request)
+
+    engine = Interrupting()
+    with pytest.raises(Interrupted):
+        ask(tmp_path, [f"question {i}" for i in range(20_000)], engine)
+    assert 1_000 < len(engine.asked) < 20_000
