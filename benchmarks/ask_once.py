@@ -16,7 +16,7 @@ import pyarrow as pa
 from synth.pipelines.engines import Answer, Completion, Engine, Message, Request, Sampling
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.engines.openai import OpenAIEngine
-from synth.pipelines.runtime.runner import Options, run
+from synth.pipelines.runtime.runner import Options, Run
 from synth.pipelines.runtime.stage import Row, RowStage, Tools
 from synth.schemas.record import Column, Record
 from synth.schemas.records import QUERY
@@ -58,7 +58,7 @@ def main() -> None:
     if given.base_url:
         engine = OpenAIEngine(given.base_url, "loopback", concurrency=given.in_flight)
     started = time.perf_counter()
-    summary = run(AskOnce(), [str(given.input / "rows.arrow")], given.out, Options(), engine=engine)
+    summary = Run(AskOnce(), [str(given.input / "rows.arrow")], given.out, Options(), engine=engine).execute()
     print(json.dumps({"rows": summary.counts.outputs, "seconds": time.perf_counter() - started}))
 
 

@@ -108,7 +108,7 @@ def normalize(folder: Path, embedder: str) -> list[list[str]]:
     from synth.pipelines.instag.normalize.embedding import embedder_named
     from synth.pipelines.instag.normalize.normalize import Normalize
     from synth.pipelines.runtime.options import Options
-    from synth.pipelines.runtime.runner import run
+    from synth.pipelines.runtime.runner import Run
 
     stopwatch = Stopwatch()
 
@@ -120,7 +120,7 @@ def normalize(folder: Path, embedder: str) -> list[list[str]]:
 
     model = embedder_named(str(minilm()) if embedder == "minilm" else embedder)
     stage = WatchedNormalize(embedder=Watched(model, stopwatch))  # type: ignore[arg-type]
-    run(stage, [str(folder / "tagged")], folder / "normalized", Options())
+    Run(stage, [str(folder / "tagged")], folder / "normalized", Options()).execute()
     stopwatch.lap("published")
     return stopwatch.table
 

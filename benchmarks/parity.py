@@ -24,7 +24,7 @@ from synth.pipelines.engines.vllm import VllmEngine, _sampling_params
 from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.declared import assignments
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.runner import Options, run
+from synth.pipelines.runtime.runner import Options, Run
 
 
 def main() -> None:
@@ -48,7 +48,9 @@ def main() -> None:
         bare = Bare(engine)
 
         def through_the_runner(number: int) -> int:
-            summary = run(stage, [str(folder / "questions.jsonl")], folder / f"out-{number}", Options(), engine=lent)
+            summary = Run(
+                stage, [str(folder / "questions.jsonl")], folder / f"out-{number}", Options(), engine=lent
+            ).execute()
             return int(summary.counts.tallies["completion_tokens"])
 
         # The first round warms both sides up, and tells which requests the runner sends.

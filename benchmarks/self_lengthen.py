@@ -29,7 +29,7 @@ from synth.pipelines.engines.registry import open_engine
 from synth.pipelines.engines.vllm import VllmEngine
 from synth.pipelines.runtime.declared import assignments
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.self_lengthen.extend import Extend
 from tiny_model.texts import instruction, short_text, subjects
 
@@ -57,7 +57,9 @@ def main() -> None:
         reasons: dict[str, int] = {}
 
         def in_rows(number: int) -> int:
-            summary = run(stage, [str(folder / "drafts.jsonl")], folder / f"out-{number}", Options(), engine=lent)
+            summary = Run(
+                stage, [str(folder / "drafts.jsonl")], folder / f"out-{number}", Options(), engine=lent
+            ).execute()
             reasons.update(extended=summary.counts.outputs, **summary.counts.output_reasons)
             return int(summary.counts.tallies["completion_tokens"])
 

@@ -17,6 +17,7 @@ from synth.pipelines.runtime.facts import (
     columns_in_words,
     described,
     records,
+    run_options,
     stage_options,
     summary,
     takes_many_inputs,
@@ -35,11 +36,10 @@ Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset director
 
 def command_of(stage: "type[Stage]") -> Callable[..., None]:
     """The function of a stage's command, with the signature and the docstring that Typer makes the command from."""
-    from synth.pipelines.runtime.options import Options, TableOptions
+    from synth.pipelines.runtime.options import Options
     from synth.pipelines.runtime.plugs import EngineSpec, SandboxSpec
-    from synth.pipelines.runtime.stage import RowStage
 
-    groups: list[type] = [Options if issubclass(stage, RowStage) else TableOptions]
+    groups: list[type] = [run_options(stage)]
     groups += [EngineSpec] if stage.uses_engine else []
     groups += [SandboxSpec] if stage.uses_sandbox else []
     between, options = stage_options(stage)
@@ -55,20 +55,16 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
 
     def command(**typed: Any) -> None:
         from synth.cli.running import run_stage
+        from synth.pipelines.runtime.runner import Run
 
         source, out = typed.pop("source"), typed.pop("out")
         made_stage = made(stage, typed)
         engine = _opened(EngineSpec, stage.uses_engine, made_stage.uses_engine, stage, typed)
         sandbox = _opened(SandboxSpec, stage.uses_sandbox, made_stage.uses_sandbox, stage, typed)
-        inputs = [source] if isinstance(source, str) else source
-        run_stage(
-            made_stage,
-            [*inputs, *made_stage.further_inputs],
-            out,
-            made(Options, typed, command=sys.argv[1:]),
-            engine,
-            sandbox,
-        )
+        inputs = [source] if isinstance(source, str) else list(source)
+        options = made(Options, typed, command=sys.argv[1:])
+        inputs += made_stage.further_inputs
+        run_stage(Run(made_stage, inputs, out, options, engine=engine, sandbox=sandbox))
 
     command.__doc__ = _help(stage)
     return _with_parameters(command, parameters)

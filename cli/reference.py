@@ -14,7 +14,7 @@ from synth.pipelines.runtime.facts import (
     summary,
     usage,
 )
-from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.options import Options, RowOptions, TableOptions, ToolOptions
 from synth.pipelines.runtime.plugs import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.stage import Stage
 from synth.schemas.record import Record
@@ -42,10 +42,13 @@ def _parts() -> Iterator[str]:
         for name in names:
             yield from _stage(name, stage_named(name), "##" if name == recipe else "###")
     yield "## Options of every command"
-    yield "Those from `--until` on concern stages that process row by row."
-    yield _options(declared(Options))
+    yield _options(declared(TableOptions))
+    yield "Commands that process row by row also have these:"
+    yield _options(_own(RowOptions))
+    yield "And these, if they need a model or the sandbox:"
+    yield _options(_own(ToolOptions))
     yield "## Options of the engine\n\nOf commands that need a model."
-    yield _options(declared(EngineSpec))
+    yield _options([*declared(EngineSpec), *_own(Options)])
     yield "## Options of the sandbox\n\nOf commands that run programs."
     yield _options(declared(SandboxSpec))
 
@@ -78,6 +81,11 @@ def _columns(record: Record) -> str:
     if record.open:
         rows.append(("any other", "", "As the input has it."))
     return _table(("column", "type", "what it holds"), rows)
+
+
+def _own(group: type) -> list[DeclaredOption]:
+    """The options of a group without those that it inherits."""
+    return [one for one in declared(group) if one.name in group.__annotations__]
 
 
 def _options(options: Iterable[DeclaredOption]) -> str:

@@ -1,17 +1,14 @@
 """Run a stage with progress on stderr and a summary at the end."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from synth.pipelines.engines import Engine
-    from synth.pipelines.runtime.options import Options
-    from synth.pipelines.runtime.stage import Stage
-    from synth.sandbox.pool import Sandbox
+    from synth.pipelines.runtime.runner import Run
     from synth.schemas.writing.publication import OutputStatus
 
 __all__ = ["asking_why", "is_asked_why", "run_stage"]
@@ -39,33 +36,26 @@ def is_asked_why(find: Callable[[], "OutputStatus"]) -> bool:
     return asked is not None
 
 
-def run_stage(
-    stage: "Stage",
-    inputs: Sequence[str],
-    out: Path,
-    options: "Options",
-    engine: "Engine | None",
-    sandbox: "Sandbox | None",
-) -> None:
-    """Run `stage` from `inputs` to `out`, and print the outcome."""
+def run_stage(run: "Run") -> None:
+    """Execute `run`, and print the outcome."""
     from synth.cli.progress import observing, print_summary
-    from synth.pipelines.runtime import runner
     from synth.schemas.errors import EngineFailed, Interrupted, Partial
 
-    if is_asked_why(lambda: runner.output_status(stage, inputs, out, options, engine=engine, sandbox=sandbox)):
+    if is_asked_why(run.status):
         return
+    stage = run.stage
     try:
         with observing(stage.name) as observe:
-            summary = runner.run(stage, inputs, out, options, engine=engine, sandbox=sandbox, observe=observe)
+            summary = run.execute(observe)
     except (EngineFailed, Interrupted, Partial) as error:
-        if options.fresh:
+        if run.options.fresh:
             raise type(error)(f"{error} (without --fresh, which would start over again)") from error
         raise
     print_summary(summary, stage.advice)
     for remark in summary.remarks:
         print(f"  {remark}", file=sys.stderr)
     if stage.prints_rows:
-        _print_rows(out)
+        _print_rows(run.out)
 
 
 def _print_rows(folder: Path) -> None:

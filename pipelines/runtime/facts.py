@@ -1,10 +1,11 @@
-"""What can be said of a stage from its declaration: for help, documentation and `synth schema`."""
+"""Facts about a stage, from its declaration: for help, documentation and `synth schema`."""
 
 from collections.abc import Iterator
 from inspect import cleandoc
 
 from synth.pipelines.runtime.declared import ByOption, DeclaredOption, declared
-from synth.pipelines.runtime.stage import Stage
+from synth.pipelines.runtime.options import Options, RowOptions, TableOptions, ToolOptions
+from synth.pipelines.runtime.stage import RowStage, Stage
 from synth.schemas.record import Column, Record
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "description",
     "needs",
     "records",
+    "run_options",
     "spelling",
     "stage_options",
     "summary",
@@ -25,17 +27,17 @@ INPUT_SPEC = "Dataset directory, file, glob, or hf:NAME[:CONFIG][:SPLIT]."
 
 
 def summary(stage: type[Stage]) -> str:
-    """One sentence: the first line of the docstring."""
+    """The first line of the docstring, one sentence."""
     return cleandoc(stage.__doc__ or "").partition("\n")[0]
 
 
 def description(stage: type[Stage]) -> str:
-    """What the docstring says after its first line."""
+    """The docstring without its first line."""
     return cleandoc(stage.__doc__ or "").partition("\n")[2].strip()
 
 
 def takes_many_inputs(stage: type[Stage]) -> bool:
-    """Whatever reads an open record does, and some table stages."""
+    """True for stages that read open records, and for some table stages."""
     return stage.arguments[0].endswith("...") or all(record.open for _, record in records(stage, "input"))
 
 
@@ -47,7 +49,7 @@ def usage(stage: type[Stage]) -> str:
 
 
 def records(stage: type[Stage], side: str) -> Iterator[tuple[str, Record]]:
-    """The records that a stage reads (`input`) or writes (`output`), each with the option that it depends on."""
+    """The records that a stage reads (`input`) or writes (`output`), each with the option that selects it."""
     fact = getattr(stage, side)
     if not isinstance(fact, ByOption):
         yield "", fact
@@ -70,7 +72,7 @@ def _column(column: Column) -> str:
 
 
 def needs(stage: type[Stage]) -> Iterator[str]:
-    """The engine and the sandbox, as far as a stage uses them."""
+    """Which of a model and the sandbox a stage uses."""
     for name, fact in (("a model", stage.uses_engine), ("the sandbox", stage.uses_sandbox)):
         if isinstance(fact, ByOption):
             yield f"{name} {fact.when(stage, bool)}"
@@ -87,7 +89,10 @@ def spelling(option: DeclaredOption) -> str:
 
 def described(option: DeclaredOption) -> str:
     """The help of an option, then its default, bounds and conditions in brackets."""
-    facts = [*_bounds(option)]
+    low, high = option.option.min, option.option.max
+    facts = [f"default: {option.default}"] if option.default else []
+    if low is not None:
+        facts.append(f"at least {low:g}" if high is None else f"{low:g} to {high:g}")
     if option.option.env:
         facts.append(f"environment variable {option.option.env}")
     if option.is_required and not option.option.argument:
@@ -95,17 +100,16 @@ def described(option: DeclaredOption) -> str:
     return f"{option.option.help}  [{'; '.join(facts)}]" if facts else option.option.help
 
 
-def _bounds(option: DeclaredOption) -> Iterator[str]:
-    low, high = option.option.min, option.option.max
-    if option.default:
-        yield f"default: {option.default}"
-    if low is not None and high is not None:
-        yield f"{low:g} to {high:g}"
-    elif low is not None:
-        yield f"at least {low:g}"
-
-
 def stage_options(stage: type[Stage]) -> tuple[list[DeclaredOption], list[DeclaredOption]]:
-    """The arguments that stand between input and output, and the options."""
+    """The arguments between input and output, and the options."""
     options = declared(stage)
     return [one for one in options if one.option.argument], [one for one in options if not one.option.argument]
+
+
+def run_options(stage: type[Stage]) -> type[TableOptions]:
+    """The options of a run that have an effect on this stage."""
+    if not issubclass(stage, RowStage):
+        return TableOptions
+    if stage.uses_engine:
+        return Options
+    return ToolOptions if stage.uses_sandbox else RowOptions

@@ -1,22 +1,21 @@
-"""Fine-tuning a causal language model on chats, with the `Trainer` of transformers.
+"""Fine-tunes a causal language model on chats, with the `Trainer` of transformers.
 
-Only this needs the extra `train` (accelerate, peft). A checkpoint is saved every few minutes; the same call resumes
+This alone needs the extra `train` (accelerate, peft). A checkpoint is saved every few minutes; the same call resumes
 from it and reaches the same weights.
 """
 
 import gc
 import shutil
-import signal
 import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from synth.pipelines.engines import Message
+from synth.pipelines.runtime.shutdown import on_signals
 from synth.pipelines.runtime.stage import Reject
 from synth.schemas.errors import Interrupted, UsageError
 
@@ -25,18 +24,19 @@ __all__ = ["Chat", "FineTuneConfig", "Reader", "fine_tune", "is_small"]
 SAVE_SECONDS = 300.0
 # Marks a complete checkpoint; written last.
 _WHOLE = "whole"
-# Weights up to this size are trained whole unless something else is asked for; of larger ones, low-rank adapters.
+# By default, models up to this size are fully fine-tuned, larger ones with low-rank adapters.
 _SMALL_BYTES = 256 << 20
+# The label that the loss ignores.
 _IGNORED = -100
 
 
 @dataclass(frozen=True)
 class FineTuneConfig:
-    """How a model is fine-tuned; the defaults are those of arXiv 2410.23933, which leaves `rank` and `batch` open.
+    """The hyperparameters; defaults are those of arXiv 2410.23933, which does not state `rank` and `batch`.
 
-    `full` trains all weights; otherwise adapters of rank `rank` on every linear layer, merged at the end. The
-    rate rises over the share `warmup` of the steps and falls as a cosine. A step learns from `batch` chats, and of
-    longer ones from the first `cutoff` tokens.
+    `full` trains all weights; otherwise low-rank adapters (of rank `rank`) are trained on every linear layer and merged
+    at the end. The learning rate warms up linearly over the fraction `warmup` of the steps, then decays as a cosine.
+    A step trains on `batch` chats, each truncated to `cutoff` tokens.
     """
 
     full: bool = False
@@ -50,15 +50,15 @@ class FineTuneConfig:
 
 @dataclass(frozen=True)
 class Chat:
-    """A chat in tokens, and which of them are learnt: what the assistant says, and that it ends there."""
+    """A tokenized chat, and a mask of the tokens to train on: the assistant's turns, end-of-turn tokens included."""
 
     tokens: "array[int]"
-    learnt: bytes
+    mask: bytes
     cut: bool
 
 
 class Reader:
-    """Reads chats as the model at `location` is shown them. Raises `UsageError` where it cannot be shown any."""
+    """Tokenizes chats for the model at `location`. Raises `UsageError` if it cannot be trained on chats."""
 
     def __init__(self, location: str, cutoff: int) -> None:
         from transformers import AutoConfig, AutoTokenizer
@@ -71,30 +71,30 @@ class Reader:
         if self._tokenizer.chat_template is None:
             raise UsageError(f"--model {location} has no chat template, so it cannot be trained on chats")
         if not self._tokenizer.is_fast:
-            raise UsageError(f"--model {location} has a tokenizer that does not say where in the text its tokens lie")
+            raise UsageError(f"--model {location} has a slow tokenizer, which has no character offsets of its tokens")
         self._cutoff = min(cutoff, context or cutoff)
 
     def read(self, messages: Sequence[Message]) -> Chat:
         """Raises `Reject`: `no_assistant_turn`, `template` (refuses the turns), `rewritten` or `cut` (the question)."""
-        answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+        answers = [turn for turn, message in enumerate(messages) if message["role"] == "assistant"]
         if not answers:
             raise Reject("no_assistant_turn", "nobody's answer can be learnt")
         text = self._render(messages)
         spans = []
-        for place in answers:
-            before = self._render(messages[:place], add_generation_prompt=True) if place else ""
-            upto = self._render(messages[: place + 1]).rstrip()
+        for turn in answers:
+            before = self._render(messages[:turn], add_generation_prompt=True) if turn else ""
+            upto = self._render(messages[: turn + 1]).rstrip()
             # Some templates leave the reasoning out of turns that are not the last.
             if not (text.startswith(upto) and upto.startswith(before)):
-                raise Reject("rewritten", f"turn {place + 1} is shown otherwise when others follow it")
+                raise Reject("rewritten", f"turn {turn + 1} is shown otherwise when others follow it")
             spans.append((len(before), len(upto)))
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         starts = [start for start, _ in encoded["offset_mapping"]]
-        learnt = [any(first <= start < end for first, end in spans) for start in starts]
+        mask = [any(first <= start < end for first, end in spans) for start in starts]
         cut = slice(self._cutoff)
-        chat = Chat(array("i", encoded["input_ids"][cut]), bytes(learnt[cut]), len(starts) > self._cutoff)
-        if not any(chat.learnt[1:]):
-            raise Reject("cut", f"the question alone has {learnt.index(True):,} tokens, and {self._cutoff:,} are read")
+        chat = Chat(array("i", encoded["input_ids"][cut]), bytes(mask[cut]), len(starts) > self._cutoff)
+        if not any(chat.mask[1:]):
+            raise Reject("cut", f"the question alone has {mask.index(True):,} tokens, and {self._cutoff:,} are read")
         return chat
 
     def save(self, out: Path) -> None:
@@ -103,12 +103,12 @@ class Reader:
     def _render(self, messages: Sequence[Message], **options: bool) -> str:
         try:
             return str(self._tokenizer.apply_chat_template(list(messages), tokenize=False, **options))
-        except Exception as error:  # a template is a program of the model's, and raises what it likes
+        except Exception as error:  # a chat template is a program, which may raise anything
             raise Reject("template", str(error)) from error
 
 
 def is_small(location: str) -> bool:
-    """Whether the weights in this model directory are so few that all of them are best trained."""
+    """Whether the model in this directory is small enough to train all its weights."""
     files = [file for pattern in ("*.safetensors", "*.bin") for file in Path(location).glob(pattern)]
     return bool(files) and sum(file.stat().st_size for file in files) <= _SMALL_BYTES
 
@@ -120,13 +120,13 @@ def fine_tune(
     seed: int,
     work: Path,
     out: Path,
-    observe: Callable[[float], None] = lambda _share: None,
+    observe: Callable[[float], None] = lambda _fraction: None,
 ) -> list[dict[str, float]]:
-    """Write the model trained on `chats` into the directory `out`, without its tokenizer; what each step logged.
+    """Write the model trained on `chats`, without its tokenizer, to the directory `out`; return the log of each step.
 
-    A log has `step`, `epoch`, `loss` (mean over the tokens learnt, before the step), `learning_rate` and `grad_norm`.
-    `observe` is called with the share of steps done. Raises `Interrupted` at the first Ctrl-C, when the step
-    under way has ended.
+    A log has `step`, `epoch`, `loss` (mean over the trained tokens, before the step), `learning_rate` and `grad_norm`.
+    `observe` is called with the fraction of steps done. At the first Ctrl-C, raises `Interrupted` after the current
+    step.
     """
     _refuse_missing_packages()
     import torch
@@ -141,11 +141,17 @@ def fine_tune(
     trained = model if recipe.full else _with_adapters(model, recipe.rank)
 
     class Keeper(TrainerCallback):  # type: ignore[misc]
-        """Asks for checkpoints, marks them, and stops where it is asked to."""
+        """Requests checkpoints, marks complete ones, and stops training when interrupted."""
 
         def __init__(self) -> None:
             self.saved = time.monotonic()
             self.interrupted = False
+
+        def interrupt(self) -> None:
+            """Finish the step and save a checkpoint; the second time, stop at once."""
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
 
         def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
             observe(state.global_step / state.max_steps)
@@ -174,23 +180,22 @@ def fine_tune(
         dataloader_pin_memory=on_gpu,
         seed=seed,
         save_strategy="no",
-        # The last one may be torn.
+        # The last one may be incomplete.
         save_total_limit=2,
         logging_steps=1,
         report_to="none",
         disable_tqdm=True,
     )
     trainer = Trainer(trained, arguments, _collated, train_dataset=list(chats), callbacks=[keeper])
-    # It prints to stdout.
-    trainer.remove_callback(PrinterCallback)
-    with _on_signals(keeper):
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout
+    with on_signals(keeper.interrupt):
         trainer.train(resume_from_checkpoint=_last_whole(work))
     if keeper.interrupted:
         raise Interrupted("interrupted: a checkpoint is kept, repeat the command to continue")
     whole = model if recipe.full else trained.merge_and_unload()
     whole.to(published_dtype).save_pretrained(out)
     logs = [log for log in trainer.state.log_history if "loss" in log]
-    # A model that is trained after this one may need the memory.
+    # Free the memory for a model that is trained next.
     del trainer, trained, model, whole
     gc.collect()
     return logs
@@ -204,7 +209,7 @@ def _refuse_missing_packages() -> None:
 def _with_adapters(model: Any, rank: int) -> Any:
     from peft import LoraConfig, get_peft_model
 
-    # The scale of twice the rank is what most trainers take; the paper names neither.
+    # An alpha of twice the rank is common; the paper states neither.
     return get_peft_model(
         model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     )
@@ -223,7 +228,7 @@ def _collated(chats: Sequence[Chat]) -> dict[str, Any]:
 
     (chat,) = chats
     tokens = torch.tensor([chat.tokens])
-    return {"input_ids": tokens, "labels": tokens.where(torch.tensor([list(chat.learnt)]) > 0, _IGNORED)}
+    return {"input_ids": tokens, "labels": tokens.where(torch.tensor([list(chat.mask)]) > 0, _IGNORED)}
 
 
 def _last_whole(work: Path) -> str | None:
@@ -235,20 +240,3 @@ def _last_whole(work: Path) -> str | None:
         else:
             shutil.rmtree(folder)
     return str(whole[max(whole)]) if whole else None
-
-
-@contextmanager
-def _on_signals(keeper: Any) -> Iterator[None]:
-    """On the first SIGINT or SIGTERM finish the step and save a checkpoint; on the second stop at once."""
-
-    def interrupt(*_: Any) -> None:
-        if keeper.interrupted:
-            raise KeyboardInterrupt
-        keeper.interrupted = True
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Options of a run, apart from those of its stage, and which of them determine the output."""
+"""The options of a run besides those of its stage, and which of them determine the output."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from synth.pipelines.runtime.declared import Option, assignments
 
-__all__ = ["Options", "ReadingOptions", "TableOptions"]
+__all__ = ["Options", "ReadingOptions", "RowOptions", "TableOptions", "ToolOptions"]
 
 PANEL = "Running"
 
@@ -28,10 +28,10 @@ class ReadingOptions:
     limit: Annotated[int | None, Option("Read only the first rows of the input.", min=1, panel=PANEL)] = None
     bad_rows: Annotated[
         Literal["refuse", "reject"],
-        Option("Input rows that cannot be used end the run, or go to rejected/.", panel=PANEL),
+        Option("Whether unusable input rows end the run or go to rejected/.", panel=PANEL),
     ] = "refuse"
     file_column: Annotated[
-        str | None, Option("A text column for the name of each row's file.", metavar="NAME", panel=PANEL)
+        str | None, Option("Add a text column with the name of each row's file.", metavar="NAME", panel=PANEL)
     ] = None
     fresh: Annotated[bool, Option("Start over, replacing OUTPUT.", panel=PANEL)] = False
 
@@ -44,37 +44,49 @@ class ReadingOptions:
 class TableOptions(ReadingOptions):
     """Options of every stage."""
 
-    seed: Annotated[int, Option("All randomness follows from it and from row ids.", panel=PANEL)] = 0
+    seed: Annotated[int, Option("Seed of all randomness, together with row ids.", panel=PANEL)] = 0
 
 
 @dataclass(frozen=True)
-class Options(TableOptions):
-    """How to run a stage; the fields of this class itself concern row stages.
-
-    `identity` holds what determines the rows. Everything else only decides how the work is done and may change from one
-    run to the next without making an output stale: it is these fields, where the input and the output lie, what is
-    shown meanwhile, and the engine arguments in `synth.pipelines.engines.vllm.SCHEDULING`.
-    """
+class RowOptions(TableOptions):
+    """Further options of row stages."""
 
     until: Annotated[int | None, Option("Stop when N output rows are complete.", min=1, metavar="N", panel=PANEL)] = (
         None
     )
+    max_failures: Annotated[
+        int, Option("Publish although up to this many rows failed (exit 3 beyond).", min=0, panel=PANEL)
+    ] = 0
+    retry_failed: Annotated[bool, Option("Try the failed rows of a complete OUTPUT again.", panel=PANEL)] = False
+
+
+@dataclass(frozen=True)
+class ToolOptions(RowOptions):
+    """Further options of row stages that use a model or the sandbox."""
+
+    keep_answers: Annotated[bool, Option("Keep the raw answers of the model and the sandbox.", panel=PANEL)] = False
+    reparse: Annotated[bool, Option("Parse stored answers again; send only new requests.", panel=PANEL)] = False
+    in_flight: Annotated[int, Option("Rows processed concurrently.", min=1, panel=PANEL)] = 2048
+
+
+@dataclass(frozen=True)
+class Options(ToolOptions):
+    """All options of a run; those declared here are for row stages that use a model.
+
+    `identity` has the options that determine the rows. The others only decide how the work is done: they may change
+    between runs without making an output stale, like the paths of input and output, the display of progress, and the
+    engine arguments in `synth.pipelines.engines.vllm.SCHEDULING`.
+    """
+
     budget_tokens: Annotated[
         int | None,
         Option(
             "Stop after N tokens (exit 3); rerun with a larger budget to continue.", min=1, metavar="N", panel=PANEL
         ),
     ] = None
-    max_failures: Annotated[
-        int, Option("Publish although up to this many rows failed (exit 3 beyond).", min=0, panel=PANEL)
-    ] = 0
-    retry_failed: Annotated[bool, Option("Try the failed rows of a complete OUTPUT again.", panel=PANEL)] = False
-    keep_answers: Annotated[bool, Option("Keep the model's raw answers in OUTPUT.", panel=PANEL)] = False
-    reparse: Annotated[bool, Option("Parse stored answers again; ask only what was never asked.", panel=PANEL)] = False
-    in_flight: Annotated[int, Option("Rows processed concurrently.", min=1, panel=PANEL)] = 2048
     # Rows published together; a resumed output keeps its chunk size.
     chunk_rows: int = 4096
-    # The command line, recorded for whoever wants to repeat it.
+    # The command line, recorded so that it can be repeated.
     command: Sequence[str] = ()
 
     def identity(self) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Runs a stage: opens its inputs, holds its output directory, executes it, checks that no row was lost, publishes."""
+"""Runs a stage: opens its inputs, claims its output directory, executes it, checks that no row is lost, publishes."""
 
 import contextlib
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from synth.pipelines.runtime.rows import Finished
     from synth.sandbox.pool import Sandbox
 
-__all__ = ["Observer", "Summary", "output_status", "run"]
+__all__ = ["Observer", "Run", "Summary"]
 
-# Called about twice a second with the counts so far, the number of input rows, and how many of these a first pass has
-# gone through, where a stage makes one.
+# Called about twice a second with the counts so far, the number of input rows, and how many of them the first pass of a
+# table stage has read.
 Observer = Callable[[Counts, int, int], None]
 
 OBSERVE_SECONDS = 0.5
@@ -52,130 +52,112 @@ class Summary:
         return Counts(**self.record["counts"])
 
 
-def run(
-    stage: Stage,
-    inputs: Sequence[str],
-    out: Path,
-    options: Options,
-    *,
-    engine: Engine | None = None,
-    sandbox: "Sandbox | None" = None,
-    index: DocumentIndex | None = None,
-    observe: Observer = lambda _counts, _total, _prepared: None,
-) -> Summary:
-    """Run `stage` over `inputs` into the dataset directory `out`, or resume an earlier run.
+@dataclass(frozen=True)
+class Run:
+    """A stage with its inputs and tools, and the dataset directory `out` to make.
 
-    A row stage takes one input, unless it reads an open record. Raises the errors of `synth.schemas.errors`; finished
-    work is kept in `out.partial`, and the same call resumes.
+    A row stage takes one input, unless its input is an open record.
     """
-    started = time.monotonic()
-    sources = _sources(stage, inputs, options)
-    chunk_rows = options.chunk_rows if isinstance(stage, RowStage) else None
-    claim = claim_output(out, _identity(stage, sources, options, engine, sandbox, index), options, chunk_rows)
-    if claim is None:
-        # Up to date for `make`, too, even where the input has a newer time stamp.
-        with contextlib.suppress(OSError):
-            Layout(out).record.touch()
-        return _summary(stage, out, Dataset.open(out).run or {}, already_done=True)
-    # Imported only when there is something to do.
-    from synth.pipelines.runtime.bad_rows import with_bad_rows
-    from synth.pipelines.runtime.lines import rejected_schema
-    from synth.pipelines.runtime.rows import RowRun
-    from synth.pipelines.runtime.tables import run_table_stage
 
-    with claim:
-        unify_columns(sources)
-        layout = claim.layout
-        readings = [source.read(layout.input(number)) for number, source in enumerate(sources)]
-        if stage.input.open:
-            readings = [concatenated(sources, readings)]
-        tables = [stage.adapted(reading.table) for reading in readings]
-        progress = _Progress(layout.progress, stage.name, sum(table.num_rows for table in tables), observe, started)
-        with progress:
-            if isinstance(stage, RowStage):
-                (table,) = tables
-                options = replace(options, chunk_rows=claim.chunk_rows or options.chunk_rows)
-                rows = RowRun(stage.prepare(table), table, layout, engine, sandbox, index, options, progress.observe)
-                progress.engine_seconds = lambda: rows.engine_seconds
-                finished = rows.run()
-            else:
-                assert isinstance(stage, TableStage)
-                finished = run_table_stage(stage, tables, layout, options, progress.observe)
-        if options.rejects_bad_rows:
-            bad = joined_readings(readings, tables[0]).bad
-            schema = rejected_schema(*row_schemas(stage, tables[0]), raw=True)
-            is_cut = finished.rows < sum(table.num_rows for table in tables)
-            finished = with_bad_rows(finished, bad, schema, layout, is_cut=is_cut)
-        _check_conservation(finished)
-        record = {
-            "command": list(options.command),
-            "inputs": list(inputs),
-            "input_rows": finished.rows,
-            "counts": asdict(finished.counts),
-            "means": _means(stage, finished.counts),
-            "cost": _cost(stage, finished.counts, progress.spent["engine_seconds"], engine),
-            "seconds": round(progress.spent["seconds"], 3),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "software": software(),
-            # None if all verdicts came from the journal: then no jail was started.
-            "sandbox": sandbox.record() if sandbox else None,
+    stage: Stage
+    inputs: Sequence[str]
+    out: Path
+    options: Options
+    _: KW_ONLY
+    engine: Engine | None = None
+    sandbox: "Sandbox | None" = None
+    index: DocumentIndex | None = None
+
+    def status(self) -> OutputStatus:
+        """The status of `out` for this run, without running it. Raises `SynthError`."""
+        return OutputStatus.of(self.out, self._identity(self._sources()))
+
+    def execute(self, observe: Observer = lambda _counts, _total, _prepared: None) -> Summary:
+        """Run the stage, or resume an earlier run.
+
+        Raises the errors of `synth.schemas.errors`; finished work is kept in `out.partial`, and the same run resumes.
+        """
+        started = time.monotonic()
+        stage, options = self.stage, self.options
+        sources = self._sources()
+        chunk_rows = options.chunk_rows if isinstance(stage, RowStage) else None
+        claim = claim_output(self.out, self._identity(sources), options, chunk_rows)
+        if claim is None:
+            # So that `make` finds it up to date even if the input has a newer time stamp.
+            with contextlib.suppress(OSError):
+                Layout(self.out).record.touch()
+            return self._summary(Dataset.open(self.out).run or {}, already_done=True)
+        # Imported only when there is something to do.
+        from synth.pipelines.runtime.bad_rows import with_bad_rows
+        from synth.pipelines.runtime.lines import rejected_schema
+        from synth.pipelines.runtime.rows import RowRun
+        from synth.pipelines.runtime.tables import run_table_stage
+
+        with claim:
+            unify_columns(sources)
+            layout = claim.layout
+            readings = [source.read(layout.input(number)) for number, source in enumerate(sources)]
+            if stage.input.open:
+                readings = [concatenated(sources, readings)]
+            tables = [stage.adapted(reading.table) for reading in readings]
+            input_rows = sum(table.num_rows for table in tables)
+            progress = _Progress(layout.progress, stage.name, input_rows, observe, started)
+            with progress:
+                if isinstance(stage, RowStage):
+                    (table,) = tables
+                    options = replace(options, chunk_rows=claim.chunk_rows or options.chunk_rows)
+                    plugs = (self.engine, self.sandbox, self.index)
+                    rows = RowRun(stage.prepare(table), table, layout, *plugs, options, progress.observe)
+                    progress.engine_seconds = lambda: rows.engine_seconds
+                    finished = rows.run()
+                else:
+                    assert isinstance(stage, TableStage)
+                    finished = run_table_stage(stage, tables, layout, options, progress.observe)
+            if options.rejects_bad_rows:
+                bad = joined_readings(readings, tables[0]).bad
+                schema = rejected_schema(*row_schemas(stage, tables[0]), raw=True)
+                finished = with_bad_rows(finished, bad, schema, layout, is_cut=finished.rows < input_rows)
+            _check_conservation(finished)
+            record = {
+                "command": list(options.command),
+                "inputs": list(self.inputs),
+                "input_rows": finished.rows,
+                "counts": asdict(finished.counts),
+                "means": _means(stage, finished.counts),
+                "cost": _cost(stage, finished.counts, progress.spent["engine_seconds"], self.engine),
+                "seconds": round(progress.spent["seconds"], 3),
+                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "software": software(),
+                # None if all verdicts came from the journal: then no jail was started.
+                "sandbox": self.sandbox.record() if self.sandbox else None,
+            }
+            claim.publish(finished.data, finished.rejected, record)
+        return self._summary(record)
+
+    def _summary(self, record: Mapping[str, Any], *, already_done: bool = False) -> Summary:
+        remarks = self.stage.published(self.out, Counts(**record["counts"]))
+        return Summary(self.out, record, already_done, tuple(remarks))
+
+    def _sources(self) -> list[Source]:
+        record, options = self.stage.input, self.options
+        rejects, file_column = options.rejects_bad_rows, options.file_column
+        return [
+            Source(spec, record, options.columns, options.limit, rejects=rejects, file_column=file_column)
+            for spec in self.inputs
+        ]
+
+    def _identity(self, sources: Sequence[Source]) -> dict[str, Any]:
+        # An absent tool has no key rather than null, so that older outputs keep their identity.
+        tools = {"sandbox": self.sandbox, "index": self.index}
+        return {
+            "stage": self.stage.name,
+            "version": self.stage.version,
+            "options": self.stage.identity(),
+            "inputs": {str(number): source.fingerprint for number, source in enumerate(sources)},
+            **self.options.identity(),
+            "engine": self.engine.identity() if self.engine else None,
+            **{name: tool.identity() for name, tool in tools.items() if tool},
         }
-        claim.publish(finished.data, finished.rejected, record)
-    return _summary(stage, out, record)
-
-
-def _summary(stage: Stage, out: Path, record: Mapping[str, Any], *, already_done: bool = False) -> Summary:
-    return Summary(out, record, already_done, tuple(stage.published(out, Counts(**record["counts"]))))
-
-
-def output_status(
-    stage: Stage,
-    inputs: Sequence[str],
-    out: Path,
-    options: Options,
-    *,
-    engine: Engine | None = None,
-    sandbox: "Sandbox | None" = None,
-    index: DocumentIndex | None = None,
-) -> OutputStatus:
-    """What `run` with the same arguments would find, without running it. Raises `SynthError`."""
-    sources = _sources(stage, inputs, options)
-    return OutputStatus.of(out, _identity(stage, sources, options, engine, sandbox, index))
-
-
-def _sources(stage: Stage, inputs: Sequence[str], options: Options) -> list[Source]:
-    return [
-        Source(
-            spec,
-            stage.input,
-            options.columns,
-            options.limit,
-            rejects=options.rejects_bad_rows,
-            file_column=options.file_column,
-        )
-        for spec in inputs
-    ]
-
-
-def _identity(
-    stage: Stage,
-    sources: Sequence[Source],
-    options: Options,
-    engine: Engine | None,
-    sandbox: "Sandbox | None",
-    index: DocumentIndex | None,
-) -> dict[str, Any]:
-    identity = {
-        "stage": stage.name,
-        "version": stage.version,
-        "options": stage.identity(),
-        "inputs": {str(number): source.fingerprint for number, source in enumerate(sources)},
-        **options.identity(),
-        "engine": engine.identity() if engine else None,
-    }
-    # Absent rather than null, so that older outputs keep their identity.
-    plugs = {"sandbox": sandbox, "index": index}
-    return {**identity, **{name: plug.identity() for name, plug in plugs.items() if plug}}
 
 
 class _Progress:
@@ -237,7 +219,7 @@ def _check_conservation(finished: "Finished") -> None:
 def _cost(stage: Stage, counts: Counts, engine_seconds: float, engine: Engine | None) -> dict[str, float | None]:
     """The cost of a run, in total and per accepted output; None where unknown.
 
-    Tokens are unknown if a server did not count those of every request; the GPUs of a server always are.
+    Tokens are unknown if a server did not count those of every request. The GPUs of a server are always unknown.
     """
     unknown = counts.tallies.get("uncounted_requests")
     names = ("prompt_tokens", "completion_tokens")
@@ -255,8 +237,8 @@ def _cost(stage: Stage, counts: Counts, engine_seconds: float, engine: Engine | 
 
 
 def _means(stage: Stage, counts: Counts) -> dict[str, float]:
-    whole = {name: counts.tallies.get(of) for name, of in stage.means.items()}
-    return {name: round(counts.tallies[name] / of, 6) for name, of in whole.items() if of}
+    divisors = {name: counts.tallies.get(divisor) for name, divisor in stage.means.items()}
+    return {name: round(counts.tallies[name] / divisor, 6) for name, divisor in divisors.items() if divisor}
 
 
 def _each(total: float | None, accepted: float) -> float | None:

@@ -1,30 +1,30 @@
-"""What stops a run early: Ctrl-C, a dead engine, a spent budget, a full disk."""
+"""Stops a run early: at Ctrl-C, a dead engine, a spent budget or a full disk."""
 
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from synth.schemas.errors import BudgetSpent, Interrupted, SynthError
 
-__all__ = ["Stopping", "unwritable"]
+__all__ = ["Stopping", "on_signals", "unwritable"]
 
-# How long rows in flight may continue after the first Ctrl-C.
+# How long rows in progress may continue after the first Ctrl-C.
 GRACE_SECONDS = 5.0
 
 
 class Stopping:
-    """Whether a run is stopping, and why: the first reason counts. `place` is the directory that it writes."""
+    """Whether a run that writes to `folder` is stopping, and the first reason for it."""
 
-    def __init__(self, place: Path) -> None:
-        self._place = place
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._began = asyncio.Event()
         self.reason: BaseException | None = None
 
     def stop(self, why: BaseException) -> None:
         if isinstance(why, OSError):
-            why = unwritable(self._place, why)
+            why = unwritable(self._folder, why)
         self.reason = self.reason or why
         self._began.set()
 
@@ -37,15 +37,11 @@ class Stopping:
             return None
         return GRACE_SECONDS if isinstance(self.reason, Interrupted) and engine_answers else 0.0
 
-    @contextmanager
-    def on_signals(self, at_once: Callable[[], None]) -> Iterator[None]:
-        """Within the block SIGINT and SIGTERM stop the run, and call `at_once` where it is stopping already."""
-
+    def on_signals(self, at_once: Callable[[], None]) -> AbstractContextManager[None]:
+        """Within the block a signal stops the run, or calls `at_once` if the run is stopping already."""
         loop = asyncio.get_running_loop()
 
-        def interrupt(*_: object) -> None:
-            # Called between two instructions, as the loop's own handlers are not: with thousands of rows whose engine
-            # never waits, a turn of the loop takes seconds.
+        def interrupt() -> None:
             if self.reason:
                 loop.call_soon_threadsafe(at_once)
             self.reason = self.reason or Interrupted(
@@ -53,13 +49,23 @@ class Stopping:
             )
             loop.call_soon_threadsafe(self._began.set)
 
-        before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return on_signals(interrupt)
 
 
-def unwritable(place: Path, error: OSError) -> SynthError:
-    return SynthError(f"{place} cannot be written: {error.strerror or error}; what was written is kept")
+@contextmanager
+def on_signals(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Within the block SIGINT and SIGTERM call `interrupt`, between two bytecode instructions.
+
+    Handlers of the event loop would wait for its next turn: seconds, with thousands of rows whose engine never waits.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: interrupt()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def unwritable(folder: Path, error: OSError) -> SynthError:
+    return SynthError(f"{folder} cannot be written: {error.strerror or error}; what was written is kept")

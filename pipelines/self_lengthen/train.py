@@ -130,7 +130,7 @@ class Train(TableStage):
             lambda share: output.progress(int(share * rows)),
         )
         reader.save(out)
-        output.tally("tokens_learnt", sum(sum(chat.learnt) for chat in chats))
+        output.tally("tokens_learnt", sum(sum(chat.mask) for chat in chats))
         if cut := sum(chat.cut for chat in chats):
             output.tally("chats_cut", cut)
         output.write(

@@ -12,7 +12,7 @@ from synth.pipelines.engines import Answer, Completion, Request
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
 from tests.command import synth
@@ -105,13 +105,13 @@ class Uncounting(EchoEngine):
 
 def test_a_trace_shows_reasoning_apart_and_copes_with_what_nobody_counted(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"id": "q", "question": "What is 2+1?", "answer": "#### 3"}\n')
-    run(
+    Run(
         SamplePaths(n=2),
         [str(tmp_path / "in.jsonl")],
         tmp_path / "out",
         Options(keep_answers=True),
         engine=Uncounting(),
-    )
+    ).execute()
     shown = synth("trace", "q/path-1", tmp_path / "out").stdout
     for words in ("asked for q: tokens unknown", "sample 1: reasoning Two and one.", "finish reason unknown"):
         assert words in shown

@@ -14,7 +14,7 @@ from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from tests.command import SYNTH, run_synth
 from tests.command import type_synth as synth
 from tests.rows import write_rows
@@ -40,7 +40,7 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_rows(Path("questions.jsonl"), questions)
     stage = SamplePaths(prompt=Prompt.load("chat", FOLDER), n=6, temperature=0.5)
     engine = EchoEngine(reply="2+1=<<2+1=3>>3\n#### 3")
-    run(stage, ["questions.jsonl"], Path("samples"), Options(keep_answers=True), engine=engine)
+    Run(stage, ["questions.jsonl"], Path("samples"), Options(keep_answers=True), engine=engine).execute()
     assert synth("reject", "select", "samples", "accepted", "--no-gold", folder=tmp_path).returncode == 0
     return tmp_path
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from synth.pipelines.engines import Answer, Request, Sampling
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
 from synth.schemas.answers import ANSWERS
 from synth.schemas.journal import read_journal
@@ -78,7 +78,7 @@ def in_small_chunks(*, chunk_rows: int = CHUNK_ROWS, **options: Any) -> Options:
 
 
 def run_two_calls(source: Path, out: Path, log: Path, options: Options) -> Summary:
-    return run(TwoCalls(), [str(source)], out, options, engine=WritingEngine(log))
+    return Run(TwoCalls(), [str(source)], out, options, engine=WritingEngine(log)).execute()
 
 
 def shard_bytes(out: Path) -> dict[str, bytes]:

@@ -18,10 +18,10 @@ CHUNK_ROWS = 16
 # The command itself, in smaller chunks, so that a run of seconds publishes many.
 SYNTH = """
 from dataclasses import replace
-from synth.pipelines.runtime import runner
-run = runner.run
-runner.run = lambda stage, inputs, out, options, **others: run(
-    stage, inputs, out, replace(options, chunk_rows={chunk_rows}), **others
+from synth.pipelines.runtime.runner import Run
+execute = Run.execute
+Run.execute = lambda run, observe: execute(
+    replace(run, options=replace(run.options, chunk_rows={chunk_rows})), observe
 )
 from synth.cli.main import main
 main()

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from synth.pipelines.engines import Answer, EngineBusy, Request, Sampling
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import EngineFailed, Partial
@@ -189,7 +189,7 @@ class RunMachine(RuleBasedStateMachine):
         engine = MoodyEngine(self.asked, lives)
         options = self.options(in_flight=in_flight, keep_answers=self.keeps, max_failures=max_failures)
         try:
-            counts = run(Scripted(), [str(self.source)], self.folder / "out", options, engine=engine).counts
+            counts = Run(Scripted(), [str(self.source)], self.folder / "out", options, engine=engine).execute().counts
         except EngineFailed:
             assert engine.lives <= 0
         except Partial:
@@ -205,7 +205,7 @@ class RunMachine(RuleBasedStateMachine):
     def repeat(self) -> None:
         engine = MoodyEngine([], lives=0)
         options = self.options(keep_answers=self.keeps)
-        assert run(Scripted(), [str(self.source)], self.folder / "out", options, engine=engine).already_done
+        assert Run(Scripted(), [str(self.source)], self.folder / "out", options, engine=engine).execute().already_done
 
     def check(self, produced: int, rejected: int, failed: int) -> None:
         wanted: list[str] = []
@@ -223,7 +223,7 @@ class RunMachine(RuleBasedStateMachine):
         rejected = [row["reason"] for row in out.rejected.rows()] if out.rejected else []
         assert rejected == [{"fails": "failed"}.get(fate, fate) for fate in taken if not fate.isdigit()]
         unbroken = self.options(max_failures=99, in_flight=2)
-        run(Scripted(), [str(self.source)], self.folder / "whole", unbroken, engine=EchoEngine())
+        Run(Scripted(), [str(self.source)], self.folder / "whole", unbroken, engine=EchoEngine()).execute()
         data, whole = shard_bytes(self.folder / "out"), shard_bytes(self.folder / "whole")
         assert {name: data[name] for name in data if "rejected" not in name} == {
             name: whole[name] for name in whole if "rejected" not in name

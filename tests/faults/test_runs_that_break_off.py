@@ -14,7 +14,7 @@ import pytest
 from synth.pipelines.engines import Answer, EngineBusy, Request
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Rejected, Row, Tools
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import BudgetSpent, EngineFailed, Partial, SynthError
@@ -63,7 +63,7 @@ class DyingEngine(WritingEngine):
 def die(source: Path, out: Path, log: Path, options: Options, *, at: int) -> None:
     engine = DyingEngine(log, at, EngineFailed("dead"))
     with pytest.raises(EngineFailed, match="dead"):
-        run(TwoCalls(), [str(source)], out, options, engine=engine)
+        Run(TwoCalls(), [str(source)], out, options, engine=engine).execute()
 
 
 @pytest.mark.parametrize("at", [0, 1, 9, 20, 27])
@@ -99,7 +99,7 @@ def test_an_engine_that_raises_what_it_should_not_fails_its_rows_and_they_are_tr
     log = tmp_path / "log"
     engine = DyingEngine(log, 9, RuntimeError("CUDA error"))
     with pytest.raises(Partial, match="rows failed") as partial:
-        run(TwoCalls(), [str(source)], tmp_path / "out", in_small_chunks(in_flight=5), engine=engine)
+        Run(TwoCalls(), [str(source)], tmp_path / "out", in_small_chunks(in_flight=5), engine=engine).execute()
     assert partial.value.exit_code == 3
     run_two_calls(source, tmp_path / "out", log, in_small_chunks())
     assert shard_bytes(tmp_path / "out") == whole
@@ -120,13 +120,13 @@ def test_rows_that_others_overtook_before_the_end_are_no_less_wanted_until_enoug
     options = in_small_chunks(chunk_rows=16, until=8, in_flight=in_flight)
     run_two_calls(source, tmp_path / "whole", tmp_path / "whole.log", options)
     with pytest.raises(EngineFailed):
-        run(
+        Run(
             TwoCalls(),
             [str(source)],
             tmp_path / "out",
             in_small_chunks(chunk_rows=16, until=8, in_flight=8),
             engine=Stragglers(tmp_path / "log"),
-        )
+        ).execute()
     run_two_calls(source, tmp_path / "out", tmp_path / "log", options)
     assert shard_bytes(tmp_path / "out") == shard_bytes(tmp_path / "whole")
     assert len(asked(tmp_path / "log")) == len(set(asked(tmp_path / "log")))
@@ -142,7 +142,7 @@ def test_patience_ends_with_a_server_that_is_busy_for_ever(
 
     monkeypatch.setattr("synth.pipelines.runtime.shared.SharedEngine.patience", 0.2)
     with pytest.raises(EngineFailed, match="come back at once"):
-        run(TwoCalls(), [str(source)], tmp_path / "out", in_small_chunks(), engine=Busy())
+        Run(TwoCalls(), [str(source)], tmp_path / "out", in_small_chunks(), engine=Busy()).execute()
 
 
 def test_steps_of_the_wall_clock_change_nothing(
@@ -159,7 +159,7 @@ def test_steps_of_the_wall_clock_change_nothing(
 
     die(source, tmp_path / "out", tmp_path / "log", in_small_chunks(in_flight=3), at=9)
     engine = BusyAtTimes(tmp_path / "log")
-    record = run(TwoCalls(), [str(source)], tmp_path / "out", in_small_chunks(), engine=engine).record
+    record = Run(TwoCalls(), [str(source)], tmp_path / "out", in_small_chunks(), engine=engine).execute().record
     assert shard_bytes(tmp_path / "out") == whole
     assert 0 <= record["seconds"] <= time.monotonic() - began
     assert 0 <= record["cost"]["engine_seconds"] <= time.monotonic() - began
@@ -213,7 +213,7 @@ def test_a_value_that_no_column_takes_fails_its_row_alone(tmp_path: Path, source
             yield {"id": row["id"], "query": value if row["id"] == "q-003" else "fits"}
 
     with pytest.raises(Partial, match=r"1 of 14 rows failed.*q-003"):
-        run(Odd(), [str(source)], tmp_path / "out", in_small_chunks(), engine=EchoEngine())
+        Run(Odd(), [str(source)], tmp_path / "out", in_small_chunks(), engine=EchoEngine()).execute()
 
 
 def test_a_damaged_chunk_is_done_again_from_the_answers_that_were_kept(

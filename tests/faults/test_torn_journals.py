@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.errors import EngineFailed
 from tests.faults.campaign import (
     TwoCalls,
@@ -31,7 +31,7 @@ def tear(folder: Path, journal: str, every: int) -> int:
     for at in (3, 2, 4, 3):
         engine = DyingEngine(folder / "log", at, EngineFailed("dead"))
         with pytest.raises(EngineFailed):
-            run(TwoCalls(), [str(source)], begun / "out", Options(in_flight=1), engine=engine)
+            Run(TwoCalls(), [str(source)], begun / "out", Options(in_flight=1), engine=engine).execute()
     (torn,) = begun.glob(f"out.partial/work/*/{journal}")
     size = torn.stat().st_size
     lost = 0

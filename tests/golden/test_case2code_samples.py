@@ -19,7 +19,7 @@ from synth.pipelines.case2code.inputs import Inputs
 from synth.pipelines.engines import Answer, Completion, Request
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Stage
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
@@ -97,7 +97,7 @@ def completions() -> Recorded:
 
 def made(stage: Stage, source: Path, out: Path, engine: EchoEngine | None = None) -> Dataset:
     sandbox = Sandbox("bwrap") if isinstance(stage, Execute | EvaluateFunctions) else None
-    run(stage, [str(source)], out, Options(), engine=engine, sandbox=sandbox)
+    Run(stage, [str(source)], out, Options(), engine=engine, sandbox=sandbox).execute()
     return Dataset.open(out)
 
 

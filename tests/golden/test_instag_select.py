@@ -7,7 +7,7 @@ import pytest
 
 from synth.pipelines.instag.select import SelectRows
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from tests.rows import rows_of
 
 POOL = {
@@ -27,7 +27,7 @@ POOL = {
 def test_rows_come_out_in_the_order_in_which_they_are_selected(tmp_path: Path, n: int, order: str, rounds: int) -> None:
     pool = tmp_path / "pool.jsonl"
     pool.write_bytes(b"\n".join(orjson.dumps({"id": name, "tags": tags}) for name, tags in POOL.items()))
-    counts = run(SelectRows(n), [str(pool)], tmp_path / "out", Options()).counts
+    counts = Run(SelectRows(n), [str(pool)], tmp_path / "out", Options()).execute().counts
     assert [row["id"] for row in rows_of(tmp_path / "out")] == list(order)
     assert counts.tallies["rounds"] == rounds
     assert counts.tallies.get("shortfall", 0) == n - len(order)

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Stage
 from tests.rows import Rows, rejected_of, rows_of, write_rows
 
 
 def passed(stage: Stage, inputs: Sequence[Path | str], out: Path, **options: Any) -> tuple[Rows, Rows]:
     """The rows that came through, and those that were rejected."""
-    run(stage, list(map(str, inputs)), out, Options(**options))
+    Run(stage, list(map(str, inputs)), out, Options(**options)).execute()
     return rows_of(out), rejected_of(out)
 
 

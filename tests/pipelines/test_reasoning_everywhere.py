@@ -23,7 +23,7 @@ from synth.pipelines.instag.tag import Tag
 from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.stage import RowStage
 from synth.pipelines.self_lengthen.constrain import Constrain
 from synth.pipelines.self_lengthen.draft import DraftResponses
@@ -230,7 +230,7 @@ def go(case: Case, folder: Path, form: Form, **options: Any) -> Summary:
     how = Options(fresh=True, **options)
     engine = Model(case.says, form)
     sandbox = Sandbox("bwrap") if case.runs_programs else None
-    return run(case.stage, [str(folder / "in.jsonl")], folder / "out", how, engine=engine, sandbox=sandbox)
+    return Run(case.stage, [str(folder / "in.jsonl")], folder / "out", how, engine=engine, sandbox=sandbox).execute()
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -328,7 +328,9 @@ def test_a_stage_that_has_tries_asks_again_where_nothing_was_said(name: str, tmp
     case = replace(CASES[name], stage=replace(CASES[name].stage, tries=6))
     write_rows(tmp_path / "in.jsonl", case.rows)
     hesitant = Hesitant(case.says)
-    counts = run(case.stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=hesitant).counts
+    counts = (
+        Run(case.stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=hesitant).execute().counts
+    )
     assert (counts.produced, counts.failed) == (len(case.rows), 0)
     assert (hesitant.said[0], len(hesitant.said) > 1) == ("", True)
     assert all(row.get("analysis", "") is not None for row in Dataset.open(tmp_path / "out").table.to_pylist())

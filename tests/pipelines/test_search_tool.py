@@ -14,7 +14,7 @@ from synth.pipelines.retrieval.analysis import Analysis
 from synth.pipelines.retrieval.bm25 import Bm25
 from synth.pipelines.retrieval.lookup import DocumentIndex
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Row, RowStage, Tools
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Partial
@@ -68,7 +68,7 @@ def queries(tmp_path: Path) -> str:
 
 
 def test_a_row_gets_the_best_documents_for_its_query(tmp_path: Path, queries: str) -> None:
-    summary = run(Ground(), [queries], tmp_path / "out", Options(), index=Watched(index(tmp_path)))
+    summary = Run(Ground(), [queries], tmp_path / "out", Options(), index=Watched(index(tmp_path))).execute()
     assert list(Dataset.open(tmp_path / "out").rows()) == [
         {"id": "tides", "found": ["tides", "moon"], "best": "Tides rise twice a day."},
         {"id": "none", "found": [], "best": None},
@@ -83,12 +83,12 @@ def test_what_was_found_is_replayed_from_the_same_documents_alone(tmp_path: Path
         Watched(tmp_path / "first"),
         Watched(index(tmp_path, "other", [{"id": "low", "text": "The tides of Fundy rise by 16 metres."}])),
     )
-    run(Ground(), [queries], out, Options(keep_answers=True), index=first)
+    Run(Ground(), [queries], out, Options(keep_answers=True), index=first).execute()
     assert first.calls[0] == "start"
     assert sorted(first.calls[1:]) == sorted(row["query"] for row in QUERIES)
-    run(Ground(), [queries], out, Options(reparse=True), index=again)
+    Run(Ground(), [queries], out, Options(reparse=True), index=again).execute()
     assert again.calls == []
-    run(Ground(), [queries], out, Options(reparse=True), index=other)
+    Run(Ground(), [queries], out, Options(reparse=True), index=other).execute()
     assert len(other.calls) == 3
     assert next(iter(Dataset.open(out).rows()))["found"] == ["low"]
     assert "documents" in json.dumps(Dataset.open(out).run["identity"]["index"])
@@ -96,4 +96,4 @@ def test_what_was_found_is_replayed_from_the_same_documents_alone(tmp_path: Path
 
 def test_a_stage_that_searches_needs_an_index(tmp_path: Path, queries: str) -> None:
     with pytest.raises(Partial, match="this stage was run without an index"):
-        run(Ground(), [queries], tmp_path / "out", Options())
+        Run(Ground(), [queries], tmp_path / "out", Options()).execute()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from datasets import load_from_disk
 
-from synth.pipelines.runtime.runner import Options, run
+from synth.pipelines.runtime.runner import Options, Run
 from synth.pipelines.runtime.stage import Output, Reject, Rejected, Row, RowStage, TableStage, Tools
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
@@ -54,7 +54,7 @@ def lines(file: Path, rows: list[dict[str, Any]]) -> str:
 
 def test_a_row_keeps_its_columns_and_gets_those_of_the_stage(tmp_path: Path) -> None:
     source = lines(tmp_path / "in.jsonl", [{"text": "abc", "score": 0.5}, {"text": "", "score": None}])
-    run(Measure(), [source], tmp_path / "out", Options())
+    Run(Measure(), [source], tmp_path / "out", Options()).execute()
     rows = load_from_disk(str(tmp_path / "out")).to_list()
     assert rows == [{"id": "in-0", "text": "abc", "score": 0.5, "length": 3}]
     rejected = Dataset.open(tmp_path / "out").rejected.table.to_pylist()
@@ -63,25 +63,25 @@ def test_a_row_keeps_its_columns_and_gets_those_of_the_stage(tmp_path: Path) -> 
 
 def test_several_inputs_are_one_table(tmp_path: Path) -> None:
     sources = [lines(tmp_path / f"{name}.jsonl", [{"text": name}]) for name in ("one", "three")]
-    run(Measure(), sources, tmp_path / "out", Options())
+    Run(Measure(), sources, tmp_path / "out", Options()).execute()
     assert [row["length"] for row in load_from_disk(str(tmp_path / "out"))] == [3, 5]
 
 
 def test_a_column_of_the_same_name_is_replaced_in_its_place(tmp_path: Path) -> None:
     once, twice = tmp_path / "once", tmp_path / "twice"
-    run(Measure(), [lines(tmp_path / "in.jsonl", [{"text": "abc", "score": 0.5}])], once, Options())
-    run(Measure(), [str(once)], twice, Options())
+    Run(Measure(), [lines(tmp_path / "in.jsonl", [{"text": "abc", "score": 0.5}])], once, Options()).execute()
+    Run(Measure(), [str(once)], twice, Options()).execute()
     assert load_from_disk(str(twice)).to_list() == load_from_disk(str(once)).to_list()
 
 
 def test_a_column_of_the_same_name_and_another_type_is_refused(tmp_path: Path) -> None:
     source = lines(tmp_path / "in.jsonl", [{"text": "abc", "length": "long"}])
     with pytest.raises(InputError, match=r"writes a column length of its own .* --column NAME=length"):
-        run(Measure(), [source], tmp_path / "out", Options())
+        Run(Measure(), [source], tmp_path / "out", Options()).execute()
 
 
 def test_rows_that_are_passed_over_are_counted_and_not_copied(tmp_path: Path) -> None:
     source = lines(tmp_path / "in.jsonl", [{"text": str(number)} for number in range(5)])
-    summary = run(First(), [source], tmp_path / "out", Options())
+    summary = Run(First(), [source], tmp_path / "out", Options()).execute()
     assert (summary.counts.produced, summary.counts.reasons) == (1, {"not_first": 4})
     assert not (tmp_path / "out" / "rejected").exists()

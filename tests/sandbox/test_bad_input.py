@@ -11,7 +11,7 @@ from synth.pipelines.case2code.execute import Execute
 from synth.pipelines.case2code.functions import Functions
 from synth.pipelines.case2code.inputs import Inputs
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from tests.jails import why_not
@@ -67,7 +67,7 @@ if sys.version_info < (3, 12):
 
 def test_sources(tmp_path: Path) -> None:
     rows = [{"id": f"s-{number}", "content": source} for number, source in enumerate(SOURCES)]
-    summary = run(Functions(), [write(tmp_path, rows)], tmp_path / "out", Options())
+    summary = Run(Functions(), [write(tmp_path, rows)], tmp_path / "out", Options()).execute()
     found = outcomes(tmp_path / "out")
     expected = {f"s-{i}{name}": reason for i, of in enumerate(SOURCES.values()) for name, reason in of.items()}
     assert {name: found[name] for name in expected} == expected
@@ -80,7 +80,7 @@ def test_sources(tmp_path: Path) -> None:
 def test_packages_are_allowed_by_name(tmp_path: Path) -> None:
     content = "import numpy.linalg as l\nimport pandas\ndef f(x): return l.det(x)\ndef g(x): return pandas.Series(x)"
     source = write(tmp_path, [{"id": "s", "content": content}])
-    run(Functions(packages=("numpy",)), [source], tmp_path / "out", Options())
+    Run(Functions(packages=("numpy",)), [source], tmp_path / "out", Options()).execute()
     assert outcomes(tmp_path / "out") == {"s/f": "kept", "s/g": "needs_package"}
 
 
@@ -107,7 +107,7 @@ def test_functions_that_inputs_are_drawn_for(tmp_path: Path) -> None:
     rows = [
         {"id": f"f-{number}", "source_id": "s", "code": code, "func_name": "f"} for number, code in enumerate(FUNCTIONS)
     ]
-    summary = run(Inputs(inputs_from="types"), [write(tmp_path, rows)], tmp_path / "out", Options())
+    summary = Run(Inputs(inputs_from="types"), [write(tmp_path, rows)], tmp_path / "out", Options()).execute()
     assert outcomes(tmp_path / "out") == {f"f-{i}": reason for i, reason in enumerate(FUNCTIONS.values())}
     assert summary.counts.failed == 0
 
@@ -161,7 +161,7 @@ def test_functions_and_inputs_that_are_executed(tmp_path: Path) -> None:
         }
         for number, (name, (code, inputs, _)) in enumerate(zip(named, EXECUTED, strict=True))
     ]
-    summary = run(Execute(), [write(tmp_path, rows)], tmp_path / "out", Options(), sandbox=Sandbox("bwrap"))
+    summary = Run(Execute(), [write(tmp_path, rows)], tmp_path / "out", Options(), sandbox=Sandbox("bwrap")).execute()
     found = outcomes(tmp_path / "out")
     assert found == {f"f-{number}": reason for number, (_, _, reason) in enumerate(EXECUTED)}
     assert summary.counts.failed == 0

@@ -7,7 +7,7 @@ import pytest
 
 from synth.pipelines.case2code.execute import Execute
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.sandbox.pool import Sandbox
 from synth.sandbox.rootfs import cached_rootfs
 from synth.schemas.dataset import Dataset
@@ -69,7 +69,7 @@ def test_execute_rejects_functions_of_the_day(lent: LentSandbox, tmp_path: Path)
     ]
     write_rows(tmp_path / "inputs.jsonl", rows)
     kind = (lent.sandbox.record() or {})["jail"]
-    run(Execute(), [str(tmp_path / "inputs.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox(kind))
+    Run(Execute(), [str(tmp_path / "inputs.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox(kind)).execute()
     executed = Dataset.open(tmp_path / "out")
     assert executed.rejected is not None
     found = {row["code"]: row["reason"] for row in executed.rejected.rows()}

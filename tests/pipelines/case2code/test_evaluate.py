@@ -14,7 +14,7 @@ from synth.pipelines.case2code.replies import function_in
 from synth.pipelines.engines import Answer, Completion, Request
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.stage import Reject
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
@@ -71,7 +71,9 @@ def evaluate(
     (folder / "tasks.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks))
     stage = EvaluateFunctions(n=len(replies), temperature=0.8, seconds=1.0, **how)
     engine = author or Author(*replies)
-    return run(stage, [str(folder / "tasks.jsonl")], folder / "out", Options(), engine=engine, sandbox=Sandbox("bwrap"))
+    return Run(
+        stage, [str(folder / "tasks.jsonl")], folder / "out", Options(), engine=engine, sandbox=Sandbox("bwrap")
+    ).execute()
 
 
 JUDGED = {
@@ -220,7 +222,7 @@ def test_answers_and_verdicts_are_replayed_without_a_model_or_a_jail(
     (tmp_path / "tasks.jsonl").write_text(json.dumps(TASK) + "\n")
     tasks, out = [str(tmp_path / "tasks.jsonl")], tmp_path / "out"
     author = Author(fenced(CODE))
-    run(EvaluateFunctions(), tasks, out, Options(keep_answers=True), engine=author, sandbox=Sandbox("bwrap"))
+    Run(EvaluateFunctions(), tasks, out, Options(keep_answers=True), engine=author, sandbox=Sandbox("bwrap")).execute()
     first = Dataset.open(out).table
     (request,) = author.asked
     assert (request.sampling.temperature, request.sampling.top_p, request.sampling.max_tokens) == (0.0, 0.95, 2048)
@@ -231,7 +233,7 @@ def test_answers_and_verdicts_are_replayed_without_a_model_or_a_jail(
     )  # type: ignore[index]
     monkeypatch.setattr(Sandbox, "start", broken)
     silent = Author(fenced(CODE))
-    run(EvaluateFunctions(), tasks, out, Options(reparse=True), engine=silent, sandbox=Sandbox("bwrap"))
+    Run(EvaluateFunctions(), tasks, out, Options(reparse=True), engine=silent, sandbox=Sandbox("bwrap")).execute()
     assert silent.asked == []
     assert Dataset.open(out).table.equals(first)
 

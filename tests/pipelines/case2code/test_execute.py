@@ -6,7 +6,7 @@ import pytest
 
 from synth.pipelines.case2code.execute import Execute
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.runner import Run, Summary
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from synth.schemas.inspecting.ancestry import ancestry
@@ -47,7 +47,7 @@ def execute(folder: Path, codes: list[str], **options: object) -> Summary:
     ]
     write_rows(folder / "inputs.jsonl", rows)
     stage = Execute(seconds=2.0, **options)  # type: ignore[arg-type]
-    return run(stage, [str(folder / "inputs.jsonl")], folder / "out", Options(), sandbox=Sandbox("bwrap"))
+    return Run(stage, [str(folder / "inputs.jsonl")], folder / "out", Options(), sandbox=Sandbox("bwrap")).execute()
 
 
 def test_outputs_are_what_the_function_gives_and_errors_their_type(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_verdicts_are_replayed_without_starting_a_jail(tmp_path: Path, monkeypat
     execute(tmp_path, codes)
     first = Dataset.open(tmp_path / "out").table
     stage, kept = Execute(seconds=2.0), Options(keep_answers=True, fresh=True)
-    run(stage, [str(rows)], tmp_path / "out", kept, sandbox=Sandbox("bwrap"))
+    Run(stage, [str(rows)], tmp_path / "out", kept, sandbox=Sandbox("bwrap")).execute()
     assert [ancestor.exchanges for ancestor in ancestry("f-0", [str(tmp_path / "out")])][-1] == []
     monkeypatch.setattr(Sandbox, "start", broken)
-    run(stage, [str(rows)], tmp_path / "out", Options(reparse=True), sandbox=Sandbox("bwrap"))
+    Run(stage, [str(rows)], tmp_path / "out", Options(reparse=True), sandbox=Sandbox("bwrap")).execute()
     assert Dataset.open(tmp_path / "out").table.equals(first)

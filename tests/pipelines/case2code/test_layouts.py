@@ -14,7 +14,7 @@ from synth.pipelines.case2code.inputs import Inputs
 from synth.pipelines.case2code.layouts import calls_of, function_of
 from synth.pipelines.case2code.literals import read_call, write_call
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Reject, Stage
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
@@ -46,7 +46,7 @@ TO_EXECUTE: list[dict[str, Any]] = [
 def made(stage: Stage, row: dict[str, Any], folder: Path) -> Dataset:
     (folder / "rows.jsonl").write_text(json.dumps(row) + "\n")
     sandbox = Sandbox("bwrap") if isinstance(stage, Execute) else None
-    run(stage, [str(folder / "rows.jsonl")], folder / "out", Options(), sandbox=sandbox)
+    Run(stage, [str(folder / "rows.jsonl")], folder / "out", Options(), sandbox=sandbox).execute()
     return Dataset.open(folder / "out")
 
 

@@ -20,7 +20,7 @@ from synth.pipelines.case2code.evaluate import EvaluateFunctions
 from synth.pipelines.case2code.given import Given, agree, recorded
 from synth.pipelines.case2code.literals import write_call, write_value
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Reject
 from synth.sandbox.pool import Sandbox
 from synth.sandbox.verdict import Limits
@@ -67,7 +67,9 @@ def judged(folder: Path, row: Mapping[str, Any], *replies: str) -> dict[str, Any
     """The one output row of a task for which a model has these samples."""
     (folder / "task.jsonl").write_text(json.dumps(row) + "\n")
     stage, author = EvaluateFunctions(n=len(replies), temperature=0.8, seconds=2.0), Author(*replies)
-    run(stage, [str(folder / "task.jsonl")], folder / "out", Options(), engine=author, sandbox=Sandbox("bwrap"))
+    Run(
+        stage, [str(folder / "task.jsonl")], folder / "out", Options(), engine=author, sandbox=Sandbox("bwrap")
+    ).execute()
     (found,) = rows_of(folder / "out")
     return found
 
@@ -142,7 +144,7 @@ def test_a_recorded_answer_whose_value_is_too_long_is_rejected(tmp_path: Path) -
     row = {**row_of("shout"), "code": "def shout(word):\n    return word * 40_000"}
     (tmp_path / "task.jsonl").write_text(json.dumps(row) + "\n")
     stage = EvaluateFunctions(gold=True)
-    run(stage, [str(tmp_path / "task.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox("bwrap"))
+    Run(stage, [str(tmp_path / "task.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox("bwrap")).execute()
     rejected = Dataset.open(tmp_path / "out").rejected
     assert rejected is not None
     (found,) = rejected.rows()

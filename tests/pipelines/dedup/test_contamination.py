@@ -10,7 +10,7 @@ from synth.pipelines.dedup import contamination
 from synth.pipelines.dedup.contamination import Decontaminate, Gram
 from synth.pipelines.runtime import portions
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.errors import InputError, Stale
 from tests.pipelines.passing import passed
 from tests.pipelines.runtime.text.drawing import drawn
@@ -159,7 +159,7 @@ def test_several_sets_and_inputs_and_portions(tmp_path: Path, monkeypatch: pytes
     sources = [write_rows(tmp_path / "x.jsonl", rows[:100]), write_rows(tmp_path / "y.jsonl", rows[100:])]
     monkeypatch.setattr(portions, "ROWS_AT_A_TIME", 16)
     stage = Decontaminate(against=(str(one), str(two)))
-    summary = run(stage, list(map(str, sources)), tmp_path / "out", Options())
+    summary = Run(stage, list(map(str, sources)), tmp_path / "out", Options()).execute()
     assert summary.counts.tallies == {f"in {one}": 20, f"in {two}": 20}
     kept, rejected = passed(stage, sources, tmp_path / "out")
     assert [row["id"] for row in rejected] == [f"r-{7 * i + 1}" for i in range(40)]
@@ -172,10 +172,10 @@ def test_evaluation_sets_are_part_of_what_a_run_is(tmp_path: Path) -> None:
     judged(tmp_path, texts(ITEM), evaluation)
     against, source = tmp_path / "eval.jsonl", tmp_path / "rows.jsonl"
     moved = against.rename(tmp_path / "moved.jsonl")
-    assert run(Decontaminate(against=(str(moved),)), [str(source)], tmp_path / "out", Options()).already_done
+    assert Run(Decontaminate(against=(str(moved),)), [str(source)], tmp_path / "out", Options()).execute().already_done
     write_rows(moved, [{"id": "q", "question": "Another"}])
     with pytest.raises(Stale, match=r"options.against.0 was .* and is now"):
-        run(Decontaminate(against=(str(moved),)), [str(source)], tmp_path / "out", Options())
+        Run(Decontaminate(against=(str(moved),)), [str(source)], tmp_path / "out", Options()).execute()
 
 
 @pytest.mark.parametrize(

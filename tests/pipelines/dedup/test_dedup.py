@@ -17,7 +17,7 @@ from synth.pipelines.dedup.dedup import Dedup
 from synth.pipelines.runtime import portions, runner
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from tests.pipelines.passing import passed, shards, texts_passed
@@ -191,7 +191,7 @@ def test_a_directory_that_datasets_wrote_goes_through_with_its_features(tmp_path
         "vectors": [[0.5], [], None],
     }
     datasets.Dataset.from_dict(rows, features).save_to_disk(tmp_path / "in")
-    run(Dedup(), [str(tmp_path / "in")], tmp_path / "out", Options())
+    Run(Dedup(), [str(tmp_path / "in")], tmp_path / "out", Options()).execute()
     output = datasets.load_from_disk(str(tmp_path / "out"))
     assert output.features["label"].names == ["good", "bad"]
     assert output["id"][:] == ["a", "c"]
@@ -376,5 +376,5 @@ def test_the_first_pass_over_the_rows_is_told_as_it_goes(tmp_path: Path, monkeyp
     def observe(counts: Counts, total: int, prepared: int) -> None:
         told.append((counts.finished, prepared, total))
 
-    run(Dedup(), [str(source)], tmp_path / "out", Options(), observe=observe)
+    Run(Dedup(), [str(source)], tmp_path / "out", Options()).execute(observe)
     assert told == [(0, 10, 20), (0, 20, 20), (10, 20, 20), (20, 20, 20)]

@@ -13,7 +13,7 @@ from synth.pipelines.dstc.pairs import FOLDER, Pairs
 from synth.pipelines.engines import Answer, Completion, Request
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.runner import Run, Summary
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import EngineFailed, UsageError
@@ -71,7 +71,9 @@ def make(folder: Path, scripts: Mapping[str, Script], *, author: Author | None =
     write_rows(folder / "rows.jsonl", rows)
     stage = Pairs(**{"n_code": n_code, "n_tests": n_tests, "min_tests": 1, "seconds": 2.0, **options})
     source = [str(folder / "rows.jsonl")]
-    return run(stage, source, folder / "out", Options(), engine=author or Author(scripts), sandbox=Sandbox("bwrap"))
+    return Run(
+        stage, source, folder / "out", Options(), engine=author or Author(scripts), sandbox=Sandbox("bwrap")
+    ).execute()
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -228,7 +230,9 @@ def test_a_row_may_name_its_function_and_begin_it(tmp_path: Path) -> None:
     source.write_text(f"{json.dumps(named)}\n" + json.dumps({**named, "id": "b", "entry_point": "x y"}))
     texts = [[text.replace("solution", "absolute") for text in kind] for kind in ([GOOD, WRONG], [POSITIVE, NEGATIVE])]
     author = Author({"abs": (texts[0], texts[1])})
-    run(Pairs(n_code=2, n_tests=2), [str(source)], tmp_path / "out", Options(), engine=author, sandbox=Sandbox("bwrap"))
+    Run(
+        Pairs(n_code=2, n_tests=2), [str(source)], tmp_path / "out", Options(), engine=author, sandbox=Sandbox("bwrap")
+    ).execute()
     (row,) = rows(tmp_path)
     assert row["entry_point"] == "absolute"
     assert reasons(tmp_path) == {"b": "bad_entry_point"}
@@ -261,10 +265,10 @@ def test_a_run_that_broke_off_goes_on_from_its_verdicts(tmp_path: Path, monkeypa
 
     stage, source = Pairs(n_code=3, n_tests=2, min_tests=1, seconds=2.0), [str(tmp_path / "rows.jsonl")]
     kept = Options(keep_answers=True, fresh=True)
-    run(stage, source, tmp_path / "out", kept, engine=Author(script), sandbox=Sandbox("bwrap"))
+    Run(stage, source, tmp_path / "out", kept, engine=Author(script), sandbox=Sandbox("bwrap")).execute()
     monkeypatch.setattr(Sandbox, "start", broken)
     again = Options(reparse=True)
-    run(stage, source, tmp_path / "out", again, engine=Author(script), sandbox=Sandbox("bwrap"))
+    Run(stage, source, tmp_path / "out", again, engine=Author(script), sandbox=Sandbox("bwrap")).execute()
     assert Dataset.open(tmp_path / "out").table.equals(first)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from synth.pipelines.instag.normalize.embedding import Characters
 from synth.pipelines.instag.normalize.normalize import Normalize
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
 from tests.rows import write_rows
 
@@ -37,7 +37,7 @@ def normalized(
     folder.mkdir(parents=True, exist_ok=True)
     source = write_rows(folder / "rows.jsonl", rows)
     stage = Normalize(**{"embedder": Characters(), "alpha": 1, **options})
-    summary = run(stage, [str(source)], folder / "out", Options(fresh=True, columns=columns or {}))
+    summary = Run(stage, [str(source)], folder / "out", Options(fresh=True, columns=columns or {})).execute()
     return opened(folder / "out", summary.counts.tallies)
 
 

@@ -16,7 +16,7 @@ from synth.pipelines.instag.gather import gathered
 from synth.pipelines.instag.select import SelectRows, Way
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from tests.rows import rows_of, write_rows
@@ -25,7 +25,7 @@ Rows = list[dict[str, Any]]
 
 
 def selected(stage: SelectRows, source: Path, out: Path, **options: Any) -> tuple[Rows, Counts]:
-    counts = run(stage, [str(source)], out, Options(**options)).counts
+    counts = Run(stage, [str(source)], out, Options(**options)).execute().counts
     return rows_of(out), counts
 
 
@@ -70,7 +70,7 @@ def test_rows_that_were_not_selected_are_counted_and_not_copied(tmp_path: Path, 
 
 def test_the_summary_tells_complexity_and_coverage_of_what_was_selected_and_of_the_pool(tmp_path: Path) -> None:
     source = pool(tmp_path, ["a", "b", "c"], ["a"], ["d"], [])
-    record = run(SelectRows(1), [str(source)], tmp_path / "out", Options()).record
+    record = Run(SelectRows(1), [str(source)], tmp_path / "out", Options()).execute().record
     assert record["means"] == {"complexity": 3, "pool_complexity": 1.25, "coverage": 0.75}
     assert record["counts"]["tallies"]["pool_tags"] == 4
 
@@ -80,7 +80,11 @@ def test_complexity_is_told_by_query_where_the_rows_tell_of_their_queries(tmp_pa
         {"tags": ["a", "b", "c"], "tags_per_query": 1.5, "queries": 4},
         {"tags": ["a", "b"], "tags_per_query": 2.0, "queries": 1},
     ]
-    record = run(SelectRows(1), [str(write_rows(tmp_path / "pool.jsonl", rows))], tmp_path / "out", Options()).record
+    record = (
+        Run(SelectRows(1), [str(write_rows(tmp_path / "pool.jsonl", rows))], tmp_path / "out", Options())
+        .execute()
+        .record
+    )
     assert (record["means"]["complexity"], record["means"]["pool_complexity"]) == (1.5, 1.6)
 
 
@@ -154,7 +158,7 @@ def test_a_column_that_holds_no_tags_is_refused_naming_those_that_do(
 ) -> None:
     source = write_rows(tmp_path / "pool.jsonl", [{"id": "x", "n": 1, column: ["a"] if column != "n" else 1}])
     with pytest.raises(InputError, match=said):
-        run(SelectRows(1, tags=named), [str(source)], tmp_path / "out", Options())
+        Run(SelectRows(1, tags=named), [str(source)], tmp_path / "out", Options()).execute()
 
 
 def test_rows_of_thousands_of_tags_and_tags_of_thousands_of_characters_are_rows_like_others(tmp_path: Path) -> None:

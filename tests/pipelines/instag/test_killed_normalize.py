@@ -13,7 +13,7 @@ from synth.pipelines.instag.normalize import counting, embedding, normalize
 from synth.pipelines.instag.normalize.embedding import Characters, Model, embedder_named
 from synth.pipelines.instag.normalize.normalize import Normalize
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Row
 from synth.schemas.errors import Interrupted
 from tests.faults.processes import end, kill
@@ -61,7 +61,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path:
 def test_what_is_counted_is_not_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_rows(tmp_path / "rows.jsonl", drawn(500))
     stage = Normalize(embedder=Characters(), alpha=2)
-    run(stage, [str(source)], tmp_path / "whole", Options())
+    Run(stage, [str(source)], tmp_path / "whole", Options()).execute()
 
     def break_off(*_: object) -> None:
         raise KeyboardInterrupt
@@ -69,19 +69,19 @@ def test_what_is_counted_is_not_counted_again(tmp_path: Path, monkeypatch: pytes
     with monkeypatch.context() as patch:
         patch.setattr(normalize, "unite_associated", break_off)
         with pytest.raises(Interrupted):
-            run(stage, [str(source)], tmp_path / "out", Options())
+            Run(stage, [str(source)], tmp_path / "out", Options()).execute()
     monkeypatch.setattr(counting, "_Counting", break_off)
-    run(stage, [str(source)], tmp_path / "out", Options())
+    Run(stage, [str(source)], tmp_path / "out", Options()).execute()
     assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
 
 
 def test_portions_have_no_part_in_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_rows(tmp_path / "rows.jsonl", drawn(500))
     stage = Normalize(embedder=Characters(), alpha=2)
-    run(stage, [str(source)], tmp_path / "whole", Options())
+    Run(stage, [str(source)], tmp_path / "whole", Options()).execute()
     monkeypatch.setattr(counting, "ROWS_AT_A_TIME", 7)
     monkeypatch.setattr(counting, "TAGS_AT_A_TIME", 11)
-    run(stage, [str(source)], tmp_path / "out", Options())
+    Run(stage, [str(source)], tmp_path / "out", Options()).execute()
     assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
 
 

@@ -13,7 +13,7 @@ from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.instag.tag import FOLDER, Tag
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.stage import Reject, Row
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
@@ -239,7 +239,7 @@ class ListeningEngine(EchoEngine):
 
 def run_over(folder: Path, rows: list[dict[str, Any]], stage: Tag, engine: Any) -> Summary:
     (folder / "in.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return run(stage, [str(folder / "in.jsonl")], folder / "out", Options(max_failures=1), engine=engine)
+    return Run(stage, [str(folder / "in.jsonl")], folder / "out", Options(max_failures=1), engine=engine).execute()
 
 
 def test_an_engine_is_held_to_a_list_of_tags_that_has_an_end(tmp_path: Path) -> None:
@@ -280,7 +280,9 @@ def test_rows_of_every_kind_end_tagged_rejected_or_failed(tmp_path: Path) -> Non
 
 def test_tagging_again_replaces_the_tags(tmp_path: Path) -> None:
     run_over(tmp_path, [{"instruction": "a b"}], tag(), TalkingEngine(model=knowing))
-    run(tag(), [str(tmp_path / "out")], tmp_path / "again", Options(), engine=TalkingEngine(model=lambda *_: said("c")))
+    Run(
+        tag(), [str(tmp_path / "out")], tmp_path / "again", Options(), engine=TalkingEngine(model=lambda *_: said("c"))
+    ).execute()
     (row,) = load_from_disk(str(tmp_path / "again")).to_list()
     assert list(row) == ["id", "instruction", "raw_tags", "queries"]
     assert turns(row) == [(1, "c")]

@@ -8,7 +8,7 @@ from datasets import load_from_disk
 from synth.pipelines.instag.tag import Tag
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
 from tests.conftest import LentEngine
 
@@ -25,7 +25,9 @@ def test_every_instruction_ends_with_tags_or_with_the_reason_why_it_has_none(
     stage = Tag(
         prompt=Prompt("# user\n{{ query }}", "bare"), max_tag_chars=10, temperature=1.0, max_tokens=128, tries=1
     )
-    summary = run(stage, [str(FILE)], tmp_path / "out", Options(limit=64, max_failures=64), engine=vllm_engine)
+    summary = Run(
+        stage, [str(FILE)], tmp_path / "out", Options(limit=64, max_failures=64), engine=vllm_engine
+    ).execute()
     tagged = load_from_disk(str(tmp_path / "out")).to_list()
     rejected = Dataset.open(tmp_path / "out").rejected.table.to_pylist()
     assert len(tagged) + len(rejected) == summary.record["input_rows"] == 64

@@ -41,7 +41,7 @@ def index(
 ) -> Path:
     corpus = write_rows(folder / f"{name}.jsonl", rows)
     stage = Index(extend=OpenedIndex(extend) if extend else None, **settings)
-    runner.run(stage, [str(corpus)], folder / name, Options(limit=limit))
+    runner.Run(stage, [str(corpus)], folder / name, Options(limit=limit)).execute()
     return folder / name
 
 
@@ -49,7 +49,9 @@ def retrieve(
     folder: Path, index: Path, name: str = "docs", rows: Sequence[Mapping[str, Any]] = QUERIES, **settings: Any
 ) -> Summary:
     queries = write_rows(folder / "queries.jsonl", rows)
-    return runner.run(Retrieve(index=OpenedIndex(index), **settings), [str(queries)], folder / name, Options())
+    return runner.Run(
+        Retrieve(index=OpenedIndex(index), **settings), [str(queries)], folder / name, Options()
+    ).execute()
 
 
 def shard_bytes(path: Path) -> list[bytes]:

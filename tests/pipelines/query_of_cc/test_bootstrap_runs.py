@@ -9,7 +9,7 @@ import pytest
 
 from synth.pipelines.engines import Answer, Request
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.runtime.runner import Options, Summary, run
+from synth.pipelines.runtime.runner import Options, Run, Summary
 from synth.pipelines.runtime.text.near import NearDuplicates
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import BudgetSpent, EngineFailed
@@ -27,7 +27,7 @@ def bootstrap(
 ) -> Summary:
     path = write_rows(folder / f"{name}.jsonl", rows)
     # The prompt of one seed is too long.
-    return run(small(), [str(path)], folder / name, Options(max_failures=1, **options), engine=engine)
+    return Run(small(), [str(path)], folder / name, Options(max_failures=1, **options), engine=engine).execute()
 
 
 def shard_bytes(folder: Path) -> dict[str, bytes]:
@@ -84,8 +84,8 @@ def test_a_pool_is_extended_where_it_ends(tmp_path: Path) -> None:
     one_round = small(rounds=1)
     path = tmp_path / "seeds.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in SEEDS[:2]))
-    run(one_round, [str(path)], tmp_path / "first", Options(), engine=engine)
-    summary = run(one_round, [str(tmp_path / "first")], tmp_path / "second", Options(), engine=engine)
+    Run(one_round, [str(path)], tmp_path / "first", Options(), engine=engine).execute()
+    summary = Run(one_round, [str(tmp_path / "first")], tmp_path / "second", Options(), engine=engine).execute()
     assert summary.counts.reasons == {"already_extended": 2}
     both = [row for name in ("first", "second") for row in Dataset.open(tmp_path / name).table.to_pylist()]
     bootstrap(tmp_path, engine, SEEDS[:2], name="at-once")
@@ -110,7 +110,9 @@ def test_what_several_seeds_gave_is_for_the_next_step_to_remove(tmp_path: Path) 
 
 def test_the_example_seeds_grow(tmp_path: Path) -> None:
     engine = TalkingEngine()
-    summary = run(small(rounds=1), [str(EXAMPLES / "seeds.jsonl")], tmp_path / "out", Options(), engine=engine)
+    summary = Run(
+        small(rounds=1), [str(EXAMPLES / "seeds.jsonl")], tmp_path / "out", Options(), engine=engine
+    ).execute()
     assert summary.counts.produced == summary.record["input_rows"] > 0
 
 

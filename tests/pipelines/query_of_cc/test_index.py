@@ -93,12 +93,12 @@ def test_a_corpus_that_cannot_be_indexed_is_refused(tmp_path: Path, rows: list[d
 
 def test_several_corpora_are_one_and_their_ids_must_differ(tmp_path: Path) -> None:
     corpora = [write_rows(tmp_path / "a.jsonl", CORPUS[:2]), write_rows(tmp_path / "b.jsonl", CORPUS[2:])]
-    runner.run(Index(), list(map(str, corpora)), tmp_path / "both", Options())
+    runner.Run(Index(), list(map(str, corpora)), tmp_path / "both", Options()).execute()
     assert shard_bytes(tmp_path / "both") != []
     assert [row["id"] for row in rows_of(tmp_path / "both")] == ["moon", "tides", "cells", "tokyo"]
     again = write_rows(tmp_path / "c.jsonl", CORPUS[1:2])
     with pytest.raises(InputError, match="'tides' stands in two corpora"):
-        runner.run(Index(), [*map(str, corpora), str(again)], tmp_path / "all", Options())
+        runner.Run(Index(), [*map(str, corpora), str(again)], tmp_path / "all", Options()).execute()
 
 
 def test_an_extended_index_is_as_one_made_of_all_and_leaves_the_first_whole(tmp_path: Path) -> None:

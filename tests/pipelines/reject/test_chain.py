@@ -7,7 +7,7 @@ from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.reject.curve import Curve
 from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.reject.select import SelectPaths
-from synth.pipelines.runtime.runner import Options, run
+from synth.pipelines.runtime.runner import Options, Run
 from synth.schemas.dataset import Dataset
 
 QUESTIONS = [
@@ -23,7 +23,7 @@ def test_from_questions_to_training_rows(tmp_path: Path) -> None:
     def step(
         stage: SamplePaths | SelectPaths | Curve, inputs: list[str], out: str, engine: EchoEngine | None = None
     ) -> Dataset:
-        run(stage, [str(tmp_path / name) for name in inputs], tmp_path / out, Options(), engine=engine)
+        Run(stage, [str(tmp_path / name) for name in inputs], tmp_path / out, Options(), engine=engine).execute()
         return Dataset.open(tmp_path / out)
 
     sampled = step(SamplePaths(n=3), ["questions.jsonl"], "small", EchoEngine("<<3+4=7>>\n#### 7"))

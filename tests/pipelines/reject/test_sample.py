@@ -10,7 +10,7 @@ from synth.pipelines.reject.curve import Curve
 from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import ScriptedTools, process, process_tables
@@ -150,6 +150,6 @@ class Moody(EchoEngine):
 def test_sampling_continues_after_a_batch_of_empty_samples(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text(json.dumps(QUESTION) + "\n")
     stage = SamplePaths(n=2, until_distinct=2)
-    counts = run(stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=Moody()).counts
+    counts = Run(stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=Moody()).execute().counts
     assert (counts.produced, counts.outputs, counts.output_reasons) == (1, 4, {"empty_answer": 2})
     assert Dataset.open(tmp_path / "out").table["sample"].to_pylist() == [0, 1, 4, 5]

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from synth.pipelines.engines import Answer, Request, Sampling
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.runtime.runner import Options, Summary, run
+from synth.pipelines.runtime.runner import Options, Run, Summary
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY
@@ -62,13 +62,13 @@ def questions(folder: Path, texts: list[str]) -> str:
 
 
 def ask(folder: Path, texts: list[str], engine: EchoEngine | None = None, **options: object) -> Summary:
-    return run(
+    return Run(
         Ask(),
         [questions(folder, texts)],
         folder / "out",
         Options(**options),
         engine=engine or EchoEngine(),  # type: ignore[arg-type]
-    )
+    ).execute()
 
 
 def shard_bytes(folder: Path) -> dict[str, bytes]:

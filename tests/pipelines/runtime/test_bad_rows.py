@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import Summary, output_status, run
+from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.stage import Output, Reject, Rejected, Row, RowStage, TableStage, Tools
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Partial
@@ -82,7 +82,7 @@ def written(folder: Path, lines: list[str], name: str = "in.jsonl") -> str:
 
 
 def echo(spec: str, out: Path, **options: Any) -> Summary:
-    return run(Echo(), [spec], out, Options(bad_rows="reject", **options))
+    return Run(Echo(), [spec], out, Options(bad_rows="reject", **options)).execute()
 
 
 def rejected(out: Path) -> list[dict[str, Any]]:
@@ -116,15 +116,15 @@ def test_bad_rows_are_rejected_with_reason_place_and_text_and_the_others_run(tmp
 def test_without_the_option_the_first_bad_row_ends_the_run(tmp_path: Path) -> None:
     spec = written(tmp_path, LINES)
     with pytest.raises(InputError, match=r"in.jsonl:2 is not JSON"):
-        run(Echo(), [spec], tmp_path / "out", Options())
+        Run(Echo(), [spec], tmp_path / "out", Options()).execute()
     assert not (tmp_path / "out").exists()
 
 
 def test_the_option_is_part_of_what_a_run_is(tmp_path: Path) -> None:
     spec, out = written(tmp_path, [GOOD]), tmp_path / "out"
-    run(Echo(), [spec], out, Options())
-    assert output_status(Echo(), [spec], out, Options()).changed == []
-    assert output_status(Echo(), [spec], out, Options(bad_rows="reject")).changed == [("bad_rows", None, "reject")]
+    Run(Echo(), [spec], out, Options()).execute()
+    assert Run(Echo(), [spec], out, Options()).status().changed == []
+    assert Run(Echo(), [spec], out, Options(bad_rows="reject")).status().changed == [("bad_rows", None, "reject")]
 
 
 def test_ids_stay_when_a_bad_row_is_put_right(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_column_that_no_row_of_a_table_has_is_refused_all_the_same(tmp_path: P
 def test_rows_of_a_dataset_directory_are_rejected_too(tmp_path: Path) -> None:
     columns = {"id": ["a", "b", "a", "c"], "query": ["one", None, "three", "four"]}
     parquet.write_table(pa.table(columns), tmp_path / "in.parquet")
-    run(Copy(), [str(tmp_path / "in.parquet")], tmp_path / "first", Options(bad_rows="reject"))
+    Run(Copy(), [str(tmp_path / "in.parquet")], tmp_path / "first", Options(bad_rows="reject")).execute()
     assert [(row["reason"], row["id"]) for row in rejected(tmp_path / "first")] == [("repeated_id", "a")]
     counts = echo(str(tmp_path / "first"), tmp_path / "second").counts
     assert (ids(tmp_path / "second"), counts.reasons) == (["a/echo", "c/echo"], {"null_value": 1})
@@ -182,7 +182,7 @@ def test_rows_of_a_dataset_directory_are_rejected_too(tmp_path: Path) -> None:
 def test_bad_rows_of_several_inputs_stand_together(tmp_path: Path) -> None:
     one = written(tmp_path, [GOOD, "{"], "one.jsonl")
     two = written(tmp_path, ["}", '{"id": "b", "query": "x"}', '{"id": "a", "query": "y"}'], "two.jsonl")
-    summary = run(Copy(), [one, two], tmp_path / "out", Options(bad_rows="reject"))
+    summary = Run(Copy(), [one, two], tmp_path / "out", Options(bad_rows="reject")).execute()
     assert ids(tmp_path / "out") == ["a", "b"]
     assert [(row["reason"], row["id"]) for row in rejected(tmp_path / "out")] == [
         ("unreadable_row", "one-1"), ("unreadable_row", "two-0"), ("repeated_id", "a"),

@@ -48,7 +48,7 @@ def same(one: Path, other: Path) -> bool:
 def learnt_text(chat: Chat, model: Path) -> str:
     from transformers import AutoTokenizer
 
-    tokens = [token for token, learnt in zip(chat.tokens, chat.learnt, strict=True) if learnt]
+    tokens = [token for token, learnt in zip(chat.tokens, chat.mask, strict=True) if learnt]
     return str(AutoTokenizer.from_pretrained(model).decode(tokens))
 
 
@@ -80,7 +80,7 @@ def test_a_chat_without_an_answer_is_rejected(reader: Reader) -> None:
 def test_of_a_long_chat_the_beginning_is_read_if_it_holds_some_of_an_answer(random_model: Path) -> None:
     reader = Reader(str(random_model), 40)
     chat = reader.read(turns("Hi", "a" * 100))
-    assert len(chat.tokens) == len(chat.learnt) == 40
+    assert len(chat.tokens) == len(chat.mask) == 40
     assert chat.cut
     with pytest.raises(Reject, match=r"cut: the question alone has 1\d\d tokens, and 40 are read"):
         reader.read(turns("a" * 100, "Hi"))
@@ -148,7 +148,7 @@ def test_the_loss_is_that_of_the_assistants_tokens_alone(random_model: Path, cha
     for chat in chats:
         with torch.no_grad():
             odds = model(torch.tensor([chat.tokens])).logits[0, :-1].log_softmax(-1)
-        for place, (token, learnt) in enumerate(zip(chat.tokens[1:], chat.learnt[1:], strict=True)):
+        for place, (token, learnt) in enumerate(zip(chat.tokens[1:], chat.mask[1:], strict=True)):
             if learnt:
                 losses.append(-odds[place, token].item())
     recipe = FineTuneConfig(full=True, epochs=1, batch=len(chats))

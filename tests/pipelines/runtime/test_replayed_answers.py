@@ -10,7 +10,7 @@ import pytest
 from synth.pipelines.engines import Answer, Request, Sampling
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Row, RowStage, Tools
 from synth.sandbox.pool import Sandbox
 from synth.sandbox.program import Program
@@ -69,7 +69,7 @@ def made(
     source: str, out: Path, engine: Counting, options: Options, packages: tuple[str, ...] = ()
 ) -> set[tuple[str, str]]:
     """Texts and verdicts that come out."""
-    run(Both(), [source], out, options, engine=engine, sandbox=Sandbox("bwrap", 1, packages=list(packages)))
+    Run(Both(), [source], out, options, engine=engine, sandbox=Sandbox("bwrap", 1, packages=list(packages))).execute()
     return {(row["text"], row["found"]) for row in Dataset.open(out).table.to_pylist()}
 
 

@@ -9,7 +9,7 @@ import pytest
 from datasets import load_from_disk
 
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.runtime.runner import Options, Summary, run
+from synth.pipelines.runtime.runner import Options, Run, Summary
 from synth.pipelines.runtime.stage import Rejected, Row, Tools
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import EngineFailed, InputError, Partial, UsageError
@@ -31,7 +31,7 @@ class Careful(Ask):
 
 def careful(folder: Path, engine: EchoEngine, **options: object) -> Summary:
     spec = questions(folder, [f"question {i}" for i in range(20)])
-    return run(Careful(), [spec], folder / "out", Options(**options), engine=engine)  # type: ignore[arg-type]
+    return Run(Careful(), [spec], folder / "out", Options(**options), engine=engine).execute()  # type: ignore[arg-type]
 
 
 def test_failed_rows_of_a_published_output_are_tried_again_and_nothing_else(
@@ -104,7 +104,7 @@ def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_done_again(
     assert Dataset.open(tmp_path / "out").table.num_rows == 3
     flip(tmp_path / "out" / "data-00000-of-00002.arrow")
     with pytest.raises(InputError, match=r"data-00000-of-00002.arrow is damaged"):
-        run(Ask(), [str(tmp_path / "out")], tmp_path / "next", Options(), engine=engine)
+        Run(Ask(), [str(tmp_path / "out")], tmp_path / "next", Options(), engine=engine).execute()
 
 
 def flip(path: Path) -> None:

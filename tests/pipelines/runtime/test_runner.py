@@ -8,7 +8,7 @@ import pytest
 from synth.pipelines.engines import Answer, Completion, Request
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Partial, Stale, UsageError
 from tests.pipelines.runtime.asking import Ask, CountingEngine, ask
@@ -76,7 +76,7 @@ def unreadable(folder: Path) -> Path:
 @pytest.mark.parametrize("source", [lacking_a_column, unreadable])
 def test_a_usage_error_leaves_nothing_where_nothing_was_done(tmp_path: Path, source: Callable[[Path], Path]) -> None:
     with pytest.raises(InputError):
-        run(Ask(), [str(source(tmp_path))], tmp_path / "out", Options(), engine=CountingEngine())
+        Run(Ask(), [str(source(tmp_path))], tmp_path / "out", Options(), engine=CountingEngine()).execute()
     assert [path.name for path in tmp_path.iterdir()] == ["questions.jsonl"]
 
 

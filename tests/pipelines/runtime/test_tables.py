@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.stage import Output, Rejected, TableStage
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Interrupted, SynthError
@@ -44,7 +44,7 @@ class Copy(TableStage):
 
 
 def copy(folder: Path) -> Summary:
-    return run(Copy(), [questions(folder, TEXTS)], folder / "out", Options())
+    return Run(Copy(), [questions(folder, TEXTS)], folder / "out", Options()).execute()
 
 
 def test_rows_come_out_as_they_were_written_and_each_is_accounted_for(tmp_path: Path) -> None:

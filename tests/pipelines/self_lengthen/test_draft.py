@@ -7,7 +7,7 @@ import pytest
 
 from synth.pipelines.engines import Completion, Message
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Row
 from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.schemas.dataset import Dataset
@@ -132,7 +132,7 @@ def test_the_columns_of_an_instruction_go_through(tmp_path: Path) -> None:
     rows: list[Row] = [{"query": "写一篇文章。", "language": "zh", "constraint": "2000字左右", "type": "about"}]
     path = write_rows(tmp_path / "longen.jsonl", rows)
     engine = WritingEngine(lambda *_: cut_off(prose(2)))
-    run(DraftResponses(n=1, check=False), [str(path)], tmp_path / "out", Options(), engine=engine)
+    Run(DraftResponses(n=1, check=False), [str(path)], tmp_path / "out", Options(), engine=engine).execute()
     (row,) = Dataset.open(tmp_path / "out").table.to_pylist()
     assert (row["id"], row["instruction_id"], row["instruction"]) == ("longen-0/r0", "longen-0", "写一篇文章。")
     assert (row["constraint"], row["type"], row["language"]) == ("2000字左右", "about", "en")

@@ -9,7 +9,7 @@ import pytest
 from synth.pipelines.engines import Completion, Message
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Reject, Rejected, Row
 from synth.pipelines.self_lengthen import words
 from synth.pipelines.self_lengthen.extend import FOLDER, Extend
@@ -308,7 +308,7 @@ def test_options_that_ask_for_nothing() -> None:
 
 def run_extend(folder: Path, engine: Any, rows: list[dict[str, Any]], **options: Any) -> Dataset:
     path = write_rows(folder / "drafts.jsonl", rows)
-    run(small(**options), [str(path)], folder / "out", Options(), engine=engine)
+    Run(small(**options), [str(path)], folder / "out", Options(), engine=engine).execute()
     return Dataset.open(folder / "out")
 
 

@@ -11,7 +11,7 @@ import pytest
 from synth.pipelines.engines import Answer, Completion, Message
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.stage import Reject, Rejected, Row
 from synth.pipelines.self_lengthen.instruct import FOLDER, Instruct, Seed
 from synth.schemas.dataset import Dataset
@@ -282,7 +282,7 @@ def run_instruct(folder: Path, engine: WritingEngine, name: str = "out", **optio
     path = folder / "seeds.jsonl"
     path.write_text("".join(json.dumps({"id": seed.id, "query": seed.instruction}) + "\n" for seed in SEEDS))
     stage = small(seeds=SEEDS, n=40, **options)
-    return run(stage, [str(path)], folder / name, Options(), engine=engine)
+    return Run(stage, [str(path)], folder / name, Options(), engine=engine).execute()
 
 
 def bilingual(messages: tuple[Message, ...], sample: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from synth.pipelines.engines import Answer, Sampling
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import run
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Reject, Row
 from synth.pipelines.self_lengthen.evaluate import CRITERIA, EvaluateLengths
 from synth.schemas.errors import InputError, UsageError
@@ -114,7 +114,7 @@ def test_the_run_tells_the_means_of_each_type_and_of_the_baseline(tmp_path: Path
         answered(3000, id="c", constraint="2000-2500 words", type=None),
     ]
     source = write_rows(tmp_path / "in.jsonl", rows)
-    record = run(EvaluateLengths(), [str(source)], tmp_path / "out", Options()).record
+    record = Run(EvaluateLengths(), [str(source)], tmp_path / "out", Options()).execute().record
     assert record["means"] == {
         "words": 5000,
         "length_score": pytest.approx((1 + 0 + 0.6) / 3, abs=1e-6),

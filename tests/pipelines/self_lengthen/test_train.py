@@ -12,7 +12,7 @@ from synth.pipelines.engines.models import locate
 from synth.pipelines.runtime import fine_tuning
 from synth.pipelines.runtime.fine_tuning import FineTuneConfig
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.runner import Summary, run
+from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.self_lengthen.train import Train
 from synth.schemas.errors import InputError, Stale, SynthError, UsageError
 
@@ -42,7 +42,7 @@ def extra() -> None:
 
 def train(rows: Path, out: Path, model: Path, recipe: FineTuneConfig = QUICKLY, **options: Any) -> Summary:
     given = asdict(recipe) | ({"rank": None} if recipe.full else {})
-    return run(Train(str(model), **given, **options), [str(rows)], out, Options())
+    return Run(Train(str(model), **given, **options), [str(rows)], out, Options()).execute()
 
 
 @pytest.mark.usefixtures("extra")
