@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from synth.pipelines.runtime.declared import ByOption, DeclaredOption, declared, made, path
+from synth.pipelines.runtime.declared import ByOption, DeclaredOption, build, declared, path
 from synth.pipelines.runtime.facts import (
     INPUT_SPEC,
     columns_in_words,
-    described,
+    help_text,
     records,
     run_options,
     stage_options,
@@ -36,8 +36,8 @@ Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset director
 
 def command_of(stage: "type[Stage]") -> Callable[..., None]:
     """The function of a stage's command, with the signature and the docstring that Typer makes the command from."""
+    from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
     from synth.pipelines.runtime.options import Options
-    from synth.pipelines.runtime.plugs import EngineSpec, SandboxSpec
 
     groups: list[type] = [run_options(stage)]
     groups += [EngineSpec] if stage.uses_engine else []
@@ -58,11 +58,11 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
         from synth.pipelines.runtime.runner import Run
 
         source, out = typed.pop("source"), typed.pop("out")
-        made_stage = made(stage, typed)
+        made_stage = build(stage, typed)
         engine = _opened(EngineSpec, stage.uses_engine, made_stage.uses_engine, stage, typed)
         sandbox = _opened(SandboxSpec, stage.uses_sandbox, made_stage.uses_sandbox, stage, typed)
         inputs = [source] if isinstance(source, str) else list(source)
-        options = made(Options, typed, command=sys.argv[1:])
+        options = build(Options, typed, command=sys.argv[1:])
         inputs += made_stage.further_inputs
         run_stage(Run(made_stage, inputs, out, options, engine=engine, sandbox=sandbox))
 
@@ -72,12 +72,12 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
 
 def _opened(kind: Any, declared_use: Any, used: bool, stage: "type[Stage]", typed: Mapping[str, Any]) -> Any:
     if used:
-        return made(kind, typed).open()
+        return build(kind, typed).open()
     given = [one for one in declared(kind) if typed.get(one.name)]
     if given and isinstance(declared_use, ByOption):
         from synth.schemas.errors import UsageError
 
-        raise UsageError(f"{given[0].spelled} applies only {declared_use.when(stage, bool)}")
+        raise UsageError(f"{given[0].shown_name} applies only {declared_use.when(stage, bool)}")
     return None
 
 
@@ -106,7 +106,7 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
     def command(**typed: Any) -> None:
         names = {one.name for group in groups.values() for one in declared(group)}
         values = {name: value for name, value in typed.items() if name not in names}
-        function(**values, **{name: made(group, typed) for name, group in groups.items()})
+        function(**values, **{name: build(group, typed) for name, group in groups.items()})
 
     return _with_parameters(command, parameters)
 
@@ -119,7 +119,7 @@ def _with_parameters(function: Callable[..., None], parameters: list[inspect.Par
 
 def _of_option(one: DeclaredOption) -> inspect.Parameter:
     option = one.option
-    settings: dict[str, Any] = {"help": described(one), "metavar": one.metavar}
+    settings: dict[str, Any] = {"help": help_text(one), "metavar": one.metavar}
     if one.typed is Path or option.argument:
         settings["parser"] = path if one.typed is Path else None
     if option.argument:

@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Iterator
 
 from synth.pipelines.recipes import FILTERS, RECIPES, STAGES, stage_named
+from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.declared import DeclaredOption, declared
 from synth.pipelines.runtime.facts import (
-    described,
     description,
+    help_text,
     needs,
     records,
-    spelling,
     stage_options,
     summary,
+    synopsis,
     usage,
 )
 from synth.pipelines.runtime.options import Options, RowOptions, TableOptions, ToolOptions
-from synth.pipelines.runtime.plugs import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.stage import Stage
 from synth.schemas.record import Record
 
@@ -91,7 +91,7 @@ def _own(group: type) -> list[DeclaredOption]:
 def _options(options: Iterable[DeclaredOption]) -> str:
     return _table(
         ("option", "what it does"),
-        [(f"`{spelling(one)}`", described(one)) for one in options],
+        [(f"`{synopsis(one)}`", help_text(one)) for one in options],
     )
 
 

@@ -16,8 +16,8 @@ from rich.text import Text
 from synth.cli.commands import with_options
 from synth.cli.readable import shortened
 from synth.cli.rendering import DataConsole, literal
+from synth.pipelines.runtime.backends import SandboxSpec
 from synth.pipelines.runtime.declared import path
-from synth.pipelines.runtime.plugs import SandboxSpec
 from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ def schema(
 def _show_stage(name: str, console: "DataConsole") -> None:
     from synth.cli.rendering import literal
     from synth.pipelines.recipes import stage_named
-    from synth.pipelines.runtime.facts import described, needs, records, spelling, stage_options, summary, usage
+    from synth.pipelines.runtime.facts import help_text, needs, records, stage_options, summary, synopsis, usage
 
     stage = stage_named(name)
     console.print(f"synth {name} {usage(stage)}: {literal(summary(stage))}", markup=False)
@@ -63,7 +63,7 @@ def _show_stage(name: str, console: "DataConsole") -> None:
     table = _table("option", "what it does")
     arguments, options = stage_options(stage)
     for one in (*arguments, *options):
-        table.add_row(literal(spelling(one)), literal(described(one)))
+        table.add_row(literal(synopsis(one)), literal(help_text(one)))
     console.print()
     console.print(table)
     console.print("\n" + "\n".join(stage.commands), markup=False, soft_wrap=True)

@@ -72,13 +72,15 @@ def _print(console: DataConsole, ancestor: "Ancestor") -> None:
 def _separated(exchange: "RecordedExchange") -> "RecordedExchange":
     """An exchange as the recipe saw it, with the reasoning split from the answer."""
     from synth.pipelines.engines import Completion
-    from synth.pipelines.engines.reasoning import opening_of, separated
+    from synth.pipelines.engines.reasoning import opening_marker, separate_reasoning
 
     prompt = exchange.prompt
-    opened = opening_of(prompt if isinstance(prompt, str) else tuple(prompt))  # type: ignore[arg-type]
+    opened = opening_marker(prompt if isinstance(prompt, str) else tuple(prompt))  # type: ignore[arg-type]
 
     def seen(sample: "RecordedSample") -> "RecordedSample":
-        completion = separated(Completion(sample.text, sample.finish_reason, sample.tokens, sample.reasoning), opened)
+        completion = separate_reasoning(
+            Completion(sample.text, sample.finish_reason, sample.tokens, sample.reasoning), opened
+        )
         return replace(
             sample, text=completion.text, finish_reason=completion.finish_reason, reasoning=completion.reasoning
         )

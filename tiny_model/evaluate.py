@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from synth.pipelines.augment.evolve import Evolve, parse_evolutions
 from synth.pipelines.augment.respond import Respond
 from synth.pipelines.engines import Completion, Engine, Message, Request, Sampling
-from synth.pipelines.engines.reasoning import separated
+from synth.pipelines.engines.reasoning import separate_reasoning
 from synth.pipelines.engines.registry import open_engine
 from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.reject.selection import judge
@@ -86,7 +86,7 @@ async def measure(engine: Engine) -> dict[str, float]:
 
 
 async def _answers(engine: Engine, request: Request) -> list[Completion]:
-    return [separated(completion) for completion in (await engine.answer(request)).completions]
+    return [separate_reasoning(completion) for completion in (await engine.answer(request)).completions]
 
 
 async def measure_texts(engine: Engine) -> dict[str, float]:

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.asking import first_readable
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Temperature, Tries
 from synth.pipelines.runtime.declared import shipped
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
-from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Temperature, Tries
 from synth.schemas.record import Record
 from synth.schemas.records import EVOLVED, QUERY
 
@@ -83,8 +83,8 @@ class Evolve(RowStage):
 def _read(completion: Completion) -> tuple[list[str], str | None]:
     if completion.cut:
         raise Reject("truncated", completion.cut)
-    if completion.silence:
-        raise Reject(*completion.silence)
+    if completion.no_answer:
+        raise Reject(*completion.no_answer)
     return parse_evolutions(completion.text), completion.reasoning
 
 

@@ -12,9 +12,9 @@ from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, MarkedAnswers, m
 from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
 from synth.pipelines.runtime.answers.golds import worked_examples
 from synth.pipelines.runtime.answers.rules import check_marks
+from synth.pipelines.runtime.common_options import AnswerMarks, MaxTokens, PlainEquations, PromptFile
 from synth.pipelines.runtime.declared import Option, shipped
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
-from synth.pipelines.runtime.usual_options import AnswerMarks, MaxTokens, PlainEquations, PromptFile
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY, RESPONSE
@@ -93,12 +93,12 @@ class Respond(RowStage):
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         samples = await self._sample(row, tools)
-        silent = [Rejected(response, *completion.silence) for response, completion in samples if completion.silence]
+        silent = [Rejected(response, *completion.no_answer) for response, completion in samples if completion.no_answer]
         for rejected in silent:
             yield rejected
         if len(silent) == len(samples):
             raise nothing_kept(silent)
-        responses = [response for response, completion in samples if not completion.silence]
+        responses = [response for response, completion in samples if not completion.no_answer]
         answers = [self._answers.find_value(response["response"]) for response in responses]
         top = majority(answer for answer in answers if answer)
         needed = min(2, len(samples))
@@ -140,7 +140,7 @@ class Respond(RowStage):
                 query=row["query"], shots=[{"question": question, "answer": answer} for question, answer in shots]
             )
             sampling = Sampling(temperature=temperature, max_tokens=self.max_tokens)
-            answer = await even_if_silent(tools.llm.generate(prompt, sampling, n=self.n, first_sample=turn * self.n))
+            answer = await allow_empty(tools.llm.generate(prompt, sampling, n=self.n, first_sample=turn * self.n))
             for sample, completion in enumerate(answer.completions, start=turn * self.n):
                 response = {
                     "id": f"{row['id']}/path-{sample}",

@@ -15,9 +15,9 @@ from synth.pipelines.case2code.layouts import outputs_of
 from synth.pipelines.case2code.replies import function_in
 from synth.pipelines.case2code.signature import read_signature, recorded_call
 from synth.pipelines.engines import Answer, Completion, Sampling
+from synth.pipelines.runtime.common_options import MaxTokens, MemoryMb, PromptFile, Seconds, Temperature, TopP
 from synth.pipelines.runtime.declared import ByOption, Option, shipped
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, even_if_silent
-from synth.pipelines.runtime.usual_options import MaxTokens, MemoryMb, PromptFile, Seconds, Temperature, TopP
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, allow_empty
 from synth.sandbox.verdict import Limits
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
@@ -105,8 +105,8 @@ class EvaluateFunctions(RowStage):
         answer = await self._answer(tools, row)
         samples = []
         for completion in answer.completions:
-            if completion.silence:
-                samples.append(_Judged(*completion.silence, on_shown=False, on_hidden=False))
+            if completion.no_answer:
+                samples.append(_Judged(*completion.no_answer, on_shown=False, on_hidden=False))
                 continue
             try:
                 code, entry = function_in(completion.text, task.func_name)
@@ -144,7 +144,7 @@ class EvaluateFunctions(RowStage):
         if self.gold:
             return Answer((Completion(row["output"] or row["code"], None, None),), None)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        return await even_if_silent(tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n))
+        return await allow_empty(tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n))
 
     async def _run(self, tools: Tools, task: "_Task", code: str, entry: str, profile: int = 0) -> Ran:
         program = task.calls.program(code, entry, Limits(seconds=self.seconds, memory_mb=self.memory_mb))

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from synth.pipelines.case2code.given import ADDRESS, OF_NAMES
 from synth.pipelines.case2code.layouts import calls_of, function_of
 from synth.pipelines.case2code.signature import as_called, parsed, recorded_call
+from synth.pipelines.runtime.common_options import MemoryMb, Repeat, Seconds
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
-from synth.pipelines.runtime.usual_options import MemoryMb, Repeat, Seconds
 from synth.sandbox.program import Program
 from synth.sandbox.values import equal, shown
 from synth.sandbox.verdict import Limits, Outcome, Verdict

@@ -15,9 +15,9 @@ from synth.pipelines.case2code.replies import examples_in
 from synth.pipelines.case2code.signature import Signature, read_signature
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.asking import first_readable
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Temperature, TopP, Tries
 from synth.pipelines.runtime.declared import ByOption, Option, shipped
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
-from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Temperature, TopP, Tries
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import INPUTS, RAW_FUNCTION
@@ -140,8 +140,8 @@ class _Calls:
         """Add what a reply gives, until there are `most`. Raises `Reject` where it cannot be read."""
         self.replies += 1
         self.reasoning = completion.reasoning
-        if completion.silence:
-            raise Reject(*completion.silence)
+        if completion.no_answer:
+            raise Reject(*completion.no_answer)
         for example in examples_in(completion.text, is_cut=completion.finish_reason == "length"):
             if len(self.origins) < most:
                 self.add(example)

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 
 from synth.pipelines.runtime.stage import Reject
-from synth.pipelines.runtime.text.fences import fenced, unwrapped
+from synth.pipelines.runtime.text.fences import fenced_code, without_fence
 
 __all__ = ["examples_among", "examples_in", "function_in"]
 
@@ -17,7 +17,7 @@ def examples_in(reply: str, *, is_cut: bool) -> list[ast.expr]:
     token limit cut (`is_cut`) inside the list gives the items that are complete. Raises `Reject`: `no_code`,
     `not_python`, `no_examples`.
     """
-    code = unwrapped(reply)
+    code = without_fence(reply)
     if not code.strip():
         raise Reject("no_code", "the reply is empty")
     items = examples_among(_module(code, is_cut=is_cut))
@@ -38,7 +38,7 @@ def function_in(reply: str, func_name: str) -> tuple[str, str]:
     Raises `Reject` as `no_code` if the reply is empty, or has no fence and is no Python that defines a function. What
     is wrong with code in a fence, the sandbox says.
     """
-    code = unwrapped(reply)
+    code = without_fence(reply)
     if not code.strip():
         raise Reject("no_code", "the reply is empty")
     names: list[str] = []
@@ -48,7 +48,7 @@ def function_in(reply: str, func_name: str) -> tuple[str, str]:
         fault = reject.detail
     else:
         fault = "the reply defines no function"
-    if not names and fenced(reply) is None:
+    if not names and fenced_code(reply) is None:
         raise Reject("no_code", fault)
     return code, func_name if func_name in names or not names else names[-1]
 

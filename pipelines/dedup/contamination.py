@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from synth.pipelines.dedup.texts import Texts, all_text_columns, text_columns, texts_of
+from synth.pipelines.runtime.common_options import ComparedText
 from synth.pipelines.runtime.declared import Option
-from synth.pipelines.runtime.portions import pack, pass_on, portions, unpack
+from synth.pipelines.runtime.portions import pack, portions, unpack, write_kept
 from synth.pipelines.runtime.processes import in_processes
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.pipelines.runtime.text.words import Hashes, operators, readings, windows, word_hashes, words
-from synth.pipelines.runtime.usual_options import ComparedText
 from synth.schemas.errors import InputError
 from synth.schemas.reading.sources import Source
 from synth.schemas.record import Record
@@ -101,7 +101,7 @@ class Decontaminate(TableStage):
             found = {row: place for row, grams in shared.items() if (place := sets.place(grams))}
             for name, _ in found.values():
                 output.tally(f"in {name}")
-            pass_on(rows, {row: ("contaminated", detail) for row, (_, detail) in found.items()}, output)
+            write_kept(rows, {row: ("contaminated", detail) for row, (_, detail) in found.items()}, output)
 
 
 @contextmanager

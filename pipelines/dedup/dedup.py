@@ -9,11 +9,11 @@ import pyarrow as pa
 from synth.pipelines.dedup.fingerprints import Compared, Fingerprints
 from synth.pipelines.dedup.matching import Match, Matcher
 from synth.pipelines.dedup.texts import Texts, text_columns, url_column
+from synth.pipelines.runtime.common_options import ComparedText
 from synth.pipelines.runtime.declared import Option
-from synth.pipelines.runtime.portions import pass_on, portions
+from synth.pipelines.runtime.portions import portions, write_kept
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.pipelines.runtime.text.near import bands_for
-from synth.pipelines.runtime.usual_options import ComparedText
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
 
@@ -71,7 +71,7 @@ class Dedup(TableStage):
         start = 0
         for rows in portions(table):
             duplicates = matcher.among(start, start + rows.num_rows)
-            pass_on(
+            write_kept(
                 rows,
                 {row - start: (match.reason, _detail(match, *ids[match.row])) for row, match in duplicates.items()},
                 output,

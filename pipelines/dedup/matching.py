@@ -18,7 +18,7 @@ from synth.pipelines.dedup.fingerprints import BANDS, EXACT, SHINGLE, URL, Compa
 from synth.pipelines.dedup.texts import Texts
 from synth.pipelines.runtime.text.exact import same_text, same_url
 from synth.pipelines.runtime.text.near import SLOTS, jaccard
-from synth.pipelines.runtime.text.words import Hashes, folded, word_hashes
+from synth.pipelines.runtime.text.words import Hashes, combined_hashes, word_hashes
 from synth.schemas.atomic import atomic
 
 __all__ = ["Match", "Matcher"]
@@ -142,4 +142,4 @@ class Matcher:
 
     def _shingles(self, row: int) -> Hashes:
         hashes, _ = word_hashes([self._text(row)], signed=True)
-        return np.unique(folded([hashes[i : len(hashes) - SHINGLE + 1 + i] for i in range(SHINGLE)]))
+        return np.unique(combined_hashes([hashes[i : len(hashes) - SHINGLE + 1 + i] for i in range(SHINGLE)]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from synth.pipelines.engines import Completion
 from synth.pipelines.runtime.stage import Reject, Rejected
-from synth.pipelines.runtime.text.fences import unwrapped
+from synth.pipelines.runtime.text.fences import without_fence
 
 __all__ = ["CodeDraft", "Drafts", "joined", "read_code", "read_test"]
 
@@ -42,8 +42,8 @@ class Drafts:
         first: dict[str, int] = {}
         for number, reply in enumerate(replies):
             self.texts[number], self.reasoning[number] = reply.text, reply.reasoning
-            if reply.silence:
-                reason, detail = reply.silence
+            if reply.no_answer:
+                reason, detail = reply.no_answer
                 self.drop(number, f"{self._kind}_{reason.removesuffix('_answer')}", detail)
                 continue
             try:
@@ -96,7 +96,7 @@ def joined(code: str, test: str) -> str:
 def _program(reply: str, kind: str) -> tuple[str, ast.Module]:
     """The code of a reply as text and as a tree, both without `if __name__ == "__main__":` blocks."""
     # Lines are counted as Python counts them.
-    text = unwrapped(reply).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n").rstrip()
+    text = without_fence(reply).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n").rstrip()
     if not text:
         raise Reject(f"{kind}_empty", "the reply has no code")
     try:

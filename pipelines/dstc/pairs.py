@@ -10,10 +10,10 @@ from synth.pipelines.dstc.drafts import Drafts, joined, read_code, read_test
 from synth.pipelines.dstc.matrix import Cells, select, unsettled
 from synth.pipelines.dstc.trials import Trials
 from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.common_options import MaxTokens, MemoryMb, Repeat, Seconds, Temperature, TopP
 from synth.pipelines.runtime.declared import ByOption, Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
-from synth.pipelines.runtime.usual_options import MaxTokens, MemoryMb, Repeat, Seconds, Temperature, TopP
 from synth.sandbox.verdict import Limits
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record

@@ -13,11 +13,11 @@ from synth.schemas.phrases import plural
 
 __all__ = [
     "Answer",
+    "Backend",
     "Completion",
     "Engine",
     "EngineBusy",
     "Message",
-    "Plug",
     "PromptRefused",
     "PromptTooLong",
     "Request",
@@ -92,7 +92,7 @@ class Completion(Struct, frozen=True):
         return f"cut {after}; see --max-tokens"
 
     @property
-    def silence(self) -> tuple[str, str] | None:
+    def no_answer(self) -> tuple[str, str] | None:
         """Why it holds no answer, as a reason and a detail: `refused`, `truncated`, `empty_answer`; or None."""
         if self.finish_reason == "refused":
             return "refused", self.refusal or "the model or a filter declined to answer"
@@ -152,7 +152,7 @@ class EngineBusy(Exception):
         self.overloaded = overloaded
 
 
-class Plug(Protocol[Asked, Given]):
+class Backend(Protocol[Asked, Given]):
     """What answers rows: an engine, a sandbox, an index. Requests and answers are plain values."""
 
     def identity(self) -> dict[str, Any]:
@@ -168,7 +168,7 @@ class Plug(Protocol[Asked, Given]):
         """Release what `start` acquired. Pending requests are abandoned."""
 
 
-class Engine(Plug[Request, Answer], Protocol):
+class Engine(Backend[Request, Answer], Protocol):
     """A plug that completes prompts, and is identified by kind, model, revision and arguments.
 
     Errors of `answer`: `RequestFailed`, `EngineBusy`, and `EngineFailed` when the engine cannot continue.

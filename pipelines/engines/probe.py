@@ -5,10 +5,10 @@ import json
 from collections.abc import Awaitable, Callable
 
 from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
-from synth.pipelines.engines.reasoning import separated
+from synth.pipelines.engines.reasoning import separate_reasoning
 from synth.schemas.errors import EngineFailed
 
-__all__ = ["prove_constrained"]
+__all__ = ["check_schemas_enforced"]
 
 Answering = Callable[[Request], Awaitable[Answer]]
 
@@ -17,7 +17,7 @@ _LIMITS = (64, 4096)
 _CURE = "use --engine vllm, a server with structured output, or --no-schema where the step has it"
 
 
-async def prove_constrained(answering: Answering) -> None:
+async def check_schemas_enforced(answering: Answering) -> None:
     """Ask twice at once for prose, under two schemas that each allow one value. Raises `EngineFailed` for any other."""
     await asyncio.gather(_prove(answering, "heron"), _prove(answering, "quartz"))
 
@@ -31,7 +31,7 @@ async def _prove(answering: Answering, word: str) -> None:
             answer = await answering(Request(prompt, Sampling(temperature=0, max_tokens=limit), schema=schema))
         except RequestFailed as failure:
             raise EngineFailed(f"the engine does not take JSON schemas ({failure}); {_CURE}") from failure
-        completion = separated(answer.completions[0])
+        completion = separate_reasoning(answer.completions[0])
         if _obeys(completion.text, word):
             return
         if completion.finish_reason in ("stop", "refused"):

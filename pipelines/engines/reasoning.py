@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from synth.pipelines.engines import Completion, Message
 
-__all__ = ["ENVELOPES", "MARKERS", "opening_of", "separated"]
+__all__ = ["ENVELOPES", "MARKERS", "opening_marker", "separate_reasoning"]
 
 # Opening and closing markers of the model families that write their reasoning into the text.
 MARKERS: tuple[tuple[str, str], ...] = (
@@ -63,7 +63,7 @@ _ENVELOPES = [
 ]
 
 
-def opening_of(prompt: str | tuple[Message, ...]) -> str:
+def opening_marker(prompt: str | tuple[Message, ...]) -> str:
     """The marker with which a prompt ends, so that the model continues its reasoning; empty if there is none.
 
     Only a prompt that the recipe's file ends in this way is known here: what a server's chat template adds is not.
@@ -77,7 +77,7 @@ def opening_of(prompt: str | tuple[Message, ...]) -> str:
     return found[0] if found else ""
 
 
-def separated(completion: Completion, opened: str = "") -> Completion:
+def separate_reasoning(completion: Completion, opened: str = "") -> Completion:
     """The completion with its reasoning apart from its text; as it is where it has no marker.
 
     Reasoning runs from an opening marker, which may stand at the end of the prompt (`opened`), to the next closing one

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
 from synth.pipelines.engines.models import locate, revision_of
-from synth.pipelines.engines.reasoning import MARKERS, opening_of
+from synth.pipelines.engines.reasoning import MARKERS, opening_marker
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
 
 __all__ = ["VllmEngine"]
@@ -117,9 +117,9 @@ class VllmEngine:
             return answer
         if self._parser:
             return Answer(tuple(map(self._parser.separated, answer.completions)), answer.prompt_tokens)
-        opening = opening_of(self._tokenizer.decode(tokens[-TAIL_TOKENS:]))
+        opening = opening_marker(self._tokenizer.decode(tokens[-TAIL_TOKENS:]))
         # What the prompt itself opens is known to every engine. A schema leaves no room to close what is open.
-        if not opening or opening_of(request.prompt) or request.schema is not None:
+        if not opening or opening_marker(request.prompt) or request.schema is not None:
             return answer
         texts = [replace(completion, text=opening + completion.text) for completion in answer.completions]
         return Answer(tuple(texts), answer.prompt_tokens)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synth.pipelines.runtime.instructions import asked
+from synth.pipelines.runtime.instructions import with_its_input
 from synth.pipelines.runtime.stage import Reject, Row
 from synth.schemas.errors import InputError
 from synth.schemas.instructions import NAMES as INPUTS
@@ -30,7 +30,7 @@ def queries_of(row: Row, named: Sequence[str]) -> list[str]:
         raise Reject("no_query", f"there is nothing in {' or '.join(columns)}")
     value = row[column]
     if isinstance(value, str):
-        queries = [asked(row, column) if _has_an_input(row, column) else value]
+        queries = [with_its_input(row, column) if _has_an_input(row, column) else value]
     elif isinstance(value, list) and all(isinstance(message, Mapping) for message in value):
         queries = [_text(message) for message in value if _role(message).casefold() in USERS]
     else:

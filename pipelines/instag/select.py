@@ -11,10 +11,10 @@ import pyarrow as pa
 from synth.pipelines.instag.gather import gathered
 from synth.pipelines.instag.sampling import Rows, at_random, most_tags_first, rounds
 from synth.pipelines.instag.tagsets import Queries, TagSets, Vocabulary, tag_column, tag_sets
+from synth.pipelines.runtime.common_options import TagColumn
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Output, TableStage
-from synth.pipelines.runtime.usual_options import TagColumn
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
 

@@ -11,9 +11,9 @@ from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.instag.queries import queries_of
 from synth.pipelines.instag.replies import TagReading, read_tags
 from synth.pipelines.runtime.asking import first_readable, gather_settled, warmer_retries
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, Unanswered
-from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Schema, Temperature, Tries
 from synth.schemas.record import Record
 from synth.schemas.records import ROW, TAGGED
 
@@ -107,7 +107,7 @@ class Tag(RowStage):
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
 
         def read(completion: Completion) -> Tags:
-            reading = read_tags("" if completion.silence else completion.text, self.max_tag_chars)
+            reading = read_tags("" if completion.no_answer else completion.text, self.max_tag_chars)
             for name, count in (("tags_too_long", reading.too_long), ("tags_without_text", reading.without_text)):
                 if count:
                     tools.tally(name, count)
@@ -131,8 +131,8 @@ class Tag(RowStage):
 
 
 def _fault(reading: TagReading, completion: Completion) -> Reject:
-    if completion.silence:
-        return Reject(*completion.silence)
+    if completion.no_answer:
+        return Reject(*completion.no_answer)
     reply = f"the reply is {completion.text!r:.300}"
     if completion.cut and any(opening in completion.text for opening in "[{"):
         return Reject("truncated", f"{completion.cut}: {reply}")

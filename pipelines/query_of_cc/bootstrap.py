@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar
 from synth.pipelines.engines import Answer, Completion, Message, Sampling
 from synth.pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
 from synth.pipelines.runtime.asking import gather_settled
+from synth.pipelines.runtime.common_options import MaxTokens, Temperature
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
 from synth.pipelines.runtime.text.near import NearDuplicates
-from synth.pipelines.runtime.usual_options import MaxTokens, Temperature
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY_POOL, SEED
 
@@ -157,7 +157,7 @@ class _Tree:
             ]
             if len(texts) > len(rows):
                 self._tools.tally("surplus_questions", len(texts) - len(rows))
-            fault = completion.silence or (None if texts else ("no_list", "the reply has no list of questions"))
+            fault = completion.no_answer or (None if texts else ("no_list", "the reply has no list of questions"))
             if fault:
                 self._filter(rows[0], *fault)
                 continue
@@ -186,8 +186,8 @@ class _Tree:
         for sample, completion in enumerate(reply.completions):
             text = self._thought(completion)
             row = self._row(f"{question['id']}/t{sample}", question, "thought", text, number, completion.reasoning)
-            if completion.silence:
-                self._filter(row, *completion.silence)
+            if completion.no_answer:
+                self._filter(row, *completion.no_answer)
             elif self._keep(row):
                 kept.append(row)
         return kept
@@ -202,7 +202,7 @@ class _Tree:
     ) -> list[Answer | Reject]:
         """The answer to each prompt, or why there is none. Prompts are sent concurrently."""
         sampling = Sampling(temperature=temperature, max_tokens=self._rules.max_tokens)
-        asked = [even_if_silent(self._tools.llm.generate(prompt, sampling, n=n)) for prompt in prompts]
+        asked = [allow_empty(self._tools.llm.generate(prompt, sampling, n=n)) for prompt in prompts]
         return await gather_settled(asked)
 
     def _row(self, query_id: str, parent: Row, kind: str, text: str, number: int, reasoning: str | None = None) -> Row:

@@ -3,7 +3,7 @@
 import re
 
 from synth.pipelines.runtime.text.unicode_ranges import HANGUL, SPACELESS
-from synth.pipelines.runtime.text.words import signed_words, unpunctuated
+from synth.pipelines.runtime.text.words import signed_words, without_punctuation
 
 __all__ = ["cut", "plain", "read_questions", "read_thought", "words"]
 
@@ -73,7 +73,7 @@ def words(text: str) -> float:
 
 def plain(text: str) -> str:
     """The words of a text, with their signs, without case, punctuation, and differences in width and space."""
-    return " ".join("".join(word.split()) for portion in signed_words(unpunctuated(text)) for word in portion)
+    return " ".join("".join(word.split()) for portion in signed_words(without_punctuation(text)) for word in portion)
 
 
 def _said(reply: str) -> str:

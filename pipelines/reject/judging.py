@@ -11,9 +11,9 @@ from synth.pipelines.reject.selection import Path, judge
 from synth.pipelines.runtime.answers.answer import GSM8K_MARKS, FinalAnswer
 from synth.pipelines.runtime.answers.golds import NO_GOLDS, Golds
 from synth.pipelines.runtime.answers.rules import ADVICE, answer_rule, check_marks
+from synth.pipelines.runtime.common_options import AnswerMarks, Boxed, PlainEquations
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Output, Row, TableStage
-from synth.pipelines.runtime.usual_options import AnswerMarks, Boxed, PlainEquations
 from synth.schemas.record import Record
 from synth.schemas.records import SAMPLED
 

@@ -10,9 +10,7 @@ from synth.pipelines.engines import Sampling
 from synth.pipelines.reject.selection import judge
 from synth.pipelines.runtime.answers.answer import GSM8K_MARKS
 from synth.pipelines.runtime.answers.rules import ADVICE, AnswerRule, answer_rule, check_marks
-from synth.pipelines.runtime.declared import Option, shipped
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, even_if_silent, nothing_kept
-from synth.pipelines.runtime.usual_options import (
+from synth.pipelines.runtime.common_options import (
     AnswerMarks,
     Boxed,
     MaxTokens,
@@ -20,6 +18,8 @@ from synth.pipelines.runtime.usual_options import (
     PromptFile,
     Temperature,
 )
+from synth.pipelines.runtime.declared import Option, shipped
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import PATH, QUESTION
@@ -100,7 +100,7 @@ class SamplePaths(RowStage):
         drawn = correct = 0
         while drawn == 0 or self._wants_more(drawn, len(keys)):
             count = self.n if self.until_distinct is None else min(self.n, self.max_samples - drawn)
-            answer = await even_if_silent(tools.llm.generate(prompt, sampling, n=count, first_sample=drawn))
+            answer = await allow_empty(tools.llm.generate(prompt, sampling, n=count, first_sample=drawn))
             for sample, completion in enumerate(answer.completions, start=drawn):
                 path = {
                     "id": f"{row['id']}/path-{sample}",
@@ -116,8 +116,8 @@ class SamplePaths(RowStage):
                     "prompt_tokens": answer.prompt_tokens,
                     "completion_tokens": completion.tokens,
                 }
-                if completion.silence:
-                    silent.append(Rejected(path, *completion.silence))
+                if completion.no_answer:
+                    silent.append(Rejected(path, *completion.no_answer))
                     yield silent[-1]
                     continue
                 judged = judge(completion.text, gold, self.answers, plain_equations=self.plain_equations)

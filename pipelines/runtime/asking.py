@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Completion, Message, Sampling
-from synth.pipelines.runtime.outcomes import Reject, even_if_silent
+from synth.pipelines.runtime.outcomes import Reject, allow_empty
 from synth.pipelines.runtime.tools import Tools
 
 __all__ = ["first_readable", "gather_all", "gather_settled", "warmer_retries"]
@@ -29,7 +29,7 @@ async def first_readable(
     last `Reject` of `read`, and `Unanswered` at once.
     """
     for number, sampling in enumerate(samplings):
-        answer = await even_if_silent(tools.llm.generate(prompt, sampling, first_sample=number, schema=schema))
+        answer = await allow_empty(tools.llm.generate(prompt, sampling, first_sample=number, schema=schema))
         (completion,) = answer.completions
         try:
             return read(completion)

@@ -36,10 +36,10 @@ __all__ = [
     "Only",
     "Option",
     "assignments",
+    "build",
     "check",
     "condition",
     "declared",
-    "made",
     "path",
     "shipped",
 ]
@@ -107,7 +107,7 @@ class DeclaredOption:
         return (self.option.flag, long) if self.option.flag else (long,)
 
     @property
-    def spelled(self) -> str:
+    def shown_name(self) -> str:
         """How messages name it."""
         if self.option.argument:
             return self.option.metavar or self.name
@@ -159,7 +159,7 @@ class DeclaredOption:
         """What was typed, as the value of the field."""
         read = self.option.read
         if isinstance(self.field.default_factory, _Shipped):
-            return self.field.default_factory.read(typed, self.spelled)
+            return self.field.default_factory.read(typed, self.shown_name)
         typed = tuple(typed) if isinstance(typed, list) else typed
         return read(typed) if read else typed
 
@@ -207,7 +207,7 @@ def _is_plain(hint: Any) -> bool:
     return hint in (bool, int, float, str, Path) or get_origin(hint) is Literal
 
 
-def made(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
+def build(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
     """A dataclass with options, from what was typed for its fields (None or nothing: the default).
 
     Raises `UsageError` where an option is missing, or given where it does not apply.
@@ -221,12 +221,14 @@ def made(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
         elif one.option.env and one.option.env in os.environ:
             values[one.name] = one.value(os.environ[one.option.env])
         elif one.is_required:
-            raise UsageError(f"{one.spelled} is missing: {one.option.help[0].lower()}{one.option.help[1:].rstrip('.')}")
+            raise UsageError(
+                f"{one.shown_name} is missing: {one.option.help[0].lower()}{one.option.help[1:].rstrip('.')}"
+            )
     for one in given.values():
         if one.only:
             (other,) = (other for other in options if other.name == one.only.name)
             if values.get(other.name, other.field.default) != one.only.value:
-                raise UsageError(f"{one.spelled} applies only {condition(other, [one.only.value])}")
+                raise UsageError(f"{one.shown_name} applies only {condition(other, [one.only.value])}")
     instance = owner(**values)
     check(instance)
     return instance
@@ -235,10 +237,10 @@ def made(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
 def condition(option: DeclaredOption, values: list[Any]) -> str:
     """That an option has one of these values, in words: `with --judge`, `without --gold`, `with --role extender`."""
     if values == [True]:
-        return f"with {option.spelled}"
+        return f"with {option.shown_name}"
     if values in ([False], [None]):
-        return f"without {option.spelled}"
-    return f"with {option.spelled} {' or '.join(map(str, values))}"
+        return f"without {option.shown_name}"
+    return f"with {option.shown_name} {' or '.join(map(str, values))}"
 
 
 def check(instance: Any) -> None:
@@ -247,7 +249,7 @@ def check(instance: Any) -> None:
         value = getattr(instance, one.name)
         for each in value if isinstance(value, tuple) else (value,):
             if fault := _fault(one, each):
-                raise UsageError(f"{one.spelled} {each}: must be {fault}")
+                raise UsageError(f"{one.shown_name} {each}: must be {fault}")
 
 
 def _fault(one: DeclaredOption, value: Any) -> str | None:

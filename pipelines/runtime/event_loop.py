@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["quick_rows", "to_its_end"]
+__all__ = ["tuned_for_rows", "uninterrupted"]
 
 
-async def to_its_end(task: "asyncio.Task[None]") -> None:
+async def uninterrupted(task: "asyncio.Task[None]") -> None:
     """Wait for a task to end; a cancellation meanwhile takes effect afterwards."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -23,7 +23,7 @@ async def to_its_end(task: "asyncio.Task[None]") -> None:
 
 
 @contextmanager
-def quick_rows() -> Iterator[None]:
+def tuned_for_rows() -> Iterator[None]:
     """Run the garbage collector rarely, and without tracking of asynchronous generators.
 
     Rows make many objects and few cycles; objects that exist already (the modules of torch and vLLM) are not scanned.

@@ -11,14 +11,14 @@ from synth.schemas.record import Column, Record
 __all__ = [
     "INPUT_SPEC",
     "columns_in_words",
-    "described",
     "description",
+    "help_text",
     "needs",
     "records",
     "run_options",
-    "spelling",
     "stage_options",
     "summary",
+    "synopsis",
     "takes_many_inputs",
     "usage",
 ]
@@ -45,7 +45,7 @@ def usage(stage: type[Stage]) -> str:
     """The arguments: `INPUT... OUTPUT`."""
     source, target = stage.arguments
     several = "..." * (takes_many_inputs(stage) and not source.endswith("..."))
-    return " ".join((f"{source}{several}", *(one.spelled for one in stage_options(stage)[0]), target))
+    return " ".join((f"{source}{several}", *(one.shown_name for one in stage_options(stage)[0]), target))
 
 
 def records(stage: type[Stage], side: str) -> Iterator[tuple[str, Record]]:
@@ -80,14 +80,14 @@ def needs(stage: type[Stage]) -> Iterator[str]:
             yield name
 
 
-def spelling(option: DeclaredOption) -> str:
+def synopsis(option: DeclaredOption) -> str:
     """`-n, --paths INTEGER`, or the name of an argument."""
     if option.option.argument:
-        return option.spelled
+        return option.shown_name
     return " ".join(filter(None, (", ".join(option.flags), option.metavar)))
 
 
-def described(option: DeclaredOption) -> str:
+def help_text(option: DeclaredOption) -> str:
     """The help of an option, then its default, bounds and conditions in brackets."""
     low, high = option.option.min, option.option.max
     facts = [f"default: {option.default}"] if option.default else []

@@ -5,10 +5,10 @@ from synth.schemas.errors import InputError
 from synth.schemas.instructions import NotText, given_in, with_input
 from synth.schemas.reading.formats import describe
 
-__all__ = ["asked", "input_of"]
+__all__ = ["input_of", "with_its_input"]
 
 
-def asked(row: Row, column: str = "instruction") -> str:
+def with_its_input(row: Row, column: str = "instruction") -> str:
     """The text in `column`, with the input of the row. Raises `InputError` for an input that is no text."""
     return with_input(row[column], input_of(row))
 

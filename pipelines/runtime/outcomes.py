@@ -7,7 +7,7 @@ from typing import Any
 
 from synth.pipelines.engines import Answer
 
-__all__ = ["NothingSaid", "Reject", "Rejected", "Row", "Unanswered", "even_if_silent", "nothing_kept"]
+__all__ = ["EmptyAnswer", "Reject", "Rejected", "Row", "Unanswered", "allow_empty", "nothing_kept"]
 
 Row = Mapping[str, Any]
 
@@ -29,11 +29,11 @@ class Unanswered(Reject):
     """
 
 
-class NothingSaid(Reject):
+class EmptyAnswer(Reject):
     """Raised by the engine's tool where no completion of an `answer` says anything.
 
     Where it passes through a stage, the input row is rejected. A stage that has another try, or that gives a row for
-    each completion, takes the answer (`even_if_silent`) and looks at each completion's `silence`.
+    each completion, takes the answer (`allow_empty`) and looks at each completion's `no_answer`.
     """
 
     def __init__(self, reason: str, detail: str, answer: Answer) -> None:
@@ -41,11 +41,11 @@ class NothingSaid(Reject):
         self.answer = answer
 
 
-async def even_if_silent(asked: Awaitable[Answer]) -> Answer:
+async def allow_empty(asked: Awaitable[Answer]) -> Answer:
     """What `LLM.generate` answers, even where no completion says anything."""
     try:
         return await asked
-    except NothingSaid as nothing:
+    except EmptyAnswer as nothing:
         return nothing.answer
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from synth.pipelines.runtime.stage import Output
 
-__all__ = ["pack", "pass_on", "portions", "unpack"]
+__all__ = ["pack", "portions", "unpack", "write_kept"]
 
 ROWS_AT_A_TIME = 4096
 BYTES_AT_A_TIME = 4 << 20
@@ -36,7 +36,7 @@ def unpack(packed: bytes) -> pa.Table:
     return pa.ipc.open_stream(packed).read_all()
 
 
-def pass_on(rows: pa.Table, removed: Mapping[int, tuple[str, str]], output: Output) -> None:
+def write_kept(rows: pa.Table, removed: Mapping[int, tuple[str, str]], output: Output) -> None:
     """Write `rows` except those `removed`, which are rejected: index to reason and detail, in row order."""
     if not removed:
         output.write_table(rows, accounts_for=rows.num_rows)

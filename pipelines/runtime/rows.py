@@ -16,10 +16,10 @@ from synth.pipelines.engines import Engine
 from synth.pipelines.retrieval.lookup import DocumentIndex
 from synth.pipelines.runtime.chunk import Chunk, Failure
 from synth.pipelines.runtime.counts import Counts
-from synth.pipelines.runtime.event_loop import quick_rows, to_its_end
+from synth.pipelines.runtime.event_loop import tuned_for_rows, uninterrupted
 from synth.pipelines.runtime.lines import LineFormat, rejected_schema
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.shared import SharedEngine, SharedPlug
+from synth.pipelines.runtime.shared import SharedBackend, SharedEngine
 from synth.pipelines.runtime.shutdown import Stopping, unwritable
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
 from synth.pipelines.runtime.tools import Tools, tokens_in
@@ -102,7 +102,7 @@ class RowRun:
         self._engine = engine
         self._shared: SharedEngine | None = None
         self._programs = _shared(sandbox) if sandbox else None
-        self._index = SharedPlug(index, key_of(index.identity())) if index else None
+        self._index = SharedBackend(index, key_of(index.identity())) if index else None
 
     @property
     def engine_seconds(self) -> float:
@@ -156,14 +156,14 @@ class RowRun:
             self._shared = SharedEngine(self._engine, self._options.budget_tokens, spent)
         pending = self._pending()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PUBLISHING))
-        with self._stopping.on_signals(self._end_rows), quick_rows():
+        with self._stopping.on_signals(self._end_rows), tuned_for_rows():
             ticking = asyncio.create_task(self._tick())
             ticking.add_done_callback(self._worker_ended)
             try:
                 await self._work(pending)
             finally:
                 ticking.cancel()
-                plugs: tuple[SharedPlug[Any, Any] | None, ...] = (self._shared, self._programs, self._index)
+                plugs: tuple[SharedBackend[Any, Any] | None, ...] = (self._shared, self._programs, self._index)
                 for plug in filter(None, plugs):
                     await plug.close()
                 self._publish_or_close()
@@ -291,7 +291,7 @@ class RowRun:
             self._open.remove(chunk)
             self._published.add(chunk.counts)
             publishing = asyncio.to_thread(chunk.publish, keep_answers=self._keeps_answers)
-            await to_its_end(asyncio.create_task(publishing))
+            await uninterrupted(asyncio.create_task(publishing))
 
     def _may_be_published(self, chunk: Chunk) -> bool:
         """Whether a chunk is final. Failures wait for `max_failures`, which applies to the whole run."""
@@ -376,8 +376,8 @@ def _failure(row_id: str, error: BaseException) -> Failure:
     return Failure(row_id, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
 
 
-def _shared(sandbox: "Sandbox") -> SharedPlug[Program, Verdict]:
+def _shared(sandbox: "Sandbox") -> SharedBackend[Program, Verdict]:
     """Journal keys include the sandbox's source code; the output's identity does not, so upgrades make none stale."""
     from synth.sandbox.determinants import source_digest
 
-    return SharedPlug(sandbox, key_of({**sandbox.identity(), "code": source_digest()}))
+    return SharedBackend(sandbox, key_of({**sandbox.identity(), "code": source_digest()}))

@@ -13,13 +13,13 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
-from synth.pipelines.engines import Answer, Engine, EngineBusy, Message, Plug, PromptRefused, Request, RequestFailed
-from synth.pipelines.engines.probe import prove_constrained
+from synth.pipelines.engines import Answer, Backend, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
+from synth.pipelines.engines.probe import check_schemas_enforced
 from synth.schemas.answers import key_of
 from synth.schemas.errors import BudgetSpent, EngineFailed, SynthError, UsageError
 from synth.schemas.phrases import plural
 
-__all__ = ["SharedEngine", "SharedPlug"]
+__all__ = ["SharedBackend", "SharedEngine"]
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
@@ -32,13 +32,13 @@ SECONDS_BETWEEN_WARNINGS = 30.0
 NEUTRAL = "Hello"
 
 
-class SharedPlug(Generic[Asked, Given]):
+class SharedBackend(Generic[Asked, Given]):
     """Starts its plug on the first request, so a run with only journaled answers loads no model and starts no jail.
 
     `key` identifies the plug in the journal.
     """
 
-    def __init__(self, plug: Plug[Asked, Given], key: int) -> None:
+    def __init__(self, plug: Backend[Asked, Given], key: int) -> None:
         self.key = key
         self.is_ready = False
         self._plug = plug
@@ -69,7 +69,7 @@ class SharedPlug(Generic[Asked, Given]):
         self.is_ready = True
 
 
-class SharedEngine(SharedPlug[Request, Answer]):
+class SharedEngine(SharedBackend[Request, Answer]):
     """Retries while the engine is busy, checks constrained decoding once, stops when `budget` tokens are `spent`."""
 
     # A server that restarts needs minutes; one that is gone should not hold a run for hours.
@@ -97,7 +97,7 @@ class SharedEngine(SharedPlug[Request, Answer]):
             await self._started()
         if request.schema is not None:
             if self._proof is None:
-                self._proof = asyncio.create_task(prove_constrained(self._ask))
+                self._proof = asyncio.create_task(check_schemas_enforced(self._ask))
             await asyncio.shield(self._proof)
         if self._budget is not None:
             return await self._ask_within(self._budget, request)

@@ -18,12 +18,12 @@ import pyarrow as pa
 
 from synth.pipelines.runtime.declared import ByOption, check, declared
 from synth.pipelines.runtime.outcomes import (
-    NothingSaid,
+    EmptyAnswer,
     Reject,
     Rejected,
     Row,
     Unanswered,
-    even_if_silent,
+    allow_empty,
     nothing_kept,
 )
 from synth.pipelines.runtime.prompts import Prompt
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # Includes all that a stage is written with.
 __all__ = [
-    "NothingSaid",
+    "EmptyAnswer",
     "Output",
     "Reject",
     "Rejected",
@@ -46,7 +46,7 @@ __all__ = [
     "TableStage",
     "Tools",
     "Unanswered",
-    "even_if_silent",
+    "allow_empty",
     "nothing_kept",
     "row_schemas",
 ]

@@ -14,16 +14,16 @@ import msgspec
 import xxhash
 
 from synth.pipelines.engines import Answer, Message, Request, RequestFailed, Sampling
-from synth.pipelines.engines.reasoning import opening_of, separated
+from synth.pipelines.engines.reasoning import opening_marker, separate_reasoning
 from synth.pipelines.retrieval.lookup import Found, Query
-from synth.pipelines.runtime.outcomes import NothingSaid, Reject, Unanswered
+from synth.pipelines.runtime.outcomes import EmptyAnswer, Reject, Unanswered
 from synth.sandbox.program import Program
 from synth.sandbox.verdict import Verdict
 from synth.schemas.answers import ANSWERS, AnswerJournal
 from synth.schemas.journal import read_journal
 
 if TYPE_CHECKING:
-    from synth.pipelines.runtime.shared import SharedPlug
+    from synth.pipelines.runtime.shared import SharedBackend
 
 __all__ = ["Tools", "tokens_in"]
 
@@ -52,9 +52,9 @@ class Tools:
         row_id: str,
         seed: str,
         model: str,
-        engine: "SharedPlug[Request, Answer] | None",
-        sandbox: "SharedPlug[Program, Verdict] | None",
-        index: "SharedPlug[Query, Found] | None",
+        engine: "SharedBackend[Request, Answer] | None",
+        sandbox: "SharedBackend[Program, Verdict] | None",
+        index: "SharedBackend[Query, Found] | None",
         answers: AnswerJournal,
     ) -> None:
         self._row_id = row_id
@@ -86,9 +86,9 @@ class Tools:
         each completion.
 
         Raises `Unanswered`: `prompt_too_long` if the prompt exceeds the model's context, `refused` if the engine
-        rejects the request, `engine_error` if only this request fails. Raises `NothingSaid`: `refused` if the model or
+        rejects the request, `engine_error` if only this request fails. Raises `EmptyAnswer`: `refused` if the model or
         a filter declines every completion, `empty_answer` if all are blank. The stage handles a completion cut while
-        reasoning (`truncated`), and blank or refused ones among others: see `Completion.silence`.
+        reasoning (`truncated`), and blank or refused ones among others: see `Completion.no_answer`.
         """
         if self._engine is None:
             raise RuntimeError("this stage was run without an engine")
@@ -98,8 +98,8 @@ class Tools:
         except RequestFailed as failure:
             raise Unanswered(failure.reason, str(failure)) from None
         self._count(answer)
-        opened = "" if schema else opening_of(prompt)
-        answer = Answer(tuple([separated(one, opened) for one in answer.completions]), answer.prompt_tokens)
+        opened = "" if schema else opening_marker(prompt)
+        answer = Answer(tuple([separate_reasoning(one, opened) for one in answer.completions]), answer.prompt_tokens)
         _refuse_nothing_said(answer)
         return answer
 
@@ -131,7 +131,7 @@ class Tools:
         """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
         self.tallies[name] = self.tallies.get(name, 0.0) + amount
 
-    async def _answer(self, plug: "SharedPlug[T, U]", request: T, read: Callable[[str], U]) -> U:
+    async def _answer(self, plug: "SharedBackend[T, U]", request: T, read: Callable[[str], U]) -> U:
         """The journaled answer to this request, or a new one, which is then journaled."""
         text = _write_json(request)
         recorded = self._answers.find(self._row_id, text, plug.key)
@@ -153,14 +153,14 @@ class Tools:
 
 
 def _refuse_nothing_said(answer: Answer) -> None:
-    """Raises `NothingSaid` if every completion is blank or refused, unless the token limit cut one while reasoning."""
+    """Raises `EmptyAnswer` if every completion is blank or refused, unless the token limit cut one while reasoning."""
     silences: dict[str, str] = {}
     for completion in answer.completions:
-        if completion.silence is None or completion.cut:
+        if completion.no_answer is None or completion.cut:
             return
-        silences.update([completion.silence])
+        silences.update([completion.no_answer])
     reason = "refused" if "refused" in silences else "empty_answer"
-    raise NothingSaid(reason, silences[reason], answer)
+    raise EmptyAnswer(reason, silences[reason], answer)
 
 
 def _number(*words: str) -> int:

@@ -10,11 +10,11 @@ from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.asking import first_readable
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Temperature, TopP, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.instructions import input_of
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
 from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
-from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Temperature, TopP, Tries
 from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
 from synth.pipelines.self_lengthen.numerals import GREATEST, in_chinese, numbers_in
@@ -163,8 +163,8 @@ class Constrain(RowStage):
         said = f"{label.text}: {text!r:.300}"
         if completion.cut:
             return Reject("truncated", completion.cut)
-        if completion.silence:
-            return Reject(*completion.silence)
+        if completion.no_answer:
+            return Reject(*completion.no_answer)
         asked = set(numbers_in(label.text))
         if not asked <= set(numbers_in(text)) or (text == instruction and label.text not in text):
             return Reject("no_constraint", said)

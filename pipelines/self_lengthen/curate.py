@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from synth.pipelines.engines import Message
 from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
-from synth.pipelines.runtime.instructions import asked
+from synth.pipelines.runtime.instructions import with_its_input
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
 from synth.pipelines.self_lengthen import language
@@ -59,14 +59,16 @@ class Curate(RowStage):
             if not row[column].strip():
                 raise Reject(f"no_{column}", "it is empty")
         question = (
-            self._extension(row, tools) if self.role == "extender" else [Message(role="user", content=asked(row))]
+            self._extension(row, tools)
+            if self.role == "extender"
+            else [Message(role="user", content=with_its_input(row))]
         )
         yield {"id": row["id"], "messages": [*question, Message(role="assistant", content=row["response"])]}
 
     def _extension(self, row: Row, tools: Tools) -> Sequence[Message]:
         outline = thinned(row["initial"], self.drop, tools.random("lines"))
         spoken = language.of(row["initial"])
-        rendered = self.prompt.render(instruction=asked(row), outline=outline, language=spoken)
+        rendered = self.prompt.render(instruction=with_its_input(row), outline=outline, language=spoken)
         if isinstance(rendered, str):
             return [Message(role="user", content=rendered)]
         if rendered[-1]["role"] == "assistant":

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from synth.pipelines.runtime.asking import gather_all
+from synth.pipelines.runtime.common_options import PromptFile, Tries
 from synth.pipelines.runtime.declared import Option, shipped
-from synth.pipelines.runtime.instructions import asked
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, even_if_silent, nothing_kept
-from synth.pipelines.runtime.usual_options import PromptFile, Tries
+from synth.pipelines.runtime.instructions import with_its_input
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, allow_empty, nothing_kept
 from synth.pipelines.self_lengthen import language, quality, words
 from synth.pipelines.self_lengthen.tries import Writing, fault_of, until_kept
 from synth.schemas.record import Record
@@ -71,13 +71,13 @@ class DraftResponses(Writing):
 
     async def _respond(self, row: Row, tools: Tools, number: int) -> list[Row | Rejected]:
         """The tries at one response, of which the last may be it."""
-        prompt = self.prompt.render(instruction=asked(row), language=language.of(row["instruction"]))
+        prompt = self.prompt.render(instruction=with_its_input(row), language=language.of(row["instruction"]))
 
         async def draw(attempt: int) -> Row | Rejected:
             sample = number * self.tries + attempt
-            answer = await even_if_silent(tools.llm.generate(prompt, self.sampling, first_sample=sample))
+            answer = await allow_empty(tools.llm.generate(prompt, self.sampling, first_sample=sample))
             (completion,) = answer.completions
-            text = "" if completion.silence else completion.text.strip()
+            text = "" if completion.no_answer else completion.text.strip()
             response = {
                 **row,
                 "id": f"{row['id']}/r{number}",

@@ -12,7 +12,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from synth.pipelines.runtime.declared import Option
-from synth.pipelines.runtime.portions import pass_on, portions
+from synth.pipelines.runtime.portions import portions, write_kept
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.errors import InputError
 from synth.schemas.record import Record
@@ -52,7 +52,7 @@ class DropShort(TableStage):
         start = 0
         for rows in portions(table):
             short = np.flatnonzero(goes[start : start + rows.num_rows]).tolist()
-            pass_on(rows, {row: ("short", f"r = {r[start + row]:.4f}") for row in short}, output)
+            write_kept(rows, {row: ("short", f"r = {r[start + row]:.4f}") for row in short}, output)
             start += rows.num_rows
 
     def _lengths(self, table: pa.Table) -> Numbers:

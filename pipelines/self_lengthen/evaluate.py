@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.asking import first_readable, warmer_retries
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Schema, Tries
 from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
-from synth.pipelines.runtime.instructions import asked
+from synth.pipelines.runtime.instructions import with_its_input
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
-from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Schema, Tries
 from synth.pipelines.self_lengthen import words
 from synth.pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
 from synth.schemas.record import Record
@@ -119,7 +119,7 @@ class EvaluateLengths(RowStage):
 
     async def _judgement(self, row: Row, tools: Tools) -> dict[str, Any]:
         """The analysis, the marks and the reasoning before them, by the names of their columns."""
-        prompt = self.prompt.render(instruction=asked(row), response=row["response"], criteria=CRITERIA)
+        prompt = self.prompt.render(instruction=with_its_input(row), response=row["response"], criteria=CRITERIA)
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         return await first_readable(tools, prompt, warmer_retries(sampling, self.tries), _judgement_in, self._form)
 
@@ -134,7 +134,7 @@ class EvaluateLengths(RowStage):
 
 
 def _judgement_in(completion: Completion) -> dict[str, Any]:
-    judgement = {} if completion.silence else _read(completion.text)
+    judgement = {} if completion.no_answer else _read(completion.text)
     if not judgement:
         raise _fault(completion)
     return {**judgement, "judge_reasoning": completion.reasoning}
@@ -157,6 +157,6 @@ def _read(reply: str) -> dict[str, Any]:
 def _fault(completion: Completion) -> Reject:
     if completion.cut:
         return Reject("truncated", completion.cut)
-    if completion.silence:
-        return Reject(*completion.silence)
+    if completion.no_answer:
+        return Reject(*completion.no_answer)
     return Reject("unreadable", f"the reply is {completion.text!r:.300}")

@@ -8,18 +8,18 @@ from typing import Annotated, Any, ClassVar
 
 from synth.pipelines.engines import Answer, Completion, Message
 from synth.pipelines.runtime.asking import gather_all
+from synth.pipelines.runtime.common_options import PromptFile, Tries
 from synth.pipelines.runtime.declared import Option, shipped
-from synth.pipelines.runtime.instructions import asked
+from synth.pipelines.runtime.instructions import with_its_input
 from synth.pipelines.runtime.stage import (
     Reject,
     Rejected,
     Row,
     Tools,
     Unanswered,
-    even_if_silent,
+    allow_empty,
     nothing_kept,
 )
-from synth.pipelines.runtime.usual_options import PromptFile, Tries
 from synth.pipelines.self_lengthen import language, quality, words
 from synth.pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
 from synth.pipelines.self_lengthen.tries import Writing, fault_of
@@ -167,15 +167,17 @@ class _Extension:
 
     async def _ask(self, outline: str, written: str = "") -> Completion:
         """What the model writes after `written`, by an outline of it all. Raises `Reject` where it says nothing."""
-        prompt = self._rules.prompt.render(instruction=asked(self._row), outline=outline, language=self._language)
-        answer = await even_if_silent(
+        prompt = self._rules.prompt.render(
+            instruction=with_its_input(self._row), outline=outline, language=self._language
+        )
+        answer = await allow_empty(
             self._tools.llm.generate(
                 _continued(prompt, written), self._rules.sampling, first_sample=next(self._samples)
             )
         )
         self._answers.append(answer)
         (completion,) = answer.completions
-        if completion.silence and (fault := fault_of(completion)):
+        if completion.no_answer and (fault := fault_of(completion)):
             raise Reject(*fault)
         return completion
 

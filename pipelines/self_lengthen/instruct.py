@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from synth.pipelines.engines import Sampling
 from synth.pipelines.runtime.asking import gather_all
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, even_if_silent, nothing_kept
-from synth.pipelines.runtime.usual_options import MaxTokens, PromptFile, Tries
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, allow_empty, nothing_kept
 from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.tries import EndOfText, Writing, fault_of, until_kept
 from synth.schemas.errors import UsageError
@@ -239,10 +239,10 @@ class _Pool:
         # One word is asked for, but the reasoning before it takes as many tokens as it takes.
         sampling = Sampling(temperature=0, max_tokens=self._rules.sampling.max_tokens)
         prompt = self._rules.judge_prompt.render(instruction=text, language=self._language)
-        answer = await even_if_silent(self._tools.llm.generate(prompt, sampling))
+        answer = await allow_empty(self._tools.llm.generate(prompt, sampling))
         (verdict,) = answer.completions
-        if verdict.silence:
-            reason, detail = verdict.silence
+        if verdict.no_answer:
+            reason, detail = verdict.no_answer
             return "not_judged", f"{reason}: {detail}"
         if _NO_LETTERS.sub("", verdict.text).casefold() in _YES:
             return None

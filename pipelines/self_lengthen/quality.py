@@ -10,7 +10,7 @@ import unicodedata
 import numpy as np
 
 from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
-from synth.pipelines.runtime.text.words import folded
+from synth.pipelines.runtime.text.words import combined_hashes
 from synth.pipelines.self_lengthen import language
 
 __all__ = ["refusal"]
@@ -97,7 +97,7 @@ def _repeated(units: list[str], length: int) -> list[str]:
     numbers: dict[str, int] = {}
     of_units = np.array([numbers.setdefault(unit, len(numbers)) for unit in units], np.uint64)
     count = len(units) - length + 1
-    grams = folded([of_units[start : start + count] for start in range(length)]).tolist()
+    grams = combined_hashes([of_units[start : start + count] for start in range(length)]).tolist()
     seen: set[int] = set()
     if len(set(grams)) < count:
         for start, gram in enumerate(grams):

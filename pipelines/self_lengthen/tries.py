@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from synth.pipelines.engines import Completion, Sampling
+from synth.pipelines.runtime.common_options import MaxTokens, Temperature, TopP
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Rejected, Row, RowStage
-from synth.pipelines.runtime.usual_options import MaxTokens, Temperature, TopP
 
 __all__ = ["EndOfText", "Writing", "fault_of", "until_kept"]
 
@@ -65,4 +65,4 @@ def fault_of(completion: Completion) -> tuple[str, str] | None:
     A text that the limit ended is refused even where it stops at the end of a sentence: nothing tells how much of it is
     missing, and a model that is trained on it learns to stop anywhere.
     """
-    return ("cut", completion.cut) if completion.cut else completion.silence
+    return ("cut", completion.cut) if completion.cut else completion.no_answer

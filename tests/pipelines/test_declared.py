@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pytest
 
 from synth.pipelines.reject.sample import SamplePaths
-from synth.pipelines.runtime.declared import ByOption, Only, Option, assignments, check, declared, made, shipped
+from synth.pipelines.runtime.declared import ByOption, Only, Option, assignments, build, check, declared, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.schemas.errors import UsageError
 
@@ -50,13 +50,13 @@ def test_flags_follow_from_names_and_defaults() -> None:
 
 def test_what_was_typed_becomes_the_values_and_the_rest_is_by_default() -> None:
     typed: dict[str, Any] = {"kind": "bread", "times": [20, 10], "spices": ["salt=3", "anise=1"], "n": None}
-    assert made(Baking, typed) == Baking("bread", times=(10, 20), spices={"salt": "3", "anise": "1"})
+    assert build(Baking, typed) == Baking("bread", times=(10, 20), spices={"salt": "3", "anise": "1"})
 
 
 def test_an_environment_variable_stands_in_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OVEN", "wood")
-    assert made(Baking, {"kind": "cake"}).oven == "wood"
-    assert made(Baking, {"kind": "cake", "oven": "gas"}).oven == "gas"
+    assert build(Baking, {"kind": "cake"}).oven == "wood"
+    assert build(Baking, {"kind": "cake", "oven": "gas"}).oven == "gas"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_environment_variable_stands_in_for_an_option(monkeypatch: pytest.Mon
 )
 def test_what_cannot_be_is_refused(typed: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError) as raised:
-        made(Baking, typed)
+        build(Baking, typed)
     assert str(raised.value) == said
 
 
@@ -108,7 +108,7 @@ def test_a_prompt_is_the_one_shipped_or_a_file(tmp_path: Path) -> None:
 
     (option,) = declared(Asking)
     assert (option.default, option.suggestions("pl")) == ("plain", ["plain"])
-    assert made(Asking, {}).prompt.render(what="bread") == "Bake bread."
-    assert made(Asking, {"prompt": str(tmp_path / "other.md")}).prompt.render(what="beans") == "Roast beans."
+    assert build(Asking, {}).prompt.render(what="bread") == "Bake bread."
+    assert build(Asking, {"prompt": str(tmp_path / "other.md")}).prompt.render(what="beans") == "Roast beans."
     with pytest.raises(UsageError, match=r"--prompt none: no such file, and the recipe's own prompts are plain"):
-        made(Asking, {"prompt": "none"})
+        build(Asking, {"prompt": "none"})

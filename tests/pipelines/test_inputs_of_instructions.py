@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synth.pipelines.instag.queries import queries_of
-from synth.pipelines.runtime.instructions import asked
+from synth.pipelines.runtime.instructions import with_its_input
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.reading.sources import Source
 from synth.schemas.records import INSTRUCTION, QUERY
@@ -84,7 +84,7 @@ def test_what_goes_on_has_the_input_once(tmp_path: Path) -> None:
     limits = ("--min-words", 50, "--max-words", 70, "--base", 10, "--tries", 1)
     synth("self-lengthen", "constrain", rows, tmp_path / "constrained", *limits, *echo, *reply)
     (constrained,) = rows_of(tmp_path / "constrained")
-    assert asked(constrained) == f"{reply[1].removeprefix('reply=')}\n\nThe hens lay eggs."
+    assert with_its_input(constrained) == f"{reply[1].removeprefix('reply=')}\n\nThe hens lay eggs."
     answered = write_rows(tmp_path / "answered.jsonl", [{"query": "Add up.", "input": "2 and 3", "answer": 5}])
     synth("reject", "sample", answered, tmp_path / "paths", "-n", 1, *echo)
     assert [row["query"] for row in rows_of(tmp_path / "paths")] == ["Add up.\n\n2 and 3"]
@@ -173,7 +173,7 @@ def test_all_columns_of_a_row_and_its_own_ones_give_the_same_question(
     row = {"id": "r", "query": query, **inputs, "instances": instances}
     with TemporaryDirectory() as folder:
         (found,) = read(write_rows(Path(folder) / "rows.jsonl", [row]), QUERY)
-    assert found["query"] == asked(row, "query")
+    assert found["query"] == with_its_input(row, "query")
     # Of two names for it, the first is meant that says something.
     texts = ["" if inputs.get(name) is None else str(inputs[name]) for name in ("input", "context")]
     assert next(filter(str.strip, texts), "") in found["query"]

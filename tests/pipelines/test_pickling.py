@@ -12,7 +12,7 @@ import pytest
 import synth.pipelines
 from synth.pipelines.instag.normalize.embedding import Characters
 from synth.pipelines.query_of_cc.index_reader import OpenedIndex
-from synth.pipelines.runtime.plugs import EngineSpec, SandboxSpec
+from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import RowStage, Stage, TableStage
 from tests.pipelines.query_of_cc.searching import index

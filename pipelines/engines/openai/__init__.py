@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import orjson
 
 from synth.pipelines.engines import Answer, Completion, EngineBusy, Message, PromptRefused, Request
-from synth.pipelines.engines.openai.answers import count, parsed, read_answer, shortened
+from synth.pipelines.engines.openai.answers import parsed, read_answer, shortened, token_count
 from synth.pipelines.engines.openai.fields import advice, request_fields
-from synth.pipelines.engines.openai.refusals import FieldRefused, NotFound, TooManyTokens, failure, has_error
+from synth.pipelines.engines.openai.refusals import FieldRefused, NotFound, TooManyTokens, has_error, response_error
 from synth.pipelines.engines.openai.room import Room
-from synth.pipelines.engines.openai.served import CONNECT_SECONDS, NoList, authorization, card_of, served_models
+from synth.pipelines.engines.openai.served import CONNECT_SECONDS, NoModelList, authorization, find_card, served_models
 from synth.schemas.errors import EngineFailed, UsageError
 
 if TYPE_CHECKING:
@@ -69,15 +69,15 @@ class OpenAIEngine:
 
         try:
             cards = await asyncio.to_thread(served_models, self._base)
-        except NoList as error:
+        except NoModelList as error:
             logging.getLogger("synth").warning("--model %s is not checked: %s", self._model, error)
             cards = [{"id": self._model}]
-        card = card_of(self._model, cards)
+        card = find_card(self._model, cards)
         if card is None:
             names = ", ".join(card["id"] for card in cards)
             raise UsageError(f"--model {self._model} is not served at {self._base}: it serves {names}")
         self._is_vllm = card.get("owned_by") == "vllm"
-        self._room = Room(count(card.get("max_model_len")) or None)
+        self._room = Room(token_count(card.get("max_model_len")) or None)
         self._slots = asyncio.Semaphore(self._concurrency)
         self._session = aiohttp.ClientSession(
             headers={"Content-Type": "application/json", **authorization()},
@@ -183,20 +183,20 @@ class OpenAIEngine:
                 raise EngineBusy(f"{self._base} does not answer: {reason}", overloaded=is_unreachable) from error
         wait = response.headers.get("Retry-After")
         if response.status >= 300:
-            raise failure(self._base, response.status, raw, wait, body)
+            raise response_error(self._base, response.status, raw, wait, body)
         try:
             said = parsed(raw)
         except ValueError as error:
             shown = shortened(raw.decode(errors="replace"))
             raise EngineBusy(f"{self._base} answers something that is not JSON: {shown!r}") from error
         if has_error(said):
-            raise failure(self._base, response.status, raw, wait, body)
+            raise response_error(self._base, response.status, raw, wait, body)
         return said
 
     async def _is_still_served(self) -> bool:
         """Whether the server still lists the model, as far as it lists any."""
         try:
-            return card_of(self._model, await asyncio.to_thread(served_models, self._base)) is not None
+            return find_card(self._model, await asyncio.to_thread(served_models, self._base)) is not None
         except EngineFailed:
             return True
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Completion, EngineBusy
 
-__all__ = ["count", "parsed", "read_answer", "shortened", "words_of"]
+__all__ = ["error_text", "parsed", "read_answer", "shortened", "token_count"]
 
 # Gateways pass on the words of the API behind them: Anthropic, Gemini, Bedrock, Cohere, Mistral, TGI and others.
 _FINISHES = {
@@ -43,7 +43,7 @@ def parsed(raw: bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def words_of(body: Any) -> str:
+def error_text(body: Any) -> str:
     """What a body without a completion tells a reader, on one line of any length."""
     said = body
     if isinstance(body, dict):
@@ -66,7 +66,7 @@ def shortened(words: str) -> str:
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
 
 
-def count(value: Any) -> int | None:
+def token_count(value: Any) -> int | None:
     """A number of tokens that is written as a whole number in any type; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
@@ -89,13 +89,13 @@ def read_answer(body: Any, n: int) -> Answer:
         raise _no_completion(body)
     usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
     # No prompt is empty: a server that counts 0 tokens does not count.
-    prompt_tokens = count(usage.get("prompt_tokens")) or None
+    prompt_tokens = token_count(usage.get("prompt_tokens")) or None
     if not choices:
         return Answer((Completion("", "refused", None),) * n, prompt_tokens)
     if not all(isinstance(choice, dict) for choice in choices):
         raise _no_completion(body)
     read = [_completion(choice) for choice in _in_order(choices)]
-    shares = _split(count(usage.get("completion_tokens")), [_length(completion) for completion in read])
+    shares = _split(token_count(usage.get("completion_tokens")), [_length(completion) for completion in read])
     counted = [
         replace(completion, tokens=share) if completion.tokens is None else completion
         for completion, share in zip(read, shares, strict=True)
@@ -110,12 +110,12 @@ def _looks_like_an_answer(body: Any) -> bool:
 
 
 def _no_completion(body: Any) -> EngineBusy:
-    return EngineBusy(f"the server's answer is not a completion: {shortened(words_of(body))}")
+    return EngineBusy(f"the server's answer is not a completion: {shortened(error_text(body))}")
 
 
 def _in_order(choices: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """By index where every choice has one of its own, otherwise as they stand."""
-    places = [count(choice.get("index")) for choice in choices]
+    places = [token_count(choice.get("index")) for choice in choices]
     known = [place for place in places if place is not None]
     if len(set(known)) < len(choices):
         return choices
@@ -126,7 +126,7 @@ def _completion(choice: Mapping[str, Any]) -> Completion:
     """One choice. Raises `EngineBusy` where it has neither a text nor a word on why not."""
     finish = _finish_word(choice.get("finish_reason"))
     if choice.get("error") or finish in _BROKEN_OFF:
-        raise EngineBusy(f"the server broke off its answer: {shortened(words_of(choice))}")
+        raise EngineBusy(f"the server broke off its answer: {shortened(error_text(choice))}")
     message = choice.get("message")
     if isinstance(message, dict):
         content = message.get("content", choice.get("text"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from synth.pipelines.engines.openai.answers import count
+from synth.pipelines.engines.openai.answers import token_count
 from synth.schemas.errors import UsageError
 
 __all__ = ["advice", "refused_field", "request_fields"]
@@ -41,7 +41,7 @@ def request_fields(args: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in args.items():
         if name in _SETS or (name in _LEAVES_OUT and value is not None):
             raise UsageError(f"--engine-arg {name}: {(_SETS | _LEAVES_OUT)[name]}")
-        if name == "max_completion_tokens" and value is not None and not count(value):
+        if name == "max_completion_tokens" and value is not None and not token_count(value):
             raise UsageError(f"--engine-arg {name}={value} is not a number of tokens")
         try:
             # Both, because each lets something pass that the other refuses: NaN, integers beyond 64 bits.

@@ -8,11 +8,11 @@ from math import isfinite
 from typing import Any
 
 from synth.pipelines.engines import EngineBusy, PromptRefused, PromptTooLong
-from synth.pipelines.engines.openai.answers import count, parsed, shortened, words_of
+from synth.pipelines.engines.openai.answers import error_text, parsed, shortened, token_count
 from synth.pipelines.engines.openai.fields import refused_field
 from synth.schemas.errors import EngineFailed
 
-__all__ = ["KEY_HINT", "FieldRefused", "NotFound", "TooManyTokens", "failure", "has_error"]
+__all__ = ["KEY_HINT", "FieldRefused", "NotFound", "TooManyTokens", "has_error", "response_error"]
 
 KEY_HINT = "is OPENAI_API_KEY set to a valid key?"
 _URL_HINT = "a --base-url usually ends in /v1, and --model names what the server offers"
@@ -58,7 +58,7 @@ def has_error(body: Any) -> bool:
     return bool(body.get("error")) or body.get("object") == "error" or _code(body) is not None
 
 
-def failure(at: str, status: int, raw: bytes, retry_after: str | None, sent: Collection[str]) -> Exception:
+def response_error(at: str, status: int, raw: bytes, retry_after: str | None, sent: Collection[str]) -> Exception:
     """The error that a server's answer means. `sent` are the names of the request's fields.
 
     A body that came with a good status is judged by the status that it names itself.
@@ -67,7 +67,7 @@ def failure(at: str, status: int, raw: bytes, retry_after: str | None, sent: Col
         body = parsed(raw)
     except ValueError:
         body = raw.decode(errors="replace")
-    words = words_of(body)
+    words = error_text(body)
     labels = f"{words} {_labels(body)}"
     said = f"{at} answers {status if status >= 300 else 'an error'}: {shortened(words)}"
     content = _CONTENT.search(labels)
@@ -119,7 +119,7 @@ def _code(body: Any) -> int | None:
     places = [body.get("error"), body] if isinstance(body, dict) else []
     for place in places:
         for name in ("code", "status", "status_code"):
-            code = count(place.get(name)) if isinstance(place, dict) else None
+            code = token_count(place.get(name)) if isinstance(place, dict) else None
             if code is not None and 400 <= code < 600:
                 return code
     return None

@@ -12,7 +12,7 @@ from math import ceil
 from synth.pipelines.engines import Answer
 from synth.pipelines.engines.openai.refusals import TooManyTokens
 
-__all__ = ["Room", "told"]
+__all__ = ["Room", "stated_limits"]
 
 _NUMBER = re.compile(r"(?<![\w.-])(\d{1,3}(?:,\d{3}){1,3}|\d{1,12})(?:\.0+)?(?![\w-]|\.\d| characters)")
 _CONTEXT = re.compile(
@@ -28,7 +28,7 @@ _PROMPT = re.compile(r"prompt|inputs?\b(?! should)|messages|context.?length|requ
 _BELIEVED = 2
 
 
-def told(words: str, limit: int) -> tuple[int | None, int | None]:
+def stated_limits(words: str, limit: int) -> tuple[int | None, int | None]:
     """The context, and what it leaves for a completion, by the words of a server that refused `limit` tokens."""
     numbers = {_integer(number) for number in _NUMBER.findall(words)} - {0}
     if _COMPLETION.search(words) and not _PROMPT.search(words):
@@ -73,7 +73,7 @@ class Room:
         limit = self._guess(wanted, size)
         context, prompt, refused, refusals = self._context, None, wanted + 1, 0
         while isinstance(outcome := (yield limit), TooManyTokens):
-            found, left = told(outcome.words, limit)
+            found, left = stated_limits(outcome.words, limit)
             if limit == 1 or (left is not None and left < 1):
                 return
             context = found or context

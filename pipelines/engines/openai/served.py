@@ -7,12 +7,12 @@ from typing import Any
 from synth.pipelines.engines.openai.refusals import KEY_HINT
 from synth.schemas.errors import EngineFailed, UsageError
 
-__all__ = ["CONNECT_SECONDS", "NoList", "authorization", "card_of", "served_models"]
+__all__ = ["CONNECT_SECONDS", "NoModelList", "authorization", "find_card", "served_models"]
 
 CONNECT_SECONDS = 30
 
 
-class NoList(EngineFailed):
+class NoModelList(EngineFailed):
     """A server answers, but with no list of models."""
 
 
@@ -35,18 +35,18 @@ def served_models(base_url: str) -> list[dict[str, Any]]:
             if error.code == 401:
                 raise EngineFailed(f"{url} answers 401 {error.reason}; {KEY_HINT}") from error
             hint = KEY_HINT if error.code == 403 else "a --base-url usually ends in /v1"
-            raise NoList(f"{url} answers {error.code} {error.reason}; {hint}") from error
+            raise NoModelList(f"{url} answers {error.code} {error.reason}; {hint}") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise EngineFailed(f"no LLM server answers at {url} ({reason}); start it or correct --base-url") from error
     except (ValueError, RecursionError):
         cards = []
     if not cards:
-        raise NoList(f"{url} does not answer with a list of models; correct --base-url")
+        raise NoModelList(f"{url} does not answer with a list of models; correct --base-url")
     return cards
 
 
-def card_of(model: str, cards: list[dict[str, Any]]) -> dict[str, Any] | None:
+def find_card(model: str, cards: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The card of a model, which a list may name with a prefix, or with a tag that the model's name leaves open."""
     for card in cards:
         name = card["id"].removeprefix("models/")

@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-from synth.pipelines.runtime.answers.units import factor
+from synth.pipelines.runtime.answers.units import unit_factor
 
 __all__ = ["exact_number"]
 
@@ -46,7 +46,7 @@ def exact_number(text: str) -> tuple[Fraction, str] | None:
     match = _NUMBER.match(text)
     if match is None or match.end() > _LONGEST_NUMBER:
         return None
-    times = factor(text[match.end() :])
+    times = unit_factor(text[match.end() :])
     value = None if times is None else _value(match)
     if times is None or value is None:
         return None

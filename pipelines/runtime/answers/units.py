@@ -7,7 +7,7 @@ import re
 import unicodedata
 from types import MappingProxyType
 
-__all__ = ["factor"]
+__all__ = ["unit_factor"]
 
 _FACTORS = MappingProxyType(
     {
@@ -48,7 +48,7 @@ _WORDING = re.compile(r"(?:[^\W\d_]|[\s,.;:()'\"?!%°/&—-])*")
 _WORD = re.compile(r"[^\W\d_]+(?:[.'&-][^\W\d_]+)*|&")
 
 
-def factor(words: str) -> int | None:
+def unit_factor(words: str) -> int | None:
     """What the words after a number multiply it by: 1 where they are units or add nothing, 1,000,000 for `million`.
 
     None where they make it another value (`or 6`, `to three`, `squared`, `x`) or hold a further number or sign.

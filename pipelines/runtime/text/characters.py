@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 from functools import cache
 
-__all__ = ["combining", "composed", "unified", "visible"]
+__all__ = ["combining", "nfc", "nfkc", "without_invisible"]
 
 # C0 and C1 but white space; NUL among them.
 _CONTROL = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
@@ -25,19 +25,19 @@ _CONTROL_OF_ASCII = dict.fromkeys(code for code in range(128) if _INVISIBLE.matc
 _TELLING = ("<super>", "<sub>", "<fraction>", "<circle>", "<font>")
 
 
-def visible(text: str) -> str:
+def without_invisible(text: str) -> str:
     """The text without its invisible characters. White space stays."""
     return text.translate(_CONTROL_OF_ASCII) if text.isascii() else _INVISIBLE.sub("", text)
 
 
-def composed(text: str) -> str:
+def nfc(text: str) -> str:
     """What can be seen of a text, in NFC."""
-    return unicodedata.normalize("NFC", visible(text))
+    return unicodedata.normalize("NFC", without_invisible(text))
 
 
-def unified(text: str) -> str:
+def nfkc(text: str) -> str:
     """What can be seen of a text, in NFKC but for `x²`, `½`, `①` and `ℝ`, which are not `x2`, `1⁄2`, `1` and `R`."""
-    text = visible(text)
+    text = without_invisible(text)
     if text.isascii():
         return text
     telling = _telling()

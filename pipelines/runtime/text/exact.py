@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from synth.pipelines.runtime.text.characters import composed, visible
+from synth.pipelines.runtime.text.characters import nfc, without_invisible
 from synth.pipelines.runtime.text.words import spans
 
 __all__ = ["same_text", "same_url"]
@@ -14,7 +14,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def same_text(text: str) -> str:
     """What equal texts share: NFC without invisible characters, any white space as one blank, none at the ends."""
-    seen = composed(text)
+    seen = nfc(text)
     # A list of all words of a long text would take ten times its memory.
     pieces = (" ".join(seen[start:end].split()) for start, end in spans(seen, _BLANK))
     return " ".join(filter(None, pieces))
@@ -25,7 +25,7 @@ def same_url(url: str) -> str:
 
     Empty for what leads to no page: `N/A`, or the address of a whole site, as rows have it for want of a better one.
     """
-    address = visible(url).strip()
+    address = without_invisible(url).strip()
     try:
         parts = urlsplit(address if "//" in address else f"//{address}")
         port = parts.port

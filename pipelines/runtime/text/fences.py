@@ -2,14 +2,14 @@
 
 import re
 
-__all__ = ["fenced", "unwrapped"]
+__all__ = ["fenced_code", "without_fence"]
 
 _PYTHON_FENCE = re.compile(r"^[ \t]*```[ \t]*(?:python3?|py)[ \t]*\n", re.MULTILINE | re.IGNORECASE)
 _ANY_FENCE = re.compile(r"^[ \t]*```[^\n`]*\n", re.MULTILINE)
 _END = re.compile(r"^[ \t]*```", re.MULTILINE)
 
 
-def fenced(reply: str) -> str | None:
+def fenced_code(reply: str) -> str | None:
     """The text in the first python fence, else in the first fence. An open fence ends with the reply."""
     opening = _PYTHON_FENCE.search(reply) or _ANY_FENCE.search(reply)
     if opening is None:
@@ -18,7 +18,7 @@ def fenced(reply: str) -> str | None:
     return reply[opening.end() : closing.start() if closing else len(reply)]
 
 
-def unwrapped(reply: str) -> str:
+def without_fence(reply: str) -> str:
     """What is `fenced` in a reply, else all of it."""
-    inside = fenced(reply)
+    inside = fenced_code(reply)
     return reply if inside is None else inside

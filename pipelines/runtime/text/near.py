@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synth.pipelines.runtime.text.exact import same_text
-from synth.pipelines.runtime.text.words import Hashes, folded, unpunctuated, windows, word_hashes
+from synth.pipelines.runtime.text.words import Hashes, combined_hashes, windows, without_punctuation, word_hashes
 
 __all__ = ["SLOTS", "NearDuplicates", "band_keys", "bands_for", "jaccard", "signatures"]
 
@@ -39,7 +39,9 @@ def signatures(shingles: Hashes, starts: npt.NDArray[np.int64]) -> Slots:
 def band_keys(signatures: Slots, bands: int) -> Hashes:
     """A key for each band of each text, texts x `bands`, none of which is 0: equal keys are equal slots."""
     slots = signatures.reshape(len(signatures), bands, -1)
-    return np.maximum(folded([slots[:, :, place].astype(np.uint64) for place in range(slots.shape[2])]), np.uint64(1))
+    return np.maximum(
+        combined_hashes([slots[:, :, place].astype(np.uint64) for place in range(slots.shape[2])]), np.uint64(1)
+    )
 
 
 def jaccard(one: Hashes, other: Hashes) -> float:
@@ -52,7 +54,7 @@ class NearDuplicates:
     """Texts that come one after another, each told from those before: for thousands of short texts, such as queries.
 
     Texts of fewer than `shingle` words are equal only if they have the same words. Punctuation does not count, as it is
-    `unpunctuated`; other signs do. About 3 KB are held for a text of a hundred words.
+    `without_punctuation`; other signs do. About 3 KB are held for a text of a hundred words.
     """
 
     def __init__(self, threshold: float = 0.8, shingle: int = 5) -> None:
@@ -65,7 +67,7 @@ class NearDuplicates:
 
     def seen(self, key: str, text: str) -> str | None:
         """The key of the first text among those remembered that is nearly equal; None remembers this one as `key`."""
-        hashes, starts = word_hashes([unpunctuated(text)], signed=True)
+        hashes, starts = word_hashes([without_punctuation(text)], signed=True)
         if len(hashes) < self._shingle:
             same = hashes.tobytes() or same_text(text)
             earlier = self._short.get(same)

@@ -17,18 +17,18 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from synth.pipelines.runtime.text.characters import combining, unified, visible
+from synth.pipelines.runtime.text.characters import combining, nfkc, without_invisible
 from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
 
 __all__ = [
     "Hashes",
-    "folded",
+    "combined_hashes",
     "operators",
     "readings",
     "signed_words",
     "spans",
-    "unpunctuated",
     "windows",
+    "without_punctuation",
     "word_hashes",
     "words",
 ]
@@ -77,9 +77,9 @@ class _Vocabulary(dict[str, int]):
 
 def words(text: str) -> Iterator[list[str]]:
     """All words of `text` in order, in lists from about `PORTION` characters each; entities of HTML are characters."""
-    text = visible(text)
+    text = without_invisible(text)
     if "&" in text:
-        text = visible(_ENTITY.sub(lambda entity: html.unescape(entity[0]), text))
+        text = without_invisible(_ENTITY.sub(lambda entity: html.unescape(entity[0]), text))
     if "_" in text:
         text = _EMPHASIS.sub(" ", text)
     if text.isascii():
@@ -96,7 +96,7 @@ def signed_words(text: str) -> Iterator[list[str]]:
     Signs before the first word come as a word. What of a word counts is its `_signed_form`.
     """
     # White space ends the last word, as it does others, so that its signs are read like theirs.
-    text = f"{unified(text).strip()}\n"
+    text = f"{nfkc(text).strip()}\n"
     if text == "\n":
         return
     pattern = _SIGNED_WORD_OF_ASCII if text.isascii() else _signed_word()
@@ -108,18 +108,18 @@ def readings(text: str) -> list[str]:
     """The text, and the text in which words that a line's end has divided are whole, if there are any."""
     if "\n" not in text:
         return [text]
-    seen = visible(text)
+    seen = without_invisible(text)
     return [text, _CUT_WORD.sub("", seen)] if _CUT_WORD.search(seen) else [text]
 
 
 def operators(text: str) -> frozenset[str]:
     """The signs of arithmetic and comparison in a text; a dash only beside a digit."""
-    return frozenset("".join(_OPERATOR.findall(unified(text).translate(_ALIKE))).replace("×", "*").replace("÷", "/"))
+    return frozenset("".join(_OPERATOR.findall(nfkc(text).translate(_ALIKE))).replace("×", "*").replace("÷", "/"))
 
 
-def unpunctuated(text: str) -> str:
+def without_punctuation(text: str) -> str:
     """A question in lower case, without punctuation, quotation marks and hyphens; signs as in `a + b` and C++ stay."""
-    return _PUNCTUATION.sub(" ", unified(text).casefold())
+    return _PUNCTUATION.sub(" ", nfkc(text).casefold())
 
 
 def _signed_form(word: str) -> str:
@@ -186,7 +186,7 @@ def windows(hashes: Hashes, starts: npt.NDArray[np.int64], length: int) -> tuple
     """
     counts = np.diff(starts)
     if len(hashes) >= length:
-        found = folded([hashes[i : len(hashes) - length + 1 + i] for i in range(length)])
+        found = combined_hashes([hashes[i : len(hashes) - length + 1 + i] for i in range(length)])
     else:
         found = np.empty(0, np.uint64)
     found = np.concatenate([found, np.zeros(len(hashes) - len(found), np.uint64)])
@@ -195,18 +195,18 @@ def windows(hashes: Hashes, starts: npt.NDArray[np.int64], length: int) -> tuple
     is_first = np.zeros(len(hashes), bool)
     is_first[starts[:-1][counts > 0]] = True
     for text in np.flatnonzero((counts > 0) & (counts < length)):
-        found[starts[text]] = folded(list(hashes[starts[text] : starts[text + 1], None]))[0]
+        found[starts[text]] = combined_hashes(list(hashes[starts[text] : starts[text + 1], None]))[0]
     kept = np.where(counts >= length, counts - length + 1, np.minimum(counts, 1))
     return found[(left >= length) | is_first], _starts(kept)
 
 
-def folded(columns: list[Hashes]) -> Hashes:
+def combined_hashes(columns: list[Hashes]) -> Hashes:
     """One hash for each row over `columns`, in which their order counts."""
-    folded = np.zeros_like(columns[0])
+    combined = np.zeros_like(columns[0])
     for column in columns:
-        folded *= _FACTOR
-        folded += column
-    return folded ^ (folded >> np.uint64(31))
+        combined *= _FACTOR
+        combined += column
+    return combined ^ (combined >> np.uint64(31))
 
 
 def _starts(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

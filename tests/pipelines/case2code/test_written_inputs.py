@@ -10,7 +10,7 @@ from synth.pipelines.case2code.replies import examples_in
 from synth.pipelines.engines import Answer
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Unanswered
-from synth.pipelines.runtime.text.fences import unwrapped
+from synth.pipelines.runtime.text.fences import without_fence
 from synth.schemas.errors import UsageError
 from tests.pipelines.scripted import ScriptedTools, process
 
@@ -184,7 +184,7 @@ def test_options_that_cannot_be_meant(options: dict[str, Any], message: str) -> 
     ],
 )
 def test_the_code_of_a_reply(text: str, code: str) -> None:
-    assert unwrapped(text) == code
+    assert without_fence(text) == code
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from synth.pipelines.engines import Answer, Engine, Message, PromptTooLong, Request, Sampling
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.engines.probe import prove_constrained
+from synth.pipelines.engines.probe import check_schemas_enforced
 from tests.conftest import CONTEXT
 
 
@@ -128,7 +128,7 @@ def test_equal_prompts_under_different_schemas_at_the_same_time(engine: Engine) 
 
 
 def test_constrained_decoding_is_proved(engine: Engine) -> None:
-    asyncio.run(prove_constrained(engine.answer))
+    asyncio.run(check_schemas_enforced(engine.answer))
 
 
 @pytest.mark.parametrize("prompt", [user("a " * CONTEXT), "a " * CONTEXT])

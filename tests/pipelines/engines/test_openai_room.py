@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from synth.pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
 from synth.pipelines.engines.openai.refusals import TooManyTokens
-from synth.pipelines.engines.openai.room import Room, told
+from synth.pipelines.engines.openai.room import Room, stated_limits
 from tests.pipelines.engines.asking import CHAT, ask, outcomes
 from tests.pipelines.engines.scripted_server import Reply, Script, completion
 
@@ -228,4 +228,4 @@ def test_words_about_the_prompt_alone_are_proved_with_one_token(script: Script, 
 
 def test_numbers_in_names_are_no_counts() -> None:
     words = "parrot-4-32k v2.5 on host-512: the maximum context length is 100 tokens, you requested 30 + 90 tokens"
-    assert told(words, 90) == (100, 70)
+    assert stated_limits(words, 90) == (100, 70)

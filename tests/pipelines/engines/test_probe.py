@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from synth.pipelines.engines import Answer, Completion, PromptRefused, Request
-from synth.pipelines.engines.probe import prove_constrained
+from synth.pipelines.engines.probe import check_schemas_enforced
 from synth.schemas.errors import EngineFailed
 from tests.pipelines.engines.asking import with_engine
 from tests.pipelines.engines.scripted_server import Reply, Script, completion
 
 
 def prove(script: Script) -> None:
-    with_engine(script, lambda engine: prove_constrained(engine.answer), "m")
+    with_engine(script, lambda engine: check_schemas_enforced(engine.answer), "m")
 
 
 def allowed(body: dict[str, Any]) -> str:
@@ -75,7 +75,7 @@ def test_an_engine_that_says_nothing_proves_nothing(said: Completion, says: str)
         return Answer((said,), 9)
 
     with pytest.raises(EngineFailed, match=says):
-        asyncio.run(prove_constrained(answer))
+        asyncio.run(check_schemas_enforced(answer))
 
 
 def test_an_engine_that_refuses_schemas_ends_the_run() -> None:
@@ -83,4 +83,4 @@ def test_an_engine_that_refuses_schemas_ends_the_run() -> None:
         raise PromptRefused("no json_schema here")
 
     with pytest.raises(EngineFailed, match=r"does not take JSON schemas \(no json_schema here\); .*--no-schema"):
-        asyncio.run(prove_constrained(answer))
+        asyncio.run(check_schemas_enforced(answer))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synth.pipelines.engines import Answer, Completion, Message, Request
-from synth.pipelines.engines.probe import prove_constrained
-from synth.pipelines.engines.reasoning import ENVELOPES, MARKERS, opening_of, separated
+from synth.pipelines.engines.probe import check_schemas_enforced
+from synth.pipelines.engines.reasoning import ENVELOPES, MARKERS, opening_marker, separate_reasoning
 from synth.schemas.errors import EngineFailed
 
 MARK = re.compile("|".join(re.escape(mark) for pair in MARKERS for mark in pair), re.IGNORECASE | re.ASCII)
@@ -22,7 +22,7 @@ def said(text: str, **more: Any) -> Completion:
 
 
 def split(text: str, **more: Any) -> tuple[str | None, str, str | None]:
-    apart = separated(said(text, **more))
+    apart = separate_reasoning(said(text, **more))
     return apart.reasoning, apart.text, apart.finish_reason
 
 
@@ -84,7 +84,7 @@ def test_what_is_put_around_the_whole_answer_is_taken_off(opening: str, closing:
     for inside in (f"A tram: {opening}7{closing}", f"{opening}7{closing} is the tram."):
         assert split(f"<think>Hm.</think>{inside}")[1] == inside
     alone = said(f"{opening}A tram.{closing}")
-    assert separated(alone) is alone
+    assert separate_reasoning(alone) is alone
 
 
 def test_channels_of_a_reply_are_told_apart() -> None:
@@ -119,16 +119,16 @@ def begun(content: str) -> Message:
     ],
 )
 def test_a_prompt_may_open_the_reasoning(prompt: str | tuple[Message, ...], opening: str) -> None:
-    assert opening_of(prompt) == opening
+    assert opening_marker(prompt) == opening
 
 
 def test_what_goes_on_with_reasoning_that_the_prompt_opened_is_reasoning() -> None:
-    cut = separated(said("About 7 miles.\n#### 7", finish_reason="length"), "<think>")
+    cut = separate_reasoning(said("About 7 miles.\n#### 7", finish_reason="length"), "<think>")
     assert (cut.reasoning, cut.text, cut.finish_reason) == ("About 7 miles.\n#### 7", "", "length")
-    closed = separated(said("About 7?</think>It is 8."), "<think>")
+    closed = separate_reasoning(said("About 7?</think>It is 8."), "<think>")
     assert (closed.reasoning, closed.text, closed.finish_reason) == ("About 7?", "It is 8.", "stop")
     by_the_server = said("It is 8.", reasoning="About 7?")
-    assert separated(by_the_server, "<think>") is by_the_server
+    assert separate_reasoning(by_the_server, "<think>") is by_the_server
 
 
 # Texts in which markers, and pieces of them, stand anywhere. Letters are drawn so that every piece can be told.
@@ -155,15 +155,15 @@ def black(text: str) -> str:
 
 @given(TEXTS)
 def test_an_answer_holds_no_marker(text: str) -> None:
-    apart = separated(said(text))
+    apart = separate_reasoning(said(text))
     assert not MARK.search(apart.text)
-    assert separated(apart) is apart
+    assert separate_reasoning(apart) is apart
 
 
 @given(TEXTS)
 def test_a_text_without_markers_is_the_same_object(text: str) -> None:
     completion = said(text)
-    assert (separated(completion) is completion) == (MARK.search(text) is None)
+    assert (separate_reasoning(completion) is completion) == (MARK.search(text) is None)
 
 
 @given(st.lists(st.one_of(_MARKS, st.integers(0, 9)), max_size=12), st.booleans())
@@ -185,7 +185,7 @@ def test_nothing_is_lost_and_nothing_that_stood_in_a_block_is_answered(drawn: li
             inside = None
         else:
             (answers if inside is None else thoughts).append(piece)
-    apart = separated(said(gap.join(pieces)))
+    apart = separate_reasoning(said(gap.join(pieces)))
     assert re.findall(r"w\d+x\d\.", apart.text) == [word for word in answers if word.startswith("w")]
     words = [word for word in thoughts if word.startswith("w")]
     assert sorted(re.findall(r"w\d+x\d\.", apart.reasoning or "")) == sorted(words)
@@ -194,7 +194,7 @@ def test_nothing_is_lost_and_nothing_that_stood_in_a_block_is_answered(drawn: li
 
 @given(TEXTS)
 def test_nothing_but_markers_and_white_space_is_lost(text: str) -> None:
-    apart = separated(said(text))
+    apart = separate_reasoning(said(text))
     kept = sorted(black((apart.reasoning or "") + "\n" + apart.text))
     assert kept == sorted(black(text))
 
@@ -212,8 +212,8 @@ def test_a_model_that_reasons_before_json_is_given_the_room_to_prove_that_it_obe
         return Answer((said(f'<think>The sky scatters light.</think>{{"word": "{word}"}}'),), 9)
 
     if obeys:
-        asyncio.run(prove_constrained(reasoner))
+        asyncio.run(check_schemas_enforced(reasoner))
     else:
         with pytest.raises(EngineFailed, match="does not hold to JSON schemas"):
-            asyncio.run(prove_constrained(reasoner))
+            asyncio.run(check_schemas_enforced(reasoner))
     assert set(limits) == {64, 4096}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from synth.pipelines.engines import Completion, Engine, Message, PromptRefused, Request, Sampling
-from synth.pipelines.engines.reasoning import separated
+from synth.pipelines.engines.reasoning import separate_reasoning
 from synth.pipelines.engines.vllm import VllmEngine, _marks_reasoning_by_special_tokens, _ReasoningParser
 from synth.schemas.errors import UsageError
 from tests.conftest import LentEngine
@@ -99,7 +99,7 @@ def test_reasoning_that_the_chat_template_opens_is_known_although_the_model_neve
     monkeypatch.setattr(vllm_engine.engine, "_template", {"thinking": True})
     thinking = asyncio.run(vllm_engine.answer(request))
     assert thinking.prompt_tokens == plain.prompt_tokens + len("<think>\n")
-    (completion,) = map(separated, thinking.completions)
+    (completion,) = map(separate_reasoning, thinking.completions)
     assert (completion.text, completion.finish_reason) == ("", "length")
     assert completion.reasoning
     assert "<think>" not in completion.reasoning
@@ -112,7 +112,7 @@ def test_an_answer_held_to_a_schema_is_no_reasoning_although_the_template_opens_
     schema = {"type": "object", "properties": {"a": {"enum": ["b"]}}, "required": ["a"], "additionalProperties": False}
     request = Request((Message(role="user", content="why?"),), Sampling(max_tokens=40), schema=schema)
     (completion,) = asyncio.run(vllm_engine.answer(request)).completions
-    assert json.loads(separated(completion).text) == {"a": "b"}
+    assert json.loads(separate_reasoning(completion).text) == {"a": "b"}
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,15 @@ import unicodedata
 
 import pytest
 
-from synth.pipelines.runtime.text.characters import composed, unified, visible
+from synth.pipelines.runtime.text.characters import nfc, nfkc, without_invisible
 
 ALL = [chr(code) for code in range(sys.maxunicode + 1)]
 TELLING = ("<super>", "<sub>", "<fraction>", "<circle>", "<font>")
 
 
 def test_no_format_character_is_seen_and_every_letter_and_sign_is() -> None:
-    assert [one for one in ALL if unicodedata.category(one) == "Cf" and visible(one)] == []
-    hidden = [one for one in ALL if not visible(one)]
+    assert [one for one in ALL if unicodedata.category(one) == "Cf" and without_invisible(one)] == []
+    hidden = [one for one in ALL if not without_invisible(one)]
     # Fillers of Hangul count as letters, joiners and variation selectors as marks; none has a shape.
     assert {unicodedata.category(one) for one in hidden} == {"Cc", "Cf", "Cn", "Lo", "Mn"}
     assert not any(one.isspace() for one in hidden)
@@ -21,12 +21,12 @@ def test_no_format_character_is_seen_and_every_letter_and_sign_is() -> None:
     "unseen", ["\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u202e", "\u034f", "\0"]
 )
 def test_an_invisible_character_leaves_nothing_behind(unseen: str) -> None:
-    assert visible(f"{unseen}wo{unseen}rd{unseen}") == "word"
-    assert composed(f"e{unseen}\u0301") == "é"
+    assert without_invisible(f"{unseen}wo{unseen}rd{unseen}") == "word"
+    assert nfc(f"e{unseen}\u0301") == "é"
 
 
 def test_a_character_that_says_something_of_its_own_is_not_made_plain() -> None:
     for one in ALL:
         if unicodedata.decomposition(one).startswith(TELLING):
-            assert unified(one) == one
-    assert unified("ﬁｎｄ x²，½ of ℝ") == "find x²,½ of ℝ"
+            assert nfkc(one) == one
+    assert nfkc("ﬁｎｄ x²，½ of ℝ") == "find x²,½ of ℝ"
