@@ -1,33 +1,30 @@
-"""Checks that a jail's output is a canonical value. The input must be assumed hostile."""
+"""Checks that a jail's output is a canonical value. The input is untrusted."""
 
 import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from synth.sandbox.values import FACTORIES, MAX_BITS, MAX_DEPTH, PLAIN_INTEGERS, READERS, Encoder, dumps, place_in_set
+from synth.sandbox.values import FACTORIES, MAX_BITS, MAX_DEPTH, PLAIN_INTEGERS, READERS, Encoder, dumps, set_order
 
 __all__ = ["check"]
 
 _MAX_DIGITS = 4000
-# Different keys of one hash. Of honest ones there are few: tuples of -1 and -2 are all that is known.
-_MAX_ALIKE = 64
+# The most different keys with the same hash. In honest values only tuples of -1 and -2 are known to collide.
+_MAX_COLLISIONS = 64
 _LONG = 8
-# Stands for any value that can be no key.
-_NO_KEY: list[Any] = []
 
 
 def check(canonical: Any) -> None:
-    """Raises ValueError unless `encode` could have made it. The time taken is linear in its size, although keys might
-    be chosen to collide."""
+    """Raise ValueError unless `encode` could have made it. Takes linear time, even if keys are chosen to collide."""
     _key(canonical, 0)
 
 
 def _key(canonical: Any, depth: int) -> Any:
-    """What hashes and compares as the value does."""
+    """Check the value. Returns a stand-in that hashes and compares like it: a list if it is unhashable."""
     kind = type(canonical)
     if kind is str:
-        # JSON escapes can smuggle in what canonical text never has.
+        # JSON escapes can produce lone surrogates, which canonical strings never contain.
         canonical.encode()
         return canonical
     if canonical is None or kind is bool:
@@ -36,8 +33,7 @@ def _key(canonical: Any, depth: int) -> Any:
         _must(-PLAIN_INTEGERS < canonical < PLAIN_INTEGERS)
         return canonical
     if kind is list:
-        _keys(canonical, depth)
-        return _NO_KEY
+        return _keys(canonical, depth)
     _must(kind is dict and len(canonical) == 1 and depth < MAX_DEPTH)
     ((tag, body),) = canonical.items()
     _must(tag in _TAGS)
@@ -51,14 +47,13 @@ def _must(true: bool) -> None:
 
 def _keys(items: Any, depth: int) -> list[Any]:
     _must(type(items) is list and depth < MAX_DEPTH)
-    if len(items) > _LONG and _is_plain(items):
+    if len(items) > _LONG and _is_uniform(items):
         return list(items)
     return [_key(item, depth + 1) for item in items]
 
 
-def _is_plain(items: list[Any]) -> bool:
-    """Whether a list holds whole numbers alone or texts alone; as most long ones do, and then this takes a tenth of
-    the time."""
+def _is_uniform(items: list[Any]) -> bool:
+    """Fast path (10x): a list of only integers or only strings, as most long lists are. Checks them, too."""
     kinds = set(map(type, items))
     if kinds == {int}:
         _must(min(items) > -PLAIN_INTEGERS and max(items) < PLAIN_INTEGERS)
@@ -70,44 +65,30 @@ def _is_plain(items: list[Any]) -> bool:
 
 
 def _must_differ(keys: list[Any]) -> None:
-    """None of them may be to Python what another one is, as True is 1. That they differ in text is known."""
+    """No two keys may be equal in Python, such as True and 1. The caller checks that their encodings differ."""
     if all(type(key) is str or type(key) is int for key in keys):
         return
-    alike: dict[int, list[Any]] = {}
+    by_hash: dict[int, list[Any]] = {}
     for key in keys:
         try:
-            others = alike.setdefault(hash(key), [])
+            others = by_hash.setdefault(hash(key), [])
         except TypeError as error:
             raise ValueError(str(error)) from error
-        _must(len(others) < _MAX_ALIKE and key not in others)
+        _must(len(others) < _MAX_COLLISIONS and key not in others)
         others.append(key)
-
-
-def _tuple(items: Any, depth: int) -> Any:
-    return tuple(_keys(items, depth))
 
 
 def _members(items: Any, depth: int) -> list[Any]:
     keys = _keys(items, depth)
-    places = [place_in_set(item) for item in items]
-    _must(all(one < other for one, other in pairwise(places)))
+    _must(all(one < other for one, other in pairwise(map(set_order, items))))
     _must_differ(keys)
     return keys
 
 
-def _frozenset(items: Any, depth: int) -> Any:
-    return frozenset(_members(items, depth))
-
-
-def _set(items: Any, depth: int) -> Any:
-    _members(items, depth)
-    return _NO_KEY
-
-
-def _pairs(pairs: Any, depth: int) -> Any:
+def _pairs(pairs: Any, depth: int) -> list[Any]:
     _must(type(pairs) is list)
     if not pairs:
-        return _NO_KEY
+        return []
     _must(set(map(type, pairs)) == {list} and set(map(len, pairs)) == {2})
     written, values = map(list, zip(*pairs, strict=True))
     keys = _keys(written, depth)
@@ -116,12 +97,12 @@ def _pairs(pairs: Any, depth: int) -> Any:
     if kinds == {str}:
         _must(len(set(written)) == len(pairs))
     elif kinds == {int}:
-        # As text, since numbers can be chosen to collide.
+        # As strings, because integers can be chosen to collide.
         _must(len(set(map(str, written))) == len(pairs))
     else:
         _must(len(set(map(dumps, written))) == len(pairs))
         _must_differ(keys)
-    return _NO_KEY
+    return keys
 
 
 def _integer(body: Any, _: int) -> Any:
@@ -152,24 +133,22 @@ def _defaultdict(body: Any, depth: int) -> Any:
 def _deque(body: Any, depth: int) -> Any:
     _must(type(body) is list and len(body) == 2 and type(body[1]) is list)
     _must(body[0] is None or (type(body[0]) is int and len(body[1]) <= body[0] < PLAIN_INTEGERS))
-    _keys(body[1], depth)
-    return _NO_KEY
+    return _keys(body[1], depth)
 
 
 def _leaf(tag: str, shape: type) -> Callable[[Any, int], Any]:
-    """The check of what has no elements: its text is read, and must be written the same."""
+    """A check for types without elements: decoding and encoding must reproduce the body."""
 
     def leaf(body: Any, depth: int) -> Any:
         _must(type(body) is shape)
         if shape is list:
-            # Of whole numbers alone: to make a fraction of a decimal with a large exponent takes for ever.
+            # Only integers: a Fraction of a Decimal with a large exponent takes unbounded time.
             _must(len(body) <= 3 and all(type(part) is int for part in _keys(body, depth)))
         try:
             value = READERS[tag](body)
-            same = dumps(Encoder().encode(value, 0)) == dumps({tag: body})
+            _must(dumps(Encoder().encode(value, 0)) == dumps({tag: body}))
         except (ArithmeticError, TypeError) as error:
             raise ValueError(str(error)) from error
-        _must(same)
         return value
 
     return leaf
@@ -179,9 +158,9 @@ _TAGS: dict[str, Callable[[Any, int], Any]] = {
     "int": _integer,
     "float": _number,
     "complex": _complex,
-    "tuple": _tuple,
-    "set": _set,
-    "frozenset": _frozenset,
+    "tuple": lambda items, depth: tuple(_keys(items, depth)),
+    "set": _members,
+    "frozenset": lambda items, depth: frozenset(_members(items, depth)),
     "dict": _pairs,
     "OrderedDict": _pairs,
     "Counter": _pairs,

@@ -1,9 +1,9 @@
-"""The system calls a jail allows: two seccomp filters, compiled here and installed by the worker.
+"""The system calls that a jail allows: two seccomp filters, compiled here and installed by the worker.
 
-The server's filter is an allow-list. Whatever it does not name fails with EPERM, as Python expects of a machine that
-forbids things, and not by death: libraries try new calls now and then, and fall back. What no honest program tries
-kills. The program's filter is laid over it and takes away what only the server may do: fork, signals, waiting, limits.
-A program may signal nothing but SIGABRT to itself.
+The server's filter is an allow-list. Other calls fail with EPERM, which Python handles, instead of killing the process:
+libraries try new calls and fall back. Only calls that no honest program makes are deadly. The program's filter is
+stacked on top and removes what only the server may do: fork, signals, waiting, limits. The only signal that a program
+may send is SIGABRT to itself.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from types import ModuleType
 
 from synth.schemas.errors import SandboxUnavailable
 
-__all__ = ["ALLOWED", "DEADLY", "OWN_NUMBER", "SERVER_ONLY", "SIGNALS", "Filters", "compiled_filters"]
+__all__ = ["ALLOWED", "DEADLY", "PID_PLACEHOLDER", "SERVER_ONLY", "SIGNALS", "Filters", "compiled_filters"]
 
 ALLOWED = """
 read readv pread64 preadv write writev lseek close close_range dup dup2 dup3 pipe pipe2
@@ -42,21 +42,21 @@ delete_module
 """
 
 CLONE_THREAD = 0x10000
-# New namespaces, CLONE_PARENT, which would make siblings of the server, and CLONE_PTRACE.
+# New namespaces, CLONE_PARENT (the child would be a sibling of the server) and CLONE_PTRACE.
 CLONE_ESCAPES = 0x7E020000 | 0x8000 | 0x2000
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# FIONBIO, FIONREAD, FIOCLEX, FIONCLEX, and TCGETS, by which isatty asks.
+# FIONBIO, FIONREAD, FIOCLEX, FIONCLEX, and TCGETS for isatty.
 IOCTLS = (0x5421, 0x541B, 0x5451, 0x5450, 0x5401)
 # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC: no locks, no leases, no signals.
 FCNTLS = (0, 1, 2, 3, 4, 1030)
 AF_UNIX, SOCK_STREAM, MSG_OOB = 1, 1, 1
-# In the program's filter, where the number of the process that installs it belongs.
-OWN_NUMBER = 0x7A5E1D3B
+# Stands in the program's filter for the id of the process that installs it.
+PID_PLACEHOLDER = 0x7A5E1D3B
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Two programs for the kernel's filter machine, and a digest of what they were made from."""
+    """Two compiled BPF programs and their digest."""
 
     server: bytes
     program: bytes
@@ -65,7 +65,7 @@ class Filters:
 
 @cache
 def compiled_filters() -> Filters:
-    """Compile for this machine. Raises `SandboxUnavailable` where libseccomp is missing."""
+    """Compile for this machine. Raises `SandboxUnavailable` if libseccomp or pyseccomp is missing."""
     try:
         pyseccomp = import_module("pyseccomp")
     except (ImportError, OSError, RuntimeError) as error:
@@ -85,19 +85,19 @@ def _server_filter(seccomp: ModuleType) -> bytes:
         filter_.add(seccomp.KILL_PROCESS, name)
     filter_.add(seccomp.ALLOW, "openat", arg(2, masked, WRITING, 0))
     filter_.add(seccomp.ALLOW, "clone", arg(0, masked, CLONE_ESCAPES, 0))
-    # glibc then uses clone, whose flags can be looked at.
+    # glibc falls back to clone, whose flags a filter can check.
     filter_.add(seccomp.ERRNO(ENOSYS), "clone3")
     for request in IOCTLS:
         filter_.add(seccomp.ALLOW, "ioctl", arg(1, equal, request))
     for command in FCNTLS:
         filter_.add(seccomp.ALLOW, "fcntl", arg(1, equal, command))
-    # The event loop of asyncio wakes itself by a pair of these. Streams alone, and no addresses: a datagram could go
-    # to a socket of the host.
+    # asyncio's event loop wakes itself through a socket pair. Only streams, and no addresses: a datagram could reach a
+    # socket of the host.
     filter_.add(seccomp.ALLOW, "socketpair", arg(0, equal, AF_UNIX), arg(1, masked, 0xF, SOCK_STREAM))
-    # Urgent bytes are not needed, and kernels have had trouble with them.
+    # Urgent data is not needed, and kernels have had bugs in it.
     filter_.add(seccomp.ALLOW, "sendto", arg(4, equal, 0), arg(3, masked, MSG_OOB, 0))
     filter_.add(seccomp.ALLOW, "recvfrom", arg(3, masked, MSG_OOB, 0))
-    # That is abort, which would otherwise end in a fault.
+    # For abort(), which would otherwise end in a fault.
     filter_.add(seccomp.ALLOW, "tgkill", arg(2, equal, SIGABRT))
     return filter_.compiled()
 
@@ -109,10 +109,10 @@ def _program_filter(seccomp: ModuleType) -> bytes:
     for name in f"{SERVER_ONLY} {SIGNALS}".split():
         if name != "prlimit64":
             filter_.add(forbidden, name)
-    # Reading a limit is getrlimit to Python; setting one passes a pointer.
+    # Python reads limits with prlimit64 and a null pointer as the new limit.
     filter_.add(forbidden, "prlimit64", arg(2, seccomp.NE, 0))
     filter_.add(forbidden, "clone", arg(0, masked, CLONE_THREAD, 0))
-    filter_.add(forbidden, "tgkill", arg(0, seccomp.NE, OWN_NUMBER))
+    filter_.add(forbidden, "tgkill", arg(0, seccomp.NE, PID_PLACEHOLDER))
     return filter_.compiled()
 
 
@@ -120,11 +120,11 @@ class _Rules:
     def __init__(self, seccomp: ModuleType, default: int) -> None:
         self._seccomp = seccomp
         self._filter = seccomp.SyscallFilter(default)
-        # Calls of another architecture (32 bits, x32) have other numbers, which these rules would misread.
+        # System calls of other architectures (32 bits, x32) have other numbers, which these rules would misread.
         self._filter.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
 
     def add(self, action: int, name: str, *arguments: object) -> None:
-        # Not every machine has every call: the older ones are missing where they were never needed.
+        # Newer architectures lack the older calls.
         if self._seccomp.resolve_syscall(self._seccomp.Arch.NATIVE, name) >= 0:
             self._filter.add_rule(action, name, *arguments)
 

@@ -1,4 +1,4 @@
-"""Parses the answers of a program. Every byte must be assumed hostile."""
+"""Parses the answers of a program. Every byte is untrusted."""
 
 import json
 from collections.abc import Sequence
@@ -12,14 +12,13 @@ from synth.sandbox.verdict import Outcome
 __all__ = ["Answers", "read_payload"]
 
 _MAX_FRAME = MAX_BYTES + 64
-_MAX_WORDS = 400
+_MAX_NAME = 400
 _LOAD_ERROR, _LOADED = 3, 4
 
 
 @dataclass
 class Answers:
-    """What could be read: outcomes by the place of their input, whether the program loaded or why not, and what was
-    malformed."""
+    """The parsed part of the output: outcomes by input, whether or why not the program loaded, and the first error."""
 
     outcomes: list[Outcome | None]
     loaded: bool = False
@@ -28,12 +27,12 @@ class Answers:
 
 
 def read_payload(payload: bytes, order: Sequence[int]) -> Answers:
-    """Read frames, a length (four bytes, big-endian) and JSON [input, kind, data] each, in the order of the inputs.
+    """Parse frames: a length (four bytes, big-endian) and JSON [input, kind, data], in the order of the inputs.
 
-    The first one, about input -1, says that the program has loaded, or why not.
+    The first frame, for input -1, reports that the program has loaded, or why not.
 
-    Never raises: reading ends at the first thing that the worker would not have written, and `malformed` names it. The
-    time taken is linear in the payload.
+    Never raises: parsing stops at the first bytes that the worker would not have written, described in `malformed`.
+    Takes linear time.
     """
     answers = Answers([None] * len(order))
     at = done = 0
@@ -50,7 +49,7 @@ def read_payload(payload: bytes, order: Sequence[int]) -> Answers:
                 answers.loaded = True
                 continue
             if (index, kind, done) == (-1, _LOAD_ERROR, 0) and not answers.loaded:
-                answers.load_error = _words(data)
+                answers.load_error = _name(data)
                 continue
             if done == len(order) or index != order[done]:
                 raise ValueError("it answers an input that is not the next")
@@ -74,21 +73,21 @@ def _outcome(kind: int, data: Any) -> Outcome:
         check(data)
         return Outcome("value", data)
     if kind == 1:
-        return Outcome("exception", _words(data))
+        return Outcome("exception", _name(data))
     if kind == 2:
-        return Outcome("unencodable", _words(data))
+        return Outcome("unencodable", _name(data))
     raise ValueError("an answer of a kind that there is not")
 
 
-def _words(data: Any) -> str:
-    if type(data) is not str or not 0 < len(data) <= _MAX_WORDS:
+def _name(data: Any) -> str:
+    if type(data) is not str or not 0 < len(data) <= _MAX_NAME:
         raise ValueError("a name that is no name")
     return data if data.isprintable() else repr(data)[1:-1]
 
 
-def _refuse(text: str) -> NoReturn:
-    # Canonical values write them as tagged text.
+def _reject(text: str) -> NoReturn:
+    # Canonical values write floats as tagged strings.
     raise ValueError(f"a number that no canonical value has: {text[:20]}")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_refuse)
+_DECODER = json.JSONDecoder(parse_constant=_reject, parse_float=_reject)

@@ -1,18 +1,17 @@
-"""The sandbox: runs programs in a few warm jails, one program at a time in each.
+"""The sandbox: runs programs in a pool of warm jails, one program at a time in each.
 
 `async with Sandbox() as sandbox: verdict = await sandbox.answer(Program.of(code, "f", [([1, 2], {})]))`
 
-A jail that fails is replaced, and the program it was running is run once more in a new one; a program under which the
-sandbox fails twice is quarantined. Jails are replaced after so many programs, and after any that cast doubt on them.
+A jail that fails is replaced, and its program runs once more in a new one; a program on which the sandbox fails twice
+is quarantined. Jails are also replaced after a number of programs, and after a program that makes them suspect.
 """
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from types import TracebackType
 from typing import Any, Self
 
 from msgspec.structs import asdict, replace
@@ -31,10 +30,10 @@ from synth.schemas.errors import SandboxUnavailable
 
 __all__ = ["Sandbox"]
 
-# Memory that programs make a worker touch stays with it.
+# A worker never returns the memory that programs made it touch.
 _PROGRAMS_PER_JAIL = 5000
 _ATTEMPTS_TO_START = 3
-USUAL = Limits()
+_DEFAULT_LIMITS = Limits()
 
 
 @dataclass
@@ -44,21 +43,21 @@ class _Job:
 
 
 class Sandbox:
-    """A pool of jails. Belongs to the event loop in which it is started."""
+    """A pool of jails, bound to the event loop that starts it."""
 
     def __init__(self, jail: str = "auto", workers: int | None = None, packages: Sequence[str] = ()) -> None:
-        """`jail` is auto, docker, bwrap or landlock; `workers` jails run concurrently, by default one a processor.
+        """`jail` is auto, docker, bwrap or landlock; `workers` jails run concurrently, by default one per processor.
 
-        `packages` are distributions, installed beside synth, that programs may import.
+        `packages` are distributions, installed alongside synth, that programs may import.
         """
-        self._named = jail
+        self._requested = jail
         self._workers = workers or len(os.sched_getaffinity(0))
         self._packages = tuple(packages)
         self._modules: list[str] = []
         self._filters: Filters | None = None
         self._jail: Jail | None = None
         self._landlock = 0
-        # The one thread that starts jails: the kernel ends them when the thread that started them ends.
+        # A single thread starts all jails, because the kernel kills a jail when the thread that started it ends.
         self._spawner: ThreadPoolExecutor | None = None
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._slots: list[asyncio.Task[None]] = []
@@ -67,19 +66,18 @@ class Sandbox:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def start(self) -> None:
-        """Start a jail that withstands the self-test. Raises `SandboxUnavailable`; there is no running without one."""
+        """Start a jail that passes the self-test. Raises `SandboxUnavailable` if there is none."""
         self._spawner = ThreadPoolExecutor(1, "jails")
         try:
             self._filters = compiled_filters()
             self._modules = module_names(self._packages)
             first = await self._first_jail()
         except BaseException:
+            self._jail = None
             self._spawner.shutdown()
             raise
         self._slots = [
@@ -87,7 +85,7 @@ class Sandbox:
         ]
 
     async def answer(self, program: Program) -> Verdict:
-        """Run a program. Raises `SandboxUnavailable` when jails can no longer be started; all else is a verdict."""
+        """Run a program. Raises `SandboxUnavailable` if no jail can be started any more; all else is a verdict."""
         if refusal := program.refusal:
             return Verdict("refused", (None,) * len(program.inputs), refusal)
         if not self._slots:
@@ -97,7 +95,7 @@ class Sandbox:
         return await job.answer
 
     async def close(self) -> None:
-        """Kill every jail. What is still running ends with `CancelledError`."""
+        """Kill every jail. Pending answers end with `CancelledError`."""
         slots, self._slots = self._slots, []
         for slot in slots:
             slot.cancel()
@@ -108,25 +106,25 @@ class Sandbox:
             await asyncio.to_thread(self._spawner.shutdown)
 
     def identity(self) -> dict[str, Any]:
-        """See `sandbox.determinants`; plain values, known before `start`. Raises `SandboxUnavailable`."""
+        """See `sandbox.determinants`. Available before `start`. Raises `SandboxUnavailable`."""
         return dict(self._identity)
 
     def record(self) -> dict[str, Any] | None:
-        """`identity`, and more of the jail that programs ran in; None where no jail was ever started."""
+        """`identity` and details of the jail in which programs ran; None if no jail was started."""
         if self._jail is None or self._filters is None:
             return None
         return {
             **self.identity(),
             "tier": f"{self._jail.kind}+seccomp" + f"+landlock{self._landlock}" * bool(self._landlock),
-            "limits": asdict(USUAL),
+            "limits": asdict(_DEFAULT_LIMITS),
             "filter": self._filters.digest,
             **self._jail.identity(),
         }
 
     @cached_property
     def _kind(self) -> str:
-        """The jail that was named, or that `auto` comes to. Decided once, so that `identity` stays true."""
-        return automatic() if self._named == "auto" else self._named
+        """The kind of jail, with `auto` resolved once, so that `identity` does not change."""
+        return automatic() if self._requested == "auto" else self._requested
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
@@ -134,27 +132,23 @@ class Sandbox:
 
     async def _first_jail(self) -> RunningJail:
         self._jail = open_jail(self._kind, self._packages)
+        await self._spawn(self._jail.prepare)
+        running = await self._start(0, _DEFAULT_LIMITS.memory_mb)
         try:
-            await self._spawn(self._jail.prepare)
-            running = await self._start(0, USUAL.memory_mb)
-            try:
-                await prove(self._kind, running.run)
-            except BaseException:
-                await self._end(running)
-                raise
+            await prove(self._kind, running.run)
         except BaseException:
-            self._jail = None
+            await self._end(running)
             raise
         self._landlock = running.landlock
         return running
 
     async def _serve(self, jails: dict[int, RunningJail]) -> None:
-        """Process jobs in turn, in one jail per requested profile."""
+        """Process jobs one by one, in one jail per profile."""
         try:
             while True:
                 job = await self._jobs.get()
                 if job.answer.done():
-                    # The caller was cancelled.
+                    # The caller has been cancelled.
                     continue
                 try:
                     verdict = await self._judge(jails, job.program)
@@ -172,12 +166,11 @@ class Sandbox:
                 await self._end(running)
 
     async def _judge(self, jails: dict[int, RunningJail], program: Program) -> Verdict:
-        verdict = await self._attempt(jails, program)
-        if verdict.status == "sandbox_error":
+        for _ in range(2):
             verdict = await self._attempt(jails, program)
-        if verdict.status == "sandbox_error":
-            return replace(verdict, status="quarantined")
-        return verdict
+            if verdict.status != "sandbox_error":
+                return verdict
+        return replace(verdict, status="quarantined")
 
     async def _attempt(self, jails: dict[int, RunningJail], program: Program) -> Verdict:
         profile, memory_mb = program.profile, program.limits.memory_mb
@@ -192,22 +185,20 @@ class Sandbox:
         return verdict
 
     async def _start(self, profile: int, memory_mb: int) -> RunningJail:
-        """A new jail for programs of at most so much memory. Raises `SandboxUnavailable` when a few attempts fail."""
+        """A new jail for programs of up to `memory_mb`. Raises `SandboxUnavailable` if several attempts fail."""
         assert self._jail is not None
         assert self._filters is not None
         jail, filters = self._jail, self._filters
         reason = ""
         for _ in range(_ATTEMPTS_TO_START):
-            starting: asyncio.Future[Worker] = asyncio.ensure_future(
-                self._spawn(lambda: jail.start(profile, memory_mb))
-            )
+            starting: asyncio.Future[Worker] = asyncio.ensure_future(self._spawn(jail.start, profile, memory_mb))
             try:
                 worker = await asyncio.shield(starting)
             except OSError as error:
                 reason = str(error)
                 continue
             except asyncio.CancelledError:
-                # The worker will be up in a moment, and nothing else would kill it.
+                # The worker is still starting, and nothing else would kill it.
                 await self._spawn((await starting).kill)
                 raise
             try:
@@ -217,12 +208,13 @@ class Sandbox:
             except BaseException:
                 await self._spawn(worker.kill)
                 raise
-        raise SandboxUnavailable(f"no {jail.kind} jail comes up here ({reason}): {jail.remedy}")
+        raise SandboxUnavailable(f"no {jail.kind} jail starts here ({reason}): {jail.remedy}")
 
     async def _end(self, running: RunningJail) -> None:
         running.stream.close()
         await self._spawn(running.worker.kill)
 
-    async def _spawn(self, call: Any) -> Any:
+    async def _spawn(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function in the thread that starts jails."""
         assert self._spawner is not None
-        return await asyncio.get_running_loop().run_in_executor(self._spawner, call)
+        return await asyncio.get_running_loop().run_in_executor(self._spawner, call, *arguments)

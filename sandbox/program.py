@@ -1,4 +1,4 @@
-"""What the sandbox is asked: a program, the function of it to call, and what to call it with."""
+"""A request to the sandbox: a program, the function to call, and its inputs."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,17 +11,17 @@ from synth.sandbox.verdict import Limits
 
 __all__ = ["Input", "Program"]
 
-# The arguments of one call, and its keyword arguments.
+# The positional and the keyword arguments of one call.
 Input = tuple[list[Any], Mapping[str, Any]]
 
 
 class Program(Struct, frozen=True, rename={"code": "program"}):
     """Call the function `entry` of `code` with each of `inputs`, in one process.
 
-    An input is the JSON text of a canonical [arguments, keyword arguments]. Another `profile` means another worker,
-    another seed for hashes and for `random`, and another clock where libfaketime is installed; `reverse` runs the
-    inputs last to first (outcomes still come in the order given). What an answer must not depend on is changed by both
-    together. Verdicts are recorded under the JSON of this, in the order of these fields.
+    An input is the JSON text of a canonical [arguments, keyword arguments]. Each `profile` has its own worker, its own
+    seed for hashes and `random`, and with libfaketime its own clock; `reverse` runs the inputs last to first (outcomes
+    keep the given order). Together they vary everything that an answer must not depend on. The key of a recorded
+    verdict is the JSON of this struct, with the fields in this order.
     """
 
     code: str
@@ -33,36 +33,36 @@ class Program(Struct, frozen=True, rename={"code": "program"}):
 
     @classmethod
     def of(cls, code: str, entry: str, inputs: Iterable[Input] = (([], {}),), limits: Limits = Limits()) -> "Program":
-        """The program and its inputs, each encoded here once. See `unplain` for what cannot be."""
+        """Encode the inputs. One that cannot be encoded sets `input_error`."""
         return cls(code, entry, tuple(_encoded(args, kwargs) for args, kwargs in inputs), limits)
 
     @property
-    def unplain(self) -> str:
-        """That an input is no plain value, and which type is at fault; empty where all are."""
-        strange = next((text for text in self.inputs if not text.startswith("[")), None)
-        return f"an input is no plain value: {json.loads(strange)['unencodable']}" if strange else ""
+    def input_error(self) -> str:
+        """Which input cannot be encoded, and why; empty if all can."""
+        invalid = next((text for text in self.inputs if not text.startswith("[")), None)
+        return f"an input is no plain value: {json.loads(invalid)['unencodable']}" if invalid else ""
 
     @property
     def refusal(self) -> str:
-        """Why the sandbox does not run it; empty where it does."""
+        """Why the sandbox does not run it; empty if it does."""
         if len(self.code.encode(errors="surrogatepass")) > self.limits.source_bytes:
             return f"the program is longer than {self.limits.source_bytes} bytes"
-        if self.unplain:
-            return self.unplain
+        if self.input_error:
+            return self.input_error
         if sum(map(len, self.inputs)) > self.limits.input_bytes:
             return f"the inputs are longer than {self.limits.input_bytes} bytes"
         return ""
 
     @property
     def order(self) -> list[int]:
-        """The positions of the inputs in the order in which they are run."""
-        positions = list(range(len(self.inputs)))
-        return positions[::-1] if self.reverse else positions
+        """The indices of the inputs in the order in which they run."""
+        indices = range(len(self.inputs))
+        return list(reversed(indices) if self.reverse else indices)
 
 
 def _encoded(args: list[Any], kwargs: Mapping[str, Any]) -> str:
     try:
         return encode_text([list(args), dict(kwargs)])
     except Unencodable as error:
-        # No canonical value of a call is an object, so this is none either.
+        # Not mistaken for an input, which is a JSON array.
         return json.dumps({"unencodable": str(error)})

@@ -1,4 +1,4 @@
-"""The host's side of one jailed worker: takes programs, returns verdicts."""
+"""The host's side of one jailed worker: runs programs and returns verdicts."""
 
 import asyncio
 import base64
@@ -12,19 +12,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from synth.sandbox.filter import OWN_NUMBER, Filters
+from synth.sandbox.filter import PID_PLACEHOLDER, Filters
 from synth.sandbox.jails import Jail, Worker, first_frame, frame
 from synth.sandbox.payload import Answers, read_payload
 from synth.sandbox.program import Program
 from synth.sandbox.stream import Broken, Stream
 from synth.sandbox.verdict import Status, Verdict
-from synth.sandbox.worker import UNSAID
+from synth.sandbox.worker import CANNOT_ANSWER
 
 __all__ = ["RunningJail"]
 
-# Of a worker that has to start Python and import, on a machine that is busy with other things.
+# For a worker that has to start Python and import modules on a busy machine.
 _STARTING_SECONDS = 60.0
-# How much later than a program's deadline its worker is given up; it may take five to begin.
+# After a program's time limit, until its worker counts as broken. Sandboxing the program may take five of them.
 _GRACE_SECONDS = 8.0
 _HEADER_BYTES = 4096
 _OUT_OF_MEMORY = "the machine ran out of memory"
@@ -32,7 +32,7 @@ _UNKNOWN_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
 
 
 class RunningJail:
-    """A worker that is up and locked in. `run` never raises: what goes wrong is a verdict, and `broken` then."""
+    """A started and sandboxed worker. `run` never raises: failures are verdicts and set `broken`."""
 
     def __init__(self, worker: Worker, stream: Stream, memory_mb: int) -> None:
         self.worker = worker
@@ -46,15 +46,15 @@ class RunningJail:
     async def open(
         cls, jail: Jail, worker: Worker, filters: Filters, packages: Sequence[str], memory_mb: int
     ) -> "RunningJail":
-        """Hand its source to a worker that was started, and see that it is locked in. Raises `Broken`."""
-        # The transport owns what it is given, and the worker keeps its own.
+        """Send a started worker its source and wait until it is sandboxed. Raises `Broken`."""
+        # The transport closes its socket; the worker's own stays open until it is killed.
         _, stream = await asyncio.get_running_loop().create_connection(
             lambda: Stream(worker.unwrap), sock=worker.socket.dup()
         )
         settings = {
             "server_filter": base64.b64encode(filters.server).decode(),
             "program_filter": base64.b64encode(filters.program).decode(),
-            "own_number": OWN_NUMBER,
+            "pid_placeholder": PID_PLACEHOLDER,
             "landlock": jail.landlock,
             "readable": [str(jail.root / "python"), str(jail.root / "lib")],
             "processes": jail.processes,
@@ -63,32 +63,30 @@ class RunningJail:
         running = cls(worker, stream, memory_mb)
         try:
             async with asyncio.timeout(_STARTING_SECONDS):
-                said = await stream.ask(first_frame() + frame(json.dumps(settings).encode()), _HEADER_BYTES)
-            hello = json.loads(said)
+                hello = json.loads(
+                    await stream.ask(first_frame() + frame(json.dumps(settings).encode()), _HEADER_BYTES)
+                )
             if hello["version"] != sys.version:
                 raise Broken(f"the worker runs Python {hello['version']} where synth runs {sys.version}")
             running.landlock = hello["landlock"]
-        except TimeoutError as error:
+        except BaseException as error:
             stream.close()
-            raise Broken(f"no worker came up within {_STARTING_SECONDS:.0f} seconds") from error
-        except (ValueError, KeyError, TypeError) as error:
-            stream.close()
-            raise Broken("the worker greets as no worker does") from error
-        except BaseException:
-            stream.close()
+            if isinstance(error, TimeoutError):
+                raise Broken(f"no worker started within {_STARTING_SECONDS:.0f} seconds") from error
+            if isinstance(error, ValueError | KeyError | TypeError):
+                raise Broken("the worker's first message is invalid") from error
             raise
         return running
 
     async def run(self, program: Program) -> Verdict:
-        """Run a program once. A `sandbox_error` leaves the jail `broken`, as does what casts doubt on it."""
+        """Run a program once. A `sandbox_error`, or a program that makes the jail suspect, leaves it `broken`."""
         self.served += 1
-        order = program.order
         limits = program.limits
         most = limits.output_bytes + _HEADER_BYTES + 65_536
         killed_before = _killed_for_memory()
         try:
             async with asyncio.timeout(limits.seconds + _GRACE_SECONDS):
-                answer = await self.stream.ask(_request(self.served, program, order), most)
+                answer = await self.stream.ask(_request(self.served, program), most)
             size = int.from_bytes(answer[:4], "big")
             header = json.loads(answer[4 : 4 + size])
             if header["id"] != self.served:
@@ -103,18 +101,18 @@ class RunningJail:
         verdict = _verdict(header, answer[4 + size :], program)
         if verdict.status == "killed" and _killed_for_memory() > killed_before:
             verdict = replace(verdict, detail=_OUT_OF_MEMORY)
-        # Out of memory, or a hostile program: the next one gets a new jail.
+        # The machine is out of memory, or the program is hostile: the next one gets a new jail.
         self.broken = verdict.status in ("killed", "no_exit", "malformed")
         return verdict
 
 
-def _request(number: int, program: Program, order: Sequence[int]) -> bytes:
+def _request(number: int, program: Program) -> bytes:
     limits = program.limits
     settings = {
         "id": number,
         "source": program.code,
         "entry": program.entry,
-        "order": order,
+        "order": program.order,
         "seed": program.profile,
         "seconds": limits.seconds,
         "memory_mb": limits.memory_mb,
@@ -129,16 +127,16 @@ def _failed(program: Program, detail: str) -> Verdict:
 
 
 def _verdict(header: dict[str, Any], payload: bytes, program: Program) -> Verdict:
-    """The worker's word for how it ended, and the program's for what it answered."""
+    """Combine the worker's report on how the program ended with the program's own answers."""
     answers = read_payload(payload, program.order)
     limits, code = program.limits, header["code"]
     status: Status
     detail = ""
     match header["end"]:
         case "timeout":
-            status, detail = "timeout", f"{limits.seconds:g} s had passed {_place(answers)}"
+            status, detail = "timeout", f"{limits.seconds:g} s had passed {_progress(answers)}"
         case "processor_time":
-            status, detail = "timeout", f"it had used {header['cpu']:.0f} s of processor time {_place(answers)}"
+            status, detail = "timeout", f"it had used {header['cpu']:.0f} s of processor time {_progress(answers)}"
         case "output_limit":
             status, detail = "output_limit", f"more than {limits.output_bytes} bytes of answers"
         case "no_exit":
@@ -151,17 +149,17 @@ def _verdict(header: dict[str, Any], payload: bytes, program: Program) -> Verdic
             status, detail = "malformed", answers.malformed
         case _ if answers.load_error:
             status, detail = "load_error", answers.load_error + _advice(answers.load_error)
-        case _ if None in answers.outcomes and code == UNSAID:
-            status, detail = "missing", f"it could not write an answer {_place(answers)}"
+        case _ if None in answers.outcomes and code == CANNOT_ANSWER:
+            status, detail = "missing", f"it could not write an answer {_progress(answers)}"
         case _ if None in answers.outcomes:
-            status, detail = "missing", f"it ended with exit code {code} {_place(answers)}"
+            status, detail = "missing", f"it ended with exit code {code} {_progress(answers)}"
         case _:
             status = "ok"
     return Verdict(status, tuple(answers.outcomes), detail, header["wall"], header["cpu"], header["rss"])
 
 
-def _place(answers: Answers) -> str:
-    """How far a program had come."""
+def _progress(answers: Answers) -> str:
+    """How far the program got."""
     done = sum(outcome is not None for outcome in answers.outcomes)
     if not answers.loaded:
         return "while it was loaded"
@@ -180,7 +178,7 @@ def _advice(load_error: str) -> str:
 
 
 def _killed_for_memory() -> int:
-    """How many processes of this machine the kernel has killed for want of memory; 0 where it does not count them."""
+    """The number of out-of-memory kills on this machine; 0 if the kernel does not count them."""
     try:
         counters = os.open("/proc/vmstat", os.O_RDONLY)
     except OSError:

@@ -1,4 +1,4 @@
-"""The host's side of one worker's stream: a question, an answer, and nothing in between."""
+"""The host's side of a worker's stream: strictly alternating questions and answers."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,11 +7,11 @@ __all__ = ["Broken", "Stream"]
 
 
 class Broken(Exception):
-    """The stream ended or violated the protocol: the worker must be killed."""
+    """The stream ended or violated the protocol; kill the worker."""
 
 
 class Stream(asyncio.Protocol):
-    """Frames of a length (four bytes, big-endian) and that many bytes; one question at a time."""
+    """Exchanges frames: a length (four bytes, big-endian) and that many bytes. One question at a time."""
 
     def __init__(self, unwrap: Callable[[bytes], bytes]) -> None:
         self._unwrap = unwrap
@@ -22,7 +22,7 @@ class Stream(asyncio.Protocol):
         self._broken: Broken | None = None
 
     async def ask(self, question: bytes, most: int) -> bytes:
-        """Send a frame and wait for one of at most `most` bytes. Raises `Broken`."""
+        """Send a frame and wait for an answer of at most `most` bytes. Raises `Broken`."""
         if self._broken is not None or self._transport is None:
             raise self._broken or Broken("it is not connected")
         self._answer, self._most = asyncio.get_running_loop().create_future(), most

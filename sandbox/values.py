@@ -1,17 +1,17 @@
-"""Canonical values: Python values as JSON that says exactly what they were, however they are compared or ordered.
+"""Canonical values: a lossless JSON form of Python values, independent of how they compare or sort.
 
-None, booleans, text, lists and integers below 2**53 stand for themselves; all else is an object with one key, the
-name of its type. Two values have one canonical form if and only if they are the same value of the same type, up to the
-order of a dict's keys, which is kept for display and does not count in `equal`. 1, 1.0 and True differ; nan is nan.
+None, booleans, strings, lists and integers below 2**53 are themselves; any other value is an object with one key, the
+name of its type. Two values have the same canonical form if and only if they have the same type and value, up to the
+order of a dict's keys, which is kept for display and ignored by `equal`. 1, 1.0 and True differ; nan equals nan.
 
-This file runs in the jail as well, beside the program whose values it encodes. So it needs nothing but the standard
-library, looks at exact types alone (by identity: even to hash a type can run what a metaclass says), and calls nothing
-that a value could have brought along.
+This file also runs in the jail, next to the program whose values it encodes. So it imports only the standard library,
+compares exact types by identity (even hashing a type can run code of its metaclass), and never calls a method that a
+value could have overridden.
 """
 
 import json
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -34,7 +34,7 @@ _FACTORY_NAMES = {id(factory): name for name, factory in FACTORIES.items()}
 
 
 class Unencodable(ValueError):
-    """No canonical value covers this one; the message is the name of its type, or the bound that it broke."""
+    """The value has no canonical form; the message is the name of its type or the limit that it exceeds."""
 
 
 def encode(value: Any) -> Any:
@@ -57,12 +57,12 @@ def _text_of(canonical: Any) -> str:
 
 
 def type_name(kind: type) -> str:
-    """The name of a type, without asking its metaclass; cut, because a program chooses it."""
+    """The name of a type, read without its metaclass; cut, because the program chooses it."""
     return str(_name_of_type(kind))[:100]
 
 
 class Encoder:
-    """One encoding: what it may still use, and how each exact type is written."""
+    """The encoding of one value, with the nodes and bytes that it may still use."""
 
     def __init__(self) -> None:
         self.nodes = MAX_NODES
@@ -106,7 +106,7 @@ class Encoder:
         try:
             value.encode()
         except UnicodeEncodeError:
-            # Lone surrogates can be written to no UTF-8 file, so they must not come out as text.
+            # UTF-8 cannot represent lone surrogates.
             return {"str": value.encode("utf-8", "surrogatepass").hex()}
         return value
 
@@ -126,14 +126,14 @@ class Encoder:
         if self.nodes < 0:
             raise Unencodable("too many")
         pairs = [[self.encode(key, depth + 1), self.encode(value, depth + 1)] for key, value in dict.items(values)]
-        # Two nans may be two keys, and would be one when they come back.
+        # Two nan keys would become one when decoded.
         tagged = [dumps(key) for key, _ in pairs if type(key) is dict]
         if len(set(tagged)) < len(tagged):
             raise Unencodable("two nans")
         return pairs
 
     def _members(self, values: Any, depth: int) -> list[Any]:
-        members = sorted(self._items(values, depth), key=place_in_set)
+        members = sorted(self._items(values, depth), key=set_order)
         if any(type(member) is dict and member == before for before, member in pairwise(members)):
             raise Unencodable("two nans")
         return members
@@ -142,17 +142,13 @@ class Encoder:
         return {"tuple": self._items(value, depth)}
 
     def write_set(self, value: Any, depth: int) -> Any:
-        return {"set": self._members(value, depth)}
-
-    def write_frozenset(self, value: Any, depth: int) -> Any:
-        return {"frozenset": self._members(value, depth)}
+        return {_name_of_type(type(value)): self._members(value, depth)}
 
     def write_bytes(self, value: Any, _: int) -> Any:
         self._spend(2 * len(value))
         return {_name_of_type(type(value)): value.hex()}
 
     def write_numbers(self, value: Any, _: int) -> Any:
-        """Whatever a few whole numbers say."""
         match value:
             case range():
                 parts = [value.start, value.stop, value.step]
@@ -179,7 +175,7 @@ class Encoder:
         return {_name_of_type(kind): value.isoformat()}
 
     def write_ordered(self, value: Any, depth: int) -> Any:
-        # Not by dict.items: it knows nothing of the order in which an OrderedDict was rearranged.
+        # Not dict.items: it ignores OrderedDict.move_to_end.
         pairs = [[self.encode(key, depth + 1), self.encode(dict.get(value, key), depth + 1)] for key in _ordered(value)]
         return {"OrderedDict": pairs}
 
@@ -200,7 +196,7 @@ _ordered = OrderedDict.__iter__
 _WRITERS: dict[int, Callable[[Encoder, Any, int], Any]] = {
     id(tuple): Encoder.write_tuple,
     id(set): Encoder.write_set,
-    id(frozenset): Encoder.write_frozenset,
+    id(frozenset): Encoder.write_set,
     id(bytes): Encoder.write_bytes,
     id(bytearray): Encoder.write_bytes,
     id(complex): Encoder.write_complex,
@@ -218,8 +214,8 @@ _WRITERS: dict[int, Callable[[Encoder, Any, int], Any]] = {
 }
 
 
-def place_in_set(canonical: Any) -> tuple[int, int, str]:
-    """Where an element stands in a set: plain integers as numbers, then text, then the rest as it is encoded."""
+def set_order(canonical: Any) -> tuple[int, int, str]:
+    """The sort key of a set's element: plain integers by value, then strings, then the rest by their encoding."""
     if type(canonical) is int:
         return 0, canonical, ""
     if type(canonical) is str:
@@ -228,7 +224,7 @@ def place_in_set(canonical: Any) -> tuple[int, int, str]:
 
 
 def decode(canonical: Any) -> Any:
-    """The value of a canonical value that `encode` made."""
+    """The Python value. `canonical` must come from `encode`."""
     if type(canonical) is list:
         return [decode(item) for item in canonical]
     if type(canonical) is not dict:
@@ -241,10 +237,6 @@ def _decode_pairs(pairs: Any) -> list[tuple[Any, Any]]:
     return [(decode(key), decode(value)) for key, value in pairs]
 
 
-def _decode_all(items: Any) -> Iterable[Any]:
-    return map(decode, items)
-
-
 READERS: dict[str, Callable[[Any], Any]] = {
     "int": int,
     "str": lambda body: bytes.fromhex(body).decode("utf-8", "surrogatepass"),
@@ -252,17 +244,17 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "complex": lambda body: complex(float(body[0]), float(body[1])),
     "bytes": bytes.fromhex,
     "bytearray": bytearray.fromhex,
-    "tuple": lambda body: tuple(_decode_all(body)),
-    "set": lambda body: set(_decode_all(body)),
-    "frozenset": lambda body: frozenset(_decode_all(body)),
+    "tuple": lambda body: tuple(map(decode, body)),
+    "set": lambda body: set(map(decode, body)),
+    "frozenset": lambda body: frozenset(map(decode, body)),
     "dict": lambda body: dict(_decode_pairs(body)),
     "OrderedDict": lambda body: OrderedDict(_decode_pairs(body)),
     "Counter": lambda body: Counter(dict(_decode_pairs(body))),
     "defaultdict": lambda body: defaultdict(FACTORIES.get(body[0]), _decode_pairs(body[1])),
-    "deque": lambda body: deque(_decode_all(body[1]), body[0]),
-    "range": lambda body: range(*_decode_all(body)),
-    "timedelta": lambda body: timedelta(*_decode_all(body)),
-    "Fraction": lambda body: Fraction(*_decode_all(body)),
+    "deque": lambda body: deque(map(decode, body[1]), body[0]),
+    "range": lambda body: range(*map(decode, body)),
+    "timedelta": lambda body: timedelta(*map(decode, body)),
+    "Fraction": lambda body: Fraction(*map(decode, body)),
     "Decimal": Decimal,
     "date": date.fromisoformat,
     "datetime": datetime.fromisoformat,
@@ -272,7 +264,7 @@ _UNORDERED = {"dict", "Counter"}
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two canonical values are the same value; the order of a dict's keys does not count."""
+    """Whether two canonical values represent the same value; ignores the order of a dict's keys."""
     return dumps(_without_order(one)) == dumps(_without_order(other))
 
 
@@ -289,7 +281,7 @@ def _without_order(canonical: Any) -> Any:
 
 
 def shown(canonical: Any) -> str:
-    """The value as Python source, as `repr` writes it; elements of a set come in their canonical order."""
+    """The value as Python source, like `repr`, with the elements of a set in canonical order."""
     if type(canonical) is list:
         return f"[{_shown_all(canonical)}]"
     if type(canonical) is not dict:

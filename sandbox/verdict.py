@@ -1,17 +1,17 @@
-"""What running a program gave: one verdict for the program, one outcome for each input that it came to.
+"""The result of running a program: one verdict for the program, one outcome for each input that it reached.
 
-ok             it answered every input, each with a value, an exception or something that no canonical value covers
-load_error     it could not be compiled, failed while it was imported, or has no such function
-timeout        its deadline or its processor time was over; outcomes of inputs that it had finished are kept
-output_limit   it said more than it may
-killed         something outside the sandbox killed it: the kernel, since the machine ran out of memory, or anybody
-crashed        a signal ended it: a segmentation fault, an abort, or a call that nothing honest makes
-no_exit        it closed its result pipe but did not exit
-missing        it ended, or could no longer write, without having answered every input
-malformed      it wrote something else than answers
+ok             it answered every input with a value, an exception or a result that has no canonical form
+load_error     it could not be compiled, raised while loading, or lacks the function
+timeout        it exceeded its wall-clock or CPU time; outcomes of finished inputs are kept
+output_limit   its output exceeded the limit
+killed         it was killed from outside the sandbox, by the out-of-memory killer for example
+crashed        a signal ended it: a segmentation fault, an abort or a forbidden system call
+no_exit        it closed its result socket but did not exit
+missing        it exited, or lost its socket, before it had answered every input
+malformed      its output was not a sequence of answers
 sandbox_error  the sandbox failed, not the program; the pool tries again in a new jail
-quarantined    the sandbox failed under it twice
-refused        it was never run: the program or its inputs are too large, or an input is no plain value
+quarantined    the sandbox failed on it twice
+refused        it was not run: the program or its inputs are too large, or an input has no canonical form
 """
 
 from typing import Any, Literal
@@ -37,7 +37,7 @@ Status = Literal[
 
 
 class Limits(Struct, frozen=True):
-    """What one program may use: wall-clock seconds for all its inputs, address space, and bytes in and out."""
+    """A program's limits: wall-clock seconds for all inputs, address space, and bytes of input and output."""
 
     seconds: float = 5.0
     memory_mb: int = 512
@@ -47,14 +47,14 @@ class Limits(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What one input gave: a canonical value, the name of an exception's type, or what could not be encoded."""
+    """The outcome of one input: a canonical value, the type of an exception, or why the result cannot be encoded."""
 
     kind: Literal["value", "exception", "unencodable"]
     data: Any
 
 
 class Verdict(Struct, frozen=True):
-    """`outcomes` has one place for each input, None where the program did not come to it."""
+    """`outcomes` has one entry per input, None for those that the program did not reach."""
 
     status: Status
     outcomes: tuple[Outcome | None, ...] = ()

@@ -1,13 +1,13 @@
-"""What runs in a jail: a server that forks once for each program, and never looks at what the program does.
+"""The process in a jail: a server that forks once per program and never interprets the program's output.
 
-It is sent through the stream as source, so no file of ours lies in the jail. The server locks itself in before any
-program comes (Landlock, then the first seccomp filter) and stays at one process and one thread. A child gives up all
-descriptors but its own end of a socket pair, sets its limits, installs the second filter, and only then compiles its
-program. Deadlines, verdicts and times are the server's; the bytes that a child writes are handed on unread.
+Its source arrives through the stream, so the jail contains none of our files. The server sandboxes itself before the
+first program (Landlock, then the first seccomp filter) and stays a single process with a single thread. A child closes
+all descriptors except its end of a socket pair, sets its limits, installs the second filter, and only then compiles its
+program. The server decides deadlines, verdicts and times; it forwards a child's output unread.
 
-The pair is no pipe because /proc/self/fd opens a pipe a second time, and a program could then read its own answers.
+A socket pair, not a pipe: a pipe can be reopened through /proc/self/fd, and the program could read back its answers.
 
-Frames are a length (four bytes, big-endian) and that many bytes. Nothing but the standard library may be imported.
+A frame is a length (four bytes, big-endian) and that many bytes. Only the standard library may be imported.
 """
 
 import base64
@@ -35,11 +35,11 @@ RESULT = 3
 READY = b"\x00"
 HOST_IN, HOST_OUT = 10, 11
 DESCRIPTORS = 64
-LOCKING_SECONDS = 5.0
-# How much more processor time a program has than its deadline: threads may spend several seconds in one.
+SETUP_SECONDS = 5.0
+# CPU time allowed beyond the wall-clock limit: several threads use several CPU seconds per second.
 PROCESSOR_SECONDS = 2
 # The exit code of a child that could not write an answer.
-UNSAID = 113
+CANNOT_ANSWER = 113
 BLOCK = 65_536
 
 F_SETFL = 4
@@ -49,13 +49,14 @@ SECCOMP_MODE_FILTER = 2
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
 LANDLOCK_VERSION, LANDLOCK_PATH_BENEATH = 1, 1
 READ_FILE, READ_DIR = 1 << 2, 1 << 3
-# How many kinds of file access each version of Landlock knows.
+# The number of file access rights in each Landlock version.
 FILE_ACCESSES = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-SPEAKING_ERRORS = (SyntaxError, IndentationError, TabError, ImportError, ModuleNotFoundError, NameError, AttributeError)
+# Exact types whose messages are reported.
+QUOTED_ERRORS = (SyntaxError, IndentationError, TabError, ImportError, ModuleNotFoundError, NameError, AttributeError)
 LOADED = "[-1,4,null]"
-# Imported before the fork: each makes every fork dearer by some microseconds, and saves the programs that use it
-# milliseconds. asyncio would cost all of them a quarter of a millisecond, and few use it.
-WARM = """
+# Imported before the fork: each costs every fork some microseconds and saves milliseconds in programs that use it.
+# asyncio would cost every fork 0.25 ms, and few programs use it.
+PRELOADED = """
 abc array bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal enum fractions
 functools hashlib heapq io itertools json math numbers operator random re statistics string struct textwrap time types
 typing unicodedata
@@ -63,7 +64,7 @@ typing unicodedata
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _exit, _write = os._exit, os.write
-_args_of, _forget = BaseException.__dict__["args"].__get__, BaseException.__dict__["__traceback__"].__set__
+_args_of, _set_traceback = BaseException.__dict__["args"].__get__, BaseException.__dict__["__traceback__"].__set__
 
 
 class _Program(ctypes.Structure):
@@ -73,28 +74,28 @@ class _Program(ctypes.Structure):
 
 
 def main() -> None:
-    """Serve the host on standard input and output until it hangs up."""
+    """Serve the host on standard input and output until it disconnects."""
     os.dup2(0, HOST_IN, inheritable=False)
     os.dup2(1, HOST_OUT, inheritable=False)
     settings = json.loads(_read_frame())
-    for name in WARM.split():
+    for name in PRELOADED.split():
         import_module(name)
     null = os.open("/dev/null", os.O_RDWR)
-    landlock = _lock_in(settings, null)
-    # Under the filter, for these may be anybody's code.
+    landlock = _sandbox_server(settings, null)
+    # Under the filter, because packages are untrusted code.
     if settings["packages"]:
         sys.path.append(str(Path(os.__file__).parent / "site-packages"))
     for name in settings["packages"]:
         import_module(name)
     if "FAKETIME" in os.environ:
         time.sleep = _sleep  # type: ignore[assignment]
-    # The same in every jail: some set PWD or HOSTNAME, and all that a program needs of ours has taken effect.
+    # The same environment in every jail: some set PWD or HOSTNAME, and our own variables have taken effect by now.
     for name in set(os.environ) - {"LC_ALL", "TZ"}:
         del os.environ[name]
-    confine = partial(_confine, base64.b64decode(settings["program_filter"]), settings["own_number"])
+    confine = partial(_confine, base64.b64decode(settings["program_filter"]), settings["pid_placeholder"])
     for name in ("synth.sandbox.worker", "synth.sandbox.values", "synth.sandbox", "synth"):
         sys.modules.pop(name, None)
-    # Until now standard error was the host's, so that a failure here was reported.
+    # Standard error goes to the host until here, so that it reports start-up failures.
     os.dup2(null, 2)
     os.closerange(3, HOST_IN)
     os.closerange(HOST_OUT + 1, DESCRIPTORS)
@@ -106,14 +107,14 @@ def main() -> None:
 
 
 def _sleep(seconds: float) -> None:
-    """As `time.sleep`, which fails under a libfaketime that is set to leave the monotonic clock alone (0.9.10)."""
+    """Like `time.sleep`, which fails under libfaketime 0.9.10 with DONT_FAKE_MONOTONIC."""
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
     select.select([], [], [], seconds)
 
 
-def _lock_in(settings: dict[str, Any], null: int) -> int:
-    """Give up what neither this process nor any program will need. Returns the version of Landlock, 0 for none."""
+def _sandbox_server(settings: dict[str, Any], null: int) -> int:
+    """Drop all access that neither the server nor a program needs. Returns the Landlock version, 0 for none."""
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -126,21 +127,19 @@ def _lock_in(settings: dict[str, Any], null: int) -> int:
     return landlock
 
 
-def _prctl(option: int, value: int) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0):
+def _prctl(option: int, value: int, pointer: Any = 0) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), pointer, 0, 0):
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
 def _install(instructions: bytes) -> None:
-    program = ctypes.byref(_Program(len(instructions) // 8, instructions))
-    if _libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_MODE_FILTER), program, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl PR_SET_SECCOMP")
+    _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(_Program(len(instructions) // 8, instructions)))
 
 
-def _confine(instructions: bytes, own_number: int) -> None:
-    """Install the program's filter, in which `own_number` stands for the process that it is installed in."""
+def _confine(instructions: bytes, pid_placeholder: int) -> None:
+    """Install the program's filter with `pid_placeholder` replaced by the current process id."""
     size, order = 4, sys.byteorder
-    _install(instructions.replace(own_number.to_bytes(size, order), os.getpid().to_bytes(size, order)))
+    _install(instructions.replace(pid_placeholder.to_bytes(size, order), os.getpid().to_bytes(size, order)))
 
 
 def _landlock(readable: list[str]) -> int:
@@ -148,9 +147,9 @@ def _landlock(readable: list[str]) -> int:
     if version < 1:
         return 0
     files = (1 << FILE_ACCESSES.get(version, 16)) - 1
-    # TCP from version 4, abstract sockets and signals out of the domain from version 6.
-    attributes = [files, 0b11 if version >= 4 else 0, 0b11 if version >= 6 else 0][: 3 if version >= 6 else 2]
-    rules = b"".join(part.to_bytes(8, sys.byteorder) for part in attributes[: None if version >= 4 else 1])
+    # Version 4 adds TCP, version 6 adds abstract sockets and signals that leave the domain.
+    attributes = [files, *[0b11] * ((version >= 4) + (version >= 6))]
+    rules = b"".join(part.to_bytes(8, sys.byteorder) for part in attributes)
     ruleset = _syscall(LANDLOCK_CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), 0)
     for path in readable:
         folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -170,21 +169,21 @@ def _syscall(number: int, *arguments: Any) -> int:
 
 
 def _serve(request: dict[str, Any], confine: Callable[[], None], processes: int | None) -> None:
-    """Run one program to its end, whatever that is, and tell the host."""
-    # The standard streams are the same for all programs, and so is what one of them sets there.
+    """Run one program until it ends or is stopped, and report to the host."""
+    # All programs share the standard streams' file descriptions: undo the flags that the last program set.
     _libc.fcntl(0, F_SETFL, os.O_RDWR)
-    answers, answering = _one_way()
+    answers, answering = _one_way_pair()
     child = os.fork()
     if not child:
-        code = UNSAID
+        code = CANNOT_ANSWER
         try:
-            _become_program(request, answering, confine, processes)
+            _run_child(request, answering, confine, processes)
             code = 0
         finally:
             _exit(code)
     os.close(answering)
     payload = bytearray()
-    end, deadline = _listen(answers, payload, request["seconds"], request["output_bytes"])
+    end, deadline = _collect(answers, payload, request["seconds"], request["output_bytes"])
     if end == "exit" and not _wait(child, deadline):
         end = "no_exit"
     if end != "exit":
@@ -192,7 +191,7 @@ def _serve(request: dict[str, Any], confine: Callable[[], None], processes: int 
     _, status, used = os.wait4(child, 0)
     os.close(answers)
     code, cpu = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
-    # A program that ignores the first signal is killed by a second one.
+    # SIGKILL follows if the program ignores SIGXCPU.
     if end == "exit" and (code == -signal.SIGXCPU or (code == -signal.SIGKILL and cpu >= _processor_seconds(request))):
         end = "processor_time"
     header = {
@@ -207,8 +206,8 @@ def _serve(request: dict[str, Any], confine: Callable[[], None], processes: int 
     _write_frame(len(head).to_bytes(4, "big") + head + payload[1:])
 
 
-def _one_way() -> tuple[int, int]:
-    """The ends of a pair of sockets, for reading and for writing."""
+def _one_way_pair() -> tuple[int, int]:
+    """The reading and the writing end of a socket pair."""
     reading, writing = socketpair(AF_UNIX, SOCK_STREAM)
     reading.shutdown(SHUT_WR)
     return reading.detach(), writing.detach()
@@ -218,19 +217,19 @@ def _processor_seconds(request: dict[str, Any]) -> int:
     return int(request["seconds"]) + PROCESSOR_SECONDS
 
 
-def _listen(answers: int, payload: bytearray, seconds: float, most: int) -> tuple[str, float]:
-    """Take what the child writes until it closes its end, says too much, or runs out of time; and when that is.
+def _collect(answers: int, payload: bytearray, seconds: float, most: int) -> tuple[str, float]:
+    """Read the child's output until it ends, exceeds `most` bytes or times out. Returns which, and the deadline.
 
-    Its time begins when it is locked in, which on a busy machine may take longer than all the time it has.
+    The clock starts when the child is sandboxed, which on a busy machine may take longer than its time limit.
     """
     watched = select.poll()
     watched.register(answers, select.POLLIN)
     watched.register(HOST_IN, select.POLLIN)
-    deadline = time.monotonic() + LOCKING_SECONDS
+    deadline = time.monotonic() + SETUP_SECONDS
     while (left := deadline - time.monotonic()) > 0:
         for descriptor, _ in watched.poll(left * 1000):
             if descriptor == HOST_IN:
-                # The host hung up, or spoke out of turn. As the first process here this ends the child as well.
+                # The host disconnected or broke the protocol. As process 1, this ends the child as well.
                 _exit(1)
             block = os.read(answers, BLOCK)
             if not block:
@@ -244,7 +243,7 @@ def _listen(answers: int, payload: bytearray, seconds: float, most: int) -> tupl
 
 
 def _wait(child: int, deadline: float) -> bool:
-    """Whether the child, which has closed its socket, ends in time. Leaves it to be reaped."""
+    """Whether the child, which has closed its socket, exits by the deadline. Does not reap it."""
     exited = os.WEXITED | os.WNOWAIT
     if os.waitid(os.P_PID, child, exited | os.WNOHANG):
         return True
@@ -263,26 +262,19 @@ def _wait(child: int, deadline: float) -> bool:
     return ended
 
 
-def _become_program(
-    request: dict[str, Any], answering: int, confine: Callable[[], None], processes: int | None
-) -> None:
-    """Give up everything that the program must not have, in an order in which each step is still allowed."""
+def _run_child(request: dict[str, Any], answering: int, confine: Callable[[], None], processes: int | None) -> None:
+    """Drop everything that the program must not have, in an order that allows each step, and run it."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.dup2(answering, RESULT)
     os.closerange(RESULT + 1, DESCRIPTORS)
-    memory = request["memory_mb"] << 20
-    limits = [
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, DESCRIPTORS),
-    ]
+    limits = {resource.RLIMIT_AS: request["memory_mb"] << 20, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}
+    limits[resource.RLIMIT_NOFILE] = DESCRIPTORS
     if processes is not None:
-        limits.append((resource.RLIMIT_NPROC, processes))
-    for kind, most in limits:
+        limits[resource.RLIMIT_NPROC] = processes
+    for kind, most in limits.items():
         resource.setrlimit(kind, (most, most))
     seconds = _processor_seconds(request)
-    # SIGXCPU at the first, SIGKILL at the second: with both at once, the kernel sends only SIGKILL.
+    # SIGXCPU at the soft limit, SIGKILL at the hard one: if they were equal, the kernel would send only SIGKILL.
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     random.seed(request["seed"])
     module = types.ModuleType("program")
@@ -296,13 +288,13 @@ def _run_program(module: types.ModuleType, request: dict[str, Any]) -> None:
     try:
         code = compile(request["source"], "<program>", "exec")
     except Exception as error:
-        _answer(f"[-1,3,{json.dumps(_uncompiled(error))}]")
+        _answer(f"[-1,3,{json.dumps(_compile_error(error))}]")
         return
     try:
         exec(code, module.__dict__)
         entry = module.__dict__[request["entry"]]
     except BaseException as error:
-        _answer(f"[-1,3,{json.dumps(_told(error, request['entry']))}]")
+        _answer(f"[-1,3,{json.dumps(_load_error(error, request['entry']))}]")
         return
     _answer(LOADED)
     inputs = request["inputs"]
@@ -315,29 +307,29 @@ def _run_program(module: types.ModuleType, request: dict[str, Any]) -> None:
             except Unencodable as error:
                 answer = f"[{index},2,{json.dumps(_args_of(error)[0])}]"
         except BaseException as error:
-            # The traceback holds what the program held, which may be all the memory there is.
-            _forget(error, None)
+            # The traceback keeps the program's objects alive, which may fill all available memory.
+            _set_traceback(error, None)
             answer = f"[{index},1,{json.dumps(type_name(type(error)))}]"
         _answer(answer)
 
 
-def _uncompiled(error: Exception) -> str:
-    """No code of the program has run yet, so the words are Python's."""
+def _compile_error(error: Exception) -> str:
+    """No code of the program has run yet, so the message is Python's own."""
     if isinstance(error, SyntaxError):
-        words = error.msg + (f" (line {error.lineno})" if error.lineno else "")
+        message = error.msg + (f" (line {error.lineno})" if error.lineno else "")
     else:
-        words = str(error)
-    return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__
+        message = str(error)
+    return f"{type(error).__name__}: {message[:200]}" if message else type(error).__name__
 
 
-def _told(error: BaseException, entry: str) -> str:
-    """What is wrong with the program, in words only where no code of the program can have chosen how they are made."""
+def _load_error(error: BaseException, entry: str) -> str:
+    """Describe the error; with its message only if no code of the program can have influenced how it is read."""
     kind = type(error)
     if kind is KeyError and _args_of(error) == (entry,):
         return f"it has no function {entry}"
-    words = _args_of(error)[:1]
-    if any(kind is known for known in SPEAKING_ERRORS) and words and type(words[0]) is str:
-        return f"{type_name(kind)}: {words[0][:200]}"
+    message = _args_of(error)[:1]
+    if any(kind is known for known in QUOTED_ERRORS) and message and type(message[0]) is str:
+        return f"{type_name(kind)}: {message[0][:200]}"
     return type_name(kind)
 
 

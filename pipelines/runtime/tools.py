@@ -111,8 +111,8 @@ class Tools:
         """Run a program in the sandbox. Raises `Reject` (`refused`) where an input is no plain value."""
         if self._sandbox is None:
             raise RuntimeError("this stage was run without a sandbox")
-        if program.unplain:
-            raise Reject("refused", program.unplain)
+        if program.input_error:
+            raise Reject("refused", program.input_error)
         self.tally("programs")
         return await self._answer(self._sandbox, program, _read_verdict)
 
