@@ -1,12 +1,12 @@
-"""The root of a jail: the running interpreter, its standard library and the shared libraries they need, and no more.
+"""The root file system of a jail: only the running interpreter, its standard library and their shared libraries.
 
-It is copied once into a cache directory that any user may read, since a jail's user may not enter the home directory in
-which an interpreter often lies. The directory is named by a hash of its content; a link, named by what the sources
-looked like (path, size, time), leads to it, so that finding it again takes milliseconds.
+It is copied once to a cache directory that any user may read, because a jail's user cannot enter the home directory in
+which the interpreter may be installed. The copy is named by a hash of its content; a symbolic link named by the path,
+size and time of the sources points to it, so finding it again takes milliseconds.
 
-    python/bin/python3, python/lib/python3.x    lib: all shared libraries    dev/null: a place to mount the real one
+    python/bin/python3, python/lib/python3.x    lib: all shared libraries    dev/null: mount point of the real one
 
-A process that uses a copy holds a lock on it. Copies that nobody has used for a week are removed.
+A process locks the copy that it uses. Copies that have not been used for a week are removed.
 """
 
 import fcntl
@@ -29,54 +29,54 @@ from synth.schemas.errors import SandboxUnavailable
 
 __all__ = ["cached_rootfs", "faketime", "module_names", "versions"]
 
-_LEFT_OUT = {"__phello__", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests"}
-_LEFT_OUT |= {"tkinter", "turtledemo"}
+_EXCLUDED = {"__phello__", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests"}
+_EXCLUDED |= {"tkinter", "turtledemo"}
 _TAG = f".{sys.implementation.cache_tag}.pyc"
 _UNUSED_SECONDS = 7 * 86_400
 _FAKETIME = ("/usr/lib/{}/faketime/libfaketime.so.1", "/usr/lib64/faketime/libfaketime.so.1")
 
 
 def cached_rootfs(packages: Sequence[str] = ()) -> Path:
-    """The root for this interpreter, made if it is not there yet. `packages` are distributions installed beside synth.
+    """The root for this interpreter with these distributions, created on first use and kept while this process lives.
 
-    It stays until this process ends. Raises `SandboxUnavailable` for a package that is not installed, and where the
-    cache cannot be written or read.
+    Raises `SandboxUnavailable` if a package is not installed or the cache cannot be read or written.
     """
     cache = _cache()
     sources = dict(_sources(packages))
     link = cache / f"sources-{_hash(f'{_stat(path)} {inside}' for inside, path in sources.items())}"
     try:
-        root = link.resolve() if link.is_dir() else _made(cache, sources, link)
+        root = link.resolve() if link.is_dir() else _create(cache, sources, link)
         while not _hold(root):
-            root = _made(cache, sources, link)
+            root = _create(cache, sources, link)
         _remove_unused(cache)
     except OSError as error:
         raise SandboxUnavailable(f"the sandbox cannot keep a copy of Python in {cache}: {error.strerror}") from error
     return root
 
 
-def _made(cache: Path, sources: dict[str, Path], link: Path) -> Path:
+def _create(cache: Path, sources: dict[str, Path], link: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
+    temporary = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
     try:
-        _copy(sources, made)
-        root = cache / f"rootfs-{_content(made)}"
+        _copy(sources, temporary)
+        content = _digest((str(path.relative_to(temporary)), path) for path in temporary.rglob("*") if path.is_file())
+        root = cache / f"rootfs-{content}"
         if not root.is_dir():
-            made.rename(root)
+            temporary.rename(root)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
-    fresh = cache / f"{made.name}.link"
-    fresh.symlink_to(root.name)
-    fresh.rename(link)
+        shutil.rmtree(temporary, ignore_errors=True)
+    new_link = cache / f"{temporary.name}.link"
+    new_link.symlink_to(root.name)
+    new_link.rename(link)
     return root
 
 
-# The locks of this process, by what they lock.
+# The locks of this process, by root.
 _held: dict[Path, int] = {}
 
 
 def _hold(root: Path) -> bool:
-    """Keep a root from being removed while this process lives. False where it has just been removed."""
+    """Lock a root while this process lives, so that it is not removed. False if it has just been removed."""
     if root not in _held:
         try:
             folder = os.open(root, os.O_RDONLY)
@@ -87,17 +87,17 @@ def _hold(root: Path) -> bool:
             os.close(folder)
             return False
         _held[root] = folder
-    # When it was last used. Somebody else's can only be read.
+    # The time of the last use. Fails for another user's copy.
     with suppress(OSError):
         os.utime(root)
     return True
 
 
 def _remove_unused(cache: Path) -> None:
-    """Remove the copies that no process holds and none has used for a week, and the links to what is gone."""
+    """Remove unlocked copies that have not been used for a week, and dangling links."""
     too_old = time.time() - _UNUSED_SECONDS
     for entry in cache.iterdir():
-        # Another process may be removing it, too.
+        # Locked, or being removed by another process.
         with suppress(OSError):
             if entry.name.startswith(("rootfs-", "making-", "gone-")) and entry.stat().st_mtime < too_old:
                 _remove(entry)
@@ -110,7 +110,7 @@ def _remove(root: Path) -> None:
     folder = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Under another name, for half a root must not be found under its own.
+        # Renamed first, so that no process finds a partly removed root.
         gone = root.with_name(f"gone-{root.name}")
         root.rename(gone)
         shutil.rmtree(gone)
@@ -119,18 +119,17 @@ def _remove(root: Path) -> None:
 
 
 def module_names(packages: Iterable[str]) -> list[str]:
-    """The modules that these distributions are imported by."""
+    """The top-level modules of these distributions."""
     names: list[str] = []
     for package in packages:
-        found = _distribution(package)
-        places = [path.parts for path in found.files or ()]
-        names += sorted({place[0] for place in places if len(place) == 2 and place[1] == "__init__.py"})
-        names += sorted(place[0].removesuffix(".py") for place in places if len(place) == 1)
+        files = [path.parts for path in _distribution(package).files or ()]
+        names += sorted({parts[0] for parts in files if len(parts) == 2 and parts[1] == "__init__.py"})
+        names += sorted(parts[0].removesuffix(".py") for parts in files if len(parts) == 1)
     return [name for name in names if name.isidentifier() and not name.startswith("_")]
 
 
 def versions(packages: Iterable[str]) -> list[str]:
-    """These distributions and what they need, each as `name==version` and a digest of what is installed."""
+    """These distributions and their dependencies, each as `name==version` and a digest of its installed files."""
     return [
         f"{package}=={_distribution(package).version} {_installed_content(package)}"
         for package in _with_dependencies(list(packages))
@@ -138,20 +137,20 @@ def versions(packages: Iterable[str]) -> list[str]:
 
 
 def faketime() -> Path | None:
-    """The library that shows programs another clock, where it is installed."""
-    places = (Path(place.format(sysconfig.get_config_var("MULTIARCH"))) for place in _FAKETIME)
-    return next((path for path in places if path.exists()), None)
+    """The library that shifts the clock of programs, if it is installed."""
+    paths = (Path(path.format(sysconfig.get_config_var("MULTIARCH"))) for path in _FAKETIME)
+    return next((path for path in paths if path.exists()), None)
 
 
 def _cache() -> Path:
-    # Root's jails run as nobody, who may not enter root's home.
+    # Root's jails run as nobody, who cannot enter root's home directory.
     if os.geteuid() == 0:
         return Path("/var/cache/synth")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "synth"
 
 
 def _sources(packages: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Each file of the root, by its place there, and the file it is a copy of."""
+    """Each file of the root, by its relative path there, and the original."""
     binary = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
     library = Path(sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix, "base": sys.base_prefix}))
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -173,11 +172,11 @@ def _sources(packages: Sequence[str]) -> Iterator[tuple[str, Path]]:
 
 
 def _tree(folder: Path) -> Iterator[tuple[str, Path]]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT and not name.startswith("config-"))
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _EXCLUDED and not name.startswith("config-"))
         for name in sorted(names):
             if not name.endswith((".pyc", ".a", ".exe")) or name.endswith(_TAG):
-                path = Path(place, name)
+                path = Path(parent, name)
                 yield str(path.relative_to(folder)), path
 
 
@@ -193,7 +192,7 @@ def _with_dependencies(packages: Sequence[str]) -> list[str]:
 
 
 def _requirements(package: Distribution) -> Iterator[str]:
-    """What a distribution always needs: a requirement for one platform only counts where it is installed."""
+    """Dependencies without extras; one for certain platforms counts if it is installed."""
     for line in package.requires or ():
         name = re.match(r"[\w.-]+", line)
         if name and "extra ==" not in line:
@@ -220,11 +219,11 @@ def _installed(package: str) -> Iterator[tuple[str, Path]]:
 
 
 def _libraries(linked: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    """The shared libraries that these need; all in one folder but the loader, which binaries name by its full path."""
-    told = subprocess.run(["ldd", *map(str, linked)], capture_output=True, text=True, check=False).stdout
-    for name, path in sorted(set(re.findall(r"^\s+(\S+) => (/\S+)", told, re.MULTILINE))):
+    """The shared libraries that these files need, in one folder; except the loader, whose full path is in binaries."""
+    output = subprocess.run(["ldd", *map(str, linked)], capture_output=True, text=True, check=False).stdout
+    for name, path in sorted(set(re.findall(r"^\s+(\S+) => (/\S+)", output, re.MULTILINE))):
         yield f"lib/{name}", Path(path)
-    for path in sorted(set(re.findall(r"^\s+/(\S*ld\S+) \(", told, re.MULTILINE))):
+    for path in sorted(set(re.findall(r"^\s+/(\S*ld\S+) \(", output, re.MULTILINE))):
         yield path, Path("/", path)
 
 
@@ -236,12 +235,12 @@ def _copy(sources: dict[str, Path], root: Path) -> None:
     for inside, path in sources.items():
         copy = root / inside
         copy.parent.mkdir(parents=True, exist_ok=True)
-        # With its time: compiled modules count as stale when their source has another.
+        # Keeps the modification time: compiled modules are valid only for that of their source.
         shutil.copy2(path, copy)
         copy.chmod(0o755 if os.access(path, os.X_OK) else 0o644)
-    for place, folders, _ in os.walk(root):
+    for parent, folders, _ in os.walk(root):
         for folder in folders:
-            Path(place, folder).chmod(0o755)
+            Path(parent, folder).chmod(0o755)
 
 
 def _stat(path: Path) -> str:
@@ -253,12 +252,8 @@ def _hash(lines: Iterable[str]) -> str:
     return xxhash.xxh3_128_hexdigest("\n".join(sorted(lines)).encode())[:16]
 
 
-def _content(root: Path) -> str:
-    return _digest((str(path.relative_to(root)), path) for path in root.rglob("*") if path.is_file())
-
-
 def _installed_content(package: str) -> str:
-    """Without what tells how it was installed, and without compiled modules, which tell when."""
+    """A digest without metadata, which depends on how it was installed, and compiled modules, which depend on when."""
     files = _installed(package)
     return _digest((inside, path) for inside, path in files if path.suffix != ".pyc" and ".dist-info/" not in inside)
 

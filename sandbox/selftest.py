@@ -1,7 +1,7 @@
-"""The self-test that a jail passes before it runs any program: a dozen programs, one second.
+"""The self-test that a jail must pass before it runs any program: a dozen programs, one second.
 
-It looks for walls that are not there (a kernel without the feature, a runtime that ignores an option), not for holes in
-those that are: that is what tests/hostile is for.
+It detects missing barriers (a kernel without the feature, a runtime that ignores an option). Holes in existing barriers
+are left to tests/hostile.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ LIMITS = Limits(seconds=10.0, memory_mb=256)
 
 @dataclass(frozen=True)
 class Probe:
-    """A program with a function f() and what it must come to: a value, the name of an exception, or a status."""
+    """A program with a function f() and the expected value, exception or status."""
 
     name: str
     source: str
@@ -43,7 +43,7 @@ def tried(*calls):
 '''
 _CANARY = "def f(): return [i * i for i in range(4)], {'a': 1.5}"
 _PROBES = [
-    Probe("a program that does no harm", _CANARY, value=([0, 1, 4, 9], {"a": 1.5})),
+    Probe("a harmless program", _CANARY, value=([0, 1, 4, 9], {"a": 1.5})),
     Probe("fork", "import os\ndef f():\n    if not os.fork(): os._exit(0)", exception="PermissionError"),
     Probe("running a command", "import os\ndef f(): os.execv('/bin/sh', ['sh'])", exception="PermissionError"),
     Probe(
@@ -88,12 +88,12 @@ _PROBES = [
         exception="ValueError",
     ),
     Probe(
-        "memory without end",
+        "unbounded memory",
         "def f():\n    a = []\n    while True: a.append(' ' * 1_000_000)",
         exception="MemoryError",
     ),
     Probe(
-        "time without end",
+        "an endless loop",
         "def f():\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass",
         status="timeout",
         limits=Limits(seconds=0.3),
@@ -104,20 +104,20 @@ _PROBES = [
         value=9,
     ),
     Probe(
-        "answers that are none",
+        "invalid answers",
         "import os\ndef f():\n    os.write(3, b'x' * 99)\n    os._exit(0)",
         status="malformed",
     ),
-    Probe("a program after all these", _CANARY, value=([0, 1, 4, 9], {"a": 1.5})),
+    Probe("a harmless program after these", _CANARY, value=([0, 1, 4, 9], {"a": 1.5})),
 ]
 
 Run = Callable[[Program], Awaitable[Verdict]]
 
 
 async def prove(kind: str, run: Run) -> None:
-    """Run every probe's function f, without arguments. Raises `SandboxUnavailable` at the first that fails.
+    """Run all probes in one worker, so that the last one detects leftovers of the others.
 
-    All go into one worker, one after the other, so that the last one finds what the others left behind.
+    Raises `SandboxUnavailable` at the first failure.
     """
     for probe in _PROBES:
         verdict = await run(Program.of(probe.source, "f", limits=probe.limits))
@@ -127,5 +127,5 @@ async def prove(kind: str, run: Run) -> None:
         elif probe.status == "ok":
             expected = (Outcome("value", encode(probe.value)),)
         if verdict.status != probe.status or verdict.outcomes != expected:
-            came = f"{verdict.status} {verdict.detail} {[o and o.data for o in verdict.outcomes]}"
-            raise SandboxUnavailable(f"the {kind} jail does not hold here ({probe.name}: {came}): use another --jail")
+            found = f"{verdict.status} {verdict.detail} {[o and o.data for o in verdict.outcomes]}"
+            raise SandboxUnavailable(f"the {kind} jail is not safe here ({probe.name}: {found}): use another --jail")

@@ -1,4 +1,4 @@
-"""Workers that are processes of this machine, for the jails that need no daemon."""
+"""Workers that are child processes, for jails without a daemon."""
 
 import os
 import signal
@@ -9,54 +9,51 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-from synth.sandbox.jails import NOBODY
+from synth.sandbox.jails import NOBODY, last_line
 
 __all__ = ["ProcessWorker", "start_process"]
 
 
 @dataclass
 class ProcessWorker:
-    """A process, the host's end of its standard input and output, and a file that holds its standard error."""
+    """A process, the host's end of its standard input and output, and the file of its standard error."""
 
     process: subprocess.Popen[bytes]
     socket: socket.socket
-    said: IO[bytes]
+    stderr: IO[bytes]
 
     def unwrap(self, block: bytes) -> bytes:
         return block
 
     def kill(self) -> str:
         if self.process.returncode is None:
-            # The whole group: in its first moments, a child of bwrap is not yet tied to the life of its parent.
+            # The whole group: at first, a child of bwrap does not yet die with its parent.
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.socket.close()
-        if self.said.closed:
+        if self.stderr.closed:
             return ""
-        with self.said:
-            self.said.seek(0)
-            lines = self.said.read(10_000).decode(errors="replace").split("\n")
-        # Of a traceback, the last line tells what happened.
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        with self.stderr:
+            self.stderr.seek(0)
+            return last_line(self.stderr.read(10_000))
 
 
-def start_process(arguments: list[str], shown: dict[str, str]) -> ProcessWorker:
-    """Start a worker with these environment variables, as nobody where root starts it. Raises OSError."""
+def start_process(command: list[str], environment: dict[str, str]) -> ProcessWorker:
+    """Start a worker, as nobody if root starts it, else as the user. Raises OSError."""
     ours, theirs = socket.socketpair()
-    said = tempfile.TemporaryFile()  # noqa: SIM115  the worker closes it
-    # Only root may change who it is. Elsewhere the user's own id has to do.
+    stderr = tempfile.TemporaryFile()  # noqa: SIM115  the worker closes it
     nobody = NOBODY if os.geteuid() == 0 else None
     groups: list[str | int] | None = None if nobody is None else []
     try:
         with theirs:
-            # A session of its own, so that Ctrl-C in the terminal is left to the host.
+            # In a new session, so that Ctrl-C in the terminal reaches only the host.
             process = subprocess.Popen(
-                arguments,
+                command,
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
-                stderr=said,
-                env=shown,
+                stderr=stderr,
+                env=environment,
                 cwd="/",
                 start_new_session=True,
                 user=nobody,
@@ -65,6 +62,6 @@ def start_process(arguments: list[str], shown: dict[str, str]) -> ProcessWorker:
             )
     except BaseException:
         ours.close()
-        said.close()
+        stderr.close()
         raise
-    return ProcessWorker(process, ours, said)
+    return ProcessWorker(process, ours, stderr)

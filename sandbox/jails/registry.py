@@ -1,4 +1,4 @@
-"""Which jails there are."""
+"""The kinds of jails."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from synth.schemas.errors import SandboxUnavailable, UsageError
 
 __all__ = ["JAILS", "automatic", "open_jail"]
 
-# What `--jail` may name: where the class is, which is given the packages that programs may import.
+# The values of `--jail`, with the module and name of the class.
 JAILS = {
     "docker": "synth.sandbox.jails.docker:DockerJail",
     "bwrap": "synth.sandbox.jails.bwrap:BwrapJail",
@@ -20,9 +20,9 @@ _DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 
 def automatic() -> str:
-    """The kind of jail for whoever names none: docker where a daemon answers that can hold one, else bwrap."""
+    """The default kind of jail: docker if a suitable daemon answers, else bwrap."""
     if "DOCKER_HOST" not in os.environ and not _DOCKER_SOCKET.exists():
-        # Without importing the client, which takes longer than all the rest.
+        # Saves importing the Docker client, which is slow.
         return "bwrap"
     from synth.sandbox.jails.docker import DockerJail
 
@@ -34,7 +34,7 @@ def automatic() -> str:
 
 
 def open_jail(kind: str, packages: Sequence[str]) -> Jail:
-    """The jail of a kind, not yet prepared. Raises `UsageError` for one that there is not."""
+    """A jail of this kind, not yet prepared. Raises `UsageError` for an unknown kind."""
     if kind not in JAILS:
         raise UsageError(f"--jail {kind}: must be one of auto, {', '.join(JAILS)}")
     module, _, name = JAILS[kind].partition(":")

@@ -193,7 +193,7 @@ def test_a_jail_without_a_filter_is_refused(kind: str, monkeypatch: pytest.Monke
         pool, "compiled_filters", lambda: filter.Filters(let_all_through, let_all_through, compiled.digest)
     )
     before = living_descendants()
-    with pytest.raises(SandboxUnavailable, match="does not hold here"):
+    with pytest.raises(SandboxUnavailable, match="is not safe here"):
         LentSandbox(kind)
     assert living_soon(before) == []
 

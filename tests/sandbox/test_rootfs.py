@@ -150,16 +150,15 @@ def test_a_package_may_be_let_in(kind: str) -> None:
 
 AS_NOBODY = """
 import asyncio, os, sys
-from synth.sandbox import filter, jails
-from synth.sandbox.jails import bwrap, landlock
+from synth.sandbox import filter, jails, rootfs
 from synth.sandbox.pool import Sandbox
 from synth.sandbox.program import Program
 from tests.jails import told
-# What nobody may not read is read beforehand.
-root = bwrap.cached_rootfs()
+# Files that nobody may not read are read beforehand.
+root = rootfs.cached_rootfs()
 filter.compiled_filters()
 jails.first_frame()
-bwrap.cached_rootfs = landlock.cached_rootfs = lambda packages: root
+rootfs.cached_rootfs = lambda packages: root
 async def main():
     async with Sandbox(sys.argv[1], 1) as pool:
         print(told(await pool.answer(Program.of("def f(n): return n * 2", "f", [([21], {})]))))
