@@ -1,75 +1,44 @@
-"""Drawing calls from what a function's parameters expect: small, readable values, as a person would try them.
+"""Draw calls that fit the expected types of a function's parameters: small, readable values, as a person would try.
 
-Not drawn by hypothesis: its strategies look for the extreme values that break programs, where examples from which a
-function is to be guessed should be ordinary ones; and outside a test they can be drawn neither from a given generator
-nor quickly.
+Hypothesis does not fit here: its strategies look for extreme values that break programs, where examples to guess a
+function from should be ordinary; and outside a test it is slow and cannot draw from a given generator.
 """
 
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from synth.pipelines.case2code.evidence import NEVER, Evidence
+from synth.pipelines.case2code.evidence import OBJECT, Evidence
 from synth.pipelines.case2code.literals import write_call
 from synth.pipelines.case2code.signature import Signature
 
 __all__ = ["draw_calls"]
 
-# Draws for each call that is wanted; a function of one bool has no more than two.
-PATIENCE = 8
-DEEPEST = 4
+# Attempts per wanted call; a function of one bool has only two different calls.
+ATTEMPTS = 8
+MAX_DEPTH = 4
 
 WORDS = [
-    "apple",
-    "river",
-    "stone",
-    "level",
-    "cloud",
-    "Python",
-    "sugar",
-    "Monday",
-    "radar",
-    "green",
-    "banana",
-    "window",
-    "seven",
-    "ocean",
-    "Anna",
-    "tiger",
-    "bottle",
-    "kayak",
-    "music",
-    "forest",
-    "hello",
-    "world",
-    "letter",
-    "noon",
-    "garden",
-    "silver",
-    "paper",
-    "x",
-    "ab",
-    "abc",
-    "zebra",
-    "Mississippi",
-    "data",
-]
+    "apple", "river", "stone", "level", "cloud", "Python", "sugar", "Monday", "radar", "green", "banana", "window",
+    "seven", "ocean", "Anna", "tiger", "bottle", "kayak", "music", "forest", "hello", "world", "letter", "noon",
+    "garden", "silver", "paper", "x", "ab", "abc", "zebra", "Mississippi", "data",
+]  # fmt: skip
 SEPARATORS = (" ", " ", " ", ", ", "-", "_", "/", ".", ":", "\n")
 
 
 def draw_calls(
     signature: Signature, expected: Mapping[str, Evidence], random: Random, wanted: int, known: set[str]
 ) -> list[dict[str, Any]]:
-    """Up to `wanted` different calls, none of them written as one in `known`; a function of the arguments alone."""
+    """Up to `wanted` different calls, none of them written as one in `known`. Deterministic for a given `random`."""
     calls: list[dict[str, Any]] = []
     seen = set(known)
-    for _ in range(PATIENCE * wanted):
+    for _ in range(ATTEMPTS * wanted):
         if len(calls) == wanted:
             break
         call = {
             one.name: _draw(expected[one.name], random, 0)
             for one in signature.parameters
-            if one.required or _is_given(expected[one.name], random)
+            if one.required or _passes_optional(expected[one.name], random)
         }
         written = write_call(call)
         if written not in seen:
@@ -78,9 +47,9 @@ def draw_calls(
     return calls
 
 
-def _is_given(evidence: Evidence, random: Random) -> bool:
-    """Whether an argument is given that need not be: not where nobody knows what it should be."""
-    known = any(kind not in ("none", NEVER) for kind in evidence.votes) and not evidence.needs_object
+def _passes_optional(evidence: Evidence, random: Random) -> bool:
+    """Whether to pass an optional argument: never one of unknown type."""
+    known = any(kind not in ("none", OBJECT) for kind in evidence.votes) and not evidence.needs_object
     return random.random() < 0.4 and known
 
 
@@ -90,27 +59,27 @@ def _draw(evidence: Evidence, random: Random, depth: int) -> Any:
     if constants and (evidence.is_choice or random.random() < 0.35):
         constant = random.choice(constants)
         return constant if evidence.is_choice else _near(constant, random)
-    return _DRAWN[kind](evidence, random, depth)
+    return _GENERATORS[kind](evidence, random, depth)
 
 
 def _kind(evidence: Evidence, random: Random, depth: int) -> str:
     if "none" in evidence.votes and random.random() < 0.1:
         return "none"
-    votes = {kind: weight for kind, weight in evidence.votes.items() if kind in _DRAWN and kind != "none"}
+    votes = {kind: weight for kind, weight in evidence.votes.items() if kind in _GENERATORS and kind != "none"}
     if not votes:
         votes = {"int": 5.0, "str": 3.0, "list": 2.0} if depth == 0 else {"int": 3.0, "str": 1.5}
     if "str" in votes and any(isinstance(one, str) and len(one) == 1 for one in evidence.item.constants):
         votes["str"] += 2.0
-    if depth >= DEEPEST:
+    if depth >= MAX_DEPTH:
         return "int"
     most = max(votes.values())
-    # What is much less likely than something else is not tried at all.
+    # Kinds that are much less likely than the likeliest one are left out.
     likely = {kind: weight**2 for kind, weight in votes.items() if weight >= most / 4}
     return random.choices(list(likely), list(likely.values()))[0]
 
 
 def _near(constant: Any, random: Random) -> Any:
-    """A value near `constant`, so that a comparison with it decides differently for neighbours."""
+    """A value equal or close to `constant`, so that comparisons with it have both results."""
     if isinstance(constant, str):
         before, after = random.choice(WORDS), random.choice((*WORDS, str(random.randint(0, 50))))
         return random.choice(
@@ -141,7 +110,7 @@ def _float(_: Evidence, random: Random, __: int) -> float:
 def _str(evidence: Evidence, random: Random, _: int) -> str:
     letters = [one for one in evidence.item.constants if isinstance(one, str)]
     if letters and random.random() < 0.6:
-        # The function looks for these letter by letter.
+        # The function compares single characters with these.
         return "".join(random.choices((*letters, *letters, *random.choice(WORDS), *"0123"), k=random.randint(1, 8)))
     form = random.randrange(10)
     words = random.choices(WORDS, k=random.randint(2, 4))
@@ -167,7 +136,7 @@ def _list(evidence: Evidence, random: Random, depth: int) -> list[Any]:
         return list(_tuple(evidence, random, depth))
     item = evidence.item
     if not item.votes:
-        # Of unknown items those of one list are of one kind all the same.
+        # Even if nothing is known of the items, those of one list have one type.
         item = Evidence()
         item.vote({random.choices(("int", "str"), (2, 1))[0]: 1.0})
     items = [_draw(item, random, depth + 1) for _ in range(_length(random))]
@@ -211,7 +180,7 @@ def _is_hashable(value: Any) -> bool:
     return not isinstance(value, list | dict | set)
 
 
-_DRAWN: dict[str, Callable[[Evidence, Random, int], Any]] = {
+_GENERATORS: dict[str, Callable[[Evidence, Random, int], Any]] = {
     "int": _int,
     "float": _float,
     "str": _str,

@@ -1,15 +1,16 @@
-"""What a function's body tells of the values that its parameters expect.
+"""Infer what types the parameters of a function expect from how its body uses them.
 
 Each use of a value is a vote for the types that allow it: `x.upper()` for str, `x % 2` for int, `x[0][1]` for a list of
-lists. The values inside a value (items, dict entries, parts of a tuple) have votes of their own, and what a value is
-compared with is kept, for it is what the branches of the function depend on.
+lists. The values inside a value (items, dict entries, parts of a tuple) collect votes of their own. Constants that a
+value is compared with are kept, because the branches of the function depend on them.
 """
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
-__all__ = ["NEVER", "TYPES", "Evidence", "gather"]
+__all__ = ["OBJECT", "TYPES", "Evidence", "gather"]
 
 TYPES: Mapping[str, type] = {
     "int": int,
@@ -21,11 +22,11 @@ TYPES: Mapping[str, type] = {
     "set": set,
     "dict": dict,
 }
-# The vote that no type gets: the value must be an object that no literal stands for.
-NEVER = "object"
+# The vote for an object that no literal can express.
+OBJECT = "object"
 
 _ITERATED = {"list": 1.0, "str": 0.3, "set": 0.2, "tuple": 0.2}
-# What built-in functions say of their first argument.
+# Votes of built-in functions on their first argument.
 _BUILTINS: dict[str, dict[str, float]] = {
     "len": {"list": 1.0, "str": 0.8},
     "range": {"int": 3.0},
@@ -39,18 +40,18 @@ _BUILTINS: dict[str, dict[str, float]] = {
     "ord": {"str": 3.0},
     "int": {"int": 0.7, "str": 0.7, "float": 0.5},
     "float": {"float": 1.0, "int": 0.5, "str": 0.3},
-    **dict.fromkeys(
-        ("sum", "sorted", "min", "max", "enumerate", "reversed", "zip", "any", "all", "list", "set"), _ITERATED
-    ),
-    **dict.fromkeys(("tuple", "frozenset", "iter"), _ITERATED),
 }
-_TEXT_MODULES = frozenset({"re", "textwrap", "string", "html", "shlex", "unicodedata", "json", "difflib", "fnmatch"})
-_SAME_ITEMS = frozenset({"sorted", "list", "tuple", "set", "frozenset", "reversed", "iter"})
-_TAKING_PARTS = frozenset({"startswith", "endswith", "split", "rsplit", "partition", "find", "count", "replace"})
+_ITERATING = "sum sorted min max enumerate reversed zip any all list set tuple frozenset iter"
+_BUILTINS |= dict.fromkeys(_ITERATING.split(), _ITERATED)
+# Votes of the functions of a module on all their arguments.
+_TEXT_MODULES = "re textwrap string html shlex unicodedata json difflib fnmatch"
+_MODULES = {"math": {"float": 1.5, "int": 1.4}, **{module: {"str": 1.5} for module in _TEXT_MODULES.split()}}
+# Methods of str whose first argument is a substring.
+_SUBSTRING_METHODS = {"startswith", "endswith", "split", "rsplit", "partition", "find", "count", "replace"}
 
 
 def _owners(attribute: str) -> dict[str, float]:
-    """What an attribute says; those that str and bytes share are hardly ever meant for bytes."""
+    """The types that have an attribute; those that str and bytes share count for str only."""
     owners = [name for name, kind in TYPES.items() if hasattr(kind, attribute)]
     if "str" in owners and "bytes" in owners:
         owners.remove("bytes")
@@ -61,54 +62,52 @@ _OWNERS = {attribute: _owners(attribute) for kind in TYPES.values() for attribut
 
 
 class Evidence:
-    """Votes on one value, and evidence on what is in it; `constants` are what it is compared with."""
+    """Votes on the type of one value, and evidence on the values inside it.
+
+    `constants` are what the value is compared with; if `is_choice`, it must be one of them.
+    """
 
     def __init__(self) -> None:
         self.votes: dict[str, float] = {}
         self.constants: list[Any] = []
-        # Whether nothing but the constants will do.
         self.is_choice = False
-        self._said: set[frozenset[tuple[str, float]]] = set()
         self.entries: dict[str, Evidence] = {}
         self.parts: list[Evidence] = []
-        self._item: Evidence | None = None
-        self._key: Evidence | None = None
+        self._counted: set[frozenset[tuple[str, float]]] = set()
 
-    @property
+    @cached_property
     def item(self) -> "Evidence":
-        """Any value in it."""
-        self._item = self._item or Evidence()
-        return self._item
+        """Any item of a collection, or value of a dict."""
+        return Evidence()
 
-    @property
+    @cached_property
     def key(self) -> "Evidence":
         """Any key of a dict."""
-        self._key = self._key or Evidence()
-        return self._key
+        return Evidence()
 
     @property
     def needs_object(self) -> bool:
-        """Whether it, or something in it that must be there, is used as no value of these types can be."""
-        inner = [*self.entries.values(), *self.parts, *([self._item] if self._item else [])]
-        most = max((weight for kind, weight in self.votes.items() if kind != NEVER), default=0)
-        return self.votes.get(NEVER, 0) > most or any(one.needs_object for one in inner)
+        """Whether the value, or a required value inside it, is used in a way that none of the types allows."""
+        inner = [*self.entries.values(), *self.parts, *([self.item] if "item" in vars(self) else [])]
+        most = max((weight for kind, weight in self.votes.items() if kind != OBJECT), default=0)
+        return self.votes.get(OBJECT, 0) > most or any(one.needs_object for one in inner)
 
     def entry(self, key: str) -> "Evidence":
         return self.entries.setdefault(key, Evidence())
 
     def part(self, index: int, of: int) -> "Evidence":
-        while len(self.parts) < of:
-            self.parts.append(Evidence())
+        self.parts += [Evidence() for _ in range(of - len(self.parts))]
         return self.parts[index]
 
     def vote(self, votes: Mapping[str, float]) -> None:
-        """Count what one use says; the same said again, as by every `s[i]` of a loop, is nothing new."""
-        if (said := frozenset(votes.items())) not in self._said:
-            self._said.add(said)
+        """Count the votes of one use. Equal votes count once: every `s[i]` of a loop casts the same."""
+        if (use := frozenset(votes.items())) not in self._counted:
+            self._counted.add(use)
             for kind, weight in votes.items():
                 self.votes[kind] = self.votes.get(kind, 0.0) + weight
 
     def compare(self, constant: Any) -> None:
+        """Count a comparison with a constant."""
         if constant is None:
             self.vote({"none": 1.0})
         elif isinstance(constant, bool):
@@ -130,33 +129,36 @@ def gather(function: ast.FunctionDef) -> dict[str, Evidence]:
 
 
 class _EvidenceReader(ast.NodeVisitor):
-    """Reads a body in its order. `values` says which names stand for a value that there is evidence on."""
+    """Reads a function body in order. `values` maps names to the evidence on the values that they currently hold."""
 
     def __init__(self, values: dict[str, Evidence]) -> None:
         self._values = values
 
     def _of(self, node: ast.expr | None) -> Evidence | None:
-        """The evidence on the value that an expression gives, where it is a parameter or something in one."""
+        """The evidence on the value of an expression, if it comes from a parameter."""
         match node:
             case ast.Name(id=name):
                 return self._values.get(name)
-            case ast.Subscript(value=value, slice=ast.Slice()):
-                return self._of(value)
-            case ast.Subscript(value=value, slice=ast.Constant(value=str(key))):
-                whole = self._of(value)
-                return whole.entry(key) if whole else None
-            case ast.Subscript(value=value):
-                whole = self._of(value)
-                return whole.item if whole else None
-            case ast.BoolOp(values=[first, *_]):
-                return self._of(first)
-            case ast.Call(func=ast.Name(id=name), args=[first, *_]) if name in _SAME_ITEMS:
-                return self._of(first)
-            case ast.Call(func=ast.Attribute(value=value, attr="get"), args=[ast.Constant(value=str(key)), *_]):
-                whole = self._of(value)
-                return whole.entry(key) if whole else None
-            case ast.Call(func=ast.Attribute(value=value, attr="copy" | "strip" | "lower" | "upper")):
-                return self._of(value)
+            case (
+                ast.Subscript(value=whole, slice=ast.Constant(value=str(key)))
+                | ast.Call(func=ast.Attribute(value=whole, attr="get"), args=[ast.Constant(value=str(key)), *_])
+            ):
+                found = self._of(whole)
+                return found and found.entry(key)
+            # Expressions of the same type as one inside them.
+            case (
+                ast.Subscript(value=same, slice=ast.Slice())
+                | ast.BoolOp(values=[same, *_])
+                | ast.Call(func=ast.Attribute(value=same, attr="copy" | "strip" | "lower" | "upper"))
+                | ast.Call(
+                    func=ast.Name("sorted" | "list" | "tuple" | "set" | "frozenset" | "reversed" | "iter"),
+                    args=[same, *_],
+                )
+            ):
+                return self._of(same)
+            case ast.Subscript(value=whole):
+                found = self._of(whole)
+                return found and found.item
         return None
 
     def _vote(self, node: ast.expr | None, votes: Mapping[str, float]) -> None:
@@ -164,13 +166,13 @@ class _EvidenceReader(ast.NodeVisitor):
             found.vote(votes)
 
     def _bind(self, target: ast.expr, value: ast.expr) -> None:
-        """From here on the names in `target` stand for `value`."""
+        """From here on, the names in `target` refer to `value`."""
         found = self._of(value)
         if isinstance(target, ast.Name):
             if found:
                 self._values[target.id] = found
-            elif target.id in self._values and not isinstance(value, ast.Call | ast.IfExp):
-                del self._values[target.id]
+            elif not isinstance(value, ast.Call | ast.IfExp):
+                self._values.pop(target.id, None)
         elif isinstance(target, ast.Tuple | ast.List):
             if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts):
                 for one, other in zip(target.elts, value.elts, strict=True):
@@ -190,24 +192,21 @@ class _EvidenceReader(ast.NodeVisitor):
         match iterated, target:
             case ast.Call(func=ast.Name("enumerate"), args=[inner, *_]), ast.Tuple(elts=[_, one]):
                 self._vote(inner, _ITERATED)
-                return self._loop(one, inner)
+                self._loop(one, inner)
             case ast.Call(func=ast.Name("zip"), args=inner), ast.Tuple(elts=ones) if len(inner) == len(ones):
                 for one, other in zip(ones, inner, strict=True):
                     self._loop(one, other)
-                return None
-            case ast.Call(func=ast.Attribute(value=whole, attr="items")), ast.Tuple(elts=[key, one]):
-                if found := self._of(whole):
+            case ast.Call(func=ast.Attribute(value=mapping, attr="items")), ast.Tuple(elts=[key, one]):
+                if found := self._of(mapping):
                     self._unpack(key, found.key)
                     self._unpack(one, found.item)
-                return None
-            case ast.Call(func=ast.Attribute(value=whole, attr="values")), _:
-                if found := self._of(whole):
+            case ast.Call(func=ast.Attribute(value=mapping, attr="values")), _:
+                if found := self._of(mapping):
                     self._unpack(target, found.item)
-                return None
-        if found := self._of(iterated):
-            found.vote(_ITERATED)
-            self._unpack(target, found.item)
-        return None
+            case _:
+                if found := self._of(iterated):
+                    found.vote(_ITERATED)
+                    self._unpack(target, found.item)
 
     def visit_For(self, node: ast.For) -> None:
         self._loop(node.target, node.iter)
@@ -242,7 +241,7 @@ class _EvidenceReader(ast.NodeVisitor):
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if found := self._of(node.value):
-            found.vote(_OWNERS.get(node.attr) or {NEVER: 6.0})
+            found.vote(_OWNERS.get(node.attr) or {OBJECT: 6.0})
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -252,7 +251,7 @@ class _EvidenceReader(ast.NodeVisitor):
                 self._vote(value, {name.id: 3.0 for name in names if isinstance(name, ast.Name)})
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 if name in self._values:
-                    self._values[name].vote({NEVER: 4.0})
+                    self._values[name].vote({OBJECT: 4.0})
                 for argument in arguments if name == "zip" else arguments[:1]:
                     if len(arguments) == 1 or name not in ("min", "max"):
                         self._vote(argument, _BUILTINS.get(name, {}))
@@ -264,14 +263,11 @@ class _EvidenceReader(ast.NodeVisitor):
                     found.item.vote({"str": 3.0})
             case ast.Call(
                 func=ast.Attribute(value=value, attr=attribute), args=[ast.Constant(value=str(part)), *_]
-            ) if attribute in _TAKING_PARTS and (found := self._of(value)):
+            ) if attribute in _SUBSTRING_METHODS and (found := self._of(value)):
                 found.compare(part)
-            case ast.Call(func=ast.Attribute(value=ast.Name("math")), args=arguments):
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=module)), args=arguments) if module in _MODULES:
                 for argument in arguments:
-                    self._vote(argument, {"float": 1.5, "int": 1.4})
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=module)), args=arguments) if module in _TEXT_MODULES:
-                for argument in arguments:
-                    self._vote(argument, {"str": 1.5})
+                    self._vote(argument, _MODULES[module])
         self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
@@ -310,7 +306,7 @@ class _EvidenceReader(ast.NodeVisitor):
 
 
 def _constants(node: ast.expr, *, is_container: bool) -> Iterator[Any]:
-    """What a value is compared with; a text after `in` is compared letter by letter."""
+    """The constants that a value is compared with; of a string after `in`, its characters."""
     if isinstance(node, ast.Constant):
         yield from node.value if is_container and isinstance(node.value, str) else [node.value]
     elif is_container and isinstance(node, ast.Tuple | ast.List | ast.Set):
@@ -318,7 +314,7 @@ def _constants(node: ast.expr, *, is_container: bool) -> Iterator[Any]:
 
 
 def _operand(op: ast.operator, other: ast.expr, *, is_left: bool) -> dict[str, float]:
-    """What an operator says of one operand."""
+    """Votes of an operator on one operand."""
     constant = other.value if isinstance(other, ast.Constant) else None
     if isinstance(constant, str):
         if isinstance(op, ast.Mod):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from synth.pipelines.case2code.given import ADDRESS, OF_NAMES
 from synth.pipelines.case2code.layouts import calls_of, function_of
-from synth.pipelines.case2code.signature import as_called, parsed, recorded_call
+from synth.pipelines.case2code.signature import as_called, parse_or_empty, recorded_call
 from synth.pipelines.runtime.common_options import MemoryMb, Repeat, Seconds
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
@@ -95,7 +95,7 @@ class Execute(RowStage):
         makes_sets = any(
             isinstance(node, ast.Set | ast.SetComp)
             or (isinstance(node, ast.Name) and node.id in ("set", "frozenset", "hash"))
-            for node in ast.walk(parsed(code))
+            for node in ast.walk(parse_or_empty(code))
         )
         return (1, 2, 3) if makes_sets else (1,)
 

@@ -2,7 +2,7 @@
 
 import ast
 
-from synth.pipelines.case2code.evidence import NEVER, TYPES, Evidence, gather
+from synth.pipelines.case2code.evidence import OBJECT, TYPES, Evidence, gather
 from synth.pipelines.case2code.literals import Unreadable, read_value
 from synth.pipelines.case2code.signature import Signature
 from synth.pipelines.runtime.stage import Reject
@@ -77,7 +77,7 @@ def _annotated(evidence: Evidence, annotation: ast.expr) -> None:
             name = _name(annotation)
             kind = _PLAIN.get(name) or _GENERIC.get(name)
             if kind is None and name not in ("any", "object", "hashable", "typevar") and len(name) > 1:
-                kind = NEVER
+                kind = OBJECT
             if kind:
                 evidence.vote({kind: ANNOTATED})
 
@@ -106,7 +106,7 @@ def _generic(evidence: Evidence, name: str, inner: list[ast.expr]) -> None:
             _annotated(evidence.key, inner[0])
         _annotated(evidence.item, inner[-1] if kind == "dict" else inner[0])
     else:
-        evidence.vote({NEVER: ANNOTATED})
+        evidence.vote({OBJECT: ANNOTATED})
 
 
 def _defaulted(evidence: Evidence, default: ast.expr) -> None:

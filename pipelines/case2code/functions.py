@@ -17,23 +17,23 @@ from synth.schemas.records import FUNCTION, PROGRAM
 
 __all__ = ["Functions"]
 
-# Batch size of a process, in characters: about half a second of work.
+# Batch size of a worker process, in characters: about half a second of work.
 BATCH_CHARS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Functions(TableStage):
-    """Take the functions that run on their own out of Python source, each program once.
+    """Extract self-contained functions from Python source, without duplicates.
 
-    The functions at module level that run on their own, `<id>/<name>`, each program once.
+    Keeps the module-level functions that run on their own, as `<id>/<name>`.
 
     Other functions are filtered with a reason: see `candidates`. A repeated program is a `duplicate` or
-    `near_duplicate` (see `likeness`) of the first one in input order, which `detail` names. A source is rejected if it
-    cannot be parsed (`syntax_error`, `too_long`, `too_nested`), has no function at module level (`no_function`) or if
+    `near_duplicate` (see `fingerprint`) of the first one in input order, which `detail` names. A source is rejected if
+    it cannot be parsed (`syntax_error`, `too_long`, `too_nested`), has no module-level function (`no_function`) or if
     all its functions are filtered (`nothing_kept`).
 
-    Deduplication depends on all earlier programs, hence a table stage. Memory holds two hashes for each kept function,
-    and the sources being processed.
+    Deduplication depends on all earlier programs, hence a table stage. Memory: two hashes per kept function, and the
+    sources being processed.
     """
 
     name: ClassVar[str] = "case2code functions"
@@ -41,7 +41,7 @@ class Functions(TableStage):
     output: ClassVar[Record] = FUNCTION
 
     reads: ClassVar[str] = (
-        "Rows with a column `content`, a folder of .py files, or `packages:` (all that Python has installed)."
+        "Rows with a column `content`, a folder of .py files, or `packages:` (all packages installed in Python)."
     )
     commands: ClassVar[tuple[str, ...]] = (
         "synth case2code functions packages: functions/",
@@ -52,7 +52,7 @@ class Functions(TableStage):
     packages: Annotated[
         tuple[str, ...],
         Option(
-            "A module outside the standard library that may be imported, where the sandbox has it. Repeatable.",
+            "Allow imports of a module outside the standard library; the sandbox must have it. Repeatable.",
             long="--allow-package",
             metavar="NAME",
             read=lambda names: tuple(sorted(set(names))),
@@ -62,7 +62,7 @@ class Functions(TableStage):
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         seen: dict[bytes, str] = {}
         for row, found in self._read(tables[0]):
-            # Rejected sources are written without their text, which may be most of a large corpus.
+            # Without the text, which may be most of a large corpus.
             source = {"id": row["id"]}
             if isinstance(found, Unusable):
                 output.reject(source, found.reason, found.detail)
@@ -79,7 +79,7 @@ class Functions(TableStage):
                 if reason:
                     output.reject_output(Rejected(function, reason, detail))
                 else:
-                    seen.update(dict.fromkeys(candidate.likeness, function_id))
+                    seen.update(dict.fromkeys(candidate.fingerprint, function_id))
                     kept.append(function)
             output.tally("functions_seen", len(found))
             if kept:
@@ -90,41 +90,38 @@ class Functions(TableStage):
                 output.reject(source, "no_function", "no function at module level")
 
     def _read(self, table: pa.Table) -> Iterator[tuple[Row, list[Candidate] | Unusable]]:
-        """Each source with its functions, or why it cannot be parsed."""
-        read = partial(_all_candidates, max_chars=self.max_chars, packages=self.packages)
-        for rows, found in in_processes(read, _portions(table)):
+        """Each source with its functions, or why it cannot be used."""
+        read = partial(_read_batch, max_chars=self.max_chars, packages=self.packages)
+        for rows, found in in_processes(read, _batches(table)):
             yield from zip(rows, found, strict=True)
 
 
-def _portions(table: pa.Table) -> Iterator[list[Row]]:
+def _batches(table: pa.Table) -> Iterator[list[Row]]:
     """All rows in order, in lists of about `BATCH_CHARS`."""
-    portion: list[Row] = []
+    rows: list[Row] = []
     chars = 0
     for batch in table.to_batches(max_chunksize=256):
         for row in batch.to_pylist():
-            portion.append(row)
+            rows.append(row)
             chars += len(row["content"])
             if chars >= BATCH_CHARS:
-                yield portion
-                portion, chars = [], 0
-    yield portion
+                yield rows
+                rows, chars = [], 0
+    yield rows
 
 
-def _all_candidates(
-    rows: Sequence[Row], *, max_chars: int, packages: Sequence[str]
-) -> list[list[Candidate] | Unusable]:
-    return [_candidates(row, max_chars, packages) for row in rows]
-
-
-def _candidates(row: Row, max_chars: int, packages: Sequence[str]) -> list[Candidate] | Unusable:
-    try:
-        return candidates(row["content"], row["import_code"] or (), max_chars=max_chars, packages=packages)
-    except Unusable as unusable:
-        return unusable
+def _read_batch(rows: Sequence[Row], *, max_chars: int, packages: Sequence[str]) -> list[list[Candidate] | Unusable]:
+    found: list[list[Candidate] | Unusable] = []
+    for row in rows:
+        try:
+            found.append(candidates(row["content"], row["import_code"] or (), max_chars=max_chars, packages=packages))
+        except Unusable as unusable:
+            found.append(unusable)
+    return found
 
 
 def _with_ids(source_id: str, found: Sequence[Candidate]) -> Iterator[tuple[str, Candidate]]:
-    """Repeated definitions of a name get ids `name-2`, `name-3`, ..., which no Python name can equal."""
+    """Repeated definitions of a name get ids `name-2`, `name-3`, ..., which cannot collide with a Python name."""
     times: Counter[str] = Counter()
     for candidate in found:
         times[candidate.name] += 1
@@ -135,7 +132,7 @@ def _with_ids(source_id: str, found: Sequence[Candidate]) -> Iterator[tuple[str,
 def _fault(candidate: Candidate, seen: dict[bytes, str]) -> tuple[str, str]:
     if candidate.reason:
         return candidate.reason, candidate.detail
-    exact, near = candidate.likeness
+    exact, near = candidate.fingerprint
     if exact in seen:
         return "duplicate", f"the same text as {seen[exact]}"
     if near in seen:

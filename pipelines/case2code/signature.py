@@ -9,7 +9,7 @@ from typing import Any
 from synth.pipelines.case2code.literals import Unreadable, read_call
 from synth.pipelines.runtime.stage import Reject
 
-__all__ = ["Parameter", "Signature", "as_called", "parsed", "read_signature", "recorded_call"]
+__all__ = ["Parameter", "Signature", "as_called", "parse_or_empty", "read_signature", "recorded_call"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def recorded_call(text: str | None) -> dict[str, Any]:
         raise Reject("unreadable_input", f"{text!s:.200}: {unreadable.detail}") from None
 
 
-def parsed(code: str) -> ast.Module:
+def parse_or_empty(code: str) -> ast.Module:
     """The syntax tree of code that a model may have written; an empty one if it has none, which a run will tell."""
     try:
         return ast.parse(code)
@@ -75,7 +75,7 @@ def parsed(code: str) -> ast.Module:
 
 def as_called(code: str, entry: str, calls: Sequence[Mapping[str, Any]]) -> list[tuple[list[Any], dict[str, Any]]]:
     """Positional and keyword arguments for each call: by name, but for what the function takes by position alone."""
-    defined = [node for node in parsed(code).body if isinstance(node, ast.FunctionDef) and node.name == entry]
+    defined = [node for node in parse_or_empty(code).body if isinstance(node, ast.FunctionDef) and node.name == entry]
     nameless = [one.arg for one in defined[-1].args.posonlyargs] if defined else []
     made = []
     for arguments in calls:

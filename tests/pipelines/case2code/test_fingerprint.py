@@ -1,15 +1,15 @@
 import pytest
 
 from synth.pipelines.case2code.candidates import candidates
-from synth.pipelines.case2code.likeness import Likeness
+from synth.pipelines.case2code.fingerprint import Fingerprint
 
 BASE = "def total(numbers):\n    s = 0\n    for n in numbers:\n        s += n\n    return s\n"
 
 
-def likeness(source: str) -> Likeness:
+def fingerprint(source: str) -> Fingerprint:
     *_, last = candidates(source, max_chars=5_120)
     assert last.reason == ""
-    return last.likeness
+    return last.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def likeness(source: str) -> Likeness:
     ],
 )
 def test_names_docstrings_and_annotations_make_no_other_program(other: str) -> None:
-    one, two = likeness(BASE), likeness(other)
+    one, two = fingerprint(BASE), fingerprint(other)
     assert one.exact != two.exact
     assert one.near == two.near
 
@@ -39,21 +39,21 @@ def test_names_docstrings_and_annotations_make_no_other_program(other: str) -> N
     ],
 )
 def test_an_operator_or_a_constant_makes_another_program(other: str) -> None:
-    assert likeness(BASE).near != likeness(other).near
+    assert fingerprint(BASE).near != fingerprint(other).near
 
 
 def test_comments_and_spaces_are_not_even_in_the_text() -> None:
-    assert likeness(BASE).exact == likeness(BASE.replace("s = 0", "s  =  0  # so far")).exact
+    assert fingerprint(BASE).exact == fingerprint(BASE.replace("s = 0", "s  =  0  # so far")).exact
 
 
 def test_the_same_import_by_another_name_is_the_same() -> None:
-    one = likeness("from math import sqrt\ndef f(x):\n    return sqrt(x)")
-    two = likeness("from math import sqrt as root\ndef f(x):\n    return root(x)")
-    other = likeness("from math import cbrt as sqrt\ndef f(x):\n    return sqrt(x)")
+    one = fingerprint("from math import sqrt\ndef f(x):\n    return sqrt(x)")
+    two = fingerprint("from math import sqrt as root\ndef f(x):\n    return root(x)")
+    other = fingerprint("from math import cbrt as sqrt\ndef f(x):\n    return sqrt(x)")
     assert one.near == two.near != other.near
 
 
 def test_keywords_of_calls_are_not_names_of_its_own() -> None:
-    one = likeness("def f(xs, key):\n    return sorted(xs, key=key)")
-    two = likeness("def f(xs, by):\n    return sorted(xs, key=by)")
+    one = fingerprint("def f(xs, key):\n    return sorted(xs, key=key)")
+    two = fingerprint("def f(xs, by):\n    return sorted(xs, key=by)")
     assert one.near == two.near
