@@ -1,79 +1,67 @@
-"""The calls of a row, and what a function gives to them: as plain values, or as Python source that only a jail runs."""
+"""The calls of a row: with plain values as arguments, or with inputs that are Python source and only run in a jail."""
 
 import ast
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Any, Protocol
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
-from synth.pipelines.case2code.given import Given
 from synth.pipelines.case2code.replies import examples_among
+from synth.pipelines.case2code.results import CallResult
 from synth.pipelines.case2code.signature import as_called
 from synth.pipelines.runtime.stage import Reject
 from synth.sandbox.program import Input, Program
 from synth.sandbox.verdict import Limits, Outcome, Verdict
 
-__all__ = ["UNMADE", "Calls", "PlainCalls", "Ran", "WrittenCalls", "parsed_examples"]
+__all__ = ["INPUT_FAULTS", "CallResults", "Calls", "PlainCalls", "WrittenCalls", "parsed_examples"]
 
-# What a run comes to whose calls cannot be made, whatever the function.
-UNMADE = {"unreadable_input", "count_mismatch"}
+# Statuses of runs whose inputs are at fault, whatever the function.
+INPUT_FAULTS = {"unreadable_input", "count_mismatch"}
 
-# Of the text that a jail is sent, with the function and the source of its inputs in it.
-LONGEST_PROGRAM = 1 << 20
+# In bytes, with the function and the source of its inputs.
+MAX_PROGRAM_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a run came to: the sandbox's status, `unreadable_input` or `count_mismatch`, and what each call gave."""
+class CallResults:
+    """The sandbox's status of a run, or one of `INPUT_FAULTS`, and the result of each call."""
 
     status: str
     detail: str
-    given: Sequence[Given | None]
-
-
-class Calls(Protocol):
-    """`texts` are the calls for a reader."""
-
-    @property
-    def texts(self) -> Sequence[str]: ...
-
-    def program(self, code: str, entry: str, limits: Limits) -> Program:
-        """What makes the calls of the function `entry` of `code`."""
-        ...
-
-    def ran(self, verdict: Verdict) -> Ran:
-        """What the sandbox's verdict on that program says of the calls."""
-        ...
+    results: Sequence[CallResult | None]
 
 
 @dataclass(frozen=True)
 class PlainCalls:
-    """Calls whose arguments are plain values."""
+    """Calls whose arguments are plain values. `texts` are the calls for a reader."""
 
     texts: Sequence[str]
     arguments: Sequence[Mapping[str, Any]]
 
     def program(self, code: str, entry: str, limits: Limits) -> Program:
+        """A program that makes the calls of the function `entry` of `code`."""
         return Program.of(code, entry, as_called(code, entry, self.arguments), limits)
 
-    def ran(self, verdict: Verdict) -> Ran:
-        return Ran(verdict.status, verdict.detail, list(map(Given.of, verdict.outcomes)))
+    def results(self, verdict: Verdict) -> CallResults:
+        """The results in the sandbox's verdict on that program."""
+        return CallResults(verdict.status, verdict.detail, list(map(CallResult.of, verdict.outcomes)))
 
 
 @dataclass(frozen=True)
 class WrittenCalls:
-    """As many calls as are recorded, whose arguments are what blocks of source add to a list `examples`."""
+    """Calls whose arguments are added to a list `examples` by blocks of source; used like `PlainCalls`."""
 
     texts: Sequence[str]
     blocks: Sequence[str]
 
     @classmethod
     def read(cls, source: str, count: int) -> "WrittenCalls":
-        """`count` calls that `source` adds up to. Raises `Reject` as `unreadable_input`."""
+        """The `count` calls that `source` builds. Raises `Reject` as `unreadable_input`."""
         tree = parsed_examples(source)
         blocks = [ast.unparse(ast.Module(block, [])) for block in _blocks(tree)]
         texts = [ast.unparse(item) for item in examples_among(tree) or ()]
@@ -82,29 +70,32 @@ class WrittenCalls:
     def program(self, code: str, entry: str, limits: Limits) -> Program:
         driver = f"{_driver()}\n\ncall = Driver({code!r}, {entry!r}, {list(self.blocks)!r}).call\n"
         inputs: list[Input] = [([index], {}) for index in (*range(len(self.texts)), None)]
-        return Program.of(driver, "call", inputs, replace(limits, source_bytes=LONGEST_PROGRAM))
+        return Program.of(driver, "call", inputs, replace(limits, source_bytes=MAX_PROGRAM_BYTES))
 
-    def ran(self, verdict: Verdict) -> Ran:
+    def results(self, verdict: Verdict) -> CallResults:
         for outcome in verdict.outcomes:
             match outcome:
                 case Outcome(data=["unreadable", str(why)]):
                     hint = " (--jail-package NAME brings a package)" * why.startswith("ModuleNotFoundError")
-                    return self._unmade("unreadable_input", f"the inputs cannot be built: {why}{hint}")
+                    return self._no_results("unreadable_input", f"the inputs cannot be built: {why}{hint}")
                 case Outcome(data=["count", str(count)]) if count != str(len(self.texts)):
-                    return self._unmade("count_mismatch", f"{count} inputs and {len(self.texts)} outputs")
-        return Ran(verdict.status, verdict.detail, [_given(outcome) for outcome in verdict.outcomes[:-1]])
+                    return self._no_results("count_mismatch", f"{count} inputs and {len(self.texts)} outputs")
+        return CallResults(verdict.status, verdict.detail, [_result(outcome) for outcome in verdict.outcomes[:-1]])
 
-    def _unmade(self, why: str, detail: str) -> Ran:
-        return Ran(why, detail, [None] * len(self.texts))
+    def _no_results(self, fault: str, detail: str) -> CallResults:
+        return CallResults(fault, detail, [None] * len(self.texts))
+
+
+Calls = PlainCalls | WrittenCalls
 
 
 def parsed_examples(source: str) -> ast.Module:
-    """Source that makes a list `examples`, unread. Raises `Reject` as `unreadable_input`."""
+    """Parse source that builds a list `examples`. Raises `Reject` as `unreadable_input`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
-        # Whatever else walks the tree has as deep a way to go.
+        # Fails now on trees that are too deep for later steps.
         ast.unparse(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Reject("unreadable_input", f"example_str cannot be parsed: {error}") from None
@@ -114,7 +105,7 @@ def parsed_examples(source: str) -> ast.Module:
 
 
 def _blocks(tree: ast.Module) -> list[list[ast.stmt]]:
-    """The statements up to each that adds to `examples`; a list that is made from nothing replaces what was before."""
+    """Split after each statement that uses `examples`. A new list replaces all earlier ones."""
     blocks: list[list[ast.stmt]] = []
     block: list[ast.stmt] = []
     for statement in tree.body:
@@ -123,7 +114,7 @@ def _blocks(tree: ast.Module) -> list[list[ast.stmt]]:
             continue
         match statement:
             case ast.Assign(targets=[ast.Name("examples")], value=value) if not _names_examples(value):
-                block = [*(one for before in blocks for one in before), *block]
+                block = [*chain.from_iterable(blocks), *block]
                 blocks = []
         blocks.append(block)
         block = []
@@ -138,15 +129,15 @@ def _names_examples(node: ast.AST) -> bool:
 
 @cache
 def _driver() -> str:
-    return (files("synth.pipelines.case2code") / "driver.py").read_text("utf-8")
+    return Path(__file__).with_name("driver.py").read_text("utf-8")
 
 
-def _given(outcome: Outcome | None) -> Given | None:
+def _result(outcome: Outcome | None) -> CallResult | None:
     match outcome:
         case Outcome(data=["return", str(value)]):
-            return Given(value)
+            return CallResult(value)
         case Outcome(data=["error", str(kind), str(message)]):
-            return Given(error=kind, message=message)
+            return CallResult(error=kind, message=message)
         case Outcome(kind="value"):
-            return Given(message="an answer that is none of the driver's")
-    return Given.of(outcome)
+            return CallResult(message="an answer that is none of the driver's")
+    return CallResult.of(outcome)

@@ -1,4 +1,4 @@
-"""Functions that a model guessed from cases, judged on those and on hidden ones (arXiv 2407.12504, section 4)."""
+"""Judge functions that a model infers from examples, on these and on hidden ones (arXiv 2407.12504, section 4)."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,10 @@ from typing import Annotated, ClassVar
 
 from msgspec.structs import replace
 
-from synth.pipelines.case2code.calls import UNMADE, Calls, PlainCalls, Ran, WrittenCalls
-from synth.pipelines.case2code.given import Given, agree
-from synth.pipelines.case2code.gold import why_it_differs
+from synth.pipelines.case2code.calls import INPUT_FAULTS, CallResults, Calls, PlainCalls, WrittenCalls
 from synth.pipelines.case2code.layouts import outputs_of
 from synth.pipelines.case2code.replies import function_in
+from synth.pipelines.case2code.results import CallResult, agree, likely_cause
 from synth.pipelines.case2code.signature import read_signature, recorded_call
 from synth.pipelines.engines import Answer, Completion, Sampling
 from synth.pipelines.runtime.common_options import MaxTokens, MemoryMb, PromptFile, Seconds, Temperature, TopP
@@ -27,36 +26,37 @@ __all__ = ["EvaluateFunctions", "pass_at"]
 
 FOLDER = Path(__file__).parent
 
-# The calls that a rate may be over, each with the tally of the tasks that have such calls.
+# The sets of calls that rates are computed over, each with the tally of the tasks that have such calls.
 _PARTS = {"all": "tasks", "shown": "tasks", "hidden": "tasks_with_hidden"}
 
 
 @dataclass(frozen=True)
 class EvaluateFunctions(RowStage):
-    """Have a model write the function of each task, and judge it on the cases shown and on the hidden ones.
+    """Have a model write the function of each task, and judge it on the shown and the hidden examples.
 
-    `n` samples for each task, run with all its inputs in the sandbox, which never sees what they should give.
+    Draws `n` samples for each task and runs them with all its inputs in the sandbox, which never sees the expected
+    outputs.
 
-    A sample is correct if each call gives the value that is recorded, or raises an error of the recorded type. Values
-    are compared as Python writes them, but for the order of sets and of a dict's keys. (The published code compares
-    errors with their text, which depends on Python's version, and what was printed.) The function that is called is
-    the one of the task's name, or else the last one of the sample: a task does not always tell the name. (The published
-    code takes the first one, which may be a helper.)
+    A sample is correct if each call returns the recorded value, or raises an error of the recorded type. Values are
+    compared by their `repr`, ignoring the order of sets and dict keys. (The published code also compares printed text
+    and error messages, which depend on Python's version.) The function with the task's name is called, else the last
+    one of the sample, because not every task mentions the name. (The published code calls the first one, which may be
+    a helper.)
 
-    Labels: `correct`; `wrong_on_hidden`, where all calls that the prompt shows are right; `wrong_output`; `no_code`;
-    `refused`, `empty_answer`, or `truncated` where a sample was cut while it reasoned; or the sandbox's verdict where
-    it did not run to its end: `load_error`, `timeout` and the others.
+    Labels: `correct`; `wrong_on_hidden` if all calls in the prompt are right; `wrong_output`; `no_code`; `refused`,
+    `empty_answer`, or `truncated` if the token limit cut the reasoning; or the sandbox's verdict on a sample that did
+    not finish: `load_error`, `timeout` and the others.
 
-    The published test set is read as it is. Where a row has `example_str`, that is run in the sandbox to build inputs,
-    and outputs are unquoted (see `calls` and `given`).
+    Reads the published test set unchanged. If a row has `example_str`, that is run in the sandbox to build the inputs,
+    and outputs are unquoted (see `calls` and `results`).
 
-    The recorded function itself is judged first, and a task that it fails is rejected as `gold_differs`: recorded under
-    another version of Python, or not deterministic. No sample could be right there but by luck, and no token is spent.
-    Also rejected: `count_mismatch`, `unreadable_input`, `syntax_error`, `no_function`. With `gold` the recorded answer
-    of each task is judged, and no model is asked.
+    The recorded function is judged first, before any token is spent. A task that it fails is rejected as
+    `gold_differs`: recorded under another version of Python, or nondeterministic. Also rejected: `count_mismatch`,
+    `unreadable_input`, `syntax_error`, `no_function`. With `gold`, the recorded answer of each task is judged, and no
+    model is asked.
 
-    pass@k is the unbiased estimate from `n` samples (see `pass_at`), over all calls, over those shown, over the hidden
-    ones. The paper's settings are the defaults: one sample at temperature 0, nucleus 0.95, 2,048 tokens.
+    pass@k is the unbiased estimate from `n` samples (see `pass_at`), over all calls, the shown ones and the hidden
+    ones. The defaults are the paper's settings: one sample at temperature 0, top-p 0.95, 2,048 tokens.
     """
 
     name: ClassVar[str] = "case2code evaluate"
@@ -89,31 +89,21 @@ class EvaluateFunctions(RowStage):
         if self.n > 1 and self.temperature == 0:
             raise UsageError(f"-n {self.n} samples at --temperature 0 are all the same; raise --temperature")
         if not self.k:
-            raise UsageError("no --k is given to estimate pass@K for")
+            raise UsageError("--k is needed to estimate pass@K")
         if max(self.k) > self.n:
-            raise UsageError(f"--k {max(self.k)} needs as many samples, and -n {self.n} draws fewer")
+            raise UsageError(f"--k {max(self.k)} needs at least {max(self.k)} samples, but -n is {self.n}")
         if self.gold and self.n > 1:
-            raise UsageError(f"--gold judges the one recorded answer of each task, and -n {self.n} asks for more")
+            raise UsageError(f"--gold judges the one recorded answer of each task: -n must be 1, not {self.n}")
 
     @property
     def means(self) -> Mapping[str, str]:
-        return {_name(k, part): of for k in self.k for part, of in _PARTS.items()}
+        return {_tally_name(k, part): of for k in self.k for part, of in _PARTS.items()}
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         task = _Task.of(row)
-        await self._refuse_wrong_gold(tools, task, row["code"])
+        await self._check_gold(tools, task, row["code"])
         answer = await self._answer(tools, row)
-        samples = []
-        for completion in answer.completions:
-            if completion.no_answer:
-                samples.append(_Judged(*completion.no_answer, on_shown=False, on_hidden=False))
-                continue
-            try:
-                code, entry = function_in(completion.text, task.func_name)
-            except Reject as reject:
-                samples.append(_Judged(reject.reason, reject.detail, on_shown=False, on_hidden=False))
-            else:
-                samples.append(task.judge(await self._run(tools, task, code, entry)))
+        samples = [await self._judge(tools, task, completion) for completion in answer.completions]
         right = {"all": sum(one.label == "correct" for one in samples), "shown": sum(one.on_shown for one in samples)}
         if task.has_hidden:
             right["hidden"] = sum(one.on_hidden for one in samples)
@@ -124,7 +114,7 @@ class EvaluateFunctions(RowStage):
             tools.tally(one.label)
         for k, parts in rates.items():
             for part, rate in parts.items():
-                tools.tally(_name(k, part), rate)
+                tools.tally(_tally_name(k, part), rate)
         yield {
             "id": row["id"],
             "func_name": task.func_name,
@@ -146,51 +136,59 @@ class EvaluateFunctions(RowStage):
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
         return await allow_empty(tools.llm.generate(self.prompt.render(prompt=row["prompt"]), sampling, n=self.n))
 
-    async def _run(self, tools: Tools, task: "_Task", code: str, entry: str, profile: int = 0) -> Ran:
-        program = task.calls.program(code, entry, Limits(seconds=self.seconds, memory_mb=self.memory_mb))
-        return task.calls.ran(await tools.sandbox.run(replace(program, profile=profile)))
+    async def _judge(self, tools: Tools, task: "_Task", completion: Completion) -> "_Judged":
+        if completion.no_answer:
+            return _Judged(*completion.no_answer)
+        try:
+            code, entry = function_in(completion.text, task.func_name)
+        except Reject as reject:
+            return _Judged(reject.reason, reject.detail)
+        return task.judge(await self._run(tools, task, code, entry))
 
-    async def _refuse_wrong_gold(self, tools: Tools, task: "_Task", code: str) -> None:
+    async def _run(self, tools: Tools, task: "_Task", code: str, entry: str, profile: int = 0) -> CallResults:
+        program = task.calls.program(code, entry, Limits(seconds=self.seconds, memory_mb=self.memory_mb))
+        return task.calls.results(await tools.sandbox.run(replace(program, profile=profile)))
+
+    async def _check_gold(self, tools: Tools, task: "_Task", code: str) -> None:
         ran = await self._run(tools, task, code, task.func_name)
-        judged = task.judge(ran)
-        if ran.status in UNMADE:
+        if ran.status in INPUT_FAULTS:
             raise Reject(ran.status, ran.detail)
         if ran.status != "ok":
             raise Reject("gold_differs", f"{ran.status}: {ran.detail or 'the function does not run to its end'}")
-        for index in task.wrong(ran)[:1]:
-            again = await self._run(tools, task, code, task.func_name, profile=1)
-            given = ran.given[index] or Given()
-            why = why_it_differs(task.func_name, given, again.given[index], task.outputs[index])
-            raise Reject("gold_differs", f"{why}: {judged.detail}")
+        if wrong := task.wrong(ran):
+            index = wrong[0]
+            rerun = await self._run(tools, task, code, task.func_name, profile=1)
+            result = ran.results[index] or CallResult()
+            cause = likely_cause(task.func_name, result, rerun.results[index], task.outputs[index])
+            raise Reject("gold_differs", f"{cause}: {task.judge(ran).detail}")
 
 
 def pass_at(k: int, n: int, correct: int) -> float:
-    """The chance that a correct one is among `k` out of `n` samples (arXiv 2107.03374, section 2.1)."""
+    """The chance that at least one of `k` out of `n` samples is correct (arXiv 2107.03374, section 2.1)."""
     return 1 - comb(n - correct, k) / comb(n, k)
 
 
-def _name(k: int, part: str) -> str:
-    """What a rate is called among the tallies."""
+def _tally_name(k: int, part: str) -> str:
     return f"pass@{k}" if part == "all" else f"pass@{k}_{part}"
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """A sample with its label, why it is not correct, and whether it is right on the calls shown and on the others."""
+    """The label of a sample, the reason for it, and whether the sample is right on the shown and the hidden calls."""
 
     label: str
     detail: str
-    on_shown: bool
-    on_hidden: bool
+    on_shown: bool = False
+    on_hidden: bool = False
 
 
 @dataclass(frozen=True)
 class _Task:
-    """The calls of a task, what they should give, and which of them the prompt shows."""
+    """The calls of a task, their expected results, and the indices of those that the prompt shows."""
 
     func_name: str
     calls: Calls
-    outputs: Sequence[Given]
+    outputs: Sequence[CallResult]
     shown: frozenset[int]
 
     @classmethod
@@ -212,7 +210,7 @@ class _Task:
     def has_hidden(self) -> bool:
         return len(self.shown) < len(self.outputs)
 
-    def judge(self, ran: Ran) -> _Judged:
+    def judge(self, ran: CallResults) -> _Judged:
         wrong = self.wrong(ran)
         on_shown = self.shown.isdisjoint(wrong)
         on_hidden = self.shown.issuperset(wrong)
@@ -221,11 +219,11 @@ class _Task:
         if not wrong:
             return _Judged("correct", "", on_shown, on_hidden)
         index = wrong[0]
-        given = "nothing" if ran.given[index] is None else ran.given[index]
-        detail = f"{self.calls.texts[index]:.200} gave {given!s:.200}, not {self.outputs[index]!s:.200}"
+        result = "nothing" if ran.results[index] is None else ran.results[index]
+        detail = f"{self.calls.texts[index]:.200} gave {result!s:.200}, not {self.outputs[index]!s:.200}"
         return _Judged("wrong_on_hidden" if on_shown else "wrong_output", detail, on_shown, on_hidden)
 
-    def wrong(self, ran: Ran) -> list[int]:
-        """The calls that did not give what is recorded."""
-        pairs = zip(ran.given, self.outputs, strict=True)
-        return [index for index, (given, output) in enumerate(pairs) if not agree(given, output)]
+    def wrong(self, ran: CallResults) -> list[int]:
+        """The indices of the calls whose results differ from the recorded ones."""
+        pairs = zip(ran.results, self.outputs, strict=True)
+        return [index for index, (result, output) in enumerate(pairs) if not agree(result, output)]

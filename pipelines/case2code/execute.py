@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 
 from msgspec.structs import replace
 
-from synth.pipelines.case2code.given import ADDRESS, OF_NAMES
 from synth.pipelines.case2code.layouts import calls_of, function_of
+from synth.pipelines.case2code.results import ADDRESS, NAME_ERRORS
 from synth.pipelines.case2code.signature import as_called, parse_or_empty, recorded_call
 from synth.pipelines.runtime.common_options import MemoryMb, Repeat, Seconds
 from synth.pipelines.runtime.declared import Option
@@ -103,7 +103,7 @@ class Execute(RowStage):
         errors = [output["error"] for output in outputs if "error" in output]
         values = [output["return"] for output in outputs if "return" in output]
         calls = plural(len(outputs), "call")
-        if self.reject_name_errors and (named := sorted(OF_NAMES.intersection(errors))):
+        if self.reject_name_errors and (named := sorted(NAME_ERRORS.intersection(errors))):
             raise Reject("name_error", f"{errors.count(named[0])} of {calls} raise {named[0]}")
         if limited := sorted(_OF_THE_LIMITS.intersection(errors)):
             raise Reject("depends_on_limits", f"{errors.count(limited[0])} of {calls} raise {limited[0]}")

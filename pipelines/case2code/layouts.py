@@ -1,25 +1,25 @@
-"""What rows hold that were made here, or published with the paper, at whatever step (arXiv 2407.12504)."""
+"""Read the rows of every step, made here or published with the paper (arXiv 2407.12504)."""
 
-import ast
 import re
 
 from synth.pipelines.case2code.calls import parsed_examples
 from synth.pipelines.case2code.candidates import with_imports
-from synth.pipelines.case2code.given import Given, recorded
 from synth.pipelines.case2code.literals import Unreadable, read_arguments, unquoted, write_call
 from synth.pipelines.case2code.replies import examples_among
+from synth.pipelines.case2code.results import CallResult, recorded_results
 from synth.pipelines.case2code.signature import read_signature, recorded_call
 from synth.pipelines.runtime.stage import Reject, Row
 
-__all__ = ["calls_of", "function_of", "is_published", "outputs_of"]
+__all__ = ["calls_of", "function_of", "outputs_of"]
 
 _FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def function_of(row: Row) -> tuple[str, str]:
-    """Source and name of the function, after its recorded imports. Raises `Reject`: `no_code`, and what parsing does.
+    """Source of the function, with its recorded imports, and its name.
 
-    A row of the published input-writing step has it in the last fence of its prompt.
+    Rows of the published input-writing step have it in the last fence of their prompt. Raises `Reject`: `no_code`, and
+    the reasons of `read_signature`.
     """
     code = row.get("code")
     if code is None:
@@ -32,7 +32,7 @@ def function_of(row: Row) -> tuple[str, str]:
 
 
 def calls_of(row: Row) -> list[str]:
-    """The calls as `dict(a=1)`, one by one or out of `example_str`, where they are literals.
+    """The calls as `dict(a=1)`, from `example_inputs` or from the literals in `example_str`.
 
     Raises `Reject` as `unreadable_input`.
     """
@@ -42,21 +42,13 @@ def calls_of(row: Row) -> list[str]:
     items = examples_among(parsed_examples(source))
     if items is None:
         raise Reject("unreadable_input", "example_str has no literal list called examples")
-    return [_written(item) for item in items]
-
-
-def _written(item: ast.expr) -> str:
     try:
-        return write_call(read_arguments(item))
+        return [write_call(read_arguments(item)) for item in items]
     except Unreadable as unreadable:
         raise Reject("unreadable_input", f"in example_str, {unreadable.detail}") from None
 
 
-def outputs_of(row: Row) -> list[Given]:
-    return recorded(row["example_outputs"], published=is_published(row))
-
-
-def is_published(row: Row) -> bool:
-    """Whether a row is in the published form, in which values are quoted once more than here."""
+def outputs_of(row: Row) -> list[CallResult]:
     inputs = row["example_inputs"]
-    return bool(row.get("example_str")) or (bool(inputs) and None not in map(unquoted, inputs))
+    published = bool(row.get("example_str")) or (bool(inputs) and None not in map(unquoted, inputs))
+    return recorded_results(row["example_outputs"], published=published)

@@ -256,7 +256,7 @@ def test_the_estimate_of_many_samples_is_exact() -> None:
     ("options", "message"),
     [
         ({"n": 2}, "-n 2 samples at --temperature 0 are all the same"),
-        ({"k": (1, 3), "n": 2, "temperature": 0.5}, "--k 3 needs as many samples, and -n 2 draws fewer"),
+        ({"k": (1, 3), "n": 2, "temperature": 0.5}, "--k 3 needs at least 3 samples, but -n is 2"),
         ({"k": (0,)}, "--k 0"),
     ],
 )

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth.pipelines.case2code.calls import Ran, WrittenCalls
+from synth.pipelines.case2code.calls import CallResults, WrittenCalls
 from synth.pipelines.case2code.evaluate import EvaluateFunctions
-from synth.pipelines.case2code.given import Given, agree, recorded
 from synth.pipelines.case2code.literals import write_call, write_value
+from synth.pipelines.case2code.results import CallResult, agree, recorded_results
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import Reject
@@ -180,7 +180,7 @@ def test_what_is_recorded_never_enters_the_jail(tmp_path: Path, monkeypatch: pyt
 
 
 def test_gold_asks_for_no_samples() -> None:
-    with pytest.raises(UsageError, match="--gold judges the one recorded answer of each task, and -n 3 asks for more"):
+    with pytest.raises(UsageError, match="--gold judges the one recorded answer of each task: -n must be 1, not 3"):
         EvaluateFunctions(n=3, temperature=0.5, gold=True)
 
 
@@ -200,22 +200,24 @@ def test_gold_asks_for_no_samples() -> None:
     ],
 )  # fmt: skip
 def test_an_error_is_read_by_its_type(text: str, error: str, message: str) -> None:
-    (read,) = recorded([{"return": None, "error": text}], published=True)
+    (read,) = recorded_results([{"return": None, "error": text}], published=True)
     assert read.error == error
     assert read.message.startswith(message)
-    assert agree(Given(error=error, message="in other words"), read)
-    assert not agree(Given(error="LookupError"), read)
-    assert not agree(Given(f"'{error}'"), read)
+    assert agree(CallResult(error=error, message="in other words"), read)
+    assert not agree(CallResult(error="LookupError"), read)
+    assert not agree(CallResult(f"'{error}'"), read)
 
 
 def test_values_are_unquoted_where_all_of_a_published_row_are_quoted() -> None:
     def values(*texts: str, published: bool = True) -> list[str | None]:
-        return [one.value for one in recorded([{"return": t, "error": None} for t in texts], published=published)]
+        return [
+            one.value for one in recorded_results([{"return": t, "error": None} for t in texts], published=published)
+        ]
 
     assert values('"42"', "\"'a'\"", '"\\"it\'s\\""') == ["42", "'a'", '"it\'s"']
-    assert recorded([{"return": '"1"', "error": None}, {"return": None, "error": None}], published=True) == [
-        Given("1"),
-        Given(),
+    assert recorded_results([{"return": '"1"', "error": None}, {"return": None, "error": None}], published=True) == [
+        CallResult("1"),
+        CallResult(),
     ]
     assert values("42", '"it\'s"') == ["42", '"it\'s"'], "as synth writes them"
     assert values('"it\'s"', published=False) == ['"it\'s"']
@@ -242,8 +244,8 @@ def test_values_are_unquoted_where_all_of_a_published_row_are_quoted() -> None:
 def test_values_are_equal_as_python_writes_them_but_for_the_order_of_sets_and_keys(
     now: str, then: str, same: bool
 ) -> None:
-    assert agree(Given(now), Given(then)) is same
-    assert agree(Given(then), Given(now)) is same
+    assert agree(CallResult(now), CallResult(then)) is same
+    assert agree(CallResult(then), CallResult(now)) is same
 
 
 @pytest.mark.parametrize(
@@ -296,8 +298,8 @@ def written(
     return draw(st.sampled_from(["\n", "\n\n"])).join(source), made
 
 
-def given_by(jail: LentSandbox, calls: WrittenCalls, code: str) -> Ran:
-    return calls.ran(jail.wait(jail.sandbox.answer(calls.program(code, "f", Limits()))))
+def results_of(jail: LentSandbox, calls: WrittenCalls, code: str) -> CallResults:
+    return calls.results(jail.wait(jail.sandbox.answer(calls.program(code, "f", Limits()))))
 
 
 @jailed
@@ -306,12 +308,12 @@ def given_by(jail: LentSandbox, calls: WrittenCalls, code: str) -> Ran:
 def test_inputs_are_what_the_source_adds_up_to(jail: LentSandbox, source: tuple[str, list[dict[str, Any]]]) -> None:
     text, made = source
     calls = WrittenCalls.read(text, len(made))
-    ran = given_by(jail, calls, "def f(**given):\n    return given")
+    ran = results_of(jail, calls, "def f(**given):\n    return given")
     assert (ran.status, ran.detail) == ("ok", "")
-    assert len(ran.given) == len(made)
-    for given_, arguments in zip(ran.given, made, strict=True):
-        assert agree(given_, Given(repr(arguments))), text
-    short = given_by(jail, WrittenCalls.read(text, len(made) + 1), "def f(**given): pass")
+    assert len(ran.results) == len(made)
+    for result, arguments in zip(ran.results, made, strict=True):
+        assert agree(result, CallResult(repr(arguments))), text
+    short = results_of(jail, WrittenCalls.read(text, len(made) + 1), "def f(**given): pass")
     assert (short.status, short.detail) == ("count_mismatch", f"{len(made)} inputs and {len(made) + 1} outputs")
 
 
@@ -319,15 +321,15 @@ def test_inputs_are_what_the_source_adds_up_to(jail: LentSandbox, source: tuple[
 def test_each_block_is_a_run_of_its_own_after_the_blocks_before_it(jail: LentSandbox) -> None:
     source = "examples = [dict(x=1), dict(x=2)]\nimport math\nexamples += [dict(x=math.tau)]\nexamples += [dict(x=3)]"
     code = "calls = []\ndef f(x):\n    calls.append(x)\n    return len(calls), 'math' in globals()"
-    ran = given_by(jail, WrittenCalls.read(source, 4), code)
-    assert [str(one) for one in ran.given] == ["(1, False)", "(2, False)", "(1, True)", "(1, True)"]
+    ran = results_of(jail, WrittenCalls.read(source, 4), code)
+    assert [str(one) for one in ran.results] == ["(1, False)", "(2, False)", "(1, True)", "(1, True)"]
 
 
 @jailed
 def test_a_list_that_begins_again_replaces_the_one_before(jail: LentSandbox) -> None:
     source = "examples = [dict(x=1)]\nexamples = [dict(x=2), dict(x=3)]\nexamples += [dict(x=4)]"
-    ran = given_by(jail, WrittenCalls.read(source, 3), "def f(x): return x")
-    assert [str(one) for one in ran.given] == ["2", "3", "4"]
+    ran = results_of(jail, WrittenCalls.read(source, 3), "def f(x): return x")
+    assert [str(one) for one in ran.results] == ["2", "3", "4"]
 
 
 @jailed
@@ -336,5 +338,5 @@ def test_a_function_recurses_as_deep_as_in_a_script(jail: LentSandbox) -> None:
     source = "examples = [dict(n=n) for n in range(970, 1010)]"
     calls = "for call in examples:\n    try: print(f(**call))\n    except RecursionError: print('RecursionError')"
     script = subprocess.run([sys.executable, "-c", "\n".join([code, source, calls])], capture_output=True, check=True)
-    ran = given_by(jail, WrittenCalls.read(source, 40), code)
-    assert [str(one).partition(":")[0] for one in ran.given] == script.stdout.decode().split()
+    ran = results_of(jail, WrittenCalls.read(source, 40), code)
+    assert [str(one).partition(":")[0] for one in ran.results] == script.stdout.decode().split()
