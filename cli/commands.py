@@ -120,12 +120,12 @@ def _with_parameters(function: Callable[..., None], parameters: list[inspect.Par
 def _of_option(one: DeclaredOption) -> inspect.Parameter:
     option = one.option
     settings: dict[str, Any] = {"help": help_text(one), "metavar": one.metavar}
-    if one.typed is Path or option.argument:
-        settings["parser"] = path if one.typed is Path else None
+    if one.cli_type is Path or option.argument:
+        settings["parser"] = path if one.cli_type is Path else None
     if option.argument:
-        return _parameter(one.name, one.typed, typer.Argument(**settings))
+        return _parameter(one.name, one.cli_type, typer.Argument(**settings))
     # Choices are checked where values are made, so that one sentence says what is wrong, here and in Python.
-    typed: Any = str if one.choices else one.typed
+    typed: Any = str if one.choices else one.cli_type
     kind = list[typed] if one.is_repeatable else typed
     information = typer.Option(
         *one.flags,

@@ -1,4 +1,4 @@
-"""The stages that `synth` has, by the words of their commands. A module is imported when its stage is asked for."""
+"""The stages of `synth` by command. The module of a stage is imported on demand."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FILTERS", "RECIPES", "STAGES", "stage_named"]
 
-# What each recipe is for.
+# The purpose of each recipe.
 RECIPES = {
     "augment": "Evolve questions and answer the new ones (MuggleMath).",
     "reject": "Sample reasoning paths and select the correct ones (RFT).",
-    "case2code": "Make functions, calls and their outputs into tasks (Case2Code).",
+    "case2code": "Turn functions, calls and their outputs into tasks (Case2Code).",
     "dstc": "Make preference pairs from the codes and tests that a model writes for each task (DSTC).",
-    "query-of-cc": "Find the documents of a domain in a corpus (Query of CC).",
+    "query-of-cc": "Find documents of a domain in a corpus (Query of CC).",
     "instag": "Tag instructions and select by tags (InsTag).",
     "self-lengthen": "Train a model to write longer texts from its own output (Self-Lengthen).",
 }

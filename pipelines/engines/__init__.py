@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 
-Asked = TypeVar("Asked", contravariant=True)
-Given = TypeVar("Given", covariant=True)
+RequestT = TypeVar("RequestT", contravariant=True)
+AnswerT = TypeVar("AnswerT", covariant=True)
 
 
 class Message(TypedDict):
@@ -152,7 +152,7 @@ class EngineBusy(Exception):
         self.overloaded = overloaded
 
 
-class Backend(Protocol[Asked, Given]):
+class Backend(Protocol[RequestT, AnswerT]):
     """What answers rows: an engine, a sandbox, an index. Requests and answers are plain values."""
 
     def identity(self) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class Backend(Protocol[Asked, Given]):
     async def start(self) -> None:
         """Load the model, reach the server, start the jails. Called once, before the first request."""
 
-    async def answer(self, request: Asked, /) -> Given:
+    async def answer(self, request: RequestT, /) -> AnswerT:
         """Answer one request. Thousands of calls may be concurrent; the plug batches or bounds them."""
 
     async def close(self) -> None:

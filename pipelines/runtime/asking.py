@@ -1,4 +1,4 @@
-"""Asking a model again until a reply can be read, and asking for several things concurrently."""
+"""Retrying until a reply can be parsed, and sending several requests concurrently."""
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from synth.pipelines.runtime.tools import Tools
 __all__ = ["first_readable", "gather_all", "gather_settled", "warmer_retries"]
 
 T = TypeVar("T")
-# The temperature of a retry where the first try was greedy.
+# The temperature of retries after a greedy first try.
 WARM = 1.0
 
 
@@ -23,10 +23,10 @@ async def first_readable(
     read: Callable[[Completion], T],
     schema: Mapping[str, Any] | None = None,
 ) -> T:
-    """What `read` makes of the first reply that it does not reject; each try is the next sample of the prompt.
+    """The result of `read` for the first reply that it does not reject; each try is the next sample of the prompt.
 
-    There is a try for each of `samplings`, at least one. A reply that says nothing is given to `read`, too. Raises the
-    last `Reject` of `read`, and `Unanswered` at once.
+    There is one try for each of `samplings`, at least one. `read` gets blank and refused replies too. Raises the last
+    `Reject` of `read`, and `Unanswered` at once.
     """
     for number, sampling in enumerate(samplings):
         answer = await allow_empty(tools.llm.generate(prompt, sampling, first_sample=number, schema=schema))
@@ -39,16 +39,15 @@ async def first_readable(
 
 
 def warmer_retries(sampling: Sampling, tries: int) -> list[Sampling]:
-    """The same sampling for each try; after a greedy one, which would repeat itself, with temperature."""
+    """The same sampling for each try; retries of a greedy one, which would repeat itself, get a temperature."""
     retry = sampling if sampling.temperature else replace(sampling, temperature=WARM)
     return [sampling, *[retry] * (tries - 1)]
 
 
 async def gather_settled(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T | Reject]:
-    """The results of all, in their order, with the `Reject` that a task raised in the place of its result.
+    """The results of all tasks in order; a `Reject` that a task raises takes the place of its result.
 
-    Where one fails otherwise the others are awaited first, so that their answers are kept; then the first such error is
-    raised.
+    Any other error is raised once all tasks have ended, so that the answers of the others are kept.
     """
     import asyncio
 
@@ -56,11 +55,11 @@ async def gather_settled(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T | Re
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, Reject):
             raise result
-    return results  # type: ignore[return-value]  # no other exception is among them
+    return results  # type: ignore[return-value]  # contains no other exception
 
 
 async def gather_all(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The same where a `Reject` is an error, too."""
+    """Like `gather_settled`, but raises the first `Reject`, too."""
     results: list[T] = []
     for result in await gather_settled(tasks):
         if isinstance(result, Reject):

@@ -1,4 +1,4 @@
-"""The engine and the sandbox of a run, as options describe them."""
+"""The options that select the engine and the sandbox of a run."""
 
 from collections import ChainMap
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ ENGINE, SANDBOX = "Engine", "Sandbox"
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """An engine as the command line describes it: small, and whole when it is pickled."""
+    """The options of an engine: small and picklable."""
 
     model: Annotated[
         str | None,
@@ -31,7 +31,7 @@ class EngineSpec:
     engine: Annotated[
         str | None,
         Option(
-            "In this process, a server, or an echo for tests.",
+            "vLLM in this process, a server, or an echo for tests.",
             choices=ENGINES,
             default="vllm; openai with --base-url",
             panel=ENGINE,
@@ -58,12 +58,12 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class SandboxSpec:
-    """A sandbox as the command line describes it: small, and whole when it is pickled."""
+    """The options of a sandbox: small and picklable."""
 
     jail: Annotated[
         str,
         Option(
-            "landlock is for use inside a container; auto is docker where it answers, else bwrap.",
+            "landlock is for use inside a container; auto is docker if it is running, else bwrap.",
             choices=ChainMap(JAILS, {"auto": "docker or bwrap"}),
             panel=SANDBOX,
         ),

@@ -1,4 +1,4 @@
-"""The bad rows of a run's input, counted and published among its rejected rows."""
+"""Counts bad input rows, and publishes them with the rejected rows."""
 
 from collections import Counter
 from dataclasses import replace
@@ -19,7 +19,7 @@ def with_bad_rows(
 ) -> Finished:
     """Add the bad rows to a stage's result, as one more shard of rejected rows.
 
-    If `--until` ended the run before the last usable row, only bad rows before the last processed one count.
+    If `--until` ended the run early, only bad rows before the last processed row count.
     """
     if is_cut:
         usable_before = pc.subtract(bad["number"], pa.array(range(bad.num_rows)))

@@ -1,4 +1,4 @@
-"""Options that several stages have."""
+"""Options shared by several stages."""
 
 from typing import Annotated
 
@@ -22,37 +22,37 @@ __all__ = [
     "Tries",
 ]
 
-PromptFile = Annotated[Prompt, Option("A prompt file, or the name of one that the recipe ships.", metavar="FILE")]
+PromptFile = Annotated[Prompt, Option("A prompt file, or the name of one of the recipe's own.", metavar="FILE")]
 
 Temperature = Annotated[float, Option("Sampling temperature.", min=0)]
-TopP = Annotated[float, Option("Nucleus of the sampling.", min=0, max=1)]
-MaxTokens = Annotated[int, Option("Longest reply, in tokens.", min=1)]
-Tries = Annotated[int, Option("Samples to draw until a reply can be used.", min=1)]
-Schema = Annotated[bool, Option("Hold the model to JSON, where the engine can.")]
+TopP = Annotated[float, Option("Nucleus sampling: the cumulative probability to sample from.", min=0, max=1)]
+MaxTokens = Annotated[int, Option("Maximum length of a reply, in tokens.", min=1)]
+Tries = Annotated[int, Option("Samples to draw until a reply is usable.", min=1)]
+Schema = Annotated[bool, Option("Enforce a JSON schema while decoding; needs engine support.")]
 
-Seconds = Annotated[float, Option("Time limit of a program, for all its calls.", min=0.1)]
-MemoryMb = Annotated[int, Option("Memory limit of a program.", min=64)]
-Repeat = Annotated[bool, Option("Run again under other seeds and reject what then differs.")]
+Seconds = Annotated[float, Option("Time limit of a program for all its calls, in seconds.", min=0.1)]
+MemoryMb = Annotated[int, Option("Memory limit of a program, in MB.", min=64)]
+Repeat = Annotated[bool, Option("Run again with other seeds and reject differing results.")]
 
 AnswerMarks = Annotated[
     tuple[str, ...],
     Option(
-        "What stands before an answer, such as 'A:' or 'The answer is'. Repeatable.",
+        "Text that precedes an answer, such as 'A:' or 'The answer is'. Repeatable.",
         long="--answer-mark",
         metavar="TEXT",
     ),
 ]
 Boxed = Annotated[bool, Option(r"Read MATH-style \boxed{} answers, compared by math-verify.")]
-PlainEquations = Annotated[bool, Option("Read equations from the prose where nothing is annotated.")]
+PlainEquations = Annotated[bool, Option("Read equations from prose if a solution has no annotations.")]
 
 ComparedText = Annotated[
     tuple[str, ...],
     Option(
-        "Column to compare: text, or the messages of a chat. Repeatable; needed where several hold text.",
+        "Column to compare: text, or chat messages. Repeatable; required if several columns contain text.",
         metavar="NAME",
     ),
 ]
 TagColumn = Annotated[
     str | None,
-    Option("Column of the tags: a list of texts, or of objects with `tag`.", metavar="NAME", default="tags"),
+    Option("Column of the tags: a list of strings, or of objects with `tag`.", metavar="NAME", default="tags"),
 ]

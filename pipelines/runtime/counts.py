@@ -1,4 +1,4 @@
-"""The outcomes of the rows of a run, counted."""
+"""Counts of the outcomes of rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,16 +14,16 @@ __all__ = ["FAILED", "OUTPUT", "REJECTED_INPUT", "REJECTED_OUTPUT", "Counts", "P
 
 _read_tallies = msgspec.json.Decoder(dict[str, float]).decode
 
-# What a journal line is.
+# The kinds of journal lines.
 OUTPUT, REJECTED_OUTPUT, REJECTED_INPUT, FAILED = range(4)
 
 
 @dataclass
 class Counts:
-    """The outcomes of input rows, and the output rows. `produced + rejected + failed` is the number of finished rows.
+    """Counts of input rows by outcome, and of output rows. `produced + rejected + failed` input rows are finished.
 
-    `reasons` counts rejected input rows, `failures` those that failed, `output_reasons` the outputs that were made and
-    filtered out; `tallies` are the sums that stages and tools keep.
+    By reason, `reasons` counts rejected input rows, `failures` failed ones, and `output_reasons` filtered outputs;
+    `tallies` are sums that stages and tools keep.
     """
 
     produced: int = 0
@@ -49,7 +49,7 @@ class Counts:
 
     @classmethod
     def of(cls, lines: pa.Table | pa.RecordBatch) -> "Counts":
-        """The counts of rows by their journal lines. A row that gave outputs has no line as a rejected input."""
+        """Counts from journal lines. A row with outputs has no line as a rejected input."""
         counts = cls()
         kinds = lines["_kind"].to_numpy(zero_copy_only=False)
         made = lines["_row"].to_numpy(zero_copy_only=False)[kinds == OUTPUT]
@@ -71,7 +71,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Published:
-    """What a published chunk holds."""
+    """The counts and shards of a published chunk."""
 
     counts: Counts
     data: Shard
@@ -79,7 +79,7 @@ class Published:
 
     @property
     def shards(self) -> list[Shard]:
-        """Those that there are: no file is written where nothing was rejected."""
+        """The existing shards: there is no file of rejected rows if there are none."""
         return [self.data, self.rejected] if self.rejected.rows else [self.data]
 
     @classmethod

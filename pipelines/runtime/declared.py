@@ -1,9 +1,9 @@
-"""Options, declared once: on the fields of the dataclass that they belong to.
+"""Options, declared once: as annotations of dataclass fields.
 
     n: Annotated[int, Option("Paths for each question.", min=1, flag="-n", long="--paths")] = 100
 
-Command line, help, documentation, checks and identity are made from it. Choices come from `Literal` types, and an
-option with a tuple or mapping type is repeatable.
+The command line, help, documentation, checks and identity derive from them. `Literal` types define choices; tuple and
+mapping types make an option repeatable.
 """
 
 import os
@@ -51,12 +51,12 @@ _METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "FILE"}
 
 @dataclass(frozen=True)
 class Option:
-    """What a field is as an option.
+    """Makes a dataclass field an option.
 
-    `min` and `max` are inclusive. `flag` is a short form, `long` stands for the field's name. `default` is what help
-    shows where the default value says nothing. `choices` is for text that may have few values, where the type does not
-    name them. `read` makes the value of what was typed: of a text, or of a tuple of
-    them where the option is repeatable. An `argument` stands between input and output, by its `metavar`.
+    `min` and `max` are inclusive. `flag` is a short form, `long` replaces the field's name. `default` is shown in help
+    instead of the default value. `choices` lists the allowed strings if the type does not. `read` converts the string
+    (the tuple of strings of a repeatable option) from the command line. An `argument` is positional, between input and
+    output, and named by its `metavar`.
     """
 
     help: str
@@ -75,7 +75,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Only:
-    """Beside an `Option`: it applies only where the option `name` has this value (None: is not given)."""
+    """Added to an `Option` that applies only if the option `name` has this value (None: is not given)."""
 
     name: str
     value: Any
@@ -86,7 +86,7 @@ class Only:
 
 @dataclass(frozen=True)
 class DeclaredOption:
-    """An option with the field that it stands on. `type` is without `None`."""
+    """An option and its field. `type` excludes `None`."""
 
     option: Option
     only: Only | None
@@ -99,7 +99,7 @@ class DeclaredOption:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """As Typer takes them: `-n`, `--paths`; a switch that is on by default has a form that switches it off."""
+        """As Typer takes them: `-n`, `--paths`. A switch that is on by default gets a `--no-` form."""
         plain = self.name.replace("_", "-")
         long = self.option.long or f"--{plain}"
         if self.type is bool and self.field.default is not False and "/" not in long:
@@ -108,7 +108,7 @@ class DeclaredOption:
 
     @property
     def shown_name(self) -> str:
-        """How messages name it."""
+        """The name in messages."""
         if self.option.argument:
             return self.option.metavar or self.name
         return self.flags[0].partition("/")[0]
@@ -116,25 +116,23 @@ class DeclaredOption:
     @property
     def is_repeatable(self) -> bool:
         origin, parts = get_origin(self.type), get_args(self.type)
-        return origin is Mapping or (origin is tuple and _is_plain(parts[0]))
+        return origin is Mapping or (origin is tuple and _is_scalar(parts[0]))
 
     @property
-    def typed(self) -> Any:
-        """The type of what is typed, of each one where it is repeatable; text where only `read` knows more."""
+    def cli_type(self) -> Any:
+        """The type on the command line, of each value of a repeatable option; `str` if only `read` can convert it."""
         if get_origin(self.type) is tuple and self.is_repeatable:
             return get_args(self.type)[0]
-        return self.type if _is_plain(self.type) else str
+        return self.type if _is_scalar(self.type) else str
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        return get_args(self.typed) if get_origin(self.typed) is Literal else tuple(self.option.choices)
+        return get_args(self.cli_type) if get_origin(self.cli_type) is Literal else tuple(self.option.choices)
 
     @property
     def metavar(self) -> str | None:
-        """What stands for the value; None for a switch."""
-        if self.choices and not self.option.metavar:
-            return "|".join(map(str, self.choices))
-        return self.option.metavar or _METAVARS.get(self.typed)
+        """The placeholder of the value; None for a switch."""
+        return self.option.metavar or "|".join(map(str, self.choices)) or _METAVARS.get(self.cli_type)
 
     @property
     def is_required(self) -> bool:
@@ -142,7 +140,7 @@ class DeclaredOption:
 
     @property
     def default(self) -> str:
-        """As help shows it; empty where there is nothing to show."""
+        """The default in help; empty if there is nothing to show."""
         if self.option.default is not None or self.is_required:
             return self.option.default or ""
         if isinstance(self.field.default_factory, _Shipped):
@@ -156,7 +154,7 @@ class DeclaredOption:
         return ", ".join(repr(one) if isinstance(one, str) and one != one.strip() else str(one) for one in values)
 
     def value(self, typed: Any) -> Any:
-        """What was typed, as the value of the field."""
+        """The field's value, from the value on the command line."""
         read = self.option.read
         if isinstance(self.field.default_factory, _Shipped):
             return self.field.default_factory.read(typed, self.shown_name)
@@ -164,14 +162,14 @@ class DeclaredOption:
         return read(typed) if read else typed
 
     def suggestions(self, incomplete: str) -> list[str]:
-        """What the shell may complete."""
+        """Completions for the shell."""
         if isinstance(self.field.default_factory, _Shipped):
             return [name for name in self.field.default_factory.names if name.startswith(incomplete)]
         return [choice for choice in self.choices if choice.startswith(incomplete)]
 
 
 def declared(owner: type) -> tuple[DeclaredOption, ...]:
-    """The options on the fields of a dataclass, in order: its own, then those that it shares."""
+    """The options of a dataclass: its own, then inherited ones."""
     key: Any = owner
     return _declared(key)
 
@@ -192,7 +190,7 @@ def _read(owner: type) -> Iterator[DeclaredOption]:
         options = [mark for mark in marks if isinstance(mark, Option)]
         only = next((mark for mark in marks if isinstance(mark, Only)), None)
         if options:
-            # The last one counts, so that a field may say more of a shared option.
+            # The last one counts, so that a field can override a shared option.
             yield DeclaredOption(options[-1], only, one, _without_none(get_args(hints[one.name])[0]))
 
 
@@ -203,14 +201,14 @@ def _without_none(hint: Any) -> Any:
     return hint
 
 
-def _is_plain(hint: Any) -> bool:
+def _is_scalar(hint: Any) -> bool:
     return hint in (bool, int, float, str, Path) or get_origin(hint) is Literal
 
 
 def build(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
-    """A dataclass with options, from what was typed for its fields (None or nothing: the default).
+    """A dataclass instance from values on the command line (None or empty: the default).
 
-    Raises `UsageError` where an option is missing, or given where it does not apply.
+    Raises `UsageError` if an option is missing or does not apply.
     """
     options = declared(owner)
     given = {one.name: one for one in options if typed.get(one.name) not in (None, [])}
@@ -235,7 +233,7 @@ def build(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
 
 
 def condition(option: DeclaredOption, values: list[Any]) -> str:
-    """That an option has one of these values, in words: `with --judge`, `without --gold`, `with --role extender`."""
+    """That an option has one of these values, as text: `with --judge`, `without --gold`, `with --role extender`."""
     if values == [True]:
         return f"with {option.shown_name}"
     if values in ([False], [None]):
@@ -244,7 +242,7 @@ def condition(option: DeclaredOption, values: list[Any]) -> str:
 
 
 def check(instance: Any) -> None:
-    """Raises `UsageError` where a value is not one of the choices, or out of bounds."""
+    """Raises `UsageError` if a value is not one of the choices, or out of bounds."""
     for one in declared(type(instance)):
         value = getattr(instance, one.name)
         for each in value if isinstance(value, tuple) else (value,):
@@ -266,9 +264,9 @@ def _fault(one: DeclaredOption, value: Any) -> str | None:
 
 
 class ByOption(Generic[T]):
-    """A fact of a stage that follows from one of its options: `output = ByOption("format", {"dpo": PREFERENCE, ...})`.
+    """A stage attribute that depends on an option: `output = ByOption("format", {"dpo": PREFERENCE, ...})`.
 
-    A stage has the one; its class has this.
+    An instance has the value for its option; the class has the `ByOption`.
     """
 
     def __init__(self, option: str, values: Mapping[Any, T]) -> None:
@@ -285,14 +283,14 @@ class ByOption(Generic[T]):
         return self if instance is None else self.values[getattr(instance, self.option)]
 
     def when(self, owner: type, wanted: Callable[[T], bool]) -> str:
-        """The condition under which the fact is a wanted one, in words."""
+        """The condition under which the value is a wanted one, as text."""
         (option,) = (one for one in declared(owner) if one.name == self.option)
         return condition(option, [value for value, fact in self.values.items() if wanted(fact)])
 
 
 @dataclass(frozen=True)
 class _Shipped:
-    """The default of an option that is a prompt: one of those in `folder`/prompts, which it can be replaced by."""
+    """The default of an option for a prompt: one of those in `folder`/prompts, which the option can select by name."""
 
     name: str
     folder: Path
@@ -311,19 +309,19 @@ class _Shipped:
 
 
 def shipped(name: str, folder: Path) -> Any:
-    """A field with a prompt that comes with the recipe in `folder`."""
+    """A field whose default is the prompt of this name of the recipe in `folder`."""
     return field(default_factory=_Shipped(name, folder))
 
 
 def path(name: str) -> Path:
-    """The path of this name. Raises `UsageError` for an empty one, which would be the working directory."""
+    """The path of this name. Raises `UsageError` if it is blank, since that would be the working directory."""
     if not name.strip():
         raise UsageError("the name of a file or directory is empty: is a shell variable not set?")
     return Path(name)
 
 
 def assignments(flag: str, form: str = "NAME=VALUE") -> Callable[[tuple[str, ...]], dict[str, str]]:
-    """A reader of a repeatable option that takes `form`."""
+    """A `read` function for a repeatable option of the form `form`."""
 
     def read(texts: tuple[str, ...]) -> dict[str, str]:
         parsed: dict[str, str] = {}

@@ -10,7 +10,7 @@ __all__ = ["tuned_for_rows", "uninterrupted"]
 
 
 async def uninterrupted(task: "asyncio.Task[None]") -> None:
-    """Wait for a task to end; a cancellation meanwhile takes effect afterwards."""
+    """Wait for a task to end; a cancellation meanwhile is delayed until then."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -24,10 +24,10 @@ async def uninterrupted(task: "asyncio.Task[None]") -> None:
 
 @contextmanager
 def tuned_for_rows() -> Iterator[None]:
-    """Run the garbage collector rarely, and without tracking of asynchronous generators.
+    """Run the garbage collector rarely, and do not track asynchronous generators.
 
-    Rows make many objects and few cycles; objects that exist already (the modules of torch and vLLM) are not scanned.
-    Stages are always iterated to their end, so the event loop need not close their generators.
+    Rows create many objects and few cycles; existing objects (the modules of torch and vLLM) are not scanned. Stages
+    are always iterated to the end, so the event loop need not close their generators.
     """
     thresholds, hooks = gc.get_threshold(), sys.get_asyncgen_hooks()
     gc.freeze()

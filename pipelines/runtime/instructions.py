@@ -1,4 +1,4 @@
-"""The instruction of a row as a model is asked it: with the input that belongs to it."""
+"""The instruction of a row together with its input, as a prompt contains it."""
 
 from synth.pipelines.runtime.stage import Row
 from synth.schemas.errors import InputError
@@ -9,12 +9,12 @@ __all__ = ["input_of", "with_its_input"]
 
 
 def with_its_input(row: Row, column: str = "instruction") -> str:
-    """The text in `column`, with the input of the row. Raises `InputError` for an input that is no text."""
+    """The text in `column` with the input of the row. Raises `InputError` if the input is not text."""
     return with_input(row[column], input_of(row))
 
 
 def input_of(row: Row) -> str | None:
-    """The input that a row of an open record has for its instruction; None or blank where it has none."""
+    """The input for the instruction in a row of an open record; None or blank if it has none."""
     try:
         return given_in(row)
     except NotText as fault:

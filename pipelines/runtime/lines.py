@@ -1,4 +1,4 @@
-"""The lines of a journal of rows: one for each output, and one for each rejection, of the rows that have finished."""
+"""The lines of a journal of finished rows: one for each output row and each rejection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,17 @@ from synth.schemas.journal import batch_of_columns
 
 __all__ = ["EndedRow", "LineFormat", "rejected_schema"]
 
-# A row's index in the input, what it gave in this order, how and why it gave nothing, and its tallies.
+# A row's index in the input, its output and filtered rows in order, how and why it has no output (else None), and its
+# tallies.
 EndedRow = tuple[int, Sequence[Row | Rejected], tuple[int, Rejected] | None, dict[str, float]]
 
 _write_json = msgspec.json.Encoder().encode
 
 
 def rejected_schema(inputs: pa.Schema, outputs: pa.Schema, *, raw: bool) -> pa.Schema:
-    """Reason and detail, then every other column that an input row or an output row of a stage can have.
+    """Reason and detail, then every other column of the input and output rows.
 
-    With `raw`, rows that cannot be used are among them, as they stand in the input.
+    With `raw`, also the raw text of unusable input rows.
     """
     names = ("id", "reason", "detail", *(("raw_row",) if raw else ()))
     first = dict.fromkeys(names, pa.string())
@@ -33,7 +34,7 @@ def rejected_schema(inputs: pa.Schema, outputs: pa.Schema, *, raw: bool) -> pa.S
 
 @dataclass(frozen=True)
 class LineFormat:
-    """The columns of the output rows and of the rejected rows of a run; the latter have all of the former."""
+    """The schemas of the output rows and the rejected rows of a run; the latter includes the former."""
 
     outputs: pa.Schema
     rejected: pa.Schema
@@ -45,7 +46,7 @@ class LineFormat:
     def batch(self, ended: Sequence[EndedRow]) -> pa.RecordBatch:
         """The lines of these rows; the first line of a row has its tallies as JSON.
 
-        Raises `pa.ArrowException` where a value does not fit its column.
+        Raises `pa.ArrowException` if a value does not fit its column.
         """
         rows: list[int] = []
         kinds: list[int] = []
@@ -54,23 +55,17 @@ class LineFormat:
         for index, items, without, tallied in ended:
             first = len(rows)
             for item in items:
-                if isinstance(item, Rejected):
-                    kinds.append(REJECTED_OUTPUT)
-                    values.append(_explained(item))
-                else:
-                    kinds.append(OUTPUT)
-                    values.append(item)
-                rows.append(index)
-                tallies.append(None)
+                kinds.append(REJECTED_OUTPUT if isinstance(item, Rejected) else OUTPUT)
+                values.append(_explained(item) if isinstance(item, Rejected) else item)
             if without:
                 kind, rejected = without
                 kinds.append(kind)
                 values.append(_explained(rejected))
-                rows.append(index)
-                tallies.append(None)
+            rows += [index] * (len(kinds) - first)
+            tallies += [None] * (len(kinds) - first)
             if tallied:
                 tallies[first] = _write_json(tallied)
-        # Rows that all gave outputs leave the columns of rejections empty.
+        # If there are only output rows, the columns of rejections are null.
         filled = set(self.outputs.names if set(kinds) == {OUTPUT} else self.rejected.names)
         empty = [None] * len(rows)
         columns = [[row.get(name) for row in values] if name in filled else empty for name in self.rejected.names]

@@ -1,4 +1,4 @@
-"""What comes of an input row besides output rows: it is rejected, or has no answer, or its outputs are filtered."""
+"""Outcomes of an input row besides output rows: rejection, no answer, filtered outputs."""
 
 from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 
 class Reject(Exception):
-    """Raised in a row stage: this input row gives nothing. `reason` is a name to count by, `detail` is for a reader."""
+    """Raised by a row stage to reject an input row. `reason` is a name to count by, `detail` is for humans."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
@@ -22,18 +22,18 @@ class Reject(Exception):
 
 
 class Unanswered(Reject):
-    """Raised by a tool that gets no answer to one request, though others get theirs.
+    """Raised by a tool if a request gets no answer although others do.
 
-    A stage that needs the answer lets it pass, and the row has failed by that name: nobody has judged it, and it may be
-    tried again. A stage that can do without it catches `Reject` and filters out what the answer was for.
+    A stage that needs the answer lets it propagate: the row fails with that reason, because nothing has judged it, and
+    can be retried. A stage that can do without it catches `Reject` and filters the output that needed the answer.
     """
 
 
 class EmptyAnswer(Reject):
-    """Raised by the engine's tool where no completion of an `answer` says anything.
+    """Raised by `LLM.generate` if every completion of the `answer` is blank or refused.
 
-    Where it passes through a stage, the input row is rejected. A stage that has another try, or that gives a row for
-    each completion, takes the answer (`allow_empty`) and looks at each completion's `no_answer`.
+    If a stage lets it propagate, the input row is rejected. A stage that retries, or that yields a row for each
+    completion, accepts the answer with `allow_empty` and checks `no_answer` of each completion.
     """
 
     def __init__(self, reason: str, detail: str, answer: Answer) -> None:
@@ -41,19 +41,19 @@ class EmptyAnswer(Reject):
         self.answer = answer
 
 
-async def allow_empty(asked: Awaitable[Answer]) -> Answer:
-    """What `LLM.generate` answers, even where no completion says anything."""
+async def allow_empty(answer: Awaitable[Answer]) -> Answer:
+    """The answer of `LLM.generate`, even if every completion is blank or refused."""
     try:
-        return await asked
-    except EmptyAnswer as nothing:
-        return nothing.answer
+        return await answer
+    except EmptyAnswer as empty:
+        return empty.answer
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An output row that was made and filtered out. It goes to `rejected/` with its reason.
+    """A filtered output row. It goes to `rejected/` with its reason.
 
-    `cause` is what a tool raised where it was to be made, if that is the reason.
+    `cause` is the exception of a tool, if that is the reason.
     """
 
     row: Row
@@ -67,9 +67,9 @@ class Rejected:
 
 
 def nothing_kept(rejected: Sequence[Rejected]) -> Reject:
-    """Why a row gives nothing: the reason that all its outputs share, or `nothing_kept`.
+    """Why a row has no output: the reason that all its filtered outputs share, or `nothing_kept`.
 
-    Where tools raised that reason for all of them it is what they raised, so that a row that no engine answers fails.
+    If all of them have an `Unanswered` as their cause, it is returned, so that the row fails.
     """
     reasons = Counter(one.reason for one in rejected)
     if len(reasons) > 1:

@@ -1,4 +1,4 @@
-"""Splitting tables into portions, passing them between processes, and copying their rows to the output."""
+"""Splits tables into portions, passes them between processes, and copies their rows to the output."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,23 +9,20 @@ from synth.pipelines.runtime.stage import Output
 
 __all__ = ["pack", "portions", "unpack", "write_kept"]
 
-ROWS_AT_A_TIME = 4096
-BYTES_AT_A_TIME = 4 << 20
 
-
-def portions(table: pa.Table, most_rows: int | None = None, most_bytes: int | None = None) -> Iterator[pa.Table]:
-    """All rows in order, in slices that do not take more than `most_bytes` (4 MB) unless one row does."""
+def portions(table: pa.Table, max_rows: int = 4096, max_bytes: int = 4 << 20) -> Iterator[pa.Table]:
+    """All rows in order, in slices of at most `max_bytes` unless a single row is larger."""
     start = 0
     while start < table.num_rows:
-        rows = most_rows or ROWS_AT_A_TIME
-        while rows > 1 and table.slice(start, rows).nbytes > (most_bytes or BYTES_AT_A_TIME):
+        rows = max_rows
+        while rows > 1 and table.slice(start, rows).nbytes > max_bytes:
             rows //= 2
         yield table.slice(start, rows)
         start += rows
 
 
 def pack(table: pa.Table) -> bytes:
-    """Serialize a slice for another process, without the rest of its table."""
+    """Serialize a slice without the rest of its table."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -37,12 +34,12 @@ def unpack(packed: bytes) -> pa.Table:
 
 
 def write_kept(rows: pa.Table, removed: Mapping[int, tuple[str, str]], output: Output) -> None:
-    """Write `rows` except those `removed`, which are rejected: index to reason and detail, in row order."""
+    """Write `rows`, but reject those `removed`: a map, in row order, from index to reason and detail."""
     if not removed:
         output.write_table(rows, accounts_for=rows.num_rows)
         return
-    stays = np.ones(rows.num_rows, bool)
-    stays[list(removed)] = False
-    output.write_table(rows.filter(pa.array(stays)), accounts_for=int(np.count_nonzero(stays)))
+    kept = np.ones(rows.num_rows, bool)
+    kept[list(removed)] = False
+    output.write_table(rows.filter(pa.array(kept)), accounts_for=rows.num_rows - len(removed))
     reasons, details = zip(*removed.values(), strict=True)
-    output.reject_table(rows.filter(pa.array(~stays)), reasons, details)
+    output.reject_table(rows.filter(pa.array(~kept)), reasons, details)

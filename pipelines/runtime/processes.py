@@ -18,28 +18,28 @@ __all__ = ["in_processes"]
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
-# Portions below which starting processes takes longer than the work.
+# With fewer portions, starting processes takes longer than the work.
 FEW = 3
 
 
 def in_processes(function: Callable[[Work], Result], portions: Iterable[Work]) -> Iterator[tuple[Work, Result]]:
-    """Each portion with its result. One process per core, two portions queued per process; a few portions run here."""
+    """Each portion with its result. One process per core, two portions queued for each; a few portions run here."""
     work = iter(portions)
     first = list(islice(work, FEW))
     if len(first) < FEW:
         yield from ((portion, function(portion)) for portion in first)
         return
     workers = os.cpu_count() or 1
-    # Not forked: threads of pyarrow may hold locks at this moment.
+    # Not forked: threads of pyarrow may hold locks.
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
-        under_way: deque[tuple[Work, Future[Result]]] = deque()
+        queued: deque[tuple[Work, Future[Result]]] = deque()
         try:
             for portion in chain(first, work):
-                under_way.append((portion, pool.submit(function, portion)))
-                if len(under_way) > 2 * workers:
-                    yield _awaited(*under_way.popleft())
-            while under_way:
-                yield _awaited(*under_way.popleft())
+                queued.append((portion, pool.submit(function, portion)))
+                if len(queued) > 2 * workers:
+                    yield _awaited(*queued.popleft())
+            while queued:
+                yield _awaited(*queued.popleft())
         except BrokenProcessPool:
             raise SynthError(
                 "a worker process has died, perhaps out of memory: nothing was published; "
@@ -54,7 +54,7 @@ def _awaited(portion: Work, future: Future[Result]) -> tuple[Work, Result]:
 
 
 def _begin() -> None:
-    # The parent handles Ctrl-C; if it is killed, this process has to notice by itself.
+    # The parent handles Ctrl-C; if it is killed, this process must notice.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,6 +1,6 @@
-"""Prompts are text files: Jinja2, with a line `# system`, `# user` or `# assistant` above each chat message.
+"""Prompts are Jinja2 text files with a line `# system`, `# user` or `# assistant` above each chat message.
 
-A file without such a line is a raw completion prompt. A chat that ends in an assistant message is continued from there.
+A file without such a line is a raw completion prompt. If the last message is the assistant's, the model continues it.
 """
 
 import hashlib
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["Prompt"]
 
 _HEADING = re.compile(r"^# (system|user|assistant)[ \t]*\n", re.MULTILINE)
-# Headings become a mark that no variable can hold, so a question with a line `# system` stays inside its message.
+# Headings become a mark that is removed from variables, so a question with a line `# system` stays in its message.
 _MARK = "\x00"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt file, by its text and what it was named; it is compiled when it is first rendered."""
+    """The text of a prompt file, and the name that it was loaded by; compiled when it is first rendered."""
 
     text: str
     origin: str
 
     def __reduce__(self) -> tuple[type["Prompt"], tuple[str, str]]:
-        """Pickled without its template, which does not pickle."""
+        """Leaves out the template, which cannot be pickled."""
         return Prompt, (self.text, self.origin)
 
     @cached_property
@@ -45,7 +45,7 @@ class Prompt:
 
     @cached_property
     def template(self) -> "Template":
-        """Raises `UsageError` for a text that is not a template."""
+        """Raises `UsageError` if the text is not a valid template."""
         from jinja2 import TemplateError
 
         try:
@@ -55,9 +55,9 @@ class Prompt:
 
     @classmethod
     def load(cls, name: str, folder: Path, flag: str = "--prompt") -> "Prompt":
-        """Read the prompt file `name`, or the recipe's own of that name.
+        """Read the recipe's own prompt `name`, or else the prompt file of that name.
 
-        Raises `UsageError`, which speaks of `flag`, for a file that is missing, not UTF-8, or not a template.
+        Raises `UsageError`, which mentions `flag`, if the file is missing, not UTF-8, or not a valid template.
         """
         shipped = folder / "prompts" / f"{name}.md"
         path = shipped if shipped.is_file() else Path(name)
@@ -69,12 +69,11 @@ class Prompt:
         except (UnicodeDecodeError, OSError) as error:
             raise UsageError(f"{flag} {name} cannot be read: {error}") from error
         if path is not shipped:
-            # An error in a user's file is reported before anything runs.
-            _ = prompt.template
+            _ = prompt.template  # so that errors in a user's file are reported before anything runs
         return prompt
 
     def render(self, **variables: Any) -> str | tuple[Message, ...]:
-        """The raw text, or the chat messages with blank space around each trimmed. An unknown variable is an error."""
+        """The raw text, or the chat messages, stripped. Raises `UsageError` for an unknown variable."""
         from jinja2 import TemplateError
 
         try:

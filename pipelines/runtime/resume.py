@@ -1,8 +1,8 @@
-"""Where a run starts: from scratch, where an earlier run stopped, or from what a complete output kept.
+"""Where a run starts: from scratch, from where an earlier run stopped, or from the journals in a complete output.
 
-With `--keep-answers` an output holds the journals of the engine's answers in `answers/`, one per chunk; `--reparse`
-restores them and runs every row again. `failed/` holds all journals of the chunks with failed rows, and the records of
-all chunks: `--retry-failed` reopens the former and restores the latter as published.
+With `--keep-answers` an output has the journals of answers in `answers/`, one per chunk; `--reparse` restores them and
+runs every row again. `failed/` has all journals of the chunks with failed rows, and the records of all chunks:
+`--retry-failed` reopens the former and restores the latter as published.
 """
 
 import json
@@ -27,31 +27,31 @@ __all__ = ["claim_output"]
 def claim_output(
     out: Path, identity: Mapping[str, Any], options: Options, chunk_rows: int | None
 ) -> OutputClaim | None:
-    """The claim on `out` for this run; None if it is complete and nothing has to be repeated.
+    """The claim on `out` for this run; None if it is complete and nothing has to be done.
 
-    Raises what `OutputClaim.open` raises, and `UsageError` where `--reparse` finds no answers.
+    Raises what `OutputClaim.open` raises, and `UsageError` if `--reparse` finds no answers.
     """
     status = OutputStatus.of(out, identity)
     if options.reparse:
-        return _laid_out(out, identity, options, chunk_rows, _lay_out_answers)
+        return _restored(out, identity, options, chunk_rows, _restore_answers)
     if options.retry_failed and status.state == "complete" and Layout(out).failed.is_dir():
         status.refuse()
-        return _laid_out(out, identity, options, chunk_rows, _lay_out_chunks)
+        return _restored(out, identity, options, chunk_rows, _restore_chunks)
     return OutputClaim.open(out, identity, command=options.command, chunk_rows=chunk_rows, fresh=options.fresh)
 
 
-def _laid_out(
+def _restored(
     out: Path,
     identity: Mapping[str, Any],
     options: Options,
     chunk_rows: int | None,
-    lay_out: Callable[[Dataset, OutputClaim], None],
+    restore: Callable[[Dataset, OutputClaim], None],
 ) -> OutputClaim:
     claim = OutputClaim(out, identity)
     finished = Dataset(out)
     try:
-        lay_out(finished, claim)
-        # The chunks are those of the output.
+        restore(finished, claim)
+        # Chunks keep their size.
         claim.begin(options.command, chunk_rows=(finished.run or {}).get("chunk_rows", chunk_rows))
     except BaseException as error:
         claim.__exit__(type(error))
@@ -59,8 +59,8 @@ def _laid_out(
     return claim
 
 
-def _lay_out_answers(finished: Dataset, claim: OutputClaim) -> None:
-    """Restore the answers, and nothing else, as finished work. Can be repeated after a kill."""
+def _restore_answers(finished: Dataset, claim: OutputClaim) -> None:
+    """Restore only the answers. Safe to repeat after a kill."""
     layout, kept = claim.layout, claim.layout.kept
     if not layout.record.is_file():
         claim.clear()
@@ -76,15 +76,13 @@ def _lay_out_answers(finished: Dataset, claim: OutputClaim) -> None:
                 shutil.copyfile(finished.layout.answers_of(chunk), temporary)
     published = layout.published_chunks()
     if not published and not any(journals.answers.exists() for journals in layout.all_journals()):
-        raise UsageError(
-            f"{finished.path} has no answers to parse again: only a run with --keep-answers leaves them there"
-        )
+        raise UsageError(f"{finished.path} has no answers to parse again: only runs with --keep-answers store them")
     for chunk in published:
         record = layout.published(chunk)
         requests = Published.read(json.loads(record.read_text())).counts.tallies.get("requests")
         if requests and not layout.journals(chunk).answers.exists():
             raise UsageError(
-                f"{layout.path} holds finished rows without their answers, because it was started without "
+                f"{layout.path} has finished rows without their answers, because it was started without "
                 "--keep-answers: finish it, or use --fresh to start over"
             )
         record.unlink()
@@ -92,8 +90,8 @@ def _lay_out_answers(finished: Dataset, claim: OutputClaim) -> None:
         journals.rows.unlink(missing_ok=True)
 
 
-def _lay_out_chunks(finished: Dataset, claim: OutputClaim) -> None:
-    """Restore every chunk as it was before publication; does nothing if an earlier retry has started."""
+def _restore_chunks(finished: Dataset, claim: OutputClaim) -> None:
+    """Restore every chunk to its state before publication; does nothing if an earlier retry has started."""
     if claim.is_begun():
         return
     claim.clear()
@@ -102,7 +100,7 @@ def _lay_out_chunks(finished: Dataset, claim: OutputClaim) -> None:
     published = [Published.read(record) for record in json.loads(out.failed_chunks.read_text())["chunks"]]
     for shard, filename in published_names([chunk.data for chunk in published]):
         os.link(out.path / filename, layout.shards / shard.filename)
-    # After those of the chunks there may be a shard of bad rows, which the input is read for again.
+    # The shards of chunks may be followed by one of bad rows, which are read from the input again.
     names = [shard["filename"] for shard in (finished.run or {})["rejected_shards"]]
     for chunk, filename in zip((chunk for chunk in published if chunk.rejected.rows), names, strict=False):
         os.link(out.rejected.path / filename, layout.shards / chunk.rejected.filename)

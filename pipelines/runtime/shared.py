@@ -1,8 +1,8 @@
-"""Plugs shared by all rows of a run: started on first use, closed when the run ends.
+"""Backends shared by all rows of a run: started on first use, closed when the run ends.
 
 Requests to a busy engine are retried. A request may fail because the engine is down or because of the request itself.
-If the engine answers other requests meanwhile (a neutral one is sent if there are none), only the row fails; otherwise
-the run stops.
+If the engine answers other requests meanwhile (a neutral probe is sent if there are none), only the row fails;
+otherwise the run stops.
 """
 
 import asyncio
@@ -21,50 +21,50 @@ from synth.schemas.phrases import plural
 
 __all__ = ["SharedBackend", "SharedEngine"]
 
-Asked = TypeVar("Asked")
-Given = TypeVar("Given")
+RequestT = TypeVar("RequestT")
+AnswerT = TypeVar("AnswerT")
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-# The fault of a single request passes soon or never; a restarting server deserves longer pauses.
+# A fault of a single request goes away soon or never; a restarting server needs longer pauses.
 LONGEST_PAUSE_AFTER_FAULT = 8.0
 SECONDS_BETWEEN_WARNINGS = 30.0
 NEUTRAL = "Hello"
 
 
-class SharedBackend(Generic[Asked, Given]):
-    """Starts its plug on the first request, so a run with only journaled answers loads no model and starts no jail.
+class SharedBackend(Generic[RequestT, AnswerT]):
+    """Starts its backend on the first request, so a run with only journaled answers loads no model and starts no jail.
 
-    `key` identifies the plug in the journal.
+    `key` identifies the backend in the journal.
     """
 
-    def __init__(self, plug: Backend[Asked, Given], key: int) -> None:
+    def __init__(self, backend: Backend[RequestT, AnswerT], key: int) -> None:
         self.key = key
         self.is_ready = False
-        self._plug = plug
+        self._backend = backend
         self._start: asyncio.Task[None] | None = None
         self._began: float | None = None
 
-    async def answer(self, request: Asked) -> Given:
+    async def answer(self, request: RequestT) -> AnswerT:
         if not self.is_ready:
             await self._started()
-        return await self._plug.answer(request)
+        return await self._backend.answer(request)
 
     @property
     def seconds(self) -> float:
-        """Seconds for which the plug has been held, its startup included."""
+        """Seconds since the backend began to start."""
         return 0.0 if self._began is None else time.monotonic() - self._began
 
     async def close(self) -> None:
         if self._start:
             self._start.cancel()
             await asyncio.gather(self._start, return_exceptions=True)
-            await self._plug.close()
+            await self._backend.close()
 
     async def _started(self) -> None:
         if self._start is None:
             self._began = time.monotonic()
-            self._start = asyncio.create_task(self._plug.start())
+            self._start = asyncio.create_task(self._backend.start())
         await asyncio.shield(self._start)
         self.is_ready = True
 
@@ -72,9 +72,9 @@ class SharedBackend(Generic[Asked, Given]):
 class SharedEngine(SharedBackend[Request, Answer]):
     """Retries while the engine is busy, checks constrained decoding once, stops when `budget` tokens are `spent`."""
 
-    # A server that restarts needs minutes; one that is gone should not hold a run for hours.
+    # A restarting server needs minutes; a dead one should not block a run for hours.
     patience = 300.0
-    # Failures of a request while others are answered. A server that fails every third request loses no row.
+    # Failures of a request while others are answered. A server that fails every third request makes no row fail.
     most_faults = 7
 
     def __init__(self, engine: Engine, budget: int | None, spent: int) -> None:
@@ -88,7 +88,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
 
     def answer(self, request: Request) -> Coroutine[Any, Any, Answer]:
         """Raises `RequestFailed`, `BudgetSpent`, or `EngineFailed` after `patience` seconds without an answer."""
-        # The fast path: most requests only have to be sent, and each coroutine in between costs time.
+        # Fast path: most requests only have to be sent, and each nested coroutine costs time.
         is_plain = self.is_ready and request.schema is None and self._budget is None
         return self._ask(request) if is_plain else self._ask_prepared(request)
 
@@ -133,13 +133,13 @@ class SharedEngine(SharedBackend[Request, Answer]):
         waited, pause, faults, answered = 0.0, FIRST_PAUSE, 0, self._answered
         while True:
             try:
-                answer = await self._plug.answer(request)
+                answer = await self._backend.answer(request)
             except PromptRefused as refusal:
                 if not await self._answers_others(request, since=0):
                     raise EngineFailed(str(refusal)) from refusal
                 raise
             except EngineBusy as busy:
-                # A fault that passes at once does not count.
+                # A momentary fault does not count.
                 is_suspect = (pause > FIRST_PAUSE and not busy.overloaded) or waited >= self.patience
                 if await self._answers_others(request, since=answered, probing=is_suspect):
                     faults += is_suspect
@@ -166,7 +166,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
         return pause if busy.retry_after is None else max(busy.retry_after, 0.05)
 
     async def _answers_others(self, request: Request, *, since: int, probing: bool = True) -> bool:
-        """Whether the engine has given more than `since` answers; if not, `probing` sends it a neutral request."""
+        """Whether the engine has given more than `since` answers; if not and `probing`, sends it a neutral request."""
         if self._answered == since and probing:
             if self._check is None or self._check.done():
                 self._check = asyncio.create_task(self._answers(_neutral(request)))
@@ -175,7 +175,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
 
     async def _answers(self, request: Request) -> bool:
         try:
-            await self._plug.answer(request)
+            await self._backend.answer(request)
         except (RequestFailed, EngineBusy):
             return False
         self._answered += 1
@@ -190,7 +190,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
 
 
 def _neutral(request: Request) -> Request:
-    """The same kind of request with other text, which a working engine answers."""
+    """A request of the same kind with a short harmless text, which any working engine answers."""
     if isinstance(request.prompt, str):
         prompt: str | tuple[Message, ...] = NEUTRAL
     else:

@@ -1,4 +1,4 @@
-"""Which versions of what made a dataset."""
+"""Versions of the software that made a dataset."""
 
 import contextlib
 import platform
@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 __all__ = ["DISTRIBUTION", "software", "synth_version"]
 
-# What pip knows this package by. The name `synth` belongs to another project there.
+# The name of this package on PyPI, where `synth` is another project.
 DISTRIBUTION = "synth-recipes"
-# Packages whose version may explain a difference, with the module that says whether they had a part in it.
+# Packages whose version may explain a difference, and the module that is loaded if they are used.
 _SOFTWARE = {
     "accelerate": "accelerate",
     "faiss-cpu": "faiss",
@@ -29,9 +29,9 @@ _SOFTWARE = {
 
 
 def software(packages: Iterable[str] | None = None) -> dict[str, str]:
-    """Versions of Python and of `packages`; by default of this package and of those that this process has loaded.
+    """Versions of Python and of `packages`; by default of this package and those that this process has loaded.
 
-    They are recorded; a change of them makes nothing stale.
+    They are recorded, but a change of version makes no output stale.
     """
     versions = {"python": platform.python_version()}
     if packages is None:
@@ -43,7 +43,7 @@ def software(packages: Iterable[str] | None = None) -> dict[str, str]:
 
 
 def synth_version() -> str | None:
-    """The version of this package; None where its files are not installed."""
+    """The version of this package; None if it is not installed."""
     try:
         return version(DISTRIBUTION)
     except PackageNotFoundError:

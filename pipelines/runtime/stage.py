@@ -1,9 +1,9 @@
-"""The two kinds of stage that recipes are made of.
+"""The two kinds of stage: row stages and table stages.
 
 A row stage is a coroutine over one row: it awaits its tools and yields output rows. A table stage reads whole tables.
-Either way a stage is a frozen dataclass whose fields are the options that determine its output, so that a run can be
-identified by them; what does not determine the output (concurrency, progress) belongs to the runner. A field that is
-declared with an `Option` is on the command line, which is made from the stage, as its documentation is.
+A stage is a frozen dataclass. Its fields are the options that determine its output and so identify a run; whatever does
+not determine the output (concurrency, progress) is up to the runner. Fields annotated with an `Option` become options
+on the command line and in the documentation.
 """
 
 from abc import abstractmethod
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 import pyarrow as pa
@@ -26,6 +26,7 @@ from synth.pipelines.runtime.outcomes import (
     allow_empty,
     nothing_kept,
 )
+from synth.pipelines.runtime.output import Output
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.tools import Tools
 from synth.schemas.errors import InputError
@@ -34,7 +35,7 @@ from synth.schemas.record import Record
 if TYPE_CHECKING:
     from synth.pipelines.runtime.counts import Counts
 
-# Includes all that a stage is written with.
+# Includes re-exports: everything that the code of a stage needs.
 __all__ = [
     "EmptyAnswer",
     "Output",
@@ -52,58 +53,20 @@ __all__ = [
 ]
 
 
-class Output(Protocol):
-    """Where a table stage puts its rows, in order.
-
-    On resume a stage starts over with the same folders. `work` holds intermediate results that are expensive to
-    repeat, and is deleted when the run ends; `kept` becomes part of the output.
-    """
-
-    work: Path
-    kept: Path
-    seed: int
-
-    def salt(self, *purpose: str | int) -> int:
-        """64 bits that follow from (run seed, stage, purpose), to hash row ids with."""
-        ...
-
-    def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
-        """Add output rows, made from `accounts_for` input rows."""
-
-    def write_table(self, table: pa.Table, *, accounts_for: int) -> None:
-        """Add a table of output rows, which must have the columns of the stage's output, in that order."""
-
-    def reject(self, row: Row, reason: str, detail: str = "") -> None:
-        """Reject one input row."""
-
-    def reject_table(self, table: pa.Table, reasons: Sequence[str], details: Sequence[str]) -> None:
-        """Reject input rows, each with its reason and detail."""
-
-    def skip(self, count: int, reason: str) -> None:
-        """Reject input rows, such as those a selection leaves out, without a copy in `rejected/`."""
-
-    def reject_output(self, output: Rejected) -> None:
-        """Record a filtered output row; its input row is accounted for separately."""
-
-    def progress(self, rows: int) -> None:
-        """Report how many input rows a first pass has read; shown until the first row is finished."""
-
-    def tally(self, name: str, amount: float = 1) -> None: ...
-
-
 @dataclass(frozen=True)
 class Stage:
-    """What both kinds share. `version` rises when the same options would yield other rows.
+    """The base of both kinds. `version` is incremented when the same options yield different rows.
 
-    The first line of a stage's docstring is its summary on the command line, and `commands` are two examples of a
-    command line. `arguments` name its input and output there (`reads` says what the input may be); options that
-    are arguments stand between them. `uses_engine` and `uses_sandbox` say which tools its rows await.
+    The first line of a stage's docstring is its summary on the command line, and `commands` are two example command
+    lines. `arguments` are the names of its input and output (`reads` describes the input); options that are arguments
+    come between them. `uses_engine` and `uses_sandbox` tell which tools its rows use.
 
-    Where `input` is an open record, all inputs are read as one table; where `output` is, too, output rows have every
-    column of that table, and then those of the record, of which one takes the place of a column with its name.
+    If `input` is an open record, all inputs are read as one table. If `output` is open too, output rows have the
+    columns of that table, followed by those of the record; a record's column replaces an input column of the same name.
 
-    `accepted` names the tally of what the stage produces, where that is not its output rows. `advice` maps a reason to
-    what to try if most rows are rejected for it. `prints_rows`: print the output, a few rows, when the run ends.
+    `accepted` names the tally of what the stage produces, if that is not its output rows. `advice` maps a rejection
+    reason to a suggestion for when most rows are rejected for it. `prints_rows` prints the output, a few rows, when the
+    run ends.
     """
 
     name: ClassVar[str]
@@ -130,11 +93,11 @@ class Stage:
 
     @property
     def further_inputs(self) -> tuple[str, ...]:
-        """Inputs that options name, read after the others."""
+        """Inputs named by options, read after the others."""
         return ()
 
     def adapted(self, table: pa.Table) -> pa.Table:
-        """Rows of an open record under the column names that the stage reads; nothing else changes."""
+        """Rename the columns of an open record's table to those that the stage reads."""
         return table
 
     def published(self, out: Path, counts: "Counts") -> Iterable[str]:  # noqa: ARG002
@@ -142,9 +105,9 @@ class Stage:
         return ()
 
     def identity(self) -> dict[str, Any]:
-        """The options that determine the output, as JSON values; a prompt stands for itself by its digest.
+        """The options that determine the output, as JSON values; a prompt has its digest.
 
-        Fields with `compare=False` are not among them, nor are options that do not apply.
+        Fields with `compare=False` and options that do not apply are left out.
         """
         left_out = {one.name for one in declared(type(self)) if one.only and not one.only.holds(self)}
         names = [field.name for field in fields(self) if field.compare and field.name not in left_out]
@@ -156,7 +119,7 @@ class RowStage(Stage):
     """Processes rows one by one. Every input row must yield output rows, raise `Reject`, or fail with another error."""
 
     def prepare(self, table: pa.Table) -> Self:  # noqa: ARG002
-        """The stage that processes the rows of `table`, the whole input: itself, or a copy that knows it."""
+        """The stage to process `table`, the whole input: itself, or a copy with facts about the input."""
         return self
 
     @abstractmethod
@@ -170,25 +133,25 @@ class TableStage(Stage):
 
     @abstractmethod
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
-        """Read memory-mapped tables that hold exactly the columns of `input`; write to `output` in a stable order."""
+        """Read memory-mapped tables with exactly the columns of `input`; write to `output` in a stable order."""
 
 
 def row_schemas(stage: Stage, table: pa.Table) -> tuple[pa.Schema, pa.Schema]:
-    """The columns of a stage's input rows and of its output rows, where it reads `table`."""
+    """The schemas of a stage's input rows and of its output rows, given the input `table`."""
     inputs = table.schema if stage.input.open else stage.input.schema
     if not stage.output.open:
         return inputs, stage.output.schema
     outputs = inputs
     for field in stage.output.schema:
-        place = inputs.get_field_index(field.name)
-        if place < 0:
+        index = inputs.get_field_index(field.name)
+        if index < 0:
             outputs = outputs.append(field)
-        elif inputs.field(place).type == field.type:
-            outputs = outputs.set(place, field)
+        elif inputs.field(index).type == field.type:
+            outputs = outputs.set(index, field)
         else:
             raise InputError(
                 f"{stage.name} writes a column {field.name} of its own ({field.type}), and the input has another one "
-                f"({inputs.field(place).type}): give that another name with --column NAME={field.name}"
+                f"({inputs.field(index).type}): rename the input's column with --column NAME={field.name}"
             )
     return inputs, outputs
 

@@ -126,9 +126,9 @@ def _take_small_steps() -> None:
 def _die_at(death: Death) -> None:
     from synth.pipelines.query_of_cc import index, retrieve
     from synth.pipelines.retrieval import bm25, dense, vectors
-    from synth.pipelines.runtime.tables import _TableOutput
+    from synth.pipelines.runtime.output import Output
 
-    modules = (index, retrieve, dense, os, bm25.Bm25Writer, vectors.VectorWriter, _TableOutput)
+    modules = (index, retrieve, dense, os, bm25.Bm25Writer, vectors.VectorWriter, Output)
     owner: Any = next(module for module in modules if module.__name__.rpartition(".")[2] == death.owner)
     method, calls = getattr(owner, death.name), 0
 

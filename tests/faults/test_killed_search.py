@@ -149,7 +149,7 @@ def test_an_index_that_extends_another(forks: Forks, corpus: Path, tmp_path: Pat
         Death("retrieve", "_found", 1, before=True),
         Death("retrieve", "_lay_by", 3, before=True),
         Death("retrieve", "_lay_by", 3, before=False),
-        Death("_TableOutput", "write_table", 2, before=True),
+        Death("Output", "write_table", 2, before=True),
         Death("os", "link", 1, before=True),
     ],
 )

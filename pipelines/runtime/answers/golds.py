@@ -1,4 +1,4 @@
-"""Gold answers for samples that have none, such as published ones."""
+"""Gold answers for samples that lack them, such as published samples."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,15 +23,15 @@ class Golds:
 
     @classmethod
     def read(cls, spec: str) -> "Golds":
-        """Of an input that `reject sample` reads. Raises `InputError` where a question has two different answers."""
+        """Read an input of `reject sample`. Raises `InputError` if a question has two different answers."""
         answers: dict[str, str] = {}
         for question, answer in worked_examples(spec):
             if answers.setdefault(question, answer) != answer:
-                raise InputError(f"--questions {spec} has two answers to the question {question!r:.100}: leave one out")
+                raise InputError(f"--questions {spec} has two answers to the question {question!r:.100}: remove one")
         return cls(answers)
 
     def identity(self) -> dict[str, str]:
-        """Nothing where there are none."""
+        """Empty if there are no gold answers."""
         if not self.answers:
             return {}
         return {"questions": xxhash.xxh3_128_hexdigest(json.dumps(sorted(self.answers.items())).encode())}
@@ -41,7 +41,7 @@ NO_GOLDS = Golds()
 
 
 def worked_examples(spec: str) -> Iterator[tuple[str, str]]:
-    """The questions of an input that have an answer, with it."""
+    """The questions and answers of an input, without questions that have no answer."""
     with TemporaryDirectory() as scratch:
         table = Source(spec, QUESTION, {}, None).table(Path(scratch) / "questions")
         for batch in table.to_batches():

@@ -138,7 +138,7 @@ def test_lists_of_texts_and_foreign_columns_are_read(tmp_path: Path) -> None:
     (row,) = normalized(tmp_path, structs).rows
     assert (row["raw_tags"], row["tags"]) == (structs[0]["tags"], ["One", "two"])
     both = [{"id": "a", "raw_tags": ["one"], "tags": [{"tag": "One"}]}]
-    with pytest.raises(InputError, match="give that another name with --column NAME=tags"):
+    with pytest.raises(InputError, match="rename the input's column with --column NAME=tags"):
         normalized(tmp_path, both)
 
 
