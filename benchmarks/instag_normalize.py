@@ -203,13 +203,13 @@ def dbscan(count: int) -> tuple[float, list[int]]:
 
 
 def our_clusters(count: int) -> tuple[float, list[int]]:
-    from synth.pipelines.instag.normalize.nearness import DenseTags
+    from synth.pipelines.instag.normalize.neighbors import DensePoints
     from synth.pipelines.instag.normalize.semantics import clusters
 
     vectors = vectors_of_tags(count)
-    clusters(DenseTags(vectors[:2]), 0.05)
+    clusters(DensePoints(vectors[:2]), 0.05)
     started = time.perf_counter()
-    labels = clusters(DenseTags(vectors), 0.05).tolist()
+    labels = clusters(DensePoints(vectors), 0.05).tolist()
     numbers: dict[int, int] = {}
     return time.perf_counter() - started, [numbers.setdefault(label, len(numbers)) for label in labels]
 
@@ -239,9 +239,9 @@ def range_search(count: int) -> tuple[float, int]:
 
 
 def our_pairs(count: int) -> tuple[float, int]:
-    from synth.pipelines.instag.normalize.nearness import DenseTags
+    from synth.pipelines.instag.normalize.neighbors import DensePoints
 
-    points = DenseTags(vectors_of_tags(count))
+    points = DensePoints(vectors_of_tags(count))
     started = time.perf_counter()
     pairs = sum(int((points.cosines(*portion) >= 0.95).sum()) for portion in points.candidates(0.95))
     return time.perf_counter() - started, pairs
@@ -282,12 +282,12 @@ def lay_out_queries(folder: Path, rows: int) -> None:
 def our_rules(folder: Path) -> tuple[float, int]:
     import numpy as np
 
-    from synth.pipelines.instag.normalize.association import mined
+    from synth.pipelines.instag.normalize.association import mine_rules
 
     starts, tags = (np.load(folder / f"{name}.npy") for name in ("starts", "tags"))
-    mined(starts[:2], tags[: starts[1]], np.bincount(tags), 40, 0.99)
+    mine_rules(starts[:2], tags[: starts[1]], np.bincount(tags), 40, 0.99)
     started = time.perf_counter()
-    rules = mined(starts, tags, np.bincount(tags), 40, 0.99)
+    rules = mine_rules(starts, tags, np.bincount(tags), 40, 0.99)
     return time.perf_counter() - started, len(rules.one)
 
 

@@ -1,1 +1,1 @@
-"""Stages that the rows of any dataset can go through: without their doubles, and without what evaluation sets hold."""
+"""Stages that remove duplicates, and rows found in evaluation sets, from any dataset."""

@@ -36,7 +36,7 @@ TRIED = 8
 class Gram(NamedTuple):
     """Consecutive words of a row, joined by spaces, whose hash also occurs in an evaluation row.
 
-    Where they are all words of a short text, its `operators`.
+    If they are all words of a short text, `operators` are those of the text.
     """
 
     hash: int
@@ -98,7 +98,7 @@ class Decontaminate(TableStage):
         look = partial(_shared, columns=columns, ngram=self.ngram, known=sets.known)
         packed = (pack(rows.select(columns)) for rows in portions(table))
         for rows, (_, shared) in zip(portions(table), in_processes(look, packed), strict=True):
-            found = {row: place for row, grams in shared.items() if (place := sets.place(grams))}
+            found = {row: location for row, grams in shared.items() if (location := sets.locate(grams))}
             for name, _ in found.values():
                 output.tally(f"in {name}")
             write_kept(rows, {row: ("contaminated", detail) for row, (_, detail) in found.items()}, output)
@@ -114,7 +114,7 @@ def _reading_sets() -> Iterator[None]:
 
 
 class _Sets:
-    """The n-grams of evaluation sets: their hashes, sorted, in the file `known`, and here where each one stands."""
+    """The n-grams of evaluation sets: their sorted hashes, also in the file `known`, and the row of each."""
 
     def __init__(self, sources: Sequence[Source], named: Sequence[str], ngram: int, folder: Path) -> None:
         self._ngram = ngram
@@ -141,24 +141,25 @@ class _Sets:
         self.known = folder / "ngrams.npy"
         np.save(self.known, self._hashes)
 
-    def place(self, grams: Sequence[Gram]) -> tuple[str, str] | None:
-        """The name of the set in which the first of `grams` stands, and a description; None where it is another text
-        that has its hash, which for all of them is next to impossible."""
+    def locate(self, grams: Sequence[Gram]) -> tuple[str, str] | None:
+        """The name of the set that contains one of `grams`, and a description; None if all hashes are collisions."""
         for gram in grams:
             first, end = (np.searchsorted(self._hashes, np.uint64(gram.hash), side) for side in ("left", "right"))
             for row in self._rows[first:end].tolist():
                 number = int(np.searchsorted(self._starts, row, side="right")) - 1
                 row -= int(self._starts[number])
-                if any(self._holds(reading, gram) for text in self._texts[number][row] for reading in readings(text)):
+                if any(
+                    self._contains(reading, gram) for text in self._texts[number][row] for reading in readings(text)
+                ):
                     return self._names[number], f"{self._names[number]}, {self._ids[number][row][0]}: {gram.words}"
         return None
 
-    def _holds(self, text: str, gram: Gram) -> bool:
+    def _contains(self, text: str, gram: Gram) -> bool:
         all_words = list(chain.from_iterable(words(text)))
-        shown = " ".join(all_words)
+        joined = " ".join(all_words)
         if len(all_words) >= self._ngram:
-            return f" {gram.words} " in f" {shown} "
-        return gram.words == shown and gram.asks_the_same(text)
+            return f" {gram.words} " in f" {joined} "
+        return gram.words == joined and gram.asks_the_same(text)
 
 
 def _columns(source: Source, table: pa.Table, named: Sequence[str]) -> tuple[str, ...]:
@@ -173,35 +174,35 @@ def _grams(table: pa.Table, columns: Sequence[str], ngram: int) -> Iterator[tupl
     """Hashes of the n-grams of all texts, each with the index of its row."""
     start = 0
     for rows in portions(table):
-        texts = _readings_of(rows, columns)
-        grams, starts = windows(*word_hashes(chain.from_iterable(texts)), ngram)
-        of_texts = np.repeat(np.arange(start, start + len(texts)), [len(row) for row in texts])
-        yield grams, np.repeat(of_texts, np.diff(starts))
-        start += len(texts)
+        texts = _readings_of(texts_of(rows, columns))
+        grams, starts = windows(*word_hashes(text for _, text in texts), ngram)
+        yield grams, np.repeat([start + row for row, _ in texts], np.diff(starts))
+        start += rows.num_rows
 
 
-def _readings_of(rows: pa.Table, columns: Sequence[str]) -> list[list[str]]:
-    return [[reading for text in row for reading in readings(text)] for row in texts_of(rows, columns)]
+def _readings_of(rows: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
+    """All readings of the texts of rows, each with the index of its row."""
+    return [(index, reading) for index, row in enumerate(rows) for text in row for reading in readings(text)]
 
 
 def _shared(packed: bytes, *, columns: Sequence[str], ngram: int, known: Path) -> dict[int, list[Gram]]:
-    """The first n-grams of each row that may stand in an evaluation set, for those that have any."""
+    """The first n-grams of each row whose hashes occur in an evaluation set, for rows with any."""
     hashes = np.load(known, mmap_mode="r")
     rows = texts_of(unpack(packed), columns)
-    texts = [(index, reading) for index, row in enumerate(rows) for text in row for reading in readings(text)]
+    texts = _readings_of(rows)
     word_starts: npt.NDArray[np.int64]
     of_words, word_starts = word_hashes(text for _, text in texts)
     lengths = np.diff(word_starts)
     grams, starts = windows(of_words, word_starts, ngram)
-    places = np.minimum(np.searchsorted(hashes, grams), len(hashes) - 1)
+    nearest = np.minimum(np.searchsorted(hashes, grams), len(hashes) - 1)
     found: dict[int, list[Gram]] = {}
-    for place in np.flatnonzero(hashes[places] == grams):
-        number = int(np.searchsorted(starts, place, side="right")) - 1
+    for position in np.flatnonzero(hashes[nearest] == grams):
+        number = int(np.searchsorted(starts, position, side="right")) - 1
         index, text = texts[number]
         tells = len(rows[index]) == 1 or lengths[number] >= min(TELLING, ngram)
         if tells and len(found.get(index, ())) < TRIED:
-            first = int(place - starts[number])
-            shown = " ".join(islice(chain.from_iterable(words(text)), first, first + ngram))
+            first = int(position - starts[number])
+            joined = " ".join(islice(chain.from_iterable(words(text)), first, first + ngram))
             signs = operators(text) if lengths[number] < ngram else frozenset()
-            found.setdefault(index, []).append(Gram(int(grams[place]), shown, signs))
+            found.setdefault(index, []).append(Gram(int(grams[position]), joined, signs))
     return found

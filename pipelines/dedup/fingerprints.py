@@ -1,7 +1,7 @@
 """Fingerprints of all rows, on disk: they determine which rows are compared.
 
-A row takes 8 bytes per key and 256 for its signature; rows that share no key are no duplicates. All cores compute
-fingerprints; they are appended in row order, so that a killed run can resume.
+A row takes 8 bytes per key and 256 for its signature; rows without a common key are not duplicates. All cores compute
+fingerprints; they are appended in row order, so a killed run can resume.
 """
 
 import json
@@ -28,7 +28,7 @@ from synth.schemas.atomic import write_json
 __all__ = ["EXACT", "SHINGLE", "URL", "Compared", "Fingerprints"]
 
 SHINGLE = 5
-# Places of the keys of a row; those of its bands follow.
+# Indices of a row's keys; those of its bands follow.
 EXACT, URL, BANDS = 0, 1, 2
 # A Unicode noncharacter; unlike NUL it is not removed as invisible.
 BETWEEN_TEXTS = "\uffff"
@@ -40,7 +40,7 @@ SECONDS_PER_SYNC = 2.0
 
 @dataclass(frozen=True)
 class Compared:
-    """What rows are compared by: these columns of text, the column `url` if any, and this many bands, 0 for none."""
+    """How rows are compared: by these text columns, the column `url` if any, and this many bands, 0 for none."""
 
     columns: tuple[str, ...]
     url: str | None
@@ -55,12 +55,12 @@ class Compared:
         return list(dict.fromkeys([*self.columns, *([self.url] if self.url else [])]))
 
     def text(self, texts: list[str]) -> str:
-        """The texts of a row joined unambiguously; empty where all are blank."""
+        """The texts of a row joined unambiguously; empty if all are blank."""
         return BETWEEN_TEXTS.join(texts) if any(text and not text.isspace() for text in texts) else ""
 
 
 class Fingerprints:
-    """Keys (rows x keys; 0 is none) and signatures (rows x 128) of the rows of `table`, kept in `folder`."""
+    """Keys (rows x keys; 0 for none) and signatures (rows x 128) of the rows of `table`, stored in `folder`."""
 
     def __init__(self, table: pa.Table, compared: Compared, folder: Path, seen: Callable[[int], None]) -> None:
         """Calls `seen` with the number of rows fingerprinted so far."""
@@ -111,5 +111,5 @@ def _of_packed(packed: bytes, *, compared: Compared) -> tuple[Hashes, Halves]:
 
 
 def _key(same: str) -> int:
-    """A hash that is not 0, unless there is nothing to hash."""
+    """A nonzero hash, or 0 for the empty string."""
     return max(1, xxhash.xxh3_64_intdigest(same.encode("utf-8", "surrogatepass"))) if same else 0

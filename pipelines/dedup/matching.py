@@ -46,13 +46,13 @@ class Match:
 
 def _links(keys: Hashes, folder: Path) -> Links:
     """Keys x rows: the row before each one that has the same key, or -1. Needs some 30 bytes per row."""
-    rows, places = keys.shape
+    rows, count = keys.shape
     links = folder / "links"
     if not links.exists():
         with atomic(links) as temporary, temporary.open("wb") as file:
-            for place in range(places):
-                file.write(_same_before(np.ascontiguousarray(keys[:, place])).tobytes())
-    return np.asarray(np.memmap(links, np.int32, "r+", shape=(places, rows)))
+            for key in range(count):
+                file.write(_same_before(np.ascontiguousarray(keys[:, key])).tobytes())
+    return np.asarray(np.memmap(links, np.int32, "r+", shape=(count, rows)))
 
 
 def _same_before(keys: Hashes) -> Links:
@@ -96,27 +96,27 @@ class Matcher:
         removed = np.flatnonzero((links >= 0) & ~self._kept[links])
         links[removed] = self._links[removed, links[removed]]
         self._links[:, row] = links
-        for reason, place, same in (
+        for reason, key, same in (
             ("exact_duplicate", EXACT, self._same_text),
             ("same_url", URL, self._same_url),
         ):
-            for earlier in self._chain(place, int(links[place])):
+            for earlier in self._chain(key, int(links[key])):
                 if same(row, earlier):
                     return Match(earlier, reason)
         return self._near(row, links)
 
-    def _chain(self, place: int, row: int) -> Iterator[int]:
+    def _chain(self, key: int, row: int) -> Iterator[int]:
         """The kept rows with the same key from `row` back, nearest first."""
         for _ in range(CANDIDATES):
             if row < 0:
                 return
             yield row
-            row = int(self._links[place, row])
+            row = int(self._links[key, row])
 
     def _near(self, row: int, links: Links) -> Match | None:
         """The most similar kept row that shares a band, if it reaches the threshold; the first of equals."""
-        bands = [place for place in range(BANDS, len(links)) if links[place] >= 0]
-        earlier = sorted({one for place in bands for one in self._chain(place, int(links[place]))})
+        bands = [key for key in range(BANDS, len(links)) if links[key] >= 0]
+        earlier = sorted({one for key in bands for one in self._chain(key, int(links[key]))})
         if not earlier:
             return None
         agreeing = self._found.signatures[earlier] == self._found.signatures[row]

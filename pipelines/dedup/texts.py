@@ -18,7 +18,7 @@ MESSAGE_TEXT = ("content", "value")
 
 
 def text_columns(schema: pa.Schema, named: Sequence[str], flag: str = "--text") -> tuple[str, ...]:
-    """The columns to compare: those `named`, or else the document's text, or else the only one that holds text."""
+    """The columns to compare: those `named`, or else the document's text, or else the only column with text."""
     possible = all_text_columns(schema)
     known = f"only {', '.join(possible)}" if possible else "and no other column does"
     for name in named:
@@ -35,7 +35,7 @@ def text_columns(schema: pa.Schema, named: Sequence[str], flag: str = "--text") 
 
 
 def all_text_columns(schema: pa.Schema) -> list[str]:
-    # A column of JSON text holds values of several kinds.
+    # A column of JSON text has values of several types.
     return [f.name for f in schema if f.name != "id" and _is_text(f.type) and b"json" not in (f.metadata or {})]
 
 
@@ -44,7 +44,7 @@ def url_column(schema: pa.Schema) -> str | None:
 
 
 def texts_of(table: pa.Table, columns: Sequence[str]) -> list[list[str]]:
-    """The texts of each row: of every column, and of every message in it. Null becomes the empty text."""
+    """The texts of each row: of every column, and of every message in it. Null becomes the empty string."""
     values = [table[name].to_pylist() for name in columns]
     return [[text for value in row for text in _texts(value)] for row in zip(*values, strict=True)]
 

@@ -99,7 +99,7 @@ def measure(sources: Sequence[Input], tags: str | None = None, vocabulary: Input
     uses = [np.bincount(each.sets.tags, minlength=len(names)) for each in tagged]
     top = _most_common(uses, tagged, MOST_TAGS)
     counted = [_cooccurrences(each.sets, top, len(names)) for each in tagged]
-    places = [divmod(place, len(top)) for place in _most_common(counted, tagged, MOST_PAIRS).tolist()]
+    common_pairs = [divmod(index, len(top)) for index in _most_common(counted, tagged, MOST_PAIRS).tolist()]
     measured = []
     for each, used, cooccurrences in zip(tagged, uses, counted, strict=True):
         covered = int(np.count_nonzero(used[:size]))
@@ -108,7 +108,7 @@ def measure(sources: Sequence[Input], tags: str | None = None, vocabulary: Input
             _pair(
                 commonest[rarer], commonest[commoner], int(cooccurrences[commoner * len(top) + rarer]), len(each.sets)
             )
-            for commoner, rarer in places
+            for commoner, rarer in common_pairs
         ]
         measured.append(
             Measures(
@@ -159,7 +159,7 @@ def _tag_table(vocabulary: Input) -> pa.ChunkedArray:
     tags = _table(vocabulary, [columns["tag"]])["tag"] if "tag" in columns else pa.chunked_array([pa.nulls(0)])
     if not pa.types.is_string(tags.type) or tags.null_count == len(tags):
         raise InputError(
-            f"--vocabulary {vocabulary.spec} has no texts in a column tag ({', '.join(columns) or 'it is empty'}): "
+            f"--vocabulary {vocabulary.spec} has no strings in a column tag ({', '.join(columns) or 'it is empty'}): "
             "name the folder vocabulary in an output of `synth instag normalize`"
         )
     return tags
@@ -183,27 +183,27 @@ def _most_common(counts: Sequence[Counts], tagged: Sequence[_Tagged], most: int)
 
 def _cooccurrences(sets: TagSets, top: Counts, known: int) -> Counts:
     """Number of rows with both `top[i]` and `top[j]`, at index i * len(top) + j for i < j."""
-    places = np.full(known, -1)
-    places[top] = np.arange(len(top))
+    ranks = np.full(known, -1)
+    ranks[top] = np.arange(len(top))
     cooccurrences = np.zeros(len(top) ** 2, np.int64)
     for start in range(0, len(sets), ROWS_AT_A_TIME):
         starts = sets.starts[start : start + ROWS_AT_A_TIME + 1]
-        place = places[sets.tags[starts[0] : starts[-1]]]
-        row = np.repeat(np.arange(len(starts) - 1), np.diff(starts))[place >= 0]
-        place = place[place >= 0]
+        rank = ranks[sets.tags[starts[0] : starts[-1]]]
+        row = np.repeat(np.arange(len(starts) - 1), np.diff(starts))[rank >= 0]
+        rank = rank[rank >= 0]
         at = np.arange(len(row))
         for distance in count(1):
             at = at[at + distance < len(row)]
             at = at[row[at] == row[at + distance]]
             if not len(at):
                 break
-            one, other = place[at], place[at + distance]
+            one, other = rank[at], rank[at + distance]
             pair = np.minimum(one, other) * len(top) + np.maximum(one, other)
             cooccurrences += np.bincount(pair, minlength=len(cooccurrences))
     return cooccurrences
 
 
-def _pair(first: TagCount, second: TagCount, rows: int, whole: int) -> Pair:
+def _pair(first: TagCount, second: TagCount, rows: int, total: int) -> Pair:
     if not (first.rows and second.rows):
         return Pair(first.tag, second.tag, rows, None, None)
-    return Pair(first.tag, second.tag, rows, rows / first.rows, rows * whole / (first.rows * second.rows))
+    return Pair(first.tag, second.tag, rows, rows / first.rows, rows * total / (first.rows * second.rows))

@@ -10,7 +10,7 @@ from synth.schemas.instructions import NAMES as INPUTS
 
 __all__ = ["queries_of"]
 
-# Usual column names of chats and instructions. A dataset of chats may also hold the first turn as an instruction.
+# Usual column names of chats and instructions. A dataset of chats may also have the first turn as an instruction.
 INSTRUCTIONS = ("instruction", "query", "prompt", "question")
 WHOLE = ("text", "content")
 NAMES = ("messages", "conversations", "conversation", *INSTRUCTIONS, *WHOLE)

@@ -41,8 +41,8 @@ def rounds(sets: TagSets, order: Rows) -> Iterator[list[int]]:
     first remaining row of some uncovered tag, and the first row of a tag changes only between rounds, since taking it
     covers the tag. Hence a round visits only these first rows: its cost does not depend on the rows that it skips.
     """
-    places, ends = _places_by_tag(sets, order)
-    place_at, row_at = places.data, order.data
+    positions, ends = _positions_by_tag(sets, order)
+    position_at, row_at = positions.data, order.data
     starts, tags = sets.starts.data, sets.tags.data
     heads = [0, *ends[:-1]]
     is_left = bytearray(b"\1") * len(order)
@@ -52,25 +52,25 @@ def rounds(sets: TagSets, order: Rows) -> Iterator[list[int]]:
         if not open_tags:
             return
         taken = []
-        for place, tag in sorted((place_at[heads[tag]], tag) for tag in open_tags):
+        for position, tag in sorted((position_at[heads[tag]], tag) for tag in open_tags):
             if covered_in[tag] != number:
-                is_left[place] = 0
-                row = row_at[place]
+                is_left[position] = 0
+                row = row_at[position]
                 taken.append(row)
                 for covered in tags[starts[row] : starts[row + 1]]:
                     covered_in[covered] = number
         yield taken
         for tag in open_tags:
-            while heads[tag] < ends[tag] and not is_left[place_at[heads[tag]]]:
+            while heads[tag] < ends[tag] and not is_left[position_at[heads[tag]]]:
                 heads[tag] += 1
         open_tags = [tag for tag in open_tags if heads[tag] < ends[tag]]
 
 
-def _places_by_tag(sets: TagSets, order: Rows) -> tuple[NDArray[np.int32], list[int]]:
-    """For each tag in turn, the places in `order` of the rows that have it, and where the places of each tag end."""
-    places = np.empty(len(sets), np.int32)
-    places[order] = np.arange(len(order), dtype=np.int32)
+def _positions_by_tag(sets: TagSets, order: Rows) -> tuple[NDArray[np.int32], list[int]]:
+    """The positions in `order` of the rows with each tag, sorted by tag, and where those of each tag end."""
+    positions = np.empty(len(sets), np.int32)
+    positions[order] = np.arange(len(order), dtype=np.int32)
     keys = sets.tags.astype(np.int64) << 32
-    keys |= np.repeat(places, sets.sizes)
+    keys |= np.repeat(positions, sets.sizes)
     keys.sort()
     return keys.astype(np.int32), np.cumsum(np.bincount(sets.tags)).tolist()

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from synth.schemas.errors import InputError
 
-__all__ = ["DEFAULT", "QUERY_COLUMNS", "Queries", "TagSets", "Vocabulary", "tag_column", "tag_sets"]
+__all__ = ["DEFAULT", "QUERY_COLUMNS", "Int32s", "Int64s", "Queries", "TagSets", "Vocabulary", "tag_column", "tag_sets"]
 
-Whole = NDArray[np.int64]
-Numbers = NDArray[np.int32]
-Means = NDArray[np.float64]
+Int64s = NDArray[np.int64]
+Int32s = NDArray[np.int32]
 
 DEFAULT = "tags"
 # Columns in which `instag normalize` counts a row's queries and their mean number of tags.
@@ -35,33 +34,31 @@ class Vocabulary:
     def tags(self) -> list[str]:
         return list(self._numbers)
 
-    def encode(self, tags: pa.ChunkedArray) -> Numbers:
-        """The number of each tag; -1 for null and the empty text."""
+    def encode(self, tags: pa.ChunkedArray) -> Int32s:
+        """The number of each tag; -1 for null and the empty string."""
         if pa.types.is_null(tags.type):
             return np.full(len(tags), -1, np.int32)
         found = tags.dictionary_encode().combine_chunks()
         texts, known = found.dictionary.to_pylist(), self._numbers
-        numbers = [known.setdefault(text, len(known)) if text else -1 for text in texts]
-        places = pc.fill_null(found.indices, len(texts)).to_numpy()
-        encoded: Numbers = np.array([*numbers, -1], np.int32)[places]
-        return encoded
+        numbers = np.array([known.setdefault(text, len(known)) if text else -1 for text in texts] + [-1], np.int32)
+        return np.asarray(numbers[pc.fill_null(found.indices, len(texts)).to_numpy()])
 
 
 @dataclass(frozen=True)
 class TagSets:
     """Row i has the tags `tags[starts[i]:starts[i + 1]]`, distinct, in ascending order of their numbers."""
 
-    starts: Whole
-    tags: Numbers
+    starts: Int64s
+    tags: Int32s
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     @property
-    def sizes(self) -> Whole:
+    def sizes(self) -> Int64s:
         return np.diff(self.starts)
 
-    def distinct(self, rows: Whole) -> int:
+    def distinct(self, rows: Int64s) -> int:
         """Number of distinct tags in these rows."""
         has = np.zeros(len(self), bool)
         has[rows] = True
@@ -76,8 +73,8 @@ class Queries:
     """
 
     unit: str
-    means: Means
-    counts: Means
+    means: NDArray[np.float64]
+    counts: NDArray[np.float64]
 
     @property
     def complexity(self) -> float:
@@ -91,21 +88,21 @@ class Queries:
         if len(columns) < len(QUERY_COLUMNS) or not all(_is_number(values.type) for values in columns):
             return cls("row", sets.sizes.astype(np.float64), np.ones(len(sets)))
         means, counts = (values.cast(pa.float64()).to_numpy() for values in columns)
-        # Nulls became NaN, which no comparison holds for.
+        # Nulls became NaN, which fails every comparison.
         return cls("query", np.where(means >= 0, means, sets.sizes), np.where(counts >= 0, counts, 1))
 
 
 def tag_column(schema: pa.Schema, named: str | None, where: str = "the input") -> str:
-    """The column of tag lists (texts, or structs with `tag`). Raises `InputError` where it holds none."""
+    """The column of tag lists (strings, or structs with `tag`). Raises `InputError` if it has another type."""
     possible = [field.name for field in schema if _holds_tags(field.type)]
     name = named or DEFAULT
     if name in possible:
         return name
     fault = f"is {schema.field(name).type}" if name in schema.names else "does not exist"
     others = [field for field in possible if not pa.types.is_null(schema.field(field).type)]
-    there = f"{' and '.join(others)} could be read" if others else f"there is only {', '.join(schema.names)}"
+    hint = f"{' and '.join(others)} could be read" if others else f"there is only {', '.join(schema.names)}"
     raise InputError(
-        f"{where} has no list of tags in the column {name}, which {fault}: name another with --tags NAME ({there})"
+        f"{where} has no list of tags in the column {name}, which {fault}: name another with --tags NAME ({hint})"
     )
 
 
@@ -131,9 +128,9 @@ def tag_sets(
     return TagSets(np.cumsum(np.concatenate(sizes)), np.concatenate(tags))
 
 
-def _gathered(columns: Iterable[pa.Array]) -> Iterator[tuple[Whole, pa.ChunkedArray]]:
+def _gathered(columns: Iterable[pa.Array]) -> Iterator[tuple[Int64s, pa.ChunkedArray]]:
     """Number of tags of each row, and the tags concatenated, in portions of some megabytes."""
-    lengths: list[Whole] = []
+    lengths: list[Int64s] = []
     texts: list[pa.Array] = []
     size = 0
     for column in columns:
@@ -157,8 +154,8 @@ def _holds_tags(kind: pa.DataType) -> bool:
     items = kind.value_type
     if not pa.types.is_struct(items):
         return _is_text(items)
-    place = items.get_field_index("tag")
-    return place >= 0 and _is_text(items.field(place).type)
+    index = items.get_field_index("tag")
+    return index >= 0 and _is_text(items.field(index).type)
 
 
 def _is_text(kind: pa.DataType) -> bool:

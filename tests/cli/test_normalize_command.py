@@ -47,7 +47,7 @@ def test_a_threshold_that_leaves_nothing_is_an_error_of_one_sentence(tmp_path: P
     source = write_rows(tmp_path / "rows.jsonl", queries(*POEMS))
     result = normalize(source, tmp_path / "out", "--alpha", "31")
     assert isinstance(result.exception, InputError)
-    assert "occurs in 30 queries, so that --alpha 31 leaves none" in str(result.exception)
+    assert "occurs in 30 queries, so --alpha 31 drops all tags" in str(result.exception)
     # Nothing stands in the way of another try.
     assert normalize(source, tmp_path / "out", "--alpha", "30").exit_code == 0
 

@@ -1,8 +1,8 @@
-"""Step 4: a tag that nearly always comes with another one is that one (InsTag, arXiv 2308.07074, section 3.2).
+"""Step 4: merge a tag into another that nearly always occurs with it (InsTag, arXiv 2308.07074, section 3.2).
 
-The paper mines rules with FP-Growth. Of these, rules from one tag to one tag make tags one, and they follow from how
-often pairs occur. A sparse matrix counts these exactly, in portions: the tree of FP-Growth has to be in memory, and the
-libraries that there are for it hold it in objects, some kilobytes a query.
+The paper mines rules with FP-Growth. Only rules from one tag to one tag merge tags, and pair counts determine these.
+Sparse matrix products count pairs exactly, in portions. FP-Growth needs its whole tree in memory, and the available
+libraries build it from objects: some kilobytes per query.
 """
 
 from dataclasses import dataclass, fields
@@ -10,58 +10,58 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.pipelines.instag.normalize.counting import stretches
-from synth.pipelines.instag.normalize.groups import ASSOCIATION, Groups, connected
+from synth.pipelines.instag.normalize.counting import ranges_up_to
+from synth.pipelines.instag.normalize.groups import ASSOCIATION, Groups, component_labels
+from synth.pipelines.instag.tagsets import Int32s, Int64s
 
-__all__ = ["Rules", "mined", "unite_associated"]
+__all__ = ["Rules", "merge_associated", "mine_rules"]
 
-Numbers = NDArray[np.int32]
-Whole = NDArray[np.int64]
 
 PRODUCTS_AT_A_TIME = 1 << 23
 
 
-def unite_associated(groups: Groups, sets: tuple[Whole, Numbers], min_support: int, min_confidence: float) -> int:
-    """Make one the tags that rules link; their name is that of the most frequent one. The number of rules.
+def merge_associated(groups: Groups, sets: tuple[Int64s, Int32s], min_support: int, min_confidence: float) -> int:
+    """Merge tags that rules link, under the name of the most frequent one. Returns the number of rules.
 
-    `sets` are the tags of queries, each by its place among the leaders of `groups`, as `mined` takes them.
+    `sets` are the arguments `starts` and `tags` of `mine_rules`, with tags as indices into the leaders of `groups`.
     """
     tags = groups.leaders
     counts = np.bincount(sets[1], minlength=len(tags))
-    rules = mined(*sets, counts, min_support, min_confidence)
+    rules = mine_rules(*sets, counts, min_support, min_confidence)
     labels = np.zeros(len(groups.leader), np.int32)
-    labels[tags] = connected(len(tags), rules.one, rules.other)
+    labels[tags] = component_labels(len(tags), rules.one, rules.other)
 
-    def links(members: Numbers) -> list[tuple[int, int]]:
+    def links(members: Int32s) -> list[tuple[int, int]]:
         return [
             (int(tags[one]), int(tags[other]))
             for one, other in rules.among(np.searchsorted(tags, members).astype(np.int64))
         ]
 
-    groups.unite(labels, ASSOCIATION, links, order=tags[np.argsort(-counts, kind="stable")])
+    groups.merge(labels, ASSOCIATION, links, order=tags[np.argsort(-counts, kind="stable")])
     return len(rules.one)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules `one[i]` -> `other[i]`, both tags, and in how many queries both are, of those that have the first."""
+    """Rules `one[i]` -> `other[i]` between tags; `support` is the number of queries with both."""
 
-    one: Whole
-    other: Whole
-    support: Whole
+    one: Int64s
+    other: Int64s
+    support: Int64s
     confidence: NDArray[np.float64]
 
-    def among(self, tags: Whole) -> list[tuple[int, int]]:
-        """Those between these tags, the surest first; of equal ones, those of more queries."""
+    def among(self, tags: Int64s) -> list[tuple[int, int]]:
+        """Rules between these tags, by descending confidence, then support."""
         here = np.isin(self.one, tags) & np.isin(self.other, tags)
         found = zip(-self.confidence[here], -self.support[here], self.one[here], self.other[here], strict=True)
         return [(int(one), int(other)) for _, _, one, other in sorted(found)]
 
 
-def mined(starts: Whole, tags: Numbers, counts: Whole, min_support: int, min_confidence: float) -> Rules:
-    """The rules from one tag to one tag. Query `q` has the tags `tags[starts[q]:starts[q + 1]]`, each once.
+def mine_rules(starts: Int64s, tags: Int32s, counts: Int64s, min_support: int, min_confidence: float) -> Rules:
+    """The rules from one tag to one tag. Query `q` has the tags `tags[starts[q]:starts[q + 1]]`, all distinct.
 
-    `counts` are the queries of each tag, `min_support` a number of queries. It takes some 20 bytes a tag of a query.
+    `counts` are the numbers of queries with each tag; `min_support` is a number of queries. Memory: some 20 bytes per
+    tag of a query.
     """
     from scipy.sparse import coo_array, csr_array
 
@@ -70,7 +70,7 @@ def mined(starts: Whole, tags: Numbers, counts: Whole, min_support: int, min_con
     products = by_tag @ np.diff(starts)
     nothing = np.empty(0, np.int64)
     parts = [Rules(nothing, nothing, nothing, np.empty(0))]
-    for start, stop in stretches(products, PRODUCTS_AT_A_TIME):
+    for start, stop in ranges_up_to(products, PRODUCTS_AT_A_TIME):
         together = coo_array(by_tag[start:stop] @ queries)
         one, other, support = together.coords[0].astype(np.int64) + start, together.coords[1], together.data
         confidence = support / counts[one]

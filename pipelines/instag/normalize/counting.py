@@ -1,7 +1,7 @@
-"""What raw tags there are: each distinct form with the number of queries that have it. Out of core.
+"""Count raw tags out of core: each distinct form with the number of queries that have it.
 
-Strings are read once. After that a tag is a number: the forms of each query stand in a file, 4 bytes each, and later
-steps only map them. All of it is laid by, so that a run that was killed does not count again.
+Strings are read once and numbered. The forms of each query are in a memory-mapped file, 4 bytes each, and later steps
+map these numbers to tags. All counts are saved, so a resumed run need not count again.
 """
 
 import json
@@ -17,18 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from synth.pipelines.instag.tagsets import Int32s, Int64s
 from synth.pipelines.runtime.portions import portions
 from synth.schemas.atomic import atomic
 from synth.schemas.dataset import read_shard
 
 __all__ = ["Occurrences", "count"]
 
-Numbers = NDArray[np.int32]
-Whole = NDArray[np.int64]
 
-# Longer texts are no tags: a model that has lost its way.
+# Longer strings are not tags but degenerate model output.
 MOST_CHARACTERS = 200
-# Queries that are shown to whoever reviews a merge, and how much of an explanation.
+# For review: example queries per form, and how much of an explanation each shows.
 EXAMPLES = 3
 EXPLANATION_CHARACTERS = 300
 
@@ -36,7 +35,7 @@ ROWS_AT_A_TIME = 1 << 16
 BYTES_AT_A_TIME = 64 << 20
 TAGS_AT_A_TIME = 1 << 21
 
-# Numbers of what is no tag.
+# Form numbers of invalid tags.
 _EMPTY, _OVERLONG, _NULL = -1, -2, -3
 REASONS = {_EMPTY: "empty_tags", _OVERLONG: "overlong_tags", _NULL: "null_tags"}
 
@@ -45,18 +44,18 @@ EXAMPLE = pa.schema([("form", pa.int32()), ("id", pa.string()), ("explanation", 
 
 @dataclass(frozen=True)
 class Occurrences:
-    """Query `q` has the forms `forms[starts[q]:starts[q + 1]]`, each once; row `r` the queries `rows[r]:rows[r + 1]`.
+    """Query `q` has the distinct forms `forms[starts[q]:starts[q + 1]]`, row `r` the queries `rows[r]:rows[r + 1]`.
 
-    Queries without a tag are left out there; `asked` is how many queries each row has with these. `texts` and `counts`
-    are of each form its text and the number of queries that have it. `skipped` counts what was no tag, by reason.
+    These omit queries without tags; `asked` is each row's number of queries including them. `texts` and `counts` have
+    each form's text and the number of queries with it. `skipped` counts invalid tags by reason.
     """
 
-    forms: Numbers
-    starts: Whole
-    rows: Whole
-    asked: Numbers
+    forms: Int32s
+    starts: Int64s
+    rows: Int64s
+    asked: Int32s
     texts: list[str]
-    counts: Whole
+    counts: Int64s
     skipped: dict[str, int]
     folder: Path
 
@@ -74,54 +73,52 @@ class Occurrences:
             folder,
         )
 
-    def forget(self) -> None:
-        """Remove what was laid by."""
+    def discard(self) -> None:
+        """Delete the saved counts."""
         shutil.rmtree(self.folder)
 
     @property
     def examples(self) -> pa.Table:
-        """Up to three queries of each form, memory-mapped, as rows of `EXAMPLE` in the order of the input."""
+        """Up to `EXAMPLES` queries of each form, memory-mapped, as rows of `EXAMPLE` in input order."""
         return read_shard(self.folder / "examples.arrow")
 
-    def sets(self, tag_of: Numbers, first: int, stop: int) -> tuple[Whole, Numbers]:
-        """Of the queries `first` to `stop` - 1: how many tags each has, and all these tags, each once a query.
+    def sets(self, tag_of: Int32s, first: int, stop: int) -> tuple[Int64s, Int32s]:
+        """For the queries from `first` up to `stop`, the number of distinct tags of each, and these tags concatenated.
 
-        `tag_of` is the tag of each form, -1 for none.
+        `tag_of` maps each form to its tag, -1 for none.
         """
         starts = self.starts[first : stop + 1]
         tags = tag_of[self.forms[starts[0] : starts[-1]]]
         queries = np.repeat(np.arange(stop - first), np.diff(starts))
-        firsts = first_of_each(queries, tags)
+        firsts = first_occurrences(queries, tags)
         return np.bincount(queries[firsts], minlength=stop - first), tags[firsts]
 
-    def all_sets(self, tag_of: Numbers) -> tuple[Whole, Numbers]:
-        """The tags of all queries: those of query `q` stand from `starts[q]` to `starts[q + 1]`. 4 bytes a tag."""
-        parts = [self.sets(tag_of, *stretch) for stretch in stretches(np.diff(self.starts), TAGS_AT_A_TIME)]
-        sizes, tags = ([part[i] for part in parts] for i in range(2))
-        return _starts(np.concatenate(sizes)), np.concatenate(tags)
+    def all_sets(self, tag_of: Int32s) -> tuple[Int64s, Int32s]:
+        """`starts` and `tags` of all queries: query `q` has `tags[starts[q]:starts[q + 1]]`. 4 bytes per tag."""
+        parts = (self.sets(tag_of, *bounds) for bounds in ranges_up_to(np.diff(self.starts), TAGS_AT_A_TIME))
+        sizes, tags = map(np.concatenate, zip(*parts, strict=True))
+        return _starts(sizes), tags
 
 
-def first_of_each(owners: Whole, tags: Numbers) -> Whole:
-    """Where each tag of each owner stands first, in order; what is negative is no tag."""
+def first_occurrences(owners: Int64s, tags: Int32s) -> Int64s:
+    """Indices, ascending, of the first occurrence of each tag of each owner; negative tags are skipped."""
     valid = np.flatnonzero(tags >= 0)
     _, firsts = np.unique(owners[valid] << 32 | tags[valid], return_index=True)
-    in_order: Whole = valid[np.sort(firsts)]
-    return in_order
+    return np.asarray(valid[np.sort(firsts)])
 
 
-def stretches(sizes: Whole, most: int) -> Iterator[tuple[int, int]]:
-    """Ranges that cover all of `sizes` in order, each with a sum of at most `most` unless it is a single one."""
-    ends = np.cumsum(sizes)
+def ranges_up_to(sizes: Int64s, most: int) -> Iterator[tuple[int, int]]:
+    """Consecutive ranges that cover `sizes`, each with a sum of at most `most` unless it has only one element."""
+    sums = _starts(sizes)
     start = 0
     while start < len(sizes):
-        before = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+        stop = max(start + 1, int(np.searchsorted(sums, sums[start] + most, side="right")) - 1)
         yield start, stop
         start = stop
 
 
 def count(table: pa.Table, column: str, work: Path, prepared: Callable[[int], None]) -> Occurrences:
-    """Count the tags in `column` of all rows, or read the counts in `work`; `prepared` is called with the rows done."""
+    """Count the tags in `column`, or read the saved counts in `work`. Calls `prepared` with the number of rows done."""
     folder = work / "occurrences"
     if not folder.exists():
         with atomic(folder) as scratch:
@@ -153,59 +150,46 @@ class _Counting:
         lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
         items = lists.flatten()
         owners = np.repeat(np.arange(rows.num_rows), lengths)
-        forms = self._numbered(_field(items, "tag") if pa.types.is_struct(items.type) else items)
-        in_order, queries, queries_in_row = _queries(owners, _turns(items), rows.num_rows)
-        forms = forms[in_order]
+        is_struct = pa.types.is_struct(items.type)
+        order, queries, queries_in_row = _queries(owners, _turns(items), rows.num_rows)
+        forms = self._encode(pc.struct_field(items, "tag") if is_struct else items)[order]
         for number, reason in REASONS.items():
             self._skipped[reason] += int(np.count_nonzero(forms == number))
-        firsts = first_of_each(queries, forms)
+        firsts = first_occurrences(queries, forms)
         tags_in_query = np.bincount(queries[firsts], minlength=int(queries_in_row.sum()))
         of_row = np.repeat(np.arange(rows.num_rows), queries_in_row)
         self._write("forms", forms[firsts])
         self._write("tags_in_query", tags_in_query[tags_in_query > 0])
         self._write("queries_in_row", np.bincount(of_row[tags_in_query > 0], minlength=rows.num_rows))
         self._write("asked_in_row", np.maximum(queries_in_row, _asked(rows, items)))
-        self._lay_by_examples(rows, items, forms[firsts], in_order[firsts], owners)
-        self._counts = _padded(self._counts, len(self._numbers)) + np.bincount(
-            forms[firsts], minlength=len(self._numbers)
-        )
+        self._counts.resize(len(self._numbers), refcheck=False)
+        self._save_examples(rows, items, forms[firsts], order[firsts], owners)
+        self._counts += np.bincount(forms[firsts], minlength=len(self._numbers))
 
-    def _numbered(self, tags: pa.Array) -> Numbers:
-        """The number of each tag's form, in the order in which forms are met; negative where it is no tag."""
+    def _encode(self, tags: pa.Array) -> Int32s:
+        """The number of each tag's form, in order of first appearance; negative for an invalid tag."""
         encoded = tags.cast(pa.string()).dictionary_encode()
-        numbers = [*map(self._number, encoded.dictionary.to_pylist()), _NULL]
-        places = pc.fill_null(encoded.indices, len(numbers) - 1).to_numpy()
-        found: Numbers = np.take(np.array(numbers, np.int32), places)
-        return found
+        numbers = np.array([*map(self._number, encoded.dictionary.to_pylist()), _NULL], np.int32)
+        return np.asarray(numbers[pc.fill_null(encoded.indices, len(numbers) - 1).to_numpy()])
 
     def _number(self, tag: str) -> int:
         if not tag or tag.isspace():
             return _EMPTY
         return _OVERLONG if len(tag) > MOST_CHARACTERS else self._numbers.setdefault(tag, len(self._numbers))
 
-    def _lay_by_examples(self, rows: pa.Table, items: pa.Array, forms: Numbers, places: Whole, owners: Whole) -> None:
-        """The first queries of each form, of which `places` are its tags among `items`."""
-        seen = _padded(self._counts, len(self._numbers))
-        chosen = np.flatnonzero(seen[forms] < EXAMPLES)
+    def _save_examples(self, rows: pa.Table, items: pa.Array, forms: Int32s, indices: Int64s, owners: Int64s) -> None:
+        """Save the first queries of each form; `indices` are the positions of `forms` in `items`."""
+        chosen = np.flatnonzero(self._counts[forms] < EXAMPLES)
         chosen = chosen[np.argsort(forms[chosen], kind="stable")]
-        of = forms[chosen]
-        number_in_portion = np.arange(len(of)) - np.searchsorted(of, of)
-        chosen = chosen[seen[of] + number_in_portion < EXAMPLES]
-        shown = pa.array(places[chosen])
-        explained = pa.types.is_struct(items.type) and items.type.get_field_index("explanation") >= 0
-        explanations = _field(items.take(shown), "explanation").cast(pa.string()) if explained else None
-        self._examples.write(
-            pa.record_batch(
-                [
-                    pa.array(forms[chosen]),
-                    rows["id"].combine_chunks().take(pa.array(owners[places[chosen]])),
-                    pc.utf8_slice_codeunits(explanations, 0, EXPLANATION_CHARACTERS)
-                    if explanations is not None
-                    else pa.nulls(len(chosen), pa.string()),
-                ],
-                schema=EXAMPLE,
-            )
-        )
+        sorted_forms = forms[chosen]
+        number_in_portion = np.arange(len(chosen)) - np.searchsorted(sorted_forms, sorted_forms)
+        chosen = chosen[self._counts[sorted_forms] + number_in_portion < EXAMPLES]
+        explanations = pa.nulls(len(chosen), pa.string())
+        if _field_type(items.type, "explanation"):
+            texts = pc.struct_field(items.take(pa.array(indices[chosen])), "explanation").cast(pa.string())
+            explanations = pc.utf8_slice_codeunits(texts, 0, EXPLANATION_CHARACTERS)
+        ids = rows["id"].combine_chunks().take(pa.array(owners[indices[chosen]]))
+        self._examples.write(pa.record_batch([pa.array(forms[chosen]), ids, explanations], schema=EXAMPLE))
 
     def _write(self, name: str, numbers: NDArray[np.integer]) -> None:
         self._files[name].write(numbers.astype(np.int32).tobytes())
@@ -223,52 +207,48 @@ class _Counting:
                 os.fsync(whole.fileno())
 
 
-def _queries(owners: Whole, turns: Whole, rows: int) -> tuple[Whole, Whole, Whole]:
-    """Tags by their queries, which are the turns of rows: the order in which to take them, the query of each tag then,
-    and how many queries each row has."""
-    in_order = np.arange(len(owners))
+def _queries(owners: Int64s, turns: Int64s, rows: int) -> tuple[Int64s, Int64s, Int64s]:
+    """Group tags into queries (the turns of rows). Returns an order of the tags by query, each tag's query in that
+    order, and the number of queries of each row."""
+    order = np.arange(len(owners))
     if np.any((np.diff(owners) == 0) & (np.diff(turns) < 0)):
-        in_order = np.lexsort((turns, owners))
-    owners, turns = owners[in_order], turns[in_order]
-    begins = np.ones(len(owners), bool)
-    begins[1:] = (np.diff(owners) != 0) | (np.diff(turns) != 0)
-    return in_order, np.cumsum(begins) - 1, np.bincount(owners[begins], minlength=rows)
+        order = np.lexsort((turns, owners))
+    owners, turns = owners[order], turns[order]
+    is_first = np.ones(len(owners), bool)
+    is_first[1:] = (np.diff(owners) != 0) | (np.diff(turns) != 0)
+    return order, np.cumsum(is_first) - 1, np.bincount(owners[is_first], minlength=rows)
 
 
-def _turns(items: pa.Array) -> Whole:
-    """The turn of each tag; 0 where that is not said, so that all tags of a row are of one query."""
-    if not _has_turns(items.type):
-        return np.zeros(len(items), np.int64)
-    turns: Whole = pc.fill_null(_field(items, "turn"), 0).to_numpy().astype(np.int64)
-    return turns
+def _turns(items: pa.Array) -> Int64s:
+    """Each tag's turn, 0 if unknown: then all tags of a row belong to one query."""
+    return _integers(pc.struct_field(items, "turn")) if _has_turns(items) else np.zeros(len(items), np.int64)
 
 
-def _asked(rows: pa.Table, items: pa.Array) -> Whole:
-    """How many queries each row says that it has, where its tags say of which turn they are."""
-    told = "queries" in rows.column_names and pa.types.is_integer(rows.schema.field("queries").type)
-    if not told or not _has_turns(items.type):
-        return np.zeros(rows.num_rows, np.int64)
-    asked: Whole = pc.fill_null(rows["queries"], 0).to_numpy().astype(np.int64)
-    return asked
+def _asked(rows: pa.Table, items: pa.Array) -> Int64s:
+    """Each row's own count of its queries, used if its tags have turns; otherwise 0."""
+    if "queries" in rows.column_names and pa.types.is_integer(rows["queries"].type) and _has_turns(items):
+        return _integers(rows["queries"])
+    return np.zeros(rows.num_rows, np.int64)
 
 
-def _has_turns(kind: pa.DataType) -> bool:
-    place = kind.get_field_index("turn") if pa.types.is_struct(kind) else -1
-    return place >= 0 and bool(pa.types.is_integer(kind.field(place).type))
+def _has_turns(items: pa.Array) -> bool:
+    kind = _field_type(items.type, "turn")
+    return kind is not None and bool(pa.types.is_integer(kind))
 
 
-def _field(items: pa.Array, name: str) -> pa.Array:
-    return pc.struct_field(items, name)
+def _field_type(kind: pa.DataType, name: str) -> pa.DataType | None:
+    index = kind.get_field_index(name) if pa.types.is_struct(kind) else -1
+    return kind.field(index).type if index >= 0 else None
 
 
-def _padded(numbers: Whole, size: int) -> Whole:
-    return np.concatenate([numbers, np.zeros(size - len(numbers), np.int64)])
+def _integers(values: pa.Array | pa.ChunkedArray) -> Int64s:
+    return np.asarray(pc.fill_null(values, 0).to_numpy(), np.int64)
 
 
-def _mapped(path: Path) -> Numbers:
+def _mapped(path: Path) -> Int32s:
     # An empty file cannot be mapped.
     return np.asarray(np.memmap(path, np.int32, "r")) if path.stat().st_size else np.zeros(0, np.int32)
 
 
-def _starts(sizes: Numbers) -> Whole:
+def _starts(sizes: NDArray[np.integer]) -> Int64s:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])

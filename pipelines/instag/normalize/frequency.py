@@ -1,4 +1,4 @@
-"""Step 1: tags that are rare are dropped (InsTag, arXiv 2308.07074, section 3.2)."""
+"""Step 1: drop rare tags (InsTag, arXiv 2308.07074, section 3.2)."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ __all__ = ["frequent"]
 
 
 def frequent(texts: Sequence[str], counts: NDArray[np.int64], alpha: int) -> NDArray[np.bool_]:
-    """Whether at least `alpha` queries have each form: the paper counts how often a tag is seen, here it is in queries.
+    """Whether each form is in at least `alpha` queries; the paper counts occurrences.
 
-    Raises `InputError` where none is left.
+    Raises `InputError` if no form is.
     """
     kept = counts >= alpha
     if not kept.any():
         most = int(counts.max(initial=0))
         raise InputError(
             f"the most frequent tag, {texts[int(counts.argmax())]!r}, occurs in {most} "
-            f"{'query' if most == 1 else 'queries'}, so that --alpha {alpha} leaves none: give a lower --alpha"
+            f"{'query' if most == 1 else 'queries'}, so --alpha {alpha} drops all tags: give a lower --alpha"
         )
     return kept

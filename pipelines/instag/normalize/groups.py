@@ -1,14 +1,15 @@
-"""Forms that are one tag, step by step, and which of them gives it its name."""
+"""Groups of forms that share a tag, merged step by step, and the form that names each."""
 
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ASSOCIATION", "FREQUENCY", "OVERRIDE", "RULE", "SEMANTIC", "STEPS", "Groups", "connected"]
+from synth.pipelines.instag.tagsets import Int32s
 
-Numbers = NDArray[np.int32]
-# Pairs of forms by their numbers.
+__all__ = ["ASSOCIATION", "FREQUENCY", "OVERRIDE", "RULE", "SEMANTIC", "STEPS", "Groups", "component_labels"]
+
+# Pairs of form numbers.
 Pairs = Iterable[tuple[int, int]]
 
 STEPS = (None, "override", "frequency", "rule", "semantic", "association")
@@ -16,64 +17,63 @@ OVERRIDE, FREQUENCY, RULE, SEMANTIC, ASSOCIATION = range(1, len(STEPS))
 
 
 class Groups:
-    """Forms 0 to `size` - 1, of which the earlier ones come first where one has to lead: the most frequent ones.
+    """Groups of forms 0 to `size` - 1. The lowest number, the most frequent form, leads a group.
 
-    `leader[form]` is the form whose text is its tag, `step[form]` the last step that gave it another leader. Forms of a
-    pair in `apart` never have the same leader, nor do two `anchors`, and an anchor is its own.
+    `leader[form]` is the form whose text is its tag, `step[form]` the last step that changed its leader. The two forms
+    of a pair in `apart` never have the same leader, nor do two `anchors`, and an anchor is its own leader.
     """
 
     def __init__(self, size: int, apart: Sequence[tuple[int, int]] = (), anchors: Sequence[int] = ()) -> None:
-        self.leader: Numbers = np.arange(size, dtype=np.int32)
+        self.leader: Int32s = np.arange(size, dtype=np.int32)
         self.step = np.zeros(size, np.int8)
         self._apart = np.array(apart, np.int32).reshape(-1, 2)
         self._anchors = np.array(anchors, np.int32)
 
     @property
-    def leaders(self) -> Numbers:
-        """Those forms that are tags, in order."""
+    def leaders(self) -> Int32s:
+        """The forms that lead a group, ascending."""
         return np.unique(self.leader)
 
-    def unite(
+    def merge(
         self,
-        labels: Numbers,
+        labels: Int32s,
         step: int,
-        links: Callable[[Numbers], Pairs],
+        links: Callable[[Int32s], Pairs],
         order: NDArray[np.integer] | None = None,
     ) -> None:
-        """Make one group of all leaders with the same label (of forms that lead none, labels do not count).
+        """Merge the groups whose leaders have the same label. Labels of other forms are ignored.
 
-        Its leader is the one that comes first, by `order` (the leaders, sorted) if that is given. Where a group would
-        hold what must stay apart, `links` is asked for the pairs that make these leaders one, the strongest first:
-        they are taken one by one, but for those that would bring the two together, directly or through others.
+        The new leader is the first one, by `order` (a permutation of the leaders) if given. If a merged group would
+        contain forms that must stay apart, its leaders are linked pair by pair instead: `links` returns the pairs among
+        these leaders, strongest first, and a pair that would connect such forms, even indirectly, is skipped.
         """
         leaders = self.leaders
-        labels = self._parted(leaders, labels[leaders].copy(), links)
-        in_order = np.arange(len(leaders)) if order is None else np.searchsorted(leaders, order)
-        groups, first, group = np.unique(labels[in_order], return_index=True, return_inverse=True)
-        head = leaders[in_order[first]]
+        labels = self._split(leaders, labels[leaders], links)
+        ordered = np.arange(len(leaders)) if order is None else np.searchsorted(leaders, order)
+        groups, first, group = np.unique(labels[ordered], return_index=True, return_inverse=True)
+        head = leaders[ordered[first]]
         anchors = np.searchsorted(leaders, self._anchors)
         head[np.searchsorted(groups, labels[anchors])] = self._anchors
         new = self.leader.copy()
-        new[leaders[in_order]] = head[group]
+        new[leaders[ordered]] = head[group]
         new = new[self.leader]
         self.step[new != self.leader] = step
         self.leader = new
 
-    def _parted(self, leaders: Numbers, labels: Numbers, links: Callable[[Numbers], Pairs]) -> Numbers:
-        """`labels` of `leaders`, with further ones for groups that cannot be as large as they would be."""
-        apart = np.searchsorted(leaders, self.leader[self._apart])
-        torn = set(labels[apart[:, 0]][labels[apart[:, 0]] == labels[apart[:, 1]]].tolist())
+    def _split(self, leaders: Int32s, labels: Int32s, links: Callable[[Int32s], Pairs]) -> Int32s:
+        """`labels` of `leaders`, changed in place: groups that contain forms to keep apart are split."""
+        one, other = labels[np.searchsorted(leaders, self.leader[self._apart])].T
         anchored, times = np.unique(labels[np.searchsorted(leaders, self._anchors)], return_counts=True)
-        torn.update(anchored[times > 1].tolist())
         unused = int(labels.max(initial=0)) + 1
-        for label in sorted(torn):
+        for label in sorted({*one[one == other].tolist(), *anchored[times > 1].tolist()}):
             members = leaders[labels == label]
-            for group in self._united(members.tolist(), links(members)):
+            for group in self._linked(members.tolist(), links(members)):
                 labels[np.searchsorted(leaders, np.array(group))] = unused
                 unused += 1
         return labels
 
-    def _united(self, members: Sequence[int], links: Pairs) -> list[list[int]]:
+    def _linked(self, members: Sequence[int], links: Pairs) -> list[list[int]]:
+        """Groups of `members` after following all `links` that keep apart what must be."""
         group = {member: [member] for member in members}
         enemies: dict[int, set[int]] = {member: set() for member in members}
         anchors = set(self._anchors.tolist()) & group.keys()
@@ -96,8 +96,8 @@ class Groups:
         return list({id(members): members for members in group.values()}.values())
 
 
-def connected(size: int, one: NDArray[np.integer], other: NDArray[np.integer]) -> Numbers:
-    """A label for each of so many things; those that a chain of pairs connects have the same one."""
+def component_labels(size: int, one: NDArray[np.integer], other: NDArray[np.integer]) -> Int32s:
+    """A label for each of `size` nodes, equal within each connected component of the graph with these edges."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""Tags that mean the same under one name (InsTag, arXiv 2308.07074, section 3.2): the paper's four steps, in order."""
+"""Normalize tags by the four steps of InsTag, in order (arXiv 2308.07074, section 3.2)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,17 +7,16 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from synth.pipelines.instag.normalize.association import unite_associated
-from synth.pipelines.instag.normalize.counting import Occurrences, count, first_of_each
+from synth.pipelines.instag.normalize.association import merge_associated
+from synth.pipelines.instag.normalize.counting import Occurrences, count, first_occurrences
 from synth.pipelines.instag.normalize.embedding import Characters, Model, embedder_named
 from synth.pipelines.instag.normalize.forms import Forms, Tags
 from synth.pipelines.instag.normalize.overrides import NONE, Overrides
-from synth.pipelines.instag.normalize.rules import unite_equal, words
-from synth.pipelines.instag.normalize.semantics import unite_near
+from synth.pipelines.instag.normalize.rules import merge_by_rule, words
+from synth.pipelines.instag.normalize.semantics import merge_near
 from synth.pipelines.instag.normalize.vocabulary import TagTable
-from synth.pipelines.instag.tagsets import DEFAULT, tag_column
+from synth.pipelines.instag.tagsets import DEFAULT, Int64s, tag_column
 from synth.pipelines.runtime.declared import Option, path
 from synth.pipelines.runtime.portions import portions
 from synth.pipelines.runtime.stage import Output, TableStage, row_schemas
@@ -28,30 +27,29 @@ from synth.schemas.records import NORMALIZED, ROW
 
 __all__ = ["Normalize"]
 
-Whole = NDArray[np.int64]
 
 RAW = "raw_tags"
 
 
 @dataclass(frozen=True)
 class Normalize(TableStage):
-    """Give tags that mean the same one name: by frequency, rules, meaning and association, as in the paper.
+    """Merge tags with the same meaning: by frequency, rules, semantics and association, as in the paper.
 
-    Every row stays, with all its columns, its canonical `tags`, and how many of these its queries have on average.
+    Every row is kept with all its columns. It gets its canonical `tags`, and the mean number of tags of its queries.
 
-    Raw tags are in the column `tags`, or else in `raw_tags`, or else in `tags`: lists of texts, or of structs with
-    `tag`, and `turn` where a row has several queries. Structs in `tags`, as InsTag has them, are kept as `raw_tags`.
-    The unit is the query: `alpha`, `min_support` and co-occurrences count queries. The tags of a row are those of its
-    queries, each once, in the order in which they occur.
+    Raw tags are read from the column of `--tags`, or else `raw_tags`, or else `tags`: lists of strings, or of structs
+    with `tag`, and `turn` if rows have several queries. Structs in `tags`, as in InsTag's data, are kept as `raw_tags`.
+    The unit is the query: `alpha`, `min_support` and co-occurrences count queries. A row gets the distinct tags of its
+    queries, in order of occurrence.
 
-    A tag is shown by one of the forms in which it was given, the most frequent one (then the shortest, then the first
-    by alphabet); of tags that rules of association make one, by that of the most frequent tag. `vocabulary/` in the
-    output is the tag table: the tag of every form, and the step that decided it.
+    A tag is named by its most frequent raw form (then the shortest, then the first alphabetically); tags that
+    association rules merge, by the name of the most frequent tag. `vocabulary/` in the output is the tag table: each
+    form's tag, and the step that decided it.
 
-    `overrides` come first: a pinned form has its tag, takes along what the steps make one with it, and is never rare.
-    Forms that are to stay apart do so through chains, too: see `Groups.unite`.
+    `overrides` take precedence: a pinned form gets its tag, along with the forms that the steps merge with it, and is
+    never dropped as rare. Forms to keep apart are not merged through chains of other forms either.
 
-    Memory holds some 200 bytes for each distinct form and 30 for each tag of a query.
+    Memory: some 200 bytes per distinct form and 30 per tag of a query.
     """
 
     name: ClassVar[str] = "instag normalize"
@@ -74,15 +72,17 @@ class Normalize(TableStage):
     ] = field(default_factory=partial(embedder_named, None))
     tags: Annotated[
         str | None,
-        Option("Column with the tags as they were given.", metavar="NAME", default="raw_tags, or else tags"),
+        Option("Column with the raw tags.", metavar="NAME", default="raw_tags, or else tags"),
     ] = None
-    alpha: Annotated[int, Option("Drop tags that fewer queries have.", min=1)] = 20
+    alpha: Annotated[int, Option("Drop tags with fewer queries than this.", min=1)] = 20
     eps: Annotated[
         float | None,
-        Option("Cosine distance up to which tags mean the same.", min=0, max=0.99, default="0.05; characters: 0.11"),
+        Option("Largest cosine distance of tags to merge.", min=0, max=0.99, default="0.05; characters: 0.11"),
     ] = None
-    min_support: Annotated[int, Option("Queries that have both tags, for a rule from one to the other.", min=1)] = 40
-    min_confidence: Annotated[float, Option("Share of the first tag's queries that these are.", min=0, max=1)] = 0.99
+    min_support: Annotated[int, Option("Least number of queries with both tags of an association rule.", min=1)] = 40
+    min_confidence: Annotated[
+        float, Option("Least share of the first tag's queries that also have the second.", min=0, max=1)
+    ] = 0.99
     overrides: Annotated[
         Overrides,
         Option(
@@ -110,10 +110,10 @@ class Normalize(TableStage):
         }
 
     def adapted(self, table: pa.Table) -> pa.Table:
-        place = table.schema.get_field_index(DEFAULT)
-        if self.tags or place < 0 or RAW in table.column_names or not _holds_structs(table.schema.field(place).type):
+        names = table.column_names
+        if self.tags or DEFAULT not in names or RAW in names or not _has_structs(table[DEFAULT].type):
             return table
-        return table.rename_columns([RAW if name == DEFAULT else name for name in table.column_names])
+        return table.rename_columns({DEFAULT: RAW})
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
@@ -128,12 +128,13 @@ class Normalize(TableStage):
         try:
             if not counted.texts:
                 raise InputError(
-                    f"{column} holds no tag in any of {plural(table.num_rows, 'row')}: name another with --tags NAME"
+                    f"the column {column} has no tag in any of {plural(table.num_rows, 'row')}: name another with "
+                    "--tags NAME"
                 )
             forms = Forms.of(counted.texts, counted.counts, self.alpha, self.overrides)
         except InputError:
-            # What is laid by would stand in the way of a try with another threshold.
-            counted.forget()
+            # Saved counts would prevent another attempt with a different threshold.
+            counted.discard()
             raise
         if unmet := self.overrides.forms.difference(counted.texts):
             output.tally("overrides_not_met", len(unmet))
@@ -141,25 +142,25 @@ class Normalize(TableStage):
         output.tally("after_frequency", len(groups.leaders))
 
         texts = [forms.texts[form] for form in forms.kept]
-        unite_equal(groups, texts)
+        merge_by_rule(groups, texts)
         output.tally("after_rules", len(groups.leaders))
 
         points = self.embedder.points([" ".join(words(texts[leader])) for leader in groups.leaders], output.work)
-        if points.without_length:
-            output.tally("unread_by_the_model", points.without_length)
-        unite_near(groups, points, self.distance, output.work)
+        if points.zero_vectors:
+            output.tally("unread_by_the_model", points.zero_vectors)
+        merge_near(groups, points, self.distance, output.work)
         output.tally("after_semantics", len(groups.leaders))
 
         sets = counted.all_sets(forms.tags(groups).of_form)
-        output.tally("association_rules", unite_associated(groups, sets, self.min_support, self.min_confidence))
+        output.tally("association_rules", merge_associated(groups, sets, self.min_support, self.min_confidence))
         output.tally("after_association", len(groups.leaders))
 
         tags = forms.tags(groups)
         counts = self._write_rows(table, counted, tags, output)
         TagTable(forms, groups, tags, counts).write(output.kept / "vocabulary", counted.examples)
 
-    def _write_rows(self, table: pa.Table, counted: Occurrences, tags: Tags, output: Output) -> Whole:
-        """All rows, each with its tags; how many queries have each tag."""
+    def _write_rows(self, table: pa.Table, counted: Occurrences, tags: Tags, output: Output) -> Int64s:
+        """Write all rows with their tags. Returns the number of queries with each tag."""
         _, schema = row_schemas(self, table)
         counts = np.zeros(len(tags.texts), np.int64)
         first = 0
@@ -171,7 +172,7 @@ class Normalize(TableStage):
             tags_of_queries = np.bincount(row_of_query, in_query, rows.num_rows)
             asked = counted.asked[first:stop]
             row_of_tag = np.repeat(row_of_query, in_query)
-            once = first_of_each(row_of_tag, found)
+            once = first_occurrences(row_of_tag, found)
             ends = np.cumsum(np.bincount(row_of_tag[once], minlength=rows.num_rows))
             columns = {
                 "tags": pa.ListArray.from_arrays(
@@ -189,5 +190,5 @@ class Normalize(TableStage):
         return counts
 
 
-def _holds_structs(kind: pa.DataType) -> bool:
+def _has_structs(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind)) and bool(pa.types.is_struct(kind.value_type))

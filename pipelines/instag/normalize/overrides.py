@@ -1,4 +1,4 @@
-"""What a person has decided about tags: forms that are one, forms that stay apart, forms that are no tags."""
+"""The user's decisions about tags: forms to merge, forms to keep apart, forms to drop."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ __all__ = ["Overrides"]
 
 @dataclass(frozen=True)
 class Overrides:
-    """`pins` are forms with the tag that each has (None: it is no tag), `apart` pairs of forms with different tags.
+    """`pins` map forms to tags (None: drop the form); `apart` are pairs of forms with different tags.
 
-    A tag that pins name is its own, whatever the steps find.
+    No step merges a pinned tag into another.
     """
 
     pins: Mapping[str, str | None]
@@ -26,8 +26,8 @@ class Overrides:
 
     @classmethod
     def read(cls, path: Path) -> "Overrides":
-        """Lines `{"form": "AI", "tag": "artificial intelligence"}`, `{"form": "N/A", "tag": null}` and
-        `{"apart": ["C", "C++"]}`. Raises `InputError` for what is none of these, or against another line."""
+        """Read lines `{"form": "AI", "tag": "artificial intelligence"}`, `{"form": "N/A", "tag": null}` and
+        `{"apart": ["C", "C++"]}`. Raises `InputError` for any other line, or one that contradicts another."""
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -38,7 +38,7 @@ class Overrides:
             match line:
                 case {"form": str(form), "tag": str() | None as tag, **others} if form and tag != "" and not others:
                     if pins.setdefault(form, tag) != tag:
-                        raise InputError(f"{place} gives {form!r} the tag {tag!r}, another line gives {pins[form]!r}")
+                        raise InputError(f"{place} maps {form!r} to {tag!r}, another line to {pins[form]!r}")
                 case {"apart": [_, _, *_] as forms, **others} if _are_forms(forms) and not others:
                     apart += [(one, other) for i, one in enumerate(forms) for other in forms[:i]]
                 case _:
@@ -48,23 +48,21 @@ class Overrides:
         overrides = cls(pins, apart, xxhash.xxh3_128_hexdigest(content))
         for tag in sorted(overrides.tags):
             if pins.get(tag, tag) != tag:
-                raise InputError(
-                    f"--overrides {path} gives forms the tag {tag!r}, and {tag!r} itself the tag {pins[tag]!r}"
-                )
+                raise InputError(f"--overrides {path} maps forms to {tag!r}, but {tag!r} itself to {pins[tag]!r}")
         for one, other in apart:
             tag = pins.get(one, one)
             if tag is not None and tag == pins.get(other, other):
-                raise InputError(f"--overrides {path} keeps {one!r} and {other!r} apart and gives both the tag {tag!r}")
+                raise InputError(f"--overrides {path} keeps {one!r} and {other!r} apart, but maps both to {tag!r}")
         return overrides
 
     @property
     def tags(self) -> set[str]:
-        """The tags that pins name."""
+        """The tags of pinned forms."""
         return {tag for tag in self.pins.values() if tag is not None}
 
     @property
     def forms(self) -> set[str]:
-        """The forms that are decided about."""
+        """All forms with a decision."""
         return {*self.pins, *(form for pair in self.apart for form in pair)}
 
 

@@ -1,23 +1,23 @@
-"""Step 2: forms that differ in case, special characters or endings are one (InsTag, arXiv 2308.07074, section 3.2).
+"""Step 2: merge forms that differ in case, special characters or endings (InsTag, arXiv 2308.07074, section 3.2).
 
-As in the paper, words are stemmed with NLTK; its Porter stemmer leaves what is not English mostly as it is. Special
-characters are all but letters, marks and digits of any script.
+As in the paper, words are stemmed with NLTK; its Porter stemmer changes few words of other languages than English.
+Special characters are all characters but letters, marks and digits of any script.
 """
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synth.pipelines.instag.normalize.groups import RULE, Groups, connected
+from synth.pipelines.instag.normalize.groups import RULE, Groups, component_labels
+from synth.pipelines.instag.tagsets import Int32s
 
-__all__ = ["unite_equal", "words"]
+__all__ = ["merge_by_rule", "words"]
 
 
 class _Letters(dict[int, str]):
-    """For `str.translate`: every character that is no part of a word becomes a blank."""
+    """For `str.translate`: replaces every special character by a blank."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -29,36 +29,32 @@ _letters = _Letters()
 
 
 def words(form: str) -> list[str]:
-    """The words of a form in lower case; of one that consists of special characters, these."""
+    """The words of a form in lower case; if it has none, its special characters."""
     lowered = unicodedata.normalize("NFKC", form).lower()
     return lowered.translate(_letters).split() or lowered.split()
 
 
 def stemmed(forms: Sequence[str]) -> list[str]:
-    """What forms that are equal by this rule share."""
-    stem = _stemmer()
-    return [" ".join(map(stem, words(form))) for form in forms]
-
-
-def _stemmer() -> Callable[[str], str]:
+    """The stemmed words of each form: equal for forms to merge."""
     from nltk.stem.porter import PorterStemmer
 
     # Words repeat.
-    return cache(PorterStemmer().stem)
+    stem = cache(PorterStemmer().stem)
+    return [" ".join(map(stem, words(form))) for form in forms]
 
 
-def unite_equal(groups: Groups, forms: Sequence[str]) -> None:
-    """Make one what is equal by this rule."""
+def merge_by_rule(groups: Groups, forms: Sequence[str]) -> None:
+    """Merge forms with equal stems."""
     first: dict[str, int] = {}
-    equal = np.array([first.setdefault(key, form) for form, key in enumerate(stemmed(forms))], np.int32)
+    equal = np.array([first.setdefault(stems, form) for form, stems in enumerate(stemmed(forms))], np.int32)
     leader = groups.leader
 
-    def links(members: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
-        """Each form goes with the most frequent one that it may go with."""
-        of_key: dict[int, list[int]] = {}
+    def links(members: Int32s) -> Iterator[tuple[int, int]]:
+        """Link each form to more frequent ones with equal stems, the most frequent first."""
+        by_stems: dict[int, list[int]] = {}
         for form in np.flatnonzero(np.isin(leader, members)).tolist():
-            earlier = of_key.setdefault(int(equal[form]), [])
+            earlier = by_stems.setdefault(int(equal[form]), [])
             yield from ((int(leader[other]), int(leader[form])) for other in earlier)
             earlier.append(form)
 
-    groups.unite(connected(len(forms), leader[equal], leader), RULE, links)
+    groups.merge(component_labels(len(forms), leader[equal], leader), RULE, links)

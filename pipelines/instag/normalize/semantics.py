@@ -1,28 +1,28 @@
-"""Step 3: tags that mean the same are one: DBSCAN over vectors of them (InsTag, arXiv 2308.07074, section 3.2).
+"""Step 3: merge tags with the same meaning by DBSCAN over their vectors (InsTag, arXiv 2308.07074, section 3.2).
 
-With a point for each tag and at least one point in a cluster, DBSCAN's clusters are what chains of points make, each no
-further than eps from the next; the paper's "minimum semantic similarity of 0.05" is read as eps in cosine distance.
+With a minimum cluster size of one point, DBSCAN's clusters are the connected components of the graph that links points
+up to eps apart. The paper's "minimum semantic similarity of 0.05" is taken as eps in cosine distance.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synth.pipelines.instag.normalize.groups import SEMANTIC, Groups, connected
-from synth.pipelines.instag.normalize.nearness import Pairs, Points
+from synth.pipelines.instag.normalize.groups import SEMANTIC, Groups, component_labels
+from synth.pipelines.instag.normalize.neighbors import Pairs, Points
+from synth.pipelines.instag.tagsets import Int32s
 from synth.schemas.atomic import atomic
 
-__all__ = ["clusters", "unite_near"]
+__all__ = ["clusters", "merge_near"]
 
-Numbers = NDArray[np.int32]
 
 PAIRS_AT_A_TIME = 1 << 20
 
 
-def unite_near(groups: Groups, points: Points, eps: float, work: Path) -> None:
-    """Make one the tags that are in one cluster. Each has its point, in order; clusters are laid by in `work`."""
+def merge_near(groups: Groups, points: Points, eps: float, work: Path) -> None:
+    """Merge the tags of each cluster. `points` are in the order of the tags; the clusters are saved in `work`."""
     tags = groups.leaders
     path = work / "clusters.npy"
     if not path.exists():
@@ -31,27 +31,27 @@ def unite_near(groups: Groups, points: Points, eps: float, work: Path) -> None:
     labels = np.zeros(len(groups.leader), np.int32)
     labels[tags] = np.load(path)
 
-    def links(members: Numbers) -> list[tuple[int, int]]:
+    def links(members: Int32s) -> list[tuple[int, int]]:
         near = _nearest_first(points.at(np.searchsorted(tags, members)), eps)
         return [(int(members[one]), int(members[other])) for one, other in near]
 
-    groups.unite(labels, SEMANTIC, links)
+    groups.merge(labels, SEMANTIC, links)
 
 
-def clusters(points: Points, eps: float) -> Numbers:
-    """The label of each point's cluster: what `sklearn.cluster.DBSCAN(eps, min_samples=1, metric="cosine")` finds."""
+def clusters(points: Points, eps: float) -> Int32s:
+    """Each point's cluster, as `sklearn.cluster.DBSCAN(eps, min_samples=1, metric="cosine")` finds it."""
     labels = np.arange(len(points), dtype=np.int32)
-    for one, other in _gathered(points.candidates(1 - eps)):
-        # Two that a chain connects already need not be measured.
+    for one, other in _batched(points.candidates(1 - eps)):
+        # Skip pairs that are already in one cluster.
         apart = labels[one] != labels[other]
         one, other = one[apart], other[apart]
         near = 1 - points.cosines(one, other) <= eps
-        labels = connected(len(points), labels[one[near]], labels[other[near]])[labels]
+        labels = component_labels(len(points), labels[one[near]], labels[other[near]])[labels]
     return labels
 
 
 def _nearest_first(points: Points, eps: float) -> list[tuple[int, int]]:
-    """All pairs that are no further than `eps`, the nearest first."""
+    """All pairs up to `eps` apart, nearest first."""
     found: list[tuple[float, int, int]] = []
     for one, other in points.candidates(1 - eps):
         distances = 1 - points.cosines(one, other)
@@ -60,17 +60,13 @@ def _nearest_first(points: Points, eps: float) -> list[tuple[int, int]]:
     return [(one, other) for _, one, other in sorted(found)]
 
 
-def _gathered(portions: Iterator[Pairs]) -> Iterator[Pairs]:
-    waiting: list[Pairs] = []
-    for portion in portions:
-        waiting.append(portion)
-        if sum(len(one) for one, _ in waiting) >= PAIRS_AT_A_TIME:
-            yield _joined(waiting)
-            waiting = []
-    if waiting:
-        yield _joined(waiting)
-
-
-def _joined(portions: list[Pairs]) -> Pairs:
-    ones, others = zip(*portions, strict=True)
-    return np.concatenate(ones), np.concatenate(others)
+def _batched(portions: Iterator[Pairs]) -> Iterator[Pairs]:
+    """Join small portions."""
+    batch: list[Pairs] = []
+    for portion in chain(portions, [None]):
+        if portion is not None:
+            batch.append(portion)
+        if batch and (portion is None or sum(len(one) for one, _ in batch) >= PAIRS_AT_A_TIME):
+            one, other = map(np.concatenate, zip(*batch, strict=True))
+            yield one, other
+            batch = []

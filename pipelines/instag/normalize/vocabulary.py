@@ -1,4 +1,4 @@
-"""The tag table: the tag or the drop of each form, for a person to review."""
+"""The tag table, for review: each form's tag, or the step that dropped it."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from synth.pipelines.instag.normalize.forms import Forms, Tags
 from synth.pipelines.instag.normalize.groups import STEPS, Groups
+from synth.pipelines.instag.tagsets import Int64s
 from synth.schemas.layout import Layout
 from synth.schemas.records import VOCABULARY
 from synth.schemas.shards import ShardWriter
@@ -19,7 +19,6 @@ from synth.schemas.writing.publication import write_datasets_json
 
 __all__ = ["TagTable"]
 
-Whole = NDArray[np.int64]
 
 ROWS_AT_A_TIME = 1 << 14
 _LARGE = pa.schema([("id", pa.large_string()), ("explanation", pa.large_string())])
@@ -28,17 +27,17 @@ _ORDER = [("tag_count", "descending"), ("tag", "ascending"), ("count", "descendi
 
 @dataclass(frozen=True)
 class TagTable:
-    """The outcomes of `forms` by the steps that `groups` record: their `tags`, each with the queries that have it."""
+    """The tags of `forms`, the deciding steps recorded in `groups`, and the number of queries with each tag."""
 
     forms: Forms
     groups: Groups
     tags: Tags
-    counts: Whole
+    counts: Int64s
 
     def write(self, folder: Path, examples: pa.Table) -> None:
-        """A dataset directory of all forms: the most frequent tag first, what was dropped last.
+        """Write a dataset directory of all forms: the most frequent tag first, dropped forms last.
 
-        `examples` are queries of forms, as `Occurrences` has them.
+        `examples` are those of `Occurrences`.
         """
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -51,17 +50,17 @@ class TagTable:
 
     def _tables(self, examples: pa.Table) -> Iterator[pa.Table]:
         table = self._table()
-        # Offsets of 64 bits, since there may be more text than 32 reach.
-        shown = examples.select(["id", "explanation"]).cast(_LARGE).combine_chunks()
-        of = examples["form"].to_numpy()
-        by_form = np.argsort(of, kind="stable")
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(of, minlength=table.num_rows))])
+        # 64-bit offsets: the text may exceed 2 GB.
+        queries = examples.select(["id", "explanation"]).cast(_LARGE).combine_chunks()
+        form_of = examples["form"].to_numpy()
+        by_form = np.argsort(form_of, kind="stable")
+        starts = np.append(0, np.cumsum(np.bincount(form_of, minlength=table.num_rows)))
         order = pc.sort_indices(table, _ORDER).to_numpy().astype(np.int64)
         for first in range(0, len(order), ROWS_AT_A_TIME):
             forms = order[first : first + ROWS_AT_A_TIME]
             ends = np.cumsum(starts[forms + 1] - starts[forms])
-            places = np.arange(ends[-1]) + np.repeat(starts[forms + 1] - ends, np.diff(ends, prepend=0))
-            taken = shown.take(pa.array(by_form[places]))
+            indices = np.arange(ends[-1]) + np.repeat(starts[forms + 1] - ends, np.diff(ends, prepend=0))
+            taken = queries.take(pa.array(by_form[indices]))
             structs = pa.StructArray.from_arrays(
                 [taken[name].combine_chunks().cast(pa.string()) for name in taken.column_names], taken.column_names
             )
@@ -69,7 +68,7 @@ class TagTable:
             yield table.take(pa.array(forms)).append_column("examples", lists).cast(VOCABULARY.schema)
 
     def _table(self) -> pa.Table:
-        """All columns but the examples, in the order in which forms are numbered."""
+        """All columns but the examples, in the order of `forms`."""
         steps = self.forms.dropped.copy()
         steps[self.forms.kept] = self.groups.step
         tag_of = pa.array(self.tags.of_form, mask=self.tags.of_form < 0)

@@ -141,10 +141,8 @@ def test_a_hash_that_another_text_has_is_not_enough(tmp_path: Path) -> None:
     source = Source(str(write_rows(tmp_path / "eval.jsonl", [{"id": "q", "question": ITEM}])), ROW, {}, None)
     sets = contamination._Sets([source], (), 13, tmp_path)
     for number in sets._hashes.tolist():
-        assert (
-            sets.place([Gram(number, "some other thirteen words whose hash happens to be the very same one here")])
-            is None
-        )
+        gram = Gram(number, "some other thirteen words whose hash happens to be the very same one here")
+        assert sets.locate([gram]) is None
 
 
 def test_several_sets_and_inputs_and_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_what_is_counted_is_not_counted_again(tmp_path: Path, monkeypatch: pytes
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(normalize, "unite_associated", break_off)
+        patch.setattr(normalize, "merge_associated", break_off)
         with pytest.raises(Interrupted):
             Run(stage, [str(source)], tmp_path / "out", Options()).execute()
     monkeypatch.setattr(counting, "_Counting", break_off)

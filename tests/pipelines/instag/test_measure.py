@@ -145,5 +145,5 @@ def test_what_has_no_tags_is_refused(tmp_path: Path, rows: list[dict[str, Any]],
 
 @pytest.mark.parametrize("rows", [[{"name": "a"}], [{"tag": None}], [{"tag": 1}], []])
 def test_what_is_no_vocabulary_is_refused(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    with pytest.raises(InputError, match=r"--vocabulary .*v.jsonl has no texts in a column tag"):
+    with pytest.raises(InputError, match=r"--vocabulary .*v.jsonl has no strings in a column tag"):
         measure([tagged(tmp_path / "rows.jsonl", ["a"])], vocabulary=written(tmp_path / "v.jsonl", rows))

@@ -149,8 +149,8 @@ def test_lists_of_texts_and_foreign_columns_are_read(tmp_path: Path) -> None:
         ([{"id": "a", "raw_tags": [1, 2]}], r"raw_tags, which is list<.*int64>: name another with --tags NAME"),
         ([{"id": "a", "raw_tags": "poem, song"}], r"raw_tags, which is string: name another with --tags NAME"),
         ([{"id": "a", "raw_tags": [{"name": "poem"}]}], "--tags NAME"),
-        ([{"id": "a", "raw_tags": None}], "raw_tags holds no tag in any of 1 row: name .* --tags NAME"),
-        ([{"id": "a", "raw_tags": []}, {"id": "b", "raw_tags": [" ", None]}], "holds no tag in any of 2 rows"),
+        ([{"id": "a", "raw_tags": None}], "raw_tags has no tag in any of 1 row: name .* --tags NAME"),
+        ([{"id": "a", "raw_tags": []}, {"id": "b", "raw_tags": [" ", None]}], "has no tag in any of 2 rows"),
     ],
 )
 def test_rows_without_a_single_tag_are_refused(tmp_path: Path, rows: list[dict[str, object]], fault: str) -> None:
@@ -160,7 +160,7 @@ def test_rows_without_a_single_tag_are_refused(tmp_path: Path, rows: list[dict[s
 
 def test_a_threshold_that_leaves_nothing_is_named_with_the_highest_count(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"'poem', occurs in 7 queries, so that --alpha 20 leaves none: .* lower --alpha"
+        InputError, match=r"'poem', occurs in 7 queries, so --alpha 20 drops all tags: .* lower --alpha"
     ):
         normalized(tmp_path, queries(*[["poem"]] * 7, ["song"]), alpha=20)
 
@@ -172,7 +172,7 @@ def test_a_small_dataset_without_any_merge_stays_as_it_is(tmp_path: Path) -> Non
 
 
 def test_the_paper_s_model_is_not_downloaded_unless_it_is_named() -> None:
-    with pytest.raises(UsageError, match="it is not on this machine: --embedder whaleloops/phrase-bert downloads it"):
+    with pytest.raises(UsageError, match="is not on this machine: --embedder whaleloops/phrase-bert downloads it"):
         embedder_named(None)
     assert embedder_named("characters") == Characters()
     with pytest.raises(UsageError, match="--embedder nosuch: there is no such directory"):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth.pipelines.instag.normalize import association
-from synth.pipelines.instag.normalize.association import mined
+from synth.pipelines.instag.normalize.association import mine_rules
 from tests.pipelines.instag.normalizing import normalized, queries
 
 Rule = tuple[int, int, int]
@@ -21,7 +21,7 @@ Rule = tuple[int, int, int]
 def rules_of(sets: Sequence[Sequence[int]], tags: int, support: int, confidence: float) -> set[Rule]:
     starts = np.cumsum([0, *map(len, sets)])
     numbers = np.array([tag for one in sets for tag in one], np.int32)
-    found = mined(starts, numbers, np.bincount(numbers, minlength=tags), support, confidence)
+    found = mine_rules(starts, numbers, np.bincount(numbers, minlength=tags), support, confidence)
     rules = list(zip(found.one.tolist(), found.other.tolist(), found.support.tolist(), strict=True))
     assert len(rules) == len(set(rules))
     return set(rules)

@@ -11,8 +11,8 @@ from scipy.sparse import csr_array, vstack
 from sklearn.cluster import DBSCAN
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from synth.pipelines.instag.normalize import nearness, semantics
-from synth.pipelines.instag.normalize.nearness import DenseTags, Sparse
+from synth.pipelines.instag.normalize import neighbors, semantics
+from synth.pipelines.instag.normalize.neighbors import DensePoints, SparsePoints
 from synth.pipelines.instag.normalize.semantics import clusters
 
 Vectors = NDArray[np.float32]
@@ -22,7 +22,7 @@ Vectors = NDArray[np.float32]
 def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few hundred points have borders between portions."""
     for name, size in (("POINTS_AT_A_TIME", 32), ("OTHERS_AT_A_TIME", 100), ("PRODUCTS_AT_A_TIME", 2_000)):
-        monkeypatch.setattr(nearness, name, size)
+        monkeypatch.setattr(neighbors, name, size)
     monkeypatch.setattr(semantics, "PAIRS_AT_A_TIME", 50)
 
 
@@ -31,7 +31,7 @@ def by_scikit_learn(points: NDArray[np.float64], eps: float) -> list[int]:
 
 
 def ours(points: Vectors, eps: float) -> list[int]:
-    return numbered(clusters(DenseTags(points), eps).tolist())
+    return numbered(clusters(DensePoints(points), eps).tolist())
 
 
 def numbered(labels: Sequence[int]) -> list[int]:
@@ -140,6 +140,6 @@ def test_points_with_few_of_many_coordinates(eps: float) -> None:
     words = [f"{rng.choice(stems)} {rng.choice(stems)}{rng.choice(['', 's', 'ing'])}" for _ in range(300)]
     rows = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), use_idf=False).fit_transform([*words, *words[:20]])
     rows = vstack([rows, csr_array((1, rows.shape[1]))]).tocsr()
-    found = numbered(clusters(Sparse(csr_array(rows)), eps).tolist())
+    found = numbered(clusters(SparsePoints(csr_array(rows)), eps).tolist())
     assert found == by_scikit_learn(rows.toarray(), eps)
     assert len(set(found)) > 1

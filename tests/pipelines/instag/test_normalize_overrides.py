@@ -102,10 +102,10 @@ def test_of_equal_forms_each_goes_with_the_most_frequent_that_it_may_go_with(tmp
 def test_links_are_taken_from_the_strongest_on() -> None:
     groups = Groups(5, apart=[(0, 4)])
     labels = groups.leader * 0
-    groups.unite(labels, RULE, lambda _: [(1, 2), (0, 1), (2, 4), (3, 4), (2, 3)])
+    groups.merge(labels, RULE, lambda _: [(1, 2), (0, 1), (2, 4), (3, 4), (2, 3)])
     assert groups.leader.tolist() == [0, 0, 0, 3, 3]
     # Later steps keep to it although other forms lead.
-    groups.unite(labels, RULE, lambda _: [(0, 3)])
+    groups.merge(labels, RULE, lambda _: [(0, 3)])
     assert groups.leader.tolist() == [0, 0, 0, 3, 3]
 
 
@@ -122,10 +122,10 @@ def test_links_are_taken_from_the_strongest_on() -> None:
         (['["a", "b"]'], ":1 is neither"),
         (
             ['{"form": "a", "tag": "b"}', '{"form": "a", "tag": "c"}'],
-            ":2 gives 'a' the tag 'c', another line gives 'b'",
+            ":2 maps 'a' to 'c', another line to 'b'",
         ),
-        (['{"form": "a", "tag": "b"}', '{"form": "b", "tag": "c"}'], "forms the tag 'b', and 'b' itself the tag 'c'"),
-        (['{"form": "a", "tag": "b"}', '{"apart": ["a", "b"]}'], "keeps 'b' and 'a' apart and gives both the tag 'b'"),
+        (['{"form": "a", "tag": "b"}', '{"form": "b", "tag": "c"}'], "maps forms to 'b', but 'b' itself to 'c'"),
+        (['{"form": "a", "tag": "b"}', '{"apart": ["a", "b"]}'], "keeps 'b' and 'a' apart, but maps both to 'b'"),
     ],
 )
 def test_a_line_that_cannot_be_meant_is_named(tmp_path: Path, lines: list[str], fault: str) -> None:
