@@ -1,4 +1,4 @@
-"""`synth doctor`: what this machine has, what each absence costs, and how to get it."""
+"""`synth doctor`: what this machine has, what is missing, and how to get it."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ __all__ = ["doctor"]
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
-    """Check what this machine has, and say how to get what is missing.
+    """Check what this machine has, and show how to get what is missing.
 
     The exit code is 1 if synth cannot work.
     """

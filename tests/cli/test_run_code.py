@@ -70,7 +70,7 @@ def test_the_jail_and_what_was_used_are_named(program: Path, jail: str) -> None:
         pytest.skip(reason)
     said = lines(run_code(program, "--entry", "nothing", jail=jail))
     assert said[0] == f"nothing of program.py, in a {jail} jail"
-    assert re.fullmatch(r"\d\.\d{3} s, \d\.\d{3} s of processor time, \d+\.\d MB", said[2])
+    assert re.fullmatch(r"\d\.\d{3} s, \d\.\d{3} s of CPU time, \d+\.\d MB", said[2])
     assert said[4:] == ["nothing() → {'none': None}"]
 
 
@@ -82,11 +82,11 @@ def test_a_program_on_standard_input_that_does_not_end_is_stopped_and_the_rest_n
 
 
 def test_run_again_it_shows_which_calls_gave_something_else(program: Path) -> None:
-    assert prose(run_code(program, "--input", 0, "--repeat")).endswith("it gave the same")
+    assert prose(run_code(program, "--input", 0, "--repeat")).endswith(": same results")
     sets = "def f(n): return list({'a', 'b', 'c', 'd', 'e', 'f'})[:n]"
     said = prose(run_code("-", "--input", 0, "--input", 6, "--repeat", given=sets), 1)
-    assert re.search(r"f\(0\) → \[\] f\(6\) → \[.*\] and run again \[.*\] run again", said)
-    assert said.endswith("1 of 2 calls gave something else")
+    assert re.search(r"f\(0\) → \[\] f\(6\) → \[.*\], in the second run \[.*\] second run", said)
+    assert said.endswith("1 of 2 calls differ")
 
 
 def test_a_long_value_is_cut_and_json_has_it_whole(program: Path) -> None:
