@@ -1,6 +1,6 @@
-"""`synth report`: one HTML page of chapters, with charts that Vega-Lite draws.
+"""`synth report`: an HTML page of chapters with Vega-Lite charts.
 
-This is the command; it imports the rest when it runs.
+This module is the command; it imports the rest when it runs.
 """
 
 import sys
@@ -33,11 +33,9 @@ def report(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="The page to write.  [default: report.html]", parser=path),
     ] = None,
-    tags: Annotated[
-        str | None, typer.Option("--tags", metavar="NAME", help="The column that holds lists of tags.")
-    ] = None,
+    tags: Annotated[str | None, typer.Option("--tags", metavar="NAME", help="The column with lists of tags.")] = None,
 ) -> None:
-    """Draw what datasets hold as one HTML page: runs, reasons, tags, lengths, values.
+    """Write an HTML page with charts of datasets: runs, reasons, tags, lengths, values.
 
     Several inputs share the charts.
     """
@@ -52,18 +50,18 @@ def report(
 
     drawing.require()
     if len(sources) > MOST_SERIES:
-        raise UsageError(f"a chart holds {MOST_SERIES} inputs, and {len(sources)} are named: make several reports")
+        raise UsageError(f"a chart shows up to {MOST_SERIES} inputs, not {len(sources)}: write several reports")
     target = _checked(output)
-    found = opened(sources)
-    parts = _chapters(found, tags)
-    page = html(f"Report on {listed([source.name for source in found])}", parts).encode()
+    inputs = opened(sources)
+    chapters = _chapters(inputs, tags)
+    page = html(f"Report on {listed([source.name for source in inputs])}", chapters).encode()
     _write(target, page)
-    charts = sum(len(part.figures) for part in parts)
-    sys.stderr.write(f"{target}: {plural(charts, 'chart')} of {plural(len(found), 'input')}, {size(len(page))}\n")
+    charts = sum(len(chapter.figures) for chapter in chapters)
+    sys.stderr.write(f"{target}: {plural(charts, 'chart')} of {plural(len(inputs), 'input')}, {size(len(page))}\n")
 
 
 def _chapters(sources: "Sequence[ReportInput]", tag_column: str | None) -> "list[Chapter]":
-    """Those for which the inputs have something to show. Raises `InputError` if no input has the column named."""
+    """The chapters that apply to the inputs. Raises `InputError` if no input has the column `tag_column`."""
     from synth.cli.report.columns import columns
     from synth.cli.report.runs import runs
     from synth.cli.report.sampling import is_curve, sampling
@@ -75,14 +73,14 @@ def _chapters(sources: "Sequence[ReportInput]", tag_column: str | None) -> "list
         sampling(sources),
         *tags(sources, tag_column),
         vocabulary(sources),
-        # The columns of a curve have their charts already.
+        # Curves have their own charts.
         columns([source for source in sources if not is_curve(source)]),
     )
     return [chapter for chapter in possible if chapter]
 
 
 def _checked(output: Path | None) -> Path:
-    """Where to write. Raises `UsageError` if no page can be written there, or if it would replace an unnamed file."""
+    """The file to write. Raises `UsageError` if it cannot be written or would replace a file without --output."""
     from synth.cli.report.page import GENERATOR
     from synth.schemas.errors import UsageError
 
@@ -90,14 +88,14 @@ def _checked(output: Path | None) -> Path:
     if target.is_dir():
         raise UsageError(f"{target} is a directory: name the file to write, such as --output {target / DEFAULT}")
     if not target.parent.is_dir():
-        raise UsageError(f"{target} cannot be written: there is no directory {target.parent}")
+        raise UsageError(f"{target} cannot be written: no directory {target.parent}")
     if output is None and target.exists() and GENERATOR.encode() not in target.read_bytes()[:1000]:
         raise UsageError(f"{target} exists and is not a report: name the file to write with --output")
     return target
 
 
 def _write(target: Path, page: bytes) -> None:
-    """A file appears whole or not at all; a pipe or a device is written to directly."""
+    """Replace a file atomically; write directly to a pipe or a device."""
     from synth.schemas.writing.export import replacing
 
     if target.exists() and not target.is_file():

@@ -1,4 +1,4 @@
-"""Bars, curves and squares. Every mark has a caption, which is shown when it is pointed at."""
+"""Bars, curves and squares. Every mark has a caption, shown on hover."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,14 +9,15 @@ from synth.cli.summaries import number
 __all__ = ["Bar", "Point", "bars", "curves", "parts", "squares"]
 
 LINE = 20
-# Up to so many values of x are all labelled, and up to so many points are drawn large.
+# Up to this many values of x, all are labelled.
 FEW_STEPS = 10
+# Up to this many points per series, they are drawn large.
 FEW_POINTS = 40
 NAMES_AXIS = {"title": None, "domain": False, "ticks": False, "labelColor": "var(--ink)", "labelOverlap": False}
 
 
 class Bar(NamedTuple):
-    """One bar: its line, its series, its length, and the figure at its end."""
+    """A bar: the label of its line, its series, its length, and the figure at its end."""
 
     label: str
     series: str
@@ -31,7 +32,7 @@ class Point(NamedTuple):
 
 
 def bars(items: Sequence[Bar], series: Sequence[str], unit: str, *, share: bool = False) -> Chart:
-    """Horizontal bars, a line for each label in order, with the bars of several series side by side."""
+    """Horizontal bars: a line per label, in order, with the bars of several series side by side."""
     several = len(series) > 1
     labels = list(dict.fromkeys(bar.label for bar in items))
     longest = max((bar.amount for bar in items), default=0)
@@ -41,14 +42,16 @@ def bars(items: Sequence[Bar], series: Sequence[str], unit: str, *, share: bool 
             "field": "amount",
             "type": "quantitative",
             "axis": {"title": unit, **(_percent_axis(longest) if share else {})},
-            # The figure at the end of the longest bar needs room.
+            # Leaves room for the figure at the end of the longest bar.
             "scale": {"domain": [0, longest * 1.2 or 1], "nice": False},
         },
         "description": {"field": "caption"},
     }
     if several:
         encoding |= {"yOffset": {"field": "series", "sort": list(series)}, "color": colours(series)}
-    values = [{**bar._asdict(), "caption": f"{_both(bar.label, bar.series, series)}: {bar.figure}"} for bar in items]
+    values = [
+        {**bar._asdict(), "caption": f"{_labelled(bar.label, bar.series, series)}: {bar.figure}"} for bar in items
+    ]
     layers = [
         {"mark": {"type": "bar", **({} if several else {"color": colour(series[0])})}},
         {
@@ -61,17 +64,21 @@ def bars(items: Sequence[Bar], series: Sequence[str], unit: str, *, share: bool 
 
 
 def parts(items: Sequence[Bar], kinds: Mapping[str, str], unit: str) -> Chart:
-    """A bar for each label, made of the shares that are the series of `items`, in the colours that `kinds` gives."""
+    """A stacked bar per label: the series of `items`, in the order and the colours of `kinds`."""
     labels = list(dict.fromkeys(bar.label for bar in items))
     encoding = {
         "y": {"field": "label", "type": "nominal", "sort": labels, "axis": NAMES_AXIS},
         "x": {"field": "amount", "type": "quantitative", "axis": {"title": unit, "format": "%"}},
         "color": colours(list(kinds), list(kinds.values())),
-        "order": {"field": "place"},
+        "order": {"field": "position"},
         "description": {"field": "caption"},
     }
     values = [
-        {**bar._asdict(), "place": list(kinds).index(bar.series), "caption": f"{bar.label}, {bar.series}: {bar.figure}"}
+        {
+            **bar._asdict(),
+            "position": list(kinds).index(bar.series),
+            "caption": f"{bar.label}, {bar.series}: {bar.figure}",
+        }
         for bar in items
     ]
     mark = {"type": "bar", "stroke": "var(--paper)", "strokeWidth": 1}
@@ -83,7 +90,7 @@ def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", sh
     series = list(dict.fromkeys(point.series for point in points))
     several = len(series) > 1
     steps = sorted({point.x for point in points})
-    written = {"values": steps} if len(steps) <= FEW_STEPS else {}
+    ticks = {"values": steps} if len(steps) <= FEW_STEPS else {}
     percent = {"format": ".2~%"} if share else {}
     scales = {axis: {"type": "log", "nice": False} if axis in logarithmic else {"zero": axis == "y"} for axis in "xy"}
     encoding = {
@@ -91,25 +98,25 @@ def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", sh
             "field": "x",
             "type": "quantitative",
             "scale": scales["x"],
-            "axis": {"title": x, "grid": False, **written},
+            "axis": {"title": x, "grid": False, **ticks},
         },
         "y": {"field": "y", "type": "quantitative", "scale": scales["y"], "axis": {"title": y, **percent}},
         "description": {"field": "caption"},
         **({"color": colours(series, symbol="stroke")} if several else {}),
     }
-    one = {} if several else {"color": colour(series[0])}
+    plain = {} if several else {"color": colour(series[0])}
     size = 45 if len(points) <= FEW_POINTS * len(series) else 10
     layers = [
         {
-            "mark": {"type": "line", "strokeWidth": 2, "aria": False, **one},
+            "mark": {"type": "line", "strokeWidth": 2, "aria": False, **plain},
             "encoding": {"strokeDash": dashes(series)} if several else {},
         },
-        {"mark": {"type": "point", "filled": True, "size": size, "opacity": 1, **one}},
+        {"mark": {"type": "point", "filled": True, "size": size, "opacity": 1, **plain}},
     ]
     values = [
         {
             **point._asdict(),
-            "caption": f"{_both(number(point.x), point.series, series)}: "
+            "caption": f"{_labelled(number(point.x), point.series, series)}: "
             + (f"{point.y:.2%}" if share else number(point.y)),
         }
         for point in points
@@ -118,11 +125,11 @@ def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", sh
 
 
 def squares(name: Name, labels: Sequence[str], cells: Mapping[tuple[str, str], float], unit: str) -> Chart:
-    """A square for each pair of labels in `cells`, in the colour of the input `name`, stronger for larger amounts."""
-    places = {"type": "nominal", "scale": {"domain": list(labels)}}
+    """A square per pair of labels in `cells`, in the colour of the input `name`, stronger for larger amounts."""
+    position = {"type": "nominal", "scale": {"domain": list(labels)}}
     encoding = {
-        "y": {"field": "first", **places, "axis": NAMES_AXIS},
-        "x": {"field": "second", **places, "axis": {**NAMES_AXIS, "labelAngle": -60, "labelLimit": 100}},
+        "y": {"field": "first", **position, "axis": NAMES_AXIS},
+        "x": {"field": "second", **position, "axis": {**NAMES_AXIS, "labelAngle": -60, "labelLimit": 100}},
         "opacity": {
             "field": "amount",
             "type": "quantitative",
@@ -145,9 +152,9 @@ def squares(name: Name, labels: Sequence[str], cells: Mapping[tuple[str, str], f
 
 
 def _percent_axis(longest: float) -> dict[str, Any]:
-    """Labels up to 100% only, though the axis is longer."""
+    """Labels only up to 100%, although the axis is longer."""
     return {"format": ".2~%", **({"values": [0, 0.25, 0.5, 0.75, 1]} if longest > 0.6 else {})}
 
 
-def _both(label: str, series: str, all_series: Sequence[str]) -> str:
+def _labelled(label: str, series: str, all_series: Sequence[str]) -> str:
     return f"{series}, {label}" if len(all_series) > 1 else label

@@ -1,4 +1,4 @@
-"""The columns of any dataset: lengths of texts, distributions of numbers, frequent values."""
+"""The columns of any dataset: text lengths, distributions of numbers, frequent values."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from synth.cli.report.wording import distinct, listed, percent, shown
 from synth.cli.summaries import number
 from synth.schemas.inspecting.histogram import Spread, joint_spreads
 from synth.schemas.inspecting.statistics import ColumnStatistics
+from synth.schemas.phrases import plural
 
 __all__ = ["columns"]
 
@@ -20,17 +21,17 @@ MOST_VALUES = 12
 # Columns of ids have no chart.
 NAMES = ("id", "_id")
 
-# Columns of one name and kind, with their inputs.
+# The columns with the same name and kind, with their inputs.
 Group = list[tuple[ReportInput, ColumnStatistics]]
 
 
 def columns(sources: Sequence[ReportInput]) -> Chapter | None:
-    """None where there is no column."""
+    """None if there is no column."""
     figures: list[Figure] = []
     unshown: list[str] = []
     for group in _groups(sources):
-        if why := _uncharted(group):
-            unshown.append(f"{_name(group)}{_whose(group, sources)}: {why}.")
+        if reason := _uncharted(group):
+            unshown.append(f"{_name(group)}{_whose(group, sources)}: {reason}.")
         elif len(figures) < MOST_CHARTS:
             heading = _name(group) + (_whose(group, sources) if len(group) == 1 else "")
             figures.append(_values(group, heading) if _is_categories(group) else _spreads(group, heading))
@@ -50,13 +51,13 @@ def _groups(sources: Sequence[ReportInput]) -> Iterator[Group]:
 
 
 def _uncharted(group: Group) -> str | None:
-    """Why the column has no chart, if it has none."""
+    """Why the column has no chart, or None if it has one."""
     _, first = group[0]
     if all(column.nulls == source.rows for source, column in group):
         return "there are no values" if any(source.rows for source, _ in group) else "there are no rows"
     if _is_categories(group):
         values = _shares(group)
-        return f"it is always {shown(next(iter(values)), 40)}{_but_nulls(group)}" if len(values) == 1 else None
+        return f"it is always {shown(next(iter(values)), 40)}{_null_note(group)}" if len(values) == 1 else None
     if first.name.endswith(NAMES) and first.unit == "characters":
         counts = [f"{column.distinct:,} different ones in {source.name}" for source, column in group if column.distinct]
         return ", ".join(filter(None, ("it names rows", listed(counts))))
@@ -66,33 +67,33 @@ def _uncharted(group: Group) -> str | None:
     if not spreads:
         return f"there is no chart for the type {shown(first.type, 80)}"
     if (low := min(spread.minimum for spread in spreads)) == max(spread.maximum for spread in spreads):
-        return f"{'its length' if first.unit else 'it'} is always {_amount(low, first.unit)}{_but_nulls(group)}"
+        return f"{'its length' if first.unit else 'it'} is always {_amount(low, first.unit)}{_null_note(group)}"
     return None
 
 
 def _values(group: Group, heading: str) -> Figure:
-    """The commonest values; of several inputs as shares of the rows."""
+    """The most common values; as shares of the rows if there are several inputs."""
     values = list(_shares(group))
     labels = dict(zip(values, distinct(values, 40), strict=True))
-    title = f"{heading}: most often {listed(_commonest(group, labels))}"
-    counts = {source.name: {value: _counts(column).get(value, 0) for value in values} for source, column in group}
+    title = f"{heading}: most often {listed(_most_common(group, labels))}"
+    counts = {source.name: {value: (column.values or {}).get(value, 0) for value in values} for source, column in group}
     wholes = {source.name: source.rows for source, _ in group}
     return ranking(title, "value", labels, counts, wholes=wholes, most=MOST_VALUES, note=_left_out(group))
 
 
-def _commonest(group: Group, labels: Mapping[str, str]) -> list[str]:
-    """The commonest value of each input with its share; inputs with the same value are grouped."""
+def _most_common(group: Group, labels: Mapping[str, str]) -> list[str]:
+    """The most common value of each input with its share; inputs with the same value are grouped."""
     found: dict[str, list[str]] = {}
     for source, column in group:
-        if counts := _counts(column):
-            value, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
+        if column.values:
+            value, count = min(column.values.items(), key=lambda item: (-item[1], item[0]))
             where = f" of {source.name}" if len(group) > 1 else ""
             found.setdefault(labels[value], []).append(f"{percent(count, source.rows)} of the rows{where}")
     return [f"{label} in {listed(parts)}" for label, parts in found.items()]
 
 
 def _spreads(group: Group, heading: str) -> Figure:
-    """Histograms of numbers or lengths, all with the same bins."""
+    """Histograms of numbers or lengths, with the same bins."""
     filled = [(source, column) for source, column in group if column.spread]
     spreads = joint_spreads([source.survey.tallies[column.name] for source, column in filled])
     named = {source.name: spread for (source, _), spread in zip(filled, spreads, strict=True)}
@@ -117,7 +118,7 @@ def _spread_title(heading: str, named: Mapping[Name, Spread], unit: str | None) 
 
 
 def _quantiles(filled: Group, spreads: Sequence[Spread]) -> Table:
-    head = ["dataset", "values", "least", "median", "90%", "greatest"]
+    head = ["dataset", "values", "minimum", "median", "90%", "maximum"]
     rows = []
     for (source, column), spread in zip(filled, spreads, strict=True):
         quantiles = (spread.minimum, spread.median, spread.ninth_decile, spread.maximum)
@@ -131,15 +132,15 @@ def _quantiles(filled: Group, spreads: Sequence[Spread]) -> Table:
 
 def _left_out(group: Group) -> str:
     nulls = [f"{percent(column.nulls, source.rows)} of {source.name}" for source, column in group if column.nulls]
-    strange = sum(column.not_finite for _, column in group)
+    not_finite = sum(column.not_finite for _, column in group)
     notes = [f"Null in {listed(nulls)}."] if nulls else []
-    notes += [f"{strange:,} values that are NaN or infinite are left out."] if strange else []
+    notes += [f"{not_finite:,} values that are NaN or infinite are left out."] if not_finite else []
     return " ".join(notes)
 
 
-def _but_nulls(group: Group) -> str:
+def _null_note(group: Group) -> str:
     nulls = sum(column.nulls for _, column in group)
-    return f", but for {nulls:,} nulls" if nulls else ""
+    return f", except for {plural(nulls, 'null')}" if nulls else ""
 
 
 def _whose(group: Group, sources: Sequence[ReportInput]) -> str:
@@ -151,15 +152,11 @@ def _is_categories(group: Group) -> bool:
 
 
 def _shares(group: Group) -> Mapping[str, float]:
-    """The values of all inputs, the commonest first, with the sums of their shares."""
+    """The values of all inputs with the sums of their shares, the most common first."""
     shares: Counter[str] = Counter()
     for source, column in group:
-        shares.update({value: count / source.rows for value, count in _counts(column).items()})
+        shares.update({value: count / source.rows for value, count in (column.values or {}).items()})
     return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _counts(column: ColumnStatistics) -> Mapping[str, int]:
-    return column.values or {}
 
 
 def _name(group: Group) -> str:

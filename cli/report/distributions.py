@@ -10,37 +10,35 @@ from synth.schemas.inspecting.histogram import Spread
 
 __all__ = ["bin_counts", "distribution"]
 
-EDGES_WRITTEN = 6
-# From here on numbers are abbreviated, such as 200k.
+MOST_EDGE_LABELS = 6
+# Numbers from here on are abbreviated, such as 200k.
 LONG_NUMBERS = 100_000
 
 
 def distribution(spreads: Mapping[Name, Spread], x: str, rows: str) -> Chart:
-    """How many of the `rows` are in each bin; for several inputs, which share of each one's."""
-    return (
-        _outlines(spreads, x, f"share of the {rows}")
-        if len(spreads) > 1
-        else _bars(*next(iter(spreads.items())), x, rows)
-    )
+    """The number of `rows` in each bin; for several inputs, their shares."""
+    if len(spreads) > 1:
+        return _outlines(spreads, x, f"share of the {rows}")
+    return _bars(*next(iter(spreads.items())), x, rows)
 
 
 def bin_counts(spreads: Mapping[Name, Spread]) -> list[list[str]]:
-    """For each bin its range in words and the number of values of each input."""
+    """A row per bin: its range and the number of values of each input."""
     bins = zip(*(spread.bins for spread in spreads.values()), strict=True)
     names = _names(next(iter(spreads.values())))
     return [[name, *(f"{count:,}" for count in counts)] for name, counts in zip(names, bins, strict=True)]
 
 
 def _bars(name: Name, spread: Spread, x: str, rows: str) -> Chart:
-    places, axis = _axis(spread, x)
+    positions, axis = _axis(spread, x)
     values = [
         {"low": low, "high": high, "amount": amount, "caption": f"{bin_name}: {amount:,}"}
-        for low, high, amount, bin_name in zip(places, places[1:], spread.bins, _names(spread), strict=False)
+        for low, high, amount, bin_name in zip(positions, positions[1:], spread.bins, _names(spread), strict=False)
     ]
     encoding = {
         "x": {"field": "low", "type": "quantitative", **axis},
         "x2": {"field": "high"},
-        "y": {"field": "amount", "type": "quantitative", "axis": {"title": rows, **_whole_ticks(max(spread.bins))}},
+        "y": {"field": "amount", "type": "quantitative", "axis": {"title": rows, **_integer_ticks(max(spread.bins))}},
         "y2": {"datum": 0},
         "description": {"field": "caption"},
     }
@@ -53,13 +51,13 @@ def _outlines(spreads: Mapping[Name, Spread], x: str, share: str) -> Chart:
     bins = []
     corners = []
     for name, spread in spreads.items():
-        places, axis = _axis(spread, x)
+        positions, axis = _axis(spread, x)
         shares = [count / sum(spread.bins) for count in spread.bins]
         captions = [f"{name}, {bin_name}: {share:.1%}" for bin_name, share in zip(_names(spread), shares, strict=True)]
-        corners += [{"series": name, "low": low, "share": y} for low, y in zip(places, [*shares, 0], strict=True)]
+        corners += [{"series": name, "low": low, "share": y} for low, y in zip(positions, [*shares, 0], strict=True)]
         bins += [
             {"series": name, "low": low, "high": high, "share": share, "caption": caption}
-            for low, high, share, caption in zip(places, places[1:], shares, captions, strict=False)
+            for low, high, share, caption in zip(positions, positions[1:], shares, captions, strict=False)
         ]
     encoding = {
         "x": {"field": "low", "type": "quantitative", **axis},
@@ -81,47 +79,45 @@ def _outlines(spreads: Mapping[Name, Spread], x: str, share: str) -> Chart:
 
 
 def _names(spread: Spread) -> list[str]:
-    """The range of each bin in words."""
+    """The range of each bin as text."""
     edges = spread.edges
-    if _is_whole(edges):
-        lasts = [high - 1 for high in edges[1:]]
+    if _are_integers(edges):
         return [
-            number(low) if low >= last else f"{number(low)} to {number(last)}"
-            for low, last in zip(edges, lasts, strict=False)
+            number(low) if low >= high - 1 else f"{number(low)} to {number(high - 1)}" for low, high in pairwise(edges)
         ]
     return [f"{number(low)} to {number(high)}" for low, high in pairwise(edges)]
 
 
 def _axis(spread: Spread, title: str) -> tuple[Sequence[float], dict[str, Any]]:
-    """The positions of the bins' edges on an axis, and that axis.
+    """The positions of the bin edges on the axis, and the axis.
 
-    Bins of growing width are drawn equally wide, labelled by their edges; bins of one whole number are centred on it.
+    Logarithmic bins are drawn equally wide and labelled by their edges; bins of a single integer are centred on it.
     """
     edges = spread.edges
     axis: dict[str, Any] = {"title": title}
-    places: Sequence[float] = edges
+    positions: Sequence[float] = edges
     if spread.logarithmic:
-        places = range(len(edges))
-        step = -(-len(edges) // EDGES_WRITTEN)
+        positions = range(len(edges))
+        step = -(-len(edges) // MOST_EDGE_LABELS)
         axis = {
             "title": f"{title} (growing steps)",
             "values": list(range(0, len(edges), step)),
             "labelExpr": f"{[number(edge) for edge in edges]}[datum.value]",
         }
     elif edges[0] == edges[-1]:
-        places = [edges[0] - 0.5, edges[0] + 0.5]
+        positions = [edges[0] - 0.5, edges[0] + 0.5]
         axis["values"] = edges[:1]
-    elif _is_whole(edges) and edges[1] - edges[0] == 1:
-        places = [edge - 0.5 for edge in edges]
+    elif _are_integers(edges) and edges[1] - edges[0] == 1:
+        positions = [edge - 0.5 for edge in edges]
         axis |= {"tickMinStep": 1, "format": ",d"}
     elif max(map(abs, edges)) >= LONG_NUMBERS:
         axis["format"] = "~s"
-    return places, {"axis": axis, "scale": {"domain": [places[0], places[-1]], "nice": False, "zero": False}}
+    return positions, {"axis": axis, "scale": {"domain": [positions[0], positions[-1]], "nice": False, "zero": False}}
 
 
-def _whole_ticks(most: int) -> dict[str, Any]:
+def _integer_ticks(most: int) -> dict[str, Any]:
     return {"values": list(range(most + 1))} if most < 5 else {"format": "~s" if most >= LONG_NUMBERS else ",d"}
 
 
-def _is_whole(edges: Sequence[float]) -> bool:
+def _are_integers(edges: Sequence[float]) -> bool:
     return all(isinstance(edge, int) for edge in edges)

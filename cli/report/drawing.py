@@ -1,4 +1,4 @@
-"""Drawing: a Vega-Lite chart as SVG inside the page, in the page's colours and without a script."""
+"""Renders a Vega-Lite chart as inline SVG in the page's colours, without scripts."""
 
 from xml.etree import ElementTree
 
@@ -24,9 +24,9 @@ def require() -> None:
 
 
 def draw(chart: Chart, label: str) -> Markup:
-    """The chart as an `svg` element that scales with the page. Marks show their captions when pointed at.
+    """The chart as an `svg` element that scales with the page and shows captions on hover.
 
-    To a screen reader it is one picture named `label`; the numbers are in the tables under it.
+    A screen reader presents it as one image named `label`; the numbers are in the tables below it.
     """
     import vl_convert
 
@@ -35,12 +35,12 @@ def draw(chart: Chart, label: str) -> Markup:
         root.attrib.pop(attribute, None)
     root.set("role", "img")
     root.set("aria-label", label)
-    for mark in list(root.iter()):
-        caption = mark.attrib.pop("aria-label", None) if mark is not root else None
+    for mark in list(root.iter())[1:]:
+        caption = mark.attrib.pop("aria-label", None)
         if caption and mark.attrib.get("role") == "graphics-symbol":
             ElementTree.SubElement(mark, f"{{{SVG}}}title").text = caption
             mark.set("class", "mark")
-        for attribute in ("role", "aria-roledescription", "aria-hidden", "font-family") if mark is not root else ():
+        for attribute in ("role", "aria-roledescription", "aria-hidden", "font-family"):
             mark.attrib.pop(attribute, None)
-    # The serialiser escapes texts and attributes, so the page needs no further escaping.
+    # The serializer has escaped text and attributes.
     return Markup(ElementTree.tostring(root, encoding="unicode"))

@@ -1,7 +1,7 @@
-"""What all charts share: size, colours and how series are distinguished.
+"""Common to all charts: size, colours and the styles of series.
 
-A chart is Vega-Lite in the colours of the page, whose stylesheet defines each `var(--…)`. Its width is legible on a
-telephone. Series differ by colour and by dash or place, so that they are distinct in grey, too.
+A chart is a Vega-Lite specification in colours that the page's stylesheet defines as `var(--…)`. It fits on a phone.
+Series differ by colour and by dash or position, so they are distinct in greyscale, too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ WIDTH = 440
 HEIGHT = 240
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 4], [1, 3], [10, 3], [3, 1])
 MOST_SERIES = len(DASHES)
-COLOURS = [f"var(--series-{place})" for place in range(1, MOST_SERIES + 1)]
+COLOURS = [f"var(--series-{number})" for number in range(1, MOST_SERIES + 1)]
 PLAIN = "var(--plain)"
 SOFT = "var(--soft)"
 CONFIG = {
@@ -67,24 +67,24 @@ CONFIG = {
 
 
 class Name(str):
-    """The name of an input. Its `place` among the inputs gives it the same colour and dash in all charts."""
+    """The name of an input. Its `position` among the inputs determines its colour and dash in all charts."""
 
-    place: int
+    position: int
 
-    def __new__(cls, name: str, place: int) -> "Name":
+    def __new__(cls, name: str, position: int) -> "Name":
         made = super().__new__(cls, name)
-        made.place = place
+        made.position = position
         return made
 
 
 def framed(values: Sequence[Mapping[str, Any]], view: Mapping[str, Any], height: float = HEIGHT) -> Chart:
-    """A chart of `values`, `height` pixels high with its axes and its legend."""
+    """A chart of `values`; `height` is in pixels and includes the axes and the legend."""
     return {
         "data": {"values": list(values)},
         "width": WIDTH,
         "height": round(height),
         "autosize": {"type": "fit", "contains": "padding"},
-        # The reader's font may be wider than the one that labels were measured with.
+        # The reader's font may be wider than the one used to measure labels.
         "padding": {"left": 10, "right": 6, "top": 4, "bottom": 4},
         "config": CONFIG,
         **view,
@@ -92,20 +92,20 @@ def framed(values: Sequence[Mapping[str, Any]], view: Mapping[str, Any], height:
 
 
 def colour(series: str) -> str:
-    """The colour of an input; a plain one for any other series."""
-    return COLOURS[series.place] if isinstance(series, Name) else PLAIN
+    """The colour of an input; a plain one for other series."""
+    return COLOURS[series.position] if isinstance(series, Name) else PLAIN
 
 
 def colours(series: Sequence[str], of: Sequence[str] = (), symbol: str = "square") -> dict[str, Any]:
-    """A colour for each series, by default its own, with a legend."""
+    """The colours of the series, by default their own, and a legend."""
     legend = {"columns": _legend_columns(series), "symbolType": symbol, "symbolSize": 300 if symbol == "stroke" else 90}
     scale = {"domain": list(series), "range": list(of) or [colour(name) for name in series]}
     return {"field": "series", "type": "nominal", "scale": scale, "legend": legend}
 
 
 def dashes(series: Sequence[Name]) -> dict[str, Any]:
-    """A dash for each series, merged into the legend of `colours`."""
-    scale = {"domain": list(series), "range": [DASHES[name.place] for name in series]}
+    """The dashes of the series, merged into the legend of `colours`."""
+    scale = {"domain": list(series), "range": [DASHES[name.position] for name in series]}
     return {"field": "series", "type": "nominal", "scale": scale}
 
 

@@ -1,11 +1,11 @@
-"""A report as a page: chapters of figures and tables, and their HTML.
+"""The page: chapters of figures and tables, and their HTML.
 
-The page is one file without scripts: charts are drawn when it is written, and its content security policy forbids
-running or fetching anything.
+It is one file without scripts: charts are rendered when it is written, and its content security policy forbids running
+or fetching anything.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,13 +16,13 @@ from synth.pipelines.runtime.software import synth_version
 
 __all__ = ["GENERATOR", "Chapter", "Figure", "Table", "html"]
 
-# A file with this is a report, which the next report may replace.
+# Marks a file as a report that the next one may replace.
 GENERATOR = '<meta name="generator" content="synth report'
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; those of the first column name the rows. The others hold numbers unless it is `textual`."""
+    """Cells as text. The first column has the row headers, the others have numbers unless it is `textual`."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -31,10 +31,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart under a title that says what it shows, with the numbers that it was drawn from.
-
-    `facts` are always visible under the chart, `numbers` are folded.
-    """
+    """A titled chart with its data: `facts` are always visible below it, `numbers` are collapsed."""
 
     title: str
     chart: Chart
@@ -49,14 +46,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Chapter:
-    """`name` is its anchor on the page; `unshown` says what has no chart, and why."""
+    """`name` is its anchor on the page; `unshown` lists what has no chart, and why."""
 
     name: str
     title: str
     paragraphs: Sequence[str] = ()
     facts: Table | None = None
     figures: Sequence[Figure] = ()
-    unshown: Sequence[str] = field(default=())
+    unshown: Sequence[str] = ()
 
 
 def html(title: str, chapters: Sequence[Chapter]) -> str:

@@ -1,4 +1,4 @@
-"""Figures that several chapters have: amounts of several inputs side by side, or one bar for each input."""
+"""Figures that several chapters use: amounts of several inputs side by side, or one bar per input."""
 
 from collections.abc import Callable, Mapping
 
@@ -23,14 +23,14 @@ def ranking(
     written: Callable[[float], str] = "{:,}".format,
     note: str = "",
 ) -> Figure:
-    """A line for each label with a bar for each input, up to `most` lines; the table under the chart has all of them.
+    """A line per label with a bar per input, up to `most` lines; the table below the chart has all of them.
 
-    `amounts` are those of each input by the keys of `labels`; what an input lacks has no bar. Where they are parts of
-    `wholes`, the table has percentages, and several inputs are drawn as shares.
+    `amounts` has the amounts of each input by the keys of `labels`; missing ones have no bar. With `wholes`, the table
+    has percentages of them, and several inputs are drawn as shares.
     """
     as_shares = wholes is not None and len(amounts) > 1
     items, rows = [], []
-    for place, (key, label) in enumerate(labels.items()):
+    for index, (key, label) in enumerate(labels.items()):
         row = [label]
         for name, known in amounts.items():
             if key not in known:
@@ -39,12 +39,12 @@ def ranking(
             amount, figure = known[key], written(known[key])
             part = percent(amount, wholes[name]) if wholes else ""
             row.append(f"{figure} ({part})" if part else figure)
-            if most is None or place < most:
+            if most is None or index < most:
                 length = amount / (wholes[name] or 1) if wholes and as_shares else amount
                 items.append(Bar(label, name, length, part if as_shares else figure))
         rows.append(row)
     left = len(labels) - most if most else 0
-    rarer = f"{plural(left, f'rarer {head}')} in the table alone." if left > 0 else ""
+    rarer = f"{plural(left, f'rarer {head}')} only in the table." if left > 0 else ""
     chart = bars(items, list(amounts), f"share of the {unit}" if as_shares else unit, share=as_shares)
     return Figure(title, chart, numbers=Table([head, *amounts], rows), note=f"{rarer} {note}".strip())
 

@@ -1,4 +1,4 @@
-"""What runs record: outcomes of rows and reasons, costs, and command lines."""
+"""The records of runs: outcomes of rows and reasons, costs, and command lines."""
 
 import shlex
 from collections import Counter
@@ -32,13 +32,13 @@ def runs(sources: Sequence[ReportInput]) -> Chapter:
         _means(sources),
     ]
     unshown = []
-    if strange := [source.name for source in sources if not source.run]:
+    if unrecorded := [source.name for source in sources if not source.run]:
         unshown.append(
-            f"How {listed(strange)} came about: without the record of a run (synth.json), rejected rows, tokens and "
+            f"The origin of {listed(unrecorded)}: without the record of a run (synth.json), rejected rows, tokens and "
             "time are unknown."
         )
-    if kept := [source.name for source in sources if source.run and not any(map(source.counts.get, REASONS))]:
-        unshown.append(f"Why rows of {listed(kept)} were rejected, failed or filtered: none were.")
+    if complete := [source.name for source in sources if source.run and not any(map(source.counts.get, REASONS))]:
+        unshown.append(f"Why rows of {listed(complete)} were rejected, failed or filtered: none were.")
     return Chapter(
         "runs",
         "The datasets and their runs",
@@ -73,7 +73,7 @@ def _facts(source: ReportInput) -> Iterator[tuple[str, str]]:
 
 
 def _accounts(sources: Sequence[ReportInput]) -> Figure | None:
-    """Input rows as accepted, rejected and failed."""
+    """The shares of accepted, rejected and failed input rows."""
     items, rows, accepted = [], [], []
     for source in sources:
         whole = source.run.get("input_rows")
@@ -89,7 +89,7 @@ def _accounts(sources: Sequence[ReportInput]) -> Figure | None:
         accepted.append(f"{percent(amounts['accepted'], whole)} in {source.name}")
     if not items:
         return None
-    # A kind without rows needs no colour.
+    # Outcomes without rows stay out of the legend.
     kinds = {kind: colour for kind, colour in KINDS.items() if any(bar.series == kind for bar in items)}
     return Figure(
         f"Input rows that were accepted: {listed(accepted)}",
@@ -99,7 +99,7 @@ def _accounts(sources: Sequence[ReportInput]) -> Figure | None:
 
 
 def _reasons(sources: Sequence[ReportInput]) -> Iterator[Figure]:
-    """One chart for each stage, as stages have different reasons."""
+    """A chart per stage, as stages have different reasons."""
     for field, word in REASONS.items():
         what = "outputs" if field == "output_reasons" else "input rows"
         stages: dict[Any, dict[Name, Mapping[str, int]]] = {}
@@ -121,7 +121,7 @@ def _why(title: str, known: Mapping[Name, Mapping[str, int]]) -> Figure:
 
 
 def _amounts(title: str, unit: str, amounts: Mapping[Name, float]) -> Figure | None:
-    """A bar for each run; None for a single one, which the table above describes."""
+    """A bar per run; None for a single run, which the table above describes."""
     known = {name: amount for name, amount in amounts.items() if amount}
     if len(known) < 2:
         return None
@@ -130,7 +130,7 @@ def _amounts(title: str, unit: str, amounts: Mapping[Name, float]) -> Figure | N
 
 
 def _means(sources: Sequence[ReportInput]) -> Figure | None:
-    """Scores that a stage gives as means over its rows, such as pass@k."""
+    """Scores that are means over rows, such as pass@k."""
     known: dict[Name, Mapping[str, float]] = {
         source.name: source.run["means"] for source in sources if source.run.get("means")
     }

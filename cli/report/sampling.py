@@ -1,4 +1,4 @@
-"""What k samples of a question yield (arXiv 2308.01825, section 3.3), from the outputs of `reject curve`."""
+"""The yield of k samples per question (arXiv 2308.01825, section 3.3), from outputs of `reject curve`."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def is_curve(source: ReportInput) -> bool:
 
 
 def sampling(sources: Sequence[ReportInput]) -> Chapter | None:
-    """None if no input is such an output."""
+    """None if no input is an output of `reject curve`."""
     known = {
         source.name: sorted(source.input.dataset.rows(("k", *COUNTED)), key=lambda row: row["k"])
         for source in sources

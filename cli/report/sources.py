@@ -1,4 +1,4 @@
-"""The inputs of a report: each read once, under the shortest unique end of its path."""
+"""The inputs of a report, each read once and named by the shortest unique end of its path."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["ReportInput", "opened"]
 
 @dataclass(frozen=True)
 class ReportInput:
-    """`name` is a text for the page; `run` is empty if `synth` did not write the input."""
+    """`name` is safe to display; `run` is empty if `synth` did not write the input."""
 
     name: Name
     input: Input
@@ -40,16 +40,16 @@ class ReportInput:
 
 
 def opened(specs: Sequence[str]) -> list[ReportInput]:
-    """Raises `InputError` for what cannot be read."""
+    """Raises `InputError` for an input that cannot be read."""
     located = [locate(spec) for spec in specs]
     return [ReportInput(name, found, survey(found)) for name, found in zip(_names(specs), located, strict=True)]
 
 
 def _names(specs: Sequence[str]) -> list[Name]:
-    """The shortest ends of the paths that all differ."""
+    """The shortest ends of the paths that are all different."""
     paths = [Path(spec).parts or (spec,) for spec in specs]
     for length in range(1, max(map(len, paths)) + 1):
         ends = ["/".join(parts[-length:]) for parts in paths]
         if len(set(ends)) == len(ends):
             break
-    return [Name(name, place) for place, name in enumerate(distinct(ends, 32))]
+    return [Name(name, position) for position, name in enumerate(distinct(ends, 32))]

@@ -30,20 +30,20 @@ Measured = Mapping[Name, "Measures"]
 
 
 def tags(sources: Sequence[ReportInput], named: str | None = None) -> Iterator[Chapter]:
-    """A chapter on the tags in the column `named` (by default `tags`), and one on `raw_tags` where there are no others.
+    """A chapter on the tags in the column `named` (by default `tags`), and one on the `raw_tags` of the other inputs.
 
-    Raises `InputError` where no input has the column that is named.
+    Raises `InputError` if no input has the column `named`.
     """
     normal = [source for source in sources if _has_tags(source, named)]
     if named and not normal:
-        raise InputError(f"--tags {named}: none of the inputs has a column {named} that holds lists of tags")
+        raise InputError(f"--tags {named}: none of the inputs has a column {named} with lists of tags")
     if normal:
         others = [source.name for source in sources if source not in normal]
         lacking = [f"{listed(others)}: no lists of tags in a column {shown(named or 'tags')}."] if others else []
         yield _chapter(normal, named or "tags", "tags", "Tags", lacking)
     raw = [source for source in sources if source not in normal and _has_tags(source, "raw_tags")]
     if raw and not named:
-        yield _chapter(raw, "raw_tags", "raw-tags", "Tags as the model gave them", [])
+        yield _chapter(raw, "raw_tags", "raw-tags", "Tags as the model wrote them", [])
 
 
 def _has_tags(source: ReportInput, named: str | None) -> bool:
@@ -101,7 +101,7 @@ def _facts(measured: Measured) -> Table:
 
 
 def _unit(measured: Measured) -> tuple[str, str]:
-    """What tags are counted per, in singular and plural."""
+    """The unit per which tags are counted, in singular and plural."""
     is_query = any(found.unit == "query" for found in measured.values())
     return ("query", "queries") if is_query else ("row", "rows")
 
@@ -144,7 +144,7 @@ def _commonest(measured: Measured, labels: Mapping[str, str]) -> Figure:
         f"{percent(counts[name][first], wholes[name])} of the rows" + (f" of {name}" if several else "")
         for name in measured
     ]
-    title = f"The commonest tag, {label}, is in {listed(held)}"
+    title = f"The most common tag, {label}, is in {listed(held)}"
     return ranking(title, "tag", labels, counts, wholes=wholes, most=MOST_GROUPS if several else MOST_BARS)
 
 
@@ -164,7 +164,7 @@ def _ranks(measured: Measured) -> Figure:
 
 
 def _together(measured: Measured, labels: Mapping[str, str]) -> Iterator[Figure]:
-    """For each dataset the pairs of tags that occur together most often."""
+    """The most frequent pairs of tags in each dataset."""
     for name, found in measured.items():
         pairs = sorted((pair for pair in found.pairs if pair.rows), key=lambda pair: -pair.rows)
         if not pairs:
@@ -192,5 +192,5 @@ def _together(measured: Measured, labels: Mapping[str, str]) -> Iterator[Figure]
                 ["tag", "with tag", "rows with both", "of the rows with the first", "times as often as by chance"], rows
             ),
             note="The stronger the colour, the more rows have both tags; pairs without a square are not "
-            f"among the {len(found.pairs)} commonest.",
+            f"among the {len(found.pairs)} most common.",
         )

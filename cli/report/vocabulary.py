@@ -1,4 +1,4 @@
-"""How raw tags were normalised (InsTag, arXiv 2308.07074, section 2.2), from `vocabulary/` of the output."""
+"""The normalization of raw tags (InsTag, arXiv 2308.07074, section 2.2), from `vocabulary/` of the output."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from synth.schemas.phrases import plural
 __all__ = ["vocabulary"]
 
 COLUMNS = {"form", "count", "step", "tag"}
-STAYED = "stayed as they were"
+
 MOST_TAGS = 20
 MOST_FORMS = 8
 
@@ -34,7 +34,7 @@ def vocabulary(sources: Sequence[ReportInput]) -> Chapter | None:
 
 
 def _table(source: ReportInput) -> pa.Table | None:
-    """A row for each surface form, memory-mapped."""
+    """A row per surface form, memory-mapped."""
     folder = source.input.dataset.path / "vocabulary" if source.input.dataset else None
     if not folder or not Layout(folder).state.is_file():
         return None
@@ -43,29 +43,26 @@ def _table(source: ReportInput) -> pa.Table | None:
 
 
 def _steps(tables: Mapping[Name, pa.Table]) -> Figure:
-    """The outcomes of the surface forms, by the step that decided them."""
-    known = {name: _fates(table) for name, table in tables.items()}
-    together: Counter[str] = Counter()
-    for fates in known.values():
-        together.update(fates)
+    """The outcomes of the surface forms by step."""
+    known = {name: _outcomes(table) for name, table in tables.items()}
+    together = sum(known.values(), Counter[str]())
     became = [
         f"{len(table):,} forms became {plural(pc.count_distinct(table['tag']).as_py(), 'tag')} in {name}"
         for name, table in tables.items()
     ]
-    labels = {fate: fate for fate, _ in together.most_common()}
-    return ranking(f"What normalising did: {listed(became)}", "step", labels, known, "surface forms")
+    labels = {outcome: outcome for outcome, _ in together.most_common()}
+    return ranking(f"Normalization: {listed(became)}", "step", labels, known, "surface forms")
 
 
-def _fates(table: pa.Table) -> Counter[str]:
-    fates = pa.table({"step": table["step"], "dropped": pc.is_null(table["tag"])})
-    counted = fates.group_by(["step", "dropped"]).aggregate([([], "count_all")])
-    return Counter({_words(row["step"], dropped=row["dropped"]): row["count_all"] for row in counted.to_pylist()})
+def _outcomes(table: pa.Table) -> Counter[str]:
+    outcomes = pa.table({"step": table["step"], "dropped": pc.is_null(table["tag"])})
+    counted = outcomes.group_by(["step", "dropped"]).aggregate([([], "count_all")])
+    return Counter({_outcome(row["step"], dropped=row["dropped"]): row["count_all"] for row in counted.to_pylist()})
 
 
-def _words(step: str | None, *, dropped: bool) -> str:
-    """What a step did to a form."""
+def _outcome(step: str | None, *, dropped: bool) -> str:
     if step is None:
-        return "dropped" if dropped else STAYED
+        return "dropped" if dropped else "unchanged"
     return f"{'dropped' if dropped else 'merged'} by {shown(step)}"
 
 
@@ -82,17 +79,17 @@ def _merged(name: Name, table: pa.Table) -> Figure | None:
         Bar(label, "", row["form_count"], f"{row['form_count']:,}") for label, row in zip(labels, merged, strict=True)
     ]
     rows = [
-        [label, f"{row['form_count']:,}", f"{row['count_sum']:,}", _commonest_forms(kept, row["tag"])]
+        [label, f"{row['form_count']:,}", f"{row['count_sum']:,}", _most_common_forms(kept, row["tag"])]
         for label, row in zip(labels, merged, strict=True)
     ]
     return Figure(
-        f"Tags that were written in many ways in {name}: most of all {labels[0]}",
+        f"Tags with several surface forms in {name}: {labels[0]} has the most",
         bars(items, [name], "surface forms of the tag"),
-        numbers=Table(["tag", "forms", "queries", "its commonest forms"], rows),
+        numbers=Table(["tag", "forms", "queries", "most common forms"], rows),
     )
 
 
-def _commonest_forms(table: pa.Table, tag: str) -> str:
+def _most_common_forms(table: pa.Table, tag: str) -> str:
     forms = table.filter(pc.equal(table["tag"], tag)).sort_by([("count", "descending")])["form"]
     more = f" and {len(forms) - MOST_FORMS:,} more" if len(forms) > MOST_FORMS else ""
     return ", ".join(shown(form, 32) for form in forms.slice(0, MOST_FORMS).to_pylist()) + more

@@ -1,4 +1,4 @@
-"""How a report writes texts from data, shares and lists."""
+"""How a report displays strings from data, shares and lists."""
 
 import re
 import unicodedata
@@ -10,14 +10,14 @@ from synth.cli.rendering import line
 __all__ = ["distinct", "listed", "percent", "shown"]
 
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
-# Noncharacters, which the XML of a chart may not contain.
+# Noncharacters, which are invalid in the XML of a chart.
 NO_CHARACTERS = re.compile("[\ufffe\uffff]")
 
 
 def shown(text: str, most: int = 48) -> str:
-    """`text` on one line, cut to `most` characters, with characters that could reorder the page as escapes.
+    """`text` on one line, cut to `most` characters, with bidirectional control characters escaped.
 
-    Right-to-left text is isolated, so that it does not move what follows it.
+    Right-to-left text is isolated, so that it does not reorder the following text.
     """
     whole = text[: most + 1].encode("utf-8", "backslashreplace").decode() or "(empty)"
     text = NO_CHARACTERS.sub("\ufffd", line(whole))
@@ -29,7 +29,7 @@ def shown(text: str, most: int = 48) -> str:
 
 
 def distinct(texts: Sequence[str], most: int = 48) -> list[str]:
-    """Different texts as they are shown, with a number where two would look the same."""
+    """The texts as shown, with a number added where two would look the same."""
     named: dict[str, None] = {}
     for text in texts:
         name = shown(text, most)
