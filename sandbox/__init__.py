@@ -1,1 +1,1 @@
-"""Running Python that nobody trusts: many programs, quickly, in jails that are tested before they are used."""
+"""Runs untrusted Python: many programs, fast, in jails that are self-tested before use."""
