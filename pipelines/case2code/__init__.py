@@ -1,1 +1,1 @@
-"""Inductive reasoning from programs: show what a function gives, ask for it (Case2Code, arXiv 2407.12504)."""
+"""Inductive reasoning from programs: infer a function from examples (Case2Code, arXiv 2407.12504)."""

@@ -16,6 +16,7 @@ from functools import cached_property
 from synth.pipelines.case2code.fingerprint import NO_FINGERPRINT, Fingerprint, fingerprint
 from synth.pipelines.case2code.purity import SAFE_DECORATORS, impure_import, impurity
 from synth.pipelines.case2code.signature import parse_or_empty
+from synth.pipelines.runtime.stage import Reject
 
 __all__ = ["Candidate", "Unusable", "candidates", "with_imports"]
 
@@ -27,13 +28,8 @@ VERSION = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 Import = ast.Import | ast.ImportFrom
 
 
-class Unusable(Exception):
+class Unusable(Reject):
     """No function of a source can be used."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)

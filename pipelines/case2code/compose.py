@@ -1,4 +1,4 @@
-"""Tasks from executed functions: what some calls gave, and which function it was (arXiv 2407.12504, section 3.4)."""
+"""Make tasks from executed functions: infer the function from examples (arXiv 2407.12504, section 3.4)."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ __all__ = ["Compose", "Errors", "Style"]
 Style = Literal["chat", "plain"]
 Errors = Literal["message", "type", "omit"]
 
-# The longest prompt, in characters: the paper's.
-LONGEST_PROMPT = 32_768
+# The paper's limit.
+MAX_PROMPT_CHARS = 32_768
 
 
 @dataclass(frozen=True)
 class Compose(RowStage):
-    """Make a task of each executed function: some of its cases in varied words, and the function as the answer.
+    """Make a task from each executed function: some examples in varied wording, and the function as the answer.
 
-    One task for each function, whose wording, notation, examples and order are drawn for it alone.
+    One task for each function, with randomly drawn wording, notation, examples and order.
 
     As in the paper: an instruction; a heading in 4 of 5 tasks; the function's name in 4 of 5; one line format for all
-    examples; all examples where there are up to three, else any number from three, shuffled; the parts in any order. A
+    examples; all examples if there are up to three, else any number from three, shuffled; the parts in any order. A
     line shows arguments as `k: v`, as values or as `dict(k=v)`, or else a call by name or by position, drawn for each
-    example. Outputs are shown as Python writes them. (In the published code they are quoted once more.)
+    example. Outputs are shown by their `repr`. (The published code quotes them once more.)
 
-    `evaluation` takes the first of each kind of sentence, no heading, always the name and `dict(k=v)`. `visible` is how
-    many of the first calls may be shown; `shown` says which were, and what is not shown is there to judge by. `errors`
-    says how a call that raised is shown: with its `message`, by its `type` alone, or not at all (`omit`).
+    `evaluation` uses the first of each kind of sentence, no heading, always the name and `dict(k=v)`. Only the first
+    `visible` calls may be shown; the output column `shown` lists those that are, and the others are for judging.
+    `errors`: show a call that raised with its `message`, by its `type`, or not at all (`omit`).
 
     Rejected: `not_executed`, `count_mismatch`, `unreadable_input`, `nothing_to_show`, `prompt_too_long`.
     """
@@ -54,8 +54,8 @@ class Compose(RowStage):
     errors: Annotated[Errors, Option("Show calls that raised with their message, by their type, or not at all.")] = (
         "type"
     )
-    evaluation: Annotated[bool, Option("One wording for all, as for a test set.")] = False
-    visible: Annotated[int, Option("Calls, from the first, that may be shown.", min=1)] = 10
+    evaluation: Annotated[bool, Option("Use the same wording for all tasks, as for a test set.")] = False
+    visible: Annotated[int, Option("Number of calls, from the first, that may be shown.", min=1)] = 10
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         if row["exec_status"] is False:
@@ -68,8 +68,8 @@ class Compose(RowStage):
         random = tools.random("compose")
         shown = self._chosen(outputs, random)
         prompt = self._prompt(signature, [(recorded_call(inputs[one]), outputs[one]) for one in shown], random)
-        if len(prompt) > LONGEST_PROMPT:
-            raise Reject("prompt_too_long", f"{len(prompt):,} characters, more than {LONGEST_PROMPT:,}")
+        if len(prompt) > MAX_PROMPT_CHARS:
+            raise Reject("prompt_too_long", f"{len(prompt):,} characters, more than {MAX_PROMPT_CHARS:,}")
         lead_in = self._one_of(wording.LEAD_INS, random)
         output = f"{lead_in}\n```python\n{row['code'].strip()}\n```"
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
@@ -86,15 +86,15 @@ class Compose(RowStage):
         }
 
     def _chosen(self, outputs: Sequence[Mapping[str, Any]], random: Random) -> list[int]:
-        """Which examples are shown, in which order."""
-        at_hand = [
+        """The indices of the examples to show, in order."""
+        usable = [
             index
             for index, output in enumerate(outputs[: self.visible])
             if self.errors != "omit" or output["error"] is None
         ]
-        if not at_hand:
+        if not usable:
             raise Reject("nothing_to_show", "no call gave anything that is to be shown")
-        return random.sample(at_hand, len(at_hand) if len(at_hand) <= 3 else random.randint(3, len(at_hand)))
+        return random.sample(usable, len(usable) if len(usable) <= 3 else random.randint(3, len(usable)))
 
     def _prompt(
         self, signature: Signature, examples: Sequence[tuple[dict[str, Any], Mapping[str, Any]]], random: Random
@@ -135,16 +135,16 @@ class Compose(RowStage):
 
 
 def _call(signature: Signature, arguments: Mapping[str, Any], *, by_name: bool) -> str:
-    """The call as it stands in code; some parameters can only be given by position, others only by name."""
+    """The call as source. Positional-only and keyword-only parameters are passed accordingly."""
     values = None if by_name else _by_position(signature, arguments)
     if values is None:
-        nameless = [one.name for one in signature.parameters if not one.by_name and one.name in arguments]
-        values = [write_value(arguments[name]) for name in nameless]
-        values += [f"{name}={write_value(value)}" for name, value in arguments.items() if name not in nameless]
+        positional_only = [one.name for one in signature.parameters if not one.by_name and one.name in arguments]
+        values = [write_value(arguments[name]) for name in positional_only]
+        values += [f"{name}={write_value(value)}" for name, value in arguments.items() if name not in positional_only]
     return f"{signature.name}({', '.join(values)})"
 
 
 def _by_position(signature: Signature, arguments: Mapping[str, Any]) -> list[str] | None:
-    """The values in the order of the parameters; None where one of them can only be given by name."""
+    """The values in the order of the parameters; None if one must be passed by name."""
     order = [one.name for one in signature.parameters if one.by_position][: len(arguments)]
     return [write_value(arguments[name]) for name in order] if set(order) == arguments.keys() else None

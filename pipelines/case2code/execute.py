@@ -1,4 +1,4 @@
-"""What functions give: each is called with its inputs in the sandbox (arXiv 2407.12504, section 3.3)."""
+"""Record the outputs of functions by running them in the sandbox (arXiv 2407.12504, section 3.3)."""
 
 import ast
 from collections.abc import AsyncIterator, Sequence
@@ -22,27 +22,26 @@ from synth.schemas.records import CALLS, EXECUTED
 
 __all__ = ["Execute"]
 
-# These depend on limits and on the load of the machine.
-_OF_THE_LIMITS = {"MemoryError", "RecursionError"}
+# Errors that depend on limits and on the load of the machine.
+_LIMIT_ERRORS = {"MemoryError", "RecursionError"}
 
 
 @dataclass(frozen=True)
 class Execute(RowStage):
-    """Run each function with its inputs in the sandbox, and keep what can be learnt from.
+    """Run each function with its inputs in the sandbox, and keep informative ones.
 
-    The outputs of each function, by running it once with all its inputs, each a fresh copy.
+    Records the outputs of each function in one run with all its inputs, each a fresh copy.
 
-    As in the paper, a function whose calls all raise is rejected (`all_errors`), and so is one that did not run to its
-    end; here the reason is the verdict of the sandbox: `load_error`, `timeout`, `crashed` and the others. Beyond it:
-    `few_distinct_outputs`, `too_many_errors` and `name_error`, because the paper's filter lets through functions that
-    nothing can be learnt from; `too_long_output`, `shows_address`, `unencodable` (a value without a canonical form) and
-    `depends_on_limits`; `no_code`, `no_inputs` and `unreadable_input` where there is no function, no call, or one that
-    cannot be read.
+    As in the paper, a function is rejected if all its calls raise (`all_errors`) or if it does not finish; the reason
+    is then the sandbox's verdict: `load_error`, `timeout`, `crashed` and the others. The paper keeps functions that
+    teach nothing; here they are `few_distinct_outputs`, `too_many_errors` or `name_error`. Also rejected:
+    `too_long_output`, `shows_address`, `unencodable` (a value without a canonical form) and `depends_on_limits`;
+    `no_code`, `no_inputs` and `unreadable_input` if there is no function, no call, or a call that cannot be parsed.
 
-    The published code runs a function once. Here those that pass are run again in another process with another seed
-    for hashes and for `random`, another clock where libfaketime is there, and the inputs in reverse (twice more where
-    sets are made): a function that then gives something else is `nondeterministic`. A run that took more than half of
-    its time is `near_deadline`. Errors are recorded by their type, because their texts depend on Python's version.
+    The published code runs a function once. Here those that pass are rerun in another process with other seeds for
+    hashes and `random`, another clock if libfaketime is installed, and the inputs in reverse (three times if the
+    function makes sets). If an output differs, the function is `nondeterministic`. A run that took more than half of
+    its time is `near_deadline`. Errors are recorded by type, because their messages depend on Python's version.
     """
 
     name: ClassVar[str] = "case2code execute"
@@ -58,9 +57,9 @@ class Execute(RowStage):
     seconds: Seconds = 5.0
     memory_mb: MemoryMb = 512
     repeat: Repeat = True
-    min_distinct_outputs: Annotated[int, Option("Different outputs that a function must give.", min=1)] = 2
+    min_distinct_outputs: Annotated[int, Option("Different outputs that a function must have.", min=1)] = 2
     max_error_fraction: Annotated[float, Option("Share of the calls that may raise.", min=0, max=1)] = 0.5
-    reject_name_errors: Annotated[bool, Option("Reject functions that miss a name.")] = True
+    reject_name_errors: Annotated[bool, Option("Reject functions that raise NameError.")] = True
     max_output_chars: Annotated[int, Option("Longest output, in characters.", min=1)] = 2000
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
@@ -73,12 +72,12 @@ class Execute(RowStage):
         program = Program.of(code, entry, calls, limits)
         outcomes = _outcomes(await tools.sandbox.run(program), limits)
         outputs = [_output(outcome) for outcome in outcomes]
-        self._refuse(outputs)
+        self._check(outputs)
         for profile in self._profiles(code):
             again = await tools.sandbox.run(replace(program, profile=profile, reverse=True))
             for call, one, other in zip(inputs, outcomes, _outcomes(again, limits), strict=True):
                 if one.kind != other.kind or not equal(one.data, other.data):
-                    raise Reject("nondeterministic", f"{call} gave {_told(one)}, and run again {_told(other)}")
+                    raise Reject("nondeterministic", f"{call} gave {_text(one)}, and run again {_text(other)}")
         yield {
             "id": row["id"],
             "code": code,
@@ -89,7 +88,7 @@ class Execute(RowStage):
         }
 
     def _profiles(self, code: str) -> Sequence[int]:
-        """Which other processes a function is run in. One other seed finds only part of what sets put out of order."""
+        """The profiles to rerun a function in. One other seed reveals only part of the dependence on the order of sets."""
         if not self.repeat:
             return ()
         makes_sets = any(
@@ -99,13 +98,13 @@ class Execute(RowStage):
         )
         return (1, 2, 3) if makes_sets else (1,)
 
-    def _refuse(self, outputs: Sequence[dict[str, str]]) -> None:
+    def _check(self, outputs: Sequence[dict[str, str]]) -> None:
         errors = [output["error"] for output in outputs if "error" in output]
         values = [output["return"] for output in outputs if "return" in output]
         calls = plural(len(outputs), "call")
         if self.reject_name_errors and (named := sorted(NAME_ERRORS.intersection(errors))):
             raise Reject("name_error", f"{errors.count(named[0])} of {calls} raise {named[0]}")
-        if limited := sorted(_OF_THE_LIMITS.intersection(errors)):
+        if limited := sorted(_LIMIT_ERRORS.intersection(errors)):
             raise Reject("depends_on_limits", f"{errors.count(limited[0])} of {calls} raise {limited[0]}")
         if not values:
             raise Reject("all_errors", f"all {len(outputs)} calls raise, the first of them {errors[0]}")
@@ -123,7 +122,7 @@ class Execute(RowStage):
 
 
 def _outcomes(verdict: Verdict, limits: Limits) -> list[Outcome]:
-    """The outcomes of a program that ran to its end and well within its time."""
+    """The outcomes of a program that finished well within its time."""
     if verdict.status != "ok":
         raise Reject(verdict.status, verdict.detail)
     if verdict.wall_seconds > limits.seconds / 2:
@@ -138,6 +137,6 @@ def _output(outcome: Outcome) -> dict[str, str]:
     return {"return": shown(outcome.data)} if outcome.kind == "value" else {"error": str(outcome.data)}
 
 
-def _told(outcome: Outcome) -> str:
-    ((_, text),) = _output(outcome).items()
+def _text(outcome: Outcome) -> str:
+    (text,) = _output(outcome).values()
     return f"{text:.200}"

@@ -1,4 +1,4 @@
-"""What each parameter of a function expects: its annotation, then its default, then its uses, then its name."""
+"""Infer the expected type of each parameter from its annotation, default, uses and name, in this order of weight."""
 
 import ast
 
@@ -9,7 +9,7 @@ from synth.pipelines.runtime.stage import Reject
 
 __all__ = ["expectations"]
 
-# An annotation outweighs whatever the body says, a default most of it, a name next to nothing.
+# An annotation outweighs all uses, a default most of them, a name hardly any.
 ANNOTATED, DEFAULT, NAMED = 50.0, 2.0, 0.2
 
 _GENERIC = {
@@ -40,39 +40,35 @@ _EXPECTED = {name: kind for kind, names in _NAMES.items() for name in names.spli
 def expectations(signature: Signature) -> dict[str, Evidence]:
     """Evidence on each parameter by name, in order. Raises `Reject` as `too_nested`."""
     try:
-        return _expectations(signature)
+        found = gather(signature.node)
+        for parameter in signature.parameters:
+            evidence = found[parameter.name]
+            if parameter.annotation:
+                _vote_annotation(evidence, parameter.annotation)
+            if parameter.default:
+                _vote_default(evidence, parameter.default)
+            if kind := _EXPECTED.get(parameter.name.lower().strip("_")):
+                evidence.vote({kind: NAMED})
     except RecursionError:
         raise Reject("too_nested", f"{signature.name} is nested too deeply to be read") from None
+    return found
 
 
-def _expectations(signature: Signature) -> dict[str, Evidence]:
-    found = gather(signature.node)
-    for parameter in signature.parameters:
-        evidence = found[parameter.name]
-        if parameter.annotation:
-            _annotated(evidence, parameter.annotation)
-        if parameter.default:
-            _defaulted(evidence, parameter.default)
-        if kind := _EXPECTED.get(parameter.name.lower().strip("_")):
-            evidence.vote({kind: NAMED})
-    return {parameter.name: found[parameter.name] for parameter in signature.parameters}
-
-
-def _annotated(evidence: Evidence, annotation: ast.expr) -> None:
+def _vote_annotation(evidence: Evidence, annotation: ast.expr) -> None:
     match annotation:
         case ast.Constant(value=str(text)):
             try:
-                _annotated(evidence, ast.parse(text, mode="eval").body)
+                _vote_annotation(evidence, ast.parse(text, mode="eval").body)
             except (SyntaxError, ValueError, MemoryError):
                 return
         case ast.Constant(value=None):
             evidence.vote({"none": ANNOTATED / 10})
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            _annotated(evidence, left)
-            _annotated(evidence, right)
+            _vote_annotation(evidence, left)
+            _vote_annotation(evidence, right)
         case ast.Subscript(value=generic, slice=arguments):
             inner = arguments.elts if isinstance(arguments, ast.Tuple) else [arguments]
-            _generic(evidence, _name(generic), inner)
+            _vote_generic(evidence, _name(generic), inner)
         case ast.Name() | ast.Attribute():
             name = _name(annotation)
             kind = _PLAIN.get(name) or _GENERIC.get(name)
@@ -82,12 +78,12 @@ def _annotated(evidence: Evidence, annotation: ast.expr) -> None:
                 evidence.vote({kind: ANNOTATED})
 
 
-def _generic(evidence: Evidence, name: str, inner: list[ast.expr]) -> None:
+def _vote_generic(evidence: Evidence, name: str, inner: list[ast.expr]) -> None:
     """An annotation such as `list[int]`, `Optional[str]`, `Literal['a', 'b']`."""
     kind = _GENERIC.get(name)
     if name in ("optional", "union", "annotated", "final"):
         for one in inner[:1] if name == "annotated" else inner:
-            _annotated(evidence, one)
+            _vote_annotation(evidence, one)
         if name == "optional":
             evidence.vote({"none": ANNOTATED / 10})
     elif name == "literal":
@@ -99,32 +95,30 @@ def _generic(evidence: Evidence, name: str, inner: list[ast.expr]) -> None:
     elif kind == "tuple" and not (len(inner) == 2 and isinstance(inner[1], ast.Constant)):
         evidence.vote({"tuple": ANNOTATED})
         for index, one in enumerate(inner):
-            _annotated(evidence.part(index, len(inner)), one)
+            _vote_annotation(evidence.part(index, len(inner)), one)
     elif kind:
         evidence.vote({kind: ANNOTATED})
         if kind == "dict":
-            _annotated(evidence.key, inner[0])
-        _annotated(evidence.item, inner[-1] if kind == "dict" else inner[0])
+            _vote_annotation(evidence.key, inner[0])
+        _vote_annotation(evidence.item, inner[-1] if kind == "dict" else inner[0])
     else:
         evidence.vote({OBJECT: ANNOTATED})
 
 
-def _defaulted(evidence: Evidence, default: ast.expr) -> None:
+def _vote_default(evidence: Evidence, default: ast.expr) -> None:
     try:
         value = read_value(default)
     except Unreadable:
         return
-    if value is None:
-        evidence.vote({"none": 1.0})
-    elif isinstance(value, bool):
+    kind = type(value).__name__
+    if kind == "bool":
         evidence.vote({"bool": 3 * DEFAULT})
-    else:
-        kind = next((kind for kind, type_ in TYPES.items() if isinstance(value, type_)), None)
-        if kind:
-            evidence.vote({kind: DEFAULT})
-            evidence.compare(value)
+        return
+    if kind in TYPES:
+        evidence.vote({kind: DEFAULT})
+    evidence.compare(value)
 
 
 def _name(node: ast.expr) -> str:
-    """The last part of a dotted name, in small letters: `list` for `typing.List`."""
+    """The last part of a dotted name, in lower case: `list` for `typing.List`."""
     return ast.unparse(node).rpartition(".")[2].lower()

@@ -1,14 +1,13 @@
-"""Calls to try a function with, written by a model or drawn from what it expects (arXiv 2407.12504, section 3.2)."""
+"""Calls to try a function with, written by a model or drawn from expected types (arXiv 2407.12504, section 3.2)."""
 
 import ast
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from synth.pipelines.case2code.candidates import with_imports
 from synth.pipelines.case2code.drawing import draw_calls
-from synth.pipelines.case2code.evidence import Evidence
 from synth.pipelines.case2code.expectation import expectations
 from synth.pipelines.case2code.literals import Unreadable, read_arguments, write_call
 from synth.pipelines.case2code.replies import examples_in
@@ -33,18 +32,18 @@ InputsFrom = Literal["model", "types", "both"]
 class Inputs(RowStage):
     """Find calls to try each function with.
 
-    Up to `n` different calls for each function, written `dict(a=1, b='x')`; the row keeps its id.
+    Up to `n` different calls for each function, written as `dict(a=1, b='x')`; the row keeps its id.
 
-    `inputs_from`: `model` asks for them, up to `tries` times until `min_inputs` can be used (the paper asks up to three
-    times, until a reply is not empty); `types` draws them from annotations, defaults and uses, with no model; `both`
-    fills up what the model leaves, a request without an answer included. A reply is parsed, never run: values are
-    literals and a few constructors. The row has the reasoning before the last reply.
+    `inputs_from`: `model` asks a model, up to `tries` times until `min_inputs` calls are usable (the paper asks up to
+    three times, until a reply is not empty); `types` derives calls from annotations, defaults and uses, without a
+    model; `both` adds derived calls to those of the model, also if no reply can be obtained. Replies are parsed, never
+    run: values are literals and a few constructors. The row stores the reasoning before the last reply.
 
-    A call that is not used is filtered: `not_a_call`, `not_a_literal`, `not_a_value`, `too_large`,
-    `unknown_argument`, `missing_argument`, `duplicate_input`. A function is rejected before anything is asked if it
-    cannot be read (`syntax_error`, `no_function`, `too_nested`) or uses a parameter as no such value can be used
-    (`needs_object`); and as `too_few_inputs`, or for its last reply: `no_code`, `not_python`, `no_examples`, or
-    `truncated`, `refused`, `empty_answer`.
+    Unusable calls are filtered: `not_a_call`, `not_a_literal`, `not_a_value`, `too_large`, `unknown_argument`,
+    `missing_argument`, `duplicate_input`. A function is rejected before any request if it cannot be parsed
+    (`syntax_error`, `no_function`, `too_nested`) or uses a parameter as no literal value can be used (`needs_object`);
+    later as `too_few_inputs`, or for its last reply: `no_code`, `not_python`, `no_examples`, `truncated`, `refused` or
+    `empty_answer`.
     """
 
     name: ClassVar[str] = "case2code inputs"
@@ -60,10 +59,10 @@ class Inputs(RowStage):
 
     prompt: Annotated[
         PromptFile,
-        Option("A prompt file, or one that the recipe ships; `inputs-plain` suits base models.", metavar="FILE"),
+        Option("A prompt file, or the name of a shipped prompt; `inputs-plain` suits base models.", metavar="FILE"),
     ] = shipped("inputs", FOLDER)
     inputs_from: Annotated[
-        InputsFrom, Option("A model writes the calls, they are drawn from the types that are expected, or both.")
+        InputsFrom, Option("Calls are written by a model, derived from expected types, or both.")
     ] = "model"
     n: Annotated[int, Option("Calls for each function.", min=1, flag="-n", long="--inputs")] = 10
     min_inputs: Annotated[int, Option("Calls that must be usable.", min=1)] = 2
@@ -75,13 +74,14 @@ class Inputs(RowStage):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.min_inputs > self.n:
-            raise UsageError(f"--min-inputs {self.min_inputs} is more than -n {self.n} asks for")
+            raise UsageError(f"--min-inputs {self.min_inputs} is more than -n {self.n}")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         code = with_imports(row["code"], row.get("import_code") or ())
         signature = read_signature(code, row["func_name"])
         expected = expectations(signature)
-        _refuse_objects(signature, expected)
+        if objects := [one.name for one in signature.parameters if one.required and expected[one.name].needs_object]:
+            raise Reject("needs_object", f"{', '.join(objects)} must be an object that no literal stands for")
         calls = _Calls(signature, row)
         fault: Reject | None = None
         if self.inputs_from != "types" and self.min_inputs > 0:
@@ -112,7 +112,7 @@ class Inputs(RowStage):
         }
 
     async def _ask(self, code: str, calls: "_Calls", tools: Tools) -> None:
-        """Add what the model's replies give to `calls`, until there are enough. Raises `Reject` where there are not."""
+        """Add calls from the model's replies until there are enough. Raises `Reject` if there are not."""
 
         def read(completion: Completion) -> None:
             calls.read(completion, self.n)
@@ -125,55 +125,49 @@ class Inputs(RowStage):
 
 
 class _Calls:
-    """The calls that can be used, with their origin, and those that a model wrote and that cannot."""
+    """The usable calls with their origin, and the unusable ones of a model."""
 
     def __init__(self, signature: Signature, row: Row) -> None:
         self._signature = signature
         self._row = row
         self.origins: dict[str, str] = {}
         self.filtered: list[Rejected] = []
-        # How many replies were read, and the reasoning before the last one.
+        # The number of replies, and the reasoning before the last one.
         self.replies = 0
         self.reasoning: str | None = None
 
     def read(self, completion: Completion, most: int) -> None:
-        """Add what a reply gives, until there are `most`. Raises `Reject` where it cannot be read."""
+        """Add the calls of a reply, up to `most` in all. Raises `Reject` if it cannot be parsed."""
         self.replies += 1
         self.reasoning = completion.reasoning
         if completion.no_answer:
             raise Reject(*completion.no_answer)
         for example in examples_in(completion.text, is_cut=completion.finish_reason == "length"):
             if len(self.origins) < most:
-                self.add(example)
+                self._add(example)
 
     def fewer_than(self, least: int) -> Reject | None:
         if len(self.origins) >= least:
             return None
         return Reject("too_few_inputs", f"{len(self.origins)} calls can be used, {least} are needed")
 
-    def add(self, example: ast.expr) -> None:
+    def _add(self, example: ast.expr) -> None:
         try:
             arguments = read_arguments(example)
         except Unreadable as unreadable:
-            return self._turn_away(ast.unparse(example), unreadable.reason, unreadable.detail)
+            return self._filter(ast.unparse(example), unreadable.reason, unreadable.detail)
         call = write_call(arguments)
-        if misfit := self._signature.misfit(set(arguments)):
-            return self._turn_away(call, *misfit)
+        if mismatch := self._signature.mismatch(set(arguments)):
+            return self._filter(call, *mismatch)
         if call in self.origins:
-            return self._turn_away(call, "duplicate_input", "the same call stands before")
+            return self._filter(call, "duplicate_input", "the same call stands before")
         self.origins[call] = "model"
         return None
 
-    def _turn_away(self, call: str, reason: str, detail: str) -> None:
+    def _filter(self, call: str, reason: str, detail: str) -> None:
         filtered = {
             "id": f"{self._row['id']}/call-{len(self.filtered)}",
             "func_name": self._signature.name,
             "example_inputs": [call],
         }
         self.filtered.append(Rejected(filtered, reason, detail))
-
-
-def _refuse_objects(signature: Signature, expected: Mapping[str, Evidence]) -> None:
-    objects = [one.name for one in signature.parameters if one.required and expected[one.name].needs_object]
-    if objects:
-        raise Reject("needs_object", f"{', '.join(objects)} must be an object that no literal stands for")

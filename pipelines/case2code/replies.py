@@ -1,4 +1,4 @@
-"""Reading what a model wrote: the code in its reply, and in that the list of examples or the function."""
+"""Parse the code in a model's reply: a list of examples, or a function."""
 
 import ast
 import warnings
@@ -11,10 +11,10 @@ __all__ = ["examples_among", "examples_in", "function_in"]
 
 
 def examples_in(reply: str, *, is_cut: bool) -> list[ast.expr]:
-    """The items of the list that a reply calls `examples`, unread.
+    """The items of the list `examples` in a reply, as expressions.
 
-    `examples += [...]`, `.extend` and `.append` extend it; a reply may also be nothing but the list. One that the
-    token limit cut (`is_cut`) inside the list gives the items that are complete. Raises `Reject`: `no_code`,
+    `examples += [...]`, `.extend` and `.append` extend it; a reply may also consist of the list alone. If the token
+    limit cut the reply inside the list (`is_cut`), the complete items are returned. Raises `Reject`: `no_code`,
     `not_python`, `no_examples`.
     """
     code = without_fence(reply)
@@ -27,16 +27,16 @@ def examples_in(reply: str, *, is_cut: bool) -> list[ast.expr]:
 
 
 def examples_among(tree: ast.Module) -> list[ast.expr] | None:
-    """The items of the list that a module calls `examples`, unread; None where it has no such list."""
+    """The items of the list `examples` in a module, as expressions; None if there is no such list."""
     found = [_items(statement, alone=len(tree.body) == 1) for statement in tree.body]
     return [item for items in found for item in items or ()] if any(items is not None for items in found) else None
 
 
 def function_in(reply: str, func_name: str) -> tuple[str, str]:
-    """The code of a reply, and which of its functions is meant: `func_name`, or the last one if none has that name.
+    """The code of a reply, and the function in it to call: `func_name`, or the last one if none has that name.
 
-    Raises `Reject` as `no_code` if the reply is empty, or has no fence and is no Python that defines a function. What
-    is wrong with code in a fence, the sandbox says.
+    Raises `Reject` as `no_code` if the reply is empty, or if it has no fence and is not Python that defines a function.
+    Code in a fence is left to the sandbox to judge.
     """
     code = without_fence(reply)
     if not code.strip():
@@ -54,7 +54,7 @@ def function_in(reply: str, func_name: str) -> tuple[str, str]:
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
-    """What a module defines as functions, or as lambdas with a name."""
+    """The names of functions and of lambdas in a module."""
     for statement in tree.body:
         match statement:
             case ast.FunctionDef(name=name) | ast.Assign(targets=[ast.Name(name)], value=ast.Lambda()):
@@ -69,7 +69,7 @@ def _module(code: str, *, is_cut: bool) -> ast.Module:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         whole, comma, _ = code.rstrip().rpartition("),\n")
         if is_cut and comma:
-            # What stands before the item that was cut.
+            # Drop the item that was cut.
             return _module(f"{whole}),]", is_cut=False)
         raise Reject("not_python", f"the reply cannot be parsed: {error}") from None
 

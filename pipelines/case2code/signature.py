@@ -1,4 +1,4 @@
-"""The function of a program: its syntax tree, and what a caller must know of it."""
+"""The function of a program: its syntax tree and its parameters."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ __all__ = ["Parameter", "Signature", "as_called", "parse_or_empty", "read_signat
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter that takes one argument. `by_position` and `by_name` say how it can be given."""
+    """A parameter that takes one argument; `by_position` and `by_name` say how it can be passed."""
 
     name: str
     required: bool
@@ -26,14 +26,14 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """`takes_any_name`: the function has a `**kwargs`."""
+    """`takes_any_name`: the function has a parameter like `**kwargs`."""
 
     name: str
     node: ast.FunctionDef
     parameters: tuple[Parameter, ...]
     takes_any_name: bool
 
-    def misfit(self, names: set[str]) -> tuple[str, str] | None:
+    def mismatch(self, names: set[str]) -> tuple[str, str] | None:
         """Reason and detail why the function cannot be called with arguments of these names."""
         known = {parameter.name for parameter in self.parameters}
         if not self.takes_any_name and (unknown := names - known):
@@ -57,16 +57,16 @@ def read_signature(code: str, func_name: str | None) -> Signature:
 
 
 def recorded_call(text: str | None) -> dict[str, Any]:
-    """The arguments of a call as a row holds it, `dict(a=1)`. Raises `Reject` as `unreadable_input`."""
+    """Parse a call in a row, such as `dict(a=1)`, into its arguments. Raises `Reject` as `unreadable_input`."""
     try:
-        # A list of texts may hold nulls.
+        # Lists of strings may contain nulls.
         return read_call(text or "")
     except Unreadable as unreadable:
         raise Reject("unreadable_input", f"{text!s:.200}: {unreadable.detail}") from None
 
 
 def parse_or_empty(code: str) -> ast.Module:
-    """The syntax tree of code that a model may have written; an empty one if it has none, which a run will tell."""
+    """The syntax tree of code; an empty one if it does not parse, which a run will report."""
     try:
         return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -74,26 +74,28 @@ def parse_or_empty(code: str) -> ast.Module:
 
 
 def as_called(code: str, entry: str, calls: Sequence[Mapping[str, Any]]) -> list[tuple[list[Any], dict[str, Any]]]:
-    """Positional and keyword arguments for each call: by name, but for what the function takes by position alone."""
+    """Positional and keyword arguments for each call: by name, except for positional-only parameters."""
     defined = [node for node in parse_or_empty(code).body if isinstance(node, ast.FunctionDef) and node.name == entry]
-    nameless = [one.arg for one in defined[-1].args.posonlyargs] if defined else []
-    made = []
+    positional_only = [one.arg for one in defined[-1].args.posonlyargs] if defined else []
+    result = []
     for arguments in calls:
-        first = list(takewhile(arguments.__contains__, nameless))
+        first = list(takewhile(arguments.__contains__, positional_only))
         rest = {name: value for name, value in arguments.items() if name not in first}
-        made.append(([arguments[name] for name in first], rest))
-    return made
+        result.append(([arguments[name] for name in first], rest))
+    return result
 
 
 def _parameters(arguments: ast.arguments) -> list[Parameter]:
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
-    parameters = [
-        Parameter(one.arg, default is None, True, index >= len(arguments.posonlyargs), one.annotation, default)
-        for index, (one, default) in enumerate(zip(positional, defaults, strict=True))
+    return [
+        Parameter(
+            one.arg,
+            default is None,
+            one not in arguments.kwonlyargs,
+            one not in arguments.posonlyargs,
+            one.annotation,
+            default,
+        )
+        for one, default in zip([*positional, *arguments.kwonlyargs], defaults + arguments.kw_defaults, strict=True)
     ]
-    parameters += [
-        Parameter(one.arg, default is None, False, True, one.annotation, default)
-        for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    ]
-    return parameters

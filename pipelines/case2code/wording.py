@@ -1,7 +1,6 @@
-"""The sentences that composed tasks are made of, as many of each kind as the paper has, in words of our own.
+"""The sentences that composed tasks are made of: as many of each kind as in the paper, but in our own words.
 
-The parts of a task stand in any order, so no sentence says "above" or "below". The first of each kind is the one that
-evaluation uses.
+The parts of a task come in any order, so no sentence says "above" or "below". Evaluation uses the first of each kind.
 """
 
 __all__ = ["CALL_FORMATS", "ERRORS", "HEADINGS", "INSTRUCTIONS", "LEAD_INS", "NAMES", "NEWLINES", "RAW_FORMATS"]
@@ -71,7 +70,7 @@ NAMES = (
     "def {name}(...)",
 )
 
-# Of arguments and what they gave.
+# Formats of arguments and results.
 RAW_FORMATS = (
     "Input: {input}\nOutput: {output}",
     "{input} -> {output}",
@@ -83,7 +82,7 @@ RAW_FORMATS = (
     "Given: {input}\nObserved: {output}\n",
 )
 
-# Of calls as they stand in code.
+# Formats of calls as source.
 CALL_FORMATS = (
     ">>> {call}\n{output}",
     "{call}  # {output}",
@@ -92,7 +91,7 @@ CALL_FORMATS = (
     "`{call}` gives `{output}`",
 )
 
-# What takes the place of an output where the call raised.
+# Formats of errors, shown instead of an output.
 ERRORS = (
     "an error: {error}",
     "{error} (raised)",
