@@ -1,7 +1,7 @@
-"""The program that calls a function with inputs that are Python source. It runs in the jail, and nowhere else.
+"""The program that calls a function with inputs that are Python source. It only ever runs in the jail.
 
-Its text is sent there, followed by a line that makes a `Driver`; so it needs nothing but the standard library. The
-names that it works with are none of the function's, whatever that is called.
+Its source is sent there, followed by a line that makes a `Driver`, so it imports nothing but the standard library. The
+function runs in a module of its own, so its names cannot clash with those of the driver.
 """
 
 import copy
@@ -13,16 +13,16 @@ from typing import Any
 
 __all__ = ["Driver"]
 
-# What the published harness imports above a function, and what it takes from it.
-PUBLISHED = {"sys": sys, "copy": copy, "json": json, **dict.fromkeys(("open", "exit", "quit", "help"))}
-LONGEST_MESSAGE = 300
+# The names that the published harness imports for a function, and those that it disables.
+HARNESS_NAMES = {"sys": sys, "copy": copy, "json": json, **dict.fromkeys(("open", "exit", "quit", "help"))}
+MAX_MESSAGE_CHARS = 300
 
 
 class Driver:
-    """A function, and blocks of source that add its inputs to a list `examples`. Raises what `code` raises.
+    """A function, and blocks of source that add its inputs to a list `examples`. Raises the errors of `code`.
 
-    Each block is a run of its own, in a new module that has the blocks before it, too: so the outputs were recorded. A
-    name that a later block defines was missing before, and what a function remembers is gone when a run begins.
+    Each block runs in a new module, after all earlier blocks, because that is how the outputs were recorded: names that
+    a later block defines are still missing, and state that the function keeps is lost.
     """
 
     def __init__(self, code: str, entry: str, blocks: list[str]) -> None:
@@ -30,15 +30,15 @@ class Driver:
         self._entry = entry
         self._blocks = blocks
         self._runs = 0
-        # So a function may recurse as deep as in a script, where it has one frame beneath it.
+        # Allow the same depth of recursion as in a script, where a function has one frame beneath it.
         sys.setrecursionlimit(sys.getrecursionlimit() + _depth(sys._getframe()) - 1)
         self._begin([])
 
     def call(self, index: int | None) -> list[str]:
-        """What the input at `index` gives, as texts: `return` and the value, or `error`, its type and its message.
+        """The result for the input at `index`: `return` and the `repr`, or `error`, its type and its message.
 
-        Or else `unreadable` and why, where inputs cannot be built; and `count`, where there are only so many inputs,
-        or where no `index` is given.
+        If inputs cannot be built: `unreadable` and the error. If `index` is None or too large: `count` and the number
+        of inputs.
         """
         try:
             while self._runs < len(self._blocks) and (index is None or index >= len(self._examples)):
@@ -50,15 +50,15 @@ class Driver:
         except BaseException as error:
             return ["unreadable", f"{type(error).__name__}: {_message(error)}"]
         try:
-            return ["return", repr(self._given(example))]
+            return ["return", repr(self._result(example))]
         except BaseException as error:
             return ["error", type(error).__name__, _message(error)]
 
     def _begin(self, blocks: list[str]) -> None:
-        """Run code and blocks. What the code itself calls `examples`, and the function, keep their names."""
+        """Run code and blocks. The blocks cannot overwrite the function, or an `examples` of the code itself."""
         module = sys.modules["__main__"] = ModuleType("__main__")
         names = module.__dict__
-        names.update(PUBLISHED)
+        names.update(HARNESS_NAMES)
         exec(compile(self._code, "<program>", "exec", dont_inherit=True), names)
         if self._entry not in names:
             raise NameError(f"it has no function {self._entry}")
@@ -69,14 +69,14 @@ class Driver:
         self._examples = names.pop("examples")
         names.update(own)
 
-    def _given(self, example: Any) -> Any:
+    def _result(self, example: Any) -> Any:
         if isinstance(example, list | tuple):
             return self._function(*example)
         code = getattr(self._function, "__code__", None)
-        nameless = code.co_varnames[: code.co_posonlyargcount] if code else ()
-        if not nameless:
+        positional_only = code.co_varnames[: code.co_posonlyargcount] if code else ()
+        if not positional_only:
             return self._function(**example)
-        first = list(takewhile(example.__contains__, nameless))
+        first = list(takewhile(example.__contains__, positional_only))
         return self._function(
             *map(example.get, first), **{name: example[name] for name in example if name not in first}
         )
@@ -88,6 +88,6 @@ def _depth(frame: FrameType | None) -> int:
 
 def _message(error: BaseException) -> str:
     try:
-        return str(error)[:LONGEST_MESSAGE].encode(errors="backslashreplace").decode()
+        return str(error)[:MAX_MESSAGE_CHARS].encode(errors="backslashreplace").decode()
     except Exception:
         return ""
