@@ -88,7 +88,7 @@ class Execute(RowStage):
         }
 
     def _profiles(self, code: str) -> Sequence[int]:
-        """The profiles to rerun a function in. One other seed reveals only part of the dependence on the order of sets."""
+        """The profiles to rerun a function in. One other seed reveals only some dependence on the order of sets."""
         if not self.repeat:
             return ()
         makes_sets = any(
