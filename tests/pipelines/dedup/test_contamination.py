@@ -155,7 +155,7 @@ def test_several_sets_and_inputs_and_portions(tmp_path: Path, monkeypatch: pytes
     for i, item in enumerate(items):
         rows[7 * i + 1]["text"] += f" {item} {drawn(rng, 5)}"
     sources = [write_rows(tmp_path / "x.jsonl", rows[:100]), write_rows(tmp_path / "y.jsonl", rows[100:])]
-    monkeypatch.setattr(portions, "ROWS_AT_A_TIME", 16)
+    monkeypatch.setattr(portions.portions, "__defaults__", (16, 4 << 20))
     stage = Decontaminate(against=(str(one), str(two)))
     summary = Run(stage, list(map(str, sources)), tmp_path / "out", Options()).execute()
     assert summary.counts.tallies == {f"in {one}": 20, f"in {two}": 20}

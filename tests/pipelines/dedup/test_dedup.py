@@ -272,8 +272,7 @@ def test_rows_are_the_same_however_they_are_cut(tmp_path: Path, monkeypatch: pyt
     rows = [{"id": f"r-{i}", "text": altered(rng, bases[rng.randrange(200)], 1)} for i in range(600)]
     source = write_rows(tmp_path / "rows.jsonl", rows)
     whole = passed(Dedup(), [source], tmp_path / "whole")
-    monkeypatch.setattr(portions, "ROWS_AT_A_TIME", 97)
-    monkeypatch.setattr(portions, "BYTES_AT_A_TIME", 5000)
+    monkeypatch.setattr(portions.portions, "__defaults__", (97, 5000))
     assert passed(Dedup(), [source], tmp_path / "cut") == whole
     assert 50 < len(whole[1]) < 500
 
@@ -338,7 +337,7 @@ def test_no_more_candidates_are_compared_than_there_is_time_for(
 
 
 def test_fingerprints_that_were_laid_by_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portions, "ROWS_AT_A_TIME", 10)
+    monkeypatch.setattr(portions.portions, "__defaults__", (10, 4 << 20))
     monkeypatch.setattr(fingerprints, "SECONDS_PER_SYNC", 0.0)
     rng = Random(10)
     rows = [{"id": f"r-{i}", "text": drawn(rng, 20)} for i in range(100)]
@@ -368,7 +367,7 @@ def test_fingerprints_that_were_laid_by_are_not_made_again(tmp_path: Path, monke
 
 
 def test_the_first_pass_over_the_rows_is_told_as_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portions, "ROWS_AT_A_TIME", 10)
+    monkeypatch.setattr(portions.portions, "__defaults__", (10, 4 << 20))
     monkeypatch.setattr(runner, "OBSERVE_SECONDS", 0.0)
     source = write_rows(tmp_path / "rows.jsonl", [{"id": f"r-{i}", "text": f"text {i}"} for i in range(20)])
     told: list[tuple[int, int, int]] = []

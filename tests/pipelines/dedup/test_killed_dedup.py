@@ -18,7 +18,7 @@ from tests.rows import write_rows
 SYNTH = """
 from synth.pipelines.dedup import fingerprints
 from synth.pipelines.runtime import portions
-fingerprints.SECONDS_PER_SYNC, portions.ROWS_AT_A_TIME = 0, 128
+fingerprints.SECONDS_PER_SYNC, portions.portions.__defaults__ = 0, (128, 4 << 20)
 from synth.cli.main import main
 main()
 """
