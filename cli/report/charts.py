@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from synth.cli.report.frame import HEIGHT, SOFT, WIDTH, Chart, Name, colour, colours, dashes, framed, legend_height
+from synth.cli.report.frame import SOFT, WIDTH, Chart, Name, colour, colours, dashes, framed, quantity
 from synth.cli.summaries import number
 
 __all__ = ["Bar", "Point", "bars", "curves", "parts", "squares"]
@@ -36,15 +36,11 @@ def bars(items: Sequence[Bar], series: Sequence[str], unit: str, *, share: bool 
     several = len(series) > 1
     labels = list(dict.fromkeys(bar.label for bar in items))
     longest = max((bar.amount for bar in items), default=0)
+    # Leaves room for the figure at the end of the longest bar.
+    scale = {"domain": [0, longest * 1.2 or 1], "nice": False}
     encoding: dict[str, Any] = {
         "y": {"field": "label", "type": "nominal", "sort": labels, "axis": NAMES_AXIS},
-        "x": {
-            "field": "amount",
-            "type": "quantitative",
-            "axis": {"title": unit, **(_percent_axis(longest) if share else {})},
-            # Leaves room for the figure at the end of the longest bar.
-            "scale": {"domain": [0, longest * 1.2 or 1], "nice": False},
-        },
+        "x": quantity("amount", axis={"title": unit, **(_percent_axis(longest) if share else {})}, scale=scale),
         "description": {"field": "caption"},
     }
     if several:
@@ -60,7 +56,7 @@ def bars(items: Sequence[Bar], series: Sequence[str], unit: str, *, share: bool 
         },
     ]
     lines = len(labels) * (0.45 + 0.75 * len(series) if several else 1)
-    return framed(values, {"layer": layers, "encoding": encoding}, 48 + LINE * lines + legend_height(series))
+    return framed(values, {"layer": layers, "encoding": encoding}, 48 + LINE * lines, series)
 
 
 def parts(items: Sequence[Bar], kinds: Mapping[str, str], unit: str) -> Chart:
@@ -68,7 +64,7 @@ def parts(items: Sequence[Bar], kinds: Mapping[str, str], unit: str) -> Chart:
     labels = list(dict.fromkeys(bar.label for bar in items))
     encoding = {
         "y": {"field": "label", "type": "nominal", "sort": labels, "axis": NAMES_AXIS},
-        "x": {"field": "amount", "type": "quantitative", "axis": {"title": unit, "format": "%"}},
+        "x": quantity("amount", axis={"title": unit, "format": "%"}),
         "color": colours(list(kinds), list(kinds.values())),
         "order": {"field": "position"},
         "description": {"field": "caption"},
@@ -82,7 +78,7 @@ def parts(items: Sequence[Bar], kinds: Mapping[str, str], unit: str) -> Chart:
         for bar in items
     ]
     mark = {"type": "bar", "stroke": "var(--paper)", "strokeWidth": 1}
-    return framed(values, {"mark": mark, "encoding": encoding}, 56 + 26 * len(labels) + legend_height(list(kinds)))
+    return framed(values, {"mark": mark, "encoding": encoding}, 56 + 26 * len(labels), list(kinds))
 
 
 def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", share: bool = False) -> Chart:
@@ -94,13 +90,8 @@ def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", sh
     percent = {"format": ".2~%"} if share else {}
     scales = {axis: {"type": "log", "nice": False} if axis in logarithmic else {"zero": axis == "y"} for axis in "xy"}
     encoding = {
-        "x": {
-            "field": "x",
-            "type": "quantitative",
-            "scale": scales["x"],
-            "axis": {"title": x, "grid": False, **ticks},
-        },
-        "y": {"field": "y", "type": "quantitative", "scale": scales["y"], "axis": {"title": y, **percent}},
+        "x": quantity("x", axis={"title": x, "grid": False, **ticks}, scale=scales["x"]),
+        "y": quantity("y", axis={"title": y, **percent}, scale=scales["y"]),
         "description": {"field": "caption"},
         **({"color": colours(series, symbol="stroke")} if several else {}),
     }
@@ -113,15 +104,12 @@ def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", sh
         },
         {"mark": {"type": "point", "filled": True, "size": size, "opacity": 1, **plain}},
     ]
+    figure = "{:.2%}".format if share else number
     values = [
-        {
-            **point._asdict(),
-            "caption": f"{_labelled(number(point.x), point.series, series)}: "
-            + (f"{point.y:.2%}" if share else number(point.y)),
-        }
+        {**point._asdict(), "caption": f"{_labelled(number(point.x), point.series, series)}: {figure(point.y)}"}
         for point in points
     ]
-    return framed(values, {"layer": layers, "encoding": encoding}, HEIGHT + legend_height(series))
+    return framed(values, {"layer": layers, "encoding": encoding}, legend=series)
 
 
 def squares(name: Name, labels: Sequence[str], cells: Mapping[tuple[str, str], float], unit: str) -> Chart:
@@ -130,22 +118,12 @@ def squares(name: Name, labels: Sequence[str], cells: Mapping[tuple[str, str], f
     encoding = {
         "y": {"field": "first", **position, "axis": NAMES_AXIS},
         "x": {"field": "second", **position, "axis": {**NAMES_AXIS, "labelAngle": -60, "labelLimit": 100}},
-        "opacity": {
-            "field": "amount",
-            "type": "quantitative",
-            "scale": {"domainMin": 0, "range": [0.08, 1]},
-            "legend": None,
-        },
+        "opacity": quantity("amount", scale={"domainMin": 0, "range": [0.08, 1]}, legend=None),
         "description": {"field": "caption"},
     }
     values = [
-        {
-            "first": first,
-            "second": second,
-            "amount": amount,
-            "caption": f"{first} and {second}: {number(amount)} {unit}",
-        }
-        for (first, second), amount in cells.items()
+        {"first": one, "second": two, "amount": amount, "caption": f"{one} and {two}: {number(amount)} {unit}"}
+        for (one, two), amount in cells.items()
     ]
     mark = {"type": "rect", "color": colour(name), "stroke": "var(--paper)", "strokeWidth": 1}
     return framed(values, {"mark": mark, "encoding": encoding}, WIDTH)

@@ -118,16 +118,21 @@ def _spread_title(heading: str, named: Mapping[Name, Spread], unit: str | None) 
 
 
 def _quantiles(filled: Group, spreads: Sequence[Spread]) -> Table:
-    head = ["dataset", "values", "minimum", "median", "90%", "maximum"]
     rows = []
     for (source, column), spread in zip(filled, spreads, strict=True):
-        quantiles = (spread.minimum, spread.median, spread.ninth_decile, spread.maximum)
-        row = [source.name, f"{sum(spread.bins):,}", *map(number, quantiles)]
+        row = {
+            "dataset": source.name,
+            "values": f"{sum(spread.bins):,}",
+            "minimum": number(spread.minimum),
+            "median": number(spread.median),
+            "90%": number(spread.ninth_decile),
+            "maximum": number(spread.maximum),
+        }
         words = source.survey.words.get(column.name)
         if words and (counted := words.spread()):
-            row += [number(counted.median), number(counted.ninth_decile)]
+            row |= {"median in words": number(counted.median), "90% in words": number(counted.ninth_decile)}
         rows.append(row)
-    return Table([*head, *["median in words", "90% in words"][: len(rows[0]) - len(head)]], rows)
+    return Table.of(rows)
 
 
 def _left_out(group: Group) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from synth.cli.report.frame import HEIGHT, Chart, Name, colour, colours, dashes, framed, legend_height
+from synth.cli.report.frame import Chart, Name, colour, colours, dashes, framed, quantity
 from synth.cli.summaries import number
 from synth.schemas.inspecting.histogram import Spread
 
@@ -36,9 +36,9 @@ def _bars(name: Name, spread: Spread, x: str, rows: str) -> Chart:
         for low, high, amount, bin_name in zip(positions, positions[1:], spread.bins, _names(spread), strict=False)
     ]
     encoding = {
-        "x": {"field": "low", "type": "quantitative", **axis},
+        "x": quantity("low", **axis),
         "x2": {"field": "high"},
-        "y": {"field": "amount", "type": "quantitative", "axis": {"title": rows, **_integer_ticks(max(spread.bins))}},
+        "y": quantity("amount", axis={"title": rows, **_integer_ticks(max(spread.bins))}),
         "y2": {"datum": 0},
         "description": {"field": "caption"},
     }
@@ -60,8 +60,8 @@ def _outlines(spreads: Mapping[Name, Spread], x: str, share: str) -> Chart:
             for low, high, share, caption in zip(positions, positions[1:], shares, captions, strict=False)
         ]
     encoding = {
-        "x": {"field": "low", "type": "quantitative", **axis},
-        "y": {"field": "share", "type": "quantitative", "axis": {"title": share, "format": "%"}},
+        "x": quantity("low", **axis),
+        "y": quantity("share", axis={"title": share, "format": "%"}),
         "color": colours(series, symbol="stroke"),
     }
     layers = [
@@ -75,7 +75,7 @@ def _outlines(spreads: Mapping[Name, Spread], x: str, share: str) -> Chart:
             "encoding": {"strokeDash": dashes(series)},
         },
     ]
-    return framed(bins, {"layer": layers, "encoding": encoding}, HEIGHT + legend_height(series))
+    return framed(bins, {"layer": layers, "encoding": encoding}, legend=series)
 
 
 def _names(spread: Spread) -> list[str]:

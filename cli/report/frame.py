@@ -7,19 +7,7 @@ Series differ by colour and by dash or position, so they are distinct in greysca
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = [
-    "HEIGHT",
-    "MOST_SERIES",
-    "SOFT",
-    "WIDTH",
-    "Chart",
-    "Name",
-    "colour",
-    "colours",
-    "dashes",
-    "framed",
-    "legend_height",
-]
+__all__ = ["MOST_SERIES", "SOFT", "WIDTH", "Chart", "Name", "colour", "colours", "dashes", "framed", "quantity"]
 
 Chart = dict[str, Any]
 
@@ -77,12 +65,14 @@ class Name(str):
         return made
 
 
-def framed(values: Sequence[Mapping[str, Any]], view: Mapping[str, Any], height: float = HEIGHT) -> Chart:
-    """A chart of `values`; `height` is in pixels and includes the axes and the legend."""
+def framed(
+    values: Sequence[Mapping[str, Any]], view: Mapping[str, Any], height: float = HEIGHT, legend: Sequence[str] = ()
+) -> Chart:
+    """A chart of `values`; `height` is in pixels and includes the axes but not the `legend` of several series."""
     return {
         "data": {"values": list(values)},
         "width": WIDTH,
-        "height": round(height),
+        "height": round(height + _legend_height(legend)),
         "autosize": {"type": "fit", "contains": "padding"},
         # The reader's font may be wider than the one used to measure labels.
         "padding": {"left": 10, "right": 6, "top": 4, "bottom": 4},
@@ -109,7 +99,12 @@ def dashes(series: Sequence[Name]) -> dict[str, Any]:
     return {"field": "series", "type": "nominal", "scale": scale}
 
 
-def legend_height(series: Sequence[str]) -> int:
+def quantity(field: str, **settings: Any) -> dict[str, Any]:
+    """The encoding of a numeric field."""
+    return {"field": field, "type": "quantitative", **settings}
+
+
+def _legend_height(series: Sequence[str]) -> int:
     return 12 + 17 * -(-len(series) // _legend_columns(series)) if len(series) > 1 else 0
 
 

@@ -4,7 +4,7 @@ It is one file without scripts: charts are rendered when it is written, and its 
 or fetching anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,12 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     textual: bool = False
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, str]]) -> "Table":
+        """A row per mapping and a column per key, empty where a mapping lacks it."""
+        head = list(dict.fromkeys(key for row in rows for key in row))
+        return cls(head, [[row.get(key, "") for key in head] for row in rows])
 
 
 @dataclass(frozen=True)

@@ -76,28 +76,22 @@ def _chapter(sources: Sequence[ReportInput], column: str, anchor: str, title: st
 
 def _facts(measured: Measured) -> Table:
     unit, _ = _unit(measured)
-    head = [
-        "dataset",
-        "rows",
-        "without any tag",
-        "queries",
-        f"complexity: mean tags per {unit}",
-        "different tags",
-        "diversity: share of all tags",
-    ]
-    rows = [
+    return Table.of(
         [
-            name,
-            f"{found.rows:,}",
-            f"{found.untagged:,}",
-            f"{found.queries:,}",
-            f"{found.complexity:.2f}",
-            f"{found.distinct:,}",
-            "" if found.diversity is None else f"{found.covered:,} of {found.vocabulary:,}, {found.diversity:.1%}",
+            {
+                "dataset": name,
+                "rows": f"{found.rows:,}",
+                "without any tag": f"{found.untagged:,}",
+                "queries": f"{found.queries:,}",
+                f"complexity: mean tags per {unit}": f"{found.complexity:.2f}",
+                "different tags": f"{found.distinct:,}",
+                "diversity: share of all tags": ""
+                if found.diversity is None
+                else f"{found.covered:,} of {found.vocabulary:,}, {found.diversity:.1%}",
+            }
+            for name, found in measured.items()
         ]
-        for name, found in measured.items()
-    ]
-    return Table(head, rows)
+    )
 
 
 def _unit(measured: Measured) -> tuple[str, str]:
@@ -176,21 +170,19 @@ def _together(measured: Measured, labels: Mapping[str, str]) -> Iterator[Figure]
             if first in corner and second in corner:
                 cells[first, second] = cells[second, first] = pair.rows
         rows = [
-            [
-                labels[pair.first],
-                labels[pair.second],
-                f"{pair.rows:,} ({percent(pair.rows, found.rows)})",
-                "" if pair.confidence is None else percent(pair.confidence),
-                "" if pair.lift is None else number(round(pair.lift, 2)),
-            ]
+            {
+                "tag": labels[pair.first],
+                "with tag": labels[pair.second],
+                "rows with both": f"{pair.rows:,} ({percent(pair.rows, found.rows)})",
+                "of the rows with the first": "" if pair.confidence is None else percent(pair.confidence),
+                "times as often as by chance": "" if pair.lift is None else number(round(pair.lift, 2)),
+            }
             for pair in pairs
         ]
         yield Figure(
             f"Tags that go together in {name}: most often {labels[pairs[0].first]} with {labels[pairs[0].second]}",
             squares(name, corner, cells, "rows"),
-            numbers=Table(
-                ["tag", "with tag", "rows with both", "of the rows with the first", "times as often as by chance"], rows
-            ),
+            numbers=Table.of(rows),
             note="The stronger the colour, the more rows have both tags; pairs without a square are not "
             f"among the {len(found.pairs)} most common.",
         )
