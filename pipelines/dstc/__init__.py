@@ -1,1 +1,1 @@
-"""DSTC: preference pairs from a model's own codes and tests (arXiv 2411.13611)."""
+"""DSTC: preference pairs from a model's own programs and tests (arXiv 2411.13611)."""

@@ -9,15 +9,15 @@ from synth.pipelines.engines import Completion
 from synth.pipelines.runtime.stage import Reject, Rejected
 from synth.pipelines.runtime.text.fences import without_fence
 
-__all__ = ["CodeDraft", "Drafts", "joined", "read_code", "read_test"]
+__all__ = ["CodeDraft", "Drafts", "join_program", "read_code", "read_test"]
 
 
 @dataclass(frozen=True)
 class CodeDraft:
-    """A runnable program or test; `likeness` ignores comments and layout."""
+    """A runnable program or test, and its syntax tree as text, which ignores comments and layout."""
 
     text: str
-    likeness: str
+    tree: str
 
 
 class Drafts:
@@ -52,7 +52,7 @@ class Drafts:
                 self.drop(number, reject.reason, reject.detail)
                 continue
             self.texts[number] = draft.text
-            if (original := first.setdefault(draft.likeness, number)) != number:
+            if (original := first.setdefault(draft.tree, number)) != number:
                 self.drop(number, f"{self._kind}_duplicate", f"{self._kind}-{original} is the same")
 
     def drop(self, number: int, reason: str, detail: str) -> None:
@@ -69,7 +69,7 @@ def read_code(reply: str, entry: str) -> CodeDraft:
 
 
 def read_test(reply: str, entry: str) -> CodeDraft:
-    """The test of a reply, with calls appended for functions that only a test framework would call.
+    """The test of a reply, with calls of those functions appended that only a test framework would call.
 
     Raises `Reject`: `test_empty`, `test_not_python`, `test_redefines_entry`, `test_without_assert`,
     `test_needs_arguments`, `test_without_call`.
@@ -88,14 +88,14 @@ def read_test(reply: str, entry: str) -> CodeDraft:
     return CodeDraft("\n\n\n".join([text, "\n".join(calls.values())]) if calls else text, ast.dump(tree))
 
 
-def joined(code: str, test: str) -> str:
+def join_program(code: str, test: str) -> str:
     """A program followed by a test: the text that is run and labelled."""
     return f"{code}\n\n\n# Test\n{test}\n"
 
 
 def _program(reply: str, kind: str) -> tuple[str, ast.Module]:
     """The code of a reply as text and as a tree, both without `if __name__ == "__main__":` blocks."""
-    # Lines are counted as Python counts them.
+    # Split into lines as Python does.
     text = without_fence(reply).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n").rstrip()
     if not text:
         raise Reject(f"{kind}_empty", "the reply has no code")
@@ -103,26 +103,17 @@ def _program(reply: str, kind: str) -> tuple[str, ast.Module]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text, kind)
-        # Trees that cannot be dumped cannot be compared.
+        # Fails now on trees that are too deep to be dumped for comparison.
         ast.dump(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Reject(f"{kind}_not_python", f"it cannot be parsed: {error}") from None
     lines = text.split("\n")
-    guards = [node for node in tree.body if _is_guard(node)]
-    for guard in reversed(guards):
-        del lines[guard.lineno - 1 : guard.end_lineno]
-    tree.body = [node for node in tree.body if node not in guards]
+    for node in reversed(tree.body):
+        match node:
+            case ast.If(ast.Compare(ast.Name("__name__"), [ast.Eq()], [ast.Constant("__main__")]), orelse=[]):
+                del lines[node.lineno - 1 : node.end_lineno]
+                tree.body.remove(node)
     return "\n".join(lines).rstrip(), tree
-
-
-def _is_guard(node: ast.stmt) -> bool:
-    match node:
-        case ast.If(
-            test=ast.Compare(ast.Name("__name__"), [ast.Eq()], [ast.Constant("__main__")]),
-            orelse=[],
-        ):
-            return True
-    return False
 
 
 def _names(statement: ast.stmt) -> list[str]:
@@ -149,7 +140,7 @@ def _binds(node: ast.AST, name: str) -> bool:
 
 
 def _call(function: ast.FunctionDef, entry: str) -> str:
-    """A call of a test function without parameters, or with the entry point, like HumanEval's `check(candidate)`."""
+    """A call of a test function, without arguments or with the entry point, as in HumanEval's `check(candidate)`."""
     arguments = function.args
     by_position = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
     if by_position > 1 or None in arguments.kw_defaults:

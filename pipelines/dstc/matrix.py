@@ -12,7 +12,7 @@ Cells = Mapping[tuple[int, int], bool | None]
 
 @dataclass(frozen=True)
 class Selection:
-    """Numbers of codes and tests. `gap` is the share of the tests by which the chosen code is ahead, 0 to 1."""
+    """Sample numbers of programs and tests. `gap`: the share of tests by which the chosen program is ahead, 0 to 1."""
 
     chosen_code: int
     chosen_test: int
@@ -22,7 +22,7 @@ class Selection:
 
 
 def unsettled(cells: Cells) -> tuple[set[int], set[int]]:
-    """The fewest codes and tests, taken greedily, without which every cell is known.
+    """A small set of programs and tests, chosen greedily, without which every cell is known.
 
     The row or column with the most unknown cells is dropped first. Ties drop a test before a program, since more tests
     remain, then the lower number.
@@ -41,10 +41,11 @@ def unsettled(cells: Cells) -> tuple[set[int], set[int]]:
 
 
 def select(cells: Cells, codes: Sequence[int], tests: Sequence[int]) -> Selection:
-    """The minimax choice over a matrix in which every test is passed by some of the codes and failed by others.
+    """The minimax choice over a matrix in which some programs pass and others fail each test.
 
-    The chosen code passes the most tests, and goes with the one of them that most codes pass. The rejected code passes
-    the fewest, and goes with that one of the tests it fails which most codes pass. Of equals the first is taken.
+    The chosen program passes the most tests, and is paired with that one of them that most programs pass. The rejected
+    program passes the fewest, and is paired with that one of its failed tests that most programs pass. The first wins a
+    tie.
     """
     passed = {code: [test for test in tests if cells[code, test] is True] for code in codes}
     passing = {test: sum(cells[code, test] is True for code in codes) for test in tests}

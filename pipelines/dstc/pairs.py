@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from synth.pipelines.dstc.drafts import Drafts, joined, read_code, read_test
-from synth.pipelines.dstc.matrix import Cells, select, unsettled
+from synth.pipelines.dstc.drafts import Drafts, join_program, read_code, read_test
+from synth.pipelines.dstc.matrix import Cells, Selection, select, unsettled
 from synth.pipelines.dstc.trials import Trials
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.common_options import MaxTokens, MemoryMb, Repeat, Seconds, Temperature, TopP
@@ -29,19 +29,19 @@ Style = Literal["chat", "plain"]
 
 @dataclass(frozen=True)
 class Pairs(RowStage):
-    """Make preference pairs from the codes and tests that a model writes for each task (DSTC).
+    """Make preference pairs from the programs and tests that a model writes for each task (DSTC).
 
-    A chosen and a rejected code for each instruction, each with a test that it passes, or fails.
+    A chosen program for each instruction with a test that it passes, and a rejected one with a test that it fails.
 
-    As in the paper, the model writes `n_code` codes and `n_tests` tests of a function with a fixed name, every code is
-    run with every test, and the pair is chosen by minimax, so that wrong tests matter less. Code and test are
-    concatenated, so that the label is true for the text (it runs, or does not) even where the test is wrong. With
-    `format` `kto` the two are labelled rows, `<id>/chosen` and `<id>/rejected`.
+    As in the paper, the model writes `n_code` programs and `n_tests` tests of a function with a fixed name, every
+    program is run with every test, and the pair is chosen by minimax, so that wrong tests matter less. Program and test
+    are concatenated, so that the label is true for the text (it runs, or does not) even if the test is wrong. With
+    `format` `kto`, the two are labelled rows, `<id>/chosen` and `<id>/rejected`.
 
     The paper leaves the details open; these are ours. Before `matrix.select`, the stage filters duplicates, programs
     that fail without a test (otherwise no test would be passed by all), tests that all or none of the programs pass,
-    and the fewest programs and tests whose removal makes reruns agree (`repeat`). Each side keeps the reasoning before
-    its program; the reasoning before its test is dropped.
+    and as few programs and tests as possible so that reruns agree on the rest (`repeat`). Each side keeps the reasoning
+    before its program; the reasoning before its test is dropped.
     A row is rejected as `bad_entry_point`, `too_few_codes` (of two), `too_few_tests`, `all_pass`, `none_pass` or
     `gap_too_small`.
     """
@@ -58,19 +58,19 @@ class Pairs(RowStage):
         "synth dstc tasks.jsonl rows/ --model Qwen/Qwen2.5-Coder-7B-Instruct --format kto --n-code 16",
     )
 
-    code_prompt: Annotated[Prompt, Option("Prompt file that asks for a code.", metavar="FILE")] = shipped(
+    code_prompt: Annotated[Prompt, Option("Prompt file that asks for a program.", metavar="FILE")] = shipped(
         "code", FOLDER
     )
     test_prompt: Annotated[Prompt, Option("Prompt file that asks for a test.", metavar="FILE")] = shipped(
         "test", FOLDER
     )
-    task_prompt: Annotated[Prompt, Option("Text file: the prompt of the rows.", metavar="FILE")] = shipped(
+    task_prompt: Annotated[Prompt, Option("Text file with the prompt of the output rows.", metavar="FILE")] = shipped(
         "task", FOLDER
     )
     format: Annotated[Format, Option("`dpo`: chosen and rejected; `kto`: rows with a label.")] = "dpo"
     style: Annotated[Style, Option("`chat` adds columns of messages; `plain` leaves them out.")] = "chat"
-    entry: Annotated[str, Option("The function's name where a row has none.", metavar="NAME")] = "solution"
-    n_code: Annotated[int, Option("Codes to write for each task.", min=2)] = 8
+    entry: Annotated[str, Option("The function's name if a row has none.", metavar="NAME")] = "solution"
+    n_code: Annotated[int, Option("Programs to write for each task.", min=2)] = 8
     n_tests: Annotated[int, Option("Tests to write for each task.", min=1)] = 8
     temperature: Temperature = 0.8
     top_p: TopP = 0.95
@@ -78,20 +78,20 @@ class Pairs(RowStage):
     seconds: Seconds = 5.0
     memory_mb: MemoryMb = 512
     repeat: Repeat = True
-    min_tests: Annotated[int, Option("Tests that must tell the codes apart.", min=1)] = 2
-    min_gap: Annotated[float, Option("Share of these by which the chosen code must be ahead.", min=0, max=1)] = 0.25
+    min_tests: Annotated[int, Option("Tests that must distinguish the programs.", min=1)] = 2
+    min_gap: Annotated[float, Option("Share of these by which the chosen program must be ahead.", min=0, max=1)] = 0.25
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not _is_name(self.entry):
-            raise UsageError(f"--entry {self.entry} is no name that a function can have")
+            raise UsageError(f"--entry {self.entry} is not a valid function name")
         if self.min_tests > self.n_tests:
             raise UsageError(f"--min-tests {self.min_tests} is more than --n-tests {self.n_tests}")
         if self.task_prompt.is_chat:
-            raise UsageError(f"--task-prompt {self.task_prompt.origin} is a chat, where plain text is needed")
+            raise UsageError(f"--task-prompt {self.task_prompt.origin} is a chat, but must be plain text")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
-        # In `rejected/` these columns hold the filtered drafts.
+        # The columns of filtered drafts in `rejected/`.
         column = "rejected_{}" if self.format == "dpo" else "{}"
         codes, tests = (Drafts(kind, row["id"], column.format(kind)) for kind in ("code", "test"))
         made: list[Row] = []
@@ -129,10 +129,6 @@ class Pairs(RowStage):
                 "gap_too_small", f"the best code is ahead of the worst by {pair.gap:.2f} of {len(tests)} tests"
             )
 
-        chosen, rejected = (
-            _PairProgram(codes.texts[code], tests.texts[test], codes.reasoning[code])
-            for code, test in ((pair.chosen_code, pair.chosen_test), (pair.rejected_code, pair.rejected_test))
-        )
         common = {
             "prompt": self.task_prompt.render(**asked),
             "entry_point": entry,
@@ -144,8 +140,34 @@ class Pairs(RowStage):
             "matrix": ["".join("01"[cells[code, test] is True] for test in tests.texts) for code in codes.texts],
             "model": tools.model,
         }
-        write = self._preference if self.format == "dpo" else self._labelled
-        return write(row["id"], chosen, rejected, common)
+        return self._rows(row["id"], common, codes, tests, pair)
+
+    def _rows(self, row_id: str, common: Mapping[str, Any], codes: Drafts, tests: Drafts, pair: Selection) -> list[Row]:
+        sides: dict[str, dict[str, Any]] = {}
+        for side, code, test in (
+            ("chosen", pair.chosen_code, pair.chosen_test),
+            ("rejected", pair.rejected_code, pair.rejected_test),
+        ):
+            completion = f"```python\n{join_program(codes.texts[code], tests.texts[test])}```"
+            turns = [{"role": "user", "content": common["prompt"]}, {"role": "assistant", "content": completion}]
+            sides[side] = {
+                "completion": completion,
+                "messages": turns if self.style == "chat" else None,
+                "code": codes.texts[code],
+                "test": tests.texts[test],
+                "reasoning": codes.reasoning[code],
+            }
+        if self.format == "kto":
+            return [
+                {"id": f"{row_id}/{side}", "label": side == "chosen", **columns, **common}
+                for side, columns in sides.items()
+            ]
+        both = {
+            f"{side}_{name}".removesuffix("_completion"): value
+            for side, columns in sides.items()
+            for name, value in columns.items()
+        }
+        return [{"id": row_id, **both, **common}]
 
     async def _ask(self, tools: Tools, prompt: Prompt, asked: Mapping[str, Any], n: int) -> Sequence[Completion]:
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
@@ -180,52 +202,6 @@ class Pairs(RowStage):
         if set(passing.values()) == {0}:
             raise Reject("none_pass", f"none of {every} codes passes any of {len(passing)} tests")
         self._need_enough(codes, tests)
-
-    def _preference(
-        self, row_id: str, chosen: "_PairProgram", rejected: "_PairProgram", common: Mapping[str, Any]
-    ) -> list[Row]:
-        pair: dict[str, Any] = {"id": row_id, **common}
-        for side, program in (("chosen", chosen), ("rejected", rejected)):
-            pair[side] = program.fenced
-            pair[f"{side}_messages"] = self._chat(common["prompt"], program.fenced)
-            pair[f"{side}_code"], pair[f"{side}_test"] = program.code, program.test
-            pair[f"{side}_reasoning"] = program.reasoning
-        return [pair]
-
-    def _labelled(
-        self, row_id: str, chosen: "_PairProgram", rejected: "_PairProgram", common: Mapping[str, Any]
-    ) -> list[Row]:
-        return [
-            {
-                "id": f"{row_id}/{side}",
-                "completion": program.fenced,
-                "label": side == "chosen",
-                "messages": self._chat(common["prompt"], program.fenced),
-                "code": program.code,
-                "test": program.test,
-                "reasoning": program.reasoning,
-                **common,
-            }
-            for side, program in (("chosen", chosen), ("rejected", rejected))
-        ]
-
-    def _chat(self, prompt: str, completion: str) -> list[dict[str, str]] | None:
-        if self.style == "plain":
-            return None
-        return [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
-
-
-@dataclass(frozen=True)
-class _PairProgram:
-    """A program with a test, and the reasoning before the program."""
-
-    code: str
-    test: str
-    reasoning: str | None
-
-    @property
-    def fenced(self) -> str:
-        return f"```python\n{joined(self.code, self.test)}```"
 
 
 def _is_name(entry: str) -> bool:

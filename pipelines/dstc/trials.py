@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from synth.pipelines.dstc.drafts import joined
+from synth.pipelines.dstc.drafts import join_program
 from synth.pipelines.dstc.matrix import Cells
 from synth.pipelines.runtime.stage import Tools
 from synth.sandbox.program import Program
@@ -14,7 +14,7 @@ from synth.sandbox.verdict import Limits, Verdict
 
 __all__ = ["Trials"]
 
-# Appended to a program and called after it, so that exiting early does not pass.
+# Appended to a program and called after it, so that programs that exit early do not pass.
 _LAST = "_all_of_it_has_run"
 _LAST_LINES = f"\n\ndef {_LAST}():\n    return True\n"
 # The machine or the sandbox stopped these or never started them: no verdict on the program.
@@ -34,7 +34,7 @@ class Trials:
     repeat: bool
 
     async def faults(self, codes: Mapping[int, str]) -> dict[int, str]:
-        """Why each failing program does not run without a test."""
+        """Why programs do not even run without a test; only those that fail."""
         verdicts = await asyncio.gather(*(self._run(code) for code in codes.values()))
         return {
             number: f"by itself it ends as {verdict.status}: {verdict.detail}".rstrip(": ")
@@ -43,13 +43,13 @@ class Trials:
         }
 
     async def matrix(self, codes: Mapping[int, str], tests: Mapping[int, str]) -> Cells:
-        """Whether each code passes each test; None where runs differ or give no verdict.
+        """Whether each program passes each test; None if runs differ or have no verdict.
 
-        Programs are taken one by one: other rows keep the jails busy, and the queue stays bounded.
+        Runs one program at a time: other rows keep the jails busy, and the queue stays bounded.
         """
         cells: dict[tuple[int, int], bool | None] = {}
         for number, code in codes.items():
-            judged = await asyncio.gather(*(self._judge(joined(code, test)) for test in tests.values()))
+            judged = await asyncio.gather(*(self._judge(join_program(code, test)) for test in tests.values()))
             cells.update(zip([(number, test) for test in tests], judged, strict=True))
         return cells
 

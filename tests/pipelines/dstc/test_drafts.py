@@ -2,7 +2,7 @@
 
 import pytest
 
-from synth.pipelines.dstc.drafts import Drafts, joined, read_code, read_test
+from synth.pipelines.dstc.drafts import Drafts, join_program, read_code, read_test
 from synth.pipelines.engines import Completion
 from synth.pipelines.runtime.stage import Reject
 
@@ -53,11 +53,8 @@ def test_a_code_may_define_its_entry_in_any_way(code: str) -> None:
 
 
 def test_drafts_that_differ_in_comments_and_layout_are_the_same() -> None:
-    assert (
-        read_code(CODE, "double").likeness
-        == read_code(f"# Twice.\n{CODE.replace('2 * x', '(2*x)')}", "double").likeness
-    )
-    assert read_code(CODE, "double").likeness != read_code(CODE.replace("2", "3"), "double").likeness
+    assert read_code(CODE, "double").tree == read_code(f"# Twice.\n{CODE.replace('2 * x', '(2*x)')}", "double").tree
+    assert read_code(CODE, "double").tree != read_code(CODE.replace("2", "3"), "double").tree
 
 
 @pytest.mark.parametrize(
@@ -125,5 +122,5 @@ def test_a_reply_without_text_is_filtered() -> None:
 
 def test_a_code_and_its_test_are_one_program() -> None:
     namespace: dict[str, object] = {}
-    exec(joined(CODE, "seen = double(4)"), namespace)
+    exec(join_program(CODE, "seen = double(4)"), namespace)
     assert namespace["seen"] == 8

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from synth.pipelines.dstc.drafts import joined, read_code, read_test
+from synth.pipelines.dstc.drafts import join_program, read_code, read_test
 from synth.pipelines.dstc.pairs import FOLDER, Pairs
 from synth.pipelines.engines import Answer, Completion, Request
 from synth.pipelines.runtime.options import Options
@@ -120,7 +120,7 @@ def test_the_solutions_of_humaneval_pass_their_tests_as_they_are_read_here(sandb
     for problem in map(json.loads, gzip.decompress(HUMANEVAL.read_bytes()).splitlines()):
         code = read_code(problem["prompt"] + problem["canonical_solution"], problem["entry_point"]).text
         test = read_test(problem["test"], problem["entry_point"]).text
-        assert sandbox.run(f"{joined(code, test)}\ndef f(): pass").status == "ok", problem["task_id"]
+        assert sandbox.run(f"{join_program(code, test)}\ndef f(): pass").status == "ok", problem["task_id"]
 
 
 def test_uninformative_drafts_are_filtered_by_name(tmp_path: Path) -> None:
