@@ -13,7 +13,7 @@ RECIPES = {
     "augment": "Evolve questions and answer the new ones (MuggleMath).",
     "reject": "Sample reasoning paths and select the correct ones (RFT).",
     "case2code": "Turn functions, calls and their outputs into tasks (Case2Code).",
-    "dstc": "Make preference pairs from the codes and tests that a model writes for each task (DSTC).",
+    "dstc": "Make preference pairs from the programs and tests that a model writes for each task (DSTC).",
     "query-of-cc": "Find documents of a domain in a corpus (Query of CC).",
     "instag": "Tag instructions and select by tags (InsTag).",
     "self-lengthen": "Train a model to write longer texts from its own output (Self-Lengthen).",
