@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from synth.pipelines.runtime.stage import Stage
 
-__all__ = ["FILTERS", "RECIPES", "STAGES", "stage_named"]
+__all__ = ["RECIPES", "STAGES", "TABLES", "stage_named"]
 
 # The purpose of each recipe.
 RECIPES = {
@@ -20,7 +20,13 @@ RECIPES = {
 }
 
 # Stages that belong to no recipe.
-FILTERS = {
+TABLES = {
+    "mix": "Mix datasets by weight, shuffled.",
+    "filter": "Keep the rows that meet a condition in SQL.",
+    "sample": "Keep a random sample of the rows.",
+    "split": "Keep the part of the rows whose hash lies in a range, such as a training or a test set.",
+    "columns": "Keep, drop or rename columns.",
+    "join": "Add the columns of another dataset to the rows with the same key.",
     "dedup": "Remove duplicates: rows with the same text, the same URL, or nearly the same words.",
     "decontaminate": "Reject the rows that share 13 consecutive words with an evaluation set.",
 }
@@ -53,6 +59,12 @@ STAGES = {
     "self-lengthen constrain": "self_lengthen.constrain:Constrain",
     "self-lengthen evaluate": "self_lengthen.evaluate:EvaluateLengths",
     "self-lengthen train": "self_lengthen.train:Train",
+    "mix": "tables.mix:Mix",
+    "filter": "tables.filter:Filter",
+    "sample": "tables.sample:Sample",
+    "split": "tables.split:Split",
+    "columns": "tables.columns:Columns",
+    "join": "tables.join:Join",
     "dedup": "dedup.dedup:Dedup",
     "decontaminate": "dedup.contamination:Decontaminate",
 }

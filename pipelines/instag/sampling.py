@@ -5,16 +5,14 @@ first rows of that order, or the scan over rows in random order.
 """
 
 from collections.abc import Iterator
-from itertools import count, repeat
+from itertools import count
 
 import numpy as np
-import pyarrow as pa
-import xxhash
 from numpy.typing import NDArray
 
 from synth.pipelines.instag.tagsets import TagSets
 
-__all__ = ["Rows", "at_random", "most_tags_first", "rounds"]
+__all__ = ["Rows", "most_tags_first", "rounds"]
 
 Rows = NDArray[np.int64]
 
@@ -22,15 +20,6 @@ Rows = NDArray[np.int64]
 def most_tags_first(sets: TagSets) -> Rows:
     """All rows in descending order of tag count; ties keep their order."""
     return np.argsort(-sets.sizes, kind="stable")
-
-
-def at_random(ids: pa.ChunkedArray, salt: int) -> Rows:
-    """All rows in an order that depends on `salt` and each row's id, not on its position."""
-    hashes = [
-        np.fromiter(map(xxhash.xxh3_64_intdigest, chunk.to_pylist(), repeat(salt)), np.uint64, len(chunk))
-        for chunk in ids.cast(pa.binary()).chunks
-    ]
-    return np.argsort(np.concatenate(hashes), kind="stable")
 
 
 def rounds(sets: TagSets, order: Rows) -> Iterator[list[int]]:

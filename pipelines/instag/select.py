@@ -8,12 +8,13 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from synth.pipelines.instag.gather import gathered
-from synth.pipelines.instag.sampling import Rows, at_random, most_tags_first, rounds
+from synth.pipelines.instag.sampling import Rows, most_tags_first, rounds
 from synth.pipelines.instag.tagsets import Queries, TagSets, Vocabulary, tag_column, tag_sets
 from synth.pipelines.runtime.common_options import TagColumn
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.declared import Option
+from synth.pipelines.runtime.gather import gathered
+from synth.pipelines.runtime.row_hashes import in_random_order
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
@@ -88,7 +89,7 @@ class SelectRows(TableStage):
         if self.by in ("complexity-first-diverse", "complexity"):
             order = most_tags_first(sets)
         else:
-            order = at_random(table["id"], output.salt())
+            order = in_random_order(table["id"], output.salt())
         order = order[sets.sizes[order] > 0]
         if self.by in ("complexity", "random"):
             return order[: self.n]

@@ -40,6 +40,7 @@ __all__ = [
     "check",
     "condition",
     "declared",
+    "names",
     "path",
     "shipped",
 ]
@@ -121,7 +122,7 @@ class DeclaredOption:
     @property
     def cli_type(self) -> Any:
         """The type on the command line, of each value of a repeatable option; `str` if only `read` can convert it."""
-        if get_origin(self.type) is tuple and self.is_repeatable:
+        if get_origin(self.type) is tuple and self.is_repeatable and not self.option.read:
             return get_args(self.type)[0]
         return self.type if _is_scalar(self.type) else str
 
@@ -335,3 +336,8 @@ def assignments(flag: str, form: str = "NAME=VALUE") -> Callable[[tuple[str, ...
         return parsed
 
     return read
+
+
+def names(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The reader of a repeatable option that takes names, several of them separated by commas."""
+    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())

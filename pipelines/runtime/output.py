@@ -70,6 +70,7 @@ class Output:
 
     On resume a stage starts over with the same folders. `work` holds intermediate results that are expensive to
     recompute, and is deleted when the run ends; `kept` becomes part of the output.
+    `sources` are the names of the inputs, in order.
     """
 
     def __init__(
@@ -79,10 +80,12 @@ class Output:
         workplace: Workplace,
         seed: int,
         stage: str,
+        sources: Sequence[str],
         observe: Callable[[Counts, int], None],
     ) -> None:
         self.work, self.kept = workplace.work, workplace.kept.path
         self.seed, self._stage = seed, stage
+        self.sources = sources
         self.counts = Counts()
         self._data = _Shards(workplace.data, outputs)
         self._rejected = _Shards(workplace.rejected, rejected)

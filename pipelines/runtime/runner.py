@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError
 from synth.schemas.layout import Layout
 from synth.schemas.reading.bad_rows import joined_readings
-from synth.schemas.reading.joining import concatenated, unify_columns
+from synth.schemas.reading.joining import concatenated, taken_apart, unify_columns
 from synth.schemas.reading.sources import Source
 from synth.schemas.writing.publication import OutputStatus
 
@@ -97,9 +98,12 @@ class Run:
             unify_columns(sources)
             layout = claim.layout
             readings = [source.read(layout.input(number)) for number, source in enumerate(sources)]
+            input_sizes = [reading.rows for reading in readings]
             if stage.input.open:
                 readings = [concatenated(sources, readings)]
             tables = [stage.adapted(reading.table) for reading in readings]
+            if stage.inputs_apart:
+                tables = taken_apart(readings[0], tables[0], input_sizes)
             input_rows = sum(table.num_rows for table in tables)
             progress = _Progress(layout.progress, stage.name, input_rows, observe, started)
             with progress:
@@ -112,7 +116,7 @@ class Run:
                     finished = rows.run()
                 else:
                     assert isinstance(stage, TableStage)
-                    finished = run_table_stage(stage, tables, layout, options, progress.observe)
+                    finished = run_table_stage(stage, tables, _names(sources), layout, options, progress.observe)
             if options.rejects_bad_rows:
                 bad = joined_readings(readings, tables[0]).bad
                 schema = rejected_schema(*row_schemas(stage, tables[0]), raw=True)
@@ -122,6 +126,7 @@ class Run:
                 "command": list(options.command),
                 "inputs": list(self.inputs),
                 "input_rows": finished.rows,
+                "unique_ids": stage.keeps_ids,
                 "counts": asdict(finished.counts),
                 "means": _means(stage, finished.counts),
                 "cost": _cost(stage, finished.counts, progress.spent["engine_seconds"], self.engine),
@@ -157,7 +162,14 @@ class Run:
             **self.options.identity(),
             "engine": self.engine.identity() if self.engine else None,
             **{name: tool.identity() for name, tool in tools.items() if tool},
+            **({"sources": _names(sources)} if self.stage.inputs_apart else {}),
         }
+
+
+def _names(sources: Sequence[Source]) -> list[str]:
+    """A name for each input: that of its directory or file, or all that the user wrote where two have the same."""
+    times = Counter(source.name for source in sources)
+    return [source.name if times[source.name] == 1 else source.input.spec for source in sources]
 
 
 class _Progress:

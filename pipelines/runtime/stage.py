@@ -64,6 +64,9 @@ class Stage:
     If `input` is an open record, all inputs are read as one table. If `output` is open too, output rows have the
     columns of that table, followed by those of the record; a record's column replaces an input column of the same name.
 
+    If a stage `keeps_ids`, output rows are input rows, each with its id, so their ids are known to be unique. With
+    `inputs_apart` it gets a table for each of its inputs, all with the same columns, instead of one.
+
     `accepted` names the tally of what the stage produces, if that is not its output rows. `advice` maps a rejection
     reason to a suggestion for when most rows are rejected for it. `prints_rows` prints the output, a few rows, when the
     run ends.
@@ -79,6 +82,8 @@ class Stage:
     accepted: ClassVar[str | None] = None
     advice: ClassVar[Mapping[str, str]] = MappingProxyType({})
     prints_rows: ClassVar[bool] = False
+    keeps_ids: ClassVar[bool] = False
+    inputs_apart: ClassVar[bool] = False
     input: ClassVar[Record | ByOption[Record]]
     output: ClassVar[Record | ByOption[Record]]
 
@@ -95,6 +100,24 @@ class Stage:
     def further_inputs(self) -> tuple[str, ...]:
         """Inputs named by options, read after the others."""
         return ()
+
+    def output_schema(self, inputs: pa.Schema) -> pa.Schema:
+        """The columns of the output, for an input with these columns."""
+        if not self.output.open:
+            return self.output.schema
+        outputs = inputs
+        for field in self.output.schema:
+            index = inputs.get_field_index(field.name)
+            if index < 0:
+                outputs = outputs.append(field)
+            elif inputs.field(index).type == field.type:
+                outputs = outputs.set(index, field)
+            else:
+                raise InputError(
+                    f"{self.name} writes a column {field.name} of its own ({field.type}), and the input has another "
+                    f"one ({inputs.field(index).type}): rename the input's column with --column NAME={field.name}"
+                )
+        return outputs
 
     def adapted(self, table: pa.Table) -> pa.Table:
         """Rename the columns of an open record's table to those that the stage reads."""
@@ -139,21 +162,7 @@ class TableStage(Stage):
 def row_schemas(stage: Stage, table: pa.Table) -> tuple[pa.Schema, pa.Schema]:
     """The schemas of a stage's input rows and of its output rows, given the input `table`."""
     inputs = table.schema if stage.input.open else stage.input.schema
-    if not stage.output.open:
-        return inputs, stage.output.schema
-    outputs = inputs
-    for field in stage.output.schema:
-        index = inputs.get_field_index(field.name)
-        if index < 0:
-            outputs = outputs.append(field)
-        elif inputs.field(index).type == field.type:
-            outputs = outputs.set(index, field)
-        else:
-            raise InputError(
-                f"{stage.name} writes a column {field.name} of its own ({field.type}), and the input has another one "
-                f"({inputs.field(index).type}): rename the input's column with --column NAME={field.name}"
-            )
-    return inputs, outputs
+    return inputs, stage.output_schema(inputs)
 
 
 def _as_json(value: Any) -> Any:

@@ -19,6 +19,7 @@ __all__ = ["run_table_stage"]
 def run_table_stage(
     stage: TableStage,
     tables: Sequence[pa.Table],
+    sources: Sequence[str],
     workplace: Workplace,
     options: Options,
     observe: Callable[[Counts, int], None],
@@ -29,7 +30,7 @@ def run_table_stage(
     workplace.shards.mkdir()
     inputs, outputs = row_schemas(stage, tables[0])
     schema = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
-    output = Output(outputs, schema, workplace, options.seed, stage.name, observe)
+    output = Output(outputs, schema, workplace, options.seed, stage.name, sources, observe)
     try:
         stage.process(tables, output)
     except BaseException as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from synth.schemas.reading.inference import becomes_text, common_column, warn_re
 from synth.schemas.reading.sources import Source
 from synth.schemas.record import Column
 
-__all__ = ["concatenated", "unify_columns"]
+__all__ = ["concatenated", "taken_apart", "unify_columns"]
 
 
 def unify_columns(sources: Sequence[Source]) -> None:
@@ -60,3 +61,10 @@ def concatenated(sources: Sequence[Source], readings: Sequence[Reading]) -> Read
 
     whole = joined_readings(readings, pa.concat_tables(tables, promote_options="permissive"))
     return whole.without_repetitions(places, rejects=any(source.rejects for source in sources))
+
+
+def taken_apart(whole: Reading, table: pa.Table, rows: Sequence[int]) -> list[pa.Table]:
+    """The usable rows of each input in `table`, which holds those of all, in order; `rows` counts all rows of each."""
+    starts = np.cumsum([0, *rows])
+    starts -= np.searchsorted(whole.bad["number"].to_numpy(), starts)
+    return [table.slice(start, end - start) for start, end in pairwise(starts.tolist())]

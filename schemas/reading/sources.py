@@ -117,7 +117,8 @@ class Source:
         def places(indices: Sequence[int]) -> list[str]:
             return self.input.places(reading.in_input(indices))
 
-        reading = reading.without_repetitions(places, rejects=self.rejects)
+        if not (self.input.run.get("unique_ids") and "id" not in self.columns):
+            reading = reading.without_repetitions(places, rejects=self.rejects)
         if not reading.rows:
             raise InputError(f"{self.input.spec} has no rows")
         if not reading.table.num_rows:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth.pipelines.instag import gather
-from synth.pipelines.instag.gather import gathered
 from synth.pipelines.instag.select import SelectRows, Way
+from synth.pipelines.runtime import gather
 from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.gather import gathered
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset

@@ -9,8 +9,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth.pipelines.instag.sampling import at_random, most_tags_first, rounds
+from synth.pipelines.instag.sampling import most_tags_first, rounds
 from synth.pipelines.instag.tagsets import TagSets, Vocabulary, tag_sets
+from synth.pipelines.runtime.row_hashes import in_random_order
 
 TAGS = st.lists(st.sampled_from("abcdefghij"), max_size=6)
 
@@ -45,7 +46,7 @@ def test_the_rounds_are_those_of_the_literal_scan(rows: list[list[str]], random:
 
 def test_each_row_is_as_likely_as_any_other_to_come_early() -> None:
     names = pa.chunked_array([[f"r-{row}" for row in range(start, start + 10)] for start in (0, 10)])
-    drawn = Counter(row for seed in range(1000) for row in at_random(names, seed)[:5].tolist())
+    drawn = Counter(row for seed in range(1000) for row in in_random_order(names, seed)[:5].tolist())
     assert len(drawn) == 20
     # 250 with a standard deviation of 14.
     assert 190 < min(drawn.values()) <= max(drawn.values()) < 310

@@ -1,0 +1,1 @@
+"""What happens to datasets between recipes: filter, sample, split, choose columns, join, mix."""

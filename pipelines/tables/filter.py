@@ -1,0 +1,61 @@
+"""Keep the rows that meet a condition."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from synth.pipelines.runtime.declared import Option
+from synth.pipelines.runtime.stage import Output, TableStage
+from synth.schemas.record import Record
+from synth.schemas.records import ROW
+from synth.schemas.sql import matching
+
+__all__ = ["Filter"]
+
+ROWS_AT_A_TIME = 1 << 16
+
+
+@dataclass(frozen=True)
+class Filter(TableStage):
+    """Keep the rows that meet a condition in SQL.
+
+    Kept rows keep their ids, columns and order. The others are counted as `not_met`, or as `unknown` where the
+    condition is NULL, as `score > 4` is for a row without a score; they are not copied to rejected/.
+
+    The condition is an expression of DuckDB's SQL over the columns: `length(text) > 200 AND lang = 'en'`,
+    `answer IS NOT NULL`, `list_contains(tags, 'math')`, `question ~ '[0-9]'`. A name with capitals or other signs
+    stands in double quotes, a text in single ones.
+
+    Memory: the columns that the condition names, a portion at a time, and two bytes per row.
+    """
+
+    name: ClassVar[str] = "filter"
+    input: ClassVar[Record] = ROW
+    output: ClassVar[Record] = ROW
+    keeps_ids: ClassVar[bool] = True
+
+    commands: ClassVar[tuple[str, ...]] = (
+        "synth filter rows/ long/ --where 'length(answer) > 200'",
+        """synth filter rows/ good/ --where "score >= 4 AND lang = 'en'\"""",
+    )
+
+    where: Annotated[str, Option("The condition, in DuckDB's SQL over the columns.", metavar="SQL")]
+
+    def process(self, tables: Sequence[pa.Table], output: Output) -> None:
+        (table,) = tables
+        met = matching(table, self.where, scratch=output.work)
+        unknown = met.null_count
+        is_kept = met.fill_null(False).to_numpy()
+        kept = int(np.count_nonzero(is_kept))
+        for reason, count in (("not_met", table.num_rows - kept - unknown), ("unknown", unknown)):
+            if count:
+                output.skip(count, reason)
+        start = 0
+        for batch in table.to_batches(max_chunksize=ROWS_AT_A_TIME):
+            rows = pa.Table.from_batches([batch.filter(pa.array(is_kept[start : start + batch.num_rows]))])
+            start += batch.num_rows
+            if rows.num_rows:
+                output.write_table(rows, accounts_for=rows.num_rows)

@@ -1,0 +1,68 @@
+"""DuckDB's SQL over Arrow tables.
+
+DuckDB only says which rows: these are then taken from the Arrow table itself, so that no value is converted. A query
+sees the table `rows` and nothing else: no file, no network.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from synth.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["matching", "query"]
+
+
+def matching(table: pa.Table, condition: str, flag: str = "--where", *, scratch: Path | None = None) -> pa.ChunkedArray:
+    """Whether each row meets an SQL condition over the columns; null where its value is NULL.
+
+    Raises `UsageError`, naming the `flag`, for a condition that is not valid for these columns or these values.
+    """
+    if not condition.strip():
+        raise UsageError(f"{flag}: the condition is empty")
+    # On lines of its own, so that a comment at its end comments out nothing else.
+    found = query(
+        f"SELECT CAST((\n{condition}\n) AS BOOLEAN) AS met FROM rows", {"rows": table}, flag, condition, scratch
+    )
+    if found.num_rows != table.num_rows:
+        raise UsageError(f"{flag} {condition}: not a condition on single rows")
+    return found["met"]
+
+
+def query(sql: str, tables: Mapping[str, pa.Table], flag: str, typed: str, scratch: Path | None = None) -> pa.Table:
+    """The result of a query over named tables, with their rows in order. `typed` is what the user wrote of it.
+
+    Spills to the folder `scratch` what does not fit in memory.
+    """
+    import duckdb
+
+    with duckdb.connect() as connection:
+        if scratch:
+            connection.execute("SET temp_directory = ?", [str(scratch / "duckdb")])
+        connection.execute("SET enable_external_access = false")
+        for name, table in tables.items():
+            connection.register(name, table.select([field.name for field in table.schema if _is_known(field.type)]))
+        try:
+            return connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            columns = ", ".join(next(iter(tables.values())).column_names)
+            raise UsageError(f"{flag} {typed}: {_reason(error)} (the columns are {shorten(columns, 300)})") from error
+
+
+def _is_known(kind: pa.DataType) -> bool:
+    """Whether DuckDB reads this type; a query cannot name columns of other types."""
+    if pa.types.is_float16(kind) or pa.types.is_decimal256(kind) or isinstance(kind, pa.BaseExtensionType):
+        return False
+    return all(_is_known(kind.field(number).type) for number in range(kind.num_fields))
+
+
+def _reason(error: "duckdb.Error") -> str:
+    """The first line of a message of DuckDB, without its kind."""
+    first = str(error).strip().partition("\n")[0]
+    return first.partition(" Error: ")[2] or first
