@@ -8,54 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from synth.cli.main import OTHERS
+from synth.pipelines.recipes import STAGES
 from tests.command import invoke
 from tests.command import run_synth as synth
 from tests.rows import write_rows
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = [
-    "augment evolve",
-    "augment respond",
-    "reject sample",
-    "reject select",
-    "reject curve",
-    "case2code functions",
-    "case2code inputs",
-    "case2code execute",
-    "case2code compose",
-    "case2code evaluate",
-    "dstc",
-    "run-code",
-    "query-of-cc bootstrap",
-    "query-of-cc index",
-    "query-of-cc retrieve",
-    "query-of-cc evaluate",
-    "instag tag",
-    "instag normalize",
-    "instag measure",
-    "instag select",
-    "self-lengthen instruct",
-    "self-lengthen draft",
-    "self-lengthen drop-short",
-    "self-lengthen extend",
-    "self-lengthen curate",
-    "self-lengthen train",
-    "self-lengthen constrain",
-    "self-lengthen evaluate",
-    "dedup",
-    "decontaminate",
-    "show",
-    "stats",
-    "diff",
-    "report",
-    "schema",
-    "import",
-    "export",
-    "why",
-    "watch",
-    "trace",
-    "doctor",
-]
+COMMANDS = [*STAGES, *OTHERS]
 
 
 def refusal(done: subprocess.CompletedProcess[str], code: int) -> str:

@@ -42,11 +42,16 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "evaluation.jsonl").write_text('{"text": "one"}\n')
     return {
+        "Columns": {"drop": ("text",)},
         "Curate": {"role": "generator"},
         "Decontaminate": {"against": (str(tmp_path / "evaluation.jsonl"),)},
+        "Filter": {"where": "true"},
+        "Join": {"other": str(tmp_path / "evaluation.jsonl")},
         "Normalize": {"embedder": Characters()},
         "Retrieve": {"index": OpenedIndex(index(tmp_path))},
+        "Sample": {"n": 3},
         "SelectRows": {"n": 3},
+        "Split": {"end": 0.5},
         "Train": {"base": str(tmp_path)},
     }
 
