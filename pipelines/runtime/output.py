@@ -130,8 +130,9 @@ class Output:
 
     def skip(self, count: int, reason: str) -> None:
         """Reject input rows, such as those not selected, without copying them to `rejected/`."""
-        self._count_rejected(reason, count)
-        self._report()
+        if count:
+            self._count_rejected(reason, count)
+            self._report()
 
     def reject_output(self, output: Rejected) -> None:
         """Record a filtered output row; its input row is accounted for separately."""

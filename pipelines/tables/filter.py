@@ -9,13 +9,12 @@ import pyarrow as pa
 
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Output, TableStage
+from synth.pipelines.tables.selection import write_selected
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
 from synth.schemas.sql import matching
 
 __all__ = ["Filter"]
-
-ROWS_AT_A_TIME = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,7 @@ class Filter(TableStage):
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
         met = matching(table, self.where, scratch=output.work)
-        unknown = met.null_count
         is_kept = met.fill_null(False).to_numpy()
-        kept = int(np.count_nonzero(is_kept))
-        for reason, count in (("not_met", table.num_rows - kept - unknown), ("unknown", unknown)):
-            if count:
-                output.skip(count, reason)
-        start = 0
-        for batch in table.to_batches(max_chunksize=ROWS_AT_A_TIME):
-            rows = pa.Table.from_batches([batch.filter(pa.array(is_kept[start : start + batch.num_rows]))])
-            start += batch.num_rows
-            if rows.num_rows:
-                output.write_table(rows, accounts_for=rows.num_rows)
+        output.skip(met.null_count, "unknown")
+        output.skip(table.num_rows - met.null_count - int(np.count_nonzero(is_kept)), "not_met")
+        write_selected(table, is_kept, output)

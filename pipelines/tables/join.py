@@ -120,8 +120,8 @@ class Join(TableStage):
             stays &= _begins_run(ours)
         ours, theirs = ours[stays], theirs[stays]
         begins = _begins_run(ours)
-        if left := table.num_rows - int(np.count_nonzero(begins)):
-            output.skip(left, "match" if self.how == "anti" else "no_match")
+        left_out = table.num_rows - int(np.count_nonzero(begins))
+        output.skip(left_out, "match" if self.how == "anti" else "no_match")
         joined = _Joined(table, other.select(list(self._added.values())).rename_columns(list(self._added)))
         ids = _match_numbers(begins)
         for start in range(0, len(ours), ROWS_AT_A_TIME):

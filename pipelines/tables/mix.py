@@ -83,8 +83,7 @@ class Mix(TableStage):
             output.tally(source, len(rows))
         whole = pa.concat_tables(tables)
         rows = np.concatenate(taken)
-        if left := whole.num_rows - len(rows):
-            output.skip(left, "not_taken")
+        output.skip(whole.num_rows - len(rows), "not_taken")
         # Another order than the one in which they were taken, in which each input would have its own depth.
         order = in_random_order(whole["id"], output.salt("order"))
         is_taken = np.zeros(whole.num_rows, bool)

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from synth.pipelines.runtime.declared import Option
-from synth.pipelines.runtime.gather import gathered
 from synth.pipelines.runtime.row_hashes import in_random_order
 from synth.pipelines.runtime.stage import Output, TableStage
+from synth.pipelines.tables.selection import write_selected
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
@@ -49,8 +49,7 @@ class Sample(TableStage):
         wanted = round(self.fraction * table.num_rows) if self.fraction is not None else self.n
         if self.n and self.n > table.num_rows:
             raise UsageError(f"-n {self.n}: the input has only {table.num_rows:,} rows")
-        rows = np.sort(in_random_order(table["id"], output.salt())[:wanted])
-        if left := table.num_rows - len(rows):
-            output.skip(left, "not_sampled")
-        for portion in gathered(table, rows):
-            output.write_table(portion, accounts_for=portion.num_rows)
+        is_sampled = np.zeros(table.num_rows, bool)
+        is_sampled[in_random_order(table["id"], output.salt())[:wanted]] = True
+        output.skip(int(np.count_nonzero(~is_sampled)), "not_sampled")
+        write_selected(table, is_sampled, output)

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.pipelines.runtime.declared import Option
-from synth.pipelines.runtime.gather import gathered
 from synth.pipelines.runtime.row_hashes import row_hashes
 from synth.pipelines.runtime.stage import Output, TableStage
+from synth.pipelines.tables.selection import write_selected
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
@@ -54,11 +54,9 @@ class Split(TableStage):
         (table,) = tables
         # The upper 53 bits, which a float holds exactly.
         numbers = (row_hashes(_keys(table, self.by), output.salt()) >> 11) / 2.0**53
-        rows = np.flatnonzero((numbers >= self.start) & (numbers < self.end))
-        if left := table.num_rows - len(rows):
-            output.skip(left, "other_part")
-        for portion in gathered(table, rows):
-            output.write_table(portion, accounts_for=portion.num_rows)
+        is_in_part = (numbers >= self.start) & (numbers < self.end)
+        output.skip(int(np.count_nonzero(~is_in_part)), "other_part")
+        write_selected(table, is_in_part, output)
 
 
 def _keys(table: pa.Table, by: str | None) -> pa.ChunkedArray:

@@ -1,3 +1,4 @@
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -66,6 +67,27 @@ def test_a_wrong_condition_is_a_usage_error_that_leaves_nothing_behind(
         Run(Filter(where), [str(source)], tmp_path / "out", Options()).execute()
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "tables.md").read_text()
+SHOWN = re.findall(r"^\| `([^`]+)` \| [wt]", PAGE.partition("## `filter`")[2].partition("## `sample`")[0], re.MULTILINE)
+
+
+@pytest.mark.parametrize("where", SHOWN)
+def test_the_conditions_of_the_page_select_rows(tmp_path: Path, where: str) -> None:
+    chat = [{"role": "user", "content": "?"}]
+    plain = {
+        "score": 1,
+        "lang": "fr",
+        "question": "Why?",
+        "answer": "",
+        "tags": [],
+        "messages": chat,
+        "meta": {"source": ""},
+    }
+    rich = {"score": 5, "lang": "en", "question": "A Proof?", "answer": "42", "tags": ["math"], "messages": chat * 3}
+    rows = [{"id": "plain", **plain, "meta": {"source": ""}}, {"id": "rich", **rich, "meta": {"source": "web"}}]
+    assert kept(tmp_path, where, rows) == ["rich"]
 
 
 def test_values_of_every_type_come_through_unchanged(tmp_path: Path) -> None:
