@@ -1,7 +1,4 @@
-"""Record types: the name, type and meaning of each column of a stage's input and output.
-
-Column names follow the papers (see each recipe's module).
-"""
+"""Record types: the columns of each stage's input and output. Their names follow the papers."""
 
 from synth.schemas.record import Record
 from synth.schemas.records import code, instag, math, search, self_lengthen, shared
@@ -12,7 +9,7 @@ from synth.schemas.records.search import *  # noqa: F403
 from synth.schemas.records.self_lengthen import *  # noqa: F403
 from synth.schemas.records.shared import *  # noqa: F403
 
-# In the order of their declaration.
+# In the order of declaration.
 RECORDS: tuple[Record, ...] = tuple(
     value
     for module in (math, code, search, shared, instag, self_lengthen)

@@ -1,4 +1,4 @@
-"""The records of Case2Code (arXiv 2407.12504) and DSTC (arXiv 2411.13611)."""
+"""Records of Case2Code (arXiv 2407.12504) and DSTC (arXiv 2411.13611)."""
 
 from dataclasses import replace
 
@@ -22,6 +22,11 @@ __all__ = [
     "RAW_FUNCTION",
     "TEST",
 ]
+
+# Published rows have their id in another column.
+ANSWER_ID = replace(ID, aliases=("gen_answer_id",))
+
+PROMPT = Column("prompt", pa.string(), "The task, with the examples shown.")
 
 CODE = Column("code", pa.string(), "Source of the function, after the imports that it needs.", aliases=("content",))
 
@@ -72,7 +77,7 @@ CALLS = Record(
     "calls",
     "A function with calls to try on it, made here or published: what `case2code execute` reads.",
     (
-        replace(ID, aliases=("gen_answer_id",)),
+        ANSWER_ID,
         replace(CODE, optional=True),
         FUNC_NAME,
         IMPORT_CODE,
@@ -116,7 +121,7 @@ CASES = Record(
     "cases",
     "A function with calls and what they gave, made here or published: what `case2code compose` reads.",
     (
-        replace(ID, aliases=("gen_answer_id",)),
+        ANSWER_ID,
         CODE,
         FUNC_NAME,
         replace(EXAMPLE_INPUTS, optional=True),
@@ -131,7 +136,7 @@ COMPOSED = Record(
     "A training or evaluation row: examples of an unknown function, and the function (arXiv 2407.12504).",
     (
         ID,
-        Column("prompt", pa.string(), "The task, with the examples shown."),
+        PROMPT,
         Column("output", pa.string(), "The function in a python fence, after a lead-in."),
         Column("messages", MESSAGES, "Prompt and output as a chat; null with `--style plain`.", optional=True),
         CODE,
@@ -147,7 +152,7 @@ TEST = Record(
     "An evaluation row, made here or published: what `case2code evaluate` reads.",
     (
         ID,
-        Column("prompt", pa.string(), "The task, with the examples shown."),
+        PROMPT,
         Column(
             "output", pa.string(), "The function in a python fence: the answer that `--gold` judges.", optional=True
         ),

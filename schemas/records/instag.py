@@ -1,4 +1,4 @@
-"""The records of InsTag (arXiv 2308.07074)."""
+"""Records of InsTag (arXiv 2308.07074)."""
 
 import pyarrow as pa
 

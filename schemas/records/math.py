@@ -1,4 +1,4 @@
-"""The records of AugGSM8K (arXiv 2310.05506) and rejection sampling (arXiv 2308.01825)."""
+"""Records of AugGSM8K (arXiv 2310.05506) and rejection sampling (arXiv 2308.01825)."""
 
 import pyarrow as pa
 
@@ -14,6 +14,14 @@ from synth.schemas.records.shared import (
 )
 
 __all__ = ["CURVE", "EVOLVED", "PATH", "QUERY", "QUESTION", "RESPONSE", "SAMPLED", "SELECTED"]
+
+ASKED_QUERY = Column(
+    "query",
+    pa.string(),
+    "The question, with the `input` that belongs to it.",
+    aliases=("question", "problem"),
+    takes_input=True,
+)
 
 QUESTION = Record(
     "question",
@@ -40,16 +48,7 @@ QUESTION = Record(
 QUERY = Record(
     "query",
     "A question that needs no gold answer: what `augment evolve` and `augment respond` read.",
-    (
-        ID,
-        Column(
-            "query",
-            pa.string(),
-            "The question, with the `input` that belongs to it.",
-            aliases=("question", "problem"),
-            takes_input=True,
-        ),
-    ),
+    (ID, ASKED_QUERY),
 )
 
 EVOLVED = Record(
@@ -114,13 +113,7 @@ SAMPLED = Record(
         Column(
             "query_id", pa.string(), "Id of the question; null for that of other rows with its text.", optional=True
         ),
-        Column(
-            "query",
-            pa.string(),
-            "The question, with the `input` that belongs to it.",
-            aliases=("question", "problem"),
-            takes_input=True,
-        ),
+        ASKED_QUERY,
         Column(
             "answer",
             pa.string(),

@@ -1,4 +1,4 @@
-"""The records of Query of CC (arXiv 2401.14624)."""
+"""Records of Query of CC (arXiv 2401.14624)."""
 
 import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""The records of Self-Lengthen (arXiv 2410.23933)."""
+"""Records of Self-Lengthen (arXiv 2410.23933)."""
 
 from dataclasses import replace
 
@@ -25,6 +25,10 @@ __all__ = [
 
 INSTRUCTION_TEXT = Column("instruction", pa.string(), "What is to be written.", aliases=("prompt", "query", "question"))
 RESPONSE_TEXT = Column("response", pa.string(), "The text that was written for it.", aliases=("answer", "output"))
+CONSTRAINT = Column("constraint", pa.string(), "The constraint, such as `around 3000 words`.")
+CONSTRAINT_TYPE = Column("type", pa.string(), "Kind of the constraint: `about`, `range`, `above` or `below`.")
+WORDS = Column("words", pa.int32(), "Words of the response.")
+TRIES = Column("tries", pa.int32(), "Tries that it took.")
 
 ANSWERED = Record(
     "answered",
@@ -53,11 +57,11 @@ CONSTRAINED = Record(
         ID,
         Column("instruction", pa.string(), "The instruction with the constraint in it."),
         Column("original_instruction", pa.string(), "The instruction as it was."),
-        Column("constraint", pa.string(), "The constraint, such as `around 3000 words`."),
-        Column("type", pa.string(), "Kind of the constraint: `about`, `range`, `above` or `below`."),
+        CONSTRAINT,
+        CONSTRAINT_TYPE,
         Column("low", pa.int32(), "Fewest words that keep the constraint."),
         Column("high", pa.int32(), "Most words that keep the constraint."),
-        Column("words", pa.int32(), "Words of the response."),
+        WORDS,
         Column("rewriter_model", pa.string(), "Model that wrote the constraint into the instruction."),
         Column("rewriter_reasoning", pa.string(), "What that model thought before; null where it did not."),
     ),
@@ -71,7 +75,7 @@ CONSTRAINED_ANSWER = Record(
         ID,
         INSTRUCTION_TEXT,
         RESPONSE_TEXT,
-        Column("constraint", pa.string(), "The constraint, such as `around 3000 words`."),
+        CONSTRAINT,
         Column("type", pa.string(), "`about`, `range`, `above` or `below`; or as the constraint reads.", optional=True),
     ),
     open=True,
@@ -79,8 +83,8 @@ CONSTRAINED_ANSWER = Record(
 
 _MEASURES = (
     ID,
-    Column("type", pa.string(), "Kind of the constraint: `about`, `range`, `above` or `below`."),
-    Column("words", pa.int32(), "Words of the response."),
+    CONSTRAINT_TYPE,
+    WORDS,
     Column("length_score", pa.float64(), "How well the length keeps the constraint, 0 to 1."),
 )
 
@@ -129,7 +133,7 @@ NEW_INSTRUCTION = Record(
         Column("language", pa.string(), "Language of the seed that it goes back to, as that names it or as detected."),
         Column("words", pa.int32(), "Words of the instruction."),
         Column("examples", pa.list_(pa.string()), "Ids of the two instructions that it was written after."),
-        Column("tries", pa.int32(), "Tries that it took."),
+        TRIES,
         REASONING,
         MODEL,
     ),
@@ -143,7 +147,7 @@ UNANSWERED = Record(
 )
 
 _MEASURED_RESPONSE = (
-    Column("words", pa.int32(), "Words of the response."),
+    WORDS,
     Column("language", pa.string(), "Language of the response: `en`, `zh` or `other`."),
 )
 
@@ -155,7 +159,7 @@ DRAFTED = Record(
         Column("instruction_id", pa.string(), "Id of the instruction."),
         Column("response", pa.string(), "The response."),
         *_MEASURED_RESPONSE,
-        Column("tries", pa.int32(), "Tries that it took."),
+        TRIES,
         REASONING,
         MODEL,
         FINISH_REASON,
@@ -176,7 +180,7 @@ EXTENDED = Record(
         Column("response", pa.string(), "The longer response."),
         *_MEASURED_RESPONSE,
         Column("rounds", pa.int32(), "Rounds that made it longer."),
-        Column("tries", pa.int32(), "Tries that it took."),
+        TRIES,
         Column(
             "reasoning", pa.string(), "What the model thought before it wrote the last part; null where it did not."
         ),

@@ -1,4 +1,4 @@
-"""Columns and rows of more than one recipe."""
+"""Columns and records that recipes share."""
 
 import pyarrow as pa
 
