@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from synth.pipelines.case2code.candidates import with_imports
 from synth.pipelines.case2code.drawing import draw_calls
 from synth.pipelines.case2code.expectation import expectations
-from synth.pipelines.case2code.literals import Unreadable, read_arguments, write_call
+from synth.pipelines.case2code.literals import read_arguments, source_of, write_call
 from synth.pipelines.case2code.replies import examples_in
 from synth.pipelines.case2code.signature import Signature, read_signature
 from synth.pipelines.engines import Completion, Sampling
@@ -152,22 +152,19 @@ class _Calls:
         return Reject("too_few_inputs", f"{len(self.origins)} calls can be used, {least} are needed")
 
     def _add(self, example: ast.expr) -> None:
+        call = ""
         try:
             arguments = read_arguments(example)
-        except Unreadable as unreadable:
-            return self._filter(ast.unparse(example), unreadable.reason, unreadable.detail)
-        call = write_call(arguments)
-        if mismatch := self._signature.mismatch(set(arguments)):
-            return self._filter(call, *mismatch)
-        if call in self.origins:
-            return self._filter(call, "duplicate_input", "the same call stands before")
-        self.origins[call] = "model"
-        return None
-
-    def _filter(self, call: str, reason: str, detail: str) -> None:
-        filtered = {
-            "id": f"{self._row['id']}/call-{len(self.filtered)}",
-            "func_name": self._signature.name,
-            "example_inputs": [call],
-        }
-        self.filtered.append(Rejected(filtered, reason, detail))
+            call = write_call(arguments)
+            self._signature.check(set(arguments))
+            if call in self.origins:
+                raise Reject("duplicate_input", "the same call stands before")
+        except Reject as reject:
+            filtered = {
+                "id": f"{self._row['id']}/call-{len(self.filtered)}",
+                "func_name": self._signature.name,
+                "example_inputs": [call or source_of(example)],
+            }
+            self.filtered.append(Rejected(filtered, reject.reason, reject.detail))
+        else:
+            self.origins[call] = "model"

@@ -14,7 +14,16 @@ from typing import Any
 
 from synth.pipelines.runtime.stage import Reject
 
-__all__ = ["Unreadable", "read_arguments", "read_call", "read_value", "unquoted", "write_call", "write_value"]
+__all__ = [
+    "Unreadable",
+    "read_arguments",
+    "read_call",
+    "read_value",
+    "source_of",
+    "unquoted",
+    "write_call",
+    "write_value",
+]
 
 # Of a value, in characters of source; also of the result of an operation, in items or bits.
 MAX_SIZE = 4_096
@@ -85,6 +94,14 @@ def read_value(node: ast.expr) -> Any:
     if size > MAX_SIZE:
         raise Unreadable("too_large", f"{size:,} characters, more than {MAX_SIZE:,}")
     return value
+
+
+def source_of(node: ast.expr) -> str:
+    """Source text of an expression; `...` if it is nested too deeply."""
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return "..."
 
 
 def write_call(arguments: Mapping[str, Any]) -> str:
@@ -210,4 +227,4 @@ def _not_unpacked(name: Any) -> Any:
 
 
 def _snippet(node: ast.expr) -> str:
-    return ast.unparse(node)[:80]
+    return source_of(node)[:80]

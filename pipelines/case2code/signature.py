@@ -33,13 +33,13 @@ class Signature:
     parameters: tuple[Parameter, ...]
     takes_any_name: bool
 
-    def mismatch(self, names: set[str]) -> tuple[str, str] | None:
-        """Reason and detail why the function cannot be called with arguments of these names."""
+    def check(self, names: set[str]) -> None:
+        """Raise `Reject` if the function cannot be called with arguments of these names."""
         known = {parameter.name for parameter in self.parameters}
         if not self.takes_any_name and (unknown := names - known):
-            return "unknown_argument", f"{self.name} has no parameter {', '.join(sorted(unknown))}"
-        missing = [one.name for one in self.parameters if one.required and one.name not in names]
-        return ("missing_argument", f"{self.name} needs {', '.join(missing)}") if missing else None
+            raise Reject("unknown_argument", f"{self.name} has no parameter {', '.join(sorted(unknown))}")
+        if missing := [one.name for one in self.parameters if one.required and one.name not in names]:
+            raise Reject("missing_argument", f"{self.name} needs {', '.join(missing)}")
 
 
 def read_signature(code: str, func_name: str | None) -> Signature:

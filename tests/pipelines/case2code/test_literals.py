@@ -88,6 +88,8 @@ def test_a_value(text: str, value: Any) -> None:
         ("[[[0] * 4000] * 4000] * 4000", "too_large"),
         ("['" + "a" * 3000 + "', '" + "b" * 3000 + "']", "too_large"),
         ("[" * 90 + "0" + "]" * 90 + " * 99999", "too_large"),
+        ("+".join("1" * 1_500), "too_large"),
+        ("'a'+" + "+".join("1" * 500), "not_a_value"),
     ],
 )
 def test_no_value(text: str, reason: str) -> None:
