@@ -20,10 +20,10 @@ from synth.sandbox.verdict import Limits, Outcome, Verdict
 
 __all__ = ["INPUT_FAULTS", "CallResults", "Calls", "PlainCalls", "WrittenCalls", "parsed_examples"]
 
-# Statuses of runs whose inputs are at fault, whatever the function.
+# Statuses of runs that fail because of their inputs, independent of the function.
 INPUT_FAULTS = {"unreadable_input", "count_mismatch"}
 
-# In bytes, with the function and the source of its inputs.
+# Includes the function and the source of its inputs.
 MAX_PROGRAM_BYTES = 1 << 20
 
 

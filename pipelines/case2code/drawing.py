@@ -127,10 +127,6 @@ def _str(evidence: Evidence, random: Random, _: int) -> str:
     return random.choice(("", " ", words[0].upper(), f"  {words[0]} ", f"({words[0]})", "3.14", "a=1,b=2"))
 
 
-def _bool(_: Evidence, random: Random, __: int) -> bool:
-    return random.random() < 0.5
-
-
 def _list(evidence: Evidence, random: Random, depth: int) -> list[Any]:
     if evidence.parts:
         return list(_tuple(evidence, random, depth))
@@ -184,7 +180,7 @@ _GENERATORS: dict[str, Callable[[Evidence, Random, int], Any]] = {
     "int": _int,
     "float": _float,
     "str": _str,
-    "bool": _bool,
+    "bool": lambda _, random, __: random.random() < 0.5,
     "bytes": lambda evidence, random, depth: _str(evidence, random, depth).encode(),
     "list": _list,
     "tuple": _tuple,

@@ -12,37 +12,28 @@ from typing import Any
 
 __all__ = ["OBJECT", "TYPES", "Evidence", "gather"]
 
-TYPES: Mapping[str, type] = {
-    "int": int,
-    "float": float,
-    "str": str,
-    "bytes": bytes,
-    "list": list,
-    "tuple": tuple,
-    "set": set,
-    "dict": dict,
-}
+TYPES = {kind.__name__: kind for kind in (int, float, str, bytes, list, tuple, set, dict)}
 # The vote for an object that no literal can express.
 OBJECT = "object"
 
 _ITERATED = {"list": 1.0, "str": 0.3, "set": 0.2, "tuple": 0.2}
 # Votes of built-in functions on their first argument.
 _BUILTINS: dict[str, dict[str, float]] = {
-    "len": {"list": 1.0, "str": 0.8},
-    "range": {"int": 3.0},
-    "chr": {"int": 3.0},
-    "bin": {"int": 3.0},
-    "hex": {"int": 3.0},
-    "divmod": {"int": 2.0},
-    "pow": {"int": 1.5},
-    "abs": {"int": 1.5, "float": 1.0},
-    "round": {"float": 2.0},
-    "ord": {"str": 3.0},
-    "int": {"int": 0.7, "str": 0.7, "float": 0.5},
-    "float": {"float": 1.0, "int": 0.5, "str": 0.3},
+    name: votes
+    for names, votes in {
+        "len": {"list": 1.0, "str": 0.8},
+        "range chr bin hex": {"int": 3.0},
+        "divmod": {"int": 2.0},
+        "pow": {"int": 1.5},
+        "abs": {"int": 1.5, "float": 1.0},
+        "round": {"float": 2.0},
+        "ord": {"str": 3.0},
+        "int": {"int": 0.7, "str": 0.7, "float": 0.5},
+        "float": {"float": 1.0, "int": 0.5, "str": 0.3},
+        "sum sorted min max enumerate reversed zip any all list set tuple frozenset iter": _ITERATED,
+    }.items()
+    for name in names.split()
 }
-_ITERATING = "sum sorted min max enumerate reversed zip any all list set tuple frozenset iter"
-_BUILTINS |= dict.fromkeys(_ITERATING.split(), _ITERATED)
 # Votes of the functions of a module on all their arguments.
 _TEXT_MODULES = "re textwrap string html shlex unicodedata json difflib fnmatch"
 _MODULES = {"math": {"float": 1.5, "int": 1.4}, **{module: {"str": 1.5} for module in _TEXT_MODULES.split()}}

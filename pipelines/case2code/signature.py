@@ -86,16 +86,12 @@ def as_called(code: str, entry: str, calls: Sequence[Mapping[str, Any]]) -> list
 
 
 def _parameters(arguments: ast.arguments) -> list[Parameter]:
-    positional = [*arguments.posonlyargs, *arguments.args]
-    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
+    positional_only, keyword_only = arguments.posonlyargs, arguments.kwonlyargs
+    positional = [*positional_only, *arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults + arguments.kw_defaults
     return [
         Parameter(
-            one.arg,
-            default is None,
-            one not in arguments.kwonlyargs,
-            one not in arguments.posonlyargs,
-            one.annotation,
-            default,
+            one.arg, default is None, one not in keyword_only, one not in positional_only, one.annotation, default
         )
-        for one, default in zip([*positional, *arguments.kwonlyargs], defaults + arguments.kw_defaults, strict=True)
+        for one, default in zip([*positional, *keyword_only], defaults, strict=True)
     ]

@@ -43,9 +43,8 @@ def unsettled(cells: Cells) -> tuple[set[int], set[int]]:
 def select(cells: Cells, codes: Sequence[int], tests: Sequence[int]) -> Selection:
     """The minimax choice over a matrix in which some programs pass and others fail each test.
 
-    The chosen program passes the most tests, and is paired with that one of them that most programs pass. The rejected
-    program passes the fewest, and is paired with that one of its failed tests that most programs pass. The first wins a
-    tie.
+    The chosen program passes the most tests, and is paired with the easiest of these: the one that most programs pass.
+    The rejected program passes the fewest, and is paired with the easiest that it fails. The first wins a tie.
     """
     passed = {code: [test for test in tests if cells[code, test] is True] for code in codes}
     passing = {test: sum(cells[code, test] is True for code in codes) for test in tests}

@@ -34,7 +34,7 @@ class Trials:
     repeat: bool
 
     async def faults(self, codes: Mapping[int, str]) -> dict[int, str]:
-        """Why programs do not even run without a test; only those that fail."""
+        """Why programs fail even without a test, by sample number; those that run are left out."""
         verdicts = await asyncio.gather(*(self._run(code) for code in codes.values()))
         return {
             number: f"by itself it ends as {verdict.status}: {verdict.detail}".rstrip(": ")
