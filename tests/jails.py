@@ -1,4 +1,4 @@
-"""What tests share about jails: which kinds there are, why one cannot be had, and a sandbox for plain functions."""
+"""Shared by tests of jails: the kinds, why one is unavailable, and a sandbox for synchronous code."""
 
 import asyncio
 import ctypes
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from msgspec.structs import replace
 
@@ -24,7 +24,7 @@ JAILS = ["docker", "bwrap", "landlock"]
 
 
 def why_not(kind: str) -> str:
-    """Why a jail of this kind cannot be had on this machine, whatever the sandbox itself says; nothing if it can."""
+    """Why this machine cannot run this kind of jail, determined without the sandbox's own checks; empty if it can."""
     if sys.platform != "linux":
         return f"{kind} is for Linux"
     if kind == "docker":
@@ -41,16 +41,16 @@ def why_not(kind: str) -> str:
     return "" if version >= 3 else "the kernel has no Landlock of version 3"
 
 
-class LentSandbox:
-    """A started sandbox in an event loop of its own."""
+class BlockingSandbox:
+    """A started sandbox for synchronous code, with its own event loop in a thread."""
 
     def __init__(self, kind: str, workers: int = 1, **options: Any) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.sandbox = Sandbox(kind, workers, **options)
+        self.pool = Sandbox(kind, workers, **options)
         try:
-            self.wait(self.sandbox.start())
+            self.wait(self.pool.start())
         except BaseException:
             self._stop()
             raise
@@ -58,15 +58,18 @@ class LentSandbox:
     def run(
         self, source: str, *inputs: tuple[list[Any], dict[str, Any]], limits: Limits = Limits(), **how: Any
     ) -> Verdict:
-        """Run the program's function f, on no arguments unless inputs are given."""
+        """Run the program's function f, by default once without arguments."""
         program = Program.of(source, "f", inputs or [([], {})], limits)
-        return self.wait(self.sandbox.answer(replace(program, **how)))
+        return self.wait(self.pool.answer(replace(program, **how)))
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    def take_back(self) -> None:
-        self.wait(self.sandbox.close())
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait(self.pool.close())
         self._stop()
 
     def _stop(self) -> None:
@@ -75,8 +78,8 @@ class LentSandbox:
         self._loop.close()
 
 
-def told(verdict: Verdict) -> str:
-    """A verdict in a line: its status unless it is ok, then what each input gave."""
+def summary_of(verdict: Verdict) -> str:
+    """A verdict in a line: its status unless it is ok, then each outcome."""
     outcomes = [
         "-" if outcome is None else shown(outcome.data) if outcome.kind == "value" else f"{outcome.kind} {outcome.data}"
         for outcome in verdict.outcomes
@@ -85,7 +88,7 @@ def told(verdict: Verdict) -> str:
 
 
 def living_descendants() -> list[str]:
-    """The processes below this one and in containers that are not zombies, each by its number and name."""
+    """The descendants of this process and the processes in containers, as "id name". Zombies do not count."""
     parents: dict[str, tuple[str, str]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

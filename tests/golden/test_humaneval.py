@@ -11,7 +11,7 @@ import pytest
 from synth.sandbox.pool import Sandbox
 from synth.sandbox.program import Program
 from synth.sandbox.verdict import Limits
-from tests.jails import JAILS, told, why_not
+from tests.jails import JAILS, summary_of, why_not
 
 HUMANEVAL = Path(__file__).parents[2].parent / "shared" / "data" / "humaneval.jsonl.gz"
 
@@ -32,7 +32,7 @@ def test_every_canonical_solution_passes_and_an_empty_one_does_not(kind: str) ->
             async def judged(task: dict[str, Any], solution: str) -> str:
                 entry = f"\ndef judged():\n    return check({task['entry_point']})\n"
                 program = f"{task['prompt']}{solution}\n{task['test']}{entry}"
-                return told(await sandbox.answer(Program.of(program, "judged", limits=Limits(seconds=30.0))))
+                return summary_of(await sandbox.answer(Program.of(program, "judged", limits=Limits(seconds=30.0))))
 
             solutions = asyncio.gather(*(judged(task, task["canonical_solution"]) for task in tasks))
             return await solutions, await asyncio.gather(*(judged(task, "    pass\n") for task in tasks[:20]))

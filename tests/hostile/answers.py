@@ -1,6 +1,6 @@
-"""Programs that lie, garble their answers, or leave something for the next one. Rows 13 to 24, 39 to 41, 43 and 44."""
+"""Programs that forge or corrupt answers, or leave something behind for the next one. Rows 13 to 24, 39 to 41, 43 and 44."""
 
-# ruff: noqa: E501  programs have the lines that they have
+# ruff: noqa: E501  long lines of programs
 
 from synth.sandbox.verdict import Limits
 from tests.hostile.case import SHORT, TRIED, case

@@ -1,4 +1,4 @@
-"""How a hostile program and what must become of it are written down."""
+"""The description of a hostile program and its expected verdict."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from synth.sandbox.verdict import Limits
 
 LIMITS = Limits(seconds=8.0)
-# For programs that can only end at their deadline.
+# For programs that only end by timeout.
 SHORT = Limits(seconds=0.4)
-# Prepended to programs that try many things: the names of those that did not fail.
+# Prepended to programs that try many calls: returns the names of those that succeed.
 TRIED = """
 def tried(**calls):
     done = []
@@ -24,7 +24,7 @@ def tried(**calls):
 
 @dataclass(frozen=True)
 class Case:
-    """A program with a function f, and patterns (as of fnmatch) of which its verdict, told in a line, matches one."""
+    """A program with a function f, and fnmatch patterns of which the summary of its verdict must match one."""
 
     name: str
     source: str
@@ -34,6 +34,6 @@ class Case:
 
 
 def case(name: str, source: str, *expected: str, calls: int = 1, limits: Limits = LIMITS) -> Case:
-    """`calls` inputs: no arguments for one, else the number of the call."""
+    """`calls` inputs: a single call has no arguments, several calls have their index."""
     inputs: list[tuple[list[Any], dict[str, Any]]] = [([], {})] if calls == 1 else [([i], {}) for i in range(calls)]
     return Case(name, source, expected, inputs, limits)

@@ -1,10 +1,10 @@
-"""Programs that go for the channels: the one on which they answer, and those of the worker."""
+"""Programs that attack the channels: their own result socket and those of the worker."""
 
-# ruff: noqa: E501  programs have the lines that they have
+# ruff: noqa: E501  long lines of programs
 
 from tests.hostile.case import SHORT, TRIED, case
 
-# Every name that a descriptor of a process has, and every way to open it.
+# All names of a process's descriptors, and all modes to open them.
 NAMES = (
     TRIED
     + """
@@ -21,7 +21,7 @@ def own(number):
 def opened(names): return tried(**{f'{n} {w}': lambda n=n, w=w: os.open(n, w) for n in names for w in WAYS})
 """
 )
-# As early as a program can, before its worker has read that it began.
+# As early as possible, before the worker has read that the program is ready.
 STEAL = """
 import os
 def steal():

@@ -6,20 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.jails import JAILS, LentSandbox, why_not
+from tests.jails import JAILS, BlockingSandbox, why_not
 
 PR_SET_CHILD_SUBREAPER = 36
 
 
 @pytest.fixture(scope="session", params=JAILS)
-def jail(request: pytest.FixtureRequest) -> Iterator[LentSandbox]:
+def jail(request: pytest.FixtureRequest) -> Iterator[BlockingSandbox]:
     if reason := why_not(request.param):
         pytest.skip(reason)
-    # What a program could leave behind shall become a child of this process, and so be found.
+    # Orphans of programs become children of this process, which then finds them.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     os.environ["SECRET"] = "canary"
-    lent = LentSandbox(request.param)
-    yield lent
-    lent.take_back()
+    with BlockingSandbox(request.param) as sandbox:
+        yield sandbox
     del os.environ["SECRET"]
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)

@@ -1,8 +1,8 @@
-"""Coverage-guided fuzzing of what the host reads from a jail: `python -m tests.hostile.fuzz_payload`.
+"""Coverage-guided fuzzing of the host's parser of a jail's output: `python -m tests.hostile.fuzz_payload`.
 
-Needs atheris (`pip install atheris`). Options of libFuzzer pass through, such as `-max_total_time=600`, and so does a
-folder to keep the corpus in. The first byte of an input says how the rest is meant: as a payload, as the bodies of
-frames, one a line, or as choices by which a forged answer is made, or a value that is encoded and read back.
+Needs atheris (`pip install atheris`). libFuzzer's options pass through, such as `-max_total_time=600` or a folder for
+the corpus. The first byte of an input selects the meaning of the rest: a payload, the bodies of frames, one per line,
+or choices that generate a forged answer, or a value to encode and read back.
 """
 
 import json
@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-# A frame has 64 kB; nothing may take seconds, or hundreds of megabytes, to be read.
+# A frame has at most 64 kB; reading it must not take seconds or hundreds of megabytes.
 BOUNDS = ["-max_len=4096", "-timeout=5", "-rss_limit_mb=1024"]
 ORDERS = ([0], [0, 1, 2], [2, 1, 0], [])
 WORDS = ["", "0", "-0.0", "0.0", "1.0", "1", "nan", "-nan", "inf", "NaN", "sNaN", "NaN1", "Infinity", "1E+999999999"]
@@ -42,9 +42,9 @@ NUMBERS = [0, 1, -1, -2, 2, 2**53 - 1, 2**53, -(2**53), 2**61 - 1, 10**40, 1.5, 
 def main() -> None:
     import atheris
 
-    # Not imported above: what is to guide the fuzzer must be instrumented while it is imported.
+    # Imported here, because the fuzzer instruments modules while they are imported.
     with atheris.instrument_imports(include=["sandbox"]):
-        from tests.hostile.payloads import frame, must_be_read, must_come_back, sample_frames
+        from tests.hostile.payloads import frame, must_be_readable, must_round_trip, sample_frames
 
     def one_input(data: bytes) -> None:
         if not data:
@@ -53,14 +53,14 @@ def main() -> None:
         choices = atheris.FuzzedDataProvider(data[1:])
         match how:
             case 0:
-                must_be_read(data[1:], order)
+                must_be_readable(data[1:], order)
             case 1:
-                must_be_read(b"".join(map(frame, data[1:].split(b"\n"))), order)
+                must_be_readable(b"".join(map(frame, data[1:].split(b"\n"))), order)
             case 2:
                 answers = [[place, choices.PickValueInList([0, 0, 0, 1, 2, 3]), _forged(choices)] for place in order]
-                must_be_read(b"".join(frame(json.dumps(answer).encode()) for answer in answers), order)
+                must_be_readable(b"".join(frame(json.dumps(answer).encode()) for answer in answers), order)
             case _:
-                must_come_back([_value(choices) for _ in order])
+                must_round_trip([_value(choices) for _ in order])
 
     with tempfile.TemporaryDirectory() as folder:
         for number, body in enumerate(sample_frames()):
@@ -68,7 +68,7 @@ def main() -> None:
             Path(folder, f"frames-{number}").write_bytes(b"\1" + body)
         for how in b"\2\3\6\7":
             Path(folder, f"choices-{how}").write_bytes(bytes([how]) + bytes(range(255, -1, -1)))
-        # The last option of a name counts. A corpus of the caller comes first, for it is what libFuzzer adds to.
+        # Of repeated options the last one counts. libFuzzer writes to the first corpus, so the caller's comes first.
         atheris.Setup([sys.argv[0], *BOUNDS, *sys.argv[1:], folder], one_input)
         atheris.Fuzz()
 
@@ -91,7 +91,7 @@ def _forged(choices: Any, depth: int = 0) -> Any:
         case 5:
             return {choices.PickValueInList(TAGS_OF_ITEMS): items}
         case 6:
-            # As the worker sorts them, but for what it has no place for.
+            # Sorted like the worker does, except for values that it would not write.
             return {
                 choices.PickValueInList(["set", "frozenset"]): sorted(
                     items, key=lambda item: (type(item) is dict, str(item))
@@ -108,7 +108,7 @@ def _value(choices: Any, depth: int = 0) -> Any:
     try:
         return choices.PickValueInList(makers)()
     except (ArithmeticError, TypeError, ValueError):
-        # There is no such date, or a key cannot be hashed.
+        # An invalid date or an unhashable key.
         return None
 
 

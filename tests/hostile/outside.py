@@ -1,6 +1,6 @@
-"""Programs that look or reach out of the jail: network, files, environment, descriptors. Rows 31 to 38 and 42."""
+"""Programs that try to see or reach outside the jail: network, files, environment, descriptors. Rows 31 to 38 and 42."""
 
-# ruff: noqa: E501  programs have the lines that they have
+# ruff: noqa: E501  long lines of programs
 
 from tests.hostile.case import TRIED, case
 

@@ -1,6 +1,6 @@
-"""What must hold of any payload that the host reads, and of any value that a worker sends; and samples to start from.
+"""Properties of any payload that the host reads and of any value that a worker sends, and samples to start from.
 
-The fuzzer and the test suite share it: see `fuzz_payload`, and tests/sandbox/test_payload.py.
+Shared by `fuzz_payload` and tests/sandbox/test_payload.py.
 """
 
 import json
@@ -15,7 +15,7 @@ from synth.sandbox.payload import read_payload
 from synth.sandbox.values import Unencodable, decode, encode, encode_text, equal, shown
 from synth.sandbox.verdict import Outcome
 
-__all__ = ["SAMPLES", "frame", "must_be_read", "must_come_back", "sample_frames"]
+__all__ = ["SAMPLES", "frame", "must_be_readable", "must_round_trip", "sample_frames"]
 
 # At least one value of every canonical type.
 SAMPLES: list[Any] = [
@@ -44,7 +44,7 @@ def frame(body: bytes) -> bytes:
 
 
 def sample_frames() -> Iterator[bytes]:
-    """Bodies of frames as workers write them, an answer each to input 0."""
+    """Bodies of frames as workers write them, each with an answer to input 0."""
     for sample in SAMPLES:
         yield f"[0,0,{encode_text(sample)}]".encode()
         for part in sample:
@@ -54,8 +54,8 @@ def sample_frames() -> Iterator[bytes]:
     yield b'[-1,3,"SyntaxError: invalid syntax"]'
 
 
-def must_be_read(payload: bytes, order: Sequence[int]) -> None:
-    """Reading it raises nothing, and gives nothing that no worker says."""
+def must_be_readable(payload: bytes, order: Sequence[int]) -> None:
+    """Reading it never raises and returns only what a worker could have written."""
     answers = read_payload(payload, order)
     assert len(answers.outcomes) == len(order)
     answered = [answers.outcomes[place] is not None for place in order]
@@ -66,10 +66,10 @@ def must_be_read(payload: bytes, order: Sequence[int]) -> None:
     assert answers.load_error.isprintable()
     for outcome in answers.outcomes:
         if outcome is not None:
-            _must_be_said(outcome)
+            _must_be_valid(outcome)
 
 
-def _must_be_said(outcome: Outcome) -> None:
+def _must_be_valid(outcome: Outcome) -> None:
     if outcome.kind == "value":
         assert json.dumps(encode(decode(outcome.data))) == json.dumps(outcome.data)
         assert equal(outcome.data, outcome.data)
@@ -80,8 +80,8 @@ def _must_be_said(outcome: Outcome) -> None:
         assert outcome.data.isprintable()
 
 
-def must_come_back(values: Sequence[Any]) -> None:
-    """A worker's answers with these values are read as the same; those that nothing encodes do not count."""
+def must_round_trip(values: Sequence[Any]) -> None:
+    """A worker's answers with these values are read unchanged; values that cannot be encoded are skipped."""
     texts = []
     for value in values:
         try:

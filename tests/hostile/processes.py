@@ -1,6 +1,6 @@
-"""Programs that start others, signal others, or ask the kernel for what it must not give. Rows 1 to 5 and 25 to 30."""
+"""Programs that start or signal processes, or request forbidden things from the kernel. Rows 1 to 5 and 25 to 30."""
 
-# ruff: noqa: E501  programs have the lines that they have
+# ruff: noqa: E501  long lines of programs
 
 from tests.hostile.case import SHORT, TRIED, case
 

@@ -1,6 +1,6 @@
-"""Programs that take all there is of memory, time or room. Rows 6 to 12 and 18."""
+"""Programs that exhaust memory, time or disk space. Rows 6 to 12 and 18."""
 
-# ruff: noqa: E501  programs have the lines that they have
+# ruff: noqa: E501  long lines of programs
 
 from synth.sandbox.verdict import Limits
 from tests.hostile.case import SHORT, case

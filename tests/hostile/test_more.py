@@ -1,4 +1,4 @@
-"""What one program cannot show: two jails at once, what one leaves for another, every system call, a listening host."""
+"""Tests that need more than one program: concurrent jails, leftovers, every system call, a listening host."""
 
 import asyncio
 import os
@@ -18,9 +18,9 @@ from synth.sandbox.program import Program
 from synth.sandbox.verdict import Limits
 from tests.hostile.channel import STEAL
 from tests.hostile.resources import LIST_BOMB
-from tests.jails import JAILS, LentSandbox, told, why_not
+from tests.jails import JAILS, BlockingSandbox, summary_of, why_not
 
-# Every call with arguments that are all bits: what the filter lets through fails, otherwise than with EPERM.
+# Every call with all bits of its arguments set: calls that pass the filter fail with another error than EPERM.
 SWEEP = """
 import ctypes
 def f(left_out):
@@ -34,25 +34,25 @@ def f(left_out):
                 reached.append(number)
     return reached
 """
-# They end or stop the caller; 334 to 336 are entered where no filter stands, and are of no use to anybody.
+# These end or stop the caller; 334 to 336 bypass filters, and are useless.
 NEVER_TRIED = ["exit", "exit_group", "pause", "rt_sigreturn", "restart_syscall", "rseq"]
 TRAMPOLINES = [334, 335, 336]
-# Let through for some arguments: bits all set are not among them, but for clone3, which says that it is not there.
+# The filter answers clone3 with ENOSYS. Other calls that it allows for some arguments fail with all bits set.
 ANSWERS_ENOSYS = ["clone3"]
 
 
-def test_a_bomb_does_not_hurt_the_neighbour(jail: LentSandbox) -> None:
+def test_a_bomb_does_not_affect_other_jails(jail: BlockingSandbox) -> None:
     async def both() -> list[str]:
-        async with Sandbox(jail.sandbox.identity()["jail"], workers=2) as sandbox:
+        async with Sandbox(jail.pool.identity()["jail"], workers=2) as sandbox:
             limits = Limits(seconds=8.0, memory_mb=256)
             bombs = [sandbox.answer(Program.of(LIST_BOMB, "f", limits=limits)) for _ in range(3)]
             canaries = [sandbox.answer(Program.of("def f(): return 42", "f")) for _ in range(3)]
-            return [told(verdict) for verdict in await asyncio.gather(*bombs, *canaries)]
+            return [summary_of(verdict) for verdict in await asyncio.gather(*bombs, *canaries)]
 
     assert asyncio.run(both()) == ["exception MemoryError"] * 3 + ["42"] * 3
 
 
-def test_only_the_listed_calls_reach_the_kernel(jail: LentSandbox) -> None:
+def test_only_the_listed_calls_reach_the_kernel(jail: BlockingSandbox) -> None:
     seccomp = import_module("pyseccomp")
 
     def numbers(names: str | list[str]) -> set[int]:
@@ -68,13 +68,13 @@ def test_only_the_listed_calls_reach_the_kernel(jail: LentSandbox) -> None:
     assert len(reached) > 60
 
 
-def test_no_answer_is_taken_back_and_no_program_runs_twice(jail: LentSandbox) -> None:
-    """Each of many programs tries to read, by name, what its worker waits for."""
-    seen = Counter(told(jail.run(STEAL, ([n], {}))) == str(n) for n in range(400))
+def test_no_answer_is_taken_back_and_no_program_runs_twice(jail: BlockingSandbox) -> None:
+    """Many programs try to read back, by name, the bytes that their worker waits for."""
+    seen = Counter(summary_of(jail.run(STEAL, ([n], {}))) == str(n) for n in range(400))
     assert seen == {True: 400}
 
 
-def test_every_deadly_call_kills(jail: LentSandbox) -> None:
+def test_every_deadly_call_kills(jail: BlockingSandbox) -> None:
     seccomp = import_module("pyseccomp")
     for name in DEADLY.split():
         number = seccomp.resolve_syscall(seccomp.Arch.NATIVE, name)
@@ -82,14 +82,14 @@ def test_every_deadly_call_kills(jail: LentSandbox) -> None:
         assert (name, verdict.status, verdict.detail) == (name, "crashed", "SIGSYS")
 
 
-def test_a_listening_host_hears_nothing(jail: LentSandbox, tmp_path: Path) -> None:
-    places: list[tuple[socket.AddressFamily, Any]] = [
+def test_a_listening_host_receives_no_connection(jail: BlockingSandbox, tmp_path: Path) -> None:
+    addresses: list[tuple[socket.AddressFamily, Any]] = [
         (socket.AF_INET, ("127.0.0.1", 0)),
         (socket.AF_UNIX, str(tmp_path / "socket")),
+        (socket.AF_UNIX, f"\0a socket of the host {os.getpid()}"),
     ]
-    places.append((socket.AF_UNIX, f"\0a place of the host {os.getpid()}"))
     listeners = []
-    for family, address in places:
+    for family, address in addresses:
         listener = socket.socket(family)
         listener.bind(address)
         listener.listen()
@@ -112,7 +112,7 @@ def f(family, address):
         with listener:
             name = listener.getsockname()
             address = name.decode() if isinstance(name, bytes) else list(name) if isinstance(name, tuple) else name
-            assert told(jail.run(source, ([int(listener.family), address], {}))) == "'refused'"
+            assert summary_of(jail.run(source, ([int(listener.family), address], {}))) == "'refused'"
             with pytest.raises(BlockingIOError):
                 listener.accept()
 
@@ -131,11 +131,11 @@ def f(process):
 """
 
 
-def test_of_a_process_of_the_host_nothing_can_be_read(jail: LentSandbox) -> None:
-    """Not of its own user's either, whose number it knows."""
+def test_processes_of_the_host_cannot_be_read(jail: BlockingSandbox) -> None:
+    """Not even one of the same user with a known id."""
     with subprocess.Popen(["sleep", "60"], user=65534 if os.geteuid() == 0 else None) as stranger:
         try:
-            assert told(jail.run(READ, ([os.getpid()], {}), ([stranger.pid], {}))) == "[]; []"
+            assert summary_of(jail.run(READ, ([os.getpid()], {}), ([stranger.pid], {}))) == "[]; []"
         finally:
             stranger.kill()
 
@@ -164,24 +164,24 @@ def f():
 
 @pytest.mark.parametrize("kind", JAILS)
 def test_nothing_passes_from_jail_to_jail(kind: str) -> None:
-    """The second jail finds none of the places in which the first could have left something."""
+    """No place is writable in which one jail could leave something for another."""
     if reason := why_not(kind):
         pytest.skip(reason)
 
     async def both() -> list[str]:
         async with Sandbox(kind, workers=2) as sandbox:
             answers = await asyncio.gather(*(sandbox.answer(Program.of(LEAVE, "f")) for _ in range(4)))
-            return [told(verdict) for verdict in answers]
+            return [summary_of(verdict) for verdict in answers]
 
     assert asyncio.run(both()) == ["[]"] * 4
 
 
-def test_times_and_sizes_are_measured_from_outside(jail: LentSandbox) -> None:
+def test_time_and_memory_are_measured_from_outside(jail: BlockingSandbox) -> None:
     source = (
         "import time\ntime.monotonic = time.time = lambda: 0\ndef f(): return len([0] * 5_000_000), time.sleep(0.2)"
     )
     verdict = jail.run(source)
-    assert re.fullmatch(r"\(5000000, None\)", told(verdict))
+    assert re.fullmatch(r"\(5000000, None\)", summary_of(verdict))
     assert verdict.wall_seconds > 0.2
     assert verdict.max_rss_kb > 40_000
     assert verdict.cpu_seconds < verdict.wall_seconds

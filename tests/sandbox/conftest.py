@@ -1,10 +1,10 @@
-"""Each kind of jail that this machine has, and one sandbox of it for each module."""
+"""The kinds of jails that this machine supports, and a sandbox of each kind per module."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.jails import JAILS, LentSandbox, why_not
+from tests.jails import JAILS, BlockingSandbox, why_not
 
 
 @pytest.fixture(scope="module", params=JAILS)
@@ -15,7 +15,6 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def lent(kind: str) -> Iterator[LentSandbox]:
-    sandbox = LentSandbox(kind)
-    yield sandbox
-    sandbox.take_back()
+def sandbox(kind: str) -> Iterator[BlockingSandbox]:
+    with BlockingSandbox(kind) as sandbox:
+        yield sandbox

@@ -1,4 +1,4 @@
-"""Sources, functions and inputs that nobody expects: each ends in a row or in a named reason, none in a failed row."""
+"""Unexpected sources, functions and inputs: each is accepted or rejected with a reason, and none fails."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ NAMES += ["__init__", "__name__", "__builtins__", "été"]
 
 
 def outcomes(folder: Path) -> dict[str, str]:
-    """What became of each row: `kept`, or the reason why not."""
+    """The outcome of each row: `kept` or the reason of its rejection."""
     made = Dataset.open(folder)
     found = {str(row["id"]): "kept" for row in made.rows()}
     found.update((row["id"], row["reason"]) for row in (made.rejected.rows() if made.rejected else ()))

@@ -1,4 +1,4 @@
-"""Where libfaketime is installed, other profiles see another day, and what tells the day is nondeterministic."""
+"""With libfaketime, other profiles see another date, so functions that use the date are nondeterministic."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from synth.pipelines.runtime.runner import Run
 from synth.sandbox.pool import Sandbox
 from synth.sandbox.rootfs import cached_rootfs
 from synth.schemas.dataset import Dataset
-from tests.jails import LentSandbox, told
+from tests.jails import BlockingSandbox, summary_of
 from tests.rows import write_rows
 
 TODAY = "import datetime, time\ndef f(): return datetime.date.today(), time.time(), time.monotonic()"
@@ -23,34 +23,34 @@ def another_clock() -> None:
         pytest.skip("libfaketime is not installed (apt-get install faketime)")
 
 
-def clocks(lent: LentSandbox, profile: int) -> tuple[date, float, float]:
-    verdict = lent.run(TODAY, profile=profile)
+def clocks(sandbox: BlockingSandbox, profile: int) -> tuple[date, float, float]:
+    verdict = sandbox.run(TODAY, profile=profile)
     assert verdict.status == "ok"
     assert verdict.outcomes[0] is not None
     day, now, monotonic = verdict.outcomes[0].data["tuple"]
     return date.fromisoformat(day["date"]), float(now["float"]), float(monotonic["float"])
 
 
-def test_only_the_date_is_another_one(lent: LentSandbox) -> None:
-    assert (lent.sandbox.record() or {})["clock_shift"] is True
-    day, now, monotonic = clocks(lent, 0)
+def test_only_the_date_differs(sandbox: BlockingSandbox) -> None:
+    assert (sandbox.pool.record() or {})["clock_shift"] is True
+    day, now, monotonic = clocks(sandbox, 0)
     assert abs((datetime.now(UTC).date() - day).days) <= 1
     for profile in (1, 2):
-        other_day, other_now, other_monotonic = clocks(lent, profile)
+        other_day, other_now, other_monotonic = clocks(sandbox, profile)
         assert 432 <= (other_day - day).days <= 434
         assert other_now - now > 432 * 86_400
-        # Deadlines and pauses are measured by this one.
+        # The clock of deadlines and pauses.
         assert 0 <= other_monotonic - monotonic < 3_600
 
 
-def test_pauses_are_as_long_as_ever(lent: LentSandbox) -> None:
+def test_pauses_have_their_usual_length(sandbox: BlockingSandbox) -> None:
     source = "import time\ndef f(seconds):\n    start = time.monotonic()\n    time.sleep(seconds)\n"
     source += "    return round(time.monotonic() - start, 1)"
     for profile in (0, 1):
-        assert told(lent.run(source, ([0.2], {}), ([-1], {}), profile=profile)) == "0.2; exception ValueError"
+        assert summary_of(sandbox.run(source, ([0.2], {}), ([-1], {}), profile=profile)) == "0.2; exception ValueError"
 
 
-def test_execute_rejects_functions_of_the_day(lent: LentSandbox, tmp_path: Path) -> None:
+def test_execute_rejects_functions_that_use_the_date(sandbox: BlockingSandbox, tmp_path: Path) -> None:
     codes = {
         "import datetime\ndef f(x):\n    return datetime.date.today().year - x": "nondeterministic",
         "import datetime\ndef f(x):\n    return [x, datetime.datetime.now().isoformat()[:13]]": "nondeterministic",
@@ -68,7 +68,7 @@ def test_execute_rejects_functions_of_the_day(lent: LentSandbox, tmp_path: Path)
         for number, code in enumerate(codes)
     ]
     write_rows(tmp_path / "inputs.jsonl", rows)
-    kind = (lent.sandbox.record() or {})["jail"]
+    kind = (sandbox.pool.record() or {})["jail"]
     Run(Execute(), [str(tmp_path / "inputs.jsonl")], tmp_path / "out", Options(), sandbox=Sandbox(kind)).execute()
     executed = Dataset.open(tmp_path / "out")
     assert executed.rejected is not None

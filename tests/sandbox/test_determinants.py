@@ -1,4 +1,4 @@
-"""What verdicts are kept under: it is the same wherever the same would come out, and changes with all that counts."""
+"""The key of recorded verdicts: equal wherever verdicts would be equal, and changed by all that can change them."""
 
 import json
 import os
@@ -18,27 +18,27 @@ from synth.sandbox.jails import registry
 from synth.sandbox.pool import Sandbox
 from synth.schemas.errors import SandboxUnavailable
 from tests import docker_engine
-from tests.jails import JAILS, LentSandbox, why_not
+from tests.jails import JAILS, BlockingSandbox, why_not
 
 ROOT = Path(__file__).parents[2]
 DETERMINANTS = "from synth.sandbox.pool import Sandbox; print(json.dumps(Sandbox({jail!r}).identity()))"
 SOURCE = "from synth.sandbox.determinants import source_digest; print(json.dumps(source_digest()))"
 
 
-def in_another_process(code: Path, tell: str, **variables: str) -> Any:
-    told = subprocess.run(
-        [sys.executable, "-c", f"import json; {tell}"],
+def in_another_process(code: Path, script: str, **variables: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import json; {script}"],
         capture_output=True,
         text=True,
         check=True,
         cwd="/",
         env={**os.environ, "PYTHONPATH": f"{code}:{ROOT}/.src", **variables},
     )
-    return json.loads(told.stdout)
+    return json.loads(done.stdout)
 
 
 def install(folder: Path, version: str, code: str) -> None:
-    """A distribution `demo` of one module, beside what installers write about themselves."""
+    """A distribution `demo` of one module, with an installer's metadata."""
     shutil.rmtree(folder, ignore_errors=True)
     about = folder / f"demo-{version}.dist-info"
     about.mkdir(parents=True)
@@ -73,7 +73,7 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_one_thing_that_changes_changes_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_change_changes_one_entry(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if reason := why_not("bwrap") or why_not("landlock"):
         pytest.skip(reason)
     before = Sandbox("bwrap").identity()
@@ -83,7 +83,7 @@ def test_one_thing_that_changes_changes_them(name: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("file", ["worker.py", "values.py", "filter.py", "payload.py", "jails/__init__.py"])
-def test_another_worker_or_another_reader_of_its_answers_has_another_source(tmp_path: Path, file: str) -> None:
+def test_another_worker_or_parser_has_another_digest(tmp_path: Path, file: str) -> None:
     package = tmp_path / "synth" / "sandbox"
     shutil.copytree(Path(module.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     assert in_another_process(tmp_path, SOURCE) == source_digest()
@@ -95,24 +95,24 @@ def test_another_worker_or_another_reader_of_its_answers_has_another_source(tmp_
 def test_packages_count_by_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
 
-    def told(version: str, code: str) -> list[str]:
+    def versions_of(version: str, code: str) -> list[str]:
         install(tmp_path / "site", version, code)
         packages: list[str] = Sandbox("bwrap", packages=["demo"]).identity()["packages"]
         return packages
 
-    first = told("1.0", "answer = 42\n")
+    first = versions_of("1.0", "answer = 42\n")
     assert first[0].startswith("demo==1.0 ")
-    assert told("1.0", "answer = 42\n") == first
-    assert told("1.0", "answer = 43\n") != first
-    assert told("1.1", "answer = 42\n") != first
-    # It does not matter how, when or with what it was installed.
+    assert versions_of("1.0", "answer = 42\n") == first
+    assert versions_of("1.0", "answer = 43\n") != first
+    assert versions_of("1.1", "answer = 42\n") != first
+    # The installer and the time of installation do not matter.
     install(tmp_path / "site", "1.0", "answer = 42\n")
     (tmp_path / "site" / "demo-1.0.dist-info" / "INSTALLER").write_text("pip")
     os.utime(tmp_path / "site" / "demo.py", (0, 0))
     assert Sandbox("bwrap", packages=["demo"]).identity()["packages"] == first
 
 
-def test_a_package_that_is_not_installed_is_told_before_anything_runs() -> None:
+def test_a_package_that_is_not_installed_is_reported_before_anything_runs() -> None:
     with pytest.raises(SandboxUnavailable, match="pip install no-such-package"):
         Sandbox("bwrap", packages=["no-such-package"]).identity()
 
@@ -128,7 +128,7 @@ def test_where_docker_answers_auto_is_docker() -> None:
     assert Sandbox("auto").identity() == Sandbox("docker").identity()
 
 
-def test_a_docker_without_limits_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_docker_without_limits_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     if reason := docker_engine.why_not():
         pytest.skip(reason)
     monkeypatch.setattr("docker.APIClient.info", lambda _: {"CgroupDriver": "none"})
@@ -136,11 +136,8 @@ def test_a_docker_without_limits_is_not_taken(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("jail", JAILS)
-def test_they_are_part_of_what_a_run_records(jail: str) -> None:
+def test_they_are_part_of_the_record(jail: str) -> None:
     if reason := why_not(jail):
         pytest.skip(reason)
-    lent = LentSandbox(jail)
-    try:
-        assert lent.sandbox.identity().items() <= lent.sandbox.record().items()
-    finally:
-        lent.take_back()
+    with BlockingSandbox(jail) as sandbox:
+        assert sandbox.pool.identity().items() <= sandbox.pool.record().items()

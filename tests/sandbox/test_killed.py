@@ -1,4 +1,4 @@
-"""A program that something else kills is `killed`, by what is told as far as it is known, and its jail is replaced."""
+"""A program killed from outside is `killed`, with the reason if it is known, and its jail is replaced."""
 
 import os
 import signal
@@ -11,37 +11,36 @@ from pathlib import Path
 import pytest
 
 from synth.sandbox.verdict import Limits
-from tests.jails import LentSandbox, living_descendants, told
+from tests.jails import BlockingSandbox, living_descendants, summary_of
 
 DOUBLE = "def f(n): return n * 2"
 MEMORY = Path("/sys/fs/cgroup/memory")
 
 
-# What runs below this process on behalf of other tests.
-strangers: set[str] = set()
+# Child processes of other tests.
+unrelated: set[str] = set()
 
 
 @pytest.fixture
-def lent(kind: str) -> Iterator[LentSandbox]:
-    strangers.update(living_descendants())
-    sandbox = LentSandbox(kind)
-    yield sandbox
-    sandbox.take_back()
+def sandbox(kind: str) -> Iterator[BlockingSandbox]:
+    unrelated.update(living_descendants())
+    with BlockingSandbox(kind) as sandbox:
+        yield sandbox
 
 
 def ours() -> set[int]:
-    return {int(line.split()[0]) for line in living_descendants() if line not in strangers}
+    return {int(line.split()[0]) for line in living_descendants() if line not in unrelated}
 
 
 @contextmanager
 def memory_limit(size: int) -> Iterator[Path]:
-    """A group of processes that have so much memory between them; they are those written to its `cgroup.procs`."""
+    """A control group with a memory limit for the processes written to its `cgroup.procs`."""
     group = MEMORY / f"synth-test-{os.getpid()}"
     try:
         group.mkdir()
         (group / "memory.limit_in_bytes").write_text(str(size))
     except OSError as error:
-        pytest.skip(f"no memory limit can be made here: {error}")
+        pytest.skip(f"memory limits are not available: {error}")
     try:
         yield group
     finally:
@@ -50,28 +49,28 @@ def memory_limit(size: int) -> Iterator[Path]:
         group.rmdir()
 
 
-def test_the_kernel_kills_the_program_and_not_its_worker(lent: LentSandbox) -> None:
-    assert told(lent.run(DOUBLE, ([1], {}))) == "2"
+def test_the_kernel_kills_the_program_and_not_its_worker(sandbox: BlockingSandbox) -> None:
+    assert summary_of(sandbox.run(DOUBLE, ([1], {}))) == "2"
     with memory_limit(128 << 20) as group:
         for number in ours():
             (group / "cgroup.procs").write_text(str(number))
-        # Within its own limit of 512 MB, at which it would be told MemoryError.
-        verdict = lent.run("def f(n):\n    return len(bytearray(n << 20))", ([16], {}), ([400], {}), ([16], {}))
+        # Below its own limit of 512 MB, which would raise MemoryError.
+        verdict = sandbox.run("def f(n):\n    return len(bytearray(n << 20))", ([16], {}), ([400], {}), ([16], {}))
         assert (verdict.status, verdict.detail) == ("killed", "the machine ran out of memory")
-        assert told(verdict) == f"killed; {16 << 20}; -; -"
-        assert told(lent.run(DOUBLE, ([21], {}))) == "42"
+        assert summary_of(verdict) == f"killed; {16 << 20}; -; -"
+        assert summary_of(sandbox.run(DOUBLE, ([21], {}))) == "42"
 
 
-def test_a_program_killed_from_outside_is_killed_and_its_worker_replaced(lent: LentSandbox) -> None:
+def test_a_program_killed_from_outside_is_killed_and_its_worker_replaced(sandbox: BlockingSandbox) -> None:
     workers = ours()
     with ThreadPoolExecutor() as thread:
-        verdict = thread.submit(lent.run, "def f():\n    while True: pass", limits=Limits(seconds=30.0))
+        verdict = thread.submit(sandbox.run, "def f():\n    while True: pass", limits=Limits(seconds=30.0))
         until = time.monotonic() + 20
         while not (program := ours() - workers) and time.monotonic() < until:
             time.sleep(0.01)
         (number,) = program
         os.kill(number, signal.SIGKILL)
-        assert told(verdict.result()) == "killed; -"
+        assert summary_of(verdict.result()) == "killed; -"
         assert verdict.result().detail == "SIGKILL, sent neither by its limits nor by the sandbox"
-    assert told(lent.run(DOUBLE, ([21], {}))) == "42"
+    assert summary_of(sandbox.run(DOUBLE, ([21], {}))) == "42"
     assert not workers & ours()

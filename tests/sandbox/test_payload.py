@@ -1,4 +1,4 @@
-"""Whatever a program writes, reading it ends, raises nothing, and gives nothing that no worker would have written."""
+"""Reading terminates on any output of a program, never raises, and returns only what a worker could have written."""
 
 import json
 from itertools import product
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from synth.sandbox.payload import read_payload
 from synth.sandbox.values import READERS
 from synth.sandbox.verdict import Outcome
-from tests.hostile.payloads import SAMPLES, must_be_read, must_come_back, sample_frames
+from tests.hostile.payloads import SAMPLES, must_be_readable, must_round_trip, sample_frames
 
 
 def frames(*answers: Any) -> bytes:
@@ -19,7 +19,7 @@ def frames(*answers: Any) -> bytes:
     return b"".join(len(body).to_bytes(4, "big") + body for body in bodies)
 
 
-def test_answers_come_to_the_places_of_their_inputs() -> None:
+def test_outcomes_are_in_the_order_of_the_inputs() -> None:
     answers = read_payload(frames([1, 0, "a"], [0, 1, "KeyError"], [2, 2, "generator"]), [1, 0, 2])
     assert answers.outcomes == [
         Outcome("exception", "KeyError"),
@@ -29,13 +29,13 @@ def test_answers_come_to_the_places_of_their_inputs() -> None:
     assert (answers.load_error, answers.malformed) == ("", "")
 
 
-def test_what_was_answered_before_a_cut_is_kept() -> None:
+def test_answers_before_a_truncated_frame_are_kept() -> None:
     answers = read_payload(frames([0, 0, 1], [1, 0, 2])[:-1], [0, 1])
     assert answers.outcomes == [Outcome("value", 1), None]
     assert answers.malformed
 
 
-def test_a_program_that_does_not_load_says_so_first_and_last() -> None:
+def test_a_load_error_is_the_only_frame() -> None:
     assert read_payload(frames([-1, 3, "SyntaxError"]), [0]).load_error == "SyntaxError"
     assert read_payload(frames([-1, 3, "SyntaxError"], [0, 0, 1]), [0]).malformed
     assert read_payload(frames([0, 0, 1], [-1, 3, "SyntaxError"]), [0]).malformed
@@ -67,14 +67,14 @@ def test_names_are_printable() -> None:
         b"\xff",
         b"{}",
         b"null",
-        # What no set and no dict holds: values of which Python takes one for another, or has no hash.
+        # Not possible in a set or dict: values that are equal in Python or unhashable.
         b'[0,0,{"set":[1,true]}]',
         b'[0,0,{"set":[{"float":"-0.0"},{"float":"0.0"}]}]',
         b'[0,0,{"set":[{"tuple":[1]},{"tuple":[{"float":"1.0"}]}]}]',
         b'[0,0,{"dict":[[1,0],[{"Decimal":"1.0"},0]]}]',
         b'[0,0,{"frozenset":[{"Decimal":"sNaN"}]}]',
         b'[0,0,{"set":[{"tuple":[[]]}]}]',
-        # It would take all the memory there is to work this fraction out.
+        # Computing this fraction would exhaust the memory.
         b'[0,0,{"Fraction":[{"Decimal":"1E+999999999"}]}]',
     ],
 )
@@ -84,22 +84,22 @@ def test_a_frame_that_no_worker_writes_is_malformed(body: bytes) -> None:
     assert answers.outcomes == [None]
 
 
-def test_keys_that_were_chosen_to_collide_are_not_compared_one_by_one() -> None:
-    alike = [{"tuple": [*places]} for places in product((-1, -2), repeat=10)]
-    (outcome,) = read_payload(frames([0, 0, {"set": sorted(alike, key=json.dumps)}]), [0]).outcomes
+def test_keys_chosen_to_collide_do_not_take_quadratic_time() -> None:
+    colliding = [{"tuple": [*places]} for places in product((-1, -2), repeat=10)]
+    (outcome,) = read_payload(frames([0, 0, {"set": sorted(colliding, key=json.dumps)}]), [0]).outcomes
     assert outcome is None
 
 
-def test_what_a_worker_says_is_read_as_it_was_said() -> None:
-    must_come_back([*SAMPLES, {(x, y): x for x, y in product((-1, -2), repeat=2)}, set(product((-1, -2), repeat=5))])
+def test_what_a_worker_writes_is_read_unchanged() -> None:
+    must_round_trip([*SAMPLES, {(x, y): x for x, y in product((-1, -2), repeat=2)}, set(product((-1, -2), repeat=5))])
     for body in sample_frames():
-        must_be_read(frames(body), [0])
+        must_be_readable(frames(body), [0])
 
 
 @settings(max_examples=1000, derandomize=True, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_read(payload: bytes) -> None:
-    must_be_read(payload, [1, 0])
+    must_be_readable(payload, [1, 0])
 
 
 WORDS = ["0.0", "-0.0", "1.0", "1", "nan", "sNaN", "1E+9999999", "9007199254740992", "ff", "2024-02-29", "12:30:00"]
@@ -121,6 +121,6 @@ FORGED = st.recursive(
 
 @settings(max_examples=2000, derandomize=True, deadline=None)
 @given(st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 3), FORGED), max_size=3))
-def test_what_is_accepted_is_what_a_worker_could_have_said(answers: list[Any]) -> None:
-    must_be_read(frames(*answers), [0, 1])
-    must_be_read(frames(*([place, 0, data] for place, (_, _, data) in enumerate(answers))), range(len(answers)))
+def test_only_what_a_worker_could_have_written_is_accepted(answers: list[Any]) -> None:
+    must_be_readable(frames(*answers), [0, 1])
+    must_be_readable(frames(*([place, 0, data] for place, (_, _, data) in enumerate(answers))), range(len(answers)))

@@ -1,4 +1,4 @@
-"""The pool: failures of the sandbox are not the program's, jails are replaced, and nothing outlives the host."""
+"""The pool: programs are not blamed for failures of the sandbox, jails are replaced, and nothing outlives the host."""
 
 import asyncio
 import os
@@ -24,35 +24,34 @@ from synth.sandbox.rootfs import cached_rootfs
 from synth.sandbox.running import RunningJail
 from synth.sandbox.verdict import Limits, Verdict
 from synth.schemas.errors import SandboxUnavailable, UsageError
-from tests.jails import LentSandbox, living_descendants, told, why_not
+from tests.jails import BlockingSandbox, living_descendants, summary_of, why_not
 
 DOUBLE = "def f(n): return n * 2"
-# What other tests have left running below this process, such as the tracker of multiprocessing.
-strangers: set[str] = set()
+# Child processes of other tests, such as the resource tracker of multiprocessing.
+unrelated: set[str] = set()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nobody_else() -> None:
-    # What it locks, this process holds to its end.
+def ignore_unrelated_processes() -> None:
+    # Keeps its lock open until this process ends, so tests that count descriptors need it beforehand.
     cached_rootfs()
-    strangers.update(living_descendants())
+    unrelated.update(living_descendants())
 
 
 def ours() -> list[str]:
-    return [line for line in living_descendants() if line not in strangers]
+    return [line for line in living_descendants() if line not in unrelated]
 
 
 @pytest.fixture(scope="module")
-def lent(kind: str) -> Iterator[LentSandbox]:
-    """One sandbox for many tests: none of what they do to it may be of any consequence, and it leaves no process."""
-    sandbox = LentSandbox(kind)
-    yield sandbox
-    sandbox.take_back()
+def sandbox(kind: str) -> Iterator[BlockingSandbox]:
+    """One sandbox for many tests, which must not affect each other, and no process may be left."""
+    with BlockingSandbox(kind) as sandbox:
+        yield sandbox
     assert living_soon() == []
 
 
 def living_soon(before: Sequence[str] = ()) -> list[str]:
-    """The processes below this one that were not there before, once those that were killed are gone."""
+    """New descendants of this process, after waiting for killed ones to disappear."""
     until = time.monotonic() + 2
     while (living := sorted(set(ours()) - set(before))) and time.monotonic() < until:
         time.sleep(0.01)
@@ -60,7 +59,7 @@ def living_soon(before: Sequence[str] = ()) -> list[str]:
 
 
 def servers() -> list[int]:
-    """The workers' processes: what has no children of its own among our descendants."""
+    """The worker processes: those of our descendants that have no children."""
     living = [int(line.split()[0]) for line in ours()]
     return [number for number in living if not set(living) & children_of(number)]
 
@@ -70,23 +69,23 @@ def children_of(number: int) -> set[int]:
 
 
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_worker_that_dies_or_stops_is_replaced_and_the_program_answered(
-    lent: LentSandbox, way: signal.Signals, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_that_dies_or_stops_is_replaced_and_the_program_is_run_again(
+    sandbox: BlockingSandbox, way: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "_GRACE_SECONDS", 0.3)
-    assert told(lent.run(DOUBLE, ([1], {}))) == "2"
+    assert summary_of(sandbox.run(DOUBLE, ([1], {}))) == "2"
     (first,) = servers()
     os.kill(first, way)
-    assert told(lent.run(DOUBLE, ([21], {}), limits=Limits(seconds=1.0))) == "42"
-    assert told(lent.run(DOUBLE, ([22], {}))) == "44"
+    assert summary_of(sandbox.run(DOUBLE, ([21], {}), limits=Limits(seconds=1.0))) == "42"
+    assert summary_of(sandbox.run(DOUBLE, ([22], {}))) == "44"
     (second,) = servers()
     assert second != first
 
 
-def test_a_worker_killed_under_a_program_is_not_charged_to_it(lent: LentSandbox) -> None:
-    async def kill_under() -> Verdict:
-        asked = asyncio.create_task(
-            lent.sandbox.answer(Program.of("import time\ndef f(): return time.sleep(0.4)", "f"))
+def test_a_program_is_not_blamed_for_a_killed_worker(sandbox: BlockingSandbox) -> None:
+    async def kill_worker() -> Verdict:
+        answer = asyncio.create_task(
+            sandbox.pool.answer(Program.of("import time\ndef f(): return time.sleep(0.4)", "f"))
         )
         await asyncio.sleep(0.1)
         busy = {int(line.split()[0]) for line in ours()}
@@ -94,13 +93,13 @@ def test_a_worker_killed_under_a_program_is_not_charged_to_it(lent: LentSandbox)
             -1:
         ]
         os.kill(server, signal.SIGKILL)
-        return await asked
+        return await answer
 
-    assert told(lent.wait(kill_under())) == "None"
+    assert summary_of(sandbox.wait(kill_worker())) == "None"
 
 
-def test_a_program_under_which_the_sandbox_fails_twice_is_quarantined(
-    lent: LentSandbox, monkeypatch: pytest.MonkeyPatch
+def test_a_program_on_which_the_sandbox_fails_twice_is_quarantined(
+    sandbox: BlockingSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = RunningJail.run
     failures = 0
@@ -114,22 +113,24 @@ def test_a_program_under_which_the_sandbox_fails_twice_is_quarantined(
         return Verdict("sandbox_error", (None,), "a spell")
 
     monkeypatch.setattr(RunningJail, "run", fail)
-    verdict = lent.run("def f(): return 'spell'")
+    verdict = sandbox.run("def f(): return 'spell'")
     assert (verdict.status, verdict.detail, failures) == ("quarantined", "a spell", 2)
-    assert told(lent.run(DOUBLE, ([21], {}))) == "42"
+    assert summary_of(sandbox.run(DOUBLE, ([21], {}))) == "42"
 
 
-def test_jails_are_replaced_after_so_many_programs(lent: LentSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jails_are_replaced_after_a_number_of_programs(
+    sandbox: BlockingSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pool, "_PROGRAMS_PER_JAIL", 25)
-    # The programs of the self-test count, too.
+    # The programs of the self-test count.
     seen = set()
     for n in range(50):
-        assert told(lent.run(DOUBLE, ([n], {}))) == str(2 * n)
+        assert summary_of(sandbox.run(DOUBLE, ([n], {}))) == str(2 * n)
         seen |= set(servers())
     assert len(seen) == 3
 
 
-def test_many_programs_leave_the_worker_as_it_was(lent: LentSandbox) -> None:
+def test_many_programs_do_not_change_the_worker(sandbox: BlockingSandbox) -> None:
     def state() -> tuple[int, int, int]:
         (server,) = servers()
         status = Path(f"/proc/{server}/status").read_text()
@@ -138,49 +139,49 @@ def test_many_programs_leave_the_worker_as_it_was(lent: LentSandbox) -> None:
 
     programs = [DOUBLE] * 6 + ["import os\ndef f(n): os.abort()"]
     for source in programs * 10:
-        lent.run(source, ([1], {}))
+        sandbox.run(source, ([1], {}))
     before = state()
     for source in programs * 60:
-        lent.run(source, ([1], {}))
+        sandbox.run(source, ([1], {}))
     after = state()
     assert after[0] < before[0] * 1.1
     assert after[1:] == before[1:]
 
 
-def test_other_profiles_hash_and_draw_otherwise(lent: LentSandbox) -> None:
+def test_other_profiles_have_other_hashes_and_random_numbers(sandbox: BlockingSandbox) -> None:
     source = "import random\ndef f(): return hash('a'), random.random()"
-    runs = [told(lent.run(source, profile=profile)) for profile in (0, 1, 2, 0, 1, 2)]
+    runs = [summary_of(sandbox.run(source, profile=profile)) for profile in (0, 1, 2, 0, 1, 2)]
     assert len(set(runs)) == 3
     assert runs[:3] == runs[3:]
 
 
-def test_reversed_inputs_come_back_in_their_order(lent: LentSandbox) -> None:
+def test_outcomes_of_reversed_inputs_are_in_the_given_order(sandbox: BlockingSandbox) -> None:
     source = "seen = []\ndef f(n):\n    seen.append(n)\n    return seen"
-    assert told(lent.run(source, ([1], {}), ([2], {}), reverse=True)) == "[2, 1]; [2]"
-    assert told(lent.run(source, ([1], {}), ([2], {}))) == "[1]; [1, 2]"
+    assert summary_of(sandbox.run(source, ([1], {}), ([2], {}), reverse=True)) == "[2, 1]; [2]"
+    assert summary_of(sandbox.run(source, ([1], {}), ([2], {}))) == "[1]; [1, 2]"
 
 
-def test_a_program_that_may_have_more_memory_gets_it(lent: LentSandbox) -> None:
+def test_a_program_with_a_higher_memory_limit_gets_more_memory(sandbox: BlockingSandbox) -> None:
     much = "def f(): return len(bytearray(700 << 20))"
-    assert told(lent.run(much)) == "exception MemoryError"
-    assert told(lent.run(much, limits=Limits(memory_mb=1024))) == str(700 << 20)
+    assert summary_of(sandbox.run(much)) == "exception MemoryError"
+    assert summary_of(sandbox.run(much, limits=Limits(memory_mb=1024))) == str(700 << 20)
 
 
-def test_arguments_arrive_as_they_were(lent: LentSandbox) -> None:
+def test_arguments_arrive_unchanged(sandbox: BlockingSandbox) -> None:
     args: list[Any] = [1, 2.5, float("inf"), {"a": {1, 2}}, (1,), b"\0", 2**70, "\ud800"]
-    verdict = lent.run("def f(*args, **named): return list(args), named", (args, {"key": frozenset("ab")}))
-    assert told(verdict) == f"({args!r}, {{'key': frozenset({{'a', 'b'}})}})"
+    verdict = sandbox.run("def f(*args, **named): return list(args), named", (args, {"key": frozenset("ab")}))
+    assert summary_of(verdict) == f"({args!r}, {{'key': frozenset({{'a', 'b'}})}})"
 
 
-def test_what_is_too_large_is_refused_without_being_run(lent: LentSandbox) -> None:
-    assert told(lent.run("#" * 10_000_000)) == "refused; -"
+def test_large_programs_and_inputs_are_refused(sandbox: BlockingSandbox) -> None:
+    assert summary_of(sandbox.run("#" * 10_000_000)) == "refused; -"
     many: list[tuple[list[Any], dict[str, Any]]] = [(["x" * 50_000], {}) for _ in range(6)]
-    assert lent.run(DOUBLE, *many).detail == "the inputs are longer than 262144 bytes"
-    assert lent.run(DOUBLE, ([object()], {})).detail == "an input is no plain value: object"
+    assert sandbox.run(DOUBLE, *many).detail == "the inputs are longer than 262144 bytes"
+    assert sandbox.run(DOUBLE, ([object()], {})).detail == "an input is no plain value: object"
 
 
-def test_identity_says_what_outputs_depend_on(lent: LentSandbox, kind: str) -> None:
-    identity = lent.sandbox.record()
+def test_the_record_has_what_outputs_depend_on(sandbox: BlockingSandbox, kind: str) -> None:
+    identity = sandbox.pool.record()
     assert identity["jail"] == kind
     assert identity["python"] == ".".join(map(str, sys.version_info[:3]))
     assert {"tier", "platform", "limits", "filter", "packages"} <= set(identity)
@@ -188,25 +189,23 @@ def test_identity_says_what_outputs_depend_on(lent: LentSandbox, kind: str) -> N
 
 def test_a_jail_without_a_filter_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = filter.compiled_filters()
-    let_all_through = (0x06).to_bytes(2, sys.byteorder) + bytes(2) + (0x7FFF0000).to_bytes(4, sys.byteorder)
-    monkeypatch.setattr(
-        pool, "compiled_filters", lambda: filter.Filters(let_all_through, let_all_through, compiled.digest)
-    )
+    allow_all = (0x06).to_bytes(2, sys.byteorder) + bytes(2) + (0x7FFF0000).to_bytes(4, sys.byteorder)
+    monkeypatch.setattr(pool, "compiled_filters", lambda: filter.Filters(allow_all, allow_all, compiled.digest))
     before = living_descendants()
     with pytest.raises(SandboxUnavailable, match="is not safe here"):
-        LentSandbox(kind)
+        BlockingSandbox(kind)
     assert living_soon(before) == []
 
 
-def test_a_filter_that_the_kernel_refuses_is_told(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_filter_that_the_kernel_refuses_is_reported(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "compiled_filters", lambda: filter.Filters(b"\xff" * 8, b"\xff" * 8, ""))
     before = living_descendants()
     with pytest.raises(SandboxUnavailable, match="prctl"):
-        LentSandbox(kind)
+        BlockingSandbox(kind)
     assert living_soon(before) == []
 
 
-def test_a_jail_that_needs_more_landlock_than_there_is_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jail_that_requires_a_newer_landlock_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = open_jail
 
     def demanding(kind: str, packages: Any) -> Any:
@@ -216,28 +215,28 @@ def test_a_jail_that_needs_more_landlock_than_there_is_is_refused(kind: str, mon
 
     monkeypatch.setattr(pool, "open_jail", demanding)
     with pytest.raises(SandboxUnavailable, match="needs Landlock 99"):
-        LentSandbox(kind)
+        BlockingSandbox(kind)
 
 
 def test_another_python_in_the_jail_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version", "3.99")
     with pytest.raises(SandboxUnavailable, match=r"where synth runs 3\.99"):
-        LentSandbox(kind)
+        BlockingSandbox(kind)
 
 
-def test_there_is_no_sandbox_without_a_jail() -> None:
+def test_an_unknown_kind_of_jail_is_refused() -> None:
     with pytest.raises(UsageError, match="--jail none: must be one of auto, docker"):
-        LentSandbox("none")
+        BlockingSandbox("none")
 
 
-def test_without_bwrap_the_way_to_get_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bwrap_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SandboxUnavailable, match="apt-get install bubblewrap"):
-        LentSandbox("bwrap")
+        BlockingSandbox("bwrap")
 
 
-def test_closing_cancels_what_is_under_way(kind: str) -> None:
-    async def close_under() -> list[Any]:
+def test_closing_cancels_running_programs(kind: str) -> None:
+    async def close_while_running() -> list[Any]:
         sandbox = Sandbox(kind, 1)
         await sandbox.start()
         tasks = [
@@ -248,19 +247,19 @@ def test_closing_cancels_what_is_under_way(kind: str) -> None:
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     before, descriptors = living_descendants(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    assert [type(end) for end in asyncio.run(close_under())] == [asyncio.CancelledError] * 3
+    assert [type(end) for end in asyncio.run(close_while_running())] == [asyncio.CancelledError] * 3
     assert living_soon(before) == []
     assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
 
 
-def test_a_worker_killed_at_once_leaves_nothing(kind: str) -> None:
+def test_a_worker_killed_while_it_starts_leaves_nothing(kind: str) -> None:
     jail = open_jail(kind, ())
     jail.prepare()
     before = living_descendants()
     workers = []
     for number in range(5 if kind == "docker" else 20):
         workers.append(jail.start(0, 512))
-        # At many moments of its first milliseconds.
+        # At various times in its first milliseconds.
         time.sleep(number / 4000)
         workers[-1].kill()
     assert living_soon(before) == []
@@ -269,7 +268,7 @@ def test_a_worker_killed_at_once_leaves_nothing(kind: str) -> None:
 
 def test_a_container_whose_host_was_killed_before_it_started_is_removed_at_the_next_start(kind: str) -> None:
     if kind != "docker":
-        pytest.skip("only Docker keeps what was never started")
+        pytest.skip("only Docker keeps containers that were never started")
     host = """
 import os, signal
 from synth.sandbox.jails import docker
@@ -285,7 +284,7 @@ jail.start(0, 512)
         assert {container.id for container in engine.containers.list(all=True)} <= before
 
 
-def test_what_bwrap_leaves_behind_is_cleared_away_at_the_next_start() -> None:
+def test_orphans_of_bwrap_are_killed_at_the_next_start() -> None:
     if reason := why_not("bwrap"):
         pytest.skip(reason)
     jail = open_jail("bwrap", ())
@@ -294,7 +293,7 @@ def test_what_bwrap_leaves_behind_is_cleared_away_at_the_next_start() -> None:
         worker = jail.start(0, 512)
         assert isinstance(worker, ProcessWorker)
         time.sleep(number / 4000)
-        # As when a host is killed: bwrap alone dies.
+        # As when a host is killed: only bwrap dies.
         worker.process.kill()
         worker.process.wait()
         worker.kill()
@@ -303,7 +302,7 @@ def test_what_bwrap_leaves_behind_is_cleared_away_at_the_next_start() -> None:
 
 
 def stuck() -> list[str]:
-    """The bwraps that nobody started: what their own parents left behind."""
+    """The bwrap processes whose parents have died."""
     found: list[str] = []
     until = time.monotonic() + 2
     while time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""The verdict of each program and its words: they say what happened, and are the same in every jail."""
+"""The verdict on each program and its detail, which are the same in every jail."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from synth.sandbox import running
 from synth.sandbox.jails import first_frame, frame
 from synth.sandbox.verdict import Limits
-from tests.jails import LentSandbox, living_descendants, told
+from tests.jails import BlockingSandbox, living_descendants, summary_of
 
 LIMITS = Limits(seconds=10.0, memory_mb=256)
 SHORT = Limits(seconds=0.5, memory_mb=256)
@@ -22,17 +22,17 @@ def body(*lines: str) -> str:
     )
 
 
-# By program: the verdict in a line, and its detail.
+# The summary of the verdict and its detail, by program.
 ENDS = {
     body("return n"): ("0; 1", ""),
     body("raise KeyError"): ("exception KeyError; exception KeyError", ""),
-    # How it leaves.
+    # Exits.
     body("sys.exit(3)"): ("exception SystemExit; exception SystemExit", ""),
     body("os._exit(0)"): ("missing; -; -", "it ended with exit code 0 in call 1 of 2"),
     body("if n: os._exit(7)"): ("missing; None; -", "it ended with exit code 7 in call 2 of 2"),
     "import os\nos._exit(7)": ("missing; -; -", "it ended with exit code 7 while it was loaded"),
     "raise SystemExit(3)\ndef f(n): pass": ("load_error; -; -", "SystemExit"),
-    # How it answers.
+    # Answers.
     body("os.close(3)"): ("missing; -; -", "it could not write an answer in call 1 of 2"),
     "import os\nos.close(3)\ndef f(n): pass": ("missing; -; -", "it could not write an answer while it was loaded"),
     body("if n: socket.socket(fileno=3).shutdown(2)"): (
@@ -43,12 +43,12 @@ ENDS = {
     body("return 'x' * 10_000_000"): ("unencodable too long; unencodable too long", ""),
     body("return object()"): ("unencodable object; unencodable object", ""),
     body("os.write(3, b'x' * 9)"): ("malformed; -; -", "a frame that is cut short, too long, or one too many"),
-    # What ends it.
+    # Signals.
     body("os.abort()"): ("crashed; -; -", "SIGABRT"),
     body("ctypes.string_at(0)"): ("crashed; -; -", "SIGSEGV"),
     body("ctypes.CDLL(None).ptrace(0, 0, 0, 0)"): ("crashed; -; -", "SIGSYS"),
     body("signal.setitimer(signal.ITIMER_REAL, 0.01)", "time.sleep(9)"): ("crashed; -; -", "SIGALRM"),
-    # What it may not do fails, and ends nothing.
+    # Forbidden calls fail without ending the program.
     body("os.kill(os.getpid(), signal.SIGKILL)"): ("exception PermissionError; exception PermissionError", ""),
     body("os.kill(os.getppid(), signal.SIGKILL)"): ("exception PermissionError; exception PermissionError", ""),
     body("open('/tmp/x', 'w')"): ("exception PermissionError; exception PermissionError", ""),
@@ -64,7 +64,7 @@ ENDS = {
         "",
     ),
     body("return f(n)"): ("exception RecursionError; exception RecursionError", ""),
-    # What does not load.
+    # Load errors.
     "x = 1\ndef f(:": ("load_error; -; -", "SyntaxError: invalid syntax (line 2)"),
     "def f(n): return 1\0": ("load_error; -; -", "*: source code string cannot contain null bytes"),
     "def f(n): return '\ud800'": ("load_error; -; -", "UnicodeEncodeError: *"),
@@ -92,18 +92,18 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("source", ENDS)
-def test_a_program_that_ends(lent: LentSandbox, source: str) -> None:
-    came = lent.run(source, ([0], {}), ([1], {}), limits=LIMITS)
-    said, detail = ENDS[source]
-    assert told(came) == said
+def test_a_program_that_ends(sandbox: BlockingSandbox, source: str) -> None:
+    verdict = sandbox.run(source, ([0], {}), ([1], {}), limits=LIMITS)
+    summary, detail = ENDS[source]
+    assert summary_of(verdict) == summary
     start, star, end = detail.partition("*")
-    assert came.detail == detail or (star and came.detail.startswith(start) and came.detail.endswith(end))
+    assert verdict.detail == detail or (star and verdict.detail.startswith(start) and verdict.detail.endswith(end))
 
 
 @pytest.mark.parametrize("source", ENDLESS)
-def test_a_program_that_does_not_end(lent: LentSandbox, source: str) -> None:
-    came = lent.run(source, ([0], {}), ([1], {}), limits=SHORT)
-    assert (told(came), came.detail) == ENDLESS[source]
+def test_a_program_that_does_not_end(sandbox: BlockingSandbox, source: str) -> None:
+    verdict = sandbox.run(source, ([0], {}), ([1], {}), limits=SHORT)
+    assert (summary_of(verdict), verdict.detail) == ENDLESS[source]
 
 
 BURN = "import signal, threading\ndef burn():\n    while True: pass\n"
@@ -118,8 +118,8 @@ BURNING = {
 
 
 @pytest.fixture(scope="module")
-def hurried(kind: str) -> Iterator[LentSandbox]:
-    """Where a program has a second of processor time, and thirty of the clock's."""
+def hurried(kind: str) -> Iterator[BlockingSandbox]:
+    """A sandbox in which programs have one second of CPU time and thirty seconds of wall-clock time."""
     with pytest.MonkeyPatch.context() as patch:
         worker = first_frame()[4:].decode()
         assert worker.count("PROCESSOR_SECONDS = 2") == 1
@@ -127,22 +127,21 @@ def hurried(kind: str) -> Iterator[LentSandbox]:
         patch.setattr(running, "first_frame", lambda: changed)
         patch.setattr("synth.sandbox.selftest.LIMITS", Limits(seconds=30.0))
         patch.setattr("synth.sandbox.selftest._PROBES", [])
-        sandbox = LentSandbox(kind)
-        yield sandbox
-        sandbox.take_back()
+        with BlockingSandbox(kind) as sandbox:
+            yield sandbox
 
 
 @pytest.mark.parametrize("how", BURNING)
-def test_processor_time_is_a_limit_of_time(hurried: LentSandbox, how: str) -> None:
-    came = hurried.run(BURN + BURNING[how], ([0], {}), limits=Limits(seconds=30.0))
-    assert told(came) == "timeout; -"
-    assert re.fullmatch("it had used [12] s of processor time in call 1 of 1", came.detail)
-    assert came.cpu_seconds < 3
-    assert came.wall_seconds < 29
+def test_cpu_time_is_limited(hurried: BlockingSandbox, how: str) -> None:
+    verdict = hurried.run(BURN + BURNING[how], ([0], {}), limits=Limits(seconds=30.0))
+    assert summary_of(verdict) == "timeout; -"
+    assert re.fullmatch("it had used [12] s of processor time in call 1 of 1", verdict.detail)
+    assert verdict.cpu_seconds < 3
+    assert verdict.wall_seconds < 29
 
 
-def test_a_program_out_of_processor_time_costs_no_jail(hurried: LentSandbox) -> None:
+def test_a_program_that_exceeds_its_cpu_time_does_not_cost_a_jail(hurried: BlockingSandbox) -> None:
     before = living_descendants()
     hurried.run(BURN + BURNING["ignoring the signal"], ([0], {}), limits=Limits(seconds=30.0))
-    assert told(hurried.run("def f(n): return n * 2", ([21], {}))) == "42"
+    assert summary_of(hurried.run("def f(n): return n * 2", ([21], {}))) == "42"
     assert living_descendants() == before

@@ -1,4 +1,4 @@
-"""Values survive canonical encoding, exactly; what is no plain value is refused without running any of its code."""
+"""Values survive canonical encoding exactly; other objects are refused without running any of their code."""
 
 import json
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -29,7 +29,7 @@ NAMES = {
 }
 
 BIG = st.tuples(st.integers(-5, 5), st.integers(0, 4000)).map(lambda parts: parts[0] << parts[1])
-# Two nans can be two members of a set, and are one when they come back; they have a test of their own.
+# Two nans in a set would become one; they have their own test.
 WITHOUT_NAN = st.one_of(
     st.none(),
     st.booleans(),
@@ -52,7 +52,7 @@ WITHOUT_NAN = st.one_of(
 
 @st.composite
 def scalars(draw: st.DrawFn, nan: bool) -> Any:
-    """One of the above; by this name hypothesis writes short of what it draws from, which it does often."""
+    """One of the above. As a function it has a short name in hypothesis's messages."""
     return float("nan") if nan and draw(st.integers(0, 19)) == 0 else draw(WITHOUT_NAN)
 
 
@@ -91,7 +91,7 @@ def test_any_value_survives(value: Any) -> None:
 
 
 @given(VALUES)
-def test_what_is_shown_is_the_source_of_the_value(value: Any) -> None:
+def test_shown_values_are_python_source(value: Any) -> None:
     text = shown(encode(value))
     if "defaultdict(<class" not in text:
         assert equal(encode(eval(text, dict(NAMES))), encode(value)) or "nan" in text.lower()
@@ -169,7 +169,7 @@ def test_values_of_different_types_differ(one: Any, other: Any) -> None:
     assert not equal(encode([one]), encode([other]))
 
 
-def test_the_order_of_a_dict_is_shown_but_does_not_count() -> None:
+def test_the_order_of_a_dict_is_shown_but_ignored_by_equal() -> None:
     one, other = encode({"a": 1, "b": [2]}), encode({"b": [2], "a": 1})
     assert equal(one, other)
     assert (shown(one), shown(other)) == ("{'a': 1, 'b': [2]}", "{'b': [2], 'a': 1}")
@@ -202,12 +202,12 @@ def test_nan_is_nan() -> None:
         1 + 2j,
     ],
 )
-def test_values_of_the_standard_library_are_shown_as_repr_shows_them(value: Any) -> None:
+def test_values_of_the_standard_library_are_shown_like_repr(value: Any) -> None:
     assert shown(encode(value)) == repr(value)
 
 
 @pytest.mark.parametrize("value", [1j, complex(-0.0, float("inf")), complex(float("nan"), -0.0)])
-def test_complex_numbers_survive_though_their_repr_is_no_source(value: complex) -> None:
+def test_complex_numbers_survive_although_their_repr_is_not_source(value: complex) -> None:
     assert repr(decode(encode(value))) == repr(value) == shown(encode(value))
 
 
@@ -230,7 +230,7 @@ class Whatever:
         ([0] * 200_000, "too many"),
     ],
 )
-def test_what_no_canonical_value_covers_is_named(value: Any, reason: str) -> None:
+def test_unencodable_values_are_named(value: Any, reason: str) -> None:
     with pytest.raises(Unencodable, match=reason):
         encode(value)
 
@@ -284,6 +284,6 @@ def test_depth_is_bounded() -> None:
         {"defaultdict": [[], []]},
     ],
 )
-def test_what_encoding_does_not_make_is_refused(canonical: Any) -> None:
+def test_what_encode_does_not_produce_is_refused(canonical: Any) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  no caller looks at the message
         check(canonical)

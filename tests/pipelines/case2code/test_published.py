@@ -27,7 +27,7 @@ from synth.sandbox.verdict import Limits
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
 from tests.command import invoke
-from tests.jails import LentSandbox, why_not
+from tests.jails import BlockingSandbox, why_not
 from tests.pipelines.case2code.test_evaluate import Author, fenced
 from tests.pipelines.case2code.test_literals import VALUES
 from tests.rows import rows_of
@@ -264,9 +264,8 @@ def test_source_without_inputs_is_unreadable(source: str, detail: str) -> None:
 
 @pytest.fixture(scope="module")
 def jail() -> Any:
-    lent = LentSandbox("bwrap")
-    yield lent
-    lent.take_back()
+    with BlockingSandbox("bwrap") as sandbox:
+        yield sandbox
 
 
 NAMES = st.sampled_from(["a", "b", "key"])
@@ -298,14 +297,14 @@ def written(
     return draw(st.sampled_from(["\n", "\n\n"])).join(source), made
 
 
-def results_of(jail: LentSandbox, calls: WrittenCalls, code: str) -> CallResults:
-    return calls.results(jail.wait(jail.sandbox.answer(calls.program(code, "f", Limits()))))
+def results_of(jail: BlockingSandbox, calls: WrittenCalls, code: str) -> CallResults:
+    return calls.results(jail.wait(jail.pool.answer(calls.program(code, "f", Limits()))))
 
 
 @jailed
 @settings(max_examples=60, deadline=None)
 @given(written())
-def test_inputs_are_what_the_source_adds_up_to(jail: LentSandbox, source: tuple[str, list[dict[str, Any]]]) -> None:
+def test_inputs_are_what_the_source_adds_up_to(jail: BlockingSandbox, source: tuple[str, list[dict[str, Any]]]) -> None:
     text, made = source
     calls = WrittenCalls.read(text, len(made))
     ran = results_of(jail, calls, "def f(**given):\n    return given")
@@ -318,7 +317,7 @@ def test_inputs_are_what_the_source_adds_up_to(jail: LentSandbox, source: tuple[
 
 
 @jailed
-def test_each_block_is_a_run_of_its_own_after_the_blocks_before_it(jail: LentSandbox) -> None:
+def test_each_block_is_a_run_of_its_own_after_the_blocks_before_it(jail: BlockingSandbox) -> None:
     source = "examples = [dict(x=1), dict(x=2)]\nimport math\nexamples += [dict(x=math.tau)]\nexamples += [dict(x=3)]"
     code = "calls = []\ndef f(x):\n    calls.append(x)\n    return len(calls), 'math' in globals()"
     ran = results_of(jail, WrittenCalls.read(source, 4), code)
@@ -326,14 +325,14 @@ def test_each_block_is_a_run_of_its_own_after_the_blocks_before_it(jail: LentSan
 
 
 @jailed
-def test_a_list_that_begins_again_replaces_the_one_before(jail: LentSandbox) -> None:
+def test_a_list_that_begins_again_replaces_the_one_before(jail: BlockingSandbox) -> None:
     source = "examples = [dict(x=1)]\nexamples = [dict(x=2), dict(x=3)]\nexamples += [dict(x=4)]"
     ran = results_of(jail, WrittenCalls.read(source, 3), "def f(x): return x")
     assert [str(one) for one in ran.results] == ["2", "3", "4"]
 
 
 @jailed
-def test_a_function_recurses_as_deep_as_in_a_script(jail: LentSandbox) -> None:
+def test_a_function_recurses_as_deep_as_in_a_script(jail: BlockingSandbox) -> None:
     code = "def f(n):\n    return n and 1 + f(n - 1)\n"
     source = "examples = [dict(n=n) for n in range(970, 1010)]"
     calls = "for call in examples:\n    try: print(f(**call))\n    except RecursionError: print('RecursionError')"

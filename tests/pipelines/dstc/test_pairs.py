@@ -17,7 +17,7 @@ from synth.pipelines.runtime.runner import Run, Summary
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import EngineFailed, UsageError
-from tests.jails import LentSandbox, why_not
+from tests.jails import BlockingSandbox, why_not
 from tests.rows import rows_of, write_rows
 
 pytestmark = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
@@ -86,14 +86,13 @@ def reasons(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[LentSandbox]:
-    lent = LentSandbox("bwrap")
-    yield lent
-    lent.take_back()
+def sandbox() -> Iterator[BlockingSandbox]:
+    with BlockingSandbox("bwrap") as sandbox:
+        yield sandbox
 
 
 def test_the_best_code_is_chosen_over_the_worst_each_with_its_easiest_telling_test(
-    tmp_path: Path, sandbox: LentSandbox
+    tmp_path: Path, sandbox: BlockingSandbox
 ) -> None:
     make(tmp_path, {"abs": ([SLOPPY, GOOD, WRONG], [ZERO, NEGATIVE, POSITIVE])})
     (row,) = rows(tmp_path)
@@ -116,7 +115,7 @@ def test_the_best_code_is_chosen_over_the_worst_each_with_its_easiest_telling_te
 
 
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason="the data shared between projects is not here")
-def test_the_solutions_of_humaneval_pass_their_tests_as_they_are_read_here(sandbox: LentSandbox) -> None:
+def test_the_solutions_of_humaneval_pass_their_tests_as_they_are_read_here(sandbox: BlockingSandbox) -> None:
     for problem in map(json.loads, gzip.decompress(HUMANEVAL.read_bytes()).splitlines()):
         code = read_code(problem["prompt"] + problem["canonical_solution"], problem["entry_point"]).text
         test = read_test(problem["test"], problem["entry_point"]).text

@@ -18,7 +18,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.inspecting.ancestry import ancestry
 from synth.schemas.record import Column, Record
 from synth.schemas.records import QUERY
-from tests.jails import told, why_not
+from tests.jails import summary_of, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
 
@@ -45,7 +45,7 @@ class Both(RowStage):
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         answer = await tools.llm.generate(row["query"], Sampling())
         verdict = await tools.sandbox.run(Program.of(PROGRAM, "find"))
-        yield {"id": row["id"], "text": answer.text, "found": told(verdict)}
+        yield {"id": row["id"], "text": answer.text, "found": summary_of(verdict)}
 
 
 class Counting(EchoEngine):
