@@ -1,5 +1,4 @@
-"""Commands made from declarations: of a stage, its arguments, options and help; of a function, the options of its
-dataclass parameters."""
+"""Build commands from declarations: those of a stage, or of a function with dataclass parameters as options."""
 
 import inspect
 import sys
@@ -31,11 +30,11 @@ __all__ = ["Input", "Inputs", "Output", "command_of", "with_options"]
 
 Input = Annotated[str, typer.Argument(metavar="INPUT", help=INPUT_SPEC)]
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=INPUT_SPEC)]
-Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset directory to make.", parser=path)]
+Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset directory to write.", parser=path)]
 
 
 def command_of(stage: "type[Stage]") -> Callable[..., None]:
-    """The function of a stage's command, with the signature and the docstring that Typer makes the command from."""
+    """The function of a stage's command, with the signature and the docstring from which Typer builds the command."""
     from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
     from synth.pipelines.runtime.options import Options
 
@@ -48,7 +47,7 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
     parameters = [
         _parameter("source", kind, typer.Argument(metavar=source, help=stage.reads or INPUT_SPEC)),
         *map(_of_option, between),
-        _parameter("out", Path, typer.Argument(metavar=target, help="Dataset directory to make.", parser=path)),
+        _parameter("out", Path, typer.Argument(metavar=target, help="Dataset directory to write.", parser=path)),
         *map(_of_option, options),
         *(_of_option(one) for group in groups for one in declared(group)),
     ]
@@ -91,7 +90,7 @@ def _help(stage: "type[Stage]") -> str:
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
-    """A command in which each parameter that is a dataclass with options is an option for each of its fields."""
+    """A command that replaces each parameter that is a dataclass of options by one option per field."""
     hints = get_type_hints(function, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
@@ -124,7 +123,7 @@ def _of_option(one: DeclaredOption) -> inspect.Parameter:
         settings["parser"] = path if one.cli_type is Path else None
     if option.argument:
         return _parameter(one.name, one.cli_type, typer.Argument(**settings))
-    # Choices are checked where values are made, so that one sentence says what is wrong, here and in Python.
+    # Choices are checked when values are made, for the same message here and in Python.
     typed: Any = str if one.choices else one.cli_type
     kind = list[typed] if one.is_repeatable else typed
     information = typer.Option(

@@ -1,4 +1,4 @@
-"""What the shell offers when Tab is pressed. If nothing matches, the shell completes file names."""
+"""Shell completion of dataset directories. If nothing matches, the shell completes file names."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ __all__ = ["datasets", "outputs"]
 
 
 def datasets(incomplete: str) -> list[str]:
-    """Dataset directories in the folder that has been typed so far."""
+    """Dataset directories that the typed path may become."""
     return [spelled for spelled, path in _folders(incomplete) if Layout(path).state.is_file()]
 
 
@@ -20,7 +20,7 @@ def outputs(incomplete: str) -> list[str]:
 
 
 def _folders(incomplete: str) -> Iterator[tuple[str, Path]]:
-    """The directories that the word may become: as it would be spelled, and where it is."""
+    """The directories that the word may become: the completed word, and its path."""
     above, slash, start = incomplete.rpartition("/")
     parent = Path(above + slash)
     if parent.is_dir():

@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "import_"]
 
-# Names of classes listed for a column.
+# Most class names listed for a column.
 CLASSES_SHOWN = 10
 
 
 @with_options
 def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
-    """Make a dataset directory from any inputs.
+    """Convert any inputs to a dataset directory.
 
-    It has all columns of the inputs, and generated ids where an input has none.
+    It has all columns of the inputs, and generated ids for inputs without ids.
     """
     from synth.schemas.reading.joining import concatenated, unify_columns
     from synth.schemas.reading.sources import Source
@@ -68,7 +68,7 @@ def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
         whole = concatenated(opened, readings)
         _publish(claim, sources, whole)
     except BaseException:
-        # There is nothing to resume, and a leftover would make the corrected input look stale.
+        # There is nothing to resume, and leftovers would make a corrected input look stale.
         shutil.rmtree(claim.layout.path)
         raise
     finally:
@@ -99,17 +99,17 @@ def _import_identity(sources: "Sequence[Source]") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is exported of a dataset, and in which form."""
+    """What to export of a dataset, and in which form."""
 
     form: Annotated[
         str | None,
-        Option("By default what the file's extension says; .gz and .zst compress.", long="--format", choices=FORMATS),
+        Option("By default that of the file's extension; .gz and .zst compress.", long="--format", choices=FORMATS),
     ] = None
     shape: Annotated[
         str,
         Option(
-            "The rows as they are, or a prompt and its response as trainers read them; for LLaMA-Factory with "
-            "its dataset_info.json.",
+            "The rows as they are, or a prompt and its response as trainers read them; llama-factory also lists the "
+            "file in dataset_info.json.",
             long="--as",
             choices=SHAPE_NAMES,
         ),
@@ -124,7 +124,7 @@ class ExportOptions:
         Literal["think", "field"] | None,
         Option(
             "Put a row's reasoning before its response: within <think> and </think>, or as the field "
-            "reasoning_content of the assistant's message. By default it is left out.",
+            "reasoning_content of the assistant's message. By default it is omitted.",
         ),
     ] = None
     columns: Annotated[
@@ -144,8 +144,8 @@ def export(
 ) -> None:
     """Write a dataset to a JSONL, Parquet or CSV file.
 
-    A value that the format cannot hold, such as bytes in JSONL, is an error that names the column; Parquet holds every
-    value.
+    A value that the format cannot represent, such as bytes in JSONL, is an error that names the column; Parquet can
+    represent every value.
     """
     from synth.schemas.dataset import Dataset
     from synth.schemas.writing.reasoning import with_reasoning
@@ -182,7 +182,7 @@ def _class_numbers(schema: "pa.Schema") -> Iterator[str]:
     for column, names in class_names(schema).items():
         shown = [f"{number} is {name}" for number, name in enumerate(names[:CLASSES_SHOWN])]
         more = [f"{len(names) - CLASSES_SHOWN:,} more"] if len(names) > CLASSES_SHOWN else []
-        yield f"{column} holds the numbers of classes: {', '.join(shown + more)}; Parquet has the names"
+        yield f"{column} has class numbers: {', '.join(shown + more)}; Parquet has the names"
 
 
 def _publish(claim: "OutputClaim", sources: "Sequence[str]", reading: "Reading") -> None:

@@ -1,7 +1,7 @@
 """`synth diff`: how two dataset directories differ: settings, counts, columns, rows."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,11 +21,11 @@ __all__ = ["diff", "settings_part"]
 # Most characters of values shown as old → new: of both together in a row, of each in the settings.
 SHORT = 60
 BRIEF = 120
-# Characters of a long text that are shown around a change, of one change, and in all.
+# Characters of a long text shown around a change, of one change, and in total.
 CONTEXT = 40
 CHANGE = 400
 SHOWN = 1600
-# Texts with more words are compared line by line, and with more lines as a whole.
+# Texts with more words than this are compared by lines, and with more lines as a whole.
 MOST_TOKENS = 40_000
 # Two changes with fewer tokens between them (one word and its spaces) are shown as one.
 LEAST_COMMON = 4
@@ -71,23 +71,24 @@ def _opened(spec: str) -> "Dataset":
 
     dataset = locate(spec).dataset
     if dataset is None:
-        raise InputError(f"{spec} is not a dataset directory: make one of it with `synth import {spec} OUTPUT`")
+        raise InputError(f"{spec} is not a dataset directory: convert it with `synth import {spec} OUTPUT`")
     return dataset
 
 
 def _settings(a: "Dataset", b: "Dataset") -> list[Change]:
-    """Changes of the identity, and of software versions, which may explain a difference that it does not."""
-    from synth.schemas.writing.publication import differences
-
-    old, new = ({**run.get("identity", {}), "software": run.get("software", {})} for run in (a.run or {}, b.run or {}))
-    return differences(old, new)
+    """Changes of the identity and of software versions, either of which may explain differences between rows."""
+    return _run_changes(a, b, lambda run: {**run.get("identity", {}), "software": run.get("software", {})})
 
 
 def _counts(a: "Dataset", b: "Dataset") -> list[Change]:
+    changes = _run_changes(a, b, lambda run: {"input_rows": run.get("input_rows"), **run.get("counts", {})})
+    return [(name, old or 0, new or 0) for name, old, new in changes if old or new]
+
+
+def _run_changes(a: "Dataset", b: "Dataset", part: Callable[[dict[str, Any]], dict[str, Any]]) -> list[Change]:
     from synth.schemas.writing.publication import differences
 
-    old, new = ({"input_rows": run.get("input_rows"), **run.get("counts", {})} for run in (a.run or {}, b.run or {}))
-    return [(name, before or 0, after or 0) for name, before, after in differences(old, new) if before or after]
+    return differences(part(a.run or {}), part(b.run or {}))
 
 
 def _document(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _page(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> Itera
 
 def settings_part(changes: Sequence[Change]) -> Iterator[RenderableType]:
     texts = {name for name, *sides in changes if any(isinstance(side, str) and "\n" in side for side in sides)}
-    # The digest of a text that is shown is redundant.
+    # The digest of a text that is shown anyway is redundant.
     digests = {f"{name.rpartition('.')[0]}.sha256" for name in texts}
     for name, old, new in changes:
         if name in texts:
@@ -183,16 +184,14 @@ def _columns_part(found: "Comparison") -> Iterator[RenderableType]:
 
 def _rows_part(found: "Comparison", number: int) -> Iterator[RenderableType]:
     different = len(found.a.changed)
-    parts = [f"{found.same:,} equal"]
-    if different:
-        parts.append(f"{different:,} different")
-    parts += [f"{len(s.only):,} only in {name}" for name, s in (("A", found.a), ("B", found.b)) if len(s.only)]
+    counts = {"different": different, "only in A": len(found.a.only), "only in B": len(found.b.only)}
+    parts = [f"{found.same:,} equal", *(f"{count:,} {words}" for words, count in counts.items() if count)]
     yield f"  {', '.join(parts)}" + (", in another order" if found.moved else "")
     if not found.a.has_ids:
         yield Text("  matched by position: there are no ids", "dim")
     if found.by_column:
-        counts = ", ".join(f"{literal(name)} in {count:,}" for name, count in found.by_column.items())
-        yield indented(f"different: {counts}")
+        columns = ", ".join(f"{literal(name)} in {count:,}" for name, count in found.by_column.items())
+        yield indented(f"different: {columns}")
     for title, side in (("only in A", found.a), ("only in B", found.b)):
         if number and len(side.only):
             more = len(side.only) - number
@@ -235,7 +234,7 @@ def _unified(old: str | None, new: str | None) -> Text:
 
 
 def _inline(old: str, new: str) -> Text:
-    """Both texts as one, with changes as [-old-]{+new+} and the common text around them."""
+    """Both texts merged, with changes as [-old-]{+new+} and the common text around them."""
     shown = Text()
     changes = list(_changes(old, new))
     end = 0
@@ -252,7 +251,7 @@ def _inline(old: str, new: str) -> Text:
 
 
 def _changes(old: str, new: str) -> Iterator[tuple[slice, slice]]:
-    """The stretches of `old`, and those of `new` that replace them."""
+    """The changed parts of `old`, each with the part of `new` that replaces it."""
     from itertools import accumulate
 
     from rapidfuzz.distance import Indel
@@ -272,7 +271,7 @@ def _changes(old: str, new: str) -> Iterator[tuple[slice, slice]]:
 
 
 def _narrowed(old: str, new: str, removed: slice, added: slice) -> tuple[slice, slice]:
-    """Long stretches without their common prefix and suffix: not every script puts spaces between words."""
+    """Long changes without their common prefix and suffix: not every script puts spaces between words."""
     from rapidfuzz.distance import Postfix, Prefix
 
     before, after = old[removed], new[added]
@@ -293,7 +292,7 @@ def _tokens(old: str, new: str) -> tuple[list[str], list[str]]:
 
 
 def _around(common: str, *, is_first: bool = False, is_last: bool = False) -> str:
-    """The ends of a common stretch that are next to changes."""
+    """The ends of a common part that are next to changes."""
     head = "" if is_first else common[:CONTEXT]
     tail = "" if is_last else common[-CONTEXT:]
     return common if len(common) <= len(head) + len(tail) + 1 else f"{head}…{tail}"

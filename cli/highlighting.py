@@ -1,4 +1,4 @@
-"""Search terms in the preview of a document: highlighted, and used to choose which part of a long text to show."""
+"""Highlighting search terms in the preview of a document, and choosing the part of a long text to show."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -9,11 +9,11 @@ from synth.pipelines.retrieval.analysis import spans
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["mark", "telling_part"]
+__all__ = ["best_part", "mark"]
 
-# How far a preview looks for the best part.
+# Only this much of a text is searched for the best part.
 SEARCHED_CHARACTERS = 1 << 20
-# Text shown before the first term in a long line.
+# Characters shown before the first term in a long line.
 LEAD_CHARACTERS = 80
 
 
@@ -22,10 +22,10 @@ def mark(text: "Text", words: Collection[str]) -> None:
         text.stylize("bold yellow", start, end)
 
 
-def telling_part(text: str, words: Collection[str], length: int) -> int:
-    """Where the first part of up to `length` characters begins that has the most different ones of `words`.
+def best_part(text: str, words: Collection[str], length: int) -> int:
+    """The start of the first part of up to `length` characters with the most distinct `words`.
 
-    It is the beginning of a line, or of a word where the line is long.
+    It is the start of a line, or of a word in a long line.
     """
     found = [(start, text[start:end].casefold()) for start, end in spans(text[:SEARCHED_CHARACTERS], words)]
     inside: Counter[str] = Counter()
@@ -35,9 +35,9 @@ def telling_part(text: str, words: Collection[str], length: int) -> int:
         while found[first][0] < at - length:
             inside[found[first][1]] -= 1
             first += 1
-        different = sum(count > 0 for count in inside.values())
-        if different > most:
-            best, most = found[first][0], different
+        distinct = sum(count > 0 for count in inside.values())
+        if distinct > most:
+            best, most = found[first][0], distinct
     best = min(best, max(len(text) - length, 0))
     line = text.rfind("\n", 0, best) + 1
     return line if best - line <= LEAD_CHARACTERS else text.rfind(" ", line, best - LEAD_CHARACTERS // 2) + 1 or line

@@ -1,4 +1,4 @@
-"""The `synth` command: a table of commands that are loaded when they are used, and errors as a sentence and a code."""
+"""The `synth` command: loads each command when it is used, and reports errors as one sentence and an exit code."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from synth.pipelines.recipes import RECIPES, STAGES, TABLES
 
 __all__ = ["app", "main"]
 
-# Commands that run no stage: module and attribute in this package, and what they are for.
+# Commands that run no stage: module and attribute in this package, and a summary.
 OTHERS = {
     "query-of-cc evaluate": ("searches:evaluate", "Measure retrieval quality against relevance judgements."),
     "instag measure": ("measures:measure", "Count tags per query, common tags and pairs of tags."),
@@ -26,9 +26,9 @@ OTHERS = {
     "diff": ("diff:diff", "Compare two datasets."),
     "report": ("report:report", "Draw charts of datasets as one HTML page."),
     "trace": ("trace:trace", "Show the ancestors of a row, with prompts and answers."),
-    "why": ("why:why", "Say what repeating a command would run, and why."),
+    "why": ("why:why", "Show what repeating a command would run, and why."),
     "watch": ("watch:watch", "Watch the progress of a run."),
-    "schema": ("schema:schema", "Show record types, the columns of an input, or what a stage reads and writes."),
+    "schema": ("schema:schema", "Show record types, the columns of an input, or the input and output of a stage."),
     "run-code": ("run_code:run_code", "Call a function of a Python file in the sandbox."),
     "doctor": ("doctor:doctor", "Check what this machine can run."),
 }
@@ -41,7 +41,7 @@ PANELS: dict[str, Collection[str]] = {
 
 
 class PlainCommand(TyperCommand):
-    """A command whose help is plain text, panel by panel: layout by rich would take most of the time."""
+    """A command with plain text help in panels: importing rich would take most of the time."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **{**settings, "rich_markup_mode": None})
@@ -72,7 +72,7 @@ class Commands(TyperGroup):
         self.prefix = "" if self.name in (None, "synth") else f"{self.name} "
 
     def invoke(self, ctx: Any) -> Any:
-        """Leave a closed pipe to `main`: raised without its errno, since Typer would exit with 1."""
+        """Reraise a closed pipe without its errno, so that Typer leaves it to `main` instead of exiting with 1."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -111,7 +111,6 @@ class Commands(TyperGroup):
 
 
 def _loaded(name: str) -> Any:
-    """The command of this name."""
     settings: dict[str, Any] = {}
     if name in STAGES:
         from synth.cli.commands import command_of
@@ -121,7 +120,7 @@ def _loaded(name: str) -> Any:
     else:
         module, _, attribute = OTHERS[name][0].partition(":")
         function = getattr(import_module(f"synth.cli.{module}"), attribute)
-        # Options after the outputs of `why` belong to the command that made them.
+        # Options after the outputs of `why` belong to the command that wrote them.
         if name == "why":
             settings = {"ignore_unknown_options": True, "allow_interspersed_args": False}
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -172,7 +171,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        _exit(f"{error.filename or 'output'}: {error.strerror}; what was finished is kept", SynthError.exit_code)
+        _exit(f"{error.filename or 'output'}: {error.strerror}; finished work is kept", SynthError.exit_code)
 
 
 def _exit(sentence: str, code: int) -> None:

@@ -1,4 +1,4 @@
-"""What `synth instag measure` shows: one tagged dataset, or two side by side, in 80 columns."""
+"""`synth instag measure`: measures of one tagged dataset, or of two side by side, in 80 columns."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["measure", "page"]
 
-# Cells of the longest bar, of one dataset and of two.
+# Cells of the longest bar, for one dataset and for two.
 BARS = (32, 8)
 LABEL = 22
 # Characters shown of a tag.
 SHOWN = 40
 MOST_TAGS = 20
 MOST_PAIRS = 10
-# Numbers of tags from here on share a line.
+# Numbers of tags from this on share a line.
 MANY = 25
 
 
@@ -34,21 +34,21 @@ def measure(
     tags: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Column of the tags: a list of texts, or of objects with `tag`. By default, tags."
+            metavar="NAME", help="Column of the tags: a list of strings, or of objects with `tag`. By default, tags."
         ),
     ] = None,
     vocabulary: Annotated[
         str | None,
         typer.Option(
             metavar="DIR",
-            help="The tags to cover: OUTPUT/vocabulary of `instag normalize`. By default, all that A and B have.",
+            help="The tags to cover: OUTPUT/vocabulary of `instag normalize`. By default, all tags of A and B.",
         ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list with one object for each dataset.")
     ] = False,
 ) -> None:
-    """Show how many tags queries have, how many there are, which are common, and which go together."""
+    """Show complexity and diversity, the number of tags per query, and the most common tags and pairs of tags."""
     from synth.pipelines.instag.measure import measure as measured
     from synth.schemas.reading.inputs import locate
 
@@ -69,19 +69,19 @@ def measure(
 
 
 def page(specs: Sequence[str], measures: "Sequence[Measures]", vocabulary: str | None) -> Iterator[RenderableType]:
-    """The parts of the page; `vocabulary` is the name of the one that the user chose, if any."""
+    """The parts of the page; `vocabulary` is the one that the user named, if any."""
     for name, spec in zip("AB", specs, strict=False):
         yield Text.assemble((f"{name}  " if len(specs) > 1 else "", "bold cyan"), (literal(spec), "bold"))
     yield _facts(measures, vocabulary)
     if not measures[0].tags:
         return
     unit, units = ("query", "queries") if measures[0].unit == "query" else ("row", "rows")
-    yield Text(f"\ntags of a {unit}, and the {units} that have so many", "bold")
+    yield Text(f"\ntags per {unit}, and the number of {units}", "bold")
     yield _bars(_sizes(measures))
-    yield Text("\ncommonest tags, and the rows that have them", "bold")
+    yield Text("\nmost common tags, and the number of rows", "bold")
     yield _bars(_tags(measures))
     if measures[0].pairs:
-        yield Text("\ncommonest pairs, and the rows that have both", "bold")
+        yield Text("\nmost common pairs, and the number of rows", "bold")
         yield _pairs(measures)
 
 
@@ -92,9 +92,9 @@ def _facts(measures: "Sequence[Measures]", vocabulary: str | None) -> Table:
     for name, facts in (
         ("rows", [f"{each.rows:,}" for each in measures]),
         ("without tags", [f"{each.untagged:,} ({each.untagged / each.rows:.1%})" for each in measures]),
-        ("queries", [f"{each.queries:,}" if each.unit == "query" else "one a row" for each in measures]),
-        ("different tags", [f"{each.distinct:,}" for each in measures]),
-        ("complexity", [f"{each.complexity:.2f} tags a {each.unit}" for each in measures]),
+        ("queries", [f"{each.queries:,}" if each.unit == "query" else "one per row" for each in measures]),
+        ("distinct tags", [f"{each.distinct:,}" for each in measures]),
+        ("complexity", [f"{each.complexity:.2f} tags per {each.unit}" for each in measures]),
         ("diversity", [_coverage(each) for each in measures]),
     ):
         table.add_row(name, *facts)
@@ -111,7 +111,7 @@ def _coverage(measures: "Measures") -> str:
 
 
 def _sizes(measures: "Sequence[Measures]") -> Iterator[BarLine]:
-    """Each number of tags, with the queries that have it."""
+    """For each number of tags, the number of queries."""
     sizes = {size for each in measures for size in each.tags_per_query}
     for size in range(min(sizes), min(max(sizes), MANY - 1) + 1):
         yield Text(f"{size}"), [(each.tags_per_query.get(size, 0), each.queries) for each in measures]
@@ -121,8 +121,8 @@ def _sizes(measures: "Sequence[Measures]") -> Iterator[BarLine]:
 
 
 def _tags(measures: "Sequence[Measures]") -> Iterator[BarLine]:
-    for place, tag in enumerate(measures[0].tags[:MOST_TAGS]):
-        yield _shown(tag.tag), [(each.tags[place].rows, each.rows) for each in measures]
+    for index, tag in enumerate(measures[0].tags[:MOST_TAGS]):
+        yield _shown(tag.tag), [(each.tags[index].rows, each.rows) for each in measures]
 
 
 def _bars(lines: Iterator[BarLine]) -> Table:
@@ -144,9 +144,9 @@ def _pairs(measures: "Sequence[Measures]") -> Table:
     for _ in range(3 * len(measures)):
         table.add_column(justify="right", no_wrap=True)
     table.add_row("", *(Text(name, "dim") for _ in measures for name in ("rows", "share", "lift")))
-    for place, pair in enumerate(measures[0].pairs[:MOST_PAIRS]):
+    for index, pair in enumerate(measures[0].pairs[:MOST_PAIRS]):
         label = Text.assemble(_shown(pair.first), " → ", _shown(pair.second), overflow="fold")
-        table.add_row(label, *(cell for each in measures for cell in _figures(each.pairs[place])))
+        table.add_row(label, *(cell for each in measures for cell in _figures(each.pairs[index])))
     return table
 
 

@@ -1,4 +1,4 @@
-"""What a running command says on stderr: a bar on a terminal, elsewhere a line every 30 seconds, and a summary."""
+"""Progress on stderr: a bar on a terminal, otherwise a line every 30 seconds; and the summary of a run."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ SECONDS_PER_LINE = 30.0
 
 @contextmanager
 def observing(label: str, *, details: bool = False) -> Iterator["Observer"]:
-    """Show progress while the block runs; with `details`, the reasons and sums under the bar."""
+    """Show progress while the block runs; with `details`, reasons and sums below the bar."""
     if sys.stderr.isatty():
         with _bar(label, details) as observer:
             yield observer
@@ -31,7 +31,7 @@ def observing(label: str, *, details: bool = False) -> Iterator["Observer"]:
 
 
 class _Rates:
-    """Rates since the first observation, without the rows that an earlier run finished."""
+    """Rates since the first observation, excluding rows that an earlier run finished."""
 
     def __init__(self) -> None:
         self._start: tuple[float, int, float] | None = None
@@ -53,7 +53,7 @@ class _Rates:
 
 @contextmanager
 def _bar(label: str, details: bool) -> Iterator["Observer"]:
-    # On a terminal a bar is worth the time that importing rich takes.
+    # Imported only if there is a terminal, since it takes time.
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -95,7 +95,7 @@ def _lines(label: str) -> "Observer":
 
 
 def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Print the outcome of a run to stderr, with the `advice` for a reason that rejected most rows."""
+    """Print the outcome of a run to stderr, with `advice` (by reason) if one reason rejected most rows."""
     if summary.already_done:
         print(f"{summary.out} is complete already: nothing to do", file=sys.stderr)
         return
@@ -113,7 +113,7 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
 
 
 def _warnings(counts: Mapping[str, Any], advice: Mapping[str, str]) -> Iterator[str]:
-    """One for each reason that applies to all of several input rows, or, if there is advice on it, to most of them."""
+    """A warning for each reason that applies to all of several input rows, or to most rows if there is advice on it."""
     rows = counts["produced"] + counts["rejected"] + counts["failed"]
     outputs = counts["outputs"] + sum(counts["output_reasons"].values())
     for what, total, reasons in (("row", rows, counts["reasons"]), ("output", outputs, counts["output_reasons"])):

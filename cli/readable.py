@@ -1,14 +1,14 @@
-"""Values of a row for a reader: what JSON lacks is written in words."""
+"""Values of a row in readable form, including types that JSON lacks."""
 
 import json
 from typing import Any
 
 __all__ = ["json_text", "readable", "shortened", "text_of"]
 
-# Bytes shown of values up to this length, and of longer ones.
+# Bytes up to this length are shown in full, and this many of longer ones.
 WHOLE = 16
 FIRST = 8
-# The first bytes of files, by kind.
+# Magic numbers of file types.
 KINDS = {
     b"\x89PNG\r\n\x1a\n": "PNG image",
     b"\xff\xd8\xff": "JPEG image",
@@ -27,7 +27,7 @@ RIFF = {b"WEBP": "WebP image", b"WAVE": "WAV audio", b"AVI ": "AVI video"}
 
 
 def readable(value: Any) -> Any:
-    """`value` in what JSON has: bytes by their size, kind and beginning; times, decimals, NaN and infinity as text."""
+    """`value` in JSON types: bytes by size, file type and beginning; times, decimals, NaN and infinity as text."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -38,23 +38,23 @@ def readable(value: Any) -> Any:
         return {str(name): readable(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [readable(item) for item in value]
-    # Times, spans of time, decimals, UUIDs.
+    # Times, durations, decimals, UUIDs.
     return str(value)
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """JSON of what is `readable` of a value."""
+    """The `readable` form of a value as JSON."""
     return json.dumps(readable(value), ensure_ascii=False, indent=indent)
 
 
 def text_of(value: Any, indent: int | None = None) -> str:
-    """What is `readable` of a value: a text as it is, anything else as JSON."""
+    """The `readable` form of a value: a string as it is, anything else as JSON."""
     shown = readable(value)
     return shown if isinstance(shown, str) else json_text(shown, indent)
 
 
 def shortened(text: str, most: int) -> str:
-    """`text`, or its first `most` characters and how many it has."""
+    """`text`, or its first `most` characters and its length."""
     return text if len(text) <= most else f"{text[:most]}… {len(text):,} characters"
 
 

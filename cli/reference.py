@@ -1,4 +1,4 @@
-"""The page docs/commands.md, made from the stages: `python -m synth.cli.reference > docs/commands.md`."""
+"""Generates the page docs/commands.md from the stages: `python -m synth.cli.reference > docs/commands.md`."""
 
 from collections.abc import Iterable, Iterator
 
@@ -22,10 +22,10 @@ from synth.schemas.record import Record
 __all__ = ["page"]
 
 OPENING = """\
-<!-- Made from the stages by `python -m synth.cli.reference > docs/commands.md`. -->
+<!-- Generated from the stages by `python -m synth.cli.reference > docs/commands.md`. -->
 # Commands that run a stage
 
-Each reads datasets and writes a dataset directory. `synth COMMAND --help` and `synth schema COMMAND` say the same."""
+Each reads datasets and writes a dataset directory. `synth COMMAND --help` and `synth schema COMMAND` show the same."""
 
 
 def page() -> str:
@@ -47,9 +47,9 @@ def _parts() -> Iterator[str]:
     yield _options(_own(RowOptions))
     yield "And these, if they need a model or the sandbox:"
     yield _options(_own(ToolOptions))
-    yield "## Options of the engine\n\nOf commands that need a model."
+    yield "## Options of the engine\n\nFor commands that need a model."
     yield _options([*declared(EngineSpec), *_own(Options)])
-    yield "## Options of the sandbox\n\nOf commands that run programs."
+    yield "## Options of the sandbox\n\nFor commands that run programs."
     yield _options(declared(SandboxSpec))
 
 
@@ -80,7 +80,7 @@ def _columns(record: Record) -> str:
         rows.append((names, str(column.type), doc))
     if record.open:
         rows.append(("any other", "", "As the input has it."))
-    return _table(("column", "type", "what it holds"), rows)
+    return _table(("column", "type", "description"), rows)
 
 
 def _own(group: type) -> list[DeclaredOption]:
@@ -89,10 +89,7 @@ def _own(group: type) -> list[DeclaredOption]:
 
 
 def _options(options: Iterable[DeclaredOption]) -> str:
-    return _table(
-        ("option", "what it does"),
-        [(f"`{synopsis(one)}`", help_text(one)) for one in options],
-    )
+    return _table(("option", "what it does"), [(f"`{synopsis(one)}`", help_text(one)) for one in options])
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -1,6 +1,6 @@
-"""What commands print about data: rows as panels, bars, facts in columns.
+"""Printing data: rows as panels, bars, facts in columns.
 
-Text from data is shown literally: no markup is read in it, and control characters are written as escapes.
+Text from data is shown literally: markup is not interpreted, and control characters are escaped.
 """
 
 import re
@@ -17,7 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from synth.cli.highlighting import mark, telling_part
+from synth.cli.highlighting import best_part, mark
 from synth.cli.readable import json_text, readable, text_of
 from synth.schemas.phrases import plural
 
@@ -42,7 +42,7 @@ __all__ = [
 CUT_CHARACTERS = 1500
 CUT_LINES = 24
 SHORT = 40
-# A label, and pairs of a count and its whole.
+# A label, and pairs of a count and its total.
 BarLine = tuple[Text, Sequence[tuple[int, int]]]
 EIGHTHS = " ▏▎▍▌▋▊▉"
 CODE_COLUMNS = {"canonical_solution", "code", "content", "function", "program", "solution", "test"}
@@ -58,17 +58,17 @@ class DataConsole(Console):
 
     def __init__(self) -> None:
         if isinstance(sys.stdout, TextIOWrapper):
-            # A character that the locale lacks is written as an escape.
+            # Escape characters that the locale cannot encode.
             sys.stdout.reconfigure(errors="backslashreplace")
         super().__init__(highlight=False, markup=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
-        """Leave it to the handler in `main`; rich itself would exit with 1."""
+        """Leave it to `main`; rich itself would exit with 1."""
         raise BrokenPipeError
 
 
 def literal(text: str) -> str:
-    """`text` with characters that could move the cursor or reorder a line written as escapes."""
+    """`text` with characters escaped that could move the cursor or reorder a line."""
     return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
@@ -78,7 +78,7 @@ def line(text: str) -> str:
 
 
 def provenance(dataset: "Dataset | None") -> list[str]:
-    """Facts about a dataset directory: its rows, the stage that made it, and when."""
+    """Facts about a dataset directory: its rows, the stage that wrote it, and when."""
     if not dataset:
         return []
     run = dataset.run or {}
@@ -87,7 +87,7 @@ def provenance(dataset: "Dataset | None") -> list[str]:
 
 
 def grid(style: str = "", *, gap: int = 2, widest: int | None = None) -> Table:
-    """A table without lines whose first column, cut off beyond `widest`, names the rows."""
+    """A table without lines, whose first column is for labels, truncated beyond `widest`."""
     table = Table.grid(padding=(0, gap, 0, 0))
     table.add_column(style=style, no_wrap=True, overflow="ellipsis", max_width=widest)
     return table
@@ -100,19 +100,19 @@ def bar(share: float, width: int) -> Text:
 
 
 def add_bars(table: Table, lines: Iterable[BarLine], width: int, longest: float = 1.0) -> None:
-    """A row for each line: its label, then for each count a bar, the number and its share of the whole.
+    """A row for each line: its label, then for each count a bar, the number and its share of the total.
 
-    A bar of `width` cells is the share `longest`.
+    The share `longest` fills the `width` of a bar.
     """
     for label, counts in lines:
         cells: list[Text | str] = []
-        for count, whole in counts:
-            part = count / whole if whole else 0.0
-            cells += [bar(part / longest, width), f"{count:,}", f"{part:.1%}"]
+        for count, total in counts:
+            share = count / total if total else 0.0
+            cells += [bar(share / longest, width), f"{count:,}", f"{share:.1%}"]
         table.add_row(label, *cells)
-    for place, column in enumerate(table.columns[1:]):
+    for number, column in enumerate(table.columns[1:]):
         column.no_wrap = True
-        column.justify = "right" if place % 3 else "left"
+        column.justify = "right" if number % 3 else "left"
 
 
 def indented(part: RenderableType, by: int = 2) -> Padding:
@@ -124,9 +124,9 @@ def panel(title: str, parts: Iterable[RenderableType]) -> Panel:
 
 
 def row_panel(title: str, row: Mapping[str, Any], *, full: bool = False, words: Collection[str] = ()) -> RenderableType:
-    """The row under its id: runs of short values in columns, each long one under the name of its column.
+    """A panel with the values of a row: consecutive short ones side by side, a long one below its column's name.
 
-    `words` are the search terms that found its `text`.
+    `words` are search terms to highlight in `text`.
     """
     parts: list[RenderableType] = []
     shown = {name: readable(value) for name, value in row.items()}
@@ -146,7 +146,7 @@ def _is_short(value: Any) -> bool:
 
 
 def _is_simple(value: Any) -> bool:
-    """Whether it is a list of short values, which read better on one line."""
+    """Whether `value` is a list of short values, which is easier to read on one line."""
     return isinstance(value, list) and all(not isinstance(item, list | dict) and _is_short(item) for item in value)
 
 
@@ -157,7 +157,7 @@ def _pair(name: str, value: Any) -> Text:
 
 def _block(name: str, value: Any, full: bool, words: Collection[str]) -> Iterator[RenderableType]:
     text = text_of(value, None if _is_simple(value) else 1)
-    start = 0 if full or len(_cut(text)) == len(text) or not words else telling_part(text, words, CUT_CHARACTERS // 2)
+    start = 0 if full or len(_cut(text)) == len(text) or not words else best_part(text, words, CUT_CHARACTERS // 2)
     shown = text if full else _cut(text[start:])
     yield Text(literal(name), "bold cyan")
     if start:
@@ -200,7 +200,7 @@ def _prose(text: str) -> Iterator[RenderableType]:
 
 
 def _marked(text: Text) -> Text:
-    """Calculator annotations dimmed, the line of the final answer bold."""
+    """Dim calculator annotations, and set the line of the final answer in bold."""
     text.highlight_regex(r"<<[^<>\n]*>>", "dim green")
     text.highlight_regex(r"(?m)^####.*$", "bold")
     return text

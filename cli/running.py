@@ -19,7 +19,7 @@ _why: ContextVar["list[OutputStatus] | None"] = ContextVar("why", default=None)
 
 @contextmanager
 def asking_why() -> Iterator["list[OutputStatus]"]:
-    """Within the block a command does not run its stage, but appends the status of its output to the list."""
+    """Within the block, a command appends the status of its output to the list instead of running its stage."""
     found: list[OutputStatus] = []
     token = _why.set(found)
     try:
@@ -29,7 +29,7 @@ def asking_why() -> Iterator["list[OutputStatus]"]:
 
 
 def is_asked_why(find: Callable[[], "OutputStatus"]) -> bool:
-    """Whether `synth why` only asks for the status, which is then recorded."""
+    """Whether `synth why` runs the command; then record the status of its output."""
     asked = _why.get()
     if asked is not None:
         asked.append(find())
@@ -49,7 +49,7 @@ def run_stage(run: "Run") -> None:
             summary = run.execute(observe)
     except (EngineFailed, Interrupted, Partial) as error:
         if run.options.fresh:
-            raise type(error)(f"{error} (without --fresh, which would start over again)") from error
+            raise type(error)(f"{error} (without --fresh, which would start over)") from error
         raise
     print_summary(summary, stage.advice)
     for remark in summary.remarks:

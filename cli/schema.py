@@ -1,4 +1,4 @@
-"""`synth schema`: the record types; the columns of one of them or of a dataset; what a stage reads and writes."""
+"""`synth schema`: the record types, the columns of a record type or an input, or what a stage reads and writes."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,11 +20,11 @@ def schema(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME|STAGE|INPUT]", help="A record type, the words of a stage's command, or any input."
+            metavar="[NAME|STAGE|INPUT]", help="A record type, a stage's command such as `instag tag`, or any input."
         ),
     ] = None,
 ) -> None:
-    """List the record types, or show the columns of an input, or what a stage reads, takes and writes."""
+    """List the record types, or show the columns of an input, or the input, options and output of a stage."""
     from synth.cli.rendering import DataConsole, literal, provenance
     from synth.schemas.records import RECORDS
 
@@ -32,7 +32,7 @@ def schema(
     records = {record.name: record for record in RECORDS}
     name = " ".join(words or ())
     if not name:
-        table = _table("record", "what it is")
+        table = _table("record", "description")
         for record in RECORDS:
             table.add_row(record.name, record.doc)
         console.print(table)
@@ -78,7 +78,7 @@ def _located(name: str, records: list[str]) -> "Input":
     except InputError as error:
         if "/" in name or "." in name:
             raise
-        raise InputError(f"{error}, and there is no record type of that name, only {', '.join(records)}") from error
+        raise InputError(f"{error}, and no record type has that name, only {', '.join(records)}") from error
 
 
 def _schema_of(found: "Input") -> "pa.Schema":
@@ -90,12 +90,12 @@ def _schema_of(found: "Input") -> "pa.Schema":
 
 
 def _columns(schema: "pa.Schema") -> "Table":
-    """Columns, types and docs: a column's own doc, or that of the record type whose columns are all the same."""
+    """Columns, types and docs: a column's own doc, or that of a record type with exactly these columns."""
     from synth.cli.rendering import literal
     from synth.schemas.records import RECORDS
 
     known = next((record.schema for record in RECORDS if record.names == schema.names), schema)
-    table = _table("column", "type", "what it holds")
+    table = _table("column", "type", "description")
     for field in schema:
         doc = (field.metadata or known.field(field.name).metadata or {}).get(b"doc", b"")
         table.add_row(literal(field.name), str(field.type), literal(doc.decode()))

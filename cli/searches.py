@@ -30,7 +30,8 @@ def evaluate(
     found = evaluated(run, judgements)
     if found.unanswered:
         print(
-            f"{found.unanswered:,} of {len(found.values):,} judged queries found nothing: they count 0", file=sys.stderr
+            f"{found.unanswered:,} of {len(found.values):,} judged queries found nothing: they count as 0",
+            file=sys.stderr,
         )
     if as_json:
         document = {"queries": len(found.values), **found.means}

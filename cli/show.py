@@ -33,7 +33,7 @@ ORDER: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """One `--where`. Values are compared as numbers where both sides are numbers, else as text."""
+    """One `--where`. Values are compared as numbers if both sides are numbers, otherwise as text."""
 
     column: str
     relation: str
@@ -48,7 +48,7 @@ class Condition:
             raise UsageError(f"--where {expression}: expected COLUMN=VALUE, or !=, <, <=, >, >=, ~ instead of =")
         return cls(*match.groups())
 
-    def holds(self, value: Any) -> bool:
+    def matches(self, value: Any) -> bool:
         text = text_of(value)
         if self.relation == "~":
             return self.value in text
@@ -57,7 +57,7 @@ class Condition:
         if self.relation in ORDER:
             left, right = numbers if comparable else (text, self.value)
             return value is not None and ORDER[self.relation](left, right)
-        # Texts are compared as they are: the id 007 is not the id 7.
+        # Strings are compared as strings: the id 007 is not the id 7.
         equal = text == self.value or (comparable and not isinstance(value, str) and numbers[0] == numbers[1])
         return equal == (self.relation == "=")
 
@@ -113,7 +113,7 @@ def show(
 
 
 def _rows(found: "Input", row: str | None, conditions: Sequence[Condition]) -> Iterator[tuple[str, Row]]:
-    """Ids and rows in order. A row without an id gets the id that a run over this input would give it."""
+    """Ids and rows in order. A row without an id gets the one that a run over this input would generate."""
     if row is not None:
         conditions = [*conditions, Condition("id", "=", row)]
     first = 0
@@ -123,21 +123,17 @@ def _rows(found: "Input", row: str | None, conditions: Sequence[Condition]) -> I
 
 
 def _batches_with(found: "Input", row: str) -> Iterator["Batch"]:
-    """The batches that may hold the row; for a dataset with ids, only the row itself."""
+    """The batches that may contain the row; for a dataset with ids, only the row itself."""
+    import pyarrow.compute as pc
+
     from synth.schemas.reading.formats import Batch
+    from synth.schemas.storable import is_text
 
     table = found.dataset.table if found.dataset else None
-    if table is None or "id" not in table.column_names:
+    if table is None or "id" not in table.column_names or not is_text(table["id"].type):
         yield from found.batches()
-        return
-    first = 0
-    for batch in table.select(["id"]).to_batches(max_chunksize=1 << 16):
-        ids = batch.column(0).to_pylist()
-        if row in ids:
-            first += ids.index(row)
-            yield Batch(found.files[0], first, table.slice(first, 1).to_batches()[0])
-            return
-        first += len(ids)
+    elif (index := pc.index(table["id"], row).as_py()) >= 0:
+        yield Batch(found.files[0], index, table.slice(index, 1).to_batches()[0])
 
 
 def _matching(batch: "Batch", first: int, name: str, conditions: Sequence[Condition]) -> Iterator[tuple[str, Row]]:
@@ -148,12 +144,12 @@ def _matching(batch: "Batch", first: int, name: str, conditions: Sequence[Condit
         tested = batch.rows.select([column for column in batch.rows.schema.names if column in needed]).to_pylist()
     for index, values in enumerate(tested):
         identifier = str(values["id"]) if "id" in values else f"{name}-{first + index}"
-        if all(c.holds(identifier if c.column == "id" else values.get(c.column)) for c in conditions):
-            yield identifier, values if isinstance(batch.rows, list) else batch.rows.slice(index, 1).to_pylist()[0]
+        if all(c.matches(identifier if c.column == "id" else values.get(c.column)) for c in conditions):
+            yield identifier, batch.row(index)
 
 
 def _arranged(identifier: str, values: Row, chosen: list[str] | None) -> Row:
-    """The chosen columns, or all but the id, which is the title, with the reason of a rejection first."""
+    """The chosen columns, or all but the id (shown as title), with the reason of a rejection first."""
     if chosen:
         return {column: identifier if column == "id" else values.get(column) for column in chosen}
     first = [column for column in ("reason", "detail") if column in values]
@@ -175,7 +171,7 @@ def _number(text: str) -> float | None:
 
 
 def _print_reasons(rejected: "Dataset") -> None:
-    """One line on stderr: how many rows were rejected for each reason, the commonest first."""
+    """Print one line to stderr: the number of rejected rows by reason, the most common first."""
     import pyarrow.compute as pc
 
     reasons = {item["values"]: item["counts"] for item in pc.value_counts(rejected.table["reason"]).to_pylist()}

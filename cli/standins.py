@@ -1,5 +1,4 @@
-"""Help and completion compute nothing, so stand-ins replace the modules that do: importing them would take most of
-the time."""
+"""Stand-ins for modules that are slow to import, used for help and completion, which need none of them."""
 
 import os
 import sys
@@ -17,7 +16,7 @@ REAL = "SYNTH_REAL_MODULES"
 
 
 class Anything:
-    """Any attribute of a stand-in. Calls, subscripts and operators return it, and classes can inherit from it."""
+    """Any attribute of a stand-in. Calls, subscripts and operators return it; classes can inherit from it."""
 
     def __getattr__(self, name: str) -> "Anything":
         if name.startswith("__"):
@@ -57,7 +56,7 @@ _FINDER = _Finder()
 
 
 def is_description(arguments: Sequence[str]) -> bool:
-    """Whether a command line asks what a command is, as far as can be seen before it is parsed."""
+    """Whether a command line seems to ask for help or completion; it is not parsed yet."""
     return REAL not in os.environ and ("_SYNTH_COMPLETE" in os.environ or not {"-h", "--help"}.isdisjoint(arguments))
 
 

@@ -1,4 +1,4 @@
-"""`synth stats`: what datasets hold and what their runs cost, in counts, quantiles and bars."""
+"""`synth stats`: statistics of datasets and the costs of their runs, in counts, quantiles and bars."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["stats"]
 
 LEVELS = " ▁▂▃▄▅▆▇█"
-# Characters of a whole bar and of a label, and lines of a histogram.
+# Characters of a full bar and of a label, and lines of a histogram.
 BAR = 16
 LABEL = 25
 HEIGHT = 2
@@ -36,9 +36,9 @@ def stats(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list with one object for each input.")] = False,
 ) -> None:
-    """Show what datasets hold: rows, reasons, tokens, columns.
+    """Summarise datasets: rows, reasons, tokens, columns.
 
-    Columns are shown with their values or lengths as bars.
+    Columns are shown with histograms of their values or lengths.
     """
     from synth.schemas.inspecting.statistics import statistics
     from synth.schemas.reading.inputs import locate
@@ -48,8 +48,8 @@ def stats(
         print(json.dumps([_document(found, statistics(found)) for found in located], ensure_ascii=False, indent=1))
         return
     console = DataConsole()
-    for place, found in enumerate(located):
-        if place:
+    for index, found in enumerate(located):
+        if index:
             console.print()
         console.print(Group(*_page(found, statistics(found))))
 
@@ -84,7 +84,7 @@ def _page(found: "Input", counted: "Statistics") -> Iterator[RenderableType]:
 
 
 def _columns(counted: "Statistics") -> Table:
-    """A row for each column: its name, type and distinct values beside its histogram or its values."""
+    """A row for each column: its name, type and number of distinct values, next to its histogram or values."""
     table = grid(widest=LABEL)
     for column in counted.columns:
         distinct = "" if column.distinct is None else f", {column.distinct:,} distinct"
@@ -121,7 +121,7 @@ def _values(column: "ColumnStatistics", rows: int) -> RenderableType:
 
 
 def _histogram(spread: "Spread") -> Text:
-    """The bins as bars upwards; a bin that holds anything shows at least the thinnest bar."""
+    """The bins as vertical bars; a bin that is not empty has at least the thinnest bar."""
     most = max(spread.bins)
     steps = [-(-count * HEIGHT * 8 // most) for count in spread.bins]
     lines = ("".join(LEVELS[min(max(step - 8 * below, 0), 8)] for step in steps) for below in reversed(range(HEIGHT)))
@@ -129,7 +129,7 @@ def _histogram(spread: "Spread") -> Text:
 
 
 def _bars(counts: Mapping[str, int], whole: int) -> Table:
-    """The commonest values, each with a bar as long as its share of `whole`."""
+    """The most common values, each with a bar for its share of `whole`."""
     table = grid(widest=LABEL)
     ordered = commonest(counts)
     shown = ((Text(line(value)) if value else Text("(empty)", "dim"), count) for value, count in ordered)

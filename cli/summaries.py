@@ -1,4 +1,4 @@
-"""The record of a run in words, and how numbers are written."""
+"""The record of a run in words, and the formats of numbers."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,13 @@ from synth.schemas.phrases import plural
 
 __all__ = ["ACCOUNTS", "REASONS", "breakdown", "commonest", "number", "run_facts", "share", "size", "tokens"]
 
-# The parts of `counts` in `synth.json` by the words shown for them: outcomes of input rows, and reasons.
+# Parts of `counts` in `synth.json`, and the words shown for them: outcomes of input rows, and reasons.
 ACCOUNTS = {"produced": "accepted", "rejected": "rejected", "failed": "failed"}
 REASONS = {"reasons": "rejected", "failures": "failed", "output_reasons": "filtered"}
 
 
 def run_facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a run record says of rows, tokens and time, by name."""
+    """Facts of a run record about rows, tokens and time, by name."""
     counts = run.get("counts", {})
     made = [run.get("identity", {}).get("stage"), run.get("finished")]
     if any(made):
@@ -33,17 +33,15 @@ def run_facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tokens", f"{prompt:,.0f} prompt, {completion:,.0f} completion{per_row}"
     if times := list(_times(run, run.get("cost", {}))):
         yield "time", ", ".join(times)
-    means = run.get("means", {})
-    if means:
+    if means := run.get("means", {}):
         yield "means", ", ".join(f"{name} {mean:.4f}" for name, mean in means.items())
     known = ("prompt_tokens", "completion_tokens", *means)
-    sums = [f"{name} {amount:,.10g}" for name, amount in counts.get("tallies", {}).items() if name not in known]
-    if sums:
+    if sums := [f"{name} {amount:,.10g}" for name, amount in counts.get("tallies", {}).items() if name not in known]:
         yield "tallies", ", ".join(sums)
 
 
 def tokens(run: Mapping[str, Any]) -> tuple[float, float]:
-    """Tokens of prompts and of completions; 0 where they are not recorded."""
+    """Tokens of prompts and of completions; 0 if they are not recorded."""
     cost = {**run.get("counts", {}).get("tallies", {}), **run.get("cost", {})}
     return cost.get("prompt_tokens") or 0, cost.get("completion_tokens") or 0
 
@@ -59,14 +57,13 @@ def _times(run: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[str]:
 
 
 def breakdown(counts: Mapping[str, Any], means: Mapping[str, float] = MappingProxyType({})) -> list[str]:
-    """What was rejected, failed and filtered and why, then sums and means, in lines as wide as the terminal."""
+    """Rejections, failures and filtered outputs by reason, then sums and means, wrapped to the terminal's width."""
     lines = []
     for kind, word in REASONS.items():
         if reasons := counts.get(kind):
             listed = ", ".join(f"{reason} {count:,}" for reason, count in commonest(reasons))
             lines.append(f"{word}: {sum(reasons.values()):,} ({listed})")
-    sums = {name: n for name, n in counts["tallies"].items() if name not in means}
-    if sums:
+    if sums := {name: n for name, n in counts["tallies"].items() if name not in means}:
         lines.append(", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in sums.items()))
     if means:
         lines.append("mean " + ", ".join(f"{name.replace('_', ' ')} {mean:.4f}" for name, mean in means.items()))
@@ -75,7 +72,7 @@ def breakdown(counts: Mapping[str, Any], means: Mapping[str, float] = MappingPro
 
 
 def commonest(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """The items of `counts` by falling count; of equal counts, in their own order."""
+    """The items of `counts` in descending order of count; ties keep their order."""
     return sorted(counts.items(), key=lambda item: -item[1])
 
 

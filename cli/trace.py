@@ -1,4 +1,4 @@
-"""`synth trace`: a row's ancestors through a chain of dataset directories, with the prompts and answers kept."""
+"""`synth trace`: a row's ancestors through a chain of dataset directories, with prompts and answers if kept."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["trace"]
 
 Row = dict[str, Any]
-# Samples shown of a request where the row does not say which one it holds.
+# Samples shown of a request if the row does not name its own.
 SHOWN_SAMPLES = 4
 
 
@@ -33,9 +33,10 @@ def trace(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show a row's ancestors and what the model was asked.
+    """Show a row's ancestors, with prompts and answers.
 
-    The oldest comes first: each row with how it was made and, if answers were kept, its prompts, reasoning and answers.
+    The oldest comes first: each row with the run that wrote it and, if answers were kept, its prompts, reasoning and
+    answers.
     """
     from synth.schemas.inspecting.ancestry import ancestry
 
@@ -61,23 +62,23 @@ def _print(console: DataConsole, ancestor: "Ancestor") -> None:
     row = {name: value for name, value in ancestor.row.items() if name != place.id_column}
     first: Row = {name: row[name] for name in ("reason", "detail") if place.is_rejected and name in row}
     console.print(row_panel(ancestor.id, {**first, **row}))
-    held = ancestor.row.get("sample")
-    holds = any(sample.sample == held for exchange in ancestor.exchanges for sample in exchange.samples)
+    numbers = {sample.sample for exchange in ancestor.exchanges for sample in exchange.samples}
+    own = ancestor.row.get("sample") if ancestor.row.get("sample") in numbers else None
     for exchange in ancestor.exchanges:
-        title = f"asked for {exchange.row}: {_count(exchange.prompt_tokens)}"
-        console.print(row_panel(title, {**_turns(exchange.prompt), **_samples(exchange, held if holds else None)}))
+        title = f"request for {exchange.row}: {_count(exchange.prompt_tokens)}"
+        console.print(row_panel(title, {**_turns(exchange.prompt), **_samples(exchange, own)}))
     console.print()
 
 
 def _separated(exchange: "RecordedExchange") -> "RecordedExchange":
-    """An exchange as the recipe saw it, with the reasoning split from the answer."""
+    """An exchange with the reasoning split from the answer, as the recipe received it."""
     from synth.pipelines.engines import Completion
     from synth.pipelines.engines.reasoning import opening_marker, separate_reasoning
 
     prompt = exchange.prompt
     opened = opening_marker(prompt if isinstance(prompt, str) else tuple(prompt))  # type: ignore[arg-type]
 
-    def seen(sample: "RecordedSample") -> "RecordedSample":
+    def split(sample: "RecordedSample") -> "RecordedSample":
         completion = separate_reasoning(
             Completion(sample.text, sample.finish_reason, sample.tokens, sample.reasoning), opened
         )
@@ -85,7 +86,7 @@ def _separated(exchange: "RecordedExchange") -> "RecordedExchange":
             sample, text=completion.text, finish_reason=completion.finish_reason, reasoning=completion.reasoning
         )
 
-    return replace(exchange, samples=[seen(sample) for sample in exchange.samples])
+    return replace(exchange, samples=[split(sample) for sample in exchange.samples])
 
 
 def _count(tokens: int | None) -> str:
@@ -103,9 +104,9 @@ def _turns(prompt: str | list[dict[str, str]]) -> dict[str, str]:
     return turns
 
 
-def _samples(exchange: "RecordedExchange", held: int | None) -> dict[str, str]:
-    """The sample that the row holds, or the first few if that is unknown."""
-    shown = [sample for sample in exchange.samples if held is None or sample.sample == held][:SHOWN_SAMPLES]
+def _samples(exchange: "RecordedExchange", own: int | None) -> dict[str, str]:
+    """The row's own sample, or the first few if it is unknown."""
+    shown = [sample for sample in exchange.samples if own is None or sample.sample == own][:SHOWN_SAMPLES]
     texts: dict[str, str] = {}
     for one in shown:
         if one.reasoning:

@@ -1,4 +1,4 @@
-"""`synth watch`: a run in progress, seen from another terminal. It only reads."""
+"""`synth watch`: observe a run in progress from another terminal. Writes nothing."""
 
 import fcntl
 import json
@@ -50,7 +50,7 @@ def watch(
 
 @dataclass(frozen=True)
 class _Run:
-    """The run that makes the directory `out`, as its files and its lock show it."""
+    """The run that writes the directory `out`, observed through its files and its lock."""
 
     out: Path
 
@@ -84,7 +84,7 @@ class _Run:
         return "stopped" if self.partial.path.is_dir() else "absent"
 
     def _is_locked(self) -> bool:
-        """Whether a process holds the partial directory."""
+        """Whether a process has locked the partial directory."""
         try:
             with self.partial.lock.open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -95,14 +95,14 @@ class _Run:
         return False
 
     def _is_complete(self) -> bool:
-        """Whether `out` exists and is no older than what was begun beside it: `--fresh` leaves an old one in place."""
+        """Whether `out` exists and is no older than a partial directory: with `--fresh` both may exist."""
         record, begun = self.layout.record, self.partial.record
         if not self.layout.state.is_file():
             return False
         return not (record.is_file() and begun.is_file()) or record.stat().st_mtime >= begun.stat().st_mtime
 
     def progress(self) -> Facts | None:
-        """What the run last reported; None before its first report."""
+        """The run's last report; None before the first one."""
         from synth.schemas.errors import InputError
 
         facts = _read(self.partial.progress)
@@ -111,7 +111,7 @@ class _Run:
         return facts
 
     def observations(self) -> Iterator[Facts]:
-        """What the run reports, twice a second, until it ends."""
+        """The run's reports, twice a second, until it ends."""
         while self.state() == "running":
             if facts := self.progress():
                 yield facts
@@ -123,7 +123,7 @@ class _Run:
         where = f"at {_finished(facts):,} of {facts['rows']:,} rows" if facts else "before its first row"
         failed = f", {facts['counts']['failed']:,} of them failed" if facts and facts["counts"]["failed"] else ""
         repeat = f": {shlex.join(['synth', *command])}" if command else ""
-        return f"the run that makes {self.out} has stopped {where}{failed}; repeat its command to resume{repeat}"
+        return f"the run that writes {self.out} has stopped {where}{failed}; repeat its command to resume{repeat}"
 
     def completion(self) -> list[str]:
         from synth.cli.summaries import breakdown

@@ -1,4 +1,4 @@
-"""`synth why`: what the command that made an output would do today, without running it."""
+"""`synth why`: what repeating the command that wrote an output would do."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["why"]
 
-# What `make` learns from the exit code, by what would happen.
+# For use in makefiles: the exit code for each outcome.
 EXIT_CODES = {"nothing": 0, "start": 3, "resume": 3, "refuse": 4}
 
 
@@ -25,11 +25,11 @@ def why(
     context: typer.Context,
     words: Annotated[
         list[str],
-        typer.Argument(metavar="OUT... [OPTION...]", help="Directories that synth made, then options to try on them."),
+        typer.Argument(metavar="OUT... [OPTION...]", help="Outputs of synth, then options to add to their commands."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each directory.")] = False,
 ) -> None:
-    """Say what would run, and why, if the command that made OUT were repeated.
+    """Show what would run, and why, if the command that wrote OUT were repeated.
 
     The command's input, prompts, model and options are compared with those recorded; options given after OUT are
     added to the command, as in `synth why samples/ -n 50`. Nothing is run or changed. The exit code is 0 if nothing
@@ -58,22 +58,24 @@ def _record(out: Path) -> dict[str, Any]:
     from synth.schemas.layout import Layout
 
     layout = Layout(out)
-    for place in (layout, layout.partial):
-        if place.record.is_file():
-            record: dict[str, Any] = json.loads(place.record.read_text())
+    for written in (layout, layout.partial):
+        if written.record.is_file():
+            record: dict[str, Any] = json.loads(written.record.read_text())
             if not record.get("command"):
-                raise InputError(f"{place.path} does not record the command that made it, so it cannot be asked")
+                raise InputError(f"{written.path} does not record the command that wrote it")
             return record
-    raise InputError(f"{out} is nothing that synth made: it has no {layout.record.name}, nor has {layout.partial.path}")
+    raise InputError(
+        f"{out} is not an output of synth: there is no {layout.record.name} in it or in {layout.partial.path}"
+    )
 
 
 def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: Sequence[str]) -> "OutputStatus":
-    """What the recorded command finds today at the place where it was to write."""
+    """The status that the recorded command, with these options added, finds for its output."""
     from synth.cli.running import asking_why
     from synth.schemas.errors import InputError
     from synth.schemas.layout import Layout
 
-    # The last of two equal options counts.
+    # Of repeated options, the last one counts.
     command = [*record["command"], *options]
     sys.argv = ["synth", *command]
     with asking_why() as found:
@@ -81,8 +83,8 @@ def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: 
     (status,) = found
     if status.where.absolute() not in (out.absolute(), Layout(out.absolute()).partial.path):
         raise InputError(
-            f"{out} was made as {status.where} by `synth {' '.join(record['command'])}`: "
-            "ask where that command was given"
+            f"{out} was written as {status.where} by `synth {' '.join(record['command'])}`: "
+            "run this in the directory of that command"
         )
     return status
 
@@ -104,7 +106,7 @@ def _software(record: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     from synth.pipelines.runtime.software import software
     from synth.schemas.writing.publication import differences
 
-    # What was only begun does not say yet.
+    # Only complete outputs record it.
     recorded = record.get("software", {})
     return differences(recorded, software(recorded)) if recorded else []
 
@@ -118,7 +120,7 @@ def _explain(out: Path, status: "OutputStatus", would: str, record: Mapping[str,
     for part in settings_part(status.changed):
         console.print(part)
     if software := _software(record):
-        console.print("made with other versions, which is no reason to run again:", style="dim")
+        console.print("other versions were used, which alone is no reason to run again:", style="dim")
         for part in settings_part(software):
             console.print(part)
 
@@ -126,14 +128,15 @@ def _explain(out: Path, status: "OutputStatus", would: str, record: Mapping[str,
 def _sentence(status: "OutputStatus", would: str) -> str:
     match would:
         case "nothing":
-            return "complete, nothing would run again"
+            return "complete, nothing would run"
         case "start":
-            return "nothing is there, everything would run"
+            return "does not exist, everything would run"
         case "resume":
             return f"begun, {_progress(status.where)}the run would resume"
         case _:
-            state = "complete" if status.state == "complete" else "begun"
-            return f"{state}, but made with other settings; the command would be refused (exit 4, --fresh starts over)"
+            return (
+                f"{status.state}, but with other settings; the command would be refused (exit 4, --fresh starts over)"
+            )
 
 
 def _progress(partial: Path) -> str:

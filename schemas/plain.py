@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
-from synth.schemas.storable import is_binary, is_list, storable, stored
+from synth.schemas.storable import is_binary, is_list, is_text, storable, stored
 
 __all__ = ["plain_values", "text_of_plain"]
 
@@ -68,8 +68,7 @@ def _plain(values: pa.Array, finite: bool = True) -> pa.Array:
     kind, types = values.type, pa.types
     if values.null_count == len(values):
         return pa.nulls(len(values))
-    text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    if text or types.is_boolean(kind) or types.is_integer(kind) or isinstance(kind, pa.JsonType):
+    if is_text(kind) or types.is_boolean(kind) or types.is_integer(kind) or isinstance(kind, pa.JsonType):
         return values
     if types.is_floating(kind):
         return _number(values, finite)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
+from synth.schemas.storable import is_list, is_text
 
 __all__ = ["Texts", "all_text_columns", "text_columns", "texts_of", "url_column"]
 
@@ -36,11 +37,11 @@ def text_columns(schema: pa.Schema, named: Sequence[str], flag: str = "--text") 
 
 def all_text_columns(schema: pa.Schema) -> list[str]:
     # A column of JSON text has values of several types.
-    return [f.name for f in schema if f.name != "id" and _is_text(f.type) and b"json" not in (f.metadata or {})]
+    return [f.name for f in schema if f.name != "id" and _has_text(f.type) and b"json" not in (f.metadata or {})]
 
 
 def url_column(schema: pa.Schema) -> str | None:
-    return next((name for name in URL_NAMES if name in schema.names and _is_string(schema.field(name).type)), None)
+    return next((name for name in URL_NAMES if name in schema.names and is_text(schema.field(name).type)), None)
 
 
 def texts_of(table: pa.Table, columns: Sequence[str]) -> list[list[str]]:
@@ -71,17 +72,11 @@ def _texts(value: Any) -> list[str]:
     return [value or ""]
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return _is_text(kind.value_type) or _is_message(kind.value_type)
-    return _is_string(kind)
+def _has_text(kind: pa.DataType) -> bool:
+    if is_list(kind):
+        return _has_text(kind.value_type) or _is_message(kind.value_type)
+    return is_text(kind)
 
 
 def _is_message(kind: pa.DataType) -> bool:
-    return pa.types.is_struct(kind) and any(
-        _is_string(kind.field(index).type) for index in range(kind.num_fields) if kind.field(index).name in MESSAGE_TEXT
-    )
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    return pa.types.is_struct(kind) and any(is_text(field.type) for field in kind if field.name in MESSAGE_TEXT)

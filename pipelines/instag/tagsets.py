@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synth.schemas.errors import InputError
+from synth.schemas.storable import is_list, is_text
 
 __all__ = ["DEFAULT", "QUERY_COLUMNS", "Int32s", "Int64s", "Queries", "TagSets", "Vocabulary", "tag_column", "tag_sets"]
 
@@ -149,17 +150,17 @@ def _gathered(columns: Iterable[pa.Array]) -> Iterator[tuple[Int64s, pa.ChunkedA
 
 
 def _holds_tags(kind: pa.DataType) -> bool:
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+    if not is_list(kind):
         return bool(pa.types.is_null(kind))
     items = kind.value_type
-    if not pa.types.is_struct(items):
-        return _is_text(items)
-    index = items.get_field_index("tag")
-    return index >= 0 and _is_text(items.field(index).type)
+    if pa.types.is_struct(items):
+        index = items.get_field_index("tag")
+        return index >= 0 and _is_tag(items.field(index).type)
+    return _is_tag(items)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
+def _is_tag(kind: pa.DataType) -> bool:
+    return is_text(kind) or bool(pa.types.is_null(kind))
 
 
 def _is_number(kind: pa.DataType) -> bool:

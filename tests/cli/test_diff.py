@@ -147,7 +147,7 @@ def test_what_cannot_be_compared_is_refused_with_exit_code_2(tmp_path: Path) -> 
     for name, words in (
         ("half", "is not finished"),
         ("nowhere", "does not exist"),
-        ("a.jsonl", "make one of it with `synth import a.jsonl OUTPUT`"),
+        ("a.jsonl", "convert it with `synth import a.jsonl OUTPUT`"),
     ):
         done = synth("diff", "a", name, folder=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")

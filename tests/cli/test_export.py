@@ -74,8 +74,8 @@ def test_json_classes_decimals_and_times_are_what_they_were_in_jsonl(tmp_path: P
         '"seen":"2024-07-01T12:00:00.000000000Z","count":9223372036854775807}\n'
     )
     assert result.stderr.splitlines()[1:] == [
-        "mood holds the numbers of classes: 0 is sad, 1 is glad; Parquet has the names",
-        "moods holds the numbers of classes: 0 is low, 1 is high; Parquet has the names",
+        "mood has class numbers: 0 is sad, 1 is glad; Parquet has the names",
+        "moods has class numbers: 0 is low, 1 is high; Parquet has the names",
     ]
 
 

@@ -37,7 +37,7 @@ def test_one_dataset_is_shown_with_its_tags_and_what_goes_together(tmp_path: Pat
     lines = page("pool.jsonl", folder=tmp_path)
     assert line(lines, "rows") == ["4"]
     assert line(lines, "without tags") == ["1", "(25.0%)"]
-    assert line(lines, "complexity") == ["1.25", "tags", "a", "row"]
+    assert line(lines, "complexity") == ["1.25", "tags", "per", "row"]
     assert line(lines, "poetry") == ["█" * 32, "3", "75.0%"]
     assert line(lines, "2 ") == ["█" * 32, "2", "50.0%"]
     assert line(lines, "song → poetry") == ["2", "100.0%", "1.33"]
@@ -52,7 +52,7 @@ def test_two_datasets_stand_side_by_side(tmp_path: Path) -> None:
     assert line(lines, "prose") == ["████", "1", "50.0%", "0", "0.0%"]
 
 
-def test_tags_that_a_vocabulary_lacks_are_told(tmp_path: Path) -> None:
+def test_tags_that_a_vocabulary_lacks_are_counted(tmp_path: Path) -> None:
     write(tmp_path / "pool.jsonl", ["poetry", "new"])
     (tmp_path / "vocabulary.jsonl").write_text('{"tag": "poetry"}\n{"tag": "song"}\n')
     lines = page("pool.jsonl", "--vocabulary", "vocabulary.jsonl", folder=tmp_path)

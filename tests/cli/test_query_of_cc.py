@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from synth.cli.highlighting import mark, telling_part
+from synth.cli.highlighting import best_part, mark
 from synth.pipelines.retrieval.trec import MEASURES
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, UsageError
@@ -76,13 +76,13 @@ def test_the_words_that_found_a_document_are_marked_in_its_preview(folder: Path)
 def test_a_long_text_is_shown_where_most_of_the_words_are() -> None:
     filler = "nothing to see\n" * 400
     text = f"{filler}a moon alone\n{filler}moon and tides\n{filler}"
-    start = telling_part(text, ["moon", "tides"], 750)
+    start = best_part(text, ["moon", "tides"], 750)
     assert text[start:].startswith("moon and tides")
-    assert telling_part(text, ["unheard"], 750) == 0
+    assert best_part(text, ["unheard"], 750) == 0
     line = "x " * 2000 + "moon " + "y " * 2000
-    start = telling_part(line, ["moon"], 750)
+    start = best_part(line, ["moon"], 750)
     assert 0 < line.index("moon") - start < 80
-    assert text[telling_part(filler + "moon", ["moon"], 750) :].startswith("nothing to see\n")
+    assert text[best_part(filler + "moon", ["moon"], 750) :].startswith("nothing to see\n")
 
 
 def test_an_extended_index_takes_the_settings_of_the_first(folder: Path) -> None:

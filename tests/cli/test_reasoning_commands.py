@@ -113,7 +113,7 @@ def test_a_trace_shows_reasoning_apart_and_copes_with_what_nobody_counted(tmp_pa
         engine=Uncounting(),
     ).execute()
     shown = synth("trace", "q/path-1", tmp_path / "out").stdout
-    for words in ("asked for q: tokens unknown", "sample 1: reasoning Two and one.", "finish reason unknown"):
+    for words in ("request for q: tokens unknown", "sample 1: reasoning Two and one.", "finish reason unknown"):
         assert words in shown
     assert "<think>" not in shown
     (_, path) = json.loads(synth("trace", "q/path-1", tmp_path / "out", "--json").stdout)["rows"]

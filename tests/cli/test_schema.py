@@ -53,9 +53,7 @@ def test_a_file_shows_the_columns_that_its_rows_have(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_refused_with_those_that_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        InputError, match="qestion does not exist, and there is no record type of that name, only question"
-    ):
+    with pytest.raises(InputError, match="qestion does not exist, and no record type has that name, only question"):
         raise schema("qestion").exception or AssertionError
     with pytest.raises(InputError, match=r"none.jsonl does not exist$"):
         raise schema("none.jsonl").exception or AssertionError

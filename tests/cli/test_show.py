@@ -149,14 +149,14 @@ def test_rows_are_found_by_conditions_that_must_all_hold(
 
 
 def test_conditions_compare_numbers_as_numbers_and_text_as_text() -> None:
-    assert Condition.parse("n=3").holds(3.0)
-    assert Condition.parse("n>9").holds("10")
-    assert Condition.parse("n>9").holds(10)
-    assert not Condition.parse("id=7").holds("007")
-    assert not Condition.parse("n<9").holds(None)
-    assert Condition.parse("flag=true").holds(True)
-    assert Condition.parse("tags~maths").holds(["maths"])
-    assert Condition.parse("text=a=b").holds("a=b")
+    assert Condition.parse("n=3").matches(3.0)
+    assert Condition.parse("n>9").matches("10")
+    assert Condition.parse("n>9").matches(10)
+    assert not Condition.parse("id=7").matches("007")
+    assert not Condition.parse("n<9").matches(None)
+    assert Condition.parse("flag=true").matches(True)
+    assert Condition.parse("tags~maths").matches(["maths"])
+    assert Condition.parse("text=a=b").matches("a=b")
 
 
 def test_no_match_is_said_on_stderr(accepted: Path) -> None:

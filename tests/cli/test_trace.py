@@ -97,7 +97,12 @@ def test_a_reader_sees_panels_of_80_columns_the_turns_and_the_sample_of_the_row(
     assert lines[0] == "questions.jsonl"
     assert lines[1].startswith("╭─ q-2 ─")
     assert "samples  reject sample  echo  prompt=chat n=6 temperature=0.5" in done.stdout
-    for words in ("asked for q-2:", "user What is 2+1? ünï", "sample 4: 3 tokens, stop", "5 other samples: see --json"):
+    for words in (
+        "request for q-2:",
+        "user What is 2+1? ünï",
+        "sample 4: 3 tokens, stop",
+        "5 other samples: see --json",
+    ):
         assert words in done.stdout
     assert "sample 3: " not in done.stdout
 

@@ -92,7 +92,7 @@ def test_each_change_is_a_line_of_json_until_the_process_has_gone(tmp_path: Path
     assert [json.loads(line)["state"] for line in rest.splitlines()] == ["stopped"]
     assert watching.returncode == 3
     assert said == (
-        "synth: the run that makes out has stopped at 32 of 60 rows; "
+        "synth: the run that writes out has stopped at 32 of 60 rows; "
         "repeat its command to resume: synth reject sample 'my questions.jsonl' out\n"
     )
 

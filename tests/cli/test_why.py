@@ -30,7 +30,7 @@ def before_and_after(folder: Path, *arguments: object) -> tuple[int, str]:
 
 
 def test_a_complete_output_needs_nothing(chain: Path) -> None:
-    assert before_and_after(chain, "samples") == (0, "samples: complete, nothing would run again\n")
+    assert before_and_after(chain, "samples") == (0, "samples: complete, nothing would run\n")
 
 
 def test_an_option_to_try_is_named_with_both_values(chain: Path) -> None:
@@ -81,4 +81,4 @@ def test_what_synth_did_not_make_cannot_be_asked(tmp_path: Path, made: str) -> N
         Dataset.from_dict({"id": ["a"]}).save_to_disk(str(tmp_path / "there"))
     code, said = before_and_after(tmp_path, "there")
     assert code == 2
-    assert "nothing that synth made" in said
+    assert "not an output of synth" in said

@@ -24,6 +24,7 @@ from synth.schemas.errors import InputError
 from synth.schemas.phrases import plural
 from synth.schemas.record import Record
 from synth.schemas.records import NORMALIZED, ROW
+from synth.schemas.storable import is_list
 
 __all__ = ["Normalize"]
 
@@ -111,9 +112,10 @@ class Normalize(TableStage):
 
     def adapted(self, table: pa.Table) -> pa.Table:
         names = table.column_names
-        if self.tags or DEFAULT not in names or RAW in names or not _has_structs(table[DEFAULT].type):
+        if self.tags or DEFAULT not in names or RAW in names:
             return table
-        return table.rename_columns({DEFAULT: RAW})
+        kind = table[DEFAULT].type
+        return table.rename_columns({DEFAULT: RAW}) if is_list(kind) and pa.types.is_struct(kind.value_type) else table
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
@@ -188,7 +190,3 @@ class Normalize(TableStage):
                 output.tally("rows_without_tags", without)
             first = stop
         return counts
-
-
-def _has_structs(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind)) and bool(pa.types.is_struct(kind.value_type))
