@@ -34,7 +34,7 @@ class Unusable(Reject):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A module-level function. `code` is a whole program, or the source text of a function with a `reason` to filter it."""
+    """A module-level function. `code` is a whole program, or the source text if there is a `reason` to filter it."""
 
     name: str
     code: str
