@@ -19,7 +19,7 @@ from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.portions import pack, portions, unpack, write_kept
 from synth.pipelines.runtime.processes import in_processes
 from synth.pipelines.runtime.stage import Output, TableStage
-from synth.pipelines.runtime.text.words import Hashes, operators, readings, windows, word_hashes, words
+from synth.pipelines.runtime.text.words import Hashes, joined_variants, operators, windows, word_hashes, words
 from synth.schemas.errors import InputError
 from synth.schemas.reading.sources import Source
 from synth.schemas.record import Record
@@ -149,7 +149,9 @@ class _Sets:
                 number = int(np.searchsorted(self._starts, row, side="right")) - 1
                 row -= int(self._starts[number])
                 if any(
-                    self._contains(reading, gram) for text in self._texts[number][row] for reading in readings(text)
+                    self._contains(reading, gram)
+                    for text in self._texts[number][row]
+                    for reading in joined_variants(text)
                 ):
                     return self._names[number], f"{self._names[number]}, {self._ids[number][row][0]}: {gram.words}"
         return None
@@ -174,22 +176,22 @@ def _grams(table: pa.Table, columns: Sequence[str], ngram: int) -> Iterator[tupl
     """Hashes of the n-grams of all texts, each with the index of its row."""
     start = 0
     for rows in portions(table):
-        texts = _readings_of(texts_of(rows, columns))
+        texts = _joined_variantsof(texts_of(rows, columns))
         grams, starts = windows(*word_hashes(text for _, text in texts), ngram)
         yield grams, np.repeat([start + row for row, _ in texts], np.diff(starts))
         start += rows.num_rows
 
 
-def _readings_of(rows: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
+def _joined_variantsof(rows: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
     """All readings of the texts of rows, each with the index of its row."""
-    return [(index, reading) for index, row in enumerate(rows) for text in row for reading in readings(text)]
+    return [(index, reading) for index, row in enumerate(rows) for text in row for reading in joined_variants(text)]
 
 
 def _shared(packed: bytes, *, columns: Sequence[str], ngram: int, known: Path) -> dict[int, list[Gram]]:
     """The first n-grams of each row whose hashes occur in an evaluation set, for rows with any."""
     hashes = np.load(known, mmap_mode="r")
     rows = texts_of(unpack(packed), columns)
-    texts = _readings_of(rows)
+    texts = _joined_variantsof(rows)
     word_starts: npt.NDArray[np.int64]
     of_words, word_starts = word_hashes(text for _, text in texts)
     lengths = np.diff(word_starts)

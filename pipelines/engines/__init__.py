@@ -1,7 +1,7 @@
 """LLM engines: one narrow interface, one module per engine.
 
-A stage asks for text with a `Request` and gets an `Answer`; which engine answers is the user's choice. Completion `i`
-of a request is drawn with seed `request.seed + i`, so the samples of a row do not depend on how they are batched.
+A stage sends a `Request` and gets an `Answer`; the user chooses the engine. Completion `i` of a request is drawn with
+seed `request.seed + i`, so the samples of a row do not depend on batching.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Message(TypedDict):
 
 
 class Sampling(Struct, frozen=True):
-    """How to draw text. `top_k` 0 means no limit; `max_tokens` counts generated tokens; `stop` strings are not kept."""
+    """Sampling parameters. `top_k` 0 is no limit; `max_tokens` counts generated tokens; `stop` strings are cut off."""
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -51,9 +51,9 @@ class Sampling(Struct, frozen=True):
 class Request(Struct, frozen=True):
     """One prompt and how to complete it.
 
-    `prompt` is raw text for a plain completion, or chat messages for the model's chat template. A chat that ends in an
-    assistant message is continued from there: the completion holds only what comes after it.
-    `schema` is a JSON schema that the engine must enforce while decoding, never merely mention.
+    `prompt` is raw text for a plain completion, or chat messages for the model's chat template. If the last message is
+    the assistant's, the model continues it, and the completion has only the continuation.
+    `schema` is a JSON schema that the engine must enforce while decoding; mentioning it in the prompt is not enough.
     """
 
     prompt: str | tuple[Message, ...]
@@ -66,12 +66,12 @@ class Request(Struct, frozen=True):
 class Completion(Struct, frozen=True):
     """One completion.
 
-    `finish_reason` is `stop`, `length` where the token limit cut it, `refused` where the model or a filter declined to
-    answer, or None where the engine does not say. `tokens` counts all generated tokens, those of the reasoning
-    included; None where the engine does not count them. `refusal` is what a model says in place of an answer.
+    `finish_reason` is `stop`, `length` (cut by the token limit), `refused` (the model or a filter declined to answer),
+    or None if unknown. `tokens` counts all generated tokens, including reasoning; None if the engine does not count
+    them. `refusal` is the text of a refusal.
 
-    An engine gives `reasoning` where it separates it itself; otherwise it stands in `text` with its markers, and
-    `synth.pipelines.engines.reasoning` separates the two before a recipe sees them.
+    An engine may set `reasoning`. Otherwise reasoning is part of `text`, between markers, and
+    `synth.pipelines.engines.reasoning` separates it before a recipe sees it.
     """
 
     text: str
@@ -82,7 +82,7 @@ class Completion(Struct, frozen=True):
 
     @property
     def cut(self) -> str | None:
-        """How the token limit cut it, for a reader; None where it did not."""
+        """A message if the token limit cut it, else None."""
         if self.finish_reason != "length":
             return None
         if self.reasoning and not self.text.strip():
@@ -93,7 +93,7 @@ class Completion(Struct, frozen=True):
 
     @property
     def no_answer(self) -> tuple[str, str] | None:
-        """Why it holds no answer, as a reason and a detail: `refused`, `truncated`, `empty_answer`; or None."""
+        """Reason and detail if there is no answer: `refused`, `truncated` or `empty_answer`; else None."""
         if self.finish_reason == "refused":
             return "refused", self.refusal or "the model or a filter declined to answer"
         if self.text.strip():
@@ -104,26 +104,26 @@ class Completion(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """The `n` completions of a request in sample order, and the tokens of its prompt, None where nobody counts them."""
+    """The `n` completions of a request in sample order, and the number of tokens of its prompt (None if unknown)."""
 
     completions: tuple[Completion, ...]
     prompt_tokens: int | None
 
     @property
     def text(self) -> str:
-        """The text of an answer of one completion."""
+        """The text of a single completion."""
         (only,) = self.completions
         return only.text
 
     @property
     def tokens(self) -> int | None:
-        """The tokens of prompt and completions; None where the engine does not count all of them."""
+        """The number of tokens of prompt and completions; None if any count is unknown."""
         counts = [self.prompt_tokens, *[completion.tokens for completion in self.completions]]
         return None if None in counts else sum(filter(None, counts))
 
 
 class RequestFailed(Exception):
-    """The engine answers other requests, but not this one: the row fails, the run continues."""
+    """The engine answers other requests but not this one: the row fails, the run continues."""
 
     reason = "engine_error"
 
@@ -135,13 +135,13 @@ class PromptTooLong(RequestFailed):
 
 
 class PromptRefused(RequestFailed):
-    """The engine does not accept the request, such as a prompt that a content filter flags."""
+    """The engine rejects the request, for example because a content filter flags the prompt."""
 
     reason = "refused"
 
 
 class EngineBusy(Exception):
-    """A temporary fault: retry, after `retry_after` seconds if the engine named a time.
+    """A temporary fault: retry, after `retry_after` seconds if given.
 
     `overloaded`: the engine is overloaded or unreachable, so the request is not to blame.
     """
@@ -153,27 +153,27 @@ class EngineBusy(Exception):
 
 
 class Backend(Protocol[RequestT, AnswerT]):
-    """What answers rows: an engine, a sandbox, an index. Requests and answers are plain values."""
+    """Answers requests of rows: an engine, a sandbox or an index. Requests and answers are plain data."""
 
     def identity(self) -> dict[str, Any]:
-        """What determines its answers, as plain values. Known before `start`, with no heavy import."""
+        """What determines its answers, as plain data. Available before `start`, without heavy imports."""
 
     async def start(self) -> None:
         """Load the model, reach the server, start the jails. Called once, before the first request."""
 
     async def answer(self, request: RequestT, /) -> AnswerT:
-        """Answer one request. Thousands of calls may be concurrent; the plug batches or bounds them."""
+        """Answer one request. Thousands of calls may be concurrent; the backend batches or limits them."""
 
     async def close(self) -> None:
         """Release what `start` acquired. Pending requests are abandoned."""
 
 
 class Engine(Backend[Request, Answer], Protocol):
-    """A plug that completes prompts, and is identified by kind, model, revision and arguments.
+    """A backend that completes prompts, identified by kind, model, revision and arguments.
 
     Errors of `answer`: `RequestFailed`, `EngineBusy`, and `EngineFailed` when the engine cannot continue.
     """
 
     @property
     def gpus(self) -> int | None:
-        """How many GPUs it holds once it has started; None where that is not known, as behind a server."""
+        """How many GPUs it uses once started; None if unknown, as for a server."""

@@ -1,6 +1,6 @@
 """An engine that echoes its prompt at once: for Makefiles in CI, tests, and benchmarks of everything else.
 
-Its token is a word between white space. Answers depend on (prompt, seed) alone.
+Tokens are words separated by white space. Answers depend only on (prompt, seed).
 """
 
 import asyncio
@@ -18,8 +18,8 @@ __all__ = ["EchoEngine"]
 class EchoEngine:
     """Answers the last user message, or the raw prompt, followed by the seed of the sample in brackets.
 
-    `reply` replaces that text; each `{i}` in it becomes the seed. `delay` seconds pass before each answer. A prompt of
-    `context` words or more is too long.
+    `reply` replaces that text; each `{i}` in it becomes the seed. Each answer takes `delay` seconds. Prompts of
+    `context` or more words are too long.
     """
 
     gpus = 0
@@ -53,7 +53,7 @@ class EchoEngine:
     def _text(self, request: Request, messages: tuple[Message, ...], seed: int) -> str:
         if request.schema is not None:
             return json.dumps(_instance(request.schema, request.schema), separators=(",", ":"))
-        text = f"{_asked(messages)} [{seed}]" if self._reply is None else self._reply.replace("{i}", str(seed))
+        text = f"{_last_question(messages)} [{seed}]" if self._reply is None else self._reply.replace("{i}", str(seed))
         last = messages[-1]
         return text.removeprefix(last["content"]) if last["role"] == "assistant" else text
 
@@ -62,11 +62,8 @@ def _as_messages(prompt: str | tuple[Message, ...]) -> tuple[Message, ...]:
     return (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt
 
 
-def _asked(messages: tuple[Message, ...]) -> str:
-    for message in reversed(messages):
-        if message["role"] == "user":
-            return message["content"]
-    return ""
+def _last_question(messages: tuple[Message, ...]) -> str:
+    return next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
 
 
 def _cut(text: str, sampling: Sampling) -> Completion:
@@ -83,7 +80,7 @@ def _cut(text: str, sampling: Sampling) -> Completion:
 
 
 def _instance(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
-    """The smallest value that a schema of the usual keywords allows: first choices, required fields, least lengths."""
+    """A minimal instance of a schema with common keywords: first choices, required fields, minimum lengths."""
     if "$ref" in schema:
         target: Any = root
         for step in schema["$ref"].removeprefix("#/").split("/"):

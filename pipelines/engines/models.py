@@ -1,4 +1,4 @@
-"""Which model a name means, and which revision of it. No heavy imports, and no network but for a model not here yet."""
+"""Finds a model by name, and its revision. No heavy imports; no network unless the model is not here yet."""
 
 import hashlib
 import json
@@ -11,24 +11,24 @@ __all__ = ["MODEL_FOLDER", "TINY_FOLDER", "cached_snapshot", "folder_named", "lo
 
 TINY = "tiny"
 TINY_FOLDER = Path(__file__).parent / TINY
-# What the hub takes for a name: each part begins and ends with a letter, a digit or `_`.
+# The hub's syntax of names: each part begins and ends with a letter, a digit or `_`.
 _PART = r"\w(?:[\w.-]{0,94}\w)?"
 _HUB_NAME = re.compile(rf"(?!.*(?:--|\.\.|\.git$)){_PART}/{_PART}", re.ASCII)
-# Where the output of a training holds its model.
+# The folder of the model in the output of a training.
 MODEL_FOLDER = "model"
 
-# Files up to this size are hashed whole; of a larger one, this many pieces of this many bytes, evenly spread.
+# Larger files are hashed in part: this many pieces of this many bytes, evenly spaced.
 _WHOLE_BYTES = 4 << 20
 _PIECES = 64
 _PIECE_BYTES = 64 << 10
 
 
 def locate(model: str, revision: str = "main") -> str:
-    """The directory that `model` names, or the hub name itself where the local cache has not all of it.
+    """The directory of `model`, or its hub name if the local cache is incomplete.
 
-    `tiny` is the model that comes with this package; the output of a training stands for the model in it. A cached
-    snapshot is named by its directory because vLLM asks the hub about a name even when it has the files, and fails
-    without one. Raises `UsageError` for a path without a model.
+    `tiny` is the model that comes with this package; the output of a training resolves to the model in it. A cached
+    snapshot resolves to its directory because vLLM looks a name up on the hub even if it has the files, and fails
+    offline. Raises `UsageError` for a path without a model.
     """
     if model == TINY:
         return str(TINY_FOLDER)
@@ -47,9 +47,9 @@ def locate(model: str, revision: str = "main") -> str:
 
 
 def folder_named(model: str, option: str, otherwise: str) -> Path | None:
-    """The directory that the value of an option names; None where there is none and it may be a hub name.
+    """The directory named by the value of an option; None if there is none and it may be a hub name.
 
-    Raises `UsageError` for anything else, with `otherwise` as what else can be given.
+    Raises `UsageError` otherwise; `otherwise` describes the other accepted values.
     """
     path = Path(model)
     try:
@@ -62,7 +62,7 @@ def folder_named(model: str, option: str, otherwise: str) -> Path | None:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{option} {model!r} cannot be read: {reason}") from error
     if is_there:
-        raise UsageError(f"{option} {model} is a file; name the model directory that holds it")
+        raise UsageError(f"{option} {model} is a file; name the model directory that contains it")
     if path.is_symlink():
         raise UsageError(f"{option} {model} is a link to {path.readlink()}, which does not exist")
     if not _HUB_NAME.fullmatch(model):
@@ -72,11 +72,11 @@ def folder_named(model: str, option: str, otherwise: str) -> Path | None:
 
 
 def revision_of(location: str, revision: str = "main") -> str | None:
-    """What tells these weights from others: a snapshot's commit, or a digest of any other directory.
+    """Identifies the weights: the commit of a snapshot, or a digest of any other directory.
 
-    A hub name stands for a model that is not here yet: the hub is asked for the commit, so that the run that downloads
-    it has the identity of those that find it; None where no hub answers. A digest reads at most 4 MiB of each file, so
-    100 GB take a second.
+    For a hub name, of a model that is not here yet, the hub is asked for the commit, so that the run that downloads the
+    model has the same identity as later runs; None if the hub does not answer. A digest reads at most 4 MiB of each
+    file, so 100 GB take a second.
     """
     folder = Path(location)
     if not folder.is_dir():
@@ -96,7 +96,7 @@ def _commit_on_the_hub(name: str, revision: str) -> str | None:
     try:
         commit: str | None = HfApi().model_info(name, revision=revision, timeout=10).sha
         return commit
-    # What goes wrong here comes from the client and the network, in classes without a common base.
+    # Errors of the client and the network have no common base class.
     except Exception:
         return None
 
@@ -120,7 +120,7 @@ def _digest(folder: Path) -> str:
 
 
 def cached_snapshot(name: str, revision: str) -> Path | None:
-    """The directory in the local cache that has the weights of a hub's model, without asking the hub."""
+    """The directory of a hub model in the local cache, if it has the weights; does not query the hub."""
     from huggingface_hub import try_to_load_from_cache
 
     if not _HUB_NAME.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Whether an engine really enforces schemas: a server may accept one and ignore it."""
+"""Checks that an engine enforces schemas: a server may accept one and ignore it."""
 
 import asyncio
 import json
@@ -12,13 +12,13 @@ __all__ = ["check_schemas_enforced"]
 
 Answering = Callable[[Request], Awaitable[Answer]]
 
-# Tokens that the answer needs, and that a model may need which reasons first.
+# Token limits for the answer alone, and for a model that reasons first.
 _LIMITS = (64, 4096)
-_CURE = "use --engine vllm, a server with structured output, or --no-schema where the step has it"
+_HINT = "use --engine vllm, a server with structured output, or --no-schema if the step has it"
 
 
 async def check_schemas_enforced(answering: Answering) -> None:
-    """Ask twice at once for prose, under two schemas that each allow one value. Raises `EngineFailed` for any other."""
+    """Ask concurrently for prose under two schemas, each allowing one value. Raises `EngineFailed` for any other."""
     await asyncio.gather(_prove(answering, "heron"), _prove(answering, "quartz"))
 
 
@@ -30,22 +30,22 @@ async def _prove(answering: Answering, word: str) -> None:
         try:
             answer = await answering(Request(prompt, Sampling(temperature=0, max_tokens=limit), schema=schema))
         except RequestFailed as failure:
-            raise EngineFailed(f"the engine does not take JSON schemas ({failure}); {_CURE}") from failure
+            raise EngineFailed(f"the engine does not take JSON schemas ({failure}); {_HINT}") from failure
         completion = separate_reasoning(answer.completions[0])
         if _obeys(completion.text, word):
             return
         if completion.finish_reason in ("stop", "refused"):
             break
-    said = f"it answers {completion.text!r}" if completion.text.strip() else _silence(completion)
-    raise EngineFailed(f"the engine does not hold to JSON schemas: allowed the word {word} alone, {said}; {_CURE}")
+    said = f"it answers {completion.text!r}" if completion.text.strip() else _without_text(completion)
+    raise EngineFailed(f"the engine does not enforce JSON schemas: allowed only the word {word}, {said}; {_HINT}")
 
 
-def _silence(completion: Completion) -> str:
+def _without_text(completion: Completion) -> str:
     if completion.finish_reason == "refused":
         return f"it declines to answer{f': {completion.refusal}' if completion.refusal else ''}"
     if completion.finish_reason == "length":
-        return f"it gives no answer within {_LIMITS[-1]:,} tokens"
-    return "it answers nothing"
+        return f"it does not answer within {_LIMITS[-1]:,} tokens"
+    return "its answer is empty"
 
 
 def _obeys(text: str, word: str) -> bool:

@@ -1,8 +1,7 @@
 """Separates a model's reasoning from its answer, for all engines and recipes.
 
-Servers and vLLM's own reasoning parsers give the two apart. Elsewhere the reasoning stands in the text between markers
-such as `<think>` and `</think>`. The journal holds the text as the engine gave it, so that recorded answers can be
-separated again.
+Servers and vLLM's reasoning parsers return the two separately. Otherwise the text has it between markers such as
+`<think>` and `</think>`. The journal has the engine's original text, so that recorded answers can be separated again.
 """
 
 import re
@@ -13,7 +12,7 @@ from synth.pipelines.engines import Completion, Message
 
 __all__ = ["ENVELOPES", "MARKERS", "opening_marker", "separate_reasoning"]
 
-# Opening and closing markers of the model families that write their reasoning into the text.
+# Opening and closing markers of reasoning, by model family.
 MARKERS: tuple[tuple[str, str], ...] = (
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -32,7 +31,7 @@ MARKERS: tuple[tuple[str, str], ...] = (
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
     ("<|channel|>commentary<|message|>", "<|channel|>final<|message|>"),
 )
-# What the same models put around the answer.
+# Markers that the same models put around the answer.
 ENVELOPES: tuple[tuple[str, str], ...] = (
     ("<answer>", "</answer>"),
     ("<response>", "</response>"),
@@ -41,7 +40,7 @@ ENVELOPES: tuple[tuple[str, str], ...] = (
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ("<|open|>response<|sep|>", "<|close|>response<|sep|>"),
 )
-# What ends a message of a channel and begins the next one.
+# Tokens between the messages of channels.
 _BETWEEN_CHANNELS = ("<|return|>", "<|start|>assistant", "<|end|>")
 
 _CLOSES = {opening.lower(): closing.lower() for opening, closing in MARKERS}
@@ -49,7 +48,7 @@ _OPENINGS = "|".join(re.escape(opening) for opening, _ in MARKERS)
 _MARKER = re.compile(
     f"(?=[<[◁])(?:{_OPENINGS}|{'|'.join(re.escape(closing) for _, closing in MARKERS)})", re.IGNORECASE | re.ASCII
 )
-# How markers end: text that has none of these endings is recognised ten times as fast as by the pattern.
+# Fast path (10x): text without any of these endings of markers.
 _ENDINGS = tuple(sorted({marker.lower()[-2 if marker.endswith("|>") else -5 :] for pair in MARKERS for marker in pair}))
 _LAST_CHARACTERS = tuple({opening[-1] for opening, _ in MARKERS})
 _OPENING_AT_END = re.compile(rf"(?:{_OPENINGS})\s*\Z", re.IGNORECASE | re.ASCII)
@@ -64,9 +63,9 @@ _ENVELOPES = [
 
 
 def opening_marker(prompt: str | tuple[Message, ...]) -> str:
-    """The marker with which a prompt ends, so that the model continues its reasoning; empty if there is none.
+    """The opening marker at the end of a prompt, after which the model continues with its reasoning; "" if none.
 
-    Only a prompt that the recipe's file ends in this way is known here: what a server's chat template adds is not.
+    Markers added by a server's chat template are not seen here.
     """
     if not isinstance(prompt, str):
         if prompt[-1]["role"] != "assistant":
@@ -78,13 +77,13 @@ def opening_marker(prompt: str | tuple[Message, ...]) -> str:
 
 
 def separate_reasoning(completion: Completion, opened: str = "") -> Completion:
-    """The completion with its reasoning apart from its text; as it is where it has no marker.
+    """Move the reasoning in the completion's text to `reasoning`; unchanged if there is no marker.
 
-    Reasoning runs from an opening marker, which may stand at the end of the prompt (`opened`), to the next closing one
-    of the same kind, and may occur several times. What precedes a closing marker without an opening one is reasoning,
-    because some chat templates open it in the prompt. Reasoning that is never closed is a reply that was cut: its
-    `finish_reason` becomes `length`. White space between reasoning and answer belongs to neither, nor does an envelope
-    around the whole answer; pieces of reasoning are joined by a blank line.
+    Reasoning extends from an opening marker, which may be at the end of the prompt (`opened`), to the next closing
+    marker of the same kind, and may occur several times. Text before a closing marker without an opening one is
+    reasoning too, because some chat templates open it in the prompt. If reasoning is never closed, the reply was cut,
+    and `finish_reason` becomes `length`. White space between reasoning and answer is dropped, as is an envelope around
+    the whole answer; pieces of reasoning are joined by a blank line.
     """
     text = completion.text
     if opened and completion.reasoning is None:
@@ -114,7 +113,7 @@ def _may_have_markers(text: str) -> bool:
 
 
 def _parts(text: str) -> tuple[str | None, str, bool]:
-    """The reasoning in `text` (None where there is no marker), the rest, and whether the reasoning is left open."""
+    """The reasoning in `text` (None if there is no marker), the rest, and whether the reasoning is still open."""
     reasoning: list[str] = []
     answer: list[str] = []
     closing: str | None = None
@@ -131,22 +130,18 @@ def _parts(text: str) -> tuple[str | None, str, bool]:
             answer.append(piece)
             closing = _CLOSES[marker]
         else:
-            # It closes what was opened in the prompt, or what mentioned a closing marker: all before it is reasoning.
+            # It closes reasoning opened in the prompt, or that mentioned a closing marker: all before it is reasoning.
             reasoning += [*answer, piece]
             answer = []
         start = found.end()
     if not start:
         return None, text, False
     (answer if closing is None else reasoning).append(text[start:])
-    return (
-        "\n\n".join(filter(None, map(_without_channels, reasoning))),
-        _joined(answer),
-        closing is not None,
-    )
+    return "\n\n".join(filter(None, map(_without_channels, reasoning))), _joined(answer), closing is not None
 
 
 def _joined(answer: list[str]) -> str:
-    """The pieces of an answer between which the model reasoned, with what white space there is between them."""
+    """Join the pieces of an answer that is interrupted by reasoning, by the white space between them or a blank."""
     text = ""
     for piece in filter(str.strip, answer):
         if text and not text[-1].isspace() and not piece[0].isspace():
@@ -163,7 +158,7 @@ def _without_channels(piece: str) -> str:
 
 
 def _without_envelope(answer: str) -> str:
-    """An answer without markers around all of it; of one that was cut the closing marker is missing."""
+    """Remove markers around the whole answer; in a cut answer the closing one is missing."""
     bare = _without_channels(answer)
     for envelope in _ENVELOPES:
         if found := envelope.match(bare):

@@ -1,4 +1,4 @@
-"""Opens the engine that command-line options name."""
+"""Opens the engine that command-line options select."""
 
 import json
 import os
@@ -13,11 +13,11 @@ __all__ = ["ENGINES", "open_engine"]
 
 
 def open_engine(kind: str | None, model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:
-    """The engine that was asked for, not yet started; its `identity` is known.
+    """The engine, not yet started; its `identity` is available.
 
-    `kind` is one of `ENGINES`; without one, a `base_url` means `openai`. `model` defaults to SYNTH_MODEL, and
-    where a server has only one, to that one: then, and only then, the server is asked here. `args` are the
-    `--engine-arg`s as they were typed. Raises `UsageError`, or `EngineFailed` where that server does not answer.
+    `kind` is one of `ENGINES`; if None, a `base_url` implies `openai`. `model` defaults to SYNTH_MODEL, then to the
+    only model of a server, which is queried only in that case. `args` are the `--engine-arg`s as typed. Raises
+    `UsageError`, or `EngineFailed` if that server does not answer.
     """
     kind = kind or ("openai" if base_url else "vllm")
     model = model or os.environ.get("SYNTH_MODEL")
@@ -37,8 +37,8 @@ def _echo(model: str | None, base_url: str | None, args: Mapping[str, str]) -> E
 def _vllm(model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:  # noqa: ARG001
     if not model:
         raise UsageError(
-            "no model is named: give --model a directory, a hub name, or tiny for the one that comes with "
-            "synth; or name a server with --base-url, or use --engine echo"
+            "no model is named: set --model to a directory, a hub name, or tiny (the model that comes with synth), "
+            "set --base-url to a server, or use --engine echo"
         )
     from synth.pipelines.engines.vllm import VllmEngine
 
@@ -49,7 +49,7 @@ def _openai(model: str | None, base_url: str | None, args: Mapping[str, str]) ->
     from synth.pipelines.engines.openai import OpenAIEngine, request_fields, served_models
 
     if not base_url:
-        raise UsageError("--engine openai needs a server: give its --base-url, such as http://localhost:8000/v1")
+        raise UsageError("--engine openai needs a server: set --base-url, such as http://localhost:8000/v1")
     if not _is_address(base_url):
         raise UsageError(f"--base-url {base_url} is not an address such as http://localhost:8000/v1")
     ours = {"concurrency": int, "timeout": float}
@@ -93,7 +93,7 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-# What `--engine` may name: functions of the model, the server and the arguments.
+# The values of `--engine`: functions of the model, the server and the arguments.
 ENGINES: dict[str, Callable[[str | None, str | None, Mapping[str, str]], Engine]] = {
     "vllm": _vllm,
     "openai": _openai,

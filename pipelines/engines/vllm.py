@@ -1,7 +1,7 @@
 """vLLM in this process: a driver thread owns the engine, the event loop only waits for futures.
 
-The thread takes requests from a queue, steps the engine while there is work, and hands the finished answers of a step
-to the loop in one wake-up. Nothing else in the package imports vllm.
+The thread takes requests from a queue, steps the engine while there is work, and posts all finished answers of a step
+to the loop at once. No other module imports vllm.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ from synth.schemas.errors import EngineFailed, SynthError, UsageError
 
 __all__ = ["VllmEngine"]
 
-# Arguments that place or schedule the work. They may round a sum differently, but no answer is meant to depend on them,
-# so a run may be finished on another machine or with other limits.
+# Arguments that place or schedule the work. They may change rounding, but answers are not meant to depend on them, so a
+# run can be finished on another machine or with other limits.
 SCHEDULING = frozenset({
     "async_scheduling", "block_size", "cpu_offload_gb", "disable_custom_all_reduce", "disable_log_stats",
     "distributed_executor_backend", "download_dir", "enable_chunked_prefill", "enable_prefix_caching", "enforce_eager",
@@ -35,13 +35,13 @@ SCHEDULING = frozenset({
     "max_parallel_loading_workers", "num_gpu_blocks_override", "pipeline_parallel_size", "scheduling_policy",
     "swap_space", "tensor_parallel_size", "use_tqdm_on_load",
 })  # fmt: skip
-# Fields of a request that no recipe sets, so that an engine argument may.
+# Sampling parameters that no recipe sets, so that an engine argument can.
 SAMPLING = frozenset({
     "bad_words", "frequency_penalty", "ignore_eos", "logit_bias", "min_p", "min_tokens", "presence_penalty",
     "repetition_detection", "stop_token_ids", "thinking_token_budget",
 })  # fmt: skip
 TEMPLATE = "chat_template_kwargs"
-# Tokens at the end of a prompt in which an opening marker of reasoning can stand.
+# Number of last tokens of a prompt to search for an opening marker of reasoning.
 TAIL_TOKENS = 16
 
 
@@ -53,10 +53,10 @@ class _Generation:
 
 
 class VllmEngine:
-    """An engine over `vllm.LLMEngine`; `model` is a directory or a hub name.
+    """An engine based on `vllm.LLMEngine`; `model` is a directory or a hub name.
 
-    `args` are its `EngineArgs` by name, fields of `SamplingParams` that no recipe sets, and `chat_template_kwargs`.
-    With a `reasoning_parser`, vLLM's parser of that name separates reasoning from answers to chats.
+    `args` are `EngineArgs` by name, fields of `SamplingParams` that no recipe sets, and `chat_template_kwargs`.
+    With a `reasoning_parser`, vLLM's parser of that name separates reasoning in answers to chats.
     """
 
     def __init__(self, model: str, args: Mapping[str, Any]) -> None:
@@ -69,7 +69,7 @@ class VllmEngine:
         self._template: Mapping[str, Any] = self._args.get(TEMPLATE) or {}
         self._sampling = {name: value for name, value in self._args.items() if name in SAMPLING}
         self._parser: _ReasoningParser | None = None
-        # All three belong to the event loop's thread; the driver reaches them only through `_post`.
+        # These three belong to the event loop's thread; the driver changes them only through `_post`.
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
         self._failure: SynthError | None = None
         self._thread: Thread | None = None
@@ -80,12 +80,12 @@ class VllmEngine:
         return {"engine": "vllm", "model": self._model, "revision": self._revision, "args": args}
 
     async def start(self) -> None:
-        """Raises `UsageError` for a model or an argument that vLLM does not take, `EngineFailed` when it cannot run."""
+        """Raises `UsageError` if vLLM rejects the model or an argument, `EngineFailed` if it cannot run."""
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._thread = Thread(target=self._drive, name="vllm", daemon=True)
         self._thread.start()
-        # Shielded, so that `close` can tell a start that was cancelled from one that came to an end.
+        # Shielded, so that `close` can tell a cancelled start from a completed one.
         await asyncio.shield(self._started)
 
     async def answer(self, request: Request) -> Answer:
@@ -107,18 +107,18 @@ class VllmEngine:
             return
         self._fail(EngineFailed("vLLM was closed"))
         self._inbox.put(None)
-        # A model that is still loading cannot be told to stop: its thread dies with the process.
+        # Loading a model cannot be interrupted: the thread ends with the process.
         if self._started.done():
             await asyncio.to_thread(thread.join)
 
     def _with_reasoning(self, answer: Answer, request: Request, tokens: list[int]) -> Answer:
-        """The answer to a chat with its reasoning separated, or between markers where the chat template opens it."""
+        """The answer with its reasoning separated by vLLM's parser, or with the marker that the chat template opens."""
         if isinstance(request.prompt, str):
             return answer
         if self._parser:
             return Answer(tuple(map(self._parser.separated, answer.completions)), answer.prompt_tokens)
         opening = opening_marker(self._tokenizer.decode(tokens[-TAIL_TOKENS:]))
-        # What the prompt itself opens is known to every engine. A schema leaves no room to close what is open.
+        # Markers in the prompt itself are handled for all engines. With a schema no closing marker can follow.
         if not opening or opening_marker(request.prompt) or request.schema is not None:
             return answer
         texts = [replace(completion, text=opening + completion.text) for completion in answer.completions]
@@ -138,7 +138,7 @@ class VllmEngine:
                     **self._template,
                 )
             )
-        except Exception as error:  # a template is a program of the model's, and raises what it likes
+        except Exception as error:  # a chat template is a program, which may raise anything
             raise PromptRefused(
                 f"--model {self._model} cannot take these chat messages ({_sentence(error)}); "
                 "a --prompt file without `# user` headings is sent as plain text"
@@ -181,8 +181,8 @@ class VllmEngine:
             raise UsageError(f"--engine-arg {unknown[0]}: vLLM has no such engine argument")
         if not isinstance(self._template, Mapping):
             raise UsageError(f'--engine-arg {TEMPLATE} is not a JSON object, such as {{"enable_thinking": false}}')
-        # After part of a prompt vLLM winds a request's random generator back, which torch can for CUDA alone: on a CPU
-        # the whole engine would die of it.
+        # After a chunk of a prompt vLLM rewinds the request's random generator, which torch supports only for CUDA: on
+        # a CPU the engine would die.
         on_cpu = {"enforce_eager": True, "enable_chunked_prefill": False}
         args: dict[str, Any] = {
             "dtype": "float32" if current_platform.is_cpu() and not _has_bfloat16() else "auto",
@@ -193,7 +193,7 @@ class VllmEngine:
             **{name: value for name, value in self._args.items() if name in known},
             "model": self._location,
         }
-        # Between two JSON tokens a weak model likes nothing so much as white space, until its limit.
+        # Between JSON tokens, weak models tend to generate white space up to the token limit.
         args["structured_outputs_config"] = StructuredOutputsConfig(
             **{"backend": "xgrammar", "disable_any_whitespace": True, **args["structured_outputs_config"]}
         )
@@ -201,7 +201,7 @@ class VllmEngine:
             config = EngineArgs(**args).create_engine_config()
         except (ValueError, TypeError, OSError) as error:
             asked = "".join(f" --engine-arg {name}={value}" for name, value in self._args.items())
-            raise UsageError(f"vLLM does not take --model {self._model}{asked}: {_sentence(error)}") from error
+            raise UsageError(f"vLLM rejects --model {self._model}{asked}: {_sentence(error)}") from error
         return LLMEngine.from_vllm_config(config, disable_log_stats=args["disable_log_stats"])
 
     def _serve(self, engine: Any) -> None:
@@ -226,16 +226,16 @@ class VllmEngine:
     def _add(self, engine: Any, job: _Generation) -> None:
         try:
             engine.add_request(job.id, {"type": "token", "prompt_token_ids": job.tokens}, job.params)
-        except Exception as error:  # one request that vLLM refuses, such as a schema it cannot enforce
+        except Exception as error:  # vLLM rejects this request, for example a schema that it cannot enforce
             engine.abort_request([job.id])
             self._post(self._deliver, {job.id: PromptRefused(f"vLLM refuses a request: {_sentence(error)}")})
 
     def _post(self, callback: Any, *args: Any) -> None:
-        # The loop may be closed already when a run is torn down without `close`: then nobody waits for this.
+        # The loop may be closed already if a run was torn down without `close`; then nobody waits for this.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *args)
 
-    # Called by the driver, run by the loop.
+    # Posted by the driver, run by the loop.
 
     def _deliver(self, results: Mapping[str, Answer | Exception]) -> None:
         for name, result in results.items():
@@ -253,7 +253,7 @@ class VllmEngine:
 
 
 def _has_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16. Where it only imitates it, float32 is several times faster."""
+    """Whether the processor supports bfloat16. If it is emulated, float32 is several times faster."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -262,9 +262,9 @@ def _has_bfloat16() -> bool:
 
 
 def _set_environment() -> None:
-    """Settings that vLLM reads from the environment when it is imported; the user's own win."""
+    """Settings that vLLM reads from the environment on import; those of the user take precedence."""
     defaults = {
-        # In one process Ctrl-C reaches no engine core but ours, and kill -9 leaves no orphan behind.
+        # In a single process, Ctrl-C reaches no other engine core, and kill -9 leaves no orphan.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_LOGGING_LEVEL": os.environ.get("SYNTH_VLLM_LOG") or "ERROR",
@@ -275,24 +275,24 @@ def _set_environment() -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-    # It says that there is no triton, which only a GPU needs.
+    # It warns that triton is missing, which only a GPU needs.
     logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
-    # vLLM speaks while it is imported, before it has set up its own logging.
+    # vLLM logs while it is imported, before it sets up its own logging.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
     warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
 
 
 def _marks_reasoning_by_special_tokens(tokenizer: Any) -> bool:
-    """Whether markers of reasoning are, or begin with, tokens that vLLM would leave out of the text."""
+    """Whether markers of reasoning are, or begin with, special tokens, which vLLM would remove from the text."""
     markers = [marker for pair in MARKERS for marker in pair]
     return any(marker.startswith(token) for token in tokenizer.all_special_tokens if token for marker in markers)
 
 
 class _ReasoningParser:
-    """The parser of that name that vLLM has for a family of models."""
+    """One of vLLM's reasoning parsers for model families."""
 
     def __init__(self, name: str, tokenizer: Any, model: str, template: Mapping[str, Any]) -> None:
-        """Raises `UsageError` where vLLM has no such parser, or one that this model or a whole text does not suit."""
+        """Raises `UsageError` if vLLM has no such parser, or if it does not support this model or complete texts."""
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
         from vllm.reasoning import ReasoningParserManager
 
@@ -301,7 +301,7 @@ class _ReasoningParser:
         )
         try:
             parser: Any = ReasoningParserManager.get_reasoning_parser(name)
-            # A parser may keep what it has read, so that each text has one of its own.
+            # A parser may be stateful, so each text gets a new one.
             self._new: Callable[[], Any] = lambda: parser(tokenizer, chat_template_kwargs=dict(template))
             self._request = self._new().adjust_request(said)
             self._new().extract_reasoning("", self._request)
@@ -314,7 +314,7 @@ class _ReasoningParser:
 
     def separated(self, completion: Completion) -> Completion:
         reasoning, text = self._new().extract_reasoning(completion.text, self._request)
-        # Without an answer the reasoning has not come to its end.
+        # Without an answer, the reasoning was cut.
         finish_reason = completion.finish_reason if text else "length"
         return replace(completion, text=text or "", reasoning=reasoning or None, finish_reason=finish_reason)
 
@@ -325,7 +325,7 @@ def _sampling_params(request: Request, more: Mapping[str, Any], *, skip_special_
 
     sampling = request.sampling
     try:
-        # With a seed and n > 1, vLLM draws completion i with seed + i, as `Request` wants it.
+        # With a seed and n > 1, vLLM draws completion i with seed + i, as `Request` requires.
         return SamplingParams(
             n=request.n,
             seed=request.seed,
@@ -341,13 +341,13 @@ def _sampling_params(request: Request, more: Mapping[str, Any], *, skip_special_
             **more,
         )
     except Exception as error:
-        raise UsageError(f"vLLM does not take these sampling options: {_sentence(error)}") from error
+        raise UsageError(f"vLLM rejects these sampling options: {_sentence(error)}") from error
 
 
 def _answer(output: Any) -> Answer | RequestFailed:
     completions = []
     for choice in output.outputs:
-        if choice.finish_reason not in ("stop", "length"):  # such as a schema that did not compile after all
+        if choice.finish_reason not in ("stop", "length"):  # for example, a schema failed to compile
             return RequestFailed(f"vLLM gave a request up ({choice.finish_reason}); SYNTH_VLLM_LOG=INFO says more")
         completions.append(Completion(choice.text, choice.finish_reason, len(choice.token_ids)))
     return Answer(tuple(completions), len(output.prompt_token_ids))
@@ -357,12 +357,12 @@ def _start_failure(model: str, error: BaseException) -> SynthError:
     if isinstance(error, SynthError):
         return error
     if isinstance(error, ModuleNotFoundError) and error.name == "vllm":
-        return UsageError("vLLM is not installed: pip install '.[cpu]' (or '.[gpu]'), or name a server with --base-url")
+        return UsageError("vLLM is not installed: pip install '.[cpu]' (or '.[gpu]'), or use a server with --base-url")
     return EngineFailed(f"vLLM cannot start with --model {model}: {_sentence(error)}")
 
 
 def _sentence(error: BaseException) -> str:
-    """The line of an error that says what happened; pydantic keeps a list of what is wrong."""
+    """The informative line of an error; pydantic has a list of problems."""
     text = str(error)
     if callable(problems := getattr(error, "errors", None)):
         problem = problems()[0]

@@ -1,7 +1,7 @@
-"""Any server that speaks the OpenAI protocol, such as `vllm serve`.
+"""Any server with the OpenAI protocol, such as `vllm serve`.
 
 One try per call: the caller retries after `EngineBusy`. A vLLM server also gets fields beyond the protocol, whose
-neutral values override the model's generation config, so that it answers as vLLM in process does.
+neutral values override the model's generation config, so that it answers like vLLM in process.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ __all__ = ["OpenAIEngine", "request_fields", "served_models"]
 
 
 class OpenAIEngine:
-    """`base_url` usually ends in `/v1`. At most `concurrency` requests at once, each with a timeout of `timeout` s.
+    """`base_url` usually ends in `/v1`. At most `concurrency` concurrent requests, each with a timeout of `timeout` s.
 
-    `fields` are added to the body of each request, or replace what it has; None leaves a field out.
+    `fields` are added to the body of each request or replace its fields; None removes a field.
 
-    On a server that ignores `n`, the missing samples are asked for with their own seeds. Where a server draws several
-    samples with one seed, only vLLM's promise is known: sample i is drawn with seed + i.
+    If a server ignores `n`, the missing samples are requested with their own seeds. Only vLLM is known to draw sample i
+    of a request with seed + i.
     """
 
     gpus = None
@@ -50,21 +50,21 @@ class OpenAIEngine:
         self._concurrency = concurrency
         self._timeout = timeout
         self._fields = dict(fields or {})
-        # The name of the field that limits a completion: newer models of OpenAI's know `max_completion_tokens` alone.
-        self._limits = "max_completion_tokens" if self._fields.get("max_completion_tokens") else "max_tokens"
-        self._has_limit = self._fields.get(self._limits, True) is not None
+        # The field that limits a completion: newer OpenAI models accept only `max_completion_tokens`.
+        self._limit_field = "max_completion_tokens" if self._fields.get("max_completion_tokens") else "max_tokens"
+        self._has_limit = self._fields.get(self._limit_field, True) is not None
         self._room = Room(None)
         self._is_vllm = False
-        # The sets of fields that the server has taken: what it refuses from then on is a prompt.
-        self._taken: set[frozenset[str]] = set()
+        # The sets of fields that the server has accepted: if it refuses one later, the prompt is to blame.
+        self._accepted: set[frozenset[str]] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def identity(self) -> dict[str, Any]:
-        # The same model behind another address is the same model; which weights a server holds, no protocol tells.
+        # The address does not matter, and the protocol does not tell which weights a server has.
         return {"engine": "openai", "model": self._model, "revision": None, "args": dict(self._fields)}
 
     async def start(self) -> None:
-        """Raises `EngineFailed` where no server answers, `UsageError` where it lists other models than this one."""
+        """Raises `EngineFailed` if no server answers, `UsageError` if it lists only other models."""
         import aiohttp
 
         try:
@@ -82,10 +82,10 @@ class OpenAIEngine:
         self._session = aiohttp.ClientSession(
             headers={"Content-Type": "application/json", **authorization()},
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS),
-            # Servers on uvicorn drop a connection after 5 idle seconds; leave it before it leaves us.
+            # uvicorn closes a connection after 5 idle seconds; close it earlier.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
             proxy=_proxy(self._base),
-            # An LLM server sets none, and looking for them takes time in every request.
+            # LLM servers set no cookies, and looking for them takes time in every request.
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -103,7 +103,7 @@ class OpenAIEngine:
             await self._session.close()
 
     async def _with_room(self, request: Request, first: int) -> Answer:
-        """At least one of the samples from `first` on, with as many tokens as there is room for."""
+        """At least one of the samples from `first` on, with as many tokens as fit."""
         wanted = self._fields.get("max_completion_tokens") or request.sampling.max_tokens
         tries = self._room.tries(wanted, _size(request.prompt))
         limit = next(tries)
@@ -127,16 +127,16 @@ class OpenAIEngine:
             answer = read_answer(await self._post(path, body), body.get("n", 1))
         except FieldRefused as refusal:
             if refusal.field == "max_tokens" and "max_completion_tokens" in refusal.words:
-                self._limits = "max_completion_tokens"
+                self._limit_field = "max_completion_tokens"
                 return await self._ask(request, first, limit)
             said = f"{refusal}; {advice(refusal.field, self._fields)}"
-            # A server that has taken these fields refuses the prompt, which may contain the field's name.
-            raise (PromptRefused if frozenset(body) in self._taken else EngineFailed)(said) from None
+            # If the server has accepted these fields before, it refuses the prompt, which may contain the field's name.
+            raise (PromptRefused if frozenset(body) in self._accepted else EngineFailed)(said) from None
         except NotFound as refusal:
-            if self._taken and await self._is_still_served():
+            if self._accepted and await self._is_still_served():
                 raise PromptRefused(str(refusal)) from None
             raise
-        self._taken.add(frozenset(body))
+        self._accepted.add(frozenset(body))
         return answer
 
     def _body(self, request: Request, first: int, limit: int) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class OpenAIEngine:
             body["messages"] = request.prompt
             if request.prompt[-1]["role"] == "assistant":
                 body |= {"continue_final_message": True, "add_generation_prompt": False}
-        body |= {**self._fields, self._limits: limit if self._has_limit else None}
+        body |= {**self._fields, self._limit_field: limit if self._has_limit else None}
         return {name: value for name, value in body.items() if value is not None}
 
     async def _post(self, path: str, body: dict[str, Any]) -> Any:
@@ -194,7 +194,7 @@ class OpenAIEngine:
         return said
 
     async def _is_still_served(self) -> bool:
-        """Whether the server still lists the model, as far as it lists any."""
+        """Whether the server still lists the model; True if it lists none."""
         try:
             return find_card(self._model, await asyncio.to_thread(served_models, self._base)) is not None
         except EngineFailed:
@@ -206,7 +206,7 @@ def _size(prompt: str | tuple[Message, ...]) -> int:
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for this address, as `urlopen` takes it."""
+    """The proxy that the environment sets for this address, as for `urlopen`."""
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)

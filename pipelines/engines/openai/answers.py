@@ -1,4 +1,4 @@
-"""What the body of a server's answer says, in any of the forms in which servers write it."""
+"""Parses the body of a server's answer, in any of the forms that servers use."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from synth.pipelines.engines import Answer, Completion, EngineBusy
 
 __all__ = ["error_text", "parsed", "read_answer", "shortened", "token_count"]
 
-# Gateways pass on the words of the API behind them: Anthropic, Gemini, Bedrock, Cohere, Mistral, TGI and others.
+# Gateways pass on the finish reasons of the API behind them: Anthropic, Gemini, Bedrock, Cohere, Mistral, TGI, ...
 _FINISHES = {
     "stop": "stop stopped eos eos_token stop_token stop_sequence end end_turn complete completed finished tool_calls"
     " tool_use function_call",
@@ -22,10 +22,8 @@ _FINISHES = {
     " blocked blocklist prohibited_content recitation spii guardrail_intervened error_toxic",
 }
 _MEANING = {word: meaning for meaning, words in _FINISHES.items() for word in words.split()}
-# The server itself broke off, so the text is no sample of the model.
-_BROKEN_OFF = frozenset(
-    {"error", "failed", "abort", "aborted", "cancelled", "canceled", "insufficient_system_resource"}
-)
+# The server aborted, so the text is not a sample of the model.
+_ABORTED = frozenset({"error", "failed", "abort", "aborted", "cancelled", "canceled", "insufficient_system_resource"})
 _MOST_TOKENS = 1 << 40
 _SHOWN = 300
 
@@ -36,7 +34,7 @@ def parsed(raw: bytes) -> Any:
         return orjson.loads(raw)
     except ValueError:
         pass
-    # The standard library takes what orjson does not: half surrogates, NaN, control characters in strings.
+    # The standard library accepts what orjson does not: lone surrogates, NaN, control characters in strings.
     try:
         return json.loads(raw.decode("utf-8-sig", errors="replace"), strict=False)
     except RecursionError as error:
@@ -44,7 +42,7 @@ def parsed(raw: bytes) -> Any:
 
 
 def error_text(body: Any) -> str:
-    """What a body without a completion tells a reader, on one line of any length."""
+    """The message in a body without a completion, on one line of any length."""
     said = body
     if isinstance(body, dict):
         said = body.get("error") or body.get("message") or body.get("detail") or body
@@ -67,7 +65,7 @@ def shortened(words: str) -> str:
 
 
 def token_count(value: Any) -> int | None:
-    """A number of tokens that is written as a whole number in any type; None for anything else."""
+    """A number of tokens given as an integer of any JSON type; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -77,18 +75,18 @@ def token_count(value: Any) -> int | None:
 
 
 def read_answer(body: Any, n: int) -> Answer:
-    """The completions in `body`, at most the `n` that were asked for. Raises `EngineBusy` where it holds none.
+    """The completions in `body`, at most the `n` requested. Raises `EngineBusy` if there is none.
 
-    What looks like an answer and has no choices refuses the prompt, and is read as `n` refused completions.
+    An answer without choices refuses the prompt, and is read as `n` refused completions.
 
-    Tokens are counted per choice where the server lists them. Otherwise only their total is known, and it is split in
-    proportion to the texts, so that the sum is right.
+    Tokens are counted per choice if the server lists them. Otherwise only their total is known; it is split in
+    proportion to the lengths of the texts.
     """
     choices = body.get("choices") if isinstance(body, dict) else None
     if not _looks_like_an_answer(body) or not isinstance(choices, list | None):
         raise _no_completion(body)
     usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
-    # No prompt is empty: a server that counts 0 tokens does not count.
+    # No prompt is empty: 0 means that the server does not count.
     prompt_tokens = token_count(usage.get("prompt_tokens")) or None
     if not choices:
         return Answer((Completion("", "refused", None),) * n, prompt_tokens)
@@ -114,7 +112,7 @@ def _no_completion(body: Any) -> EngineBusy:
 
 
 def _in_order(choices: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """By index where every choice has one of its own, otherwise as they stand."""
+    """Sorted by index if every choice has a distinct one, else unchanged."""
     places = [token_count(choice.get("index")) for choice in choices]
     known = [place for place in places if place is not None]
     if len(set(known)) < len(choices):
@@ -123,9 +121,9 @@ def _in_order(choices: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any
 
 
 def _completion(choice: Mapping[str, Any]) -> Completion:
-    """One choice. Raises `EngineBusy` where it has neither a text nor a word on why not."""
+    """One choice. Raises `EngineBusy` if it has neither a text nor a reason for having none."""
     finish = _finish_word(choice.get("finish_reason"))
-    if choice.get("error") or finish in _BROKEN_OFF:
+    if choice.get("error") or finish in _ABORTED:
         raise EngineBusy(f"the server broke off its answer: {shortened(error_text(choice))}")
     message = choice.get("message")
     if isinstance(message, dict):
@@ -138,25 +136,25 @@ def _completion(choice: Mapping[str, Any]) -> Completion:
         content = [content]
     if not isinstance(content, str | list | None):
         raise _no_completion(choice)
-    text, thoughts, refused = _spoken(content)
+    text, thoughts, refused = _parts(content)
     refusal = (_text(message.get("refusal")) or refused).strip()
-    apart = (message.get("reasoning"), message.get("reasoning_content"), message.get("thinking"))
+    separate = (message.get("reasoning"), message.get("reasoning_content"), message.get("thinking"))
     tokens = choice.get("token_ids")
     return Completion(
         "" if refusal else text,
         "refused" if refusal else _MEANING.get(finish),
         len(tokens) if isinstance(tokens, list) else None,
-        next(filter(str.strip, map(_text, apart)), None) or thoughts or None,
+        next(filter(str.strip, map(_text, separate)), None) or thoughts or None,
         refusal or None,
     )
 
 
-# What the types of parts hold that are no text.
+# Types of parts that are reasoning.
 _THINKING = frozenset({"thinking", "reasoning", "thought", "reasoning_content"})
 
 
-def _spoken(content: str | list[Any] | None) -> tuple[str, str, str]:
-    """What a content, whole or in parts, says as the answer, as reasoning, and as a refusal."""
+def _parts(content: str | list[Any] | None) -> tuple[str, str, str]:
+    """The answer, the reasoning and the refusal in a content, which may be a string or a list of parts."""
     if not isinstance(content, list):
         return _clean(content or ""), "", ""
     text, thoughts, refusal = [], [], []
@@ -177,7 +175,7 @@ def _type_of(part: Any) -> str:
 
 
 def _text(value: Any, depth: int = 4) -> str:
-    """The text in a part, which may hold it under its type or in parts of its own, `depth` levels down."""
+    """The text of a part, which may be under the key of its type or in nested parts, up to `depth` levels deep."""
     if isinstance(value, str):
         return _clean(value)
     if isinstance(value, list) and depth:
@@ -207,5 +205,5 @@ def _split(total: int | None, weights: Sequence[int]) -> Sequence[int | None]:
 
 
 def _clean(text: str) -> str:
-    """The text with U+FFFD for every half of a surrogate pair, which no file can hold."""
+    """The text with U+FFFD for lone surrogates, which cannot be encoded."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,4 +1,4 @@
-"""The fields of a request's body that a user adds, changes or leaves out, and those that a server does not take."""
+"""Fields of the request body that a user adds, changes or removes, and fields that a server refuses."""
 
 import json
 import re
@@ -12,8 +12,8 @@ from synth.schemas.errors import UsageError
 
 __all__ = ["advice", "refused_field", "request_fields"]
 
-# Fields that say what a row is: to change them would make the output something else than its record says.
-_SETS = {
+# Fields that determine a row: changing them would contradict the record of the output.
+_FIXED = {
     "model": "--model sets it",
     "messages": "--prompt FILE sets it",
     "prompt": "--prompt FILE sets it",
@@ -23,8 +23,8 @@ _SETS = {
     "add_generation_prompt": "a prompt that ends in an assistant message needs it",
     "stream": "answers are read whole",
 }
-# Fields whose values are options of the commands; a server that does not take them can do without.
-_LEAVES_OUT = {
+# Fields that other options set; they can only be removed, for servers that refuse them.
+_REMOVABLE = {
     "n": "-n sets it; n=null asks for the samples one by one",
     "seed": "--seed sets it; seed=null leaves it out",
     "temperature": "--temperature sets it; temperature=null leaves it out",
@@ -37,14 +37,14 @@ _COMPLAINT = re.compile(
 
 
 def request_fields(args: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that `args` add to each request or change in it; None leaves one out. Raises `UsageError`."""
+    """The fields that `args` add to each request or change; None removes one. Raises `UsageError`."""
     for name, value in args.items():
-        if name in _SETS or (name in _LEAVES_OUT and value is not None):
-            raise UsageError(f"--engine-arg {name}: {(_SETS | _LEAVES_OUT)[name]}")
+        if name in _FIXED or (name in _REMOVABLE and value is not None):
+            raise UsageError(f"--engine-arg {name}: {(_FIXED | _REMOVABLE)[name]}")
         if name == "max_completion_tokens" and value is not None and not token_count(value):
             raise UsageError(f"--engine-arg {name}={value} is not a number of tokens")
         try:
-            # Both, because each lets something pass that the other refuses: NaN, integers beyond 64 bits.
+            # Both, because each accepts something that the other refuses: NaN, integers beyond 64 bits.
             json.dumps(value, allow_nan=False)
             orjson.dumps(value)
         except (TypeError, ValueError) as error:
@@ -53,8 +53,8 @@ def request_fields(args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refused_field(body: Any, words: str, sent: Collection[str]) -> str | None:
-    """The field of those `sent` that a server says it does not take, if it says so and the field can be left out."""
-    fields = [name for name in sent if name not in _SETS]
+    """The field, of those `sent`, that a server's error says it refuses; None if there is none or it is needed."""
+    fields = [name for name in sent if name not in _FIXED]
     named = _named(body)
     if named in fields:
         return named
@@ -64,14 +64,14 @@ def refused_field(body: Any, words: str, sent: Collection[str]) -> str | None:
 
 
 def _mention(name: str) -> str:
-    """A field's name where a text speaks of the field: some are everyday words, and a refusal may quote the prompt."""
+    """A pattern for mentions of a field: its name may be an everyday word, and an error may quote the prompt."""
     word = re.escape(name)
     plain = rf"|(?<!\w){word}(?!\w)" if "_" in name else ""
     return rf"['\"`]{word}['\"`]|(argument|field|option|parameter|property|supplied)\W+{word}\b|\b{word} ?[:=<>]{plain}"
 
 
 def advice(field: str, given: Collection[str]) -> str:
-    """The flag that makes a server take the requests whose `field` it refuses; `given` are those added by flags."""
+    """The flag to use if a server refuses `field`; `given` are the fields added by flags."""
     if field in given:
         return f"leave out --engine-arg {field}"
     if field == "n":
@@ -82,7 +82,7 @@ def advice(field: str, given: Collection[str]) -> str:
 
 
 def _named(body: Any) -> str | None:
-    """The field that an error names beside its words: `param` in OpenAI's errors, `loc` in FastAPI's."""
+    """The field in the structure of an error: `param` in OpenAI's errors, `loc` in FastAPI's."""
     if not isinstance(body, dict):
         return None
     error = body.get("error")

@@ -1,4 +1,4 @@
-"""Whose fault it is that a server does not answer: the request's, the server's at the moment, or the run's."""
+"""Classifies errors of a server: a fault of the request, a temporary fault of the server, or a fault of the run."""
 
 import re
 import time
@@ -31,7 +31,7 @@ _CONTENT = re.compile(r"content.?(filter|policy|management)|flagged|moderation|s
 
 
 class TooManyTokens(PromptTooLong):
-    """The prompt and the tokens asked for are more than the server takes; `words` are all that it says."""
+    """The prompt and the requested tokens exceed the server's limit; `words` is its whole message."""
 
     def __init__(self, message: str, words: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class TooManyTokens(PromptTooLong):
 
 
 class FieldRefused(PromptRefused):
-    """The server does not take `field` of the request, or not its value; `words` are all that it says."""
+    """The server refuses `field` of the request, or its value; `words` is its whole message."""
 
     def __init__(self, message: str, field: str, words: str) -> None:
         super().__init__(message)
@@ -52,16 +52,16 @@ class NotFound(EngineFailed):
 
 
 def has_error(body: Any) -> bool:
-    """Whether a body that came with a good status is an error all the same."""
+    """Whether a body is an error despite a successful status."""
     if not isinstance(body, dict) or body.get("choices"):
         return False
     return bool(body.get("error")) or body.get("object") == "error" or _code(body) is not None
 
 
 def response_error(at: str, status: int, raw: bytes, retry_after: str | None, sent: Collection[str]) -> Exception:
-    """The error that a server's answer means. `sent` are the names of the request's fields.
+    """The exception for an error of a server. `sent` are the names of the request's fields.
 
-    A body that came with a good status is judged by the status that it names itself.
+    If the HTTP status is successful, the status in the body counts.
     """
     try:
         body = parsed(raw)
@@ -93,7 +93,7 @@ def response_error(at: str, status: int, raw: bytes, retry_after: str | None, se
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After is a number of seconds or an HTTP date (RFC 9110, section 10.2.3); None where it is neither."""
+    """The seconds of a Retry-After header, a number or an HTTP date (RFC 9110, section 10.2.3); None if neither."""
     if retry_after is None:
         return None
     try:
@@ -107,7 +107,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _labels(body: Any) -> str:
-    """The names that an error goes by, such as `context_length_exceeded`."""
+    """The names of an error, such as `context_length_exceeded`."""
     error = body.get("error") if isinstance(body, dict) else None
     places = [place for place in (error, body) if isinstance(place, dict)]
     names = [place.get(name) for place in places for name in ("code", "type")]
@@ -115,7 +115,7 @@ def _labels(body: Any) -> str:
 
 
 def _code(body: Any) -> int | None:
-    """The HTTP status that a body of an error names."""
+    """The HTTP status in the body of an error."""
     places = [body.get("error"), body] if isinstance(body, dict) else []
     for place in places:
         for name in ("code", "status", "status_code"):

@@ -1,8 +1,8 @@
-"""How many tokens a completion may have where a server refuses what exceeds its context.
+"""How many tokens a completion may have on a server that refuses requests exceeding its context.
 
-vLLM in process, and its newer servers, end a completion where the context ends. Other servers refuse a request whose
-prompt and `max_tokens` together are too much, although the prompt leaves room. What they say when they refuse, and
-their counts of the prompts that they answer, tell how much is left.
+vLLM in process, and its newer servers, end a completion at the end of the context. Other servers refuse a request if
+prompt and `max_tokens` together exceed it, although the prompt leaves room. Their error messages, and their token
+counts of other prompts, tell how much is left.
 """
 
 import re
@@ -21,15 +21,15 @@ _CONTEXT = re.compile(
     r"(\d[\d,]{0,14})(?![\d,]* ?\+)",
     re.IGNORECASE,
 )
-# A limit of the completion alone, whatever the prompt.
+# A limit of the completion alone.
 _COMPLETION = re.compile(r"max_?\w*tokens|completion tokens|output tokens", re.IGNORECASE)
 _PROMPT = re.compile(r"prompt|inputs?\b(?! should)|messages|context.?length|requested tokens", re.IGNORECASE)
-# As often as this a server's own words are followed: first to the limit of a completion, then to the rest of a context.
-_BELIEVED = 2
+# How many refusals are trusted: the first may state a limit of completions, the second the rest of the context.
+_TRUSTED = 2
 
 
 def stated_limits(words: str, limit: int) -> tuple[int | None, int | None]:
-    """The context, and what it leaves for a completion, by the words of a server that refused `limit` tokens."""
+    """The context and the tokens left for a completion, from the error of a server that refused `limit` tokens."""
     numbers = {_integer(number) for number in _NUMBER.findall(words)} - {0}
     if _COMPLETION.search(words) and not _PROMPT.search(words):
         most = max((number for number in numbers if 1 < number < limit), default=None)
@@ -50,25 +50,25 @@ def stated_limits(words: str, limit: int) -> tuple[int | None, int | None]:
     else:
         return context, None
     left = None if context is None else context - prompt
-    # A server that stops counting the prompt one token after what fits beside `limit` says no more than that.
+    # Some servers stop counting a prompt one token past the room next to `limit`: then the count is a lower bound.
     return context, None if left == limit - 1 and "at least" in words else left
 
 
 class Room:
-    """What is known of a server's context, in tokens. It learns, so that later requests are not refused."""
+    """What is known about a server's context, in tokens. It learns, so that later requests are not refused."""
 
     def __init__(self, context: int | None) -> None:
         self._context = context
-        # The most tokens that it allows a completion, whatever the prompt.
+        # The maximum tokens of a completion, regardless of the prompt.
         self._most: int | None = None
-        # The most tokens that a character of a prompt came to; None until a prompt matters.
+        # The most tokens per character of a prompt so far; None until a prompt matters.
         self._density: float | None = None
 
     def tries(self, wanted: int, size: int) -> Generator[int, Answer | TooManyTokens, None]:
-        """Limits to ask with, each after what came of the one before; what comes of the last one stands.
+        """Limits to send, each after the outcome of the previous one; the last outcome counts.
 
-        An answer that is cut has all the tokens that its prompt of `size` characters leaves of those `wanted`, so it
-        does not depend on what was learned before.
+        A cut answer has all of the `wanted` tokens that its prompt of `size` characters leaves room for, so it does not
+        depend on what was learned before.
         """
         limit = self._guess(wanted, size)
         context, prompt, refused, refusals = self._context, None, wanted + 1, 0
@@ -80,7 +80,7 @@ class Room:
             prompt = found - left if found and left else prompt
             refused, refusals = limit, refusals + 1
             # One token is enough to see whether the prompt fits, and to have it counted.
-            limit = left if left and left < limit and refusals <= _BELIEVED else 1
+            limit = left if left and left < limit and refusals <= _TRUSTED else 1
         prompt = outcome.prompt_tokens or prompt
         rest = context - prompt if context and prompt else None
         if refusals or self._density is not None:
@@ -109,7 +109,7 @@ class Room:
             self._most = limit
 
     def _halves(self, refused: int) -> Generator[int, Answer | TooManyTokens, None]:
-        """Half of what was refused, and half of that, until the server takes it; it took one token."""
+        """Halve the refused limit until the server accepts it; it has accepted one token."""
         while refused > 3:
             refused //= 2
             if isinstance((yield refused), Answer):

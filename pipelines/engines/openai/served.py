@@ -1,4 +1,4 @@
-"""What a server says before it is asked anything: the models that it offers."""
+"""The list of models that a server offers."""
 
 import json
 import os
@@ -13,13 +13,13 @@ CONNECT_SECONDS = 30
 
 
 class NoModelList(EngineFailed):
-    """A server answers, but with no list of models."""
+    """A server answers, but not with a list of models."""
 
 
 def served_models(base_url: str) -> list[dict[str, Any]]:
     """The cards of the models at `base_url`, each with its `id`. Blocks.
 
-    Raises `NoList` where a server does not list its models, `EngineFailed` where none answers or it refuses the key.
+    Raises `NoModelList` if the server lists no models, `EngineFailed` if it does not answer or refuses the key.
     """
     from http.client import HTTPException
     from urllib.error import HTTPError
@@ -47,7 +47,7 @@ def served_models(base_url: str) -> list[dict[str, Any]]:
 
 
 def find_card(model: str, cards: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The card of a model, which a list may name with a prefix, or with a tag that the model's name leaves open."""
+    """The card of a model; the list may add a prefix or a tag to its name."""
     for card in cards:
         name = card["id"].removeprefix("models/")
         if name in (model.removeprefix("models/"), f"{model}:latest") or name == model.partition(":")[0]:
@@ -56,15 +56,15 @@ def find_card(model: str, cards: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def authorization() -> dict[str, str]:
-    """The header with the key in OPENAI_API_KEY. Raises `UsageError` where no header can hold it."""
+    """The header with the key in OPENAI_API_KEY. Raises `UsageError` if it is not valid in a header."""
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise UsageError("OPENAI_API_KEY holds characters that no key can have; set it again")
+        raise UsageError("OPENAI_API_KEY has characters that are not valid in a key; set it again")
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _cards(body: Any) -> list[dict[str, Any]]:
-    """The cards in a list that stands alone or under a name, each as it is or as a name."""
+    """The cards in a list, which may be under a key; each is an object or only a name."""
     listed = (body.get("data") or body.get("models")) if isinstance(body, dict) else body
     cards = []
     for card in listed if isinstance(listed, list) else ():

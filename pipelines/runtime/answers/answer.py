@@ -1,8 +1,8 @@
 """The final answer of a solution (arXiv 2308.01825, section 3.2, and the code published with it).
 
-A GSM8K solution ends with a line `#### 72`. The first such mark counts, and the text after its line is dropped from the
-path. (The published code checks the first answer but keeps the text after it.) The published code reads the digits
-right after the mark; here the whole line is parsed, so that 3/4 equals neither 3 nor 3/5.
+A GSM8K solution ends with a line `#### 72`. The first such mark counts, and the text after its line is dropped. (The
+published code checks the first answer but keeps the text after it.) The published code reads the digits right after the
+mark; here the whole line is parsed, so that 3/4 equals neither 3 nor 3/5.
 """
 
 import math
@@ -40,7 +40,7 @@ _LONGEST_LINE = 2000
 
 @dataclass(frozen=True, slots=True)
 class FinalAnswer:
-    """An answer and its position in the solution: `start` is that of its mark, `end` is the end of its line.
+    """An answer, from its mark (`start`) to the end of its line (`end`) in the solution.
 
     Answers are compared by `value`; `text` is the answer as written.
     """
@@ -62,7 +62,7 @@ Reader = Callable[[str], AnswerReading | None]
 
 
 def leading_number(line: str) -> AnswerReading | None:
-    """The paper's reading: the digits at the start of the line, as a finite float.
+    """The number at the start of the line, read as in the paper: a finite float.
 
     All commas are dropped. None if the line does not start with a number.
     """
@@ -79,10 +79,10 @@ def leading_number(line: str) -> AnswerReading | None:
 def extract_answer(
     solution: str, marks: tuple[str, ...] = GSM8K_MARKS, read: Reader = leading_number
 ) -> FinalAnswer | None:
-    """The answer after the first of `marks` where `read` finds one; text after a NUL character is ignored.
+    """The first answer that `read` finds after one of `marks`; text after a NUL character is ignored.
 
-    Word marks at the start of a line take precedence over those within a line, since `A:` may also be a name in a
-    sentence. None if there is no answer, or if the first one cannot be parsed: later marks are not tried.
+    Word marks within a line are tried last, since `A:` may be a name in a sentence. None if there is no answer, or if
+    the first one cannot be parsed: later marks are not tried.
     """
     solution = solution.partition("\x00")[0]
     spans = [match.span() for match in _pattern(marks).finditer(solution)]
@@ -108,16 +108,16 @@ def end_of_line(text: str, position: int) -> int:
 
 
 class Majority(NamedTuple):
-    """The most frequent answer, as the first sample that gives it wrote it, and its number of votes."""
+    """The most frequent answer, as its first sample wrote it, and its number of votes."""
 
     answer: FinalAnswer
     votes: int
 
 
 def majority(answers: Iterable[FinalAnswer]) -> Majority | None:
-    """The most frequent value; the first seen wins a tie. None if there are no answers.
+    """The answer with the most frequent value; the first seen wins ties. None if there are no answers.
 
-    Values vote, not strings: "7" and "7.0" are one vote. (In the published code they are two.)
+    Votes are for values: "7" and "7.0" agree. (In the published code they do not.)
     """
     first: dict[Any, FinalAnswer] = {}
     votes: Counter[Any] = Counter()
@@ -131,9 +131,9 @@ def majority(answers: Iterable[FinalAnswer]) -> Majority | None:
 
 
 class MarkedAnswers:
-    """Answers after a mark, by default GSM8K's `#### `. Answers are the same only if their values are exactly equal.
+    """Answers after a mark, by default GSM8K's `#### `, compared for exact equality of their values.
 
-    A value is a number (an integer or a `Fraction`), a `Time`, or otherwise the words of the answer.
+    A value is a number (an integer or a `Fraction`), a `Time`, or else the words of the answer.
     """
 
     def __init__(self, marks: tuple[str, ...] = GSM8K_MARKS) -> None:
@@ -144,7 +144,7 @@ class MarkedAnswers:
         return _whole_answer(solution, self._marks)
 
     def find_value(self, solution: str) -> FinalAnswer | None:
-        """The answer if it is a number or a time: without a gold answer, words may be anything."""
+        """The answer if it is a number or a time, since without a gold answer words may be anything."""
         answer = self.find(solution)
         return None if answer is None or isinstance(answer.value, str) else answer
 
@@ -162,7 +162,7 @@ def states_mark(text: str, marks: tuple[str, ...]) -> bool:
 
 
 def bare_answer(text: str, read: Reader) -> FinalAnswer | None:
-    """`text` as an answer if it is a single line that states a number or a time, or is short."""
+    """`text` as an answer if it is a single line that is a number or a time, or is short."""
     bare = text.strip()
     reading = None if "\n" in bare else read(bare)
     if reading is None or reading.value is None:
@@ -178,7 +178,7 @@ def _whole_answer(solution: str, marks: tuple[str, ...]) -> FinalAnswer | None:
 
 
 def _read_number(line: str) -> AnswerReading | None:
-    """A number or a time; the words of a line that starts with a number but states something else."""
+    """A number or a time, or the words of a line that only starts with a number."""
     # Fast path: most answers are integers.
     return AnswerReading(int(line), line) if _INTEGER.fullmatch(line) else _read_other(line)
 

@@ -1,4 +1,4 @@
-"""MATH's convention: the answer is in `\\boxed{}`, and `math-verify` compares answers as mathematics."""
+"""MATH's convention: answers are in `\\boxed{}`, and `math-verify` compares them mathematically."""
 
 import re
 import threading
@@ -28,7 +28,7 @@ _MATH_VERIFY_SECONDS = 5
 
 
 class BoxedAnswers:
-    """The last `\\boxed{}` holds the answer. Two numbers or times are the same if they are exactly equal.
+    """The last `\\boxed{}` contains the answer. Numbers and times are compared for exact equality.
 
     Percentages and everything else are compared by `math-verify`.
     """
@@ -40,7 +40,7 @@ class BoxedAnswers:
             raise UsageError("--boxed needs math-verify: pip install '.[math]'") from None
         self._parse = parse
         self._verify = verify
-        # A hundred samples of a question have few different answers, and comparing two takes milliseconds.
+        # A hundred samples of a question have few distinct answers, and a comparison takes milliseconds.
         self._parsed = lru_cache(1 << 12)(self._parse_box)
         self._equal = lru_cache(1 << 12)(self._are_equal)
 
@@ -54,7 +54,7 @@ class BoxedAnswers:
         return FinalAnswer(*reading, start, end_of_line(solution, end)) if reading else None
 
     def gold(self, text: str | None) -> FinalAnswer | None:
-        """A solution with a box, a GSM8K solution (its models often answer in a box), or a bare answer."""
+        """A solution with a box, a GSM8K solution, or a bare answer."""
         if not text or "\\boxed" in text:
             return self.find(text or "")
         if states_mark(text, GSM8K_MARKS):
@@ -65,7 +65,7 @@ class BoxedAnswers:
         return self._equal(gold.text, answer.text)
 
     def _read(self, content: str) -> AnswerReading | None:
-        """The value of a number or a time; else the content as written, if `math-verify` can parse it."""
+        """The answer, with the value of a number or a time, else as `math-verify` parses it; None if it cannot."""
         content = content.strip().strip("$")
         if len(content) > _LONGEST_BOX:
             return None

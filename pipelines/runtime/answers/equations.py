@@ -1,7 +1,7 @@
-"""The equations of a solution: finding, checking, and the key that makes two calculations the same.
+"""Finds and checks the equations of a solution, and computes a key to compare calculations.
 
 The rules are those of rejection sampling fine-tuning (arXiv 2308.01825, section 3.2). The code published with the paper
-hands the left side to Python's `eval`; here it is parsed, and only arithmetic on numbers is carried out.
+passes the left side to Python's `eval`; here it is parsed, and only arithmetic on numbers is evaluated.
 """
 
 import ast
@@ -37,10 +37,10 @@ _BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
 
 
 def find_equations(solution: str, *, plain: bool = False) -> list[str]:
-    """What stands between `<<` and `>>`, in order.
+    """The contents of `<<...>>` annotations, in order.
 
-    With `plain`, a solution without any annotation gives the equations of its prose instead; otherwise all solutions
-    of a model that does not annotate would count as one calculation, as they do in the published code.
+    With `plain`, the equations in the prose of a solution without annotations; otherwise all solutions of a model that
+    does not annotate count as the same calculation, as in the published code.
     """
     annotated = _ANNOTATION.findall(solution)
     return annotated if annotated or not plain else plain_equations(solution)
@@ -48,10 +48,10 @@ def find_equations(solution: str, *, plain: bool = False) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)
 def equation_fault(equation: str) -> str | None:
-    """What is wrong with an equation, for a reader, or None where it checks.
+    """A message if an equation is wrong, else None.
 
-    The part before the first `=` is calculated and must lie within 0.001 of the number between the first and the second
-    `=`; what follows a second `=` is ignored. Whatever cannot be calculated is wrong.
+    The part before the first `=` must evaluate to within 0.001 of the number between the first and the second `=`; text
+    after a second `=` is ignored. Anything that cannot be evaluated is wrong.
     """
     shown = equation if len(equation) <= _SHOWN else f"{equation[:_SHOWN]}..."
     left, equals, rest = equation.partition("=")
@@ -65,14 +65,14 @@ def equation_fault(equation: str) -> str | None:
 
 
 def calculation_key(equations: Sequence[str]) -> str:
-    """The equations joined by `|`, without spaces. Order counts: 3+4 and 4+3 are two calculations, as in the paper."""
+    """The equations joined by `|`, without spaces. As in the paper, 3+4 and 4+3 are different calculations."""
     return "|".join(equations).replace(" ", "")
 
 
 def evaluate(expression: str) -> Number:
     """The value of an expression of numbers, `+ - * / // % **`, signs and parentheses.
 
-    Raises `ValueError` for anything else, and for what is too long, too deep or too large.
+    Raises `ValueError` for anything else, and for expressions that are too long, too deep or too large.
     """
     expression = expression.strip()
     if len(expression) > _LONGEST_EXPRESSION or not _ARITHMETIC.fullmatch(expression):

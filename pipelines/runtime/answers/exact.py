@@ -1,4 +1,4 @@
-"""One written number, exactly: no float rounds it, and nothing of it is left out."""
+"""Reads a written number exactly, without floats."""
 
 import re
 from fractions import Fraction
@@ -11,8 +11,8 @@ _LONGEST_NUMBER = 256  # characters
 _LARGEST_EXPONENT = 1000
 _WIDEST_POWER = 1 << 13  # bits
 
-# Thousands by dots, or by blanks before a decimal comma. A comma alone may separate two numbers, so `1,5` is none; and
-# `2 100/300` is 2 1/3, so blanks separate no thousands before a slash.
+# Thousands with dots, or with blanks before a decimal comma. A comma alone may separate two numbers, so `1,5` is not a
+# number. `2 100/300` is 2 1/3, so blanks do not separate thousands before a slash.
 _CONTINENTAL = r"[1-9][0-9]{0,2}(?:(?:(?:\.[0-9]{3})+|(?: [0-9]{3})+),[0-9]+|(?:\.[0-9]{3}){2,}(?![.0-9]))"
 _THOUSANDS = (
     r"[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?: [0-9]{3})+(?! ?/)|(?:'[0-9]{3})+|(?:_[0-9]{3})+)(?![0-9])"
@@ -37,11 +37,11 @@ _IS_CONTINENTAL = re.compile(_CONTINENTAL)
 
 
 def exact_number(text: str) -> tuple[Fraction, str] | None:
-    """The number that the whole of a plain `text` states, and how it is written there; None where it states none.
+    """The number that a plain `text` as a whole is, and the part of the text that it was read from; else None.
 
-    Integers and decimals (thousands separated by commas, blanks, apostrophes or underscores; or by dots before a
-    decimal comma), `3/4`, `2 1/2`, `1e6`, `1.5 × 10^6`, `2^10`, each with a sign, and with units after it as `factor`
-    reads them. None too for what is too long or too large to be calculated.
+    Accepts integers and decimals (thousands separated by commas, blanks, apostrophes or underscores; or by dots before
+    a decimal comma), `3/4`, `2 1/2`, `1e6`, `1.5 × 10^6`, `2^10`, each with an optional sign and followed by units (see
+    `unit_factor`). Also None for numbers that are too long or too large to compute.
     """
     match = _NUMBER.match(text)
     if match is None or match.end() > _LONGEST_NUMBER:

@@ -1,4 +1,4 @@
-"""An answer as it would be typed on one plain line: without LaTeX, Markdown and currency signs, in ASCII numerals."""
+"""Converts an answer to plain text: without LaTeX, Markdown and currency signs, with ASCII numerals."""
 
 import re
 import unicodedata
@@ -45,21 +45,21 @@ _LATEX = tuple(
 )
 _BOLD = re.compile(r"(?<!\w)\*\*([^*]+)\*\*")
 _POWER = re.compile(r"(?<=[\w)])\*\*(?=[-+\w(])")
-# What an engine may leave at the end, and the hashes that may close a heading.
+# Tokens that an engine may leave at the end, and closing hashes of a heading.
 _SPECIAL_TOKENS = re.compile(r"(?:\s*(?:</?(?:s|[a-z_]{3,})>|<\|[^\s<>|]*\|>|(?<=\s)#+))+$")
 _WRAPPERS = frozenset("\"'*_")
 
 
 def plain(text: str) -> str:
-    """`text` with each number and word as it would be typed.
+    """`text` with each number and word as typed on a keyboard.
 
-    Decimal digits of every script become ASCII, superscripts a power, `½` a fraction. Removed are markup, currency
-    signs, characters without width, special tokens (`</s>`) and a last full stop; an ellipsis stays.
+    Decimal digits of all scripts become ASCII, superscripts become powers, `½` becomes a fraction. Markup, currency
+    signs, zero-width characters, special tokens (`</s>`) and a final full stop are removed; an ellipsis stays.
     """
     if not text.isascii():
         text = _SUPERSCRIPTS.sub(lambda match: f"^{unicodedata.normalize('NFKC', match[0])}", text)
         text = _BEFORE_VULGAR_FRACTION.sub(" ", unicodedata.normalize("NFC", text))
-        text = _BEYOND_ASCII.sub(lambda match: _typed(match[0]), text)
+        text = _BEYOND_ASCII.sub(lambda match: _ascii(match[0]), text)
     if "\\" in text or "{" in text or "$" in text:
         text = _without_latex(text)
     text = _POWER.sub("^", _BOLD.sub(r"\1", text)).replace("**", "").replace("`", "")
@@ -67,7 +67,7 @@ def plain(text: str) -> str:
     return _unwrapped(text[:-1]) if text.endswith(".") and not text.endswith("..") else text
 
 
-def _typed(character: str) -> str:
+def _ascii(character: str) -> str:
     if character in _CHARACTERS:
         return _CHARACTERS[character]
     digit = unicodedata.decimal(character, None)

@@ -1,9 +1,9 @@
-"""Equations that stand in plain text, for models that do not write `<<...>>` annotations.
+"""Finds equations in prose, for models that do not write `<<...>>` annotations.
 
-`48 / 2 = 24`, `3 x 4 = $12` and `2 * (3 + 4) = 2 * 7 = 14` are found and written as an annotation would hold them:
-`48/2=24`, `3*4=12`, and for the chain `2*(3+4)=14` and `2*7=14`. Whatever is not certainly a whole equation between
-numbers is left alone (words or units among them, unknowns, mixed numbers): to leave one out costs a distinction between
-two paths, to misread one would turn a correct path away. `**` is taken for bold type, `^` for a power.
+`48 / 2 = 24`, `3 x 4 = $12` and `2 * (3 + 4) = 2 * 7 = 14` are found and written like annotations: `48/2=24`, `3*4=12`,
+and for the chain `2*(3+4)=14` and `2*7=14`. Anything that may not be a complete equation between numbers (with words,
+units, unknowns or mixed numbers) is skipped: missing one only makes two paths less distinct, misreading one would
+reject a correct path. `**` is read as bold type, `^` as a power.
 """
 
 import re
@@ -26,8 +26,8 @@ _CHAIN = re.compile(rf"{_SIDE}(?:={_SIDE})+")
 _PLAIN_NUMBER = re.compile(_NUMBER)
 
 _BULLET = re.compile(r"^\s*[-*+•]\s+")
-# What makes the text before or after a chain a part of the calculation, so that the chain alone would be misread.
-_LED = re.compile(
+# Text right before or after a chain that belongs to the calculation, so that the chain alone would be misread.
+_PRECEDED = re.compile(
     r"[-+*/^√)0-9]\s*$|[\w.,]$|[0-9]:$|\b(x|of|twice|thrice|half|double|triple|times|plus|minus|by|than)\s+$",
     re.IGNORECASE,
 )
@@ -50,7 +50,11 @@ def _in_line(line: str) -> Iterator[str]:
         *sides, last = (side.strip() for side in chain[0].split("="))
         result = last.rstrip(")").rstrip()
         before, after = line[: chain.start()], line[chain.start() + len(chain[0].rstrip()) :]
-        if _LED.search(_opening(before, chain[0])) or _FOLLOWED.match(after) or not _PLAIN_NUMBER.fullmatch(result):
+        if (
+            _PRECEDED.search(_opening(before, chain[0]))
+            or _FOLLOWED.match(after)
+            or not _PLAIN_NUMBER.fullmatch(result)
+        ):
             continue
         for side in sides:
             expression = _expression(side)
@@ -59,12 +63,12 @@ def _in_line(line: str) -> Iterator[str]:
 
 
 def _opening(before: str, chain: str) -> str:
-    """The text before the first number, or the first parenthesis that belongs to the chain."""
+    """The text before the first number or parenthesis of the chain."""
     return before + chain[: len(chain) - len(chain.lstrip())]
 
 
 def _expression(side: str) -> str | None:
-    """A side that calculates something, as arithmetic; None for a number alone and for what has two readings."""
+    """A side of an equation as arithmetic; None if it is a single number or ambiguous."""
     while side.count("(") > side.count(")") and side.startswith("("):
         side = side[1:].lstrip()
     if _PLAIN_NUMBER.fullmatch(side.strip("()")) or side.count("(") != side.count(")"):

@@ -1,4 +1,4 @@
-"""How a run reads answers: after marks, or in boxes."""
+"""How answers are found: after marks, or in boxes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -20,7 +20,7 @@ ADVICE: Mapping[str, str] = MappingProxyType(
 
 
 class AnswerRule(Protocol):
-    """How solutions state their answers, and when two answers are the same."""
+    """Finds the answers of solutions and compares them."""
 
     def find(self, solution: str) -> FinalAnswer | None:
         """The answer of a sampled solution, or None."""
@@ -43,6 +43,6 @@ def answer_rule(boxed: bool, marks: tuple[str, ...] = GSM8K_MARKS) -> AnswerRule
 def check_marks(marks: tuple[str, ...], *, boxed: bool = False) -> None:
     """Raises `UsageError` for blank marks, and for marks combined with `boxed`."""
     if not marks or not all(mark.strip() for mark in marks):
-        raise UsageError("--answer-mark is empty; give the text that precedes answers, such as 'A:'")
+        raise UsageError("--answer-mark is empty; set it to the text that precedes answers, such as 'A:'")
     if boxed and marks != GSM8K_MARKS:
         raise UsageError("--answer-mark and --boxed exclude each other: answers are read after a mark or in a box")

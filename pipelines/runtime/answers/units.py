@@ -1,6 +1,6 @@
-"""The words after a number: units, which change nothing, and words that make it another value.
+"""Words after a number: units, which are ignored, and words that change the value.
 
-Units are left out because gold answers are often bare, as GSM8K's are: `5 apples` is 5, and so is `5 pears`.
+Units are ignored because gold answers often lack them, as in GSM8K: `5 apples` is 5, and so is `5 pears`.
 """
 
 import re
@@ -21,7 +21,7 @@ _FACTORS = MappingProxyType(
     }
 )
 
-# A word that, right after a number, makes another value of it or leaves it open.
+# Words right after a number that change its value or make it ambiguous.
 _CHANGING = re.compile(
     "and|&|or|plus|minus|squared|cubed|factorial|root|sqrt|pi|[ap]\\.?m"
     "|halves|thirds|fourths|fifths|sixths|sevenths|eighths|ninths|tenths|hundredths|thousandths"
@@ -39,7 +39,7 @@ _JOINED = re.compile(
     rf"\s(?:an?\s)?(?:{_SPELLED})\b"
 )
 
-# Other letters alone are unknowns or have two readings, as M has.
+# Other single letters are unknowns or, like M, ambiguous.
 _ONE_LETTER_UNITS = frozenset("mgshlLdtpNVWJACF")
 _UNKNOWNS = re.compile("[xyz]+|abc?|[ab]c")
 
@@ -49,9 +49,9 @@ _WORD = re.compile(r"[^\W\d_]+(?:[.'&-][^\W\d_]+)*|&")
 
 
 def unit_factor(words: str) -> int | None:
-    """What the words after a number multiply it by: 1 where they are units or add nothing, 1,000,000 for `million`.
+    """The factor expressed by the words after a number: 1 for units and filler, 1,000,000 for `million`.
 
-    None where they make it another value (`or 6`, `to three`, `squared`, `x`) or hold a further number or sign.
+    None if they change the value otherwise (`or 6`, `to three`, `squared`, `x`) or contain another number or sign.
     """
     words = _UNIT_EXPONENT.sub("", words)
     if words.lstrip().startswith(("..", "!")) or any(map(str.isnumeric, words)) or _is_mark(words[:1]):
@@ -67,8 +67,8 @@ def unit_factor(words: str) -> int | None:
     is_article = found[:1] == ["a"] and len(found) > 1
     if found and (_CHANGING.fullmatch(found[0].lower()) or (_is_unknown(found[0]) and not is_article)):
         return None
-    said = " ".join(found).lower()
-    return None if _JOINED.search(said) or (times > 1 and _NUMBER_WORD.search(said)) else times
+    rest = " ".join(found).lower()
+    return None if _JOINED.search(rest) or (times > 1 and _NUMBER_WORD.search(rest)) else times
 
 
 def _is_unknown(word: str) -> bool:
@@ -78,7 +78,7 @@ def _is_unknown(word: str) -> bool:
 
 
 def _is_mark(character: str) -> bool:
-    """Whether it changes the character before it, as the line over a repeating digit does."""
+    """Whether it modifies the previous character, like the line over a repeating digit."""
     return character != "" and unicodedata.category(character).startswith("M")
 
 

@@ -1,4 +1,4 @@
-"""What an answer says as a whole: a number, a time of day, or words."""
+"""The value of an answer: a number, a time of day, or words."""
 
 import re
 from fractions import Fraction
@@ -10,7 +10,7 @@ __all__ = ["Time", "Value", "read_value", "read_words"]
 
 
 class Time(NamedTuple):
-    """A time of day. `half` is `am`, `pm`, or empty for `10:30`, which says neither and equals neither."""
+    """A time of day. `half` is `am`, `pm`, or empty if unknown, as for `10:30`, which equals neither."""
 
     seconds: int
     half: str
@@ -26,9 +26,9 @@ _AROUND_SIGNS = re.compile(r"\s*([:,;()\[\]{}+*/=<>×-])\s*")
 
 
 def read_value(text: str) -> tuple[Fraction | Time, str] | None:
-    """The number or the time that a plain `text` states, and how it is written there; None where it states none.
+    """The number or time in a plain `text`, and the part of the text that it was read from; None if there is none.
 
-    `x = 5` states 5. Where the whole is no value, its first sentence may be.
+    `x = 5` is 5. If the whole text is not a value, its first sentence is tried.
     """
     text = _NAME_AND_EQUALS.sub("", text, count=1) if _NAME_AND_EQUALS.match(text) else text
     whole = _time(text) or exact_number(text)
@@ -41,7 +41,7 @@ def read_value(text: str) -> tuple[Fraction | Time, str] | None:
 
 
 def read_words(text: str) -> str | None:
-    """A plain `text` in lower case, with blanks between words only; None where it says nothing."""
+    """A plain `text` case-folded, with blanks only between words; None if it has no letters and digits."""
     words = _AROUND_SIGNS.sub(r"\1", " ".join(text.split()).casefold())
     return None if _NO_VALUE.fullmatch(words) or not any(map(str.isalnum, words)) else words
 

@@ -1,7 +1,4 @@
-"""The characters by which texts are compared: without the invisible ones, and in one form each.
-
-Only what is compared is changed so. The rows keep every character.
-"""
+"""Normalizes characters to compare texts: without invisible ones, each in one form. Rows keep the original text."""
 
 import re
 import unicodedata
@@ -10,9 +7,9 @@ from functools import cache
 
 __all__ = ["combining", "nfc", "nfkc", "without_invisible"]
 
-# C0 and C1 but white space; NUL among them.
+# C0 and C1, including NUL, but not white space.
 _CONTROL = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
-# Unicode's format characters (Cf) and default ignorable ones: soft hyphens, joiners, marks of direction, variation
+# Unicode's format characters (Cf) and default ignorable ones: soft hyphens, joiners, directional marks, variation
 # selectors, fillers, tags.
 _IGNORABLE = (
     "\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160\u17b4-\u17b5\u180b-\u180f"
@@ -20,44 +17,45 @@ _IGNORABLE = (
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _INVISIBLE = re.compile(f"[{_CONTROL}{_IGNORABLE}]")
-_CONTROL_OF_ASCII = dict.fromkeys(code for code in range(128) if _INVISIBLE.match(chr(code)))
-# Characters whose plain form says something else: a power, an index, a fraction, a number in a circle, a set.
-_TELLING = ("<super>", "<sub>", "<fraction>", "<circle>", "<font>")
+_ASCII_CONTROL = dict.fromkeys(code for code in range(128) if _INVISIBLE.match(chr(code)))
+# Decompositions that change the meaning: of powers, indices, fractions, circled numbers, double-struck letters.
+_MEANINGFUL = ("<super>", "<sub>", "<fraction>", "<circle>", "<font>")
 
 
 def without_invisible(text: str) -> str:
-    """The text without its invisible characters. White space stays."""
-    return text.translate(_CONTROL_OF_ASCII) if text.isascii() else _INVISIBLE.sub("", text)
+    """The text without invisible characters; white space stays."""
+    return text.translate(_ASCII_CONTROL) if text.isascii() else _INVISIBLE.sub("", text)
 
 
 def nfc(text: str) -> str:
-    """What can be seen of a text, in NFC."""
+    """The text in NFC, without invisible characters."""
     return unicodedata.normalize("NFC", without_invisible(text))
 
 
 def nfkc(text: str) -> str:
-    """What can be seen of a text, in NFKC but for `x²`, `½`, `①` and `ℝ`, which are not `x2`, `1⁄2`, `1` and `R`."""
+    """The text in NFKC, without invisible characters; but `x²`, `½`, `①` and `ℝ` stay as they are."""
     text = without_invisible(text)
     if text.isascii():
         return text
-    telling = _telling()
-    pieces = telling.split(text)
-    return "".join(piece if telling.fullmatch(piece) else unicodedata.normalize("NFKC", piece) for piece in pieces)
+    # The pieces at odd indices are the separators.
+    pieces = _meaningful().split(text)
+    pieces[::2] = [unicodedata.normalize("NFKC", piece) for piece in pieces[::2]]
+    return "".join(pieces)
 
 
 @cache
 def combining() -> str:
-    """All combining marks, as ranges for a class of a regular expression."""
+    """All combining marks, as ranges for a character class of a regular expression."""
     return _ranges(lambda one: unicodedata.category(one).startswith("M"))
 
 
 @cache
-def _telling() -> re.Pattern[str]:
-    return re.compile(f"([{_ranges(lambda one: unicodedata.decomposition(one).startswith(_TELLING))}]+)")
+def _meaningful() -> re.Pattern[str]:
+    return re.compile(f"([{_ranges(lambda one: unicodedata.decomposition(one).startswith(_MEANINGFUL))}]+)")
 
 
 def _ranges(belongs: Callable[[str], bool]) -> str:
-    """The characters for which this holds, of the planes of Unicode that have any."""
+    """Ranges of the characters for which `belongs` is true, in the planes of Unicode that have any."""
     found: list[list[int]] = []
     for code in range(0x80, 0x20000):
         if belongs(chr(code)):

@@ -1,4 +1,4 @@
-"""When two texts, or two addresses, are the same."""
+"""Canonical forms of texts and URLs, to compare them."""
 
 import re
 from urllib.parse import urlsplit
@@ -13,17 +13,17 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def same_text(text: str) -> str:
-    """What equal texts share: NFC without invisible characters, any white space as one blank, none at the ends."""
+    """The text in NFC without invisible characters, stripped, and with each run of white space as one blank."""
     seen = nfc(text)
-    # A list of all words of a long text would take ten times its memory.
+    # In pieces, because a list of all words of a long text would take ten times its memory.
     pieces = (" ".join(seen[start:end].split()) for start, end in spans(seen, _BLANK))
     return " ".join(filter(None, pieces))
 
 
 def same_url(url: str) -> str:
-    """What addresses of one page share: no scheme, fragment, default port or slash at the end; the host in lower case.
+    """The URL without scheme, fragment, default port and trailing slash, with the host in lower case.
 
-    Empty for what leads to no page: `N/A`, or the address of a whole site, as rows have it for want of a better one.
+    Empty if it does not identify a page: `N/A`, or the URL of a whole site, which rows may have as a stopgap.
     """
     address = without_invisible(url).strip()
     try:

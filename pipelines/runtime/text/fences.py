@@ -1,4 +1,4 @@
-"""Code in the text that a model wrote."""
+"""Code fences in the replies of models."""
 
 import re
 
@@ -19,6 +19,6 @@ def fenced_code(reply: str) -> str | None:
 
 
 def without_fence(reply: str) -> str:
-    """What is `fenced` in a reply, else all of it."""
+    """The fenced code of a reply, or the whole reply if it has no fence."""
     inside = fenced_code(reply)
     return reply if inside is None else inside

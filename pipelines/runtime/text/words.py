@@ -1,10 +1,10 @@
-"""The words of texts as numbers, and windows of consecutive words: what texts are compared by.
+"""Hashes of words, and of windows of consecutive words, to compare texts.
 
-A word is a run of letters, digits, underscores and combining marks. Where a script puts no blanks between words, each
-character is one. Invisible characters neither count nor divide. There are two ways to read a text:
+A word is a run of letters, digits, underscores and combining marks. In scripts without blanks between words, each
+character is a word. Invisible characters are ignored. There are two tokenizations:
 
-`words` are the words alone, without regard to case (NFKC, case-folded): whether somebody has copied a question.
-`signed_words` have with them the signs that follow, so that `a + b` is not `a - b`: whether two texts say the same.
+`words` are words alone, ignoring case (NFKC, case-folded), to find copies of a question.
+`signed_words` include the signs after a word, so that `a + b` is not `a - b`, to find texts with the same meaning.
 """
 
 import html
@@ -23,8 +23,8 @@ from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
 __all__ = [
     "Hashes",
     "combined_hashes",
+    "joined_variants",
     "operators",
-    "readings",
     "signed_words",
     "spans",
     "windows",
@@ -36,33 +36,33 @@ __all__ = [
 Hashes = npt.NDArray[np.uint64]
 
 _WORD_OF_ASCII = re.compile(r"\w+", re.ASCII)
-# The signs before the first word are one of their own.
+# Signs before the first word count as a word.
 _SIGNED_WORD_OF_ASCII = re.compile(r"\w+\W*|\W+", re.ASCII)
 _BEFORE_WORDS = re.compile(rf"[\s{SPACELESS}]")
 _WORD_AFTER_BLANK = re.compile(rf"(?<=\s)\w|[{SPACELESS}]")
 _ENTITY = re.compile(r"&(?:#\d+|#[xX][\da-fA-F]+|[a-zA-Z]\w*);")
 _EMPHASIS = re.compile(r"\b_+|_+\b")
 _CUT_WORD = re.compile(r"[-\u2010](?<=[^\W\d_].)[^\S\n]*\n\s*(?=[^\W\d_])")
-# Signs as prose has them after a word: what closes a clause or a quotation, a blank, what opens the next one.
+# Signs after a word in prose: the end of a clause or a quotation, a blank, the beginning of the next one.
 _SIGNS_OF_PROSE = re.compile(r"[.,;:!?…'\"”’)\]]*\s+['\"“‘(\[]*")
-_ALIKE = str.maketrans(
+_NORMALIZED = str.maketrans(
     dict.fromkeys("‘’‚‛", "'") | dict.fromkeys("“”„‟«»", '"') | dict.fromkeys("\u2010\u2011\u2012–—―−", "-")
 )
 _OPERATOR = re.compile(r"[+*/^=<>%×÷±≤≥≠]|(?<=\d)-|(?<=\d\s)-|-(?=\s?\d)")
-# What ends a clause and stands before a blank (`5!` is a number), quotation marks, and dashes between words.
+# Ends of clauses before a blank (`5!` is a number), quotation marks, and dashes between words.
 _PUNCTUATION = re.compile(
     r"(?:[.,;:?…。、，；：？¿¡]|(?<![\d)])[!！])+(?=[\s\"'”’)\]]|\Z)"
     r"|[\"'`“”„‟«»‘’‚‛]|(?<=[^\W\d_]{2})\s*[-\u2010-\u2015]+\s*(?=[^\W\d_]{2})"
 )
-# Characters whose words are held as text at a time, and words whose hashes are remembered.
+# Characters per list of words, and number of words whose hashes are cached.
 PORTION = 1 << 20
 VOCABULARY = 1 << 19
-# An odd multiplier with irregular bits, as linear congruential generators use one.
+# An odd multiplier, as of linear congruential generators.
 _FACTOR = np.uint64(6364136223846793005)
 
 
 class _Vocabulary(dict[str, int]):
-    """Word to the hash of its `form`. Words repeat so much that looking one up is cheaper than hashing it."""
+    """Cache of word to the hash of its `form`: words repeat so often that a lookup is cheaper than hashing."""
 
     def __init__(self, form: Callable[[str], str]) -> None:
         self._form = form
@@ -70,13 +70,13 @@ class _Vocabulary(dict[str, int]):
     def __missing__(self, word: str) -> int:
         if len(self) >= VOCABULARY:
             self.clear()
-        # A lone surrogate, which JSON may hold, has no UTF-8 form.
+        # JSON may contain lone surrogates, which have no UTF-8 form.
         self[word] = number = xxhash.xxh3_64_intdigest(self._form(word).encode("utf-8", "surrogatepass"))
         return number
 
 
 def words(text: str) -> Iterator[list[str]]:
-    """All words of `text` in order, in lists from about `PORTION` characters each; entities of HTML are characters."""
+    """All words of `text` in order, in one list per `PORTION` characters; HTML entities are decoded."""
     text = without_invisible(text)
     if "&" in text:
         text = without_invisible(_ENTITY.sub(lambda entity: html.unescape(entity[0]), text))
@@ -91,11 +91,11 @@ def words(text: str) -> Iterator[list[str]]:
 
 
 def signed_words(text: str) -> Iterator[list[str]]:
-    """All words of `text` in order, as `words` gives them, each with what stands between it and the next one.
+    """All words of `text` in order, in lists like those of `words`, each with the text up to the next word.
 
-    Signs before the first word come as a word. What of a word counts is its `_signed_form`.
+    Signs before the first word count as a word. Words are compared by their `_signed_form`.
     """
-    # White space ends the last word, as it does others, so that its signs are read like theirs.
+    # White space after the last word, so that its signs are read like those of others.
     text = f"{nfkc(text).strip()}\n"
     if text == "\n":
         return
@@ -104,8 +104,8 @@ def signed_words(text: str) -> Iterator[list[str]]:
         yield pattern.findall(text, start, end)
 
 
-def readings(text: str) -> list[str]:
-    """The text, and the text in which words that a line's end has divided are whole, if there are any."""
+def joined_variants(text: str) -> list[str]:
+    """The text; and the text with words joined that are hyphenated at line ends, if there are any."""
     if "\n" not in text:
         return [text]
     seen = without_invisible(text)
@@ -113,20 +113,20 @@ def readings(text: str) -> list[str]:
 
 
 def operators(text: str) -> frozenset[str]:
-    """The signs of arithmetic and comparison in a text; a dash only beside a digit."""
-    return frozenset("".join(_OPERATOR.findall(nfkc(text).translate(_ALIKE))).replace("×", "*").replace("÷", "/"))
+    """The signs of arithmetic and comparison in a text; a dash counts only next to a digit."""
+    return frozenset("".join(_OPERATOR.findall(nfkc(text).translate(_NORMALIZED))).replace("×", "*").replace("÷", "/"))
 
 
 def without_punctuation(text: str) -> str:
-    """A question in lower case, without punctuation, quotation marks and hyphens; signs as in `a + b` and C++ stay."""
+    """The text case-folded, without punctuation, quotation marks and hyphens; signs as in `a + b` and C++ stay."""
     return _PUNCTUATION.sub(" ", nfkc(text).casefold())
 
 
 def _signed_form(word: str) -> str:
-    """The word and its signs without white space, dashes and quotation marks in one form each.
+    """The word and its signs without white space, with one form of dashes and of quotation marks.
 
-    Case counts in names as formulas and programs have them: before other signs than prose has (`N - n`, `Foo(x)`), and
-    where there are capitals inside (`camelCase`).
+    Case matters in names of formulas and programs: before signs that prose does not have (`N - n`, `Foo(x)`), and if
+    there are inner capitals (`camelCase`).
     """
     joined = "".join(word.split())
     if joined.islower() and joined.isalpha():
@@ -134,13 +134,13 @@ def _signed_form(word: str) -> str:
     found = (_WORD_OF_ASCII if word.isascii() else _word()).match(word)
     bare = found[0] if found else ""
     is_name = not _SIGNS_OF_PROSE.fullmatch(word, len(bare)) or not (bare.isupper() or bare[1:] == bare[1:].lower())
-    return (joined if is_name else joined.casefold()).translate(_ALIKE)
+    return (joined if is_name else joined.casefold()).translate(_NORMALIZED)
 
 
 @cache
 def _word() -> re.Pattern[str]:
     letters = rf"[^\W{SPACELESS}]"
-    # A mark that stands apart is a sign; some scripts write vowels as marks.
+    # A mark on its own is a sign; some scripts write vowels as marks.
     return re.compile(rf"{letters}+(?:[{combining()}]+{letters}*)*|[{SPACELESS}]")
 
 
@@ -151,7 +151,7 @@ def _signed_word() -> re.Pattern[str]:
 
 
 def spans(text: str, border: re.Pattern[str]) -> Iterator[tuple[int, int]]:
-    """Where to cut a long text into pieces of about `PORTION` characters: all but the first begin with a `border`."""
+    """Spans of a long text of about `PORTION` characters each: all but the first begin with a `border`."""
     start = 0
     while start < len(text):
         found = border.search(text, start + PORTION)
@@ -165,7 +165,7 @@ _HASHES_OF_SIGNED_WORDS = _Vocabulary(_signed_form)
 
 
 def word_hashes(texts: Iterable[str], *, signed: bool = False) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Hashes of all words of all texts; those of text `i` stand from `starts[i]` to `starts[i + 1]`."""
+    """Hashes of all words of all texts, and `starts`: those of text `i` are from `starts[i]` to `starts[i + 1]`."""
     split = signed_words if signed else words
     known = (_HASHES_OF_SIGNED_WORDS if signed else _HASHES_OF_WORDS).__getitem__
     parts: list[Hashes] = [np.empty(0, np.uint64)]
@@ -180,9 +180,9 @@ def word_hashes(texts: Iterable[str], *, signed: bool = False) -> tuple[Hashes, 
 
 
 def windows(hashes: Hashes, starts: npt.NDArray[np.int64], length: int) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Hashes of every `length` consecutive words of each text, and their starts, as `word_hashes` gives them.
+    """Hashes of each window of `length` consecutive words, and the starts of each text, as in `word_hashes`.
 
-    A text of fewer words is one window, if it has any.
+    A text of fewer words is a single window; an empty one has none.
     """
     counts = np.diff(starts)
     if len(hashes) >= length:
@@ -190,7 +190,7 @@ def windows(hashes: Hashes, starts: npt.NDArray[np.int64], length: int) -> tuple
     else:
         found = np.empty(0, np.uint64)
     found = np.concatenate([found, np.zeros(len(hashes) - len(found), np.uint64)])
-    # What begins so late that it runs into the next text goes, and of a short text all but one.
+    # Drop windows that extend into the next text, and all but one of a short text.
     left = np.repeat(starts[1:], counts) - np.arange(len(hashes))
     is_first = np.zeros(len(hashes), bool)
     is_first[starts[:-1][counts > 0]] = True
@@ -201,7 +201,7 @@ def windows(hashes: Hashes, starts: npt.NDArray[np.int64], length: int) -> tuple
 
 
 def combined_hashes(columns: list[Hashes]) -> Hashes:
-    """One hash for each row over `columns`, in which their order counts."""
+    """One hash per row over `columns`; the order of columns matters."""
     combined = np.zeros_like(columns[0])
     for column in columns:
         combined *= _FACTOR

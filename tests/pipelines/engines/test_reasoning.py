@@ -214,6 +214,6 @@ def test_a_model_that_reasons_before_json_is_given_the_room_to_prove_that_it_obe
     if obeys:
         asyncio.run(check_schemas_enforced(reasoner))
     else:
-        with pytest.raises(EngineFailed, match="does not hold to JSON schemas"):
+        with pytest.raises(EngineFailed, match="does not enforce JSON schemas"):
             asyncio.run(check_schemas_enforced(reasoner))
     assert set(limits) == {64, 4096}

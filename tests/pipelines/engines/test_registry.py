@@ -72,7 +72,7 @@ def test_a_server_is_not_asked_when_the_model_is_named() -> None:
 @pytest.mark.parametrize(
     ("kind", "model", "base_url", "args", "says"),
     [
-        (None, None, None, {}, "give --model a directory, a hub name, or tiny.*--base-url.*--engine echo"),
+        (None, None, None, {}, "set --model to a directory, a hub name, or tiny.*--base-url.*--engine echo"),
         ("vllm", "no/such/dir", None, {}, "--model no/such/dir: there is no such directory"),
         ("vllm", "m", "http://x/v1", {}, "--base-url names a server, which --engine vllm does not use"),
         ("openai", "m", None, {}, "--engine openai needs a server"),

@@ -66,7 +66,7 @@ def test_a_schema_that_cannot_be_enforced_is_refused_and_nothing_else_is(vllm_en
 
 
 def test_sampling_that_makes_no_sense_is_told(vllm_engine: Engine) -> None:
-    with pytest.raises(UsageError, match=r"vLLM does not take these sampling options: .*temperature"):
+    with pytest.raises(UsageError, match=r"vLLM rejects these sampling options: .*temperature"):
         asyncio.run(vllm_engine.answer(Request("a", Sampling(temperature=-1))))
 
 
@@ -74,9 +74,9 @@ def test_sampling_that_makes_no_sense_is_told(vllm_engine: Engine) -> None:
     ("args", "says"),
     [
         ({"max_modell_len": 512}, "--engine-arg max_modell_len: vLLM has no such engine argument"),
-        ({"max_model_len": "many"}, "vLLM does not take --model .* --engine-arg max_model_len=many: max_model_len: "),
+        ({"max_model_len": "many"}, "vLLM rejects --model .* --engine-arg max_model_len=many: max_model_len: "),
         ({"chat_template_kwargs": "no"}, "--engine-arg chat_template_kwargs is not a JSON object"),
-        ({"dtype": "float7"}, "vLLM does not take --model .* --engine-arg dtype=float7: dtype: "),
+        ({"dtype": "float7"}, "vLLM rejects --model .* --engine-arg dtype=float7: dtype: "),
     ],
 )
 def test_an_engine_argument_that_vllm_does_not_take_is_told(
@@ -87,7 +87,7 @@ def test_an_engine_argument_that_vllm_does_not_take_is_told(
 
 
 def test_a_directory_whose_model_vllm_does_not_know_is_told(folder: Path) -> None:
-    with pytest.raises(UsageError, match=f"vLLM does not take --model {folder}"):
+    with pytest.raises(UsageError, match=f"vLLM rejects --model {folder}"):
         asyncio.run(VllmEngine(str(folder), {}).start())
 
 
