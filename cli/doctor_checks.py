@@ -3,7 +3,6 @@
 They read metadata, files and kernel interfaces. They import nothing large, write nothing and use no network.
 """
 
-import ctypes
 import os
 import platform
 import shutil
@@ -18,13 +17,13 @@ from pathlib import Path
 from typing import Literal
 
 from synth.pipelines.runtime.software import synth_version
+from synth.sandbox.jails import landlock_version
 
 __all__ = ["CHECKS", "Finding"]
 
 # A program or daemon that takes longer to answer counts as broken.
 TIMEOUT_SECONDS = 4.0
-LANDLOCK_CREATE_RULESET = 444
-LANDLOCK_GET_VERSION = 1
+
 SHOWN_MODELS = 5
 
 State = Literal["ok", "missing", "broken"]
@@ -199,10 +198,9 @@ def _bubblewrap() -> Finding:
 
 
 def _landlock() -> Finding:
-    libc = ctypes.CDLL(None, use_errno=True)
-    abi = libc.syscall(ctypes.c_long(LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), LANDLOCK_GET_VERSION)
+    abi = landlock_version()
     cost, cure = "the sandbox has one layer less", "Linux 5.13 or later with landlock in its lsm= list"
-    return Finding.of("landlock", f"ABI {abi}" * (abi > 0), cost, cure, absent=os.strerror(ctypes.get_errno()))
+    return Finding.of("landlock", f"ABI {abi}" * (abi > 0), cost, cure, absent="the kernel lacks or disables it")
 
 
 def _seccomp() -> Finding:

@@ -49,7 +49,7 @@ class DockerJail(Jail):
 
     def prepare(self) -> None:
         if sys.platform != "linux":
-            raise SandboxUnavailable(f"the sandbox copies the Python it runs under, which is one for {sys.platform}")
+            raise SandboxUnavailable(f"the sandbox runs a copy of this Python, which is for {sys.platform}")
         info = self.info()
         self._engine = {
             "engine": info["ServerVersion"],
