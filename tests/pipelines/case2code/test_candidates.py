@@ -14,27 +14,27 @@ def only(source: str, *import_code: str) -> Candidate:
     return candidate
 
 
-def test_a_function_that_needs_nothing_is_written_anew_without_comments() -> None:
+def test_a_function_is_re_emitted_without_comments() -> None:
     kept = only("X = 1\ndef double( n ):  # twice\n    # as much\n    return n*2\n")
     assert (kept.name, kept.reason) == ("double", "")
     assert kept.code == "def double(n):\n    return n * 2\n"
 
 
-def test_the_imports_that_it_needs_are_put_before_it_and_no_others() -> None:
+def test_only_the_needed_imports_are_prepended() -> None:
     source = "import re, os\nfrom math import sqrt as root, pi\ndef f(s):\n    return root(len(re.sub('a', '', s)))\n"
     assert only(source).code == (
         "from math import sqrt as root\nimport re\n\n\ndef f(s):\n    return root(len(re.sub('a', '', s)))\n"
     )
 
 
-def test_import_lines_may_come_beside_the_source() -> None:
+def test_import_lines_may_be_passed_separately() -> None:
     assert only("def f(s):\n    return re.escape(s)\n", "import re").code.startswith("import re\n\n\ndef f")
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        # Names of its own: itself, parameters, locals, loops, exceptions, patterns, lambdas, comprehensions.
+        # Local names: the function itself, parameters, locals, loops, exceptions, patterns, lambdas, comprehensions.
         "def f(n):\n    return 1 if n < 2 else n * f(n - 1)",
         "def f(list, *more, key=None, **rest):\n    return [list, more, key, rest]",
         "def f(xs):\n    for i, x in enumerate(xs):\n        y = i\n    return sorted(z for z in xs if z > y + x)",
@@ -42,18 +42,18 @@ def test_import_lines_may_come_beside_the_source() -> None:
         "def f(x):\n    try:\n        return int(x)\n    except ValueError as error:\n        return str(error)",
         "def f(x):\n    match x:\n        case [first, *others]:\n            return first\n    return None",
         "def f(x):\n    if (n := len(x)) > 2:\n        return n\n    return 0",
-        # What is imported for types counts, because annotations are evaluated.
+        # Imports under TYPE_CHECKING count, because annotations are evaluated.
         "if TYPE_CHECKING:\n    from typing import List\ndef f(x: List[int]) -> int:\n    return 1",
         "import functools\n@functools.lru_cache(maxsize=None)\ndef f(x):\n    return x + 1",
         "from datetime import date\ndef f(y):\n    return date(y, 1, 1).isoformat()",
-        # Parameters that are called as what would taint.
+        # Parameters that shadow impure names.
         "def f(input, vars, id):\n    return input + vars + id",
         "import os\ndef f(os):\n    return os + 1",
         "def f(x, /):\n    return x",
         "def f(x):\n    if x:\n        return\n    return 1",
     ],
 )
-def test_it_is_kept(source: str) -> None:
+def test_self_contained_functions_are_kept(source: str) -> None:
     assert only(source).reason == ""
 
 
@@ -105,13 +105,13 @@ def test_it_is_kept(source: str) -> None:
         ("def f(x):\n    break\n    return x", "unwritable", "outside loop"),
     ],
 )
-def test_it_is_filtered_for_a_reason_as_it_stood(source: str, reason: str, detail: str) -> None:
+def test_other_functions_keep_their_text_and_have_a_reason(source: str, reason: str, detail: str) -> None:
     candidate = found(source)[-1]
     assert (candidate.reason, detail in candidate.detail) == (reason, True), candidate.detail
     assert candidate.code in source + "\n"
 
 
-def test_only_functions_that_are_children_of_the_module_are_looked_at() -> None:
+def test_only_module_level_functions_are_candidates() -> None:
     source = "class C:\n    def f(self, x):\n        return x\nif True:\n    def g(x):\n        return x\nlambda x: x\n"
     assert found(source) == []
 
@@ -128,7 +128,7 @@ def test_only_functions_that_are_children_of_the_module_are_looked_at() -> None:
         ("#" * 2_000_001, "too_long", "2,000,001 characters"),
     ],
 )
-def test_a_source_that_cannot_be_read_gives_one_reason_for_all(source: str, reason: str, detail: str) -> None:
+def test_an_unusable_source_has_one_reason(source: str, reason: str, detail: str) -> None:
     with pytest.raises(Unusable) as unusable:
         found(source)
     assert unusable.value.reason == reason
@@ -136,16 +136,16 @@ def test_a_source_that_cannot_be_read_gives_one_reason_for_all(source: str, reas
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="this Python knows the syntax")
-def test_syntax_of_a_newer_python_is_named_as_such() -> None:
+def test_newer_syntax_is_reported_with_the_python_version() -> None:
     with pytest.raises(Unusable, match=r"line 2 is not Python 3\.11"):
         found("import re\ndef first[T](items: list[T]) -> T:\n    return items[0]\n")
 
 
-def test_what_the_compiler_warns_of_is_no_fault() -> None:
+def test_compiler_warnings_are_ignored() -> None:
     assert only(r"def f(x):" + "\n" + r"    return x + '\d'").reason == ""
 
 
-def test_a_deeply_nested_function_does_no_harm_to_its_neighbours() -> None:
+def test_a_deeply_nested_function_does_not_affect_others() -> None:
     deep = "def deep(x):\n    return " + "+".join(["x"] * 2_000)
     reasons = {one.name: one.reason for one in found(f"{deep}\ndef f(x):\n    return x + 1\n")}
     assert reasons["f"] == ""

@@ -42,20 +42,20 @@ def reason(row: dict[str, Any], stage: Compose | None = None) -> str | None:
     return reject and reject.reason
 
 
-def test_there_are_as_many_sentences_of_each_kind_as_in_the_paper() -> None:
+def test_sentence_counts_match_the_paper() -> None:
     kinds = (wording.INSTRUCTIONS, wording.HEADINGS, wording.NAMES, wording.RAW_FORMATS, wording.CALL_FORMATS)
     assert [len(set(kind)) for kind in kinds] == [28, 20, 8, 8, 5]
     assert [wording.NEWLINES.count("\n" * lines) for lines in (1, 2, 3)] == [5, 2, 1]
 
 
-def test_no_template_opens_what_it_does_not_close() -> None:
+def test_templates_have_balanced_delimiters() -> None:
     for text in (*wording.RAW_FORMATS, *wording.CALL_FORMATS, *wording.NAMES, *wording.ERRORS, *wording.HEADINGS):
         for pair in ("()", "[]", "{}"):
             assert text.count(pair[0]) == text.count(pair[1]), text
         assert text.count("`") % 2 == 0
 
 
-def test_an_evaluation_prompt_has_one_wording() -> None:
+def test_evaluation_prompts_have_a_fixed_wording() -> None:
     made = composed(Compose(evaluation=True, style="plain"), executed(3), seed=1)
     parts = [part for part in made["prompt"].replace("\n\n", "\n").split("\n") if part]
     assert sorted(parts) == sorted(
@@ -71,7 +71,7 @@ def test_an_evaluation_prompt_has_one_wording() -> None:
     assert sorted(made["shown"]) == [0, 1, 2]
 
 
-def test_a_chat_holds_the_same_as_two_messages() -> None:
+def test_chat_messages_repeat_prompt_and_output() -> None:
     made = composed(Compose(), executed())
     assert made["messages"] == [
         {"role": "user", "content": made["prompt"]},
@@ -79,13 +79,13 @@ def test_a_chat_holds_the_same_as_two_messages() -> None:
     ]
 
 
-def test_the_same_row_gives_the_same_task_and_seeds_give_others() -> None:
+def test_tasks_depend_only_on_row_and_seed() -> None:
     assert composed(Compose(), executed(), 3) == composed(Compose(), executed(), 3)
     prompts = {composed(Compose(), executed(), seed)["prompt"] for seed in range(50)}
     assert len(prompts) == 50
 
 
-def test_parts_come_as_often_as_the_paper_has_them() -> None:
+def test_part_frequencies_match_the_paper() -> None:
     prompts = [composed(Compose(), executed(), seed)["prompt"] for seed in range(400)]
     with_heading = sum(any(f"{heading}\n" in prompt for heading in wording.HEADINGS) for prompt in prompts)
     names = [sentence.format(name="half") for sentence in wording.NAMES]
@@ -107,7 +107,7 @@ def test_later_calls_are_hidden() -> None:
     assert shown == set(range(10))
 
 
-def test_calls_are_such_as_python_would_take() -> None:
+def test_shown_calls_are_valid_python() -> None:
     row = executed(4, example_inputs=[f"dict(n={number}, by=3)" for number in range(4)])
     prompts = "".join(composed(Compose(), row, seed)["prompt"] for seed in range(200))
     assert "half(1, by=3)" in prompts
@@ -117,7 +117,7 @@ def test_calls_are_such_as_python_would_take() -> None:
         assert notation in prompts
 
 
-def test_outputs_stand_as_they_are() -> None:
+def test_outputs_are_shown_unchanged() -> None:
     row = executed(1, example_outputs=[{"return": "'a\"b'", "error": None}])
     assert "Output: 'a\"b'" in composed(Compose(evaluation=True), row)["prompt"]
 
@@ -133,14 +133,14 @@ RAISED = [{"return": None, "error": "ZeroDivisionError: division by zero"}, {"re
         ("omit", [1], "Output: 2.0", "ZeroDivisionError"),
     ],
 )
-def test_errors_are_shown_as_was_asked(errors: Any, shown: list[int], there: str, absent: str) -> None:
+def test_errors_are_shown_as_requested(errors: Any, shown: list[int], there: str, absent: str) -> None:
     made = composed(Compose(evaluation=True, errors=errors), executed(2, example_outputs=RAISED))
     assert sorted(made["shown"]) == shown
     assert there in made["prompt"]
     assert absent not in made["prompt"]
 
 
-def test_what_cannot_be_composed_is_rejected() -> None:
+def test_unusable_rows_are_rejected() -> None:
     assert reason(executed(exec_status=False)) == "not_executed"
     assert reason(executed(example_outputs=RAISED)) == "count_mismatch"
     assert reason(executed(1, example_inputs=["dict(n=open('x'))"])) == "unreadable_input"
@@ -151,6 +151,6 @@ def test_what_cannot_be_composed_is_rejected() -> None:
 
 
 @pytest.mark.parametrize("options", [{"style": "song"}, {"errors": "maybe"}])
-def test_options_that_cannot_be_meant(options: dict[str, Any]) -> None:
+def test_invalid_options(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="must be one of"):
         Compose(**options)

@@ -1,4 +1,4 @@
-"""Calls drawn from what a function expects."""
+"""Calls are drawn from the types that a function expects."""
 
 from random import Random
 from typing import Any
@@ -56,11 +56,11 @@ def test_annotations_and_defaults_are_followed(parameters: str, expected: set[st
         ("isinstance(x, tuple)", {"tuple"}),
     ],
 )
-def test_uses_in_the_body_tell_a_type(body: str, expected: set[str]) -> None:
+def test_types_are_inferred_from_uses(body: str, expected: set[str]) -> None:
     assert kinds(f"def f(x):\n    return {body}") == expected
 
 
-def test_what_is_in_a_value_is_told_by_its_own_uses() -> None:
+def test_types_of_inner_values_are_inferred_from_uses() -> None:
     calls = drawn("def f(x: list):\n    for a, b in x:\n        yield a.upper(), b % 2")
     pairs = [pair for call in calls for pair in call["x"]]
     assert pairs
@@ -69,7 +69,7 @@ def test_what_is_in_a_value_is_told_by_its_own_uses() -> None:
     assert all(list(card) == ["rank"] and isinstance(card["rank"], int) for card in cards)
 
 
-def test_values_that_the_function_tells_apart_are_tried() -> None:
+def test_values_on_both_sides_of_a_branch_are_drawn() -> None:
     calls = drawn("def f(x):\n    return x == 'x' or x.startswith('cut ')")
     assert any(call["x"] == "x" for call in calls)
     assert any(call["x"].startswith("cut ") for call in calls)
@@ -78,13 +78,13 @@ def test_values_that_the_function_tells_apart_are_tried() -> None:
     assert {call["x"] for call in drawn("def f(x: Literal['r', 'w']):\n    return x")} == {"r", "w"}
 
 
-def test_defaults_are_left_alone_now_and_then_and_where_nothing_is_known() -> None:
+def test_optional_arguments_are_sometimes_omitted_and_always_if_unknown() -> None:
     given = {"y" in call for call in drawn("def f(x, y=3):\n    return x + y")}
     assert given == {True, False}
     assert not any("thing" in call for call in drawn("def f(x, thing=None):\n    return x"))
 
 
-def test_calls_differ_and_end_where_there_are_no_more() -> None:
+def test_calls_are_distinct_and_may_be_fewer() -> None:
     assert len(drawn("def f(x: bool):\n    return x")) == 2
     calls = list(map(repr, drawn("def f(x: int):\n    return x", wanted=10)))
     assert len(set(calls)) == 10

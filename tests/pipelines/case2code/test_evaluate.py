@@ -1,4 +1,4 @@
-"""Functions that a model wrote are judged on what the prompt shows and on what it does not."""
+"""Functions that a model wrote are judged on shown and hidden examples."""
 
 import json
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ TASK: dict[str, Any] = {
 
 
 class Author(EchoEngine):
-    """A model that has these samples for every task."""
+    """A model that returns these samples for every task."""
 
     def __init__(self, *replies: str) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def evaluate(
 JUDGED = {
     fenced(CODE): "correct",
     CODE: "correct",
-    # The keys in another order, and an error with another text.
+    # The keys in another order, and an error with another message.
     fenced(
         "def share(n, by):\n    if not by: raise ZeroDivisionError('no!')\n"
         "    return {'set': {-n, n}, 'left': n % by, 'each': n // by}"
@@ -125,7 +125,7 @@ def test_each_kind_of_sample_has_its_label(tmp_path: Path) -> None:
 
 
 @jailed
-def test_what_the_calls_should_give_never_enters_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expected_outputs_never_enter_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entered: list[str] = []
     run_in_jail = Sandbox.answer
 
@@ -143,7 +143,7 @@ def test_what_the_calls_should_give_never_enters_the_jail(tmp_path: Path, monkey
 
 
 @jailed
-def test_a_task_that_its_own_function_fails_is_set_apart_and_nothing_is_asked(tmp_path: Path) -> None:
+def test_a_task_whose_gold_function_fails_is_rejected_without_a_request(tmp_path: Path) -> None:
     rest = TASK["example_outputs"][1:]
     tasks = [
         {**TASK, "id": "value", "example_outputs": [{"return": "3", "error": None}, *rest]},
@@ -172,7 +172,7 @@ def test_a_task_that_its_own_function_fails_is_set_apart_and_nothing_is_asked(tm
 
 
 @jailed
-def test_values_recorded_in_another_order_and_errors_with_their_text_are_the_same(tmp_path: Path) -> None:
+def test_order_of_sets_and_error_messages_are_ignored(tmp_path: Path) -> None:
     outputs = [
         {"return": "{'set': {7, -7}, 'left': 1, 'each': 3}", "error": None},
         {"return": None, "error": "ZeroDivisionError: in the words of some Python"},
@@ -239,14 +239,14 @@ def test_answers_and_verdicts_are_replayed_without_a_model_or_a_jail(
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_the_estimate_is_the_share_of_draws_that_hold_a_correct_sample(n: int) -> None:
+def test_pass_at_is_the_share_of_draws_with_a_correct_sample(n: int) -> None:
     for correct in range(n + 1):
         for k in range(1, n + 1):
             draws = [min(draw) < correct for draw in combinations(range(n), k)]
             assert pass_at(k, n, correct) == pytest.approx(sum(draws) / len(draws))
 
 
-def test_the_estimate_of_many_samples_is_exact() -> None:
+def test_pass_at_is_exact_for_many_samples() -> None:
     assert pass_at(100, 1000, 0) == 0.0
     assert pass_at(1, 1000, 1) == pytest.approx(0.001)
     assert pass_at(500, 1000, 501) == 1.0
@@ -260,18 +260,18 @@ def test_the_estimate_of_many_samples_is_exact() -> None:
         ({"k": (0,)}, "--k 0"),
     ],
 )
-def test_options_that_cannot_be_meant(options: dict[str, Any], message: str) -> None:
+def test_invalid_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         EvaluateFunctions(**options)
 
 
-def test_a_reply_without_a_fence_is_code_if_it_is_python() -> None:
+def test_an_unfenced_reply_is_code_if_it_parses() -> None:
     assert function_in("def g(x): return x", "f") == ("def g(x): return x", "g")
     with pytest.raises(Reject, match="no_code: the reply cannot be parsed"):
         function_in("f is the identity", "f")
 
 
-def test_a_function_that_is_only_a_method_or_nested_is_not_taken() -> None:
+def test_methods_and_nested_functions_are_not_called() -> None:
     code = "def f(x): return x\nclass A:\n    def g(self): pass\nif True:\n    def h(x): pass\n"
     assert function_in(code, "k")[1] == "f"
     assert function_in(fenced("k = 1\nclass A: pass"), "f")[1] == "f"

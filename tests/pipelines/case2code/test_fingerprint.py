@@ -22,7 +22,7 @@ def fingerprint(source: str) -> Fingerprint:
         BASE.replace("s ", "zero ").replace("return s", "return zero"),
     ],
 )
-def test_names_docstrings_and_annotations_make_no_other_program(other: str) -> None:
+def test_names_docstrings_and_annotations_are_ignored(other: str) -> None:
     one, two = fingerprint(BASE), fingerprint(other)
     assert one.exact != two.exact
     assert one.near == two.near
@@ -38,22 +38,22 @@ def test_names_docstrings_and_annotations_make_no_other_program(other: str) -> N
         BASE.replace("(numbers)", "(numbers, more=0)"),
     ],
 )
-def test_an_operator_or_a_constant_makes_another_program(other: str) -> None:
+def test_operators_and_constants_matter(other: str) -> None:
     assert fingerprint(BASE).near != fingerprint(other).near
 
 
-def test_comments_and_spaces_are_not_even_in_the_text() -> None:
+def test_comments_and_layout_do_not_change_the_text() -> None:
     assert fingerprint(BASE).exact == fingerprint(BASE.replace("s = 0", "s  =  0  # so far")).exact
 
 
-def test_the_same_import_by_another_name_is_the_same() -> None:
+def test_import_aliases_are_ignored() -> None:
     one = fingerprint("from math import sqrt\ndef f(x):\n    return sqrt(x)")
     two = fingerprint("from math import sqrt as root\ndef f(x):\n    return root(x)")
     other = fingerprint("from math import cbrt as sqrt\ndef f(x):\n    return sqrt(x)")
     assert one.near == two.near != other.near
 
 
-def test_keywords_of_calls_are_not_names_of_its_own() -> None:
+def test_keyword_arguments_are_not_local_names() -> None:
     one = fingerprint("def f(xs, key):\n    return sorted(xs, key=key)")
     two = fingerprint("def f(xs, by):\n    return sorted(xs, key=by)")
     assert one.near == two.near

@@ -19,13 +19,13 @@ def filtered(outcome: Outcome) -> dict[str, tuple[str, str]]:
     return {one.row["id"]: (one.reason, one.detail) for one in outcome.filtered}
 
 
-def test_a_kept_function_is_a_row_under_its_source() -> None:
+def test_the_id_of_a_function_extends_that_of_its_source() -> None:
     outcome = run(f"import os\n{DOUBLE}")
     assert outcome.rows == [{"id": "s-0/double", "source_id": "s-0", "code": DOUBLE, "func_name": "double"}]
     assert outcome.tallies == {"functions_seen": 1}
 
 
-def test_of_the_same_programs_the_first_is_kept_and_named() -> None:
+def test_the_first_of_duplicates_is_kept_and_named() -> None:
     outcome = run(DOUBLE, f"# again\n{DOUBLE}\n{TWICE}")
     assert [row["id"] for row in outcome.rows] == ["s-0/double"]
     assert filtered(outcome) == {
@@ -37,7 +37,7 @@ def test_of_the_same_programs_the_first_is_kept_and_named() -> None:
     }
 
 
-def test_a_name_that_is_defined_again_gets_an_id_of_its_own() -> None:
+def test_redefined_names_get_distinct_ids() -> None:
     outcome = run("def f(x):\n    return 1\n\ndef f(x):\n    return 2\n")
     assert [row["id"] for row in outcome.rows] == ["s-0/f", "s-0/f-2"]
 
@@ -51,7 +51,7 @@ def test_every_source_is_accounted_for() -> None:
     }
 
 
-def test_more_processes_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     contents = [DOUBLE.replace("2", str(number % 7)) + "x" * (number % 2) * (number == 9) for number in range(12)]
     alone = run(*contents)
     monkeypatch.setattr(functions, "BATCH_CHARS", 60)

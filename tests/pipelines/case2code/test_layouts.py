@@ -1,4 +1,4 @@
-"""Each step reads the published rows of the step before it, and rows that hold no more than it needs."""
+"""Each step reads the published rows of the step before it, and rows with only the columns that it needs."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ OUTPUTS = [{"return": "1.5", "error": None}, {"return": "-0.75", "error": None},
 TO_EXECUTE: list[dict[str, Any]] = [
     {"code": CODE, "func_name": "half", "example_inputs": CALLS},
     {"id": "a", "code": CODE, "example_inputs": [json.dumps("{'n': 3}"), json.dumps("{'n': -1.5}"), CALLS[2]]},
-    # What the input-writing step and the execution step publish.
+    # As published by the input-writing step and the execution step.
     {"gen_answer_id": "b", "prompt": PROMPT, "completions": f"```python\n{EXAMPLES}\n```", "example_str": EXAMPLES},
     {"gen_answer_id": "c", "prompt": PROMPT, "example_str": EXAMPLES, "code": CODE, "func_name": "half",
      "exec_raw_output": "<|OUT|>", "exec_status": True},
@@ -52,7 +52,7 @@ def made(stage: Stage, row: dict[str, Any], folder: Path) -> Dataset:
 
 @jailed
 @pytest.mark.parametrize("row", TO_EXECUTE)
-def test_calls_are_executed_wherever_they_stand(row: dict[str, Any], tmp_path: Path) -> None:
+def test_calls_are_executed_from_any_layout(row: dict[str, Any], tmp_path: Path) -> None:
     (found,) = made(Execute(), row, tmp_path).rows()
     assert found == {
         "id": row.get("id") or row.get("gen_answer_id") or "rows-0",
@@ -93,9 +93,9 @@ def test_a_row_without_function_or_calls_is_rejected(
     assert found["detail"].startswith(detail)
 
 
-def test_published_cases_become_a_task_in_which_nothing_is_quoted_twice(tmp_path: Path) -> None:
+def test_published_outputs_are_unquoted_in_tasks(tmp_path: Path) -> None:
     row = row_of("initials")
-    # What the filter publishes: all but the evaluation's own columns.
+    # As published by the filter: without the columns of the evaluation.
     kept = {name: row[name] for name in ("code", "func_name", "example_str", "example_inputs", "example_outputs")}
     (task,) = made(Compose(evaluation=True, errors="message"), {"gen_answer_id": "g", **kept}, tmp_path).rows()
     assert task["id"] == "g"
@@ -124,7 +124,7 @@ def test_a_published_error_is_shown_by_its_type_or_with_its_message(tmp_path: Pa
     assert "EXCEPTION" not in task["prompt"]
 
 
-def test_a_raw_function_gets_those_of_its_imports_that_it_uses(tmp_path: Path) -> None:
+def test_a_raw_function_gets_the_imports_that_it_uses(tmp_path: Path) -> None:
     row = {
         "content": "def words(text):\n    return re.split(r'\\W+', dedent(text))",
         "import_code": ["import re, os", "from textwrap import dedent, indent", "import torch"],
@@ -134,7 +134,7 @@ def test_a_raw_function_gets_those_of_its_imports_that_it_uses(tmp_path: Path) -
     assert found["func_name"] == "words"
 
 
-def test_imports_that_cannot_be_read_are_left_out() -> None:
+def test_unparsable_imports_are_left_out() -> None:
     assert with_imports(CODE, ["import"]) == CODE
     assert with_imports("def f(:", ["import re"]) == "def f(:"
     assert with_imports(CODE, ["from math import *"]) == f"from math import *\n\n\n{CODE}"
@@ -155,6 +155,6 @@ def test_literal_inputs_are_read_without_running_anything(source: tuple[str, lis
 
 
 @given(VALUES)
-def test_a_call_quoted_as_json_is_the_call(value: Any) -> None:
+def test_calls_quoted_as_json_are_read(value: Any) -> None:
     call = write_call({"a": value})
     assert write_call(read_call(json.dumps(call))) == call

@@ -24,7 +24,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b", "key"]), VALUES))
-def test_what_is_written_reads_as_the_same(arguments: dict[str, Any]) -> None:
+def test_written_calls_read_back_equal(arguments: dict[str, Any]) -> None:
     written = write_call(arguments)
     read = read_call(written)
     assert write_call(read) == written
@@ -105,7 +105,7 @@ def test_no_call(text: str) -> None:
     assert unreadable.value.reason == "not_a_call"
 
 
-def test_sets_are_written_in_one_order_and_what_has_no_literal_by_its_constructor() -> None:
+def test_sets_are_sorted_and_constructors_replace_missing_literals() -> None:
     assert write_value({"b", "a", "c"}) == "{'a', 'b', 'c'}"
     assert write_value([math.inf, -math.inf, set(), frozenset(), frozenset({1}), (1,), ()]) == (
         "[float('inf'), float('-inf'), set(), frozenset(), frozenset({1}), (1,), ()]"

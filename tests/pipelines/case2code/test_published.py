@@ -1,7 +1,7 @@
 """Evaluation rows in the layout of the published test set, judged as they are downloaded.
 
-`published.jsonl` was recorded as the published rows were: each block of inputs in an interpreter of its own, apart from
-what a test below says of the rows that cannot be right.
+`published.jsonl` was recorded like the published rows: each block of inputs in a separate interpreter. The exceptions
+are in `NOT_RIGHT`.
 """
 
 import json
@@ -36,15 +36,15 @@ jailed = pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why
 
 ROWS = [json.loads(line) for line in Path(__file__).with_name("published.jsonl").read_text().splitlines()]
 
-# Of each function that does not give what is recorded: the reason, and how the detail begins.
+# The functions that do not reproduce the recorded results: the reason, and the beginning of the detail.
 NOT_RIGHT = {
     "getter": ("gold_differs", "the value shows an address in memory"),
     "squares": ("gold_differs", "the value shows an address in memory"),
     "distinct": ("gold_differs", "it changes from run to run, as the order of a set, a hash or a random number does"),
     "hashed": ("gold_differs", "it changes from run to run"),
-    # Recorded with the harness's first result in the place of the function.
+    # Recorded when the harness's first result had replaced the function.
     "r": ("gold_differs", "the published harness has a variable r of its own, and overwrote the function"),
-    # Recorded by two runs of which one lacked what the other had.
+    # Recorded in two runs; a name was missing in one of them.
     "within": ("gold_differs", "a name was missing when it was recorded (name 'LIMIT' is not defined)"),
     "helped": ("gold_differs", "a name is missing here that was there when it was recorded (name 'helper' is not"),
     "shifted": ("gold_differs", "the type of an error differs between versions of Python"),
@@ -64,7 +64,7 @@ def row_of(func_name: str) -> dict[str, Any]:
 
 
 def judged(folder: Path, row: Mapping[str, Any], *replies: str) -> dict[str, Any]:
-    """The one output row of a task for which a model has these samples."""
+    """The output row of a task for which a model returns these samples."""
     (folder / "task.jsonl").write_text(json.dumps(row) + "\n")
     stage, author = EvaluateFunctions(n=len(replies), temperature=0.8, seconds=2.0), Author(*replies)
     Run(
@@ -85,7 +85,7 @@ def test_the_rows_have_the_published_layout() -> None:
 
 
 @jailed
-def test_each_recorded_answer_is_right_but_for_those_that_cannot_be(tmp_path: Path) -> None:
+def test_recorded_answers_are_right_except_for_known_faults(tmp_path: Path) -> None:
     source, out = Path(__file__).with_name("published.jsonl"), tmp_path / "ceiling"
     done = invoke("case2code", "evaluate", source, out, "--gold", "--jail", "bwrap")
     assert done.exit_code == 0, done.output
@@ -106,7 +106,7 @@ def test_each_recorded_answer_is_right_but_for_those_that_cannot_be(tmp_path: Pa
 
 
 @jailed
-def test_samples_are_called_with_inputs_that_only_the_jail_can_build(tmp_path: Path) -> None:
+def test_inputs_from_source_are_built_in_the_jail(tmp_path: Path) -> None:
     replies = {
         fenced("def applied(f, xs):\n    return list(map(f, xs))"): "correct",
         fenced("def map_all(f, xs):\n    return [*map(f, xs)]"): "correct",
@@ -128,7 +128,7 @@ def test_samples_are_called_with_inputs_that_only_the_jail_can_build(tmp_path: P
 
 
 @jailed
-def test_a_sample_has_what_the_blocks_define_and_no_block_replaces_it(tmp_path: Path) -> None:
+def test_a_sample_sees_the_names_of_blocks_but_is_not_overwritten(tmp_path: Path) -> None:
     row = row_of("is_open")
     own = "OPENING_DAYS = {}\ndef is_open(day):\n    return bool(day) and day.lower() in ('mon', 'tue')"
     gold_in_a_block = {**row, "example_str": row["example_str"] + "\n" + row["code"]}
@@ -156,7 +156,7 @@ def test_a_recorded_answer_whose_value_is_too_long_is_rejected(tmp_path: Path) -
 
 
 @jailed
-def test_the_chosen_indices_tell_what_is_shown_from_what_is_hidden(tmp_path: Path) -> None:
+def test_chosen_indices_separate_shown_from_hidden(tmp_path: Path) -> None:
     row = {**row_of("shout"), "choosed_example_idx": [1]}
     special = "def shout(word):\n    return 'NO?' if word == 'no' else word.upper() + '!'"
     found = judged(tmp_path, row, fenced(special), fenced("def shout(word):\n    return word"))
@@ -165,7 +165,7 @@ def test_the_chosen_indices_tell_what_is_shown_from_what_is_hidden(tmp_path: Pat
 
 
 @jailed
-def test_what_is_recorded_never_enters_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorded_outputs_never_enter_the_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entered: list[str] = []
     run_in_jail = Sandbox.answer
 
@@ -199,7 +199,7 @@ def test_gold_asks_for_no_samples() -> None:
         ("StopIteration", "StopIteration", ""),
     ],
 )  # fmt: skip
-def test_an_error_is_read_by_its_type(text: str, error: str, message: str) -> None:
+def test_errors_are_parsed_into_type_and_message(text: str, error: str, message: str) -> None:
     (read,) = recorded_results([{"return": None, "error": text}], published=True)
     assert read.error == error
     assert read.message.startswith(message)
@@ -208,7 +208,7 @@ def test_an_error_is_read_by_its_type(text: str, error: str, message: str) -> No
     assert not agree(CallResult(f"'{error}'"), read)
 
 
-def test_values_are_unquoted_where_all_of_a_published_row_are_quoted() -> None:
+def test_values_are_unquoted_if_all_in_a_published_row_are_quoted() -> None:
     def values(*texts: str, published: bool = True) -> list[str | None]:
         return [
             one.value for one in recorded_results([{"return": t, "error": None} for t in texts], published=published)
@@ -241,9 +241,7 @@ def test_values_are_unquoted_where_all_of_a_published_row_are_quoted() -> None:
         ("-0.0", "0.0", False),
     ],
 )
-def test_values_are_equal_as_python_writes_them_but_for_the_order_of_sets_and_keys(
-    now: str, then: str, same: bool
-) -> None:
+def test_values_are_compared_by_repr_ignoring_the_order_of_sets_and_keys(now: str, then: str, same: bool) -> None:
     assert agree(CallResult(now), CallResult(then)) is same
     assert agree(CallResult(then), CallResult(now)) is same
 
@@ -285,7 +283,7 @@ ADDITIONS = (
 def written(
     draw: st.DrawFn, forms: Sequence[Callable[[dict[str, Any]], str]] = FORMS, additions: Sequence[str] = ADDITIONS
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Source that makes a list of inputs in the ways that models do, and the inputs."""
+    """Source that builds a list of inputs as models write it, and the inputs."""
     source, made = [], []
     for number in range(draw(st.integers(1, 4))):
         block = draw(st.lists(ARGUMENTS, min_size=1, max_size=3))
@@ -304,7 +302,7 @@ def results_of(jail: BlockingSandbox, calls: WrittenCalls, code: str) -> CallRes
 @jailed
 @settings(max_examples=60, deadline=None)
 @given(written())
-def test_inputs_are_what_the_source_adds_up_to(jail: BlockingSandbox, source: tuple[str, list[dict[str, Any]]]) -> None:
+def test_inputs_from_any_source_are_complete(jail: BlockingSandbox, source: tuple[str, list[dict[str, Any]]]) -> None:
     text, made = source
     calls = WrittenCalls.read(text, len(made))
     ran = results_of(jail, calls, "def f(**given):\n    return given")
@@ -317,7 +315,7 @@ def test_inputs_are_what_the_source_adds_up_to(jail: BlockingSandbox, source: tu
 
 
 @jailed
-def test_each_block_is_a_run_of_its_own_after_the_blocks_before_it(jail: BlockingSandbox) -> None:
+def test_each_block_runs_in_a_new_module_after_earlier_blocks(jail: BlockingSandbox) -> None:
     source = "examples = [dict(x=1), dict(x=2)]\nimport math\nexamples += [dict(x=math.tau)]\nexamples += [dict(x=3)]"
     code = "calls = []\ndef f(x):\n    calls.append(x)\n    return len(calls), 'math' in globals()"
     ran = results_of(jail, WrittenCalls.read(source, 4), code)
@@ -325,14 +323,14 @@ def test_each_block_is_a_run_of_its_own_after_the_blocks_before_it(jail: Blockin
 
 
 @jailed
-def test_a_list_that_begins_again_replaces_the_one_before(jail: BlockingSandbox) -> None:
+def test_a_new_list_replaces_earlier_examples(jail: BlockingSandbox) -> None:
     source = "examples = [dict(x=1)]\nexamples = [dict(x=2), dict(x=3)]\nexamples += [dict(x=4)]"
     ran = results_of(jail, WrittenCalls.read(source, 3), "def f(x): return x")
     assert [str(one) for one in ran.results] == ["2", "3", "4"]
 
 
 @jailed
-def test_a_function_recurses_as_deep_as_in_a_script(jail: BlockingSandbox) -> None:
+def test_recursion_depth_is_that_of_a_script(jail: BlockingSandbox) -> None:
     code = "def f(n):\n    return n and 1 + f(n - 1)\n"
     source = "examples = [dict(n=n) for n in range(970, 1010)]"
     calls = "for call in examples:\n    try: print(f(**call))\n    except RecursionError: print('RecursionError')"

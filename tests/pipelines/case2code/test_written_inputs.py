@@ -49,7 +49,7 @@ def test_the_defaults_are_those_of_the_paper() -> None:
     ]
 
 
-def test_the_plain_prompt_ends_where_the_answer_begins() -> None:
+def test_the_plain_prompt_ends_at_the_answer() -> None:
     tools = ScriptedTools([GOOD])
     process(Inputs(prompt=Prompt.load("inputs-plain", FOLDER)), ROW, tools)
     ((prompt, _, _),) = tools.requests
@@ -57,7 +57,7 @@ def test_the_plain_prompt_ends_where_the_answer_begins() -> None:
     assert prompt.endswith(f"Function:\n```python\n{CODE}```\nArguments:")
 
 
-def test_a_call_that_cannot_be_used_is_filtered_alone() -> None:
+def test_unusable_calls_are_filtered_individually() -> None:
     script = reply(
         "dict(word='a')",
         "dict(word=input())",
@@ -80,7 +80,7 @@ def test_a_call_that_cannot_be_used_is_filtered_alone() -> None:
     ]
 
 
-def test_it_asks_again_until_enough_calls_can_be_used_and_keeps_what_was_there() -> None:
+def test_retries_add_calls_until_there_are_enough() -> None:
     tools = ScriptedTools(["I cannot.", reply("dict(word='a')"), reply("dict(word='a')", "dict(word='b')")])
     rows, _, _ = process(Inputs(), ROW, tools)
     assert [samples for _, _, samples in tools.requests] == [range(1), range(1, 2), range(2, 3)]
@@ -98,19 +98,19 @@ def test_it_asks_again_until_enough_calls_can_be_used_and_keeps_what_was_there()
         ([reply("dict(word='a')")] * 3, "too_few_inputs"),
     ],
 )
-def test_the_last_reply_says_why_a_function_is_rejected(script: list[str], reason: str) -> None:
+def test_a_function_is_rejected_for_its_last_reply(script: list[str], reason: str) -> None:
     _, _, reject = process(Inputs(), ROW, ScriptedTools(script))
     assert reject is not None
     assert reject.reason == reason
 
 
-def test_no_more_calls_are_kept_than_were_asked_for() -> None:
+def test_surplus_calls_are_dropped() -> None:
     script = reply(*(f"dict(word='{number}')" for number in range(12)))
     rows, _, _ = process(Inputs(), ROW, ScriptedTools([script]))
     assert len(rows[0]["example_inputs"]) == 10
 
 
-def test_types_alone_ask_no_model_and_give_the_same_calls_each_time() -> None:
+def test_types_needs_no_model_and_is_deterministic() -> None:
     tools = ScriptedTools([])
     stage = Inputs(inputs_from="types")
     (row,), _, _ = process(stage, ROW, tools)
@@ -123,7 +123,7 @@ def test_types_alone_ask_no_model_and_give_the_same_calls_each_time() -> None:
     assert process(stage, ROW, ScriptedTools([]))[0] == [row]
 
 
-def test_both_fill_up_what_the_model_leaves() -> None:
+def test_both_adds_drawn_calls_to_those_of_the_model() -> None:
     (row,), _, _ = process(Inputs(inputs_from="both"), ROW, ScriptedTools([GOOD]))
     assert row["input_origins"] == ["model"] * 3 + ["types"] * 7
     assert len(set(row["example_inputs"])) == 10
@@ -141,7 +141,7 @@ def test_both_fill_up_what_the_model_leaves() -> None:
         "from typing import Callable\ndef f(g: Callable[[int], int]):\n    return 1",
     ],
 )
-def test_a_function_of_objects_is_rejected_before_anything_is_asked(code: str) -> None:
+def test_functions_of_objects_are_rejected_without_a_request(code: str) -> None:
     tools = ScriptedTools([])
     _, _, reject = process(Inputs(), {**ROW, "code": code, "func_name": None}, tools)
     assert reject is not None
@@ -167,7 +167,7 @@ def test_code_without_the_function_is_rejected(code: str, reason: str) -> None:
         ({"tries": 0}, "--tries 0"),
     ],
 )
-def test_options_that_cannot_be_meant(options: dict[str, Any], message: str) -> None:
+def test_invalid_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Inputs(**options)
 
@@ -203,14 +203,14 @@ def test_the_list_of_a_reply(text: str, count: int) -> None:
     assert len(examples_in(text, is_cut=False)) == count
 
 
-def test_a_cut_reply_gives_the_items_that_are_whole() -> None:
+def test_complete_items_of_a_cut_reply_are_used() -> None:
     cut = "```python\nexamples = [\n    dict(a=(1, 2)),\n    dict(a='x'),\n    dict(a='y"
     assert len(examples_in(cut, is_cut=True)) == 2
     with pytest.raises(Reject, match="not_python"):
         examples_in(cut, is_cut=False)
 
 
-def test_the_published_replies_are_all_read() -> None:
+def test_all_published_replies_are_parsed() -> None:
     path = SHARED / "case2code-inputs-raw.jsonl"
     if not path.exists():
         pytest.skip("the published replies are not at hand")
@@ -224,13 +224,13 @@ def test_the_published_replies_are_all_read() -> None:
 
 
 class Unavailable(ScriptedTools):
-    """A model whose prompts are all too long for it."""
+    """A model for which all prompts are too long."""
 
     async def generate(self, *_: Any, **__: Any) -> Answer:
         raise Unanswered("prompt_too_long", "9 tokens into 8")
 
 
-def test_calls_are_drawn_where_no_engine_writes_them_and_a_row_fails_where_none_may_be() -> None:
+def test_without_an_answer_calls_are_drawn_or_the_row_fails() -> None:
     (row,), _, _ = process(Inputs(inputs_from="both"), ROW, Unavailable([]))
     assert (set(row["input_origins"]), row["model"], row["tries"], row["reasoning"]) == ({"types"}, None, 0, None)
     _, _, reject = process(Inputs(), ROW, Unavailable([]))

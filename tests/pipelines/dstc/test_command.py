@@ -1,4 +1,4 @@
-"""`synth dstc` as it is typed."""
+"""`synth dstc` on the command line."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def dstc(folder: Path, *arguments: str) -> Result:
     return invoke("dstc", folder / "tasks.jsonl", folder / "out", *arguments)
 
 
-def test_a_model_that_writes_no_python_gives_reasons_for_all_of_it(tmp_path: Path) -> None:
+def test_all_unusable_replies_are_filtered_with_a_reason(tmp_path: Path) -> None:
     result = dstc(tmp_path, "--engine", "echo", "--n-code", "3")
     assert result.exit_code == 0, result.output
     assert "rejected: 1 (too_few_codes 1)" in result.stderr
@@ -38,12 +38,12 @@ def test_a_model_that_writes_no_python_gives_reasons_for_all_of_it(tmp_path: Pat
         (["--column", "instruction=task"], "task"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_its_flag(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_errors_name_the_flag(tmp_path: Path, arguments: list[str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         raise dstc(tmp_path, "--engine", "echo", *arguments).exception or AssertionError
 
 
-def test_the_format_is_part_of_what_makes_a_run(tmp_path: Path) -> None:
+def test_the_format_is_part_of_a_runs_identity(tmp_path: Path) -> None:
     assert dstc(tmp_path, "--engine", "echo").exit_code == 0
     with pytest.raises(SynthError, match='format was "dpo" and is now "kto"'):
         raise dstc(tmp_path, "--engine", "echo", "--format", "kto").exception or AssertionError

@@ -1,4 +1,4 @@
-"""Codes and tests are read out of replies; what cannot be used is named."""
+"""Programs and tests are parsed from replies; unusable ones have a reason."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def reason(reader: object, reply: str) -> str:
     ],
     ids=["bare", "in a fence", "in an open fence", "with other line ends", "with a part for scripts"],
 )
-def test_the_code_is_what_stands_in_the_fence_without_what_only_a_script_runs(reply: str) -> None:
+def test_code_is_read_from_the_fence_without_main_blocks(reply: str) -> None:
     assert read_code(reply, "double").text == CODE
 
 
@@ -43,12 +43,12 @@ def test_the_code_is_what_stands_in_the_fence_without_what_only_a_script_runs(re
         ("if __name__ == '__main__':\n    double = abs", "code_without_entry"),
     ],
 )
-def test_a_code_that_cannot_be_used_is_named(reply: str, expected: str) -> None:
+def test_unusable_programs_have_a_reason(reply: str, expected: str) -> None:
     assert reason(read_code, reply) == expected
 
 
 @pytest.mark.parametrize("code", ["double = lambda x: 2 * x", "class double: pass", "async def double(x): ..."])
-def test_a_code_may_define_its_entry_in_any_way(code: str) -> None:
+def test_the_entry_may_be_defined_in_any_way(code: str) -> None:
     assert read_code(code, "double").text == code
 
 
@@ -71,7 +71,7 @@ def test_drafts_that_differ_in_comments_and_layout_are_the_same() -> None:
         ("def test_it():\n    assert double(2) == 4\n\nif __name__ == '__main__':\n    test_it()", "test_it()"),
     ],
 )
-def test_functions_that_only_a_framework_would_call_are_called(test: str, call: str) -> None:
+def test_functions_for_a_test_framework_are_called(test: str, call: str) -> None:
     text = read_test(f"```python\n{test}\n```", "double").text
     body = test.partition("\n\nif __name__")[0]
     assert text == (f"{body}\n\n\n{call}" if call else body)
@@ -92,7 +92,7 @@ def test_functions_that_only_a_framework_would_call_are_called(test: str, call: 
         ("def check(double):\n    assert double(2) == 4", "test_redefines_entry"),
     ],
 )
-def test_a_test_that_cannot_be_used_is_named(test: str, expected: str) -> None:
+def test_unusable_tests_have_a_reason(test: str, expected: str) -> None:
     assert reason(read_test, test) == expected
 
 
@@ -120,7 +120,7 @@ def test_a_reply_without_text_is_filtered() -> None:
     assert drafts.filtered[2].detail == "the reasoning did not end within 8 tokens; see --max-tokens"
 
 
-def test_a_code_and_its_test_are_one_program() -> None:
+def test_program_and_test_are_joined() -> None:
     namespace: dict[str, object] = {}
     exec(join_program(CODE, "seen = double(4)"), namespace)
     assert namespace["seen"] == 8

@@ -1,4 +1,4 @@
-"""A scripted model writes codes and tests, the sandbox runs them, and pairs come out of what passes what."""
+"""A scripted model writes programs and tests, the sandbox runs them, and pairs are selected from the results."""
 
 import gzip
 import json
@@ -32,7 +32,7 @@ Script = tuple[Sequence[str], Sequence[str]]
 
 
 class Author:
-    """A model that has a script of codes and one of tests for each instruction."""
+    """A model with scripted programs and tests for each instruction."""
 
     gpus = 0
 
@@ -64,7 +64,7 @@ class Author:
 
 
 def make(folder: Path, scripts: Mapping[str, Script], *, author: Author | None = None, **options: Any) -> Summary:
-    """Pairs for the instructions of the scripts, which all have as many codes, and as many tests."""
+    """Pairs for the instructions of the scripts, which must have equal numbers of programs and of tests."""
     folder.mkdir(exist_ok=True)
     ((n_code, n_tests),) = {(len(codes), len(tests)) for codes, tests in scripts.values()}
     rows = [{"id": f"row-{index}", "prompt": instruction} for index, instruction in enumerate(scripts)]
@@ -91,9 +91,7 @@ def sandbox() -> Iterator[BlockingSandbox]:
         yield sandbox
 
 
-def test_the_best_code_is_chosen_over_the_worst_each_with_its_easiest_telling_test(
-    tmp_path: Path, sandbox: BlockingSandbox
-) -> None:
+def test_best_and_worst_program_are_paired_with_their_easiest_tests(tmp_path: Path, sandbox: BlockingSandbox) -> None:
     make(tmp_path, {"abs": ([SLOPPY, GOOD, WRONG], [ZERO, NEGATIVE, POSITIVE])})
     (row,) = rows(tmp_path)
     assert row["matrix"] == ["101", "111", "000"]
@@ -115,14 +113,14 @@ def test_the_best_code_is_chosen_over_the_worst_each_with_its_easiest_telling_te
 
 
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason="the data shared between projects is not here")
-def test_the_solutions_of_humaneval_pass_their_tests_as_they_are_read_here(sandbox: BlockingSandbox) -> None:
+def test_humaneval_solutions_pass_their_tests(sandbox: BlockingSandbox) -> None:
     for problem in map(json.loads, gzip.decompress(HUMANEVAL.read_bytes()).splitlines()):
         code = read_code(problem["prompt"] + problem["canonical_solution"], problem["entry_point"]).text
         test = read_test(problem["test"], problem["entry_point"]).text
         assert sandbox.run(f"{join_program(code, test)}\ndef f(): pass").status == "ok", problem["task_id"]
 
 
-def test_uninformative_drafts_are_filtered_by_name(tmp_path: Path) -> None:
+def test_uninformative_drafts_are_filtered_with_a_reason(tmp_path: Path) -> None:
     codes = [GOOD, WRONG, f"{GOOD}  # again", "no code", "import sys\nsys.exit(0)\n" + GOOD, "def other(): ..."]
     tests = [NEGATIVE, "assert solution", "assert solution(1) == 7", "solution(1)", "assert 1", f"{NEGATIVE} "]
     make(tmp_path, {"abs": (codes, tests)})
@@ -152,17 +150,17 @@ def test_uninformative_drafts_are_filtered_by_name(tmp_path: Path) -> None:
     ],
     ids=["sys.exit", "os._exit", "SystemExit", "endless", "kill", "by the name of our last line"],
 )
-def test_a_code_that_leaves_early_passes_nothing(tmp_path: Path, escape: str) -> None:
+def test_a_program_that_exits_early_passes_no_test(tmp_path: Path, escape: str) -> None:
     make(tmp_path, {"abs": ([escape, GOOD], [POSITIVE, NEGATIVE])}, seconds=1.0)
     (row,) = rows(tmp_path)
     assert row["matrix"] == ["00", "11"]
     assert row["rejected_code"] == escape
 
 
-def test_rows_that_make_no_pair_are_rejected_by_name(tmp_path: Path) -> None:
+def test_rows_without_a_pair_are_rejected_with_a_reason(tmp_path: Path) -> None:
     wrong_too = "def solution(x):\n    return 2 * x + 1"
     scripts = {
-        # Copies are one.
+        # Copies count once.
         "one code": ([GOOD, GOOD, "?"], [POSITIVE, NEGATIVE, ZERO]),
         "no test": ([GOOD, SLOPPY, WRONG], ["?", "solution(2)", "assert True"]),
         "all alike": ([GOOD, "def solution(x):\n    return max(x, -x)", "solution = abs"], [POSITIVE, NEGATIVE, ZERO]),
@@ -185,21 +183,21 @@ def test_rows_that_make_no_pair_are_rejected_by_name(tmp_path: Path) -> None:
     ]
 
 
-def test_no_test_is_asked_for_where_codes_are_too_few(tmp_path: Path) -> None:
+def test_no_tests_are_requested_for_too_few_programs(tmp_path: Path) -> None:
     author = Author({"abs": (["?", "?"], [POSITIVE])})
     make(tmp_path, {"abs": (["?", "?"], [POSITIVE])}, author=author)
     assert len(author.asked) == 1
 
 
 @pytest.mark.parametrize(("min_gap", "made"), [(0.5, 1), (0.51, 0), (0.0, 1)])
-def test_the_gap_is_a_share_of_the_tests_that_tell_codes_apart(tmp_path: Path, min_gap: float, made: int) -> None:
+def test_the_gap_is_a_share_of_the_informative_tests(tmp_path: Path, min_gap: float, made: int) -> None:
     tests = [NEGATIVE, "assert solution(-4) == 4", "assert solution(-5) == 5", "assert solution(-1) == -1", ZERO]
     make(tmp_path, {"abs": ([GOOD, SLOPPY], tests)}, min_gap=min_gap)
     assert [row["gap"] for row in rows(tmp_path)] == [0.5] * made
     assert reasons(tmp_path).get("row-0") == (None if made else "gap_too_small")
 
 
-def test_a_code_or_a_test_that_depends_on_chance_is_dropped(tmp_path: Path) -> None:
+def test_nondeterministic_programs_and_tests_are_dropped(tmp_path: Path) -> None:
     moody = "import random\ndef solution(x):\n    return abs(x) if random.random() < 0.5 else 7"
     lucky = "import random\nassert solution(3) == 3 or random.random() < 0.5"
     scripts = {
@@ -213,7 +211,7 @@ def test_a_code_or_a_test_that_depends_on_chance_is_dropped(tmp_path: Path) -> N
     assert reasons(tmp_path / "once") == {}
 
 
-def test_labelled_rows_hold_the_same_two_programs(tmp_path: Path) -> None:
+def test_labelled_rows_have_the_same_two_programs(tmp_path: Path) -> None:
     make(tmp_path, {"abs": ([GOOD, WRONG], [POSITIVE, NEGATIVE])}, format="kto", style="plain")
     good, bad = rows(tmp_path)
     assert (good["id"], good["label"], good["code"], good["test"]) == ("row-0/chosen", True, GOOD, POSITIVE)
@@ -223,7 +221,7 @@ def test_labelled_rows_hold_the_same_two_programs(tmp_path: Path) -> None:
     assert good["prompt"] == bad["prompt"]
 
 
-def test_a_row_may_name_its_function_and_begin_it(tmp_path: Path) -> None:
+def test_a_row_may_have_a_function_name_and_starter_code(tmp_path: Path) -> None:
     source = tmp_path / "rows.jsonl"
     named = {"id": "a", "instruction": "abs", "entry_point": "absolute", "signature": "def absolute(x: int) -> int:"}
     source.write_text(f"{json.dumps(named)}\n" + json.dumps({**named, "id": "b", "entry_point": "x y"}))
@@ -240,7 +238,7 @@ def test_a_row_may_name_its_function_and_begin_it(tmp_path: Path) -> None:
         assert "`absolute`" in asked
 
 
-def test_a_run_that_broke_off_goes_on_from_its_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_reuses_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
     running = Sandbox.answer
 
@@ -284,6 +282,6 @@ def test_a_run_that_broke_off_goes_on_from_its_verdicts(tmp_path: Path, monkeypa
         ({"task_prompt": Prompt.load("code", FOLDER)}, "--task-prompt code"),
     ],
 )
-def test_options_that_cannot_be_meant(options: dict[str, Any], words: str) -> None:
+def test_invalid_options(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Pairs(**options)
