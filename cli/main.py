@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from synth.cli import standins
-from synth.pipelines.recipes import RECIPES, STAGES, TABLES
+from synth.pipelines.recipes import DATA, RECIPES, STAGES
 
 __all__ = ["app", "main"]
 
@@ -34,7 +34,7 @@ OTHERS = {
 }
 PANELS: dict[str, Collection[str]] = {
     "Recipes": RECIPES.keys(),
-    "Data": (*TABLES, "import", "export"),
+    "Data": (*DATA, "import", "export"),
     "Inspecting": ("show", "stats", "diff", "report", "trace", "why", "watch", "schema"),
     "Machine": ("run-code", "doctor"),
 }
@@ -102,7 +102,7 @@ class Commands(TyperGroup):
     def _summary(self, name: str) -> str:
         if name in OTHERS:
             return OTHERS[name][1]
-        if purpose := {**RECIPES, **TABLES}.get(name):
+        if purpose := {**RECIPES, **DATA}.get(name):
             return purpose
         from synth.pipelines.recipes import stage_named
         from synth.pipelines.runtime.facts import summary

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from synth.pipelines.recipes import RECIPES, STAGES, TABLES, stage_named
+from synth.pipelines.recipes import DATA, RECIPES, STAGES, stage_named
 from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.declared import DeclaredOption, declared
 from synth.pipelines.runtime.facts import (
@@ -35,7 +35,7 @@ def page() -> str:
 
 def _parts() -> Iterator[str]:
     yield OPENING
-    for recipe, purpose in {**RECIPES, **TABLES}.items():
+    for recipe, purpose in {**RECIPES, **DATA}.items():
         names = [name for name in STAGES if name.split()[0] == recipe]
         if names != [recipe]:
             yield f"## {recipe}\n\n{purpose}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from synth.pipelines.runtime.stage import Stage
 
-__all__ = ["RECIPES", "STAGES", "TABLES", "stage_named"]
+__all__ = ["DATA", "RECIPES", "STAGES", "stage_named"]
 
 # The purpose of each recipe.
 RECIPES = {
@@ -20,7 +20,9 @@ RECIPES = {
 }
 
 # Stages that belong to no recipe.
-TABLES = {
+DATA = {
+    "map": "Ask a model something about each row, with a prompt of your own.",
+    "judge": "Score each row by a rubric of your own, with a model as the judge.",
     "mix": "Mix datasets by weight, shuffled.",
     "filter": "Keep the rows that meet a condition in SQL.",
     "sample": "Keep a random sample of the rows.",
@@ -59,6 +61,8 @@ STAGES = {
     "self-lengthen constrain": "self_lengthen.constrain:Constrain",
     "self-lengthen evaluate": "self_lengthen.evaluate:EvaluateLengths",
     "self-lengthen train": "self_lengthen.train:Train",
+    "map": "prompted.map:Map",
+    "judge": "prompted.judge:Judge",
     "mix": "tables.mix:Mix",
     "filter": "tables.filter:Filter",
     "sample": "tables.sample:Sample",

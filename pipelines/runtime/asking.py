@@ -22,13 +22,15 @@ async def first_readable(
     samplings: Sequence[Sampling],
     read: Callable[[Completion], T],
     schema: Mapping[str, Any] | None = None,
+    *,
+    first_sample: int = 0,
 ) -> T:
     """The result of `read` for the first reply that it does not reject; each try is the next sample of the prompt.
 
     There is one try for each of `samplings`, at least one. `read` gets blank and refused replies too. Raises the last
     `Reject` of `read`, and `Unanswered` at once.
     """
-    for number, sampling in enumerate(samplings):
+    for number, sampling in enumerate(samplings, start=first_sample):
         answer = await allow_empty(tools.llm.generate(prompt, sampling, first_sample=number, schema=schema))
         (completion,) = answer.completions
         try:

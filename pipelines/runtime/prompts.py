@@ -53,6 +53,13 @@ class Prompt:
         except TemplateError as error:
             raise UsageError(f"{self.origin} is not a prompt template: {error}") from error
 
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The variables that the template reads."""
+        from jinja2 import meta
+
+        return frozenset(meta.find_undeclared_variables(_environment().parse(self.text)))
+
     @classmethod
     def load(cls, name: str, folder: Path, flag: str = "--prompt") -> "Prompt":
         """Read the recipe's own prompt `name`, or else the prompt file of that name.

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from synth.cli import reference
 from synth.cli.main import OTHERS, PANELS, app
-from synth.pipelines.recipes import RECIPES, STAGES, TABLES, stage_named
+from synth.pipelines.recipes import DATA, RECIPES, STAGES, stage_named
 from synth.pipelines.runtime.declared import declared
 from synth.pipelines.runtime.facts import summary
 
@@ -43,7 +43,7 @@ def test_the_list_of_commands_is_grouped_and_cuts_no_sentence_off() -> None:
     for panel, names in PANELS.items():
         assert f"{panel}:{next(iter(names))}" in listed
         for name in names:
-            purpose = {**RECIPES, **TABLES}.get(name) or OTHERS[name][1]
+            purpose = {**RECIPES, **DATA}.get(name) or OTHERS[name][1]
             assert purpose.endswith(".")
             assert "".join(f"{name} {purpose}".split()) in listed
 
@@ -57,8 +57,8 @@ def test_the_list_of_a_recipe_has_the_summaries_of_its_stages(recipe: str) -> No
 
 
 def test_a_stage_that_is_a_command_of_its_own_has_one_summary() -> None:
-    for name in set(STAGES) & {*RECIPES, *TABLES}:
-        assert {**RECIPES, **TABLES}[name] == summary(stage_named(name))
+    for name in set(STAGES) & {*RECIPES, *DATA}:
+        assert {**RECIPES, **DATA}[name] == summary(stage_named(name))
 
 
 @pytest.mark.parametrize("name", STAGES)

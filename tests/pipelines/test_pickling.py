@@ -11,6 +11,7 @@ import pytest
 
 import synth.pipelines
 from synth.pipelines.instag.normalize.embedding import Characters
+from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.query_of_cc.index_reader import OpenedIndex
 from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.prompts import Prompt
@@ -46,7 +47,9 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "Curate": {"role": "generator"},
         "Decontaminate": {"against": (str(tmp_path / "evaluation.jsonl"),)},
         "Filter": {"where": "true"},
+        "Judge": {"rubric": Prompt("{{ text }}", "rubric.md")},
         "Join": {"other": str(tmp_path / "evaluation.jsonl")},
+        "Map": {"prompt": Prompt("{{ text }}", "mine.md"), "schema": Fields({"properties": {"a": {}}})},
         "Normalize": {"embedder": Characters()},
         "Retrieve": {"index": OpenedIndex(index(tmp_path))},
         "Sample": {"n": 3},

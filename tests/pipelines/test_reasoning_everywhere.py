@@ -20,6 +20,8 @@ from synth.pipelines.dstc.pairs import Pairs
 from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.instag.tag import Tag
+from synth.pipelines.prompted.judge import Judge
+from synth.pipelines.prompted.map import Map
 from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
@@ -144,6 +146,13 @@ CASES = {
         programs,
         reasoning=("chosen_reasoning", "rejected_reasoning"),
         runs_programs=True,
+    ),
+    "map": Case(Map(Prompt("# user\n{{ topic }}", "bare")), {"topic": "the sea"}, lambda *_: "It is wide."),
+    "judge": Case(
+        Judge(Prompt("Is it wide? {{ topic }}", "rubric"), votes=2),
+        {"topic": "the sea"},
+        lambda *_: '{"reason": "It is.", "score": 4}',
+        reasoning=(),
     ),
     "self-lengthen instruct": Case(
         Instruct(judge_prompt=Prompt("# user\nSuited? {{ instruction }}", "judge"), n=6, tries=2),

@@ -12,8 +12,14 @@ import pytest
 from synth.pipelines.engines import Completion, Engine, Message, PromptRefused, Request, Sampling
 from synth.pipelines.engines.reasoning import separate_reasoning
 from synth.pipelines.engines.vllm import VllmEngine, _marks_reasoning_by_special_tokens, _ReasoningParser
+from synth.pipelines.prompted.fields import Fields
+from synth.pipelines.prompted.map import Map
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.errors import UsageError
 from tests.conftest import LentEngine
+from tests.rows import rows_of, write_rows
 
 DEATH = """
 import asyncio, json, sys
@@ -113,6 +119,16 @@ def test_an_answer_held_to_a_schema_is_no_reasoning_although_the_template_opens_
     request = Request((Message(role="user", content="why?"),), Sampling(max_tokens=40), schema=schema)
     (completion,) = asyncio.run(vllm_engine.answer(request)).completions
     assert json.loads(separate_reasoning(completion).text) == {"a": "b"}
+
+
+def test_a_random_model_fills_the_columns_of_a_schema(vllm_engine: LentEngine, tmp_path: Path) -> None:
+    properties = {"colour": {"enum": ["red", "blue"]}, "sure": {"type": "boolean"}}
+    schema = {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+    stage = Map(Prompt("# user\n{{ word }}?", "mine.md"), Fields(schema), n=4, max_tokens=60)
+    source = write_rows(tmp_path / "words.jsonl", [{"word": "sky"}, {"word": "rose"}])
+    summary = Run(stage, [str(source)], tmp_path / "out", Options(), engine=vllm_engine).execute()
+    assert (summary.counts.produced, summary.counts.outputs) == (2, 8)
+    assert {(row["colour"], type(row["sure"])) for row in rows_of(tmp_path / "out")} <= {("red", bool), ("blue", bool)}
 
 
 @pytest.fixture(scope="module")
