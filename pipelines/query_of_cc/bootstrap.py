@@ -1,11 +1,11 @@
-"""Queries from seeds: question extension, thought generation, and both fed back (Query of CC, arXiv 2401.14624)."""
+"""Grow queries from seeds by alternating question extension and thought generation (Query of CC, arXiv 2401.14624)."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from synth.pipelines.engines import Answer, Completion, Message, Sampling
+from synth.pipelines.engines import Completion, Message, Sampling
 from synth.pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
 from synth.pipelines.runtime.asking import gather_settled
 from synth.pipelines.runtime.common_options import MaxTokens, Temperature
@@ -21,7 +21,7 @@ __all__ = ["KINDS", "Bootstrap"]
 FOLDER = Path(__file__).parent
 
 KINDS = ("category", "question", "phrase", "passage", "thought")
-# From this many words on, a seed that does not say what it is is taken for a passage.
+# A seed without a kind that has at least this many words counts as a passage.
 PASSAGE_WORDS = 25
 
 
@@ -50,7 +50,6 @@ class Bootstrap(RowStage):
     version: ClassVar[int] = 2
     input: ClassVar[Record] = SEED
     output: ClassVar[Record] = QUERY_POOL
-
     uses_engine: ClassVar[bool] = True
     commands: ClassVar[tuple[str, ...]] = (
         "synth query-of-cc bootstrap seeds.jsonl queries/ --model Qwen/Qwen2.5-7B-Instruct",
@@ -63,25 +62,25 @@ class Bootstrap(RowStage):
     thought_prompt: Annotated[Prompt, Option("Prompt file that asks for a thought.", metavar="FILE")] = shipped(
         "thought", FOLDER
     )
-    rounds: Annotated[int, Option("Rounds; each extends what the last one wrote.", min=1)] = 2
-    questions_per_seed: Annotated[int, Option("Questions to ask for in a reply.", min=1)] = 10
+    rounds: Annotated[int, Option("Rounds; each extends the results of the previous one.", min=1)] = 2
+    questions_per_seed: Annotated[int, Option("Questions to request per reply.", min=1)] = 10
     samples: Annotated[int, Option("Replies with questions about each seed or query.", min=1)] = 1
     thoughts_per_question: Annotated[int, Option("Thoughts about each new question.", min=0)] = 1
-    parents: Annotated[int, Option("Queries of a seed that a later round extends.", min=1)] = 20
+    parents: Annotated[int, Option("Maximum queries of a seed that a later round extends.", min=1)] = 20
     temperature: Annotated[Temperature, Option("Sampling temperature of questions.", min=0)] = 1.0
     thought_temperature: Annotated[Temperature, Option("Sampling temperature of thoughts.", min=0)] = 0.7
     max_tokens: MaxTokens = 1024
-    max_query_chars: Annotated[int, Option("Longest query; longer thoughts are cut.", min=1)] = 1000
-    min_query_words: Annotated[int, Option("Shortest query.", min=0)] = 4
+    max_query_chars: Annotated[int, Option("Maximum characters of a query; longer thoughts are cut.", min=1)] = 1000
+    min_query_words: Annotated[int, Option("Minimum words of a query.", min=0)] = 4
     threshold: Annotated[
         float, Option("Jaccard similarity from which queries are near duplicates.", min=0.1, max=1)
     ] = 0.8
-    shingle: Annotated[int, Option("Consecutive words that are compared for it.", min=1)] = 5
+    shingle: Annotated[int, Option("Words in a shingle, the unit of comparison.", min=1)] = 5
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         tree = _Tree(self, row, tools)
-        for number in range(tree.root["round"] + 1, tree.root["round"] + self.rounds + 1):
-            await tree.grow(number)
+        for _ in range(self.rounds):
+            await tree.grow()
         for rejected in tree.filtered:
             yield rejected
         if not tree.queries:
@@ -101,147 +100,122 @@ class _Tree:
         self.root: Row = _root(row)
         self.queries: list[Row] = []
         self.filtered: list[Rejected] = []
-        self._domain = self.root["domain"]
+        self._round = self.root["round"]
         self._first_with_text: dict[str, str] = {}
         self._near = NearDuplicates(rules.threshold, rules.shingle)
         self._duplicate(self.root["id"], self.root["text"])
         # The results of the previous round.
         self._fresh = [self.root]
 
-    async def grow(self, number: int) -> None:
+    async def grow(self) -> None:
         """Run one round: questions about the results of the previous round, thoughts about the questions."""
-        questions = await self._extend(self._parents(number), number)
-        thoughts = await self._think(questions, number)
+        rules, domain = self._rules, self.root["domain"]
+        self._round += 1
+        parents = self._parents()
+        prompts = [
+            rules.questions_prompt.render(domain=domain, kind=one["kind"], text=one["text"], n=rules.questions_per_seed)
+            for one in parents
+        ]
+        questions = await self._ask("question", parents, prompts, rules.temperature, rules.samples)
+        thoughts: list[Row] = []
+        if n := rules.thoughts_per_question:
+            prompts = [rules.thought_prompt.render(domain=domain, question=one["text"]) for one in questions]
+            thoughts = await self._ask("thought", questions, prompts, rules.thought_temperature, n)
         self._fresh = [*questions, *thoughts]
 
     def shortened(self, text: str) -> str:
-        """A text that is no longer than a query may be."""
+        """A text cut to the maximum length of a query."""
         if len(text) > self._rules.max_query_chars:
             self._tools.tally("shortened")
         return cut(text, self._rules.max_query_chars)
 
-    def _parents(self, number: int) -> list[Row]:
+    def _parents(self) -> list[Row]:
         if len(self._fresh) <= self._rules.parents:
             return self._fresh
         self._tools.tally("not_extended", len(self._fresh) - self._rules.parents)
-        sampled = self._tools.random("parents", number).sample(range(len(self._fresh)), self._rules.parents)
+        sampled = self._tools.random("parents", self._round).sample(range(len(self._fresh)), self._rules.parents)
         return [self._fresh[index] for index in sorted(sampled)]
 
-    async def _extend(self, parents: Sequence[Row], number: int) -> list[Row]:
-        wanted = self._rules.questions_per_seed
-        prompts = [
-            self._rules.questions_prompt.render(domain=self._domain, kind=one["kind"], text=one["text"], n=wanted)
-            for one in parents
-        ]
-        replies = await self._ask(prompts, self._rules.temperature, self._rules.samples)
-        return [
-            question
-            for parent, reply in zip(parents, replies, strict=True)
-            for question in self._questions(parent, reply, number)
-        ]
-
-    def _questions(self, parent: Row, reply: Answer | Reject, number: int) -> list[Row]:
-        if isinstance(reply, Reject):
-            lost = self._row(f"{parent['id']}/q0", parent, "question", "", number)
-            self.filtered.append(Rejected.because(reply, lost))
-            return []
-        kept: list[Row] = []
-        wanted = self._rules.questions_per_seed
-        for sample, completion in enumerate(reply.completions):
-            texts = read_questions(completion.text)
-            rows = [
-                self._row(
-                    f"{parent['id']}/q{sample * wanted + place}", parent, "question", text, number, completion.reasoning
-                )
-                for place, text in enumerate(texts[:wanted] or [completion.text])
-            ]
-            if len(texts) > len(rows):
-                self._tools.tally("surplus_questions", len(texts) - len(rows))
-            fault = completion.no_answer or (None if texts else ("no_list", "the reply has no list of questions"))
-            if fault:
-                self._filter(rows[0], *fault)
-                continue
-            if completion.cut and len(rows) == len(texts):
-                self._filter(rows.pop(), "truncated", completion.cut)
-            kept += [row for row in rows if self._keep(row)]
-        return kept
-
-    async def _think(self, questions: Sequence[Row], number: int) -> list[Row]:
-        if not self._rules.thoughts_per_question:
-            return []
-        prompts = [self._rules.thought_prompt.render(domain=self._domain, question=one["text"]) for one in questions]
-        replies = await self._ask(prompts, self._rules.thought_temperature, self._rules.thoughts_per_question)
-        return [
-            thought
-            for question, reply in zip(questions, replies, strict=True)
-            for thought in self._thoughts(question, reply, number)
-        ]
-
-    def _thoughts(self, question: Row, reply: Answer | Reject, number: int) -> list[Row]:
-        if isinstance(reply, Reject):
-            lost = self._row(f"{question['id']}/t0", question, "thought", "", number)
-            self.filtered.append(Rejected.because(reply, lost))
-            return []
-        kept: list[Row] = []
-        for sample, completion in enumerate(reply.completions):
-            text = self._thought(completion)
-            row = self._row(f"{question['id']}/t{sample}", question, "thought", text, number, completion.reasoning)
-            if completion.no_answer:
-                self._filter(row, *completion.no_answer)
-            elif self._keep(row):
-                kept.append(row)
-        return kept
-
-    def _thought(self, completion: Completion) -> str:
-        text = read_thought(completion.text)
-        # A last sentence that the token limit cut is no sentence.
-        return self.shortened(cut(text, len(text) - 1) if completion.cut else text)
-
     async def _ask(
-        self, prompts: Sequence[str | tuple[Message, ...]], temperature: float, n: int
-    ) -> list[Answer | Reject]:
-        """The answer to each prompt, or why there is none. Prompts are sent concurrently."""
+        self,
+        kind: str,
+        parents: Sequence[Row],
+        prompts: Sequence[str | tuple[Message, ...]],
+        temperature: float,
+        n: int,
+    ) -> list[Row]:
+        """The queries kept from the replies to the prompt of each parent. Prompts are sent concurrently."""
+        read = self._questions if kind == "question" else self._thoughts
         sampling = Sampling(temperature=temperature, max_tokens=self._rules.max_tokens)
-        asked = [allow_empty(self._tools.llm.generate(prompt, sampling, n=n)) for prompt in prompts]
-        return await gather_settled(asked)
+        answers = await gather_settled(
+            allow_empty(self._tools.llm.generate(prompt, sampling, n=n)) for prompt in prompts
+        )
+        kept: list[Row] = []
+        for parent, answer in zip(parents, answers, strict=True):
+            if isinstance(answer, Reject):
+                self.filtered.append(Rejected.because(answer, self._row(parent, kind, 0, "")))
+            else:
+                for sample, completion in enumerate(answer.completions):
+                    kept += read(parent, sample, completion)
+        return kept
 
-    def _row(self, query_id: str, parent: Row, kind: str, text: str, number: int, reasoning: str | None = None) -> Row:
+    def _questions(self, parent: Row, sample: int, completion: Completion) -> list[Row]:
+        wanted = self._rules.questions_per_seed
+        texts = read_questions(completion.text)
+        rows = [
+            self._row(parent, "question", sample * wanted + index, text, completion.reasoning)
+            for index, text in enumerate(texts[:wanted] or [completion.text])
+        ]
+        if len(texts) > len(rows):
+            self._tools.tally("surplus_questions", len(texts) - len(rows))
+        if fault := completion.no_answer or (None if texts else ("no_list", "the reply has no list of questions")):
+            self.filtered.append(Rejected(rows[0], *fault))
+            return []
+        if completion.cut and len(rows) == len(texts):
+            self.filtered.append(Rejected(rows.pop(), "truncated", completion.cut))
+        return [row for row in rows if self._keep(row)]
+
+    def _thoughts(self, parent: Row, sample: int, completion: Completion) -> list[Row]:
+        text = read_thought(completion.text)
+        # The token limit cut the last sentence short.
+        text = self.shortened(cut(text, len(text) - 1) if completion.cut else text)
+        row = self._row(parent, "thought", sample, text, completion.reasoning)
+        return [row] if self._keep(row, completion.no_answer) else []
+
+    def _row(self, parent: Row, kind: str, number: int, text: str, reasoning: str | None = None) -> Row:
         return {
-            "id": query_id,
-            "domain": self._domain,
+            "id": f"{parent['id']}/{kind[0]}{number}",
+            "domain": self.root["domain"],
             "kind": kind,
             "text": text,
             "parent_id": parent["id"],
-            "round": number,
+            "round": self._round,
             "model": self._tools.model,
             "reasoning": reasoning,
         }
 
-    def _keep(self, row: Row) -> bool:
-        """Whether a query joins the tree; otherwise it is filtered with a reason."""
-        rules = self._rules
-        if (count := words(row["text"])) < rules.min_query_words:
-            return self._filter(
-                row, "too_short", f"{count:.3g} {'word' if count == 1 else 'words'}; see --min-query-words"
-            )
-        if len(row["text"]) > rules.max_query_chars:
-            return self._filter(row, "too_long", f"{len(row['text'])} characters; see --max-query-chars")
-        if duplicate := self._duplicate(row["id"], row["text"]):
-            return self._filter(row, *duplicate)
-        self.queries.append(row)
-        return True
+    def _keep(self, row: Row, fault: tuple[str, str] | None = None) -> bool:
+        """Whether a query joins the tree; otherwise it is filtered."""
+        if fault := fault or self._fault(row["id"], row["text"]):
+            self.filtered.append(Rejected(row, *fault))
+        else:
+            self.queries.append(row)
+        return not fault
+
+    def _fault(self, query_id: str, text: str) -> tuple[str, str] | None:
+        if (count := words(text)) < self._rules.min_query_words:
+            return "too_short", f"{count:.3g} {'word' if count == 1 else 'words'}; see --min-query-words"
+        if len(text) > self._rules.max_query_chars:
+            return "too_long", f"{len(text)} characters; see --max-query-chars"
+        return self._duplicate(query_id, text)
 
     def _duplicate(self, query_id: str, text: str) -> tuple[str, str] | None:
         """The earlier query that a text duplicates, as a reason and a detail; a new text is remembered."""
         if (same := self._first_with_text.setdefault(plain(text), query_id)) != query_id:
             return "duplicate", f"of {same}"
-        if like := self._near.seen(query_id, text):
-            return "near_duplicate", f"of {like}"
+        if similar := self._near.seen(query_id, text):
+            return "near_duplicate", f"of {similar}"
         return None
-
-    def _filter(self, row: Row, reason: str, detail: str) -> bool:
-        self.filtered.append(Rejected(row, reason, detail))
-        return False
 
 
 def _root(row: Row) -> Row:

@@ -1,8 +1,9 @@
-"""Indexing a corpus (Query of CC, arXiv 2401.14624, section 3.3: documents are found by BM25; vectors are ours)."""
+"""Index a corpus (Query of CC, arXiv 2401.14624, section 3.3, which retrieves by BM25; vectors are our addition)."""
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -14,11 +15,11 @@ import pyarrow as pa
 from synth.pipelines.query_of_cc.index_reader import BM25, DENSE, INDEX_STAGE, OpenedIndex
 from synth.pipelines.retrieval import analysis
 from synth.pipelines.retrieval.analysis import Analysis, passages
-from synth.pipelines.retrieval.bm25 import Bm25Writer, refuse_damaged
+from synth.pipelines.retrieval.bm25 import Bm25Writer, check_complete
 from synth.pipelines.retrieval.dense import DenseWriter
 from synth.pipelines.retrieval.embedding import Embedder
 from synth.pipelines.retrieval.vectors import Vectors, copy_vectors
-from synth.pipelines.runtime.declared import Option, path
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, Stale, UsageError
@@ -28,7 +29,7 @@ from synth.schemas.records import DOCUMENT
 
 __all__ = ["Index"]
 
-# As much text is indexed again when a run is killed: some seconds of work.
+# A killed run indexes up to this much text again: some seconds of work.
 CHARACTERS_PER_COMMIT = 1 << 26
 ROWS_AT_A_TIME = 256
 
@@ -37,20 +38,18 @@ ROWS_AT_A_TIME = 256
 class Index(TableStage):
     """Index the documents of corpora: their words for BM25, their meaning as vectors.
 
-    The documents that have text, in order, and beside them what they are searched by.
+    Writes the documents that have text, in order, with the BM25 index of their passages in `bm25/` and, with `dense`,
+    the vectors of the passages and a FAISS index in `dense/`. Without `faiss`, its type depends on their number.
 
-    That is in `bm25/` the index of their passages, and with `dense` in `dense/` the passages' vectors, with a FAISS
-    index of the kind `faiss` or one that fits their number. A passage is `passage_words` terms of a document; a rest of
-    less than half of that goes with the last one. With `stem`, words are indexed without their English endings.
-    `extend` is an index to which the documents are added: the output holds its documents, which stay where they are,
-    too, and then the new ones; options that are not given are as they were. Documents without a word are rejected as
-    `no_text`.
+    A passage has `passage_words` terms of a document; a remainder of less than half of that joins the last passage.
+    With `stem`, words are indexed without their English endings. `extend` adds the new documents after those of an
+    existing index, which is left unchanged; options that are not given are taken from it. Documents without a word are
+    rejected as `no_text`.
     """
 
     name: ClassVar[str] = INDEX_STAGE
     input: ClassVar[Record] = DOCUMENT
     output: ClassVar[Record] = DOCUMENT
-
     arguments: ClassVar[tuple[str, str]] = ("CORPUS...", "INDEX")
     reads: ClassVar[str] = "Rows with a column `text`, WET archives (*.warc.wet.gz), or folders of .txt files."
     commands: ClassVar[tuple[str, ...]] = (
@@ -58,39 +57,34 @@ class Index(TableStage):
         "synth query-of-cc index more.jsonl index-2/ --extend index/ --dense sentence-transformers/all-MiniLM-L6-v2",
     )
 
-    passage_words: Annotated[
-        int | None, Option("Words in a passage, by which a document is found.", min=1, default="200")
-    ] = None
+    passage_words: Annotated[int | None, Option("Words in a passage, the unit of search.", min=1, default="200")] = None
     stem: Annotated[bool | None, Option("Index words without English endings.", default="no-stem")] = None
     bm25: Annotated[bool | None, Option("Index words.", default="bm25")] = None
     dense: Annotated[
         str | None,
-        Option("Index vectors of the passages, too, by this sentence-transformers model.", metavar="MODEL"),
+        Option("Also index vectors of the passages, made by this sentence-transformers model.", metavar="MODEL"),
     ] = None
     faiss: Annotated[
-        Literal["flat", "ivf", "ivfpq"] | None, Option("How vectors are searched.", default="by their number")
+        Literal["flat", "ivf", "ivfpq"] | None, Option("Type of the FAISS index.", default="by the number of vectors")
     ] = None
     query_prompt: Annotated[
-        str | None, Option("What the model wants before a query.", metavar="TEXT", default="the model's own")
+        str | None, Option("Prefix of a query for the model.", metavar="TEXT", default="the model's own")
     ] = None
     passage_prompt: Annotated[
-        str | None, Option("What it wants before a passage.", metavar="TEXT", default="the model's own")
+        str | None, Option("Prefix of a passage for the model.", metavar="TEXT", default="the model's own")
     ] = None
     extend: Annotated[
         OpenedIndex | None,
-        Option(
-            "Take the documents of this index, too, and its settings.",
-            metavar="INDEX",
-            read=lambda name: OpenedIndex(path(name)),
-        ),
+        Option("Start from the documents and settings of this index.", metavar="INDEX", read=OpenedIndex.read),
     ] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        of_vectors = (self.faiss, self.query_prompt, self.passage_prompt)
-        if self._embedder is None and any(option is not None for option in of_vectors):
+        if not self._embedder and any(
+            option is not None for option in (self.faiss, self.query_prompt, self.passage_prompt)
+        ):
             raise UsageError(
-                "--faiss, --query-prompt and --passage-prompt are for vectors: name a model with --dense MODEL"
+                "--faiss, --query-prompt and --passage-prompt apply only to vectors: name a model with --dense MODEL"
             )
         if not self._settings["bm25"] and not self._embedder:
             raise UsageError("--no-bm25 leaves nothing to search by: name a model with --dense MODEL")
@@ -99,12 +93,12 @@ class Index(TableStage):
             if self.extend and self.extend.settings[name] != identity[name]:
                 raise Stale(
                     f"--extend {self.extend.path}: it was made with other settings ({name} was "
-                    f"{self.extend.settings[name]} and is now {identity[name]}), so nothing can be added to it"
+                    f"{self.extend.settings[name]} and is now {identity[name]}), so it cannot be extended"
                 )
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
-        """The options of the words, each as it was given, as the extended index has it, or by default."""
+        """Options as given, or else from the extended index, or else their defaults."""
         settings = {"passage_words": 200, "stem": False, "bm25": True, "faiss": None}
         if self.extend:
             settings |= {name: self.extend.settings[name] for name in settings}
@@ -133,31 +127,30 @@ class Index(TableStage):
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         before = self.extend.documents if self.extend else DOCUMENT.schema.empty_table()
-        _refuse_repeated_ids([before, *tables])
+        _check_ids([before, *tables])
         settings = self._settings
         analysis = Analysis(stem=settings["stem"])
         words = settings["passage_words"]
         lexical = _Lexical(self._bm25_writer(output), analysis, words) if settings["bm25"] else None
         dense = self._dense_writer(output, self._embedder, analysis, words) if self._embedder else None
         indexes = [index for index in (lexical, dense) if index]
-        for batch in _batches(before):
+        for batch in before.to_batches(max_chunksize=ROWS_AT_A_TIME):
             output.write_table(pa.table(batch), accounts_for=0)
         documents = before.num_rows
         for table in tables:
-            for batch in _batches(table):
+            for batch in table.to_batches(max_chunksize=ROWS_AT_A_TIME):
                 has_text = []
-                # One at a time, since each may be large.
+                # One at a time, since a text may be large.
                 for text in (text.as_py() or "" for text in batch.column("text")):
                     has_text.append(analysis.has_terms(text))
                     for index in indexes if has_text[-1] else ():
                         index.add(documents, text)
                     documents += has_text[-1]
-                kept = pa.table(batch.filter(pa.array(has_text)))
-                output.write_table(kept, accounts_for=kept.num_rows)
+                output.write_table(pa.table(batch.filter(pa.array(has_text))), accounts_for=sum(has_text))
                 for row in (row for row, kept in enumerate(has_text) if not kept):
                     output.reject(batch.slice(row, 1).to_pylist()[0], "no_text")
         if not documents:
-            raise InputError("no document has any text: name the column that holds it with --column text=NAME")
+            raise InputError("no document has any text: name the text column with --column text=NAME")
         if lexical:
             output.tally("passages", lexical.writer.close())
         if dense:
@@ -166,21 +159,20 @@ class Index(TableStage):
     def _bm25_writer(self, output: Output) -> Bm25Writer:
         folder = output.kept / BM25
         if self.extend and not folder.exists():
-            _lay_out(self.extend.bm25, folder)
+            _copy_bm25(self.extend.bm25, folder)
         return Bm25Writer(folder)
 
     def _dense_writer(self, output: Output, embedder: Embedder, analysis: Analysis, words: int) -> DenseWriter:
-        folder = output.kept / DENSE
-        if not self.extend:
-            return DenseWriter(folder, embedder, analysis, words)
-        if not folder.exists():
-            copy_vectors(self.extend.dense, folder)
-        base = Vectors.open(self.extend.dense).passages
+        folder, base = output.kept / DENSE, 0
+        if self.extend:
+            base = Vectors.open(self.extend.dense).passages
+            if not folder.exists():
+                copy_vectors(self.extend.dense, folder)
         return DenseWriter(folder, embedder, analysis, words, base)
 
 
 class _Lexical:
-    """Documents as passages of terms. Those that an earlier run has committed are passed over."""
+    """Adds documents as passages of terms, except those that an earlier run has committed."""
 
     def __init__(self, writer: Bm25Writer, analysis: Analysis, passage_words: int) -> None:
         self.writer = writer
@@ -199,36 +191,26 @@ class _Lexical:
             self.writer.add(document, passage)
 
 
-def _batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    yield from table.to_batches(max_chunksize=ROWS_AT_A_TIME)
-
-
-def _refuse_repeated_ids(tables: Sequence[pa.Table]) -> None:
-    """Within one corpus ids are unique already."""
+def _check_ids(tables: Sequence[pa.Table]) -> None:
+    """Raises `InputError` if an id occurs in two tables; within one they are unique already."""
     if sum(table.num_rows > 0 for table in tables) < 2:
         return
     ids = pa.chunked_array([chunk for table in tables for chunk in table["id"].chunks], pa.string())
     if repeated := next(repetitions(ids), None):
         raise InputError(
-            f"id {ids[repeated[0]].as_py()!r} stands in two corpora, or in a corpus and in the index that --extend "
-            "names: ids must be unique, so name another column with --column id=NAME"
+            f"id {ids[repeated[0]].as_py()!r} is in two corpora, or in a corpus and in the index of --extend: ids must "
+            "be unique, so name another column with --column id=NAME"
         )
 
 
-def _lay_out(source: Path, target: Path) -> None:
-    """A copy of an index that can be added to; whole or not there. Segments never change, so they are shared."""
-    refuse_damaged(source)
+def _copy_bm25(source: Path, target: Path) -> None:
+    """Atomically copy an index so that it can be extended. Segments are immutable, so they are hard links."""
+    check_complete(source)
     with atomic(target) as scratch:
         scratch.mkdir()
         for file in source.iterdir():
-            if file.suffix == ".json":
-                shutil.copyfile(file, scratch / file.name)
-            else:
-                _link(file, scratch / file.name)
-
-
-def _link(file: Path, target: Path) -> None:
-    try:
-        os.link(file, target)
-    except OSError:
-        shutil.copyfile(file, target)
+            if file.suffix != ".json":
+                with suppress(OSError):
+                    os.link(file, scratch / file.name)
+                    continue
+            shutil.copyfile(file, scratch / file.name)

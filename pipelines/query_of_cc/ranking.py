@@ -1,4 +1,4 @@
-"""What `query-of-cc retrieve` wrote, looked at from the queries: the documents of each, the best first."""
+"""The output of `query-of-cc retrieve` inverted: the ranked documents of each query."""
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ __all__ = ["Evaluation", "evaluated", "hits_by_query"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The measures of each judged query, and how many of these found nothing."""
+    """The measures of each judged query, and the number of judged queries without hits."""
 
     values: Mapping[str, Mapping[str, float]]
     unanswered: int
@@ -30,7 +30,7 @@ class Evaluation:
 
 
 def evaluated(path: Path, judgements: Path) -> Evaluation:
-    """`path` is a directory that `query-of-cc retrieve` made, or a run in TREC's format."""
+    """Evaluate `path`, a directory from `query-of-cc retrieve` or a TREC run."""
     judged = read_judgements(judgements)
     is_output = path.is_dir() or Layout(path).partial.path.exists()
     run = _ranks(path, judged) if is_output else read_run(path)
@@ -38,7 +38,7 @@ def evaluated(path: Path, judgements: Path) -> Evaluation:
 
 
 def _ranks(path: Path, queries: Container[str]) -> Run:
-    """The documents of these queries with scores that tell their ranks, so that no two are equal."""
+    """The documents of these queries, scored by rank so that no two scores are equal."""
     run: dict[str, dict[str, float]] = {}
     for query, document, _ in hits_by_query(path):
         if query in queries:
@@ -48,30 +48,31 @@ def _ranks(path: Path, queries: Container[str]) -> Run:
 
 
 def hits_by_query(path: Path) -> Iterator[tuple[str, str, float]]:
-    """Query, document and score of each hit: queries by their ids, documents as the search ranked them.
+    """Query, document and score of each hit: queries ordered by id, documents by rank.
 
-    Sixteen bytes a hit are held. Raises `InputError` where `path` is no dataset of retrieved documents.
+    Memory: 16 bytes per hit. Raises `InputError` if `path` is not a dataset of retrieved documents.
     """
     import pyarrow.compute as pc
 
     table = Dataset.open(path).table
     missing = [name for name in ("id", "queries", "scores") if name not in table.column_names]
     if missing:
-        raise InputError(f"{path} has no column {missing[0]}: it is no output of synth query-of-cc retrieve")
+        raise InputError(f"{path} has no column {missing[0]}: it is not an output of synth query-of-cc retrieve")
     if table.schema.field("queries").type != RETRIEVED.schema.field("queries").type:
-        raise InputError(f"{path} has a column queries of another kind than synth query-of-cc retrieve writes")
+        raise InputError(f"{path} has a column queries of a different type than synth query-of-cc retrieve writes")
     found = pc.list_flatten(table["queries"]).dictionary_encode().unify_dictionaries()
     if not len(found):
         return
     names = found.chunk(0).dictionary
-    place = np.empty(len(names), np.uint32)
-    place[pc.sort_indices(names).to_numpy()] = np.arange(len(names))
-    queries = np.concatenate([place[chunk.indices.to_numpy()] for chunk in found.chunks])
+    by_name = pc.sort_indices(names)
+    rank = np.empty(len(names), np.uint32)
+    rank[by_name.to_numpy()] = np.arange(len(names))
+    queries = np.concatenate([rank[chunk.indices.to_numpy()] for chunk in found.chunks])
     scores = np.concatenate([chunk.to_numpy() for chunk in pc.list_flatten(table["scores"]).chunks])
     rows = np.repeat(np.arange(table.num_rows, dtype=np.uint32), pc.list_value_length(table["queries"]).to_numpy())
-    # Rows are in the order of the index, by which equal scores are ranked.
+    # Rows are in index order, which breaks ties between equal scores.
     order = np.lexsort((rows, -scores, queries))
-    ordered = pa.array(names).take(pc.sort_indices(names))
+    sorted_names = pa.array(names).take(by_name)
     ids = table["id"]
     for hit in order:
-        yield ordered[int(queries[hit])].as_py(), ids[int(rows[hit])].as_py(), float(scores[hit])
+        yield sorted_names[int(queries[hit])].as_py(), ids[int(rows[hit])].as_py(), float(scores[hit])

@@ -1,4 +1,4 @@
-"""Reading questions and thoughts out of what a model replied, and measuring them. The text is parsed, no more."""
+"""Parse questions and thoughts from replies of a model, and measure and shorten them."""
 
 import re
 
@@ -8,7 +8,7 @@ from synth.pipelines.runtime.text.words import signed_words, without_punctuation
 __all__ = ["cut", "plain", "read_questions", "read_thought", "words"]
 
 _UNSPACED = re.compile(f"[{SPACELESS}{HANGUL}]")
-# About as many characters say what a word of English does.
+# Characters that carry about as much as one English word.
 CHARACTERS_PER_WORD = 1.5
 _WORD = re.compile(r"\w[\w'’-]*")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f\ufeff]")
@@ -32,13 +32,13 @@ _SENTENCE_END = re.compile(r"[.?!…][\"'”’)]*(?=\s)|[。？！][」』）]*
 
 
 def read_questions(reply: str) -> list[str]:
-    """The items of the list in a reply, in order; none where there is no list.
+    """The items of the list in a reply, in order; empty if it has no list.
 
-    They are the numbered lines, or, if no numbered line asks anything, the lines with a bullet, or else the lines that
-    end in a question mark. An item continues over lines until an end mark or the next item. Numbers, quotes,
-    bold type and titles in bold type are taken off. Whatever is no item, such as a preamble, is left out.
+    Items are the numbered lines, or, if no numbered line is a question, the bulleted lines, or else the lines that
+    end in a question mark. An item continues over lines until an end mark or the next item. Numbers, quotes, bold
+    type and bold titles are removed. Other text, such as a preamble, is ignored.
     """
-    lines = _said(reply).splitlines()
+    lines = _CONTROL.sub("", reply).splitlines()
     lists = [[_clean(item) for item in _items(lines, mark)] for mark in (_NUMBER, _BULLET)]
     asking = [items for items in lists if any(item.endswith(_ASKS) for item in items)]
     bare = [line for line in map(_clean, lines) if line.endswith(_ASKS)]
@@ -46,8 +46,8 @@ def read_questions(reply: str) -> list[str]:
 
 
 def read_thought(reply: str) -> str:
-    """A thought on one line, without an opening paragraph that only announces it, and without quotes around it."""
-    paragraphs = re.split(r"\n\s*\n", _said(reply).strip())
+    """A thought on one line, without an introductory paragraph that ends in a colon, and without enclosing quotes."""
+    paragraphs = re.split(r"\n\s*\n", _CONTROL.sub("", reply).strip())
     if len(paragraphs) > 1 and paragraphs[0].rstrip(_CLOSING).endswith((":", "：")):
         del paragraphs[0]
     return _unquoted(" ".join(" ".join(paragraphs).split()))
@@ -57,7 +57,7 @@ def cut(text: str, limit: int) -> str:
     """The first `limit` characters, up to the last end of a sentence, or else of a word, in their second half."""
     if len(text) <= limit:
         return text
-    # The character after the last tells whether something ends there.
+    # One character more shows whether something ends at the limit.
     head = text[: limit + 1]
     sentences = [end.end() for end in _SENTENCE_END.finditer(head)]
     for ends in (sentences, [gap.start() for gap in re.finditer(r"\s", head)]):
@@ -67,18 +67,13 @@ def cut(text: str, limit: int) -> str:
 
 
 def words(text: str) -> float:
-    """How many words a text has. Where they do not stand apart, three characters count as two."""
+    """The number of words in a text. In scripts without spaces, three characters count as two words."""
     return len(_WORD.findall(_UNSPACED.sub(" ", text))) + len(_UNSPACED.findall(text)) / CHARACTERS_PER_WORD
 
 
 def plain(text: str) -> str:
-    """The words of a text, with their signs, without case, punctuation, and differences in width and space."""
+    """A text normalized for comparison: words and symbols, without case, punctuation, width and white space."""
     return " ".join("".join(word.split()) for portion in signed_words(without_punctuation(text)) for word in portion)
-
-
-def _said(reply: str) -> str:
-    """A reply without characters that no text needs."""
-    return _CONTROL.sub("", reply)
 
 
 def _items(lines: list[str], mark: re.Pattern[str]) -> list[str]:
@@ -99,7 +94,7 @@ def _items(lines: list[str], mark: re.Pattern[str]) -> list[str]:
 
 
 def _is_title(item: str) -> bool:
-    """Whether an item is still to come after what announces it."""
+    """Whether an item so far is only a title, which its text follows."""
     bare = item.rstrip(_CLOSING)
     return not bare or bare.endswith((":", "："))
 
@@ -113,7 +108,7 @@ def _clean(item: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    # In a list written as a program would, a comma follows the quote.
+    # In a list in program syntax, a comma follows the quote.
     inside = text.removesuffix(",")
     if len(inside) > 1 and (closing := _QUOTES.get(inside[0])) == inside[-1] and closing not in inside[1:-1]:
         return inside[1:-1].strip()

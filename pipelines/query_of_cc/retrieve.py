@@ -1,9 +1,9 @@
-"""Retrieving the documents of a domain (Query of CC, arXiv 2401.14624, section 3.3)."""
+"""Retrieve the documents of a domain (Query of CC, arXiv 2401.14624, section 3.3)."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from itertools import takewhile
 from operator import itemgetter
 from pathlib import Path
@@ -22,9 +22,9 @@ from synth.pipelines.retrieval.dense import Dense
 from synth.pipelines.retrieval.embedding import Embedder
 from synth.pipelines.retrieval.fusion import Fusion
 from synth.pipelines.retrieval.searcher import Hits, Searcher
-from synth.pipelines.retrieval.trec import refuse_unwritable, write_run
+from synth.pipelines.retrieval.trec import check_writable, write_run
 from synth.pipelines.runtime.counts import Counts
-from synth.pipelines.runtime.declared import Option, path
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, UsageError
@@ -35,13 +35,13 @@ __all__ = ["Retrieve"]
 
 By = Literal["bm25", "dense", "hybrid"]
 
-# Laid by together: what a killed run searches for again.
+# A killed run repeats up to this many queries.
 QUERIES_AT_A_TIME = 1024
 DOCUMENTS_AT_A_TIME = 256
 HITS_AT_A_TIME = 1 << 20
 TABLES_AT_A_TIME = 64
 BYTES_AT_A_TIME = 8 << 20
-# One document that one query found: positions of both, and the score.
+# A document found by a query: the positions of both, and the score.
 HIT = np.dtype([("document", "<u4"), ("query", "<u4"), ("score", "<f4")])
 
 HitArray = NDArray[np.void]
@@ -49,20 +49,19 @@ HitArray = NDArray[np.void]
 
 @dataclass(frozen=True)
 class Retrieve(TableStage):
-    """Take from an index the documents that queries find, each once.
+    """Retrieve from an index the documents that queries find, each once.
 
-    Each document that is among the `top_k` of any query, once, in the order of the index.
+    Writes each document among the `top_k` hits of any query, once, in index order, with the ids, scores and domains of
+    all queries that found it.
 
-    It has the union of the queries that found it, with their scores and domains. `by` BM25, queries are bags of terms;
-    of long ones, such as thoughts, the `max_terms` rarest terms count. Dense search, for which see `Nearest` and its
-    `nprobe`, takes the model of the index, which `model` names if it has moved. Queries without a word are rejected as
-    `no_terms`, those of whose words no document has any as `no_hits`.
+    BM25 treats a query as a bag of terms; of long queries, such as thoughts, only the `max_terms` rarest terms count.
+    Dense search uses the index's model (`model` locates it if it has moved) and probes `nprobe` clusters of vectors.
+    Queries without a word are rejected as `no_terms`, those that match no document as `no_hits`.
     """
 
     name: ClassVar[str] = "query-of-cc retrieve"
     input: ClassVar[Record] = SEARCH
     output: ClassVar[Record] = RETRIEVED
-
     commands: ClassVar[tuple[str, ...]] = (
         "synth query-of-cc retrieve queries/ index/ documents/ --top-k 50",
         "synth query-of-cc retrieve queries/ index/ documents/ --by hybrid --run run.trec",
@@ -70,34 +69,29 @@ class Retrieve(TableStage):
 
     index: Annotated[
         OpenedIndex,
-        Option(
-            "Index directory, as `query-of-cc index` makes it.",
-            metavar="INDEX",
-            read=lambda name: OpenedIndex(path(name)),
-            argument=True,
-        ),
+        Option("Index directory from `query-of-cc index`.", metavar="INDEX", read=OpenedIndex.read, argument=True),
     ]
     top_k: Annotated[int, Option("Documents for each query.", min=1, max=1000)] = 100
-    max_terms: Annotated[int, Option("Of longer queries only the rarest terms count.", min=1)] = 64
-    by: Annotated[By | None, Option("Words, meaning, or both.", default="bm25 if the index has it")] = None
-    nprobe: Annotated[int, Option("Clusters of vectors to look into for a query.", min=1)] = 32
+    max_terms: Annotated[int, Option("Maximum terms of a query; the rarest are used.", min=1)] = 64
+    by: Annotated[By | None, Option("Search words, meaning, or both.", default="bm25 if the index has it")] = None
+    nprobe: Annotated[int, Option("Clusters of vectors to search for each query.", min=1)] = 32
     model: Annotated[
         str | None,
-        Option("Where the model of the index's vectors is, if it has moved.", long="--dense", metavar="MODEL"),
+        Option("New location of the model of the index's vectors, if it has moved.", long="--dense", metavar="MODEL"),
     ] = None
-    run_file: Annotated[
-        Path | None, Option("Write the hits as a run in TREC's format, too.", long="--run", metavar="FILE")
-    ] = field(default=None, compare=False)
+    run_file: Annotated[Path | None, Option("Also write the hits as a TREC run.", long="--run", metavar="FILE")] = (
+        field(default=None, compare=False)
+    )
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` where the index cannot be searched so, `Stale` where the model is another one."""
+        """Raises `UsageError` if the index does not support the search, `Stale` if the model is a different one."""
         super().__post_init__()
         if self.by is None:
             object.__setattr__(self, "by", "bm25" if self.index.settings["bm25"] else "dense")
         if self.run_file:
-            refuse_unwritable(self.run_file)
+            check_writable(self.run_file)
         if self.by != "dense" and not self.index.settings["bm25"]:
-            raise UsageError(f"--by {self.by}: {self.index.path} was made with --no-bm25; take --by dense")
+            raise UsageError(f"--by {self.by}: {self.index.path} was made with --no-bm25; use --by dense")
         if self.by != "bm25" and not self.index.settings["dense"]:
             raise UsageError(f"--by {self.by}: {self.index.path} has no vectors; make them with index --dense MODEL")
         if self.by == "bm25" and self.model:
@@ -123,6 +117,7 @@ class Retrieve(TableStage):
         queries = pa.concat_tables(tables)
         analysis = Analysis(stem=self.index.settings["stem"])
         documents = self.index.documents
+        # Dense search, too, picks the terms to highlight by their frequency.
         bm25 = Bm25(self.index.bm25, analysis, self.max_terms) if self.index.settings["bm25"] else None
         dense = Dense(self.index.dense, self._embedder, self.nprobe) if self.by != "bm25" else None
         for part, folder in ((bm25, self.index.bm25), (dense, self.index.dense)):
@@ -131,16 +126,16 @@ class Retrieve(TableStage):
                     f"{self.index.path} is damaged: {part.documents:,} of its {documents.num_rows:,} documents are in "
                     f"{folder}; index the corpus again"
                 )
-        asked: list[Searcher] = [part for part in (bm25 if self.by != "dense" else None, dense) if part]
-        engine = asked[0] if len(asked) == 1 else Fusion(asked)
-        laid_by = [
-            _search(engine, self.top_k, queries.slice(start, QUERIES_AT_A_TIME), start, analysis.has_terms, output)
+        searchers: list[Searcher] = [part for part in (bm25 if self.by != "dense" else None, dense) if part]
+        searcher = searchers[0] if len(searchers) == 1 else Fusion(searchers)
+        found = [
+            _search(searcher, self.top_k, queries.slice(start, QUERIES_AT_A_TIME), start, analysis.has_terms, output)
             for start in range(0, queries.num_rows, QUERIES_AT_A_TIME)
         ]
-        rows = _Rows(queries, analysis, partial(_telling_terms, bm25) if bm25 else partial(_own_terms, analysis))
-        for table in _gathered(rows.of(*found) for found in _documents_found(documents, laid_by)):
+        rows = _Rows(queries, analysis, bm25)
+        for table in _coalesced(rows.of(*batch) for batch in _documents_found(documents, found)):
             output.write_table(table, accounts_for=0)
-        output.tally("hits", sum(map(len, laid_by)))
+        output.tally("hits", sum(map(len, found)))
 
     @cached_property
     def _embedder(self) -> Embedder:
@@ -148,9 +143,9 @@ class Retrieve(TableStage):
 
 
 def _search(
-    engine: Searcher, k: int, queries: pa.Table, first: int, has_terms: Callable[[str], bool], output: Output
+    searcher: Searcher, k: int, queries: pa.Table, first: int, has_terms: Callable[[str], bool], output: Output
 ) -> HitArray:
-    """What the queries find, sorted by document; kept in a file, from which it is memory-mapped.
+    """The hits of the queries, sorted by document; saved to a file and memory-mapped.
 
     `first` is the position of the first query.
     """
@@ -158,8 +153,8 @@ def _search(
     texts = queries["text"].to_pylist()
     with_terms = [index for index, text in enumerate(texts) if has_terms(text)]
     if not path.exists():
-        searched = engine.search([texts[index] for index in with_terms], k)
-        _lay_by(path, _found(zip(with_terms, searched, strict=True), first))
+        searched = searcher.search([texts[index] for index in with_terms], k)
+        _save(path, _by_document(zip(with_terms, searched, strict=True), first))
     hits: HitArray = np.load(path, mmap_mode="r")
     found = np.zeros(len(texts), bool)
     found[hits["query"] - first] = True
@@ -170,7 +165,7 @@ def _search(
     return hits
 
 
-def _found(searched: Iterable[tuple[int, Hits]], first: int) -> HitArray:
+def _by_document(searched: Iterable[tuple[int, Hits]], first: int) -> HitArray:
     parts = [np.empty(0, HIT)]
     for query, hits in searched:
         part = np.empty(len(hits), HIT)
@@ -180,36 +175,36 @@ def _found(searched: Iterable[tuple[int, Hits]], first: int) -> HitArray:
     return found[np.argsort(found["document"], kind="stable")]
 
 
-def _lay_by(path: Path, hits: HitArray) -> None:
+def _save(path: Path, hits: HitArray) -> None:
     with atomic(path, durable=True) as temporary, temporary.open("wb") as file:
         np.save(file, hits)
 
 
-def _documents_found(documents: pa.Table, laid_by: Sequence[HitArray]) -> Iterator[tuple[pa.RecordBatch, HitArray]]:
-    """Documents that were found, some at a time, with their hits: sorted by document, then the best first."""
-    for first, hits in _stretches(documents.num_rows, laid_by):
-        found = np.ascontiguousarray(hits["document"])
-        stretch = documents.slice(first, int(found.max(initial=first)) - first + 1)
-        for batch in stretch.to_batches(max_chunksize=DOCUMENTS_AT_A_TIME):
-            here = slice(*np.searchsorted(found, [first, first + batch.num_rows]))
+def _documents_found(documents: pa.Table, found: Sequence[HitArray]) -> Iterator[tuple[pa.RecordBatch, HitArray]]:
+    """The documents that were found, in batches, with their hits: sorted by document, then the best first."""
+    for first, hits in _ranges(documents.num_rows, found):
+        positions = np.ascontiguousarray(hits["document"])
+        in_range = documents.slice(first, int(positions.max(initial=first)) - first + 1)
+        for batch in in_range.to_batches(max_chunksize=DOCUMENTS_AT_A_TIME):
+            here = slice(*np.searchsorted(positions, [first, first + batch.num_rows]))
             if here.start < here.stop:
-                yield batch.take(pa.array(np.unique(found[here]) - first)), hits[here]
+                yield batch.take(pa.array(np.unique(positions[here]) - first)), hits[here]
             first += batch.num_rows
 
 
-def _stretches(documents: int, laid_by: Sequence[HitArray]) -> Iterator[tuple[int, HitArray]]:
-    """Stretches of documents with few enough hits to be in memory: the first of each, and its hits, sorted."""
-    starts = [0] * len(laid_by)
+def _ranges(documents: int, found: Sequence[HitArray]) -> Iterator[tuple[int, HitArray]]:
+    """Ranges of documents whose hits fit in memory: the first document of each, and its sorted hits."""
+    starts = [0] * len(found)
     first, width = 0, documents
     while first < documents:
         stops = [
             bisect_left(hits, first + width, start, key=itemgetter("document"))
-            for hits, start in zip(laid_by, starts, strict=True)
+            for hits, start in zip(found, starts, strict=True)
         ]
         if sum(stops) - sum(starts) > HITS_AT_A_TIME and width > 1:
             width = (width + 1) // 2
             continue
-        hits = np.concatenate([hits[start:stop] for hits, start, stop in zip(laid_by, starts, stops, strict=True)])
+        hits = np.concatenate([hits[start:stop] for hits, start, stop in zip(found, starts, stops, strict=True)])
         yield first, hits[np.lexsort((hits["query"], -hits["score"], hits["document"]))]
         starts = stops
         first += width
@@ -218,11 +213,12 @@ def _stretches(documents: int, laid_by: Sequence[HitArray]) -> Iterator[tuple[in
 class _Rows:
     """Makes the output rows of documents from their hits."""
 
-    def __init__(self, queries: pa.Table, analysis: Analysis, telling_terms: Callable[[str], list[str]]) -> None:
+    def __init__(self, queries: pa.Table, analysis: Analysis, bm25: Bm25 | None) -> None:
         self._ids = queries["id"].combine_chunks()
         self._texts = queries["text"]
         self._analysis = analysis
-        self._wanted = lru_cache(QUERIES_AT_A_TIME)(lambda query: telling_terms(self._texts[query].as_py()))
+        self._bm25 = bm25
+        self._cached_terms = lru_cache(QUERIES_AT_A_TIME)(self._terms)
         self._domains = pc.unique(queries["domain"]).drop_null().sort()
         codes = pc.index_in(queries["domain"], self._domains)
         self._domain_of: NDArray[np.int64] = pc.fill_null(codes, -1).to_numpy().astype(np.int64)
@@ -241,7 +237,7 @@ class _Rows:
             "queries": pa.ListArray.from_arrays(offsets, self._ids.take(pa.array(hits["query"]))),
             "scores": pa.ListArray.from_arrays(offsets, pa.array(hits["score"])),
             "best_score": pa.array(hits["score"][starts]),
-            "terms": [self._analysis.occurring(self._wanted(query), text.as_py()) for text, query in texts],
+            "terms": [self._analysis.occurring(self._cached_terms(query), text.as_py()) for text, query in texts],
         }
         return pa.table(columns, schema=RETRIEVED.schema)
 
@@ -253,19 +249,16 @@ class _Rows:
         names = self._domains.take(pa.array(pairs % max(len(self._domains), 1)))
         return pa.ListArray.from_arrays(ends.astype(np.int32), names)
 
-
-def _telling_terms(engine: Bm25, query: str) -> list[str]:
-    """The terms of a query that say something about a document, or all of them where none does."""
-    terms = list(engine.terms(query))
-    return list(takewhile(lambda term: not engine.is_common(term), terms)) or terms
-
-
-def _own_terms(analysis: Analysis, query: str) -> list[str]:
-    """Where nothing tells how rare they are: the terms of a query in its own order."""
-    return list(dict.fromkeys(analysis.terms(query)))
+    def _terms(self, query: int) -> list[str]:
+        """The terms of a query to highlight: all but the common ones, or all if all are common."""
+        text, bm25 = self._texts[query].as_py(), self._bm25
+        if bm25 is None:
+            return list(dict.fromkeys(self._analysis.terms(text)))
+        terms = list(bm25.terms(text))
+        return list(takewhile(lambda term: not bm25.is_common(term), terms)) or terms
 
 
-def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def _coalesced(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The same rows in larger tables."""
     pending: list[pa.Table] = []
     size = 0

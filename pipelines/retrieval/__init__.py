@@ -1,1 +1,1 @@
-"""Searching a corpus: text as terms, the engines over them, and runs that are measured."""
+"""Search in a corpus: text analysis, searchers, and evaluation of runs."""

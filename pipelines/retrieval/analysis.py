@@ -1,10 +1,10 @@
-"""Text as terms: the one place that says what a word is, for documents, for queries and for marking hits.
+"""Text analysis: splits documents and queries into terms, and finds matching words to highlight.
 
-For text in letters and digits it is Lucene's standard analyzer: words by Unicode's default boundaries (UAX #29, of late
-without the colon), so that `don't`, `3.14` and `snake_case` are one term each, in lower case, none of them left out.
-Beyond it, compatibility forms are folded (NFKC), and writing without spaces between words (Chinese, Japanese, Korean,
-Thai, Lao, Burmese, Khmer) becomes overlapping pairs of characters. Everything else separates, control characters and
-lone surrogates among it.
+Text in letters and digits is analyzed as by Lucene's standard analyzer: words by Unicode's default boundaries (UAX #29,
+in recent versions without the colon), so that `don't`, `3.14` and `snake_case` are one term each, in lower case. No
+stop words are removed. In addition, compatibility forms are folded (NFKC), and scripts without spaces between words
+(Chinese, Japanese, Korean, Thai, Lao, Burmese, Khmer) become overlapping character bigrams. Everything else separates
+words, including control characters and lone surrogates.
 """
 
 import re
@@ -16,13 +16,13 @@ from typing import TypeVar
 
 from synth.pipelines.runtime.text.unicode_ranges import HANGUL, SPACELESS
 
-__all__ = ["VERSION", "Analysis", "passages", "slices", "spans"]
+__all__ = ["VERSION", "Analysis", "cut_point", "passages", "slices", "spans"]
 
 T = TypeVar("T")
 
-# Rises when the same text would give other terms.
+# Incremented when the terms of any text change.
 VERSION = 2
-# Lucene's limit: of a longer word every so many characters are a term.
+# Lucene's limit: longer words are split into terms of this length.
 LONGEST_TERM = 255
 CHARACTERS_AT_A_TIME = 1 << 16
 STEMS_REMEMBERED = 1 << 17
@@ -31,24 +31,23 @@ _UNSPACED = SPACELESS + HANGUL
 _RUN = re.compile(f"[{_UNSPACED}]+")
 _RUN_OR_REST = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
 _UNBROKEN = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]{{1,{LONGEST_TERM}}}")
-# Nothing that is done to a text takes such a letter away: most texts that have terms show it at once.
+# Characters that always end up in a term: a fast path, as most texts with terms have one early on.
 _PLAIN = re.compile("[A-Za-z0-9\u0430-\u044f\u3041-\u3096\u4e00-\u9fff\uac00-\ud7a3]")
-# They stand inside words and are not seen.
+# Invisible characters inside words.
 _INVISIBLE = re.compile("[\u00ad\u200c-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe00-\ufe0f\ufeff]")
 
 
 class Analysis:
-    """Words of a text, as terms of an index. With `stem`, English endings are cut off (Snowball)."""
+    """Splits text into the terms of an index. With `stem`, English endings are removed (Snowball)."""
 
     def __init__(self, *, stem: bool = False) -> None:
         self._stem = _english_stemmer() if stem else None
 
     def words(self, text: str) -> Iterator[str]:
-        """The words in order, folded but not stemmed; no more of them in memory than a part of the text has."""
+        """The words in order, folded but not stemmed; holds the words of one part of the text in memory."""
         return chain.from_iterable(map(_words, _parts(text)))
 
     def terms(self, text: str) -> Iterator[str]:
-        """The terms in order."""
         words = self.words(text)
         return map(self._stem, words) if self._stem else words
 
@@ -56,17 +55,17 @@ class Analysis:
         return bool(_PLAIN.search(text)) or next(self.words(text), None) is not None
 
     def occurring(self, terms: Sequence[str], text: str) -> list[str]:
-        """Those words of the text whose term is one of `terms`, in the order of these."""
+        """The words of the text whose term is one of `terms`, in the order of `terms`."""
         if self._stem is None:
             found = set(terms).intersection(self.words(text))
             return [term for term in terms if term in found]
-        order = {term: place for place, term in enumerate(terms)}
-        words = {word: order.get(self._stem(word)) for word in set(self.words(text))}
-        return [word for _, word in sorted((place, word) for word, place in words.items() if place is not None)]
+        order = {term: rank for rank, term in enumerate(terms)}
+        ranked = [(order.get(self._stem(word)), word) for word in set(self.words(text))]
+        return [word for _, word in sorted((rank, word) for rank, word in ranked if rank is not None)]
 
 
 def spans(text: str, words: Collection[str]) -> Iterator[tuple[int, int]]:
-    """Where such `words` as `Analysis.words` gives stand in `text`: start and end of each, in order."""
+    """The start and end of each occurrence in `text` of any of `words`, as from `Analysis.words`, in order."""
     for whole in _any_word().finditer(text):
         for piece in _RUN_OR_REST.finditer(text, *whole.span()):
             start, end = piece.span()
@@ -77,7 +76,7 @@ def spans(text: str, words: Collection[str]) -> Iterator[tuple[int, int]]:
 
 
 def passages(terms: Iterator[T], size: int) -> Iterator[list[T]]:
-    """`size` terms each; a rest of less than half of that goes with the last."""
+    """Groups of `size` terms; a remainder of less than half of that joins the last group."""
     passage = list(islice(terms, size))
     while following := list(islice(terms, size)):
         if 2 * len(following) < size:
@@ -90,21 +89,25 @@ def passages(terms: Iterator[T], size: int) -> Iterator[list[T]]:
 
 
 def slices(text: str, size: int) -> Iterator[str]:
-    """The text itself in such passages. Words end at white space here; in writing without it each character is one."""
+    """The text cut into `passages` of words, delimited by white space; in scripts without it, of characters."""
     for words in passages((word.span() for word in _UNBROKEN.finditer(text)), size):
         yield text[words[0][0] : words[-1][1]]
 
 
 def _parts(text: str) -> Iterator[str]:
-    """The text cut at white space, where no term can be, into parts that are not long."""
+    """The text in parts of bounded length, cut at white space so that no term is split."""
     start = 0
     while len(text) - start > CHARACTERS_AT_A_TIME:
-        limit = start + CHARACTERS_AT_A_TIME
-        end = max(text.rfind(blank, start + 1, limit) for blank in " \n")
-        end = limit if end < 0 else end
+        end = cut_point(text, start, start + CHARACTERS_AT_A_TIME)
         yield text[start:end]
         start = end
     yield text[start:] if start else text
+
+
+def cut_point(text: str, start: int, end: int) -> int:
+    """The last blank of `text[start:end]` after its first character; `end` if there is none."""
+    blank = max(text.rfind(blank, start + 1, end) for blank in " \n")
+    return end if blank < 0 else blank
 
 
 def _words(text: str) -> list[str]:
@@ -123,16 +126,11 @@ def _words(text: str) -> list[str]:
 
 def _folded(text: str) -> str:
     folded = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold().replace("’", "'")
-    return _RUN.sub(_in_pairs, folded)
-
-
-def _in_pairs(run: re.Match[str]) -> str:
-    characters = run[0]
-    return f" {' '.join(map(''.join, pairwise(characters))) or characters} "
+    return _RUN.sub(lambda run: f" {' '.join(map(''.join, pairwise(run[0]))) or run[0]} ", folded)
 
 
 def _word(word: str, letter: str, digit: str) -> re.Pattern[str]:
-    """Runs of word characters, joined by a point and the like between letters or digits (WB6, WB7, WB11, WB12)."""
+    """Runs of word characters, joined by points and similar signs between letters or digits (WB6, WB7, WB11, WB12)."""
     point = f"['’.·](?<={letter}.)(?={letter})|['.,;](?<={digit}.)(?={digit})"
     return re.compile(f"{word}(?:(?:{point}){word})*")
 

@@ -1,6 +1,6 @@
-"""Dense search: passages and queries as vectors of one model, near to each other where they mean the same.
+"""Dense search: passages and queries are embedded by one model, which places similar meanings close together.
 
-The score of a passage is the cosine of its vector and the query's, that of a document the score of its best passage.
+A passage scores the cosine similarity of its vector and the query's, a document as its best passage.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,16 +17,16 @@ from synth.pipelines.retrieval.vectors import Vectors, VectorWriter, finish
 
 __all__ = ["Dense", "DenseWriter"]
 
-# Embedded and laid by together: what a killed run embeds again. Part of what determines the last bits of the vectors.
+# Embedded and saved together: what a killed run embeds again. Affects the last bits of the vectors.
 PASSAGES_AT_A_TIME = 512
 TOKENIZED_AT_A_TIME = 64
 
 
 class DenseWriter:
-    """Embeds documents, cut into passages of `passage_words` words, and appends their vectors to those in `folder`.
+    """Embeds documents in passages of `passage_words` words and appends their vectors to those in `folder`.
 
-    `base` is how many there were before this corpus. A passage without a word is left out; one of more tokens than the
-    model reads is halved, since models read no further and say nothing.
+    `base` is the number of vectors from before this corpus. Passages without a word are skipped; those too long for the
+    model are split, since models truncate silently.
     """
 
     def __init__(self, folder: Path, embedder: Embedder, analysis: Analysis, passage_words: int, base: int = 0) -> None:
@@ -37,40 +37,40 @@ class DenseWriter:
         self._pending: list[tuple[int, str]] = []
         of = self._writer.of
         self._last = int(of[-1]) if len(of) else -1
-        self._laid_by_of_last = int(np.count_nonzero(of == self._last))
+        self._saved_of_last = int(np.count_nonzero(of == self._last))
 
     def add(self, document: int, text: str) -> None:
-        """Add the document at this position; documents come in ascending order, those that are laid by, too."""
+        """Add the document at this position; documents, including those already saved, come in ascending order."""
         if self._writer.closed or document < self._last:
             return
-        for passage in islice(self._passages(text), self._laid_by_of_last if document == self._last else 0, None):
+        for passage in islice(self._passages(text), self._saved_of_last if document == self._last else 0, None):
             self._pending.append((document, passage))
             if len(self._pending) == PASSAGES_AT_A_TIME:
-                self._lay_by()
+                self._save()
 
     def close(self, documents: int, faiss: str | None) -> int:
-        """Make what there is searchable, by the kind of index named or one chosen by size; the number of passages."""
-        self._lay_by()
+        """Build the index, of type `faiss` or one chosen by size; returns the number of passages."""
+        self._save()
         if not self._writer.closed:
-            vectors = self._writer.unfinished(documents, faiss or kind_for(self._writer.laid_by))
+            vectors = self._writer.unfinished(documents, faiss or kind_for(self._writer.saved))
             build(vectors)
             finish(vectors)
-        return self._writer.laid_by
+        return self._writer.saved
 
     def _passages(self, text: str) -> Iterator[str]:
         passages = filter(self._analysis.has_terms, slices(text, self._passage_words))
-        while some := list(islice(passages, TOKENIZED_AT_A_TIME)):
-            yield from self._embedder.whole(some)
+        while batch := list(islice(passages, TOKENIZED_AT_A_TIME)):
+            yield from self._embedder.split_to_fit(batch)
 
-    def _lay_by(self) -> None:
-        pending, self._pending = self._pending, []
-        if pending:
-            of = np.array([document for document, _ in pending], np.uint32)
-            self._writer.append(self._embedder.passages([passage for _, passage in pending]), of)
+    def _save(self) -> None:
+        if self._pending:
+            documents, passages = zip(*self._pending, strict=True)
+            self._pending = []
+            self._writer.append(self._embedder.passages(passages), np.array(documents, np.uint32))
 
 
 class Dense:
-    """Searches the vectors in `folder`, with those of queries that `embedder` makes; `nprobe` is that of `Nearest`."""
+    """Searches the vectors in `folder` for queries, which `embedder` embeds; `nprobe` is that of `Nearest`."""
 
     def __init__(self, folder: Path, embedder: Embedder, nprobe: int) -> None:
         vectors = Vectors.open(folder)

@@ -1,4 +1,4 @@
-"""Texts as vectors of length 1, by a sentence-transformers model."""
+"""Embed texts as unit vectors with a sentence-transformers model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.pipelines.engines.models import cached_snapshot, folder_named, revision_of
+from synth.pipelines.retrieval.analysis import cut_point
 from synth.schemas.errors import InputError, Stale, UsageError
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedder"]
 
-# Padded together. Like the number of texts that are given together, it has a part in the last bits of the vectors.
+# Texts padded together. Like the number of texts per call, it affects the last bits of the vectors.
 BATCH = 64
-# Longer texts are not read in one piece, even by a model that could.
+# Longer texts are split, even if a model could read them.
 MOST_TOKENS = 8192
 
 
@@ -31,32 +32,32 @@ class Embedder:
     revision: str | None
     query_prompt: str | None = None
     passage_prompt: str | None = None
-    # Where the model is now, if not under its name.
+    # Where the model is now, if it has moved.
     location: str | None = None
-    # What the command calls it.
+    # The option that names it, for messages.
     option: str = "--dense"
 
     @classmethod
     def named(
         cls, model: str, query_prompt: str | None = None, passage_prompt: str | None = None, option: str = "--dense"
     ) -> "Embedder":
-        """Raises `UsageError` where there is no such directory, or no package to load it with."""
-        return cls(model, revision_of(_located(model, option)), query_prompt, passage_prompt, option=option)
+        """Raises `UsageError` if there is no such directory or a package to load it is missing."""
+        return cls(model, revision_of(_locate(model, option)), query_prompt, passage_prompt, option=option)
 
     @classmethod
     def recorded(cls, identity: dict[str, Any], model: str | None = None) -> "Embedder":
-        """The model of that `identity`, which `model` names if it has moved. Raises `Stale` where it is another one."""
+        """The model of an `identity`, at `model` if it has moved. Raises `Stale` if its files have changed."""
         wanted = cls(**identity, location=model)
-        revision = revision_of(_located(model or wanted.model, wanted.option))
+        revision = revision_of(_locate(model or wanted.model, wanted.option))
         if revision != wanted.revision:
             raise Stale(
-                f"{wanted.option} {model or wanted.model} is another model than the index was made with (its files had "
-                f"revision {wanted.revision} and have {revision}): name the same model, or index the corpus again"
+                f"{wanted.option} {model or wanted.model} is not the model that the index was made with (its revision "
+                f"was {wanted.revision} and is now {revision}): name the same model, or index the corpus again"
             )
         return wanted
 
     def prompted(self, query_prompt: str | None, passage_prompt: str | None) -> "Embedder":
-        """The same model with other prompts, where these are not None."""
+        """The same model with those of these prompts that are not None."""
         given = {"query_prompt": query_prompt, "passage_prompt": passage_prompt}
         return replace(self, **{name: prompt for name, prompt in given.items() if prompt is not None})
 
@@ -73,32 +74,33 @@ class Embedder:
         return int(self._model.get_embedding_dimension())
 
     def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of `texts`, one a row."""
-        return self._checked(self._model.encode_document(list(texts), prompt=self._before_passages, **_HOW))
+        """Vectors of `texts`, one per row."""
+        return self._checked(self._model.encode_document(list(texts), prompt=self._passage_prefix, **_ENCODING))
 
     def queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of `texts`, one a row. Of those longer than the model reads, the beginning counts."""
-        return self._checked(self._model.encode_query(list(texts), prompt=self._before_queries, **_HOW))
+        """Vectors of `texts`, one per row. Texts too long for the model are truncated."""
+        return self._checked(self._model.encode_query(list(texts), prompt=self._query_prefix, **_ENCODING))
 
     def unread(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Which texts have a piece that the model does not know: to it, all such pieces are the same."""
+        """Which texts have a token unknown to the model, which cannot tell such tokens apart."""
         tokenizer = self._model.tokenizer
         unknown = getattr(tokenizer, "unk_token_id", None)
         if not texts or unknown is None or not callable(tokenizer):
             return np.zeros(len(texts), np.bool_)
         return np.array([unknown in tokens for tokens in tokenizer(list(texts), verbose=False)["input_ids"]])
 
-    def whole(self, texts: Sequence[str]) -> Iterator[str]:
-        """The texts, those halved, and halved again, that have more tokens than the model reads at a time."""
-        lengths = self._lengths([self._before_passages + text for text in texts])
+    def split_to_fit(self, texts: Sequence[str]) -> Iterator[str]:
+        """The texts, with those too long for the model halved until they fit."""
+        lengths = self._lengths([self._passage_prefix + text for text in texts])
         for text, length in zip(texts, lengths, strict=True):
             if length > self._limit and len(text) > 1:
-                yield from self.whole([half for half in _halves(text) if half.strip()])
+                middle = cut_point(text, 0, len(text) // 2)
+                yield from self.split_to_fit([half for half in (text[:middle], text[middle:]) if half.strip()])
             else:
                 yield text
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
-        """In tokens; 0 for a model that has no such limit."""
+        """In tokens; 0 if the model has no limit."""
         tokenizer = self._model.tokenizer
         if not texts or self._model.max_seq_length is None or not callable(tokenizer):
             return [0] * len(texts)
@@ -106,7 +108,7 @@ class Embedder:
 
     def _checked(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(vectors).all():
-            raise InputError(f"{self.option} {self.model}: the model gives vectors that are not numbers")
+            raise InputError(f"{self.option} {self.model}: the model returns vectors that are not finite")
         return vectors
 
     @property
@@ -114,11 +116,11 @@ class Embedder:
         return int(min(self._model.max_seq_length or MOST_TOKENS, MOST_TOKENS))
 
     @cached_property
-    def _before_passages(self) -> str:
+    def _passage_prefix(self) -> str:
         return self._prompt("--passage-prompt", self.passage_prompt, "document", "passage", "corpus")
 
     @cached_property
-    def _before_queries(self) -> str:
+    def _query_prefix(self) -> str:
         return self._prompt("--query-prompt", self.query_prompt, "query")
 
     def _prompt(self, option: str, given: str | None, *names: str) -> str:
@@ -135,8 +137,8 @@ class Embedder:
 
         transformers.utils.logging.disable_progress_bar()
         try:
-            return SentenceTransformer(_located(self.location or self.model, self.option))
-        # A directory of other files, weights that do not fit, a hub that does not answer: classes without a base.
+            return SentenceTransformer(_locate(self.location or self.model, self.option))
+        # Missing files, mismatched weights, an unreachable hub: the errors have no common base class.
         except Exception as error:
             raise UsageError(
                 f"{self.option} {self.location or self.model} cannot be loaded by sentence-transformers: "
@@ -144,7 +146,7 @@ class Embedder:
             ) from error
 
 
-_HOW: dict[str, Any] = {
+_ENCODING: dict[str, Any] = {
     "batch_size": BATCH,
     "normalize_embeddings": True,
     "convert_to_numpy": True,
@@ -152,8 +154,8 @@ _HOW: dict[str, Any] = {
 }
 
 
-def _located(model: str, option: str) -> str:
-    """The directory of a model, or its name on the hub where the local cache has not all of it."""
+def _locate(model: str, option: str) -> str:
+    """The directory of a model, or its hub name if the local cache is incomplete."""
     for package, module in (("sentence-transformers", "sentence_transformers"), ("faiss", "faiss")):
         if find_spec(module) is None:
             raise UsageError(f"{option} needs {package}, which is not installed: pip install '.[cpu]' (or '.[gpu]')")
@@ -164,11 +166,3 @@ def _located(model: str, option: str) -> str:
         return str(path)
     snapshot = cached_snapshot(model, "main")
     return str(snapshot) if snapshot and (snapshot / "modules.json").is_file() else model
-
-
-def _halves(text: str) -> tuple[str, str]:
-    """Cut at the white space next before the middle; in the middle where the first half has none."""
-    middle = len(text) // 2
-    at = max(text.rfind(blank, 1, middle) for blank in " \n")
-    at = middle if at < 0 else at
-    return text[:at], text[at:]

@@ -1,4 +1,4 @@
-"""An index as rows search it: one query, and the documents that it finds."""
+"""The search tool of row stages: one query in, the documents that match it out."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ __all__ = ["DocumentIndex", "Found", "FoundDocument", "Query"]
 
 
 class Query(Struct, frozen=True):
-    """A text, and how many documents are wanted at most."""
+    """A query for up to `k` documents."""
 
     query: str
     k: int
@@ -27,15 +27,16 @@ class FoundDocument(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """The documents of a query, the best first."""
+    """The hits of a query, best first."""
 
     documents: tuple[FoundDocument, ...]
 
 
 class DocumentIndex:
-    """A plug over `documents`, a table with the columns id and text in the order of the searcher that `opened` gives.
+    """A plug that searches `documents`, a table with the columns id and text, with the searcher that `opened` returns.
 
-    `identity` names what a search depends on: the documents and how they were indexed.
+    The searcher's positions are rows of the table. `identity` names what a search depends on: the documents and how
+    they were indexed.
     """
 
     def __init__(self, identity: Mapping[str, Any], documents: "pa.Table", opened: "Callable[[], Searcher]") -> None:

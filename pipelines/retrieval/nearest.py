@@ -1,14 +1,14 @@
-"""The nearest of many vectors with FAISS: candidates by an index, their order by the vectors themselves.
+"""Nearest-neighbor search with FAISS: an index proposes candidates, and the vectors themselves rank them.
 
-How many there are decides how they are searched: all of them in turn (`flat`), or those of the clusters nearest to the
-query, kept as a byte a dimension (`ivf`) or a byte for eight of them (`ivfpq`). An index only proposes candidates. What
-they score, and so which of them are the best, is calculated from the memory-mapped vectors.
+The number of vectors decides the type of index: exhaustive search (`flat`), or search in the clusters nearest to the
+query, with a byte per dimension (`ivf`) or per eight dimensions (`ivfpq`). The scores, and so the ranking, always come
+from the memory-mapped vectors.
 """
 
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,35 +28,35 @@ __all__ = ["KINDS", "Nearest", "build", "kind_for"]
 
 FLAT, IVF, IVFPQ = "flat", "ivf", "ivfpq"
 KINDS = (FLAT, IVF, IVFPQ)
-# The most passages for which each is chosen.
+# Maximum passages for each type.
 MOST_FLAT, MOST_IVF = 100_000, 1_000_000
 
 INDEX = "index.faiss"
 SEED = 1234
 MOST_CLUSTERS = 8192
-# Vectors that clusters are learnt from, and that the bytes of `ivfpq` are, for each cluster and each value of a byte.
+# Training vectors per cluster, and per byte value for the codes of `ivfpq`.
 VALUES = 256
 SAMPLE_PER_CLUSTER, MOST_SAMPLE, SAMPLE_PER_VALUE = 64, 1 << 18, 64
 VECTORS_AT_A_TIME = 1 << 16
-# Candidates for each passage that is wanted, and at least.
+# Candidates per passage wanted, and their minimum.
 CANDIDATES = {FLAT: 1, IVF: 2, IVFPQ: 5}
 FEWEST_CANDIDATES = 200
-# For one query: on a GPU FAISS gives no more.
+# Maximum candidates of a query; on a GPU, FAISS returns no more.
 MOST_CANDIDATES, MOST_ON_GPU = 1 << 14, 2048
 CANDIDATES_AT_A_TIME = 1 << 21
-# By no more do the scores that FAISS sorts by differ from ours.
+# Maximum difference between FAISS's scores and ours.
 SLACK = np.float32(1e-5)
 
 
 def kind_for(passages: int) -> str:
-    """How so many vectors are searched where nobody has chosen."""
+    """The default type of index for this number of passages."""
     return FLAT if passages <= MOST_FLAT else IVF if passages <= MOST_IVF else IVFPQ
 
 
 def build(vectors: Vectors) -> None:
-    """Write the index beside `vectors` that their kind asks for. The same vectors give the same bytes.
+    """Write the index of `vectors` beside them, according to their type. Deterministic.
 
-    Clusters are learnt from a bounded sample, and vectors added in stretches: all of them are never in memory.
+    Clusters are trained on a bounded sample and vectors are added in batches, so they never all have to fit in memory.
     """
     if vectors.faiss == FLAT:
         return
@@ -65,7 +65,7 @@ def build(vectors: Vectors) -> None:
     array = vectors.array
     index = _untrained(vectors.passages, vectors.dimensions, vectors.faiss)
     if _gpus():
-        # Bound to a name: the index does not keep it alive.
+        # In a variable, since the index does not keep it alive.
         on_gpus = faiss.index_cpu_to_all_gpus(faiss.IndexFlatIP(vectors.dimensions))
         index.clustering_index = on_gpus
     index.train(_sample(array, min(SAMPLE_PER_CLUSTER * index.nlist, MOST_SAMPLE)))
@@ -82,15 +82,15 @@ def _untrained(passages: int, dimensions: int, kind: str) -> "faiss.IndexIVF":
     import faiss
 
     clusters = min(1 << round(np.log2(4 * passages**0.5)), MOST_CLUSTERS, passages)
-    # Eight dimensions to a byte, or four, two, one where that does not divide them.
+    # Eight dimensions per byte, or else four, two or one, whichever divides them.
     pieces = dimensions // next(width for width in (8, 4, 2, 1) if dimensions % width == 0)
-    in_pieces = kind == IVFPQ and passages >= VALUES
-    code = f"PQ{pieces}x8" if in_pieces else "SQ8"
+    is_pq = kind == IVFPQ and passages >= VALUES
+    code = f"PQ{pieces}x8" if is_pq else "SQ8"
     index = faiss.index_factory(dimensions, f"IVF{clusters},{code}", faiss.METRIC_INNER_PRODUCT)
     index.cp.seed = SEED
     index.cp.min_points_per_centroid = 1
-    if in_pieces:
-        # For a filter that is not used, and takes longer to learn than all else.
+    if is_pq:
+        # Slow, and only of use for a filter that we do not apply.
         index.do_polysemous_training = False
         index.pq.cp.seed = SEED
         index.pq.cp.min_points_per_centroid = 1
@@ -99,74 +99,71 @@ def _untrained(passages: int, dimensions: int, kind: str) -> "faiss.IndexIVF":
 
 
 def _sample(array: NDArray[np.float16], size: int) -> NDArray[np.float32]:
-    if size >= len(array):
-        return array.astype(np.float32)
-    drawn = np.random.default_rng(SEED).choice(len(array), size, replace=False)
+    drawn = np.random.default_rng(SEED).choice(len(array), min(size, len(array)), replace=False)
     return array[np.sort(drawn)].astype(np.float32)
 
 
 class Nearest:
-    """Searches `vectors`. Of an index of clusters, the `nprobe` nearest to the query are looked into."""
+    """Searches `vectors`; in a clustered index, the `nprobe` clusters nearest to the query."""
 
     def __init__(self, vectors: Vectors, nprobe: int) -> None:
-        """Raises `InputError` where the index is not there or not one that this version of FAISS can read."""
-        # Mapped all the same, without what the class of mapped arrays does whenever something is taken from it.
+        """Raises `InputError` if the index is missing or this version of FAISS cannot read it."""
+        # Still memory-mapped, but without the overhead of `np.memmap` on each access.
         self._vectors = np.asarray(vectors.array)
         self._of = vectors.of
         self._kind = vectors.faiss
         self._most = min(MOST_ON_GPU if _gpus() else MOST_CANDIDATES, vectors.passages)
         self._index = None if vectors.faiss == FLAT else _read(vectors.folder / INDEX, nprobe)
         if self._index is not None and self._index.ntotal != vectors.passages:
-            raise InputError(f"{vectors.folder} is damaged: its {INDEX} is not of its vectors; index the corpus again")
+            raise InputError(
+                f"{vectors.folder} is damaged: its {INDEX} does not match its vectors; index the corpus again"
+            )
 
     def search(self, queries: NDArray[np.float32], k: int) -> Iterator[Hits]:
         """The `k` documents with the best passages for each row of `queries`; a score is an inner product."""
         hits: dict[int, Hits] = {}
-        left = np.arange(len(queries))
+        unanswered = np.arange(len(queries))
         limit = max(CANDIDATES[self._kind] * (k + k // 2), FEWEST_CANDIDATES)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            while len(left):
+            while len(unanswered):
                 limit = min(limit, self._most)
-                for some in np.array_split(left, -(-len(left) * limit // CANDIDATES_AT_A_TIME)):
-                    best = pool.map(self._best, queries[some], *self._candidates(queries[some], limit), repeat(k))
+                for batch in np.array_split(unanswered, -(-len(unanswered) * limit // CANDIDATES_AT_A_TIME)):
+                    best = pool.map(self._best, queries[batch], *self._candidates(queries[batch], limit), repeat(k))
                     hits |= {
-                        query: found for query, found in zip(some.tolist(), best, strict=True) if found is not None
+                        query: found for query, found in zip(batch.tolist(), best, strict=True) if found is not None
                     }
-                left = left[[query not in hits for query in left.tolist()]]
+                unanswered = np.array([query for query in unanswered.tolist() if query not in hits], int)
                 limit *= 4
         return map(hits.__getitem__, range(len(queries)))
 
     def _best(
-        self, query: NDArray[np.float32], proposed_by: NDArray[np.float32], candidates: NDArray[np.int64], k: int
+        self, query: NDArray[np.float32], scores: NDArray[np.float32], candidates: NDArray[np.int64], k: int
     ) -> Hits | None:
-        """The hits of one query; None where they are too few, or further candidates might be as good and earlier.
+        """The hits of one query; None if there are too few, as candidates beyond the limit might be as good.
 
-        `proposed_by` are the scores by which FAISS chose the candidates.
+        `scores` are those by which FAISS ranked the candidates.
         """
         chosen = candidates >= 0
         may_be_more = bool(chosen.all()) and len(candidates) < self._most
         if may_be_more:
-            # Of those that FAISS finds as good as the last it may have left some.
-            chosen = proposed_by > proposed_by.min() + SLACK
+            # FAISS may have omitted passages that it scores like the last one.
+            chosen = scores > scores.min() + SLACK
         passages = np.sort(candidates[chosen])
-        # Rounded from more digits than are needed, so that equal vectors score the same wherever they stand.
-        scores = (self._vectors.take(passages, axis=0).astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
-        hits = Hits(*best_documents(self._of[passages].astype(np.int64), scores, k))
+        # Rounded from a higher precision, so that equal vectors score the same at any position.
+        exact = (self._vectors.take(passages, axis=0).astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
+        hits = Hits(*best_documents(self._of[passages].astype(np.int64), exact, k))
         return None if may_be_more and len(hits) < k else hits
 
     def _candidates(self, queries: NDArray[np.float32], limit: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Up to `limit` passages for each query, and their scores, in rows that -1 fills up."""
-        if self._index is None:
-            return self._first_of_all(queries, limit)
-        scores, passages = self._index.search(queries, limit)
-        return scores, passages
-
-    def _first_of_all(self, queries: NDArray[np.float32], limit: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and positions of up to `limit` passages for each query, in rows padded with -1."""
+        if self._index is not None:
+            scores, passages = self._index.search(queries, limit)
+            return scores, passages
         scores = np.empty((len(queries), 0), np.float32)
         passages = np.empty((len(queries), 0), np.int64)
         for start in range(0, len(self._vectors), VECTORS_AT_A_TIME):
-            stretch = self._vectors[start : start + VECTORS_AT_A_TIME].astype(np.float32)
-            more, where = _knn(queries, stretch, min(limit, len(stretch)))
+            batch = self._vectors[start : start + VECTORS_AT_A_TIME].astype(np.float32)
+            more, where = _knn(queries, batch, min(limit, len(batch)))
             scores, passages = np.hstack([scores, more]), np.hstack([passages, where + start])
             if scores.shape[1] > limit:
                 first = np.argpartition(-scores, limit - 1, axis=1)[:, :limit]
@@ -179,11 +176,8 @@ def _knn(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     import faiss
 
-    if _gpus():
-        found = faiss.knn_gpu(_gpu_resources(), queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-    else:
-        found = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-    scores, passages = found
+    search = partial(faiss.knn_gpu, _gpu_resources()) if _gpus() else faiss.knn
+    scores, passages = search(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
     return scores, passages
 
 
@@ -201,7 +195,7 @@ def _read(file: Path, nprobe: int) -> "faiss.IndexIVF":
     options.useFloat16 = True
     try:
         return faiss.index_cpu_to_all_gpus(index, options)
-    # Too large for the GPUs, or codes of a length that they do not know.
+    # Too large for the GPUs, or an unsupported code length.
     except RuntimeError:
         return index
 
@@ -220,5 +214,5 @@ def _gpu_resources() -> Any:
 
 
 def _last_line(error: RuntimeError) -> str:
-    """FAISS puts the function and the line of its source first."""
+    """The message without the source position that FAISS prepends."""
     return str(error).splitlines()[-1].rpartition("Error: ")[2]

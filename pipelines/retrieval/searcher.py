@@ -1,4 +1,4 @@
-"""What every engine that searches an index directory does."""
+"""The interface of all searchers of an index."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["Hits", "Searcher", "best_documents"]
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What one query found: each document once, the best first, equal scores by the documents' order in the index.
+    """The hits of one query: each document once, best first, ties broken by index order.
 
     `ords` are positions of documents in the index, from 0.
     """
@@ -25,15 +25,13 @@ class Hits:
 
 
 class Searcher(Protocol):
-    """A way to search an index."""
-
     def search(self, queries: Sequence[str], k: int) -> Iterator[Hits]:
-        """Up to `k` documents for each of `queries`, in their order."""
+        """Up to `k` hits for each of `queries`, in their order."""
         ...
 
 
 def best_documents(ords: NDArray[np.int64], scores: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Of passages, the `k` best documents, each with the score of its best passage; equal ones in their order."""
+    """The `k` best documents of scored passages, each with the score of its best passage; ties in index order."""
     order = np.lexsort((ords, -scores))
     ords, scores = ords[order], scores[order]
     best = np.sort(np.unique(ords, return_index=True)[1])[:k]

@@ -1,8 +1,8 @@
-"""Runs and relevance judgements in the format of TREC, and what the measures of `ir-measures` say of them.
+"""Runs and relevance judgements in TREC's format, and their evaluation with `ir-measures`.
 
-A run has lines `query Q0 document rank score tag`, the judgements lines `query 0 document relevance`. As in `trec_eval`
-the order within a query is that of the scores alone, and documents of equal score come by their ids, from the last: so
-what is written here has strictly falling scores.
+A run has lines `query Q0 document rank score tag`, judgements have lines `query 0 document relevance`. Like
+`trec_eval`, `ir-measures` ranks by scores alone and breaks ties by descending id, so runs are written with strictly
+decreasing scores.
 """
 
 import math
@@ -17,11 +17,11 @@ from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.phrases import plural
 
-__all__ = ["MEASURES", "Judgements", "Run", "measure", "read_judgements", "read_run", "refuse_unwritable", "write_run"]
+__all__ = ["MEASURES", "Judgements", "Run", "check_writable", "measure", "read_judgements", "read_run", "write_run"]
 
 MEASURES = ("nDCG@10", "R@100", "AP")
 
-# By query, then by document.
+# Query to document to value.
 Run = Mapping[str, Mapping[str, float]]
 Judgements = Mapping[str, Mapping[str, int]]
 _Value = TypeVar("_Value")
@@ -37,20 +37,20 @@ def read_run(path: Path) -> Run:
     return _read(path, ("query", "Q0", "document", "rank", "score", "tag"), 2, 4, _score)
 
 
-def refuse_unwritable(path: Path) -> None:
-    """To be asked before a long search: raises `UsageError` where `write_run` could not write afterwards."""
+def check_writable(path: Path) -> None:
+    """Called before a long search: raises `UsageError` if `write_run` could not write its result."""
     if path.is_dir():
         raise UsageError(f"--run {path} cannot be written: it is a directory")
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"--run {path} cannot be written: {path.parent} is no directory")
+        raise UsageError(f"--run {path} cannot be written: {path.parent} is not a directory")
     if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
-        raise UsageError(f"--run {path} cannot be written: nothing can be made in {path.parent}")
+        raise UsageError(f"--run {path} cannot be written: no permission to create files in {path.parent}")
 
 
 def write_run(path: Path, hits: Iterable[tuple[str, str, float]]) -> None:
-    """Write hits, given as query, document and score: query by query, the best first. The file appears when whole.
+    """Atomically write hits (query, document, score), which must come query by query, best first.
 
-    A score that is not less than the one before it is written as the next smaller 32-bit number.
+    A score that is not less than the previous one is written as the next smaller 32-bit float.
     """
     try:
         with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -60,7 +60,7 @@ def write_run(path: Path, hits: Iterable[tuple[str, str, float]]) -> None:
 
 
 def measure(run: Run, judgements: Judgements) -> dict[str, dict[str, float]]:
-    """The `MEASURES` of each query that has judgements; 0 where the run has nothing for it."""
+    """The `MEASURES` of each judged query; 0 if the run has no hits for it."""
     import ir_measures
 
     names = {ir_measures.parse_measure(name): name for name in MEASURES}
@@ -73,35 +73,29 @@ def measure(run: Run, judgements: Judgements) -> dict[str, dict[str, float]]:
 def _read(
     path: Path, columns: Sequence[str], document: int, value: int, parse: Callable[[str], _Value]
 ) -> dict[str, dict[str, _Value]]:
-    """The columns at `document` and `value` by the first one."""
-    read: dict[str, dict[str, _Value]] = {}
-    for number, words in _lines_of(path):
-        place = f"{path}:{number}"
-        if len(words) != len(columns):
-            raise InputError(f"{place} has {plural(len(words), 'column')}, where {', '.join(columns)} must be")
-        values = read.setdefault(words[0], {})
-        if words[document] in values:
-            raise InputError(f"{place} names document {words[document]} again for query {words[0]}")
-        try:
-            values[words[document]] = parse(words[value])
-        except ValueError:
-            raise InputError(f"{place} has the {columns[value]} {words[value]!r:.40}, which is no number") from None
-    if not read:
-        raise InputError(f"{path} has no lines")
-    return read
-
-
-def _lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Numbers, from 1, and words of the lines that are not blank."""
+    """The values in column `value` by query (the first column) and by document."""
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if words := line.split():
-                    yield number, words
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text") from error
+    read: dict[str, dict[str, _Value]] = {}
+    for number, words in enumerate(map(str.split, text.split("\n")), 1):
+        if not words:
+            continue
+        if len(words) != len(columns):
+            raise InputError(f"{path}:{number} has {plural(len(words), 'column')} instead of {', '.join(columns)}")
+        values = read.setdefault(words[0], {})
+        if words[document] in values:
+            raise InputError(f"{path}:{number} repeats document {words[document]} of query {words[0]}")
+        try:
+            values[words[document]] = parse(words[value])
+        except ValueError:
+            raise InputError(f"{path}:{number}: the {columns[value]} {words[value]!r:.40} is not a number") from None
+    if not read:
+        raise InputError(f"{path} has no lines")
+    return read
 
 
 def _score(word: str) -> float:
@@ -115,14 +109,14 @@ def _lines(hits: Iterable[tuple[str, str, float]]) -> Iterator[str]:
     last, rank, score = None, 0, np.float32(0)
     for query, document, given in hits:
         if query != last:
-            _refuse_blanks(query)
+            _check_id(query)
             last, rank, score = query, 0, np.float32(np.inf)
-        _refuse_blanks(document)
+        _check_id(document)
         rank += 1
         score = min(np.float32(given), np.nextafter(score, np.float32(-np.inf)))
         yield f"{query} Q0 {document} {rank} {score:.9g} synth\n"
 
 
-def _refuse_blanks(name: str) -> None:
+def _check_id(name: str) -> None:
     if name.split() != [name]:
-        raise InputError(f"the id {name!r} is empty or has white space in it, which a run in TREC's format cannot hold")
+        raise InputError(f"the id {name!r} is empty or has white space, which TREC's run format does not allow")

@@ -1,4 +1,4 @@
-"""Vectors of passages on disk: one file that grows, one that says whose they are, and a record when they are whole."""
+"""Vectors of passages on disk: a file of vectors, one of their documents, and a record once both are complete."""
 
 import json
 import os
@@ -14,16 +14,16 @@ from synth.schemas.errors import InputError, SynthError
 
 __all__ = ["VectorWriter", "Vectors", "copy_vectors", "finish"]
 
-# Halves of their size, and of a vector of length 1 no score moves by more than a thousandth.
+# Half the size, and scores of unit vectors change by at most a thousandth.
 VECTORS, NUMBER = "vectors.float16", np.dtype("<f2")
-# Of each vector the position of its document.
+# The position of the document of each vector.
 DOCUMENTS, POSITION = "documents.uint32", np.dtype("<u4")
 RECORD = "dense.json"
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """The vectors in `folder`, memory-mapped, in the order of their documents; `faiss` is how they are searched."""
+    """The vectors in `folder`, memory-mapped, in the order of their documents; `faiss` is the type of their index."""
 
     folder: Path
     dimensions: int
@@ -33,14 +33,14 @@ class Vectors:
 
     @classmethod
     def open(cls, folder: Path) -> "Vectors":
-        """Raises `InputError` where they are not there, or not all of them."""
+        """Raises `InputError` if they are missing or incomplete."""
         try:
             vectors = cls(folder, **json.loads((folder / RECORD).read_bytes()))
             sizes = [(folder / name).stat().st_size for name in (VECTORS, DOCUMENTS)]
         except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{folder} holds no vectors that can be read: {error}") from error
+            raise InputError(f"{folder} has no readable vectors: {error}") from error
         if sizes != [vectors.passages * vectors.dimensions * NUMBER.itemsize, vectors.passages * POSITION.itemsize]:
-            raise InputError(f"{folder} is damaged: its files are not of the size that {RECORD} says")
+            raise InputError(f"{folder} is damaged: the sizes of its files differ from {RECORD}")
         return vectors
 
     @property
@@ -55,9 +55,9 @@ class Vectors:
 
 
 class VectorWriter:
-    """Appends vectors to those in `folder`, which is made if it is not there; `laid_by` is how many there are already.
+    """Appends vectors to those in `folder`, which is created if needed; `saved` is their number.
 
-    They come `batch` at a time after the first `base`. What a crash left of a batch is dropped.
+    After the first `base`, they come in batches of `batch`. A batch that a crash left incomplete is dropped.
     """
 
     def __init__(self, folder: Path, dimensions: int, batch: int, base: int = 0) -> None:
@@ -66,21 +66,21 @@ class VectorWriter:
         self.dimensions = dimensions
         self.closed = (folder / RECORD).exists()
         row = dimensions * NUMBER.itemsize
-        laid_by = min(_size(folder / VECTORS) // row, _size(folder / DOCUMENTS) // POSITION.itemsize)
-        self.laid_by = laid_by if self.closed else base + (laid_by - base) // batch * batch
+        saved = min(_size(folder / VECTORS) // row, _size(folder / DOCUMENTS) // POSITION.itemsize)
+        self.saved = saved if self.closed else base + (saved - base) // batch * batch
         for name, size in ((VECTORS, row), (DOCUMENTS, POSITION.itemsize)):
             with (folder / name).open("ab") as file:
-                file.truncate(self.laid_by * size)
+                file.truncate(self.saved * size)
 
     @property
     def of(self) -> NDArray[np.uint32]:
-        """The position of the document of each vector that has been laid by."""
+        """The position of the document of each saved vector."""
         return np.fromfile(self._folder / DOCUMENTS, POSITION)
 
     def append(self, vectors: NDArray[np.float32], of: NDArray[np.uint32]) -> None:
-        """Make these durable: `vectors` in rows, and the positions of their documents."""
+        """Durably append `vectors`, one per row, and the positions `of` their documents."""
         try:
-            # A vector without a document is dropped, a document without a vector would not be noticed.
+            # After a crash between the two, the surplus is truncated.
             for name, array in ((VECTORS, vectors.astype(NUMBER)), (DOCUMENTS, of.astype(POSITION))):
                 with (self._folder / name).open("ab") as file:
                     file.write(array.tobytes())
@@ -88,23 +88,23 @@ class VectorWriter:
                     os.fsync(file.fileno())
         except OSError as error:
             raise SynthError(
-                f"{self._folder} cannot be written ({error.strerror}): what was embedded is kept; repeat the command "
-                "to continue"
+                f"{self._folder} cannot be written ({error.strerror}): saved vectors are kept; repeat the command to "
+                "continue"
             ) from error
-        self.laid_by += len(vectors)
+        self.saved += len(vectors)
 
     def unfinished(self, documents: int, faiss: str) -> Vectors:
-        """What is there now, of so many documents, to be searched by `faiss`; `finish` makes it what can be opened."""
-        return Vectors(self._folder, self.dimensions, self.laid_by, documents, faiss)
+        """The saved vectors, of `documents` documents, for an index of type `faiss`; `finish` completes them."""
+        return Vectors(self._folder, self.dimensions, self.saved, documents, faiss)
 
 
 def finish(vectors: Vectors) -> None:
-    record = {name: value for name, value in asdict(vectors).items() if name != "folder"}
-    write_json(vectors.folder / RECORD, record, durable=False)
+    record = asdict(vectors)
+    write_json(record.pop("folder") / RECORD, record, durable=False)
 
 
 def copy_vectors(source: Path, target: Path) -> None:
-    """The vectors in `source`, to be added to in `target`; whole or not there."""
+    """Atomically copy the vectors in `source`, without their record, so that they can be extended."""
     with atomic(target) as scratch:
         scratch.mkdir()
         for name in (VECTORS, DOCUMENTS):

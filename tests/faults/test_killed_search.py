@@ -146,9 +146,9 @@ def test_an_index_that_extends_another(forks: Forks, corpus: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     "death",
     [
-        Death("retrieve", "_found", 1, before=True),
-        Death("retrieve", "_lay_by", 3, before=True),
-        Death("retrieve", "_lay_by", 3, before=False),
+        Death("retrieve", "_by_document", 1, before=True),
+        Death("retrieve", "_save", 3, before=True),
+        Death("retrieve", "_save", 3, before=False),
         Death("Output", "write_table", 2, before=True),
         Death("os", "link", 1, before=True),
     ],

@@ -100,7 +100,7 @@ def test_an_index_without_words_is_searched_by_meaning_and_marks_the_words_of_th
     retrieve(tmp_path, both, "same", query, by="dense", top_k=1)
     assert rows_of(tmp_path / "same")[0]["scores"] == document["scores"]
     for by in ("bm25", "hybrid"):
-        with pytest.raises(UsageError, match=f"--by {by}: .* was made with --no-bm25; take --by dense"):
+        with pytest.raises(UsageError, match=f"--by {by}: .* was made with --no-bm25; use --by dense"):
             retrieve(tmp_path, path, "no", by=by)
 
 
@@ -150,7 +150,7 @@ def test_odd_texts_are_indexed_and_found_by_meaning(tmp_path: Path) -> None:
     [
         ([], "has no rows"),
         ([{"id": "a", "text": ""}, {"id": "b", "text": None}, {"id": "c", "text": "?!"}], "no document has any text"),
-        ([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}], "'a' stands in"),
+        ([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}], "id 'a'"),
     ],
     ids=["empty", "without text", "a repeated id"],
 )
@@ -196,7 +196,7 @@ def test_what_cannot_be_searched_so_is_refused(tmp_path: Path, both: Path) -> No
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text("{}")
-    with pytest.raises(Stale, match="other is another model than the index was made with"):
+    with pytest.raises(Stale, match="other is not the model that the index was made with"):
         retrieve(tmp_path, both, by="dense", model=str(other))
     smaller = index(tmp_path, "smaller", CORPUS[:3], dense=str(MODEL))
     for folder in both.iterdir():

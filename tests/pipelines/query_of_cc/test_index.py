@@ -80,7 +80,7 @@ def test_a_document_of_50_megabytes(tmp_path: Path) -> None:
         ([], "has no rows"),
         ([{"id": "a", "text": ""}, {"id": "b", "text": None}, {"id": "c"}], "no document has any text"),
         ([{"id": "a", "body": "x"}], "--column text=NAME"),
-        ([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}], "'a' stands in"),
+        ([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}], "id 'a'"),
         ([{"id": "a", "text": ["x"]}], "text is a list"),
     ],
     ids=["empty", "without text", "another column", "a repeated id", "a list"],
@@ -97,7 +97,7 @@ def test_several_corpora_are_one_and_their_ids_must_differ(tmp_path: Path) -> No
     assert shard_bytes(tmp_path / "both") != []
     assert [row["id"] for row in rows_of(tmp_path / "both")] == ["moon", "tides", "cells", "tokyo"]
     again = write_rows(tmp_path / "c.jsonl", CORPUS[1:2])
-    with pytest.raises(InputError, match="'tides' stands in two corpora"):
+    with pytest.raises(InputError, match="'tides' is in two corpora"):
         runner.Run(Index(), [*map(str, corpora), str(again)], tmp_path / "all", Options()).execute()
 
 
@@ -121,7 +121,7 @@ def test_an_index_of_other_settings_is_not_extended(tmp_path: Path) -> None:
         index(tmp_path, "second", CORPUS[2:], extend=first, passage_words=200)
     with pytest.raises(Stale, match="stem was False and is now True"):
         index(tmp_path, "second", CORPUS[2:], extend=first, stem=True, passage_words=50)
-    with pytest.raises(InputError, match="'moon' stands in two corpora, or in a corpus and in the index"):
+    with pytest.raises(InputError, match="'moon' is in two corpora, or in a corpus and in the index"):
         index(tmp_path, "second", CORPUS[:1], extend=first, passage_words=50)
 
 
@@ -129,7 +129,7 @@ def test_what_is_no_index_or_one_of_other_rules_is_refused(tmp_path: Path, monke
     path = index(tmp_path)
     retrieve(tmp_path, path)
     for other, said in (
-        (tmp_path / "docs", "docs is no index, it was made by query-of-cc retrieve"),
+        (tmp_path / "docs", "docs is not an index, it was made by query-of-cc retrieve"),
         (tmp_path / "none", "is not a dataset directory"),
         (tmp_path / "index.jsonl", "is not a dataset directory"),
     ):
@@ -155,7 +155,7 @@ def test_an_index_that_has_lost_documents_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"bm25 is damaged: .*\.term has 0 bytes of .*; index the corpus again"):
         index(tmp_path, "more", [{"id": "new", "text": "x"}], extend=path)
     shutil.rmtree(path / "bm25")
-    with pytest.raises(InputError, match="is no whole BM25 index"):
+    with pytest.raises(InputError, match="is not a complete BM25 index"):
         retrieve(tmp_path, path)
 
 

@@ -149,18 +149,18 @@ def test_what_was_committed_is_there_and_more_can_be_added(tmp_path: Path) -> No
 
 
 def test_a_folder_without_a_whole_index_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no whole BM25 index"):
+    with pytest.raises(InputError, match="is not a complete BM25 index"):
         Bm25(tmp_path / "none", Analysis(), 64)
     writer = Bm25Writer(tmp_path)
     writer.add(0, ["a"])
     writer.commit()
-    with pytest.raises(InputError, match=r"is no whole BM25 index: files.json cannot be read"):
+    with pytest.raises(InputError, match=r"is not a complete BM25 index: files.json cannot be read"):
         Bm25(tmp_path, Analysis(), 64)
     writer.close()
     Bm25(tmp_path, Analysis(), 64)
     (tmp_path / "meta.json").write_text("{}")
     (tmp_path / "files.json").write_text('{"meta.json": 2}')
-    with pytest.raises(InputError, match="is no BM25 index that can be read"):
+    with pytest.raises(InputError, match="is not a readable BM25 index"):
         Bm25(tmp_path, Analysis(), 64)
 
 

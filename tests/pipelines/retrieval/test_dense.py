@@ -55,11 +55,11 @@ def test_a_long_document_is_found_by_a_part_of_it(tmp_path: Path, embedder: Embe
 
 def test_what_the_model_would_not_read_is_a_passage_of_its_own(embedder: Embedder) -> None:
     text = " ".join(f"number{number}" for number in range(400))
-    parts = list(embedder.whole([text, "short"]))
+    parts = list(embedder.split_to_fit([text, "short"]))
     assert len(parts) > 2
     assert "".join(parts) == text + "short"
     unbroken = "x9" * 2000
-    assert "".join(embedder.whole([unbroken])) == unbroken
+    assert "".join(embedder.split_to_fit([unbroken])) == unbroken
 
 
 def test_prompts_go_before_queries_and_passages() -> None:
@@ -68,7 +68,7 @@ def test_prompts_go_before_queries_and_passages() -> None:
     assert np.allclose(prompted.passages(["tides"]), plain.passages(["passage: tides"]), atol=1e-6)
     assert prompted.identity() == {**plain.identity(), "query_prompt": "query: ", "passage_prompt": "passage: "}
     with pytest.raises(UsageError, match="--passage-prompt takes more than half of the 256 tokens"):
-        list(Embedder.named(str(MODEL), None, "word " * 200).whole(["text"]))
+        list(Embedder.named(str(MODEL), None, "word " * 200).split_to_fit(["text"]))
 
 
 def test_a_broken_off_index_goes_on_at_the_last_batch_with_equal_bytes(
@@ -105,7 +105,7 @@ def test_another_model_is_refused(tmp_path: Path, embedder: Embedder) -> None:
     shutil.copytree(str(MODEL), changed, copy_function=os.symlink)
     assert np.array_equal(Embedder.recorded(embedder.identity(), str(changed)).queries(["a"]), embedder.queries(["a"]))
     (changed / "vocab.txt").unlink()
-    with pytest.raises(Stale, match=r"--dense .*changed is another model than the index was made with"):
+    with pytest.raises(Stale, match=r"--dense .*changed is not the model that the index was made with"):
         Embedder.recorded(embedder.identity(), str(changed))
 
 

@@ -141,12 +141,12 @@ def test_what_a_crash_left_of_a_batch_is_dropped(tmp_path: Path) -> None:
     with (tmp_path / "v" / "documents.uint32").open("ab") as file:
         file.write(b"torn" * 3 + b"x")
     again = VectorWriter(tmp_path / "v", 8, 10)
-    assert again.laid_by == 20
+    assert again.saved == 20
     assert again.of.tolist() == list(range(20))
     # A corpus that is added starts a batch of its own.
     again.append(vectors[20:23], of[20:23])
-    assert VectorWriter(tmp_path / "v", 8, 10, base=23).laid_by == 23
-    assert VectorWriter(tmp_path / "v", 8, 10).laid_by == 20
+    assert VectorWriter(tmp_path / "v", 8, 10, base=23).saved == 23
+    assert VectorWriter(tmp_path / "v", 8, 10).saved == 20
 
 
 def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     other = laid_by(tmp_path / "other", clustered(200, 8, 3, 0.5), "ivf")
     index = made.folder / "index.faiss"
     index.write_bytes((other.folder / "index.faiss").read_bytes())
-    with pytest.raises(InputError, match=r"is damaged: its index\.faiss is not of its vectors"):
+    with pytest.raises(InputError, match=r"is damaged: its index\.faiss does not match its vectors"):
         Nearest(made, 1)
     index.write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"index\.faiss cannot be read by FAISS"):
@@ -163,10 +163,10 @@ def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"index\.faiss cannot be read by FAISS"):
         Nearest(made, 1)
     (made.folder / "vectors.float16").write_bytes(b"short")
-    with pytest.raises(InputError, match=r"its files are not of the size that dense\.json says"):
+    with pytest.raises(InputError, match=r"the sizes of its files differ from dense\.json"):
         Vectors.open(made.folder)
     (made.folder / "dense.json").write_text('{"passages": 3}')
-    with pytest.raises(InputError, match="holds no vectors that can be read"):
+    with pytest.raises(InputError, match="has no readable vectors"):
         Vectors.open(made.folder)
-    with pytest.raises(InputError, match="holds no vectors that can be read"):
+    with pytest.raises(InputError, match="has no readable vectors"):
         Vectors.open(tmp_path / "nowhere")

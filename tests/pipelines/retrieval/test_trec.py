@@ -48,13 +48,13 @@ def test_the_measures_are_those_of_trec_and_unanswered_queries_count_nothing(tmp
 
 def test_a_bad_line_is_named_with_its_number(tmp_path: Path) -> None:
     run, qrels = tmp_path / "run", tmp_path / "qrels"
-    assert "run:2 has 3 columns, where query, Q0, document, rank, score, tag must be" in refusal(
+    assert "run:2 has 3 columns instead of query, Q0, document, rank, score, tag" in refusal(
         run, "q Q0 d 1 2 t\nq Q0 d\n"
     )
-    assert "run:1 has the score 'high', which is no number" in refusal(run, "q Q0 d 1 high t\n")
-    assert "run:1 has the score 'nan', which is no number" in refusal(run, "q Q0 d 1 nan t\n")
-    assert "run:3 names document d again for query q" in refusal(run, "q Q0 d 1 2 t\nr Q0 d 1 2 t\nq Q0 d 2 1 t\n")
-    assert "qrels:1 has the relevance '1.5', which is no number" in refusal(qrels, "q 0 d 1.5\n")
+    assert "run:1: the score 'high' is not a number" in refusal(run, "q Q0 d 1 high t\n")
+    assert "run:1: the score 'nan' is not a number" in refusal(run, "q Q0 d 1 nan t\n")
+    assert "run:3 repeats document d of query q" in refusal(run, "q Q0 d 1 2 t\nr Q0 d 1 2 t\nq Q0 d 2 1 t\n")
+    assert "qrels:1: the relevance '1.5' is not a number" in refusal(qrels, "q 0 d 1.5\n")
     assert "qrels has no lines" in refusal(qrels, "\n\n")
     assert "qrels is not UTF-8 text" in refusal(qrels, b"q 0 \xff 1\n")
     with pytest.raises(InputError, match="nowhere cannot be read: No such file"):
