@@ -1,4 +1,4 @@
-"""Long texts from a model that writes short ones, by a generator and an extender (Self-Lengthen, arXiv 2410.23933)."""
+"""Train a model to write longer texts with a generator and an extender (Self-Lengthen, arXiv 2410.23933)."""
 
 from synth.schemas import words
 

@@ -1,4 +1,4 @@
-"""Instructions that say how long the text is to be, from texts that are there (arXiv 2410.23933, section 4)."""
+"""Add length constraints to instructions, derived from existing responses (arXiv 2410.23933, section 4)."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -18,6 +18,7 @@ from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
 from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
 from synth.pipelines.self_lengthen.numerals import GREATEST, in_chinese, numbers_in
+from synth.pipelines.self_lengthen.tries import check_not_empty, fault_of
 from synth.schemas.errors import UsageError
 from synth.schemas.phrases import plural
 from synth.schemas.record import Record
@@ -27,11 +28,11 @@ __all__ = ["Constrain", "Label", "draw_label"]
 
 FOLDER = Path(__file__).parent
 
-# The shares of the kinds, in the order of KINDS.
+# The probabilities of KINDS.
 SHARES = (0.40, 0.25, 0.10, 0.25)
-# How often numbers are multiples of twice the base, and how often they are written in Chinese numerals in Chinese.
+# The probabilities that numbers are multiples of twice the base, and that a Chinese constraint has numerals.
 TWICE, NUMERALS = 0.2, 0.5
-# How many words longer than the instruction its rewriting may be, or how many times as long.
+# A rewritten instruction may be this many words longer than the original, or this many times as long.
 ADDED_WORDS, TIMES = 60, 2
 
 _PHRASES: Mapping[language.Language, Mapping[Kind, str]] = {
@@ -41,7 +42,7 @@ _PHRASES: Mapping[language.Language, Mapping[Kind, str]] = {
         "above": "more than {} words",
         "below": "less than {} words",
     },
-    # In the published code the last two are swapped: its Chinese labels contradict the texts.
+    # The published code swaps the last two, so its Chinese labels contradict the texts.
     "zh": {"about": "大约{}字", "range": "{}字至{}字", "above": "大于{}字", "below": "小于{}字"},
 }
 _STATED = re.compile(
@@ -53,7 +54,7 @@ _QUOTES = {'"': '"', "“": "”", "「": "」", "'": "'"}
 
 @dataclass(frozen=True)
 class Label:
-    """A constraint: its text, its kind, and from how many words to how many a text keeps it."""
+    """A constraint: its text, its kind, and the minimum and maximum words that satisfy it."""
 
     text: str
     kind: Kind
@@ -63,29 +64,27 @@ class Label:
 
 @dataclass(frozen=True)
 class Constrain(RowStage):
-    """Let instructions say how long the text is to be: about as long as the response that is there.
+    """Add a length constraint to instructions, about the length of the existing response.
 
-    Each row with an instruction that asks for about the length that its response has.
+    Writes each row with its instruction rewritten to ask for about the length of its response.
 
-    The constraint is drawn (see `draw_label`); a model then writes it into the instruction, in its own words and place.
-    What it gives is taken if all numbers of the constraint occur in it, in digits or numerals, and if it is still the
-    instruction. Otherwise another sample is drawn; after `tries` of them the row is rejected for the last one's fault:
-    `no_constraint`, `old_constraint` (one of the old instruction is still there), `not_rewritten` (too long to be the
-    instruction), `truncated`, `refused`, `empty_answer`.
+    The constraint is drawn at random, and a model works it into the instruction in its own words. A rewriting is
+    accepted if it contains all numbers of the constraint, in digits or numerals, and is still the same instruction.
+    Otherwise another sample is drawn; after `tries` of them the row is rejected for the last fault: `no_constraint`,
+    `old_constraint` (it repeats a constraint of the original), `not_rewritten` (too long for the instruction),
+    `truncated`, `refused`, `empty_answer`.
 
-    An input that belongs to the instruction is shown to the model and stays as it is.
+    An input that belongs to the instruction is shown to the model and stays unchanged.
 
-    The words are those of the response's language. Texts in neither Chinese nor English get the English constraint,
-    which the model is to put into their language; where no blanks part the words (Japanese, Thai) there is nothing to
-    count, and they are rejected as `not_countable`. Also rejected: `no_instruction`, `no_response`, `too_short`,
-    `too_long`.
+    The constraint is in the language of the response. Texts in neither Chinese nor English get an English one, which
+    the model is asked to translate; texts in scripts without spaces (Japanese, Thai) have no words to count and are
+    rejected as `not_countable`. Also rejected: `no_instruction`, `no_response`, `too_short`, `too_long`.
     """
 
     name: ClassVar[str] = "self-lengthen constrain"
     version: ClassVar[int] = 2
     input: ClassVar[Record] = ANSWERED
     output: ClassVar[Record] = CONSTRAINED
-
     uses_engine: ClassVar[bool] = True
     commands: ClassVar[tuple[str, ...]] = (
         "synth self-lengthen constrain extended/ constrained/ --model Qwen/Qwen2.5-7B-Instruct",
@@ -94,8 +93,8 @@ class Constrain(RowStage):
 
     prompt: PromptFile = shipped("constrain", FOLDER)
     min_words: Annotated[int, Option("Shorter responses are rejected.", min=1)] = 2000
-    max_words: Annotated[int, Option("Responses of so many words and more are rejected.", min=2)] = 8000
-    base: Annotated[int, Option("Lengths are multiples of it, a fifth of twice it.", min=1)] = 1000
+    max_words: Annotated[int, Option("Responses with this many words or more are rejected.", min=2)] = 8000
+    base: Annotated[int, Option("Lengths are multiples of this, in a fifth of the rows of twice this.", min=1)] = 1000
     temperature: Temperature = 0.7
     top_p: TopP = 0.8
     max_tokens: MaxTokens = 2048
@@ -104,7 +103,7 @@ class Constrain(RowStage):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.min_words >= self.max_words:
-            raise UsageError(f"--min-words {self.min_words} leaves nothing below --max-words {self.max_words}")
+            raise UsageError(f"--min-words {self.min_words} must be less than --max-words {self.max_words}")
         if self.max_words >= GREATEST:
             raise UsageError(f"--max-words {self.max_words} cannot be written in Chinese; it must be below {GREATEST}")
 
@@ -113,15 +112,13 @@ class Constrain(RowStage):
         return {"words": "constrained"}
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        check_not_empty(row, "instruction", "response")
         instruction, response = row["instruction"].strip(), row["response"]
-        if not instruction or not response.strip():
-            raise Reject("no_response" if instruction else "no_instruction", "it is empty")
         length = words.count(response)
-        if not self.min_words <= length < self.max_words:
-            flag = "min-words" if length < self.min_words else "max-words"
-            raise Reject(
-                "too_short" if length < self.min_words else "too_long", f"{plural(length, 'word')}; see --{flag}"
-            )
+        if length < self.min_words:
+            raise Reject("too_short", f"{plural(length, 'word')}; see --min-words")
+        if length >= self.max_words:
+            raise Reject("too_long", f"{plural(length, 'word')}; see --max-words")
         spoken = language.of(response)
         if spoken == "other" and len(_SPACELESS.findall(response)) > length / 2:
             raise Reject("not_countable", "there are no blanks between its words")
@@ -146,7 +143,7 @@ class Constrain(RowStage):
     async def _rewritten(
         self, instruction: str, label: Label, spoken: language.Language, given: str | None, tools: Tools
     ) -> tuple[str, str | None]:
-        """The instruction with the constraint, and the reasoning before it."""
+        """The rewritten instruction, and the reasoning before it."""
         prompt = self.prompt.render(instruction=instruction, input=given, constraint=label.text, language=spoken)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
 
@@ -154,35 +151,33 @@ class Constrain(RowStage):
             text = _unquoted(completion.text.strip(), instruction)
             if fault := self._fault(completion, text, instruction, label):
                 tools.tally("refused_rewritings")
-                raise fault
+                raise Reject(*fault)
             return text, completion.reasoning
 
         return await first_readable(tools, prompt, [sampling] * self.tries, read)
 
-    def _fault(self, completion: Completion, text: str, instruction: str, label: Label) -> Reject | None:
-        said = f"{label.text}: {text!r:.300}"
-        if completion.cut:
-            return Reject("truncated", completion.cut)
-        if completion.no_answer:
-            return Reject(*completion.no_answer)
-        asked = set(numbers_in(label.text))
-        if not asked <= set(numbers_in(text)) or (text == instruction and label.text not in text):
-            return Reject("no_constraint", said)
+    def _fault(self, completion: Completion, text: str, instruction: str, label: Label) -> tuple[str, str] | None:
+        if fault := fault_of(completion, "truncated"):
+            return fault
+        detail = f"{label.text}: {text!r:.300}"
+        required = set(numbers_in(label.text))
+        if not required <= set(numbers_in(text)) or (text == instruction and label.text not in text):
+            return "no_constraint", detail
         if words.count(text) > max(TIMES * words.count(instruction), words.count(instruction) + ADDED_WORDS):
-            return Reject("not_rewritten", said)
-        # Small numbers may be of a part ("an introduction of 100 words").
-        if {number for number in _stated(instruction) & _stated(text) if number >= self.min_words} - asked:
-            return Reject("old_constraint", said)
+            return "not_rewritten", detail
+        # Smaller numbers may refer to a part ("an introduction of 100 words").
+        if any(number >= self.min_words for number in _stated(instruction) & _stated(text) - required):
+            return "old_constraint", detail
         return None
 
 
 def draw_label(length: int, spoken: language.Language, rules: Constrain, random: Random) -> Label:
-    """A constraint that a text of `length` words keeps: its LonGen score is 1.
+    """Draw a constraint that a text of `length` words satisfies with a LonGen score of 1.
 
-    As in the published code numbers are multiples of a base, mostly 1,000, clipped to the lengths that are taken, and
-    in Chinese half of them in numerals. There a number may lie outside the tolerance of the score, a range may be from
-    n to n, and `about` rounds halves to even numbers. Here the two ends of a range lie around the length, halves are
-    rounded up, and what the score, or "more than", contradicts is drawn again.
+    As in the published code, numbers are multiples of a base, mostly 1,000, clipped to the accepted lengths, and half
+    of them are numerals in Chinese. There, a number may be outside the tolerance of the score, a range may be from n
+    to n, and `about` rounds halves to even. Here, the ends of a range enclose the length, halves round up, and a
+    constraint that contradicts the score, or "more than", is drawn again.
     """
     phrases = _PHRASES.get(spoken, _PHRASES["en"])
     while True:
@@ -200,12 +195,12 @@ def draw_label(length: int, spoken: language.Language, rules: Constrain, random:
 
 
 def _stated(instruction: str) -> set[int]:
-    """The numbers of words that an instruction speaks of."""
+    """The numbers of words that an instruction mentions."""
     return {number for found in _STATED.finditer(instruction) for number in numbers_in(found[1])}
 
 
 def _unquoted(text: str, instruction: str) -> str:
-    """A text without quotes around all of it, which models put there, unless the instruction has them, too."""
+    """A text without the quotes that models put around it, unless the instruction starts with them."""
     if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and not instruction.startswith(text[0]):
         return text[1:-1].strip()
     return text

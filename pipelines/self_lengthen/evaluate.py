@@ -1,4 +1,4 @@
-"""Responses measured: do they keep the length that was asked for (LonGen), and are they good (arXiv 2410.23933)?"""
+"""Score responses by the requested length (LonGen) and, with a judge, by their quality (arXiv 2410.23933)."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +15,7 @@ from synth.pipelines.runtime.instructions import with_its_input
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
 from synth.pipelines.self_lengthen import words
 from synth.pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
+from synth.pipelines.self_lengthen.tries import check_not_empty, fault_of
 from synth.schemas.record import Record
 from synth.schemas.records import CONSTRAINED_ANSWER, JUDGED, SCORED
 
@@ -30,20 +31,20 @@ _JUDGEMENT = ("analysis", *CRITERIA, "judge_reasoning")
 
 @dataclass(frozen=True)
 class EvaluateLengths(RowStage):
-    """Measure whether responses are as long as was asked for (LonGen), and with `--judge`, how good they are.
+    """Measure whether responses have the requested length (LonGen), and with `--judge`, how good they are.
 
-    Each row with the words of its response and the score of their number; an empty response has 0 words.
+    Writes each row with the number of words of its response and the length score; an empty response has 0 words.
 
-    The bounds come from `constraint` alone and never from the instruction, which may write them in another way, or
-    hold other numbers. Rejected: `no_constraint`, `no_number`, `unknown_type`.
+    Bounds come from `constraint` alone, never from the instruction, which may phrase them differently or contain other
+    numbers. Rejected: `no_constraint`, `no_number`, `unknown_type`.
 
     Means are reported over all rows and for each type, next to the score that texts of 4,000 words would get: on
-    LonGen's own prompts 0.678, so that a score means little by itself.
+    LonGen's own prompts 0.678, so a score means little by itself.
 
-    With `judge` it also has the marks of a judge, a model that is asked to ignore the length: seven criteria, marks
-    from 1 to 10, an analysis before them (the published prompt speaks of six and lists seven). A reply without all
-    marks is asked for again; after `tries` of them the row has none, and is counted as not judged, as it is where the
-    engine gives no answer (`not_judged_prompt_too_long` and the like).
+    With `judge`, rows also have the marks of a judge, a model asked to ignore length: an analysis, then marks from 1 to
+    10 for seven criteria (the published prompt announces six and lists seven). A reply without all marks is requested
+    again; after `tries` replies, or if the engine gives no answer, the row has no marks and counts as not judged
+    (`not_judged_unreadable`, `not_judged_prompt_too_long`, ...).
     """
 
     name: ClassVar[str] = "self-lengthen evaluate"
@@ -56,11 +57,11 @@ class EvaluateLengths(RowStage):
         "synth self-lengthen evaluate answers/ scores/ --judge --model Qwen/Qwen2.5-72B-Instruct",
     )
 
-    judge: Annotated[bool, Option("Have the model --model mark the responses, too.")] = False
+    judge: Annotated[bool, Option("Also have the model --model mark the responses.")] = False
     prompt: Annotated[PromptFile, Only("judge", True)] = shipped("judge", FOLDER)
     schema: Annotated[Schema, Only("judge", True)] = True
     temperature: Annotated[
-        float, Option("Of the judge; at 0, a further try is drawn at 1.", min=0), Only("judge", True)
+        float, Option("Sampling temperature of the judge; at 0, retries use 1.", min=0), Only("judge", True)
     ] = 0.0
     max_tokens: Annotated[MaxTokens, Only("judge", True)] = 1024
     tries: Annotated[Tries, Only("judge", True)] = 3
@@ -78,9 +79,8 @@ class EvaluateLengths(RowStage):
         }
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        check_not_empty(row, "constraint")
         constraint = row["constraint"].strip()
-        if not constraint:
-            raise Reject("no_constraint", "it is empty")
         kind = (row["type"] or "").strip().lower() or kind_of(constraint)
         if kind not in KINDS:
             raise Reject("unknown_type", f"{kind!r:.100} is none of {', '.join(KINDS)}")
@@ -91,23 +91,26 @@ class EvaluateLengths(RowStage):
         length = words.count(row["response"])
         scored = score(length, low, high)
         baseline = score(CONSTANT, low, high)
-        for name, amount in (
-            ("scored", 1.0),
-            (kind, 1.0),
-            ("words", length),
-            ("length_score", scored),
-            (f"{kind}_score", scored),
-            (f"constant_{CONSTANT}", baseline),
-            (f"constant_{CONSTANT}_{kind}", baseline),
-        ):
+        tallies = {
+            "scored": 1.0,
+            kind: 1.0,
+            "words": length,
+            "length_score": scored,
+            f"{kind}_score": scored,
+            f"constant_{CONSTANT}": baseline,
+            f"constant_{CONSTANT}_{kind}": baseline,
+        }
+        for name, amount in tallies.items():
             tools.tally(name, amount)
         marks = await self._marks(row, tools) if self.judge else {}
         yield {**row, "type": kind, "words": length, "length_score": scored, **marks}
 
     async def _marks(self, row: Row, tools: Tools) -> dict[str, Any]:
-        """The columns of the judge."""
+        """The judge's columns."""
+        prompt = self.prompt.render(instruction=with_its_input(row), response=row["response"], criteria=CRITERIA)
+        samplings = warmer_retries(Sampling(temperature=self.temperature, max_tokens=self.max_tokens), self.tries)
         try:
-            judgement = await self._judgement(row, tools)
+            judgement = await first_readable(tools, prompt, samplings, _judgement, self._schema)
         except Reject as reject:
             tools.tally(f"not_judged_{reject.reason}")
             judgement = {}
@@ -117,31 +120,25 @@ class EvaluateLengths(RowStage):
                 tools.tally(criterion, judgement[criterion])
         return {**dict.fromkeys(_JUDGEMENT), **judgement, "judge_model": tools.model}
 
-    async def _judgement(self, row: Row, tools: Tools) -> dict[str, Any]:
-        """The analysis, the marks and the reasoning before them, by the names of their columns."""
-        prompt = self.prompt.render(instruction=with_its_input(row), response=row["response"], criteria=CRITERIA)
-        sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
-        return await first_readable(tools, prompt, warmer_retries(sampling, self.tries), _judgement_in, self._form)
-
     @cached_property
-    def _form(self) -> Mapping[str, Any] | None:
-        """The JSON schema of a reply."""
+    def _schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema of a reply, if the model is to follow one."""
         if not self.schema:
             return None
         mark = {"type": "integer", "minimum": MARKS[0], "maximum": MARKS[-1]}
-        parts = {"analysis": {"type": "string", "maxLength": LONGEST_ANALYSIS}, **dict.fromkeys(CRITERIA, mark)}
-        return {"type": "object", "properties": parts, "required": list(parts), "additionalProperties": False}
+        fields = {"analysis": {"type": "string", "maxLength": LONGEST_ANALYSIS}, **dict.fromkeys(CRITERIA, mark)}
+        return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-def _judgement_in(completion: Completion) -> dict[str, Any]:
+def _judgement(completion: Completion) -> dict[str, Any]:
     judgement = {} if completion.no_answer else _read(completion.text)
     if not judgement:
-        raise _fault(completion)
+        raise Reject(*(fault_of(completion, "truncated") or ("unreadable", f"the reply is {completion.text!r:.300}")))
     return {**judgement, "judge_reasoning": completion.reasoning}
 
 
 def _read(reply: str) -> dict[str, Any]:
-    """The analysis and the marks in a reply, whatever stands around its JSON object; empty if one is missing."""
+    """The analysis and the marks from the JSON object in a reply; empty if a mark is missing or out of range."""
     start = reply.find("{")
     try:
         found, _ = json.JSONDecoder(strict=False).raw_decode(reply, max(start, 0))
@@ -152,11 +149,3 @@ def _read(reply: str) -> dict[str, Any]:
     if not all(mark in MARKS for mark in marks.values()):
         return {}
     return {"analysis": str(given.get("analysis") or ""), **marks}
-
-
-def _fault(completion: Completion) -> Reject:
-    if completion.cut:
-        return Reject("truncated", completion.cut)
-    if completion.no_answer:
-        return Reject(*completion.no_answer)
-    return Reject("unreadable", f"the reply is {completion.text!r:.300}")

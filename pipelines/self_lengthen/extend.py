@@ -1,4 +1,4 @@
-"""Responses made longer by the model that wrote them, in two passes a round (arXiv 2410.23933, section 3)."""
+"""Extend responses with the model that wrote them, in rounds of two passes (arXiv 2410.23933, section 3)."""
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -11,18 +11,10 @@ from synth.pipelines.runtime.asking import gather_all
 from synth.pipelines.runtime.common_options import PromptFile, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.instructions import with_its_input
-from synth.pipelines.runtime.stage import (
-    Reject,
-    Rejected,
-    Row,
-    Tools,
-    Unanswered,
-    allow_empty,
-    nothing_kept,
-)
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, Unanswered, allow_empty
 from synth.pipelines.self_lengthen import language, quality, words
 from synth.pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
-from synth.pipelines.self_lengthen.tries import Writing, fault_of
+from synth.pipelines.self_lengthen.tries import Writing, check_not_empty, fault_of
 from synth.schemas.phrases import plural
 from synth.schemas.record import Record
 from synth.schemas.records import ANSWERED, EXTENDED
@@ -34,33 +26,33 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Extend(Writing):
-    """Make responses longer: first their first half, then the whole from there on, in three rounds.
+    """Make responses longer: extend the first half, then the rest from there, in three rounds.
 
-    The Extender: each response is made longer `n` times, `<id>/x0` and on, with up to `tries` tries each.
+    The Extender: makes `n` longer versions of each response, `<id>/x0`, `<id>/x1`, ..., with up to `tries` tries each.
 
-    A try has `rounds` rounds, and each starts from the longest text so far. The first half of its paragraphs is
-    extended alone; of what comes out the first two thirds are trusted; from there the model continues, with the whole
-    text as its outline. What stands then is taken if it is longer, fit by the rules of `quality`, and in the language
-    of the response; otherwise the next round starts from the same text again, with other samples. A try succeeds if it
-    ends with more than `growth` times the words of the response.
+    A try has `rounds` rounds, each starting from the longest text so far. The first half of its paragraphs is extended
+    alone, and the first two thirds of the result are kept; from there the model continues, with the whole text as
+    outline. The new text is kept if it is longer, passes the quality rules, and is in the language of the
+    response; otherwise the next round starts from the same text with new samples. A try succeeds if it ends with more
+    than `growth` times the words of the response.
 
-    Where the published code differs: there nothing is put between the trusted paragraphs and what the model continues
-    with, here a new paragraph begins. There a text of one line is extended from an empty half first; here the whole of
-    it at once. Texts that the token limit ended are refused (`cut`); in the first pass they only lose their last
-    paragraph, which is not trusted anyway. A round ends where a pass says nothing (`refused`, `empty_answer`, or `cut`
-    in its reasoning). The reasoning of the pass that ends a text goes with it, that of the others is dropped.
+    Differences from the published code: the continuation starts a new paragraph (there, nothing separates it from the
+    kept paragraphs). A text of one line is extended as a whole (there, from an empty half first). Texts that the token
+    limit ended are filtered (`cut`); in the first pass they only lose their last paragraph, which is dropped anyway.
+    A round ends if a pass gives no text (`refused`, `empty_answer`, or `cut` while reasoning). The output has the
+    reasoning of the pass that ends the text; other reasoning is dropped.
 
-    Rounds that were refused are filtered as `<id>/x0/t3/k1`; a try that fell short as `<id>/x0/t3`, `too_little`.
-    A response is rejected as `no_instruction` or `no_response`, or for the reason that all that was filtered shares,
-    or as `nothing_kept`. Where a prompt does not fit the model, or is not answered, a try ends with what it has; with
-    nothing, it is the last.
+    A filtered round is `<id>/x0/t3/k1`; a try with too little growth is `<id>/x0/t3`, `too_little`. A response is
+    rejected as `no_instruction` or `no_response`, for the reason that all its filtered outputs share, or as
+    `nothing_kept`. If a prompt is too long for the model or gets no answer, the try ends with the text so far; if
+    nothing was extended yet, no other try follows.
     """
 
     name: ClassVar[str] = "self-lengthen extend"
     version: ClassVar[int] = 2
     input: ClassVar[Record] = ANSWERED
     output: ClassVar[Record] = EXTENDED
-
+    texts: ClassVar[str] = "extended"
     uses_engine: ClassVar[bool] = True
     commands: ClassVar[tuple[str, ...]] = (
         "synth self-lengthen extend drafts/ extended/ --model Qwen/Qwen2.5-7B-Instruct",
@@ -68,36 +60,29 @@ class Extend(Writing):
     )
 
     prompt: PromptFile = shipped("extend", FOLDER)
-    n: Annotated[int, Option("Longer texts from each response.", min=1, flag="-n", long="--extensions")] = 2
+    n: Annotated[int, Option("Longer versions of each response.", min=1, flag="-n", long="--extensions")] = 2
     tries: Tries = 20
-    rounds: Annotated[int, Option("Rounds of a try.", min=1)] = 3
-    growth: Annotated[float, Option("A try must give more than this times the words.", min=1)] = 1.2
+    rounds: Annotated[int, Option("Rounds per try.", min=1)] = 3
+    growth: Annotated[float, Option("A try must end with more than this times the words.", min=1)] = 1.2
 
     @property
     def means(self) -> dict[str, str]:
-        return {"words": "extended", "words_before": "extended"}
+        return {"words": self.texts, "words_before": self.texts}
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
-        for column in ("instruction", "response"):
-            if not row[column].strip():
-                raise Reject(f"no_{column}", "it is empty")
+        check_not_empty(row, "instruction", "response")
         extensions = [_Extension(self, row, tools, number) for number in range(self.n)]
         extended = await gather_all(extension.run() for extension in extensions)
-        refused = [one for extension in extensions for one in extension.refused]
-        for one in refused:
+        filtered = [one for extension in extensions for one in extension.filtered]
+        for one in self.outcome([*filtered, *filter(None, extended)], tools):
+            if not isinstance(one, Rejected):
+                tools.tally("words_before", one["initial_words"])
             yield one
-        if not any(extended):
-            raise nothing_kept(refused)
-        for text in filter(None, extended):
-            tools.tally("extended")
-            tools.tally("words", text["words"])
-            tools.tally("words_before", text["initial_words"])
-            yield text
 
 
 @dataclass(frozen=True)
 class _Text:
-    """A text, and how many rounds gave it."""
+    """A text and the number of rounds that led to it."""
 
     text: str
     words: int
@@ -107,7 +92,7 @@ class _Text:
 
 
 class _Extension:
-    """One text that is to grow out of a response, and what was `refused` on the way."""
+    """One longer version of a response, and the texts `filtered` on the way."""
 
     def __init__(self, rules: Extend, row: Row, tools: Tools, number: int) -> None:
         self._rules = rules
@@ -117,14 +102,14 @@ class _Extension:
         text = row["response"].strip()
         self._language = language.of(text)
         self._response = _Text(text, words.count(text), 0)
-        # Each call is another sample: up to two in a round.
+        # Each call draws a new sample, up to two per round.
         self._samples = count(number * rules.tries * rules.rounds * 2)
         self._attempt = 0
         self._answers: list[Answer] = []
-        self.refused: list[Rejected] = []
+        self.filtered: list[Rejected] = []
 
     async def run(self) -> Row | None:
-        """The extended response, or None after all tries."""
+        """The extended response, or None if all tries fail."""
         for attempt in range(self._rules.tries):
             self._attempt, self._answers = attempt, []
             best, is_answered = await self._try()
@@ -132,7 +117,7 @@ class _Extension:
                 return self._output(self._id, best)
             if best.rounds:
                 grown = f"{plural(best.words, 'word')} from {self._response.words:,}"
-                self._refuse(f"t{attempt}", best, "too_little", f"{grown}, and --growth is {self._rules.growth:g}")
+                self._filter(f"t{attempt}", best, "too_little", f"{grown}, and --growth is {self._rules.growth:g}")
             elif not is_answered:
                 break
         return None
@@ -141,32 +126,31 @@ class _Extension:
         """The longest text after all rounds, and whether all prompts were answered."""
         best = self._response
         for number in range(self._rules.rounds):
-            place = f"t{self._attempt}/k{number}"
+            suffix = f"t{self._attempt}/k{number}"
             try:
                 new, last = await self._round(best)
             except Reject as reject:
-                lost = self._output(f"{self._id}/{place}", _Text("", 0, best.rounds))
-                self.refused.append(Rejected.because(reject, lost))
+                self._filter(suffix, _Text("", 0, best.rounds), reject.reason, reject.detail, reject)
                 if isinstance(reject, Unanswered):
                     return best, False
                 continue
             if fault := self._fault(new, last, best):
-                self._refuse(place, new, *fault)
+                self._filter(suffix, new, *fault)
             else:
                 best = new
         return best, True
 
     async def _round(self, best: _Text) -> tuple[_Text, Completion]:
-        """What two passes make of a text, and the completion that ends it."""
-        trusted = ""
+        """The text after two passes, and the completion that ends it."""
+        kept = ""
         if half := first_half(best.text):
-            trusted = first_two_thirds((await self._ask(half)).text)
-        last = await self._ask(best.text, trusted)
-        text = joined(trusted, last.text)
+            kept = first_two_thirds((await self._ask(half)).text)
+        last = await self._ask(best.text, kept)
+        text = joined(kept, last.text)
         return _Text(text, words.count(text), best.rounds + 1, last.finish_reason, last.reasoning), last
 
     async def _ask(self, outline: str, written: str = "") -> Completion:
-        """What the model writes after `written`, by an outline of it all. Raises `Reject` where it says nothing."""
+        """The model's continuation of `written`, given an outline of the whole. Raises `Reject` if it is silent."""
         prompt = self._rules.prompt.render(
             instruction=with_its_input(self._row), outline=outline, language=self._language
         )
@@ -182,7 +166,7 @@ class _Extension:
         return completion
 
     def _fault(self, new: _Text, last: Completion, best: _Text) -> tuple[str, str] | None:
-        """Why what a round made of `best` is refused."""
+        """Why the result of a round that started from `best` is filtered."""
         if fault := fault_of(last) or quality.refusal(new.text):
             return fault
         if (spoken := language.of(new.text)) != self._language:
@@ -191,8 +175,8 @@ class _Extension:
             return "not_longer", f"{plural(new.words, 'word')} from {best.words:,}"
         return None
 
-    def _refuse(self, place: str, text: _Text, reason: str, detail: str) -> None:
-        self.refused.append(Rejected(self._output(f"{self._id}/{place}", text), reason, detail))
+    def _filter(self, suffix: str, text: _Text, reason: str, detail: str, cause: Reject | None = None) -> None:
+        self.filtered.append(Rejected(self._output(f"{self._id}/{suffix}", text), reason, detail, cause))
 
     def _output(self, text_id: str, text: _Text) -> dict[str, Any]:
         return {
@@ -215,13 +199,13 @@ class _Extension:
 
 
 def _total(counts: Iterable[int | None]) -> int | None:
-    """The sum, which is unknown where one of the counts is."""
+    """The sum; None if any of the counts is None."""
     known = list(counts)
     return None if None in known else sum(filter(None, known))
 
 
 def _continued(prompt: str | tuple[Message, ...], written: str) -> str | tuple[Message, ...]:
-    """The prompt with the beginning of its answer, after which a new paragraph is to come."""
+    """The prompt with the beginning of its answer, to be continued with a new paragraph."""
     if not written:
         return prompt
     beginning = f"{written}\n\n"

@@ -1,4 +1,4 @@
-"""Which rules a text comes under: those for Chinese, those for English, or those for all other languages."""
+"""Detect whether a text is Chinese, English or in another language, to choose the rules for it."""
 
 import re
 from typing import Literal
@@ -9,13 +9,13 @@ __all__ = ["Language", "of"]
 
 Language = Literal["zh", "en", "other"]
 
-# What is looked at of a long text.
+# Characters examined of a long text.
 BEGINNING = 20_000
-# Of its characters and words together, those that are Han: the rest may be names, terms and code.
+# Minimum share of Han characters among all characters and words; the rest may be names, terms and code.
 CHINESE = 0.3
-# Kana for each Han character; Japanese has more than one, a Chinese text may quote some.
+# Kana per Han character; Japanese has more than one, but a Chinese text may quote some.
 JAPANESE = 0.2
-# Of the words of a longer English text, those listed here. There are about a quarter, in other languages hardly any.
+# Minimum share of frequent English words in a longer text. In English it is about a quarter, elsewhere almost none.
 ENGLISH = 0.06
 LONGER = 30
 
@@ -23,7 +23,7 @@ _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
 _WORD = re.compile(rf"[^\W\d_{SPACELESS}]+(?:'[^\W\d_{SPACELESS}]+)*")
 
-# Frequent words that few other languages have.
+# Frequent English words that are rare in other languages.
 _ENGLISH = frozenset(
     re.findall(
         r"\w+",
@@ -32,8 +32,8 @@ _ENGLISH = frozenset(
         "write please describe explain",
     )
 )
-# Frequent words of languages that are written in the same letters, which English has not: German, French, Spanish,
-# Italian, Portuguese, Dutch, Swedish and its neighbours, Indonesian, Polish, Turkish.
+# Frequent non-English words of languages in Latin script: German, French, Spanish, Italian, Portuguese, Dutch, Swedish
+# and related languages, Indonesian, Polish, Turkish.
 _FOREIGN = frozenset(
     re.findall(
         r"\w+",
@@ -52,10 +52,9 @@ _FOREIGN = frozenset(
 
 
 def of(text: str) -> Language:
-    """The language of `text`, by its script and, in Latin letters, by its most frequent words.
+    """The language of `text`, by its script and, in Latin script, by frequent words.
 
-    Short texts without any of these are English if their letters are ASCII. Japanese is not Chinese. A text without
-    letters is in no language.
+    Short texts without such words are English if they are ASCII. Japanese and texts without letters are `other`.
     """
     beginning = text[:BEGINNING]
     han = len(_HAN.findall(beginning))

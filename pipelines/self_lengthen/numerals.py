@@ -1,17 +1,17 @@
-"""Whole numbers in texts on how long a text is to be: in digits, or in Chinese numerals."""
+"""Integers in length constraints, as digits or Chinese numerals."""
 
 import re
 from decimal import Decimal
 
 __all__ = ["GREATEST", "in_chinese", "numbers_in"]
 
-# Numbers below this can be written in numerals.
+# Numbers below this can be written as numerals.
 GREATEST = 10**8
 
 _DIGITS = "零一二三四五六七八九"
 _VALUES = {numeral: value for value, numeral in enumerate(_DIGITS)} | {"〇": 0, "两": 2}
 _UNITS = {"十": 10, "百": 100, "千": 1000}
-# 3000, 3,000, ３０００, 3k, 3千, 1.5万; or else numerals alone. What is longer counts no words.
+# 3000, 3,000, ３０００, 3k, 3千, 1.5万; or numerals alone. Longer numbers are not word counts.
 _NUMBER = re.compile(
     r"(?<!\d)(?P<digits>\d{1,3}(?:,\d{3}){1,2}(?!\d)|\d{1,9}(?:\.\d{1,9})?(?!\d))(?:\s?(?P<unit>[kK千万])(?![A-Za-z]))?"
     r"|(?P<numerals>[零〇一二两三四五六七八九十百千万]{1,15})"
@@ -20,18 +20,17 @@ _WORTH = {"k": 1000, "K": 1000, "千": 1000, "万": 10_000}
 
 
 def numbers_in(text: str) -> list[int]:
-    """The numbers of `text` in their order; a fraction of one is cut off."""
-    found = []
-    for match in _NUMBER.finditer(text):
-        if match["numerals"]:
-            found.append(_value(match["numerals"]))
-        else:
-            found.append(int(Decimal(match["digits"].replace(",", "")) * _WORTH.get(match["unit"], 1)))
-    return found
+    """The numbers in `text`, in order; fractions are truncated."""
+    return [
+        _value(match["numerals"])
+        if match["numerals"]
+        else int(Decimal(match["digits"].replace(",", "")) * _WORTH.get(match["unit"], 1))
+        for match in _NUMBER.finditer(text)
+    ]
 
 
 def in_chinese(number: int) -> str:
-    """`number` in Chinese numerals, as 二千五百 for 2,500. Raises `ValueError` if it is not below `GREATEST`."""
+    """`number` as Chinese numerals: 2,500 is 二千五百. Raises `ValueError` unless 0 <= number < `GREATEST`."""
     if not 0 <= number < GREATEST:
         raise ValueError(f"{number} is not between 0 and {GREATEST:,}")
     if number < 10**4:
@@ -49,12 +48,12 @@ def _below_ten_thousand(number: int) -> str:
             written += _DIGITS[digit] + unit
         elif written and number % value and not written.endswith("零"):
             written += "零"
-    # From 10 to 19 the one is left out.
+    # 10 to 19 begin with 十, not 一十.
     return written.removeprefix("一") if written.startswith("一十") else written
 
 
 def _value(numerals: str) -> int:
-    """What numerals stand for: 三千五百 and 三千五 are 3,500, 二〇〇〇 is 2,000."""
+    """The value of numerals: 三千五百 and 三千五 are 3,500, 二〇〇〇 is 2,000."""
     if not any(numeral in _UNITS or numeral == "万" for numeral in numerals):
         return int("".join(str(_VALUES[numeral]) for numeral in numerals))
     high, myriad, low = numerals.rpartition("万")
@@ -77,5 +76,5 @@ def _section(numerals: str) -> int:
             digit, unit = 0, 10
         else:
             digit = _VALUES[numeral]
-    # A last digit counts in the unit below the one before it.
+    # A final digit counts in the next lower unit.
     return total + digit * (unit // 10)

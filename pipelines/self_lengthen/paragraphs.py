@@ -1,4 +1,4 @@
-"""A text cut into paragraphs, and the two parts of one that an extension works with (arXiv 2410.23933)."""
+"""Split a text into paragraphs, to extend a part of it (arXiv 2410.23933)."""
 
 import re
 
@@ -8,9 +8,9 @@ _BLANK_LINES = re.compile(r"\n\s*\n")
 
 
 def first_half(text: str) -> str:
-    """The first half of the paragraphs of `text`, rounded down; of its lines where it has one or two paragraphs.
+    """The first half of the paragraphs of `text`, or of its lines if it has at most two paragraphs.
 
-    Empty for a single line.
+    Rounded down, so empty for a single line.
     """
     parts = _paragraphs(text)
     if len(parts) <= 2:
@@ -19,13 +19,13 @@ def first_half(text: str) -> str:
 
 
 def first_two_thirds(text: str) -> str:
-    """The first two thirds of the paragraphs of `text`, rounded down: never the last one. Empty for one paragraph."""
+    """The first two thirds of the paragraphs of `text`, rounded down: never the last one."""
     parts = _paragraphs(text)
     return "\n\n".join(parts[: 2 * len(parts) // 3])
 
 
 def joined(first: str, rest: str) -> str:
-    """Both as one text, `rest` as new paragraphs."""
+    """Both as one text, with `rest` in new paragraphs."""
     return "\n\n".join(part for part in (first, rest.strip()) if part)
 
 

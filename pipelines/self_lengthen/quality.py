@@ -1,7 +1,7 @@
-"""Whether a response is fit to be trained on (arXiv 2410.23933): whole, about its subject, and not going in circles.
+"""Check that a response is fit for training (arXiv 2410.23933): complete, on its subject, and without repetition.
 
-The published code has one set of rules for its Chinese models and one for its English ones. Here the text's language
-chooses; what else differs from them, and why, is said at each rule.
+The published code has separate rules for its Chinese and its English models; here the text's language chooses. Other
+differences are explained at each rule.
 """
 
 import re
@@ -15,19 +15,19 @@ from synth.pipelines.self_lengthen import language
 
 __all__ = ["refusal"]
 
-# What ends a sentence in Chinese and in English, half and full width, and what may follow it or end a text by itself:
-# closing quotes and brackets, and the fence of a program. The published English set has commas and dashes, too, and no
-# curly quotes; the Chinese one has no ASCII full stop. An ellipsis of three dots can be no last character.
+# Sentence ends in Chinese and English, half and full width, and characters that may end a text after or without one:
+# closing quotes and brackets, and code fences. The published English set also has commas and dashes, and no curly
+# quotes; the Chinese one has no ASCII full stop. An ellipsis of three dots is not a single last character.
 _ENDS = frozenset(".!?…。！？．｡" + "\"'”’»›」』】》〉）〕］｝)]}>`＂＇")
-# Elsewhere any punctuation ends a text, except what announces more: these, dashes and opening brackets.
-_GOES_ON = frozenset(",;:，、；：،؛՝፣፤፥᠂·・@#%&*/\\¿¡†‡")
-# Scripts that write no full stop: Thai, Lao, Khmer.
+# In other languages, any punctuation ends a text, except these, dashes and opening brackets, which announce more.
+_CONTINUES = frozenset(",;:，、；：،؛՝፣፤፥᠂·・@#%&*/\\¿¡†‡")
+# Scripts without a full stop: Thai, Lao, Khmer.
 _NO_FULL_STOP = re.compile("[\u0e01-\u0e4e\u0e81-\u0ece\u1780-\u17d3]")
 _EMPHASIS = "*_~ "
 
-# What an answer says of itself. A title may well have such a word for its subject ("The King James Version"), unless it
-# begins with a label of nothing but such words ("Revised Version: The King").
-_OF_ITSELF = re.compile(r"\b(?:revised|revision|response|version|paragraph)\b", re.IGNORECASE)
+# Words by which an answer refers to itself. A title may contain them ("The King James Version"), unless it begins with
+# a label of only such words ("Revised Version: The King").
+_SELF_REFERENCE = re.compile(r"\b(?:revised|revision|response|version|paragraph)\b", re.IGNORECASE)
 _LABEL = frozenset(
     re.findall(
         r"\w+",
@@ -40,7 +40,7 @@ _LINES_BEFORE, _LINES_AFTER = 2, 3
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 _WORD = re.compile(r"\S+")
-# A character where words do not stand apart, or else a word.
+# A character in scripts without spaces, otherwise a word.
 _UNIT = re.compile(rf"[{SPACELESS}]|[^\s{SPACELESS}]+")
 _ENGLISH_REPEAT, _OTHER_REPEAT = 10, 13
 
@@ -48,7 +48,7 @@ _ENGLISH_REPEAT, _OTHER_REPEAT = 10, 13
 def refusal(text: str) -> tuple[str, str] | None:
     """Why `text` is unfit, as a reason and a detail, or None: `empty`, `unfinished`, `about_itself`, `repetition`.
 
-    Takes time in proportion to the text.
+    Takes linear time.
     """
     text = text.rstrip()
     if not text:
@@ -56,7 +56,7 @@ def refusal(text: str) -> tuple[str, str] | None:
     spoken = language.of(text)
     if not _is_finished(text, spoken):
         return "unfinished", f"it ends with {text[-20:]!r}"
-    if spoken == "en" and (word := _word_of_itself(text)):
+    if spoken == "en" and (word := _self_reference(text)):
         return "about_itself", f"its first or last lines say {word!r}"
     pattern, length = (_WORD, _ENGLISH_REPEAT) if spoken == "en" else (_UNIT, _OTHER_REPEAT)
     if repeated := _repeated(pattern.findall(text), length):
@@ -68,21 +68,21 @@ def _is_finished(text: str, spoken: language.Language) -> bool:
     last = (text.rstrip(_EMPHASIS) or text)[-1]
     if last in _ENDS:
         return True
-    if spoken != "other" or last in _GOES_ON:
+    if spoken != "other" or last in _CONTINUES:
         return False
     return unicodedata.category(last) in ("Po", "Pe", "Pf", "Pi") or bool(_NO_FULL_STOP.match(last))
 
 
-def _word_of_itself(text: str) -> str | None:
+def _self_reference(text: str) -> str | None:
     lines = text.split("\n")
     for line in (*lines[:_LINES_BEFORE], *lines[-_LINES_AFTER:]):
-        if (found := _OF_ITSELF.search(line)) and not _is_title(line):
+        if (found := _SELF_REFERENCE.search(line)) and not _is_title(line):
             return found[0]
     return None
 
 
 def _is_title(line: str) -> bool:
-    """Whether a line names a subject: a heading, a line in bold, or one whose longer words all begin with a capital."""
+    """Whether a line is a title: a heading, a line in bold, or one whose longer words are all capitalized."""
     line = line.strip()
     if len(line) > _LONGEST_TITLE or _LABEL.issuperset(_LETTERS.findall(line.partition(":")[0].lower())):
         return False
@@ -91,7 +91,7 @@ def _is_title(line: str) -> bool:
 
 
 def _repeated(units: list[str], length: int) -> list[str]:
-    """The first `length` units in a row that have occurred before; empty if none have."""
+    """The first `length` consecutive units that have occurred before; empty if none have."""
     if len(units) <= length:
         return []
     numbers: dict[str, int] = {}

@@ -1,11 +1,11 @@
-"""Training a role of Self-Lengthen on what it wrote (arXiv 2410.23933, section 3): the step that closes the loop."""
+"""Train a role of Self-Lengthen on its own output, which closes the loop (arXiv 2410.23933, section 3)."""
 
 import json
 import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import pyarrow as pa
 from synth.pipelines.engines.models import MODEL_FOLDER, locate, revision_of
 from synth.pipelines.runtime.declared import Only, Option
 from synth.pipelines.runtime.fine_tuning import Chat, FineTuneConfig, Reader, fine_tune, is_small
-from synth.pipelines.runtime.stage import Output, Reject, TableStage
+from synth.pipelines.runtime.stage import Output, Reject, Row, TableStage
 from synth.schemas.errors import InputError, SynthError, UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import CHAT, TRAINING_STEP
@@ -24,24 +24,25 @@ from synth.schemas.records import CHAT, TRAINING_STEP
 __all__ = ["Train"]
 
 ROWS_AT_A_TIME = 256
-_PLACES = ("data", "base", "out")
-# Options of the trainer that is built in.
-OURS = Only("command", None)
+_PLACEHOLDERS = ("data", "base", "out")
+# Options of the built-in trainer.
+BUILT_IN = Only("command", None)
 
 
 @dataclass(frozen=True)
 class Train(TableStage):
-    """Train a model on chats, of which it learns what the assistant says. OUTPUT can be given to `--model`.
+    """Train a model on the assistant's turns of chats. OUTPUT can be given to `--model`.
 
-    The model `base` trained on chats; it stands in `model/` of the output, beside a row for each step.
+    Trains the model `base` and writes it to `model/` of the output, with a row for each step.
 
-    In the paper iteration i trains the adapter of iteration i - 1 further. Here adapters are merged, so the model of
-    iteration i - 1 is the `base` of iteration i and gets a new one. `command` is another trainer: `{data}` stands for a
-    JSON Lines file of `{"messages": [...]}`, `{base}` for a model directory or a hub name, and `{out}` for the model
-    directory that it is to write.
+    In the paper, iteration i trains the adapter of iteration i - 1 further. Here adapters are merged: the model of
+    iteration i - 1 is the `base` of iteration i and gets a new adapter. `command` runs another trainer: `{data}` is a
+    JSON Lines file of `{"messages": [...]}`, `{base}` a model directory or a hub name, and `{out}` the model directory
+    to write.
 
-    A chat is rejected as `no_assistant_turn`; as `template`, if the model's chat template refuses it; as `rewritten`,
-    if that shows an answer otherwise as soon as something follows it; or as `cut`, if no token of an answer is read.
+    A chat is rejected as `no_assistant_turn`; as `template`, if the model's chat template does not accept it; as
+    `rewritten`, if the template changes an answer once another turn follows it; or as `cut`, if no answer
+    begins within `cutoff` tokens.
     """
 
     name: ClassVar[str] = "self-lengthen train"
@@ -57,34 +58,36 @@ class Train(TableStage):
     base: Annotated[
         str,
         Option(
-            "Where to begin: a model directory, a hub name, or `tiny`.",
+            "Model to start from: a model directory, a hub name, or `tiny`.",
             long="--model",
             metavar="MODEL",
             env="SYNTH_MODEL",
         ),
     ]
     full: Annotated[
-        bool | None, Option("All weights, or adapters.", long="--full/--lora", default="by the size of the model"), OURS
+        bool | None,
+        Option("Train all weights, or adapters.", long="--full/--lora", default="by the size of the model"),
+        BUILT_IN,
     ] = None
-    rank: Annotated[int | None, Option("Rank of the adapters.", min=1, default="8"), OURS] = None
-    epochs: Annotated[int, Option("How often each chat is learnt from.", min=1), OURS] = FineTuneConfig.epochs
-    learning_rate: Annotated[float, Option("The highest rate."), OURS] = FineTuneConfig.learning_rate
-    warmup: Annotated[float, Option("Share of the steps in which the rate rises.", min=0, max=0.9), OURS] = (
+    rank: Annotated[int | None, Option("Rank of the adapters.", min=1, default="8"), BUILT_IN] = None
+    epochs: Annotated[int, Option("Passes over the chats.", min=1), BUILT_IN] = FineTuneConfig.epochs
+    learning_rate: Annotated[float, Option("Peak learning rate."), BUILT_IN] = FineTuneConfig.learning_rate
+    warmup: Annotated[float, Option("Share of the steps with a rising rate.", min=0, max=0.9), BUILT_IN] = (
         FineTuneConfig.warmup
     )
-    batch: Annotated[int, Option("Chats that a step learns from.", min=1), OURS] = FineTuneConfig.batch
-    cutoff: Annotated[int, Option("Tokens of a chat that are read.", min=2), OURS] = FineTuneConfig.cutoff
+    batch: Annotated[int, Option("Chats per step.", min=1), BUILT_IN] = FineTuneConfig.batch
+    cutoff: Annotated[int, Option("Maximum tokens of a chat.", min=2), BUILT_IN] = FineTuneConfig.cutoff
     command: Annotated[
         str | None,
-        Option("A trainer of your own: `train.sh {data} {base} {out}`.", long="--train-command", metavar="COMMAND"),
+        Option("Custom trainer: `train.sh {data} {base} {out}`.", long="--train-command", metavar="COMMAND"),
     ] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.command is not None:
-            self._words(dict.fromkeys(_PLACES, ""))
+            self._words(dict.fromkeys(_PLACEHOLDERS, ""))
         elif self.rank is not None and self.recipe.full:
-            raise UsageError("--rank applies only to adapters, and all weights are trained; give --lora, too")
+            raise UsageError("--rank applies only to adapters, but all weights are trained; add --lora")
 
     @cached_property
     def recipe(self) -> FineTuneConfig:
@@ -140,29 +143,25 @@ class Train(TableStage):
 
     def _read(self, reader: Reader, tables: Sequence[pa.Table], output: Output) -> list[Chat]:
         chats, fault = [], None
-        for table in tables:
-            for batch in table.to_batches(max_chunksize=ROWS_AT_A_TIME):
-                for row in batch.to_pylist():
-                    try:
-                        chats.append(reader.read(row["messages"] or []))
-                    except Reject as reject:
-                        fault = fault or reject
-                        output.reject(row, reject.reason, reject.detail)
+        for row in _rows(tables):
+            try:
+                chats.append(reader.read(row["messages"] or []))
+            except Reject as reject:
+                fault = fault or reject
+                output.reject(row, reject.reason, reject.detail)
         if not chats:
-            why = f"the first is rejected as {fault}" if fault else "there is none"
-            raise InputError(f"--model {self.base} can be trained on no row: {why}")
+            why = f"the first is rejected as {fault}" if fault else "there are none"
+            raise InputError(f"--model {self.base} cannot be trained on any row: {why}")
         return chats
 
     def _run_command(self, tables: Sequence[pa.Table], output: Output, out: Path) -> None:
         data = output.work / "chats.jsonl"
         with data.open("w", encoding="utf-8") as file:
-            for table in tables:
-                for batch in table.to_batches(max_chunksize=ROWS_AT_A_TIME):
-                    for row in batch.to_pylist():
-                        file.write(json.dumps({"messages": row["messages"]}, ensure_ascii=False) + "\n")
+            for row in _rows(tables):
+                file.write(json.dumps({"messages": row["messages"]}, ensure_ascii=False) + "\n")
         words = self._words({"data": str(data), "base": self._location, "out": str(out)})
         try:
-            # What it prints is talk, and has no place on stdout.
+            # What it prints is for the user to read, so it goes to stderr.
             done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=2, check=False)
         except OSError as error:
             raise UsageError(f"--train-command cannot be run: {words[0]}: {os.strerror(error.errno or 0)}") from error
@@ -172,15 +171,23 @@ class Train(TableStage):
             raise SynthError(f"--train-command wrote no model: there is no {out / 'config.json'}")
         output.write([], accounts_for=sum(table.num_rows for table in tables))
 
-    def _words(self, places: dict[str, str]) -> list[str]:
-        """The command in words, with the places filled in after it was split, so that they may hold blanks."""
+    def _words(self, values: dict[str, str]) -> list[str]:
+        """The command as arguments, with placeholders filled in after splitting, so that values may contain blanks."""
         command = self.command or ""
         try:
             words = shlex.split(command)
-            filled = [word.format_map(places) for word in words]
+            filled = [word.format_map(values) for word in words]
         except (ValueError, KeyError, IndexError) as error:
-            names = ", ".join(f"{{{place}}}" for place in _PLACES)
-            raise UsageError(f"--train-command {command!r} cannot be read ({error}); it may name {names}") from error
+            names = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
+            raise UsageError(
+                f"--train-command {command!r} cannot be parsed ({error}); its placeholders are {names}"
+            ) from error
         if not words or "{out}" not in command:
-            raise UsageError(f"--train-command {command!r} does not say where {{out}}, the model to write, belongs")
+            raise UsageError(f"--train-command {command!r} needs the placeholder {{out}} for the model to write")
         return filled
+
+
+def _rows(tables: Sequence[pa.Table]) -> Iterator[Row]:
+    for table in tables:
+        for batch in table.to_batches(max_chunksize=ROWS_AT_A_TIME):
+            yield from batch.to_pylist()

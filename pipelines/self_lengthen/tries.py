@@ -1,41 +1,49 @@
-"""How texts are drawn, which are refused without a look at what they say, and how they are drawn again."""
+"""What the stages share: sampling options, retries, and checks of rows and completions."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.common_options import MaxTokens, Temperature, TopP
 from synth.pipelines.runtime.declared import Option
-from synth.pipelines.runtime.stage import Rejected, Row, RowStage
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, nothing_kept
 
-__all__ = ["EndOfText", "Writing", "fault_of", "until_kept"]
-
-
-def _with_line_breaks(texts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(text.replace("\\n", "\n") for text in texts)
+__all__ = ["EndOfText", "Writing", "check_not_empty", "fault_of", "until_kept"]
 
 
 EndOfText = Annotated[
     tuple[str, ...],
-    Option("End a text before this; \\n is a line break. Repeatable.", metavar="TEXT", read=_with_line_breaks),
+    Option(
+        "End a text before this; \\n is a line break. Repeatable.",
+        metavar="TEXT",
+        read=lambda texts: tuple(text.replace("\\n", "\n") for text in texts),
+    ),
 ]
 
 
 @dataclass(frozen=True)
 class Writing(RowStage):
-    """A stage that draws texts; the values are the paper's.
+    """A stage that samples long texts, by default with the paper's parameters. `texts` names the tally of its outputs.
 
-    Its code also stops at three line breaks and at several spellings of a line of dashes, which would cut programs,
-    tables and front matter: a chat model ends its turn by itself.
+    The published code also stops at three line breaks and at several forms of a line of dashes. That would cut
+    programs, tables and front matter, and a chat model ends its turn without it.
     """
+
+    texts: ClassVar[str]
 
     temperature: Temperature = 0.7
     top_p: TopP = 0.8
-    top_k: Annotated[int, Option("Tokens to draw from; 0 for all.", min=0)] = 20
-    repetition_penalty: Annotated[float, Option("Above 1, tokens that have occurred are less likely.", min=0.01)] = 1.1
+    top_k: Annotated[int, Option("Number of most likely tokens to sample from; 0 for all.", min=0)] = 20
+    repetition_penalty: Annotated[
+        float, Option("Values above 1 make tokens that have occurred less likely.", min=0.01)
+    ] = 1.1
     stop: EndOfText = ()
     max_tokens: MaxTokens = 16_384
+
+    @property
+    def means(self) -> Mapping[str, str]:
+        return {"words": self.texts}
 
     @property
     def sampling(self) -> Sampling:
@@ -48,21 +56,40 @@ class Writing(RowStage):
             stop=self.stop,
         )
 
+    def outcome(self, outputs: Sequence[Row | Rejected], tools: Tools) -> Iterator[Row | Rejected]:
+        """The filtered outputs, then the others, tallied. Raises `Reject` if all are filtered."""
+        filtered = [one for one in outputs if isinstance(one, Rejected)]
+        yield from filtered
+        if len(filtered) == len(outputs):
+            raise nothing_kept(filtered)
+        for one in outputs:
+            if not isinstance(one, Rejected):
+                tools.tally(self.texts)
+                tools.tally("words", one["words"])
+                yield one
+
 
 async def until_kept(draw: Callable[[int], Awaitable[Row | Rejected]], tries: int) -> list[Row | Rejected]:
-    """What `draw` makes at attempts 0 to `tries - 1`, up to the first output that is not rejected."""
-    made: list[Row | Rejected] = []
-    for number in range(tries):
-        made.append(await draw(number))
-        if not isinstance(made[-1], Rejected):
+    """The results of `draw` for attempts 0 to `tries - 1`, up to the first that is not filtered."""
+    results: list[Row | Rejected] = []
+    for attempt in range(tries):
+        results.append(await draw(attempt))
+        if not isinstance(results[-1], Rejected):
             break
-    return made
+    return results
 
 
-def fault_of(completion: Completion) -> tuple[str, str] | None:
-    """Why a reply is refused without a look at what it says: `refused`, `empty_answer`, or `cut` by the token limit.
+def fault_of(completion: Completion, cut: str = "cut") -> tuple[str, str] | None:
+    """Why a reply is unusable whatever its text: `refused`, `empty_answer`, or `cut` by the token limit.
 
-    A text that the limit ended is refused even where it stops at the end of a sentence: nothing tells how much of it is
-    missing, and a model that is trained on it learns to stop anywhere.
+    A text that hits the limit is unusable even if it stops at the end of a sentence: how much of it is missing is
+    unknown, and a model trained on it would learn to stop anywhere.
     """
-    return ("cut", completion.cut) if completion.cut else completion.no_answer
+    return (cut, completion.cut) if completion.cut else completion.no_answer
+
+
+def check_not_empty(row: Row, *columns: str) -> None:
+    """Raises `Reject` for the first of `columns` without text."""
+    for column in columns:
+        if not row[column].strip():
+            raise Reject(f"no_{column}", "it is empty")

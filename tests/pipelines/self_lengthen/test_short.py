@@ -77,7 +77,7 @@ def test_other_columns_can_be_named(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in.jsonl", [{"id": "a", "body": "x", "n": 1}])
     with pytest.raises(InputError, match="no column response, only id, body, n: name one with --text NAME"):
         passed(DropShort(), [source], tmp_path / "out")
-    with pytest.raises(InputError, match="--text n: the column is int64, where text is needed"):
+    with pytest.raises(InputError, match="--text n: the column is int64, not text"):
         passed(DropShort(text="n"), [source], tmp_path / "out-2")
     _, rejected = passed(DropShort(text="body"), [source], tmp_path / "out-3")
     assert [row["reason"] for row in rejected] == ["short"]

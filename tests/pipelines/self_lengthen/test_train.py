@@ -94,7 +94,7 @@ def test_a_training_that_was_begun_is_not_gone_on_with_otherwise(
 def test_chats_of_which_none_can_be_learnt_from_are_an_error(random_model: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"messages": chat("Hi")}) + "\n")
-    with pytest.raises(InputError, match="can be trained on no row: the first is rejected as no_assistant_turn"):
+    with pytest.raises(InputError, match="cannot be trained on any row: the first is rejected as no_assistant_turn"):
         train(rows, tmp_path / "out", random_model)
     assert not (tmp_path / "out").exists()
 
@@ -131,9 +131,13 @@ def test_another_trainer_gets_the_chats_and_the_model_and_writes_one(
 @pytest.mark.parametrize(
     ("command", "error", "says"),
     [
-        ("trainer {data} {base}", UsageError, r"does not say where \{out\}"),
-        ("trainer '{out}", UsageError, "cannot be read"),
-        ("trainer {out} {model}", UsageError, r"cannot be read \('model'\); it may name \{data\}, \{base\}, \{out\}"),
+        ("trainer {data} {base}", UsageError, r"needs the placeholder \{out\}"),
+        ("trainer '{out}", UsageError, "cannot be parsed"),
+        (
+            "trainer {out} {model}",
+            UsageError,
+            r"cannot be parsed \('model'\); its placeholders are \{data\}, \{base\}, \{out\}",
+        ),
         ("no-such-trainer {out}", UsageError, "cannot be run: no-such-trainer: No such file"),
         ("false {out}", SynthError, "ended with exit code 1"),
         ("true {out}", SynthError, "wrote no model"),
