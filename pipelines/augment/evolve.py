@@ -47,7 +47,6 @@ class Evolve(RowStage):
     version: ClassVar[int] = 2
     input: ClassVar[Record] = QUERY
     output: ClassVar[Record] = EVOLVED
-
     uses_engine: ClassVar[bool] = True
     commands: ClassVar[tuple[str, ...]] = (
         "synth augment evolve questions.jsonl evolved/ --model Qwen/Qwen2.5-7B-Instruct",
@@ -60,7 +59,9 @@ class Evolve(RowStage):
     tries: Tries = 1
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
-        questions, reasoning = await self._evolve(row["query"], tools)
+        prompt = self.prompt.render(query=row["query"])
+        sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
+        questions, reasoning = await first_readable(tools, prompt, [sampling] * self.tries, _read)
         for number, (name, question) in enumerate(zip(EVOLUTIONS, questions, strict=True), start=1):
             evolved_id = f"{row['id']}/evolve-{number}"
             yield {
@@ -73,11 +74,6 @@ class Evolve(RowStage):
                 "round": evolved_id.count("/evolve-"),
                 "reasoning": reasoning,
             }
-
-    async def _evolve(self, query: str, tools: Tools) -> tuple[list[str], str | None]:
-        prompt = self.prompt.render(query=query)
-        sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
-        return await first_readable(tools, prompt, [sampling] * self.tries, _read)
 
 
 def _read(completion: Completion) -> tuple[list[str], str | None]:

@@ -54,7 +54,6 @@ class Respond(RowStage):
     )
     input: ClassVar[Record] = QUERY
     output: ClassVar[Record] = RESPONSE
-
     uses_engine: ClassVar[bool] = True
     commands: ClassVar[tuple[str, ...]] = (
         "synth augment respond evolved/ responses/ --model Qwen/Qwen2.5-7B-Instruct",
@@ -93,37 +92,36 @@ class Respond(RowStage):
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         samples = await self._sample(row, tools)
-        silent = [Rejected(response, *completion.no_answer) for response, completion in samples if completion.no_answer]
-        for rejected in silent:
+        empty = [Rejected(response, *completion.no_answer) for response, completion in samples if completion.no_answer]
+        for rejected in empty:
             yield rejected
-        if len(silent) == len(samples):
-            raise nothing_kept(silent)
+        if len(empty) == len(samples):
+            raise nothing_kept(empty)
         responses = [response for response, completion in samples if not completion.no_answer]
         answers = [self._answers.find_value(response["response"]) for response in responses]
         top = majority(answer for answer in answers if answer)
         needed = min(2, len(samples))
-        if top is None or top.votes < needed:
-            for response, answer in zip(responses, answers, strict=True):
-                if answer is None:
-                    yield Rejected(response, "no_answer", "no final answer can be read")
-                else:
-                    yield Rejected(response, "no_agreement", "no other sample gives its answer")
-            raise Reject("no_agreement", f"no answer is given by {needed} of {len(samples)} samples")
+        agreed = top.answer.value if top and top.votes >= needed else None
         kept = 0
         for response, answer in zip(responses, answers, strict=True):
             if answer is None:
                 yield Rejected(response, "no_answer", "no final answer can be read")
                 continue
+            if agreed is None:
+                yield Rejected(response, "no_agreement", "no other sample gives its answer")
+                continue
             share = sum(other is not None and other.value == answer.value for other in answers) / len(samples)
             trimmed = response["response"][: answer.end].strip()
             judged = {**response, "response": trimmed, "answer": answer.text, "agreement": share}
-            agrees = answer.value == top.answer.value and share >= self.threshold
+            agrees = answer.value == agreed and share >= self.threshold
             fault = self._fault(trimmed, agrees, share)
             if fault:
                 yield Rejected(judged, *fault)
             else:
                 kept += 1
                 yield judged
+        if agreed is None:
+            raise Reject("no_agreement", f"no answer is given by {needed} of {len(samples)} samples")
         if not kept:
             raise Reject("nothing_kept", f"all {len(samples)} responses were filtered")
 

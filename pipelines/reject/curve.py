@@ -12,22 +12,13 @@ from synth.pipelines.runtime.stage import Output
 from synth.schemas.record import Record
 from synth.schemas.records import CURVE
 
-__all__ = ["PAPER_DISTINCT_PATHS", "SAMPLE_COUNTS", "Curve"]
+__all__ = ["Curve"]
 
+# The paper reports more than one distinct path per question at k = 1, so it cannot count those among the first k
+# samples. Only its figures for k = 100 can be compared, such as 5.25 for LLaMA-7B.
 SAMPLE_COUNTS = (1, 3, 6, 12, 25, 50, 100)
 # Exceeds every sample index.
 ALL = 1 << 31
-
-# Distinct paths per question by k. The paper reports more than one path per question at k = 1, so it cannot count
-# "distinct among the first k samples", and its set sizes match its table at k = 100 only. Compare values at k = 100 and
-# only the shape elsewhere.
-PAPER_DISTINCT_PATHS = {
-    "LLaMA-7B": (1.17, 1.44, 1.74, 2.20, 2.93, 3.94, 5.25),
-    "LLaMA2-7B": (1.19, 1.47, 1.78, 2.23, 2.93, 3.91, 5.19),
-    "LLaMA-13B": (1.15, 1.41, 1.69, 2.11, 2.88, 3.90, 5.26),
-    "LLaMA2-13B": (1.18, 1.45, 1.76, 2.21, 2.94, 3.94, 5.29),
-    "LLaMA-33B": (1.06, 1.16, 1.28, 1.46, 1.77, 2.19, 2.78),
-}
 
 
 @dataclass(frozen=True)

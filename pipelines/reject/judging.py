@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 
@@ -17,18 +17,7 @@ from synth.pipelines.runtime.stage import Output, Row, TableStage
 from synth.schemas.record import Record
 from synth.schemas.records import SAMPLED
 
-__all__ = ["JudgingStage", "Question"]
-
-
-class Question(NamedTuple):
-    """The rows of one question, its gold answer, and the judged path of each row.
-
-    If `gold` is None, the rows have been rejected as `no_gold` and `paths` is empty.
-    """
-
-    rows: list[Row]
-    gold: FinalAnswer | None
-    paths: list[Path]
+__all__ = ["JudgingStage"]
 
 
 @dataclass(frozen=True)
@@ -70,15 +59,20 @@ class JudgingStage(TableStage):
     def identity(self) -> dict[str, Any]:
         return super().identity() | self.golds.identity()
 
-    def questions(self, tables: Sequence[pa.Table], output: Output) -> Iterator[Question]:
-        """The questions of `tables` in order of first appearance; those without a gold answer are rejected."""
+    def questions(
+        self, tables: Sequence[pa.Table], output: Output
+    ) -> Iterator[tuple[list[Row], FinalAnswer | None, list[Path]]]:
+        """The rows, the gold answer and the judged paths of each question, in order of first appearance.
+
+        Rows of a question without a gold answer are rejected as `no_gold`; it has no paths.
+        """
         answers = answer_rule(self.boxed, self.answer_marks)
         for rows in paths_by_question(tables, self.golds):
             gold = answers.gold(rows[0]["answer"])
-            if gold is None:
+            paths = []
+            if gold:
+                paths = [judge(row["response"], gold, answers, plain_equations=self.plain_equations) for row in rows]
+            else:
                 for row in rows:
                     output.reject(row, "no_gold", f"no final answer can be read from {row['answer']!r:.200}")
-                yield Question(rows, None, [])
-                continue
-            paths = [judge(row["response"], gold, answers, plain_equations=self.plain_equations) for row in rows]
-            yield Question(rows, gold, paths)
+            yield rows, gold, paths

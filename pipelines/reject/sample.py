@@ -96,7 +96,7 @@ class SamplePaths(RowStage):
         prompt = self.prompt.render(question=row["question"])
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         keys: set[str] = set()
-        silent: list[Rejected] = []
+        empty: list[Rejected] = []
         drawn = correct = 0
         while drawn == 0 or self._wants_more(drawn, len(keys)):
             count = self.n if self.until_distinct is None else min(self.n, self.max_samples - drawn)
@@ -117,8 +117,8 @@ class SamplePaths(RowStage):
                     "completion_tokens": completion.tokens,
                 }
                 if completion.no_answer:
-                    silent.append(Rejected(path, *completion.no_answer))
-                    yield silent[-1]
+                    empty.append(Rejected(path, *completion.no_answer))
+                    yield empty[-1]
                     continue
                 judged = judge(completion.text, gold, self.answers, plain_equations=self.plain_equations)
                 if not judged.reason:
@@ -126,8 +126,8 @@ class SamplePaths(RowStage):
                     keys.add(judged.key)
                 yield path
             drawn += count
-        if len(silent) == drawn:
-            raise nothing_kept(silent)
+        if len(empty) == drawn:
+            raise nothing_kept(empty)
         tools.tally("correct_paths", correct)
         tools.tally("distinct_paths", len(keys))
 

@@ -119,7 +119,7 @@ def test_an_index_with_vectors_is_searched_by_words_by_meaning_or_by_both(folder
     refused: tuple[tuple[tuple[object, ...], str], ...] = (
         (
             ("index", more, folder / "x", "--faiss", "ivf"),
-            "--faiss, --query-prompt and --passage-prompt are for vectors",
+            "--faiss, --query-prompt and --passage-prompt apply only to vectors",
         ),
         (("index", more, folder / "x", "--no-bm25"), "--no-bm25 leaves nothing to search by"),
         (("retrieve", queries, folder / "index", folder / "x", "--by", "dense"), "has no vectors"),
@@ -137,7 +137,7 @@ def test_what_cannot_be_used_is_refused(folder: Path) -> None:
     queries = write_rows(folder / "q.jsonl", [{"id": "q"}])
     with pytest.raises(InputError, match="no column text or query or question"):
         synth("query-of-cc", "retrieve", queries, folder / "index", folder / "docs")
-    for place, why in (("none/run.txt", "none is no directory"), ("index", "it is a directory")):
+    for place, why in (("none/run.txt", "none is not a directory"), ("index", "it is a directory")):
         with pytest.raises(UsageError, match=f"--run .*{place} cannot be written: .*{why}"):
             synth(*retrieve, folder / "index", folder / "found", "--run", folder / place)
     assert not any(folder.glob("found*")), "it was searched for what could not be written"

@@ -1,4 +1,4 @@
-from synth.pipelines.reject.curve import PAPER_DISTINCT_PATHS, SAMPLE_COUNTS, Curve
+from synth.pipelines.reject.curve import Curve
 from tests.pipelines.scripted import process_tables, sampled
 
 A, B, WRONG = "<<3+4=7>>\n#### 7", "<<4+3=7>>\n#### 7", "#### 8"
@@ -35,7 +35,3 @@ def test_other_marks_can_be_read() -> None:
 def test_no_samples_give_no_curve() -> None:
     assert process_tables(Curve(), []).rows == []
     assert process_tables(Curve(), sampled("q", A, answer="")).rows == []
-
-
-def test_the_papers_table_has_a_figure_for_each_k() -> None:
-    assert {len(figures) for figures in PAPER_DISTINCT_PATHS.values()} == {len(SAMPLE_COUNTS)}
