@@ -1,9 +1,9 @@
 """Dataset directories: the only format passed between steps.
 
-A directory holds `data-00000-of-00008.arrow` (Arrow IPC streams), `dataset_info.json` and `state.json`, as
-`datasets.load_from_disk` opens them without conversion, plus `synth.json`, the record of the run that made it, and
-`rejected/`, a directory of the same kind whose rows carry `reason` and `detail`. It gets its name only when it is
-complete, so a directory that opens is complete.
+A directory has `data-00000-of-00008.arrow` (Arrow IPC streams), `dataset_info.json` and `state.json`, which
+`datasets.load_from_disk` opens without conversion; `synth.json`, the record of the run that wrote it; and `rejected/`,
+a dataset directory whose rows also have `reason` and `detail`. It is renamed to its final name when it is complete, so
+a directory that opens is complete.
 """
 
 import json
@@ -38,13 +38,13 @@ class Dataset:
 
     @classmethod
     def open(cls, path: Path) -> "Dataset":
-        """Raises `InputError` where there is no complete dataset; the message says if one is unfinished."""
+        """Raises `InputError` if there is no complete dataset; the message says if there is an unfinished one."""
         layout = Layout(path)
         if layout.state.is_file():
             return cls(path)
         if layout.partial.path.exists():
             raise InputError(
-                f"{path} is not finished: {layout.partial.path} holds a run that is in progress or was stopped; "
+                f"{path} is not finished: its run, in {layout.partial.path}, is in progress or was stopped; "
                 "repeat its command to finish it"
             )
         raise InputError(f"{path} is not a dataset directory: it has no {layout.state.name}")

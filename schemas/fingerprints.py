@@ -38,13 +38,11 @@ def fingerprints(values: pa.Array) -> Fingerprints:
 
 
 def _without_nulls(values: pa.Array, replacement: float) -> NDArray[Any]:
-    filled: NDArray[Any] = pc.fill_null(values, replacement).to_numpy(zero_copy_only=False)
-    return filled
+    return np.asarray(pc.fill_null(values, replacement).to_numpy(zero_copy_only=False))
 
 
 def _as_bytes(values: pa.Array) -> list[bytes]:
-    """Text and bytes unchanged, other values as their `repr`, which tells bytes from text and NaN from null."""
+    """Text and bytes unchanged, other values as their `repr`, which distinguishes bytes from text and NaN from null."""
     if is_text(values.type) or is_binary(values.type):
-        filled: list[bytes] = pc.fill_null(values.cast(pa.large_binary()), b"").to_pylist()
-        return filled
+        return list(pc.fill_null(values.cast(pa.large_binary()), b"").to_pylist())
     return [repr(value).encode() for value in values.to_pylist()]

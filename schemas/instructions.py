@@ -24,7 +24,7 @@ class NotText(Exception):
 def given_in(row: Mapping[str, Any], names: Iterable[str] = NAMES) -> str | None:
     """The first non-blank value of the columns `names`, or else the input of the first of the `instances`.
 
-    None where there is neither. Raises `NotText`.
+    None if there is neither. Raises `NotText`.
     """
     for name in names:
         match row.get(name):
@@ -46,5 +46,5 @@ def given_in(row: Mapping[str, Any], names: Iterable[str] = NAMES) -> str | None
 
 
 def with_input(instruction: str, given: str | None) -> str:
-    """The instruction, a blank line, and its input; the instruction alone where the input is null or blank."""
+    """The instruction, a blank line, and its input; the instruction alone if the input is null or blank."""
     return instruction if given is None or not given.strip() else f"{instruction}\n\n{given}"

@@ -18,7 +18,7 @@ __all__ = ["Journal", "batch_of_columns", "read_journal"]
 
 _MARK = b"xxh3"
 _ZEROS = b"0" * 16
-# What pyarrow raises for truncated or invalid messages.
+# Errors of pyarrow for truncated or invalid messages.
 _TORN = (pa.ArrowException, OSError, EOFError, ValueError)
 
 
@@ -54,7 +54,7 @@ class Journal:
                 self._write(self._header)
             self._write(message)
         except OSError:
-            # A partial message, as a full disk leaves it, would hide whatever is appended after it.
+            # A partial message, as left by a full disk, would hide everything appended after it.
             self._file.truncate(self._end)
             self._file.seek(self._end)
             raise
@@ -72,7 +72,7 @@ class Journal:
 
 
 def batch_of_columns(columns: Iterable[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
-    """Columns in schema order as one batch. Raises `pa.ArrowException` where a value does not fit."""
+    """Columns in schema order as one batch. Raises `pa.ArrowException` if a value does not fit."""
     try:
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     except (OverflowError, UnicodeError) as error:
@@ -88,7 +88,7 @@ def read_journal(path: Path, schema: pa.Schema) -> pa.Table:
 
 
 def _recover(path: Path, header: bytes) -> tuple[list[pa.RecordBatch], int]:
-    """The intact batches of a journal and the offset where the last one ends; 0 where even the schema is torn."""
+    """The intact batches of a journal, and the end offset of the last one; 0 if even the schema is torn."""
     if not path.exists() or path.stat().st_size < len(header):
         return [], 0
     source = pa.memory_map(str(path))

@@ -16,11 +16,23 @@ number everywhere.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["PARTIAL", "Journals", "Layout", "PartialLayout", "Workplace"]
 
 PARTIAL = ".partial"
 _SHARD = ".arrow"
+
+
+class _Entry:
+    """A file or folder in the directory `path` of its owner."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, owner: Any, _: type) -> Path:
+        path: Path = owner.path / self._name
+        return path
 
 
 @dataclass(frozen=True)
@@ -44,22 +56,17 @@ class Layout:
 
     path: Path
 
+    # Its presence makes a directory a complete dataset.
+    state = _Entry("state.json")
+    info = _Entry("dataset_info.json")
+    # The record of the run, which marks a directory as written by synth.
+    record = _Entry("synth.json")
+    failed = _Entry("failed")
+    # How each chunk of a run was published, for runs with failed rows.
+    failed_chunks = _Entry("failed/chunks.json")
+
     def data(self, number: int, of: int) -> Path:
         return self.path / f"data-{number:05d}-of-{of:05d}{_SHARD}"
-
-    @property
-    def state(self) -> Path:
-        """The file whose presence makes a directory a complete dataset."""
-        return self.path / "state.json"
-
-    @property
-    def info(self) -> Path:
-        return self.path / "dataset_info.json"
-
-    @property
-    def record(self) -> Path:
-        """The record of the run, which marks a directory as written by synth."""
-        return self.path / "synth.json"
 
     @property
     def rejected(self) -> "Layout":
@@ -76,15 +83,6 @@ class Layout:
         """The chunks whose answers are kept, in order."""
         return _numbers(self.answers.path, _SHARD)
 
-    @property
-    def failed(self) -> Path:
-        return self.path / "failed"
-
-    @property
-    def failed_chunks(self) -> Path:
-        """How each chunk of a run was published, for runs with failed rows."""
-        return self.failed / "chunks.json"
-
     def failed_journals(self, chunk: int) -> Journals:
         return Journals(self.failed / f"{chunk:05d}")
 
@@ -97,18 +95,15 @@ class Layout:
 class Workplace:
     """The part of `OUT.partial` that a worker needs.
 
-    `shards` holds finished shards, `work` the journals, `kept` what is published in `OUT` next to the data.
+    `shards` has finished shards, `work` the journals, `kept` what is published in `OUT` next to the data.
     """
 
     path: Path
 
-    @property
-    def shards(self) -> Path:
-        return self.path / "shards"
-
-    @property
-    def work(self) -> Path:
-        return self.path / "work"
+    shards = _Entry("shards")
+    # The shard of unusable input rows.
+    bad_rows = _Entry(f"shards/bad.rejected{_SHARD}")
+    work = _Entry("work")
 
     @property
     def kept(self) -> Layout:
@@ -119,11 +114,6 @@ class Workplace:
 
     def rejected(self, number: int) -> Path:
         return self.shards / f"{number:05d}.rejected{_SHARD}"
-
-    @property
-    def bad_rows(self) -> Path:
-        """The shard of unusable input rows."""
-        return self.shards / f"bad.rejected{_SHARD}"
 
     def published(self, chunk: int) -> Path:
         """The record written when a chunk is published."""
@@ -141,33 +131,19 @@ class Workplace:
 
 @dataclass(frozen=True)
 class PartialLayout(Workplace):
-    """`OUT.partial`: the workplace, and the files of the process that holds its lock."""
+    """`OUT.partial`: the workplace, and the files of the process that owns its lock."""
 
-    @property
-    def lock(self) -> Path:
-        return self.path / "lock"
-
-    @property
-    def record(self) -> Path:
-        """What is being built, and by which command."""
-        return self.path / "synth.json"
-
-    @property
-    def progress(self) -> Path:
-        return self.path / "progress.json"
-
-    @property
-    def failures(self) -> Path:
-        """The failures of a run that ended because too many rows failed."""
-        return self.path / "failed.json"
+    lock = _Entry("lock")
+    # The identity and the command of the run.
+    record = _Entry("synth.json")
+    progress = _Entry("progress.json")
+    # The failures of a run that ended because too many rows failed.
+    failures = _Entry("failed.json")
+    replaced = _Entry("replaced")
 
     @property
     def whole(self) -> Layout:
         return Layout(self.path / "whole")
-
-    @property
-    def replaced(self) -> Path:
-        return self.path / "replaced"
 
     def input(self, number: int) -> Path:
         """An input, converted to the record that the stage reads."""

@@ -1,8 +1,8 @@
 """Arrow values in the few types of JSON and CSV, without losing a digit.
 
-Text, whole numbers and booleans are unchanged. Decimals, dates and times become text (ISO 8601, zoned times in UTC),
-floats of 16 and 32 bits the shortest number that reads back as the same float, and maps lists of key and value. Other
-types, such as bytes and durations, are refused.
+Text, integers and booleans are unchanged. Decimals, dates and times become text (ISO 8601, zoned times in UTC), floats
+of 16 and 32 bits the shortest number that reads back as the same float, and maps lists of key and value. Other types,
+such as bytes and durations, are refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,13 +12,13 @@ import orjson
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
-from synth.schemas.storable import is_binary, is_list, is_text, storable, stored
+from synth.schemas.storable import inner_types, is_binary, is_list, is_text, storable, stored
 
 __all__ = ["plain_values", "text_of_plain"]
 
 
 class _Unwritable(Exception):
-    """A value that JSON cannot hold; the message describes it."""
+    """A value that JSON cannot represent; the message describes it."""
 
 
 def plain_values(
@@ -26,8 +26,8 @@ def plain_values(
 ) -> list[Any]:
     """A column as values that `orjson` writes; text of Arrow's JSON type is written as the value that it encodes.
 
-    Raises `InputError` for a value that JSON cannot hold, with the column, the `place` of the row and the `advice`. NaN
-    and infinity are such values if `finite`, and always inside lists and objects.
+    Raises `InputError` for a value that JSON cannot represent, with the column, the `place` of the row and the
+    `advice`. NaN and infinity are such values if `finite`, and always inside lists and objects.
     """
     values: list[Any] = []
     for chunk in table[name].chunks:
@@ -50,7 +50,8 @@ def _values(chunk: pa.Array, finite: bool) -> list[Any]:
         values: list[Any] = found.to_pylist()
     except UnicodeDecodeError as error:
         raise _Unwritable(f"not UTF-8 text ({error.reason})") from None
-    return [_with_json(value, found.type) for value in values] if _holds_json(found.type) else values
+    has_json = any(isinstance(kind, pa.JsonType) for kind in inner_types(found.type))
+    return [_with_json(value, found.type) for value in values] if has_json else values
 
 
 def _unwritable(chunk: pa.Array, finite: bool) -> Iterator[tuple[int, str]]:
@@ -102,10 +103,6 @@ def _number(values: pa.Array, finite: bool) -> pa.Array:
         return values
     numbers = zip(values.to_numpy(zero_copy_only=False), values.is_valid().to_pylist(), strict=True)
     return pa.array([float(str(number)) if valid else None for number, valid in numbers], pa.float64())
-
-
-def _holds_json(kind: pa.DataType) -> bool:
-    return isinstance(kind, pa.JsonType) or any(_holds_json(kind.field(i).type) for i in range(kind.num_fields))
 
 
 def _with_json(value: Any, kind: pa.DataType) -> Any:

@@ -32,12 +32,12 @@ class Shard:
     xxh3: str
 
     def is_intact(self, path: Path) -> bool:
-        """Whether the file at `path` holds exactly the bytes written."""
+        """Whether the file at `path` has exactly the bytes written."""
         return path.is_file() and path.stat().st_size == self.bytes and file_checksum(path) == self.xxh3
 
 
 def file_checksum(path: Path) -> str:
-    """XXH3-128 (hex) of a file's bytes. Raises `InputError` where it cannot be read."""
+    """XXH3-128 (hex) of a file's bytes. Raises `InputError` if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
@@ -74,7 +74,7 @@ class _HashingFile(RawIOBase):
         self._error = self._error or OSError("abandoned")
 
     def sync(self) -> None:
-        """Raises `OSError` where a write failed."""
+        """Raises `OSError` if a write failed."""
         if self._error:
             raise self._error
         os.fsync(self._file.fileno())

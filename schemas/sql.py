@@ -1,7 +1,7 @@
 """DuckDB's SQL over Arrow tables.
 
-DuckDB only says which rows: these are then taken from the Arrow table itself, so that no value is converted. A query
-sees the table `rows` and nothing else: no file, no network.
+DuckDB only selects rows, which are then taken from the Arrow table itself, so no value is converted. A query can access
+the table `rows` and nothing else: no file, no network.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from synth.schemas.errors import UsageError
+from synth.schemas.storable import inner_types
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +27,7 @@ def matching(table: pa.Table, condition: str, flag: str = "--where", *, scratch:
     """
     if not condition.strip():
         raise UsageError(f"{flag}: the condition is empty")
-    # On lines of its own, so that a comment at its end comments out nothing else.
+    # On its own line, so that a comment at its end comments out nothing else.
     found = query(
         f"SELECT CAST((\n{condition}\n) AS BOOLEAN) AS met FROM rows", {"rows": table}, flag, condition, scratch
     )
@@ -57,9 +58,10 @@ def query(sql: str, tables: Mapping[str, pa.Table], flag: str, typed: str, scrat
 
 def _is_known(kind: pa.DataType) -> bool:
     """Whether DuckDB reads this type; a query cannot name columns of other types."""
-    if pa.types.is_float16(kind) or pa.types.is_decimal256(kind) or isinstance(kind, pa.BaseExtensionType):
-        return False
-    return all(_is_known(kind.field(number).type) for number in range(kind.num_fields))
+    return not any(
+        pa.types.is_float16(inner) or pa.types.is_decimal256(inner) or isinstance(inner, pa.BaseExtensionType)
+        for inner in inner_types(kind)
+    )
 
 
 def _reason(error: "duckdb.Error") -> str:

@@ -4,7 +4,7 @@ A map becomes a list of structs of `key` and `value`; dictionaries and runs are 
 extension type is replaced by its storage type. Values do not change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from synth.schemas.errors import InputError
 
-__all__ = ["is_binary", "is_list", "is_text", "refuse_unopenable", "repeated_names", "storable", "stored"]
+__all__ = [
+    "common_type",
+    "inner_types",
+    "is_binary",
+    "is_list",
+    "is_text",
+    "refuse_unopenable",
+    "repeated_names",
+    "storable",
+    "stored",
+]
 
 _PLAIN = {
     pa.string_view(): pa.string(),
@@ -38,8 +48,24 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
+def inner_types(kind: pa.DataType) -> Iterator[pa.DataType]:
+    """The type and all types inside it, outer ones first."""
+    yield kind
+    for index in range(kind.num_fields):
+        yield from inner_types(kind.field(index).type)
+
+
+def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """A type to which Arrow converts values of both; None if there is none."""
+    schemas = [pa.schema([("_", kind)]) for kind in (one, other)]
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return None
+
+
 def storable(kind: pa.DataType) -> pa.DataType | None:
-    """The type that values of `kind` have in a dataset directory; None where it cannot hold them."""
+    """The type that values of `kind` have in a dataset directory; None if it cannot store them."""
     types = pa.types
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
         return storable(kind.value_type)
@@ -144,8 +170,9 @@ def refuse_unopenable(schema: pa.Schema) -> None:
             f"there are several columns named {', '.join(repeated)}: column names must be unique in a dataset directory"
         )
     for field in schema:
-        if (kind := _unopenable(field.type)) is not None:
-            raise InputError(f"{field.name} is of the type {field.type}: `datasets` cannot open {kind}")
+        for kind in inner_types(field.type):
+            if not _is_known(kind):
+                raise InputError(f"{field.name} is of the type {field.type}: `datasets` cannot open {kind}")
 
 
 def repeated_names(fields: pa.Schema | pa.StructType) -> list[str]:
@@ -159,11 +186,3 @@ def _repeated_inside(kind: pa.DataType) -> list[str]:
     if pa.types.is_struct(kind):
         return repeated_names(kind)
     return [name for index in range(kind.num_fields) for name in _repeated_inside(kind.field(index).type)]
-
-
-def _unopenable(kind: pa.DataType) -> pa.DataType | None:
-    """The first type in `kind` that `datasets` does not support."""
-    if not _is_known(kind):
-        return kind
-    inner = (_unopenable(kind.field(index).type) for index in range(kind.num_fields))
-    return next((found for found in inner if found is not None), None)

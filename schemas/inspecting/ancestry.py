@@ -41,7 +41,7 @@ class Place:
 
     @property
     def options(self) -> Row:
-        """The options of the stage that are set; a prompt is given by its name."""
+        """The options of the stage that are set; a prompt by its name."""
         named = {
             name: value["prompt"] if isinstance(value, dict) and "prompt" in value else value
             for name, value in (self.identity.get("options") or {}).items()
@@ -98,7 +98,7 @@ class Ancestor:
 def ancestry(identifier: str, specs: Sequence[str]) -> list[Ancestor]:
     """The row `identifier` and its ancestors in the inputs `specs` and in the inputs of these, oldest first.
 
-    Raises `InputError` with similar ids where no row has this one.
+    Raises `InputError` with similar ids if no row has this one.
     """
     steps = identifier.split("/")
     lineage = ["/".join(steps[: depth + 1]) for depth in range(len(steps))]
@@ -106,8 +106,8 @@ def ancestry(identifier: str, specs: Sequence[str]) -> list[Ancestor]:
     found = [ancestor for place in places for ancestor in _ancestors(place, lineage)]
     if identifier not in (ancestor.id for ancestor in found):
         near = _near(identifier, places)
-        hint = f"; near it are {', '.join(near)}" if near else ""
-        raise InputError(f"no row {identifier} in {', '.join(specs)} or what they were made of{hint}")
+        hint = f"; similar ids: {', '.join(near)}" if near else ""
+        raise InputError(f"no row {identifier} in {', '.join(specs)} or their inputs{hint}")
     # The places are in the order of the chain, and a stable sort keeps it among rows with the same id.
     return sorted(found, key=lambda ancestor: len(ancestor.id))
 
@@ -150,7 +150,7 @@ def _ancestors(place: Place, lineage: Sequence[str]) -> Iterator[Ancestor]:
 
 
 def _rows(place: Place, wanted: Sequence[str]) -> Iterator[tuple[str, Row]]:
-    """The rows with one of these ids. Where the format has columns, only that of the ids is scanned."""
+    """The rows with one of these ids. In columnar formats, only the id column is scanned."""
     generated = dict(_generated_ids(place.source.name, wanted))
     first = 0
     for batch in place.source.batches():
@@ -187,7 +187,7 @@ def _texts(column: pa.ChunkedArray) -> Iterator[tuple[int, pa.ChunkedArray]]:
 
 
 def _generated_ids(name: str, wanted: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """The index of the row to which a run over an input without ids gives each of these ids."""
+    """The index of the row for which a run over an input without ids generates each of these ids."""
     for identifier in wanted:
         number = identifier.removeprefix(f"{name}-")
         if number != identifier and number.isascii() and number.isdigit():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from synth.schemas.dataset import Dataset, read_shard
 from synth.schemas.fingerprints import Fingerprints, fingerprints
+from synth.schemas.storable import common_type
 
 __all__ = ["Comparison", "Side", "compare"]
 
@@ -38,7 +39,7 @@ class Side:
     changed: Rows
 
     def name(self, row: int) -> str:
-        """The row's id, or its number from 1 where rows are matched by position."""
+        """The row's id, or its number (from 1) if rows are matched by position."""
         return str(self.table["id"][row].as_py()) if self.has_ids else f"row {row + 1}"
 
     def values(self, row: int) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class Side:
 class Comparison:
     """`same` counts the equal rows, `by_column` the changed rows in which each column differs.
 
-    `types` are both types of the common columns whose types differ. `moved` tells whether common rows are in another
+    `types` are both types of the common columns whose types differ. `moved` is whether common rows are in another
     order, which alone is not a difference.
     """
 
@@ -123,14 +124,14 @@ def _matched(a: Fingerprints, b: Fingerprints) -> tuple[Rows, Rows, Rows, Rows]:
     """Rows of `a` and of `b` with the same key, in pairs, and the rows of each that the other lacks."""
     order = np.argsort(b)
     ordered = b[order]
-    places = np.searchsorted(ordered, a)
+    positions = np.searchsorted(ordered, a)
     found = np.zeros(len(a), np.bool_)
-    inside = places < len(b)
-    found[inside] = ordered[places[inside]] == a[inside]
-    theirs = order[places[found]]
-    lacking = np.ones(len(b), np.bool_)
-    lacking[theirs] = False
-    return np.flatnonzero(found), theirs, np.flatnonzero(~found), np.flatnonzero(lacking)
+    inside = positions < len(b)
+    found[inside] = ordered[positions[inside]] == a[inside]
+    theirs = order[positions[found]]
+    only_b = np.ones(len(b), np.bool_)
+    only_b[theirs] = False
+    return np.flatnonzero(found), theirs, np.flatnonzero(~found), np.flatnonzero(only_b)
 
 
 def _by_position(a: int, b: int) -> tuple[Rows, Rows, Rows, Rows]:
@@ -142,16 +143,14 @@ def _by_position(a: int, b: int) -> tuple[Rows, Rows, Rows, Rows]:
 def _differs(a: pa.ChunkedArray, b: pa.ChunkedArray, mine: Rows, theirs: Rows) -> NDArray[np.bool_]:
     """Whether each pair of rows differs in a column; values of types without a common type always differ."""
     nulls_a, nulls_b = _nulls(a)[mine], _nulls(b)[theirs]
-    try:
-        fields = [pa.schema([("", _plain(column.type))]) for column in (a, b)]
-        kind = pa.unify_schemas(fields, promote_options="permissive").field(0).type
-    except pa.ArrowException:
+    kind = common_type(_decoded(a.type), _decoded(b.type))
+    if kind is None:
         return ~(nulls_a & nulls_b)
-    unlike: NDArray[np.bool_] = _fingerprints(a, kind)[mine] != _fingerprints(b, kind)[theirs]
-    return np.where(nulls_a | nulls_b, nulls_a != nulls_b, unlike)
+    differ: NDArray[np.bool_] = _fingerprints(a, kind)[mine] != _fingerprints(b, kind)[theirs]
+    return np.where(nulls_a | nulls_b, nulls_a != nulls_b, differ)
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def _decoded(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 

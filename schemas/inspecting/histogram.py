@@ -94,7 +94,7 @@ class Tally:
 
 
 def _edges(low: float, high: float, *, whole: bool, logarithmic: bool) -> NDArray[Any]:
-    """The edges of at most `BINS` bins from `low` to `high`; for whole numbers they are whole and end beyond `high`."""
+    """The edges of at most `BINS` bins from `low` to `high`; for integers they are integers and end beyond `high`."""
     if low == high:
         return np.array([low, high])
     if not whole:

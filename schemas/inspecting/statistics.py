@@ -145,7 +145,7 @@ class _Observer:
         pass
 
     def statistics(self) -> ColumnStatistics:
-        return ColumnStatistics(self._column.name, str(self._column.type), self._nulls, **self._found())
+        return ColumnStatistics(self.name, str(self._column.type), self._nulls, **self._found())
 
     def _found(self) -> dict[str, Any]:
         return {"distinct": None}

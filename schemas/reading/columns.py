@@ -14,7 +14,7 @@ from synth.schemas.storable import is_text, storable, stored
 
 __all__ = ["Misfit", "column_values", "convert", "misfits", "wanted"]
 
-# What pyarrow and Python raise for values that do not fit.
+# Errors of pyarrow and Python for values that do not fit.
 _UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
@@ -31,8 +31,8 @@ def convert(column: Column, values: list[Any] | pa.Array, *, text_only: bool = F
     """`values` as an array of the column's type, with null for NaN.
 
     Text and numbers are not converted into each other, except that a numeric text column accepts numbers, the id
-    accepts whole numbers, and numbers are parsed where the format has only text (CSV). A JSON column accepts any value,
-    as JSON text. Raises `Misfit`.
+    accepts integers, and numbers are parsed if the format has only text (CSV). A JSON column accepts any value, as JSON
+    text. Raises `Misfit`.
     """
     if column.json:
         items = values if isinstance(values, list) else values.to_pylist()
@@ -60,7 +60,7 @@ def column_values(batch: Batch, column: Column) -> pa.Array:
 
 
 def misfits(column: Column, values: list[Any] | pa.Array) -> Iterator[Misfit]:
-    """One `Misfit` for each value that does not fit, where `convert` failed for all of them."""
+    """One `Misfit` for each value that does not fit, after `convert` failed for all of them."""
     for index in range(len(values)):
         if not _fits(column, values[index : index + 1]):
             value = values[index] if isinstance(values, list) else values[index].as_py()

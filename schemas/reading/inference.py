@@ -1,7 +1,7 @@
-"""Inferring the record type of an input: all its columns, each with a type that holds all its values."""
+"""Inferring the record type of an input: all its columns, each with a type for all its values."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from operator import itemgetter
@@ -15,9 +15,17 @@ from synth.schemas.reading.formats import describe, schema_of
 from synth.schemas.reading.formats.exact import Number
 from synth.schemas.reading.inputs import Input
 from synth.schemas.record import Column, Record
-from synth.schemas.storable import is_list, storable
+from synth.schemas.storable import common_type, inner_types, is_list, storable
 
-__all__ = ["becomes_text", "columns_of", "common_column", "declared_schema", "infer_record", "warn_read_as_text"]
+__all__ = [
+    "becomes_text",
+    "columns_of",
+    "common_column",
+    "declared_schema",
+    "infer_record",
+    "unified",
+    "warn_read_as_text",
+]
 
 
 # The column types for values of one Python type.
@@ -73,26 +81,29 @@ def becomes_text(known: Column, both: Column) -> bool:
 
 
 def columns_of(source: Input) -> list[Column]:
-    """The columns that any row of `source` has, with a type that holds all their values."""
+    """The columns that any row of `source` has, with a type for all their values."""
     return [found.column for found in _inferred_columns(source)]
 
 
 def declared_schema(source: Input) -> pa.Schema | None:
-    """The columns that the files declare, with types that hold the values of all files; None for JSON."""
+    """The columns that the files declare, with types for the values of all files; None for JSON."""
+    declared = [(str(file), schema) for file in source.files if (schema := schema_of(file)) is not None]
+    return unified(declared, "files") if len(declared) == len(source.files) else None
+
+
+def unified(schemas: Iterable[tuple[str, pa.Schema]], what: str) -> pa.Schema:
+    """A schema for the rows of several named ones. Raises `InputError` for a column without a common type."""
     merged = pa.schema([])
-    for file in source.files:
-        schema = schema_of(file)
-        if schema is None:
-            return None
+    for name, schema in schemas:
         try:
             merged = pa.unify_schemas([merged, schema], promote_options="permissive")
         except pa.ArrowException as error:
-            raise InputError(f"{file} does not go with the files before it: {error}") from error
+            raise InputError(f"{name} does not fit the {what} before it: {error}") from error
     return merged
 
 
 def common_column(one: Column, other: Column) -> Column | None:
-    """A column that holds the values of two columns with the same name; None if there is none."""
+    """A column for the values of two columns with the same name; None if there is none."""
     if one.json or other.json:
         return one if one.json else other
     if (kind := _common_type(one.type, other.type)) is not None:
@@ -124,7 +135,7 @@ def _declared_columns(schemas: Mapping[Path, pa.Schema]) -> list[_InferredColumn
             if kind is None:
                 raise InputError(
                     f"{file} has a column {field.name} of the type {field.type}, which a dataset directory cannot "
-                    "hold: leave it out or convert it"
+                    "store: leave it out or convert it"
                 )
             doc = (field.metadata or {}).get(b"doc", b"").decode()
             known = found.setdefault(field.name, _InferredColumn(Column(field.name, kind, doc))).column
@@ -141,25 +152,19 @@ def _declared_columns(schemas: Mapping[Path, pa.Schema]) -> list[_InferredColumn
 
 
 def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """A type that holds the values of both unchanged; None if there is none."""
+    """A type for the values of both, unchanged; None if there is none."""
     if one != other and pa.types.is_decimal(one) != pa.types.is_decimal(other) and not {one, other} & {pa.null()}:
         return None
-    schemas = [pa.schema([("_", kind)]) for kind in (one, other)]
-    try:
-        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
-    except pa.ArrowException:
-        return None
+    return common_type(one, other)
 
 
 def _is_json(kind: pa.DataType) -> bool:
     """Whether all values of a type can be written as JSON."""
     types = pa.types
-    if types.is_struct(kind):
-        return all(_is_json(field.type) for field in kind)
-    if is_list(kind):
-        return _is_json(kind.value_type)
-    number = types.is_integer(kind) or types.is_floating(kind)
-    return bool(number or types.is_null(kind) or types.is_boolean(kind) or types.is_string(kind))
+    return all(
+        types.is_struct(inner) or is_list(inner) or types.is_null(inner) or types.is_boolean(inner) or _is_scalar(inner)
+        for inner in inner_types(kind)
+    )
 
 
 class _Kinds:
@@ -167,7 +172,7 @@ class _Kinds:
 
     def __init__(self) -> None:
         self.types: set[type] = set()
-        # Whether there are whole numbers that float64 cannot hold.
+        # Whether there are integers that float64 cannot represent.
         self.wide = False
         # The common type of all lists and objects; None if there is none.
         self.nested: pa.DataType | None = pa.null()
@@ -177,7 +182,7 @@ class _Kinds:
         self.types |= types - {type(None)}
         if int in types and types <= {int, float, type(None)} and not self.wide:
             numbers = [0, *filter(None, values)]
-            # Most whole numbers are small, so two comparisons decide.
+            # Most integers are small, so two comparisons decide.
             self.wide = (max(numbers) > 2**53 or min(numbers) < -(2**53)) and any(map(_exceeds_float64, numbers))
         if types & {list, dict} and self.nested is not None:
             try:
@@ -211,22 +216,17 @@ def _json_column(source: Input, name: str, found: _Kinds) -> _InferredColumn:
         return _InferredColumn(Column(name, pa.string(), "", numeric=True), _first_conflict(source, name))
     if found.nested is not None and len(kinds) == 1:
         # Arrow would convert true to 1.0, and round.
-        why = _first_conflict(source, name) if _holds_floats(found.nested) else None
+        has_floats = any(map(pa.types.is_floating, inner_types(found.nested)))
+        why = _first_conflict(source, name) if has_floats else None
         if why is None:
             return _InferredColumn(Column(name, found.nested, ""))
     else:
-        why = _first_conflict(source, name) or f"{name} holds values of several kinds in {source.spec}"
+        why = _first_conflict(source, name) or f"{name} has values of several types in {source.spec}"
     return _InferredColumn(Column(name, pa.string(), "", json=True), why)
 
 
-def _holds_floats(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return any(_holds_floats(field.type) for field in kind)
-    return _holds_floats(kind.value_type) if pa.types.is_list(kind) else bool(pa.types.is_floating(kind))
-
-
 def _exceeds_float64(value: Any) -> bool:
-    """Whether this is a whole number that float64 cannot hold."""
+    """Whether this is an integer that float64 cannot represent."""
     return type(value) is int and not -(2**53) <= value <= 2**53 and int(float(value)) != value
 
 
@@ -261,7 +261,7 @@ def _first_conflict(source: Input, name: str) -> str | None:
                     continue
                 found = known[found.kind] = _Example(value, batch.place(index))
                 if found.kind == "a long number":
-                    return f"{path} is {value} in {found.place}, which 64 bits do not hold"
+                    return f"{path} is {value} in {found.place}, which exceeds 64 bits"
                 if other := next((seen for seen in known.values() if not seen.is_compatible(found)), None):
                     return _conflict(path, other, found)
     return None

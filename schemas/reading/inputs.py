@@ -93,7 +93,7 @@ class Input:
         return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
 
     def verify(self) -> None:
-        """Raises `InputError` where a shard of a dataset directory does not match its checksum."""
+        """Raises `InputError` if a shard of a dataset directory does not match its checksum."""
         for file in self.files:
             if file.name in self._checksums and file_checksum(file) != self._checksums[file.name]:
                 raise InputError(
@@ -132,13 +132,13 @@ def _directory(spec: str, path: Path) -> Input:
     name = path.resolve().name
     layout = Layout(path)
     if name.endswith(PARTIAL) and not layout.state.is_file():
-        raise InputError(f"{spec} is not finished: it holds a run that is in progress or was stopped")
+        raise InputError(f"{spec} is not finished: its run is in progress or was stopped")
     if layout.state.is_file() or layout.info.is_file():
         dataset = Dataset.open(path)
         return Input(spec, name, tuple(dataset.shards), dataset)
     if (path / "dataset_dict.json").is_file():
         splits = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-        raise InputError(f"{spec} holds the splits {', '.join(splits)}: name one of them, such as {path / splits[0]}")
+        raise InputError(f"{spec} has the splits {', '.join(splits)}: name one of them, such as {path / splits[0]}")
     files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith((".", "_"))]
     known = [file for file in files if file_format(file)]
     if not known and layout.partial.path.exists():
@@ -147,9 +147,7 @@ def _directory(spec: str, path: Path) -> Input:
         if texts := files_below(path, suffix):
             return _texts(spec, name, texts)
     if not known:
-        raise InputError(
-            f"{spec} holds no dataset and no file that can be read ({read_from()}, {' or '.join(SUFFIXES)})"
-        )
+        raise InputError(f"{spec} has no dataset and no file that can be read ({read_from()}, {' or '.join(SUFFIXES)})")
     return Input(spec, name, _of_one_format(spec, known))
 
 
@@ -175,7 +173,7 @@ def _of_one_format(spec: str, files: list[Path]) -> tuple[Path, ...]:
     formats = {file_format(file): file for file in files}
     if len(formats) > 1:
         named = " and ".join(file.name for file in formats.values())
-        raise InputError(f"{spec} holds files of several formats, such as {named}: name those of one, as in '*.jsonl'")
+        raise InputError(f"{spec} has files of several formats, such as {named}: name those of one, as in '*.jsonl'")
     return tuple(files)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from synth.schemas.errors import InputError
 from synth.schemas.reading.bad_rows import Reading, joined_readings
-from synth.schemas.reading.inference import becomes_text, common_column, warn_read_as_text
+from synth.schemas.reading.inference import becomes_text, common_column, unified, warn_read_as_text
 from synth.schemas.reading.sources import Source
 from synth.schemas.record import Column
 
@@ -28,7 +28,7 @@ def unify_columns(sources: Sequence[Source]) -> None:
             before = next(s for s in sources if column.name in s.record.names).input.spec
             why = f"{column.name} is {known.type} in {before} and {column.type} in {source.input.spec}"
             if both is None:
-                raise InputError(f"{source.input.spec} does not go with the inputs before it: {why}")
+                raise InputError(f"{source.input.spec} does not fit the inputs before it: {why}")
             if number and becomes_text(known, both):
                 warn_read_as_text(both, why)
             columns[column.name] = both
@@ -39,17 +39,12 @@ def unify_columns(sources: Sequence[Source]) -> None:
 def concatenated(sources: Sequence[Source], readings: Sequence[Reading]) -> Reading:
     """The readings of several sources of an open record as one, with all their columns and unique ids.
 
-    Copies only columns whose types differ. Raises `InputError` where no type holds the values of both.
+    Copies only columns whose types differ. Raises `InputError` for a column without a common type.
     """
     if len(readings) == 1:
         return readings[0]
     tables = [reading.table for reading in readings]
-    schema = tables[0].schema
-    for source, table in zip(sources, tables, strict=True):
-        try:
-            schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
-        except pa.ArrowException as error:
-            raise InputError(f"{source.input.spec} does not go with the inputs before it: {error}") from error
+    unified(((source.input.spec, table.schema) for source, table in zip(sources, tables, strict=True)), "inputs")
     starts = np.cumsum([0, *(table.num_rows for table in tables)])
 
     def places(indices: Sequence[int]) -> list[str]:
@@ -64,7 +59,7 @@ def concatenated(sources: Sequence[Source], readings: Sequence[Reading]) -> Read
 
 
 def taken_apart(whole: Reading, table: pa.Table, rows: Sequence[int]) -> list[pa.Table]:
-    """The usable rows of each input in `table`, which holds those of all, in order; `rows` counts all rows of each."""
+    """Split `table`, the usable rows of all inputs in order, by input; `rows` are the numbers of all their rows."""
     starts = np.cumsum([0, *rows])
     starts -= np.searchsorted(whole.bad["number"].to_numpy(), starts)
     return [table.slice(start, end - start) for start, end in pairwise(starts.tolist())]

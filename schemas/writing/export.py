@@ -22,7 +22,7 @@ from synth.schemas.storable import storable, stored
 __all__ = ["FORMATS", "WrittenFormat", "format_of", "replacing", "write"]
 
 COMPRESSIONS = (".gz", ".zst")
-# Advice for a value that a format cannot hold.
+# Advice for a value that a format cannot represent.
 LEAVE_OUT = "leave the column out by naming the others with --columns"
 INSTEAD = f"write Parquet (--format parquet), or {LEAVE_OUT}"
 
@@ -34,8 +34,8 @@ Place = Callable[[int], str]
 class WrittenFormat:
     """A format of exported files. Only `text` formats can be compressed.
 
-    `write` writes tables of a schema and returns the number of rows. `class_names` tells whether files have the names
-    of classes, not only their numbers.
+    `write` writes tables of a schema and returns the number of rows. `class_names` is whether files have the names of
+    classes, not only their numbers.
     """
 
     suffixes: tuple[str, ...]
@@ -74,7 +74,7 @@ def replacing(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
 def write(file: IO[bytes], name: str, form: str, schema: pa.Schema, tables: Iterator[pa.Table], source: Path) -> int:
     """Write all rows to `file` in the format `form`, compressed by the suffix of `name`. Returns the number of rows.
 
-    Raises `InputError` for a value that the format cannot hold, naming its column and its row in `source`.
+    Raises `InputError` for a value that the format cannot represent, naming its column and its row in `source`.
     """
     written = FORMATS[form]
     with _compressed(file, Path(name).suffix if written.text else "") as sink:
@@ -107,7 +107,7 @@ def _write_parquet(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], pla
         try:
             parquet.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
         except pa.ArrowException as error:
-            raise InputError(f"{field.name} is {field.type}, which Parquet cannot hold: {LEAVE_OUT}") from error
+            raise InputError(f"{field.name} is {field.type}, which Parquet cannot store: {LEAVE_OUT}") from error
     # In stored types, because Arrow cannot write views inside lists.
     plain = pa.schema([field.with_type(storable(field.type) or field.type) for field in schema], schema.metadata)
     rows = 0
@@ -130,7 +130,7 @@ def _write_csv(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], place: 
             if len(schema) == 1 and (empty := table.column(0).is_null().to_pylist()).count(True):
                 raise InputError(
                     f"{schema.names[0]} is null in {place(rows + empty.index(True))}, which a CSV file of one column "
-                    "cannot hold: write JSONL (--format jsonl)"
+                    "cannot represent: write JSONL (--format jsonl)"
                 )
             columns = []
             for field in flat:

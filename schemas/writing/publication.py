@@ -55,7 +55,7 @@ class OutputStatus:
             return cls(final, "absent")
         changed = _changed(_begun(partial), identity)
         # Without any work, other settings do no harm.
-        return cls(partial.path, "begun", changed) if not changed or _holds_work(partial) else cls(final, "absent")
+        return cls(partial.path, "begun", changed) if not changed or _has_work(partial) else cls(final, "absent")
 
     def refuse(self) -> None:
         """Raises `Stale` if the identity differs, naming each field, and both values of the first ones."""
@@ -137,7 +137,7 @@ class OutputClaim:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind and issubclass(kind, UsageError) and not _holds_work(self.layout):
+        if kind and issubclass(kind, UsageError) and not _has_work(self.layout):
             shutil.rmtree(self.layout.path, ignore_errors=True)
         self.close()
 
@@ -290,7 +290,7 @@ def _brief(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:60]}… ({len(shown):,} characters)"
 
 
-def _holds_work(partial: PartialLayout) -> bool:
-    # Shards count only once their chunk is published; a stage writes others again.
+def _has_work(partial: PartialLayout) -> bool:
+    # Shards count only once their chunk is published; a stage rewrites others.
     begun = (path for folder in (partial.work, partial.kept.path) for path in folder.rglob("*"))
     return bool(partial.published_chunks()) or any(path.is_file() for path in begun)

@@ -102,7 +102,9 @@ def test_numbers_that_json_has_not_are_refused_and_not_made_null(tmp_path: Path,
 
 def test_a_null_of_the_only_column_is_no_row_of_csv(tmp_path: Path) -> None:
     datasets.Dataset.from_list([{"text": "a"}, {"text": None}, {"text": ""}]).save_to_disk(tmp_path / "d")
-    with pytest.raises(InputError, match=r"text is null in row 2 of .*d, which a CSV file of one column cannot hold"):
+    with pytest.raises(
+        InputError, match=r"text is null in row 2 of .*d, which a CSV file of one column cannot represent"
+    ):
         synth("export", tmp_path / "d", tmp_path / "out.csv")
     synth("export", tmp_path / "d", tmp_path / "out.jsonl")
     assert (tmp_path / "out.jsonl").read_text() == '{"text":"a"}\n{"text":null}\n{"text":""}\n'

@@ -114,11 +114,9 @@ def test_what_could_move_the_cursor_is_shown_as_text(chain: Path) -> None:
 def test_an_id_that_is_nowhere_is_refused_naming_near_ones(chain: Path) -> None:
     done = synth("trace", "q-2/path-9", "accepted", folder=chain)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(
-        "synth: no row q-2/path-9 in accepted or what they were made of; near it are q-2/path-0,"
-    )
+    assert done.stderr.startswith("synth: no row q-2/path-9 in accepted or their inputs; similar ids: q-2/path-0,")
     done = synth("trace", "zzz", "accepted", folder=chain)
-    assert done.stderr == "synth: no row zzz in accepted or what they were made of\n"
+    assert done.stderr == "synth: no row zzz in accepted or their inputs\n"
 
 
 def test_an_input_that_has_gone_is_said_and_the_rest_is_told(chain: Path) -> None:
@@ -161,7 +159,7 @@ def test_ids_that_were_read_from_another_column_are_found_there(tmp_path: Path) 
         ("nowhere", "nowhere does not exist"),
         ("out", "out is not finished"),
         ("out.partial", "out.partial is not finished"),
-        ("empty", "empty holds no dataset"),
+        ("empty", "empty has no dataset"),
     ],
 )
 def test_a_place_that_cannot_be_looked_into_is_refused(tmp_path: Path, place: str, words: str) -> None:

@@ -129,7 +129,7 @@ def test_dictionaries_runs_and_extensions_give_their_values(tmp_path: Path) -> N
 )
 def test_what_cannot_be_held_is_refused_by_name(tmp_path: Path, array: pa.Array) -> None:
     with pytest.raises(
-        InputError, match=r"in.arrow has a column v of the type .*, which a dataset directory cannot hold"
+        InputError, match=r"in.arrow has a column v of the type .*, which a dataset directory cannot store"
     ):
         published(tmp_path, array)
 

@@ -1,8 +1,8 @@
 """Parsing JSON without losing digits or keys.
 
-orjson silently turns whole numbers beyond 64 bits into floats, rounds fractions with more digits than float64 holds,
-and keeps the last of duplicate keys. It is by far the fastest parser, so it goes first, and text that it may have
-changed is parsed again.
+orjson silently turns integers beyond 64 bits into floats, rounds fractions beyond the precision of float64, and keeps
+the last of duplicate keys. It is by far the fastest parser, so it goes first, and text that it may have changed is
+parsed again.
 """
 
 import json
@@ -22,7 +22,7 @@ __all__ = ["BadJSON", "Number", "float_holds", "is_kept", "parse", "text_of"]
 # Maps digits and points to zeros, so that long numbers and negative exponents can be searched for.
 _RUNS = bytes.maketrans(b"123456789.E", b"0000000000e")
 _LONG_RUN, _SMALL = b"0" * 16, b"0e-"
-# Maps whole numbers to zeros after a space.
+# Maps integers to zeros after a space.
 _WHOLE = bytes(ord("0") if byte in b"0123456789" else byte if byte in b"." else ord(" ") for byte in range(256))
 _BEYOND_64_BITS = b" " + b"0" * 19
 _OTHER = bytes(set(range(256)) - set(b"0123456789"))
@@ -35,7 +35,7 @@ class BadJSON(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """The text of a JSON number that neither a signed 64-bit integer nor float64 can hold."""
+    """The text of a JSON number that neither a signed 64-bit integer nor float64 can represent."""
 
     text: str
 
@@ -95,12 +95,12 @@ def text_of(value: Any, otherwise: Callable[[Any], Any] | None = None) -> str:
 
 
 def float_holds(number: str) -> bool:
-    """Whether float64 can hold all digits of a number."""
+    """Whether float64 can represent all digits of a number."""
     return _round_trips(float(number), number)
 
 
 def _fits_64_bits(number: bytes) -> bool:
-    """Whether 64 bits can hold an unsigned number. A match that is not a number is inside a string."""
+    """Whether 64 bits can represent an unsigned number. A match that is not a number is inside a string."""
     if number.isdigit():
         return len(number) < 19 or (len(number) == 19 and int(number) < 2**63)
     try:

@@ -68,7 +68,7 @@ def _object(value: Any, rule: str) -> dict[str, Any]:
     return value
 
 
-def _holds_lines(path: Path) -> bool:
+def _is_jsonl(path: Path) -> bool:
     """Whether a `.json` file is in fact JSONL: its first line is a complete object, and more follows."""
     with opened_text(path) as file:
         if file.peek(1)[:1] != b"{":
@@ -81,8 +81,8 @@ def _holds_lines(path: Path) -> bool:
 
 
 def _read_json(path: Path) -> Iterator[Batch]:
-    """A list of objects, or an object that holds one such list. An item that is not an object is a bad row."""
-    if _holds_lines(path):
+    """A list of objects, or an object with one such list. An item that is not an object is a bad row."""
+    if _is_jsonl(path):
         yield from _read_lines(path)
         return
     with opened_text(path) as file:
@@ -96,7 +96,7 @@ def _read_json(path: Path) -> Iterator[Batch]:
     if isinstance(value, dict):
         lists = [item for item in value.values() if isinstance(item, list)]
         if len(lists) != 1:
-            raise InputError(f"{path} is an object with {len(lists)} lists, where one must hold the rows")
+            raise InputError(f"{path} is an object with {len(lists)} lists, where one must have the rows")
         (value,) = lists
     if not isinstance(value, list):
         raise InputError(f"{path} is {describe(value)}, where a list of objects is needed")

@@ -317,7 +317,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, rows: list[Any], sta
 def test_inputs_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     one = write_rows(tmp_path / "one.jsonl", [{"id": "a", "text": "x", "n": 1}])
     parquet.write_table(pa.table({"id": ["b"], "text": ["y"], "n": [b"bytes"]}), tmp_path / "two.parquet")
-    with pytest.raises(InputError, match=r"two.parquet does not go with the inputs before it: n is int64 in .*"):
+    with pytest.raises(InputError, match=r"two.parquet does not fit the inputs before it: n is int64 in .*"):
         passed(Dedup(), [one, tmp_path / "two.parquet"], tmp_path / "out")
     three = write_rows(tmp_path / "three.jsonl", [{"id": "z", "text": "z"}, {"id": "a", "text": "w"}])
     with pytest.raises(InputError, match=rf"id 'a' stands in {re.escape(str(one))}:1 and again in .*three.jsonl:2:"):

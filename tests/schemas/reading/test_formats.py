@@ -67,7 +67,7 @@ def test_a_bad_line_is_named_with_its_number(tmp_path: Path, line: bytes, said: 
     ("text", "said"),
     [
         ('[{"a": 1},', "is not JSON: unexpected end of data"),
-        ('{"a": 1}', "is an object with 0 lists, where one must hold the rows"),
+        ('{"a": 1}', "is an object with 0 lists, where one must have the rows"),
         ('{"a": [], "b": []}', "is an object with 2 lists"),
         ("3", "is a number, where a list of objects is needed"),
         ('[{"a": 1}, 2]', "is a number, where each row must be an object"),

@@ -48,7 +48,7 @@ def test_what_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "notes.odt").write_text("hello")
     assert "notes.odt has none of the extensions that can be read: .jsonl" in refusal(tmp_path / "notes.odt")
     (tmp_path / "empty").mkdir()
-    assert "empty holds no dataset and no file that can be read" in refusal(tmp_path / "empty")
+    assert "empty has no dataset and no file that can be read" in refusal(tmp_path / "empty")
 
 
 def test_a_directory_that_is_still_being_written_is_refused(tmp_path: Path) -> None:
@@ -61,9 +61,9 @@ def test_directories_that_could_mean_several_things_are_refused(tmp_path: Path) 
     (tmp_path / "both").mkdir()
     (tmp_path / "both" / "a.jsonl").write_text("{}\n")
     (tmp_path / "both" / "a.csv").write_text("question,answer\n")
-    assert "holds files of several formats, such as a.csv and a.jsonl" in refusal(tmp_path / "both")
+    assert "has files of several formats, such as a.csv and a.jsonl" in refusal(tmp_path / "both")
     split = datasets.Dataset.from_list([{"question": "q"}])
     datasets.DatasetDict({"train": split, "test": split}).save_to_disk(tmp_path / "splits")
-    assert f"holds the splits test, train: name one of them, such as {tmp_path}/splits/test" in refusal(
+    assert f"has the splits test, train: name one of them, such as {tmp_path}/splits/test" in refusal(
         tmp_path / "splits"
     )

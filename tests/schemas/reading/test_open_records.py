@@ -117,5 +117,5 @@ def test_inputs_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"id 'a' stands in .*one.jsonl:1 and again in .*two.jsonl:2: ids must be uni"):
         concatenated([one, two], readings)
     parquet.write_table(pa.table({"id": ["b"], "n": [b"bytes"]}), tmp_path / "two.parquet")
-    with pytest.raises(InputError, match=r"two.parquet does not go with the inputs before it: n is int64 in .*one"):
+    with pytest.raises(InputError, match=r"two.parquet does not fit the inputs before it: n is int64 in .*one"):
         unify_columns([one, Source(str(tmp_path / "two.parquet"), ROW, {}, None)])
