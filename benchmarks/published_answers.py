@@ -42,9 +42,9 @@ def completions(question: dict[str, Any]) -> Iterator[tuple[str, bool]]:
 
 
 def agreement(questions: list[dict[str, Any]]) -> list[list[str]]:
-    from synth.pipelines.runtime.answers.answer import Hashes, extract_answer
+    from synth.pipelines.runtime.answers.answer import MarkedAnswers, extract_answer
 
-    rule = Hashes((MARK,))
+    rule = MarkedAnswers((MARK,))
     total = ours = published = 0
     for question in questions:
         gold = rule.gold(question["ground_truth"])
@@ -61,9 +61,9 @@ def agreement(questions: list[dict[str, Any]]) -> list[list[str]]:
 
 def precision(questions: list[dict[str, Any]]) -> list[list[str]]:
     from synth.pipelines.augment.respond import Keep
-    from synth.pipelines.runtime.answers.answer import Hashes
+    from synth.pipelines.runtime.answers.answer import MarkedAnswers
 
-    rule = Hashes((MARK,))
+    rule = MarkedAnswers((MARK,))
     rows = []
     for keep in get_args(Keep):
         kept = right = 0

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.output import padded_table
 from synth.pipelines.runtime.rows import Finished
 from synth.schemas.layout import Workplace
 from synth.schemas.shards import ShardWriter
@@ -27,9 +28,8 @@ def with_bad_rows(
     if not bad.num_rows:
         return finished
     columns = {name: bad[name] for name in ("id", "reason", "detail", "raw_row")}
-    arrays = [columns.get(field.name, pa.nulls(bad.num_rows, field.type)) for field in rejected]
     with ShardWriter(workplace.bad_rows, rejected) as writer:
-        writer.write(pa.Table.from_arrays(arrays, schema=rejected))
+        writer.write(padded_table(columns, rejected, bad.num_rows))
         shard = writer.close()
     counts = Counts(rejected=bad.num_rows, reasons=dict(Counter(bad["reason"].to_pylist())))
     counts.add(finished.counts)

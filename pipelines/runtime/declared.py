@@ -7,7 +7,7 @@ mapping types make an option repeatable.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -177,22 +177,19 @@ def declared(owner: type) -> tuple[DeclaredOption, ...]:
 
 @cache
 def _declared(owner: type) -> tuple[DeclaredOption, ...]:
-    return tuple(_read(owner))
-
-
-def _read(owner: type) -> Iterator[DeclaredOption]:
     hints = get_type_hints(owner, include_extras=True)
     depth: dict[str, int] = {}
     for number, base in enumerate(owner.__mro__):
         for name in vars(base).get("__annotations__", ()):
             depth.setdefault(name, number)
+    found = []
     for one in sorted(fields(owner), key=lambda one: depth[one.name]):
         marks = getattr(hints[one.name], "__metadata__", ())
-        options = [mark for mark in marks if isinstance(mark, Option)]
         only = next((mark for mark in marks if isinstance(mark, Only)), None)
-        if options:
-            # The last one counts, so that a field can override a shared option.
-            yield DeclaredOption(options[-1], only, one, _without_none(get_args(hints[one.name])[0]))
+        # The last one counts, so that a field can override a shared option.
+        if option := next((mark for mark in reversed(marks) if isinstance(mark, Option)), None):
+            found.append(DeclaredOption(option, only, one, _without_none(get_args(hints[one.name])[0])))
+    return tuple(found)
 
 
 def _without_none(hint: Any) -> Any:

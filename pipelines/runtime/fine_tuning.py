@@ -128,7 +128,8 @@ def fine_tune(
     `observe` is called with the fraction of steps done. At the first Ctrl-C, raises `Interrupted` after the current
     step.
     """
-    _refuse_missing_packages()
+    if missing := [name for name in ("transformers", "accelerate", "peft") if find_spec(name) is None]:
+        raise UsageError(f"training needs {' and '.join(missing)}: pip install '.[train]', or use --train-command")
     import torch
     from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments, set_seed
     from transformers.trainer_callback import PrinterCallback
@@ -199,11 +200,6 @@ def fine_tune(
     del trainer, trained, model, whole
     gc.collect()
     return logs
-
-
-def _refuse_missing_packages() -> None:
-    if missing := [name for name in ("transformers", "accelerate", "peft") if find_spec(name) is None]:
-        raise UsageError(f"training needs {' and '.join(missing)}: pip install '.[train]', or use --train-command")
 
 
 def _with_adapters(model: Any, rank: int) -> Any:

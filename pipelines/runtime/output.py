@@ -1,7 +1,7 @@
 """The output of a table stage, written to shards."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from synth.pipelines.runtime.outcomes import Rejected, Row
 from synth.schemas.layout import Workplace
 from synth.schemas.shards import ROWS_PER_SHARD, Shard, ShardWriter
 
-__all__ = ["Output"]
+__all__ = ["Output", "padded_table"]
 
 ROWS_PER_BATCH = 4096
 
@@ -122,8 +122,7 @@ class Output:
         """Reject input rows, each with its reason and detail."""
         why = {"reason": pa.array(reasons, pa.string()), "detail": pa.array(details, pa.string())}
         columns = {**{name: table[name] for name in table.column_names}, **why}
-        arrays = [columns.get(field.name, pa.nulls(table.num_rows, field.type)) for field in self._rejected_schema]
-        self._rejected.add_table(pa.Table.from_arrays(arrays, schema=self._rejected_schema))
+        self._rejected.add_table(padded_table(columns, self._rejected_schema, table.num_rows))
         for reason, count in Counter(reasons).items():
             self._count_rejected(reason, count)
         self._report()
@@ -168,3 +167,8 @@ class Output:
 
     def _report(self) -> None:
         self._observe(self.counts, self._prepared)
+
+
+def padded_table(columns: Mapping[str, pa.Array | pa.ChunkedArray], schema: pa.Schema, rows: int) -> pa.Table:
+    """A table of `rows` rows with this schema; columns that are missing are null."""
+    return pa.table([columns.get(field.name, pa.nulls(rows, field.type)) for field in schema], schema=schema)

@@ -8,7 +8,7 @@ runs every row again. `failed/` has all journals of the chunks with failed rows,
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,20 +33,12 @@ def claim_output(
     """
     status = OutputStatus.of(out, identity)
     if options.reparse:
-        return _restored(out, identity, options, chunk_rows, _restore_answers)
-    if options.retry_failed and status.state == "complete" and Layout(out).failed.is_dir():
+        restore = _restore_answers
+    elif options.retry_failed and status.state == "complete" and Layout(out).failed.is_dir():
         status.refuse()
-        return _restored(out, identity, options, chunk_rows, _restore_chunks)
-    return OutputClaim.open(out, identity, command=options.command, chunk_rows=chunk_rows, fresh=options.fresh)
-
-
-def _restored(
-    out: Path,
-    identity: Mapping[str, Any],
-    options: Options,
-    chunk_rows: int | None,
-    restore: Callable[[Dataset, OutputClaim], None],
-) -> OutputClaim:
+        restore = _restore_chunks
+    else:
+        return OutputClaim.open(out, identity, command=options.command, chunk_rows=chunk_rows, fresh=options.fresh)
     claim = OutputClaim(out, identity)
     finished = Dataset(out)
     try:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from synth.pipelines.instag.normalize.association import unite_associated
+from synth.pipelines.instag.normalize.association import merge_associated
 from synth.pipelines.instag.normalize.embedding import embedder_named
 from synth.pipelines.instag.normalize.forms import Forms
 from synth.pipelines.instag.normalize.groups import Groups
 from synth.pipelines.instag.normalize.overrides import NONE
-from synth.pipelines.instag.normalize.rules import unite_equal, words
-from synth.pipelines.instag.normalize.semantics import unite_near
+from synth.pipelines.instag.normalize.rules import merge_by_rule, words
+from synth.pipelines.instag.normalize.semantics import merge_near
 from tests.pipelines.instag.normalizing import normalized, queries
 from tests.pipelines.retrieval.meanings import MODEL, needs_model
 
@@ -97,16 +97,16 @@ def test_the_vocabulary_after_each_step(tmp_path: Path) -> None:
         return {kept[leader] for leader in groups.leaders}
 
     assert tags(groups) == AFTER_FREQUENCY
-    unite_equal(groups, kept)
+    merge_by_rule(groups, kept)
     assert tags(groups) == AFTER_RULES
     points = embedder_named(str(MODEL)).points([" ".join(words(kept[leader])) for leader in groups.leaders], tmp_path)
-    unite_near(groups, points, 0.05, tmp_path)
+    merge_near(groups, points, 0.05, tmp_path)
     assert tags(groups) == AFTER_SEMANTICS
     number = {kept[leader]: place for place, leader in enumerate(groups.leaders)}
     of_form = {form: number[kept[groups.leader[place]]] for place, form in enumerate(kept)}
     sets = [sorted({of_form[form] for form in query if form in of_form}) for query in tagged_queries()]
     starts = np.cumsum([0, *map(len, sets)])
-    assert unite_associated(groups, (starts, np.concatenate(sets).astype(np.int32)), 40, 0.99) == 1
+    assert merge_associated(groups, (starts, np.concatenate(sets).astype(np.int32)), 40, 0.99) == 1
     assert tags(groups) == AFTER_ASSOCIATION
 
 

@@ -296,7 +296,7 @@ def test_a_thought_full_of_decoys_changes_no_row(name: str, tmp_path: Path) -> N
 
 
 @each_stage
-def test_a_thought_that_never_ends_is_a_cut_reply(name: str, tmp_path: Path) -> None:
+def test_reasoning_that_is_never_closed_is_a_cut_reply(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     counts = go(case, tmp_path, lambda _: plain(f"<think>{DECOYS}")).counts
     if case.without_answer:

@@ -52,13 +52,13 @@ def test_n_samples_differ(engine: Engine) -> None:
     assert len(set(texts(answer))) == 5
 
 
-def test_an_equal_request_gets_an_equal_answer(engine: Engine) -> None:
+def test_equal_requests_get_equal_answers(engine: Engine) -> None:
     request = Request(QUESTION, SHORT, n=3, seed=7)
     first, again = ask(engine, request)[0], ask(engine, request)[0]
     assert first == again
 
 
-def test_samples_do_not_depend_on_how_they_are_batched(engine: Engine) -> None:
+def test_samples_do_not_depend_on_batching(engine: Engine) -> None:
     together, first, then, last = ask(
         engine,
         Request(QUESTION, SHORT, n=8, seed=40),
@@ -71,7 +71,7 @@ def test_samples_do_not_depend_on_how_they_are_batched(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("prompt", [QUESTION, "How many legs"])
-def test_a_stop_string_ends_the_text_and_is_not_kept(engine: Engine, prompt: Any) -> None:
+def test_a_stop_string_ends_the_text_and_is_cut_off(engine: Engine, prompt: Any) -> None:
     (free,) = ask(engine, Request(prompt, SHORT, seed=3))
     stop = free.text[4:7]
     (stopped,) = ask(engine, Request(prompt, Sampling(max_tokens=24, stop=("never said", stop)), seed=3))
@@ -79,7 +79,7 @@ def test_a_stop_string_ends_the_text_and_is_not_kept(engine: Engine, prompt: Any
     assert stopped.completions[0].finish_reason == "stop"
 
 
-def test_the_token_limit_is_kept_and_told(engine: Engine) -> None:
+def test_the_token_limit_is_enforced_and_reported(engine: Engine) -> None:
     (answer,) = ask(engine, Request(QUESTION, Sampling(max_tokens=3), n=4, seed=2))
     assert {(c.tokens, c.finish_reason) for c in answer.completions} == {(3, "length")}
 
@@ -115,7 +115,7 @@ def test_an_assistant_message_at_the_end_is_continued(model: Engine, begun: str)
     assert continued == rendered
 
 
-def test_equal_prompts_under_different_schemas_at_the_same_time(engine: Engine) -> None:
+def test_concurrent_equal_prompts_with_different_schemas(engine: Engine) -> None:
     def number(least: int) -> dict[str, Any]:
         only = {"type": "integer", "enum": [least, least + 1]}
         return {"type": "object", "properties": {"legs": only}, "required": ["legs"], "additionalProperties": False}
@@ -127,25 +127,25 @@ def test_equal_prompts_under_different_schemas_at_the_same_time(engine: Engine) 
         assert answer.completions[0].finish_reason == "stop"
 
 
-def test_constrained_decoding_is_proved(engine: Engine) -> None:
+def test_constrained_decoding_passes_the_check(engine: Engine) -> None:
     asyncio.run(check_schemas_enforced(engine.answer))
 
 
 @pytest.mark.parametrize("prompt", [user("a " * CONTEXT), "a " * CONTEXT])
-def test_a_prompt_that_leaves_no_room_is_refused_and_nothing_else_is(engine: Engine, prompt: Any) -> None:
+def test_only_the_prompt_that_is_too_long_is_refused(engine: Engine, prompt: Any) -> None:
     with pytest.raises(PromptTooLong, match=str(CONTEXT)):
         ask(engine, Request(prompt, SHORT))
     assert ask(engine, Request(QUESTION, SHORT))
 
 
 @pytest.mark.parametrize("limit", [100, 10 * CONTEXT])
-def test_where_the_context_ends_the_answer_is_cut(model: Engine, limit: int) -> None:
+def test_the_answer_is_cut_at_the_end_of_the_context(model: Engine, limit: int) -> None:
     (answer,) = ask(model, Request("a" * (CONTEXT - 8), Sampling(max_tokens=limit), n=3, seed=4))
     assert [completion.tokens for completion in answer.completions] == [8, 8, 8]
     assert {completion.finish_reason for completion in answer.completions} == {"length"}
 
 
-def test_thousands_of_requests_at_once_are_each_answered_to_their_own_prompt(engine: Engine) -> None:
+def test_thousands_of_concurrent_requests_get_their_own_answers(engine: Engine) -> None:
     few = [Request(f"{i} " * (i + 1), Sampling(max_tokens=6), seed=11) for i in range(20)]
     alone = [ask(engine, request)[0] for request in few]
     assert len({(answer.text, answer.prompt_tokens) for answer in alone}) == len(few)

@@ -19,18 +19,18 @@ def texts(answer: Answer) -> list[str]:
     return [completion.text for completion in answer.completions]
 
 
-def test_it_says_what_it_was_asked_and_names_the_seed() -> None:
+def test_it_echoes_the_prompt_and_the_seed() -> None:
     answer = ask(EchoEngine(), Request(CHAT, WORDS, n=2, seed=7))
     assert texts(answer) == ["Why is the sky blue? [7]", "Why is the sky blue? [8]"]
     assert texts(ask(EchoEngine(), Request("Once upon", WORDS, seed=1))) == ["Once upon [1]"]
 
 
-def test_a_fixed_reply_may_hold_the_seed() -> None:
+def test_a_fixed_reply_may_contain_the_seed() -> None:
     answer = ask(EchoEngine(reply="It is {i}.\n#### {i}"), Request(CHAT, WORDS, n=2, seed=3))
     assert texts(answer) == ["It is 3.\n#### 3", "It is 4.\n#### 4"]
 
 
-def test_a_prefix_of_the_reply_is_not_said_again() -> None:
+def test_the_prefix_of_a_continued_reply_is_not_repeated() -> None:
     begun = (*CHAT, Message(role="assistant", content="Because"))
     assert ask(EchoEngine(reply="Because of air."), Request(begun, WORDS)).text == " of air."
 
@@ -69,7 +69,7 @@ def test_a_stop_string_beyond_the_token_limit_is_not_reached() -> None:
         ),
     ],
 )
-def test_a_schema_is_answered_with_its_least_instance(schema: dict[str, Any], least: Any) -> None:
+def test_a_schema_gets_its_minimal_instance(schema: dict[str, Any], least: Any) -> None:
     assert json.loads(ask(EchoEngine(), Request(CHAT, WORDS, schema=schema)).text) == least
 
 

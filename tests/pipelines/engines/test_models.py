@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return model
 
 
-def test_a_directory_is_itself_and_a_hub_name_stays_a_name(folder: Path) -> None:
+def test_a_directory_and_a_hub_name_are_located(folder: Path) -> None:
     assert locate(str(folder)) == str(folder)
     assert locate("Qwen/Qwen2.5-7B-Instruct") == "Qwen/Qwen2.5-7B-Instruct"
 
@@ -45,12 +45,12 @@ def test_a_blank_name_is_shown_in_quotes(name: str) -> None:
 
 
 @given(st.text(max_size=30) | st.text("ab/.-~ ", max_size=12))
-def test_any_name_is_a_place_or_is_refused(name: str) -> None:
+def test_any_name_is_located_or_refused(name: str) -> None:
     with suppress(UsageError):
         assert locate(name) in (name, str(Path(name).expanduser()))
 
 
-def test_what_hub_names_may_be_is_what_the_hub_allows() -> None:
+def test_the_syntax_of_hub_names_is_that_of_the_hub() -> None:
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -64,7 +64,7 @@ def test_what_hub_names_may_be_is_what_the_hub_allows() -> None:
             locate(name)
 
 
-def test_a_link_to_nothing_and_a_home_of_nobody_are_told(tmp_path: Path) -> None:
+def test_a_dangling_link_and_an_unknown_home_are_reported(tmp_path: Path) -> None:
     (tmp_path / "model").symlink_to(tmp_path / "moved")
     with pytest.raises(UsageError, match=r"--model .*/model is a link to .*/moved, which does not exist"):
         locate(str(tmp_path / "model"))
@@ -77,7 +77,7 @@ def test_a_link_to_nothing_and_a_home_of_nobody_are_told(tmp_path: Path) -> None
         locate("m" * 300)
 
 
-def test_a_directory_that_may_not_be_read_is_told(folder: Path) -> None:
+def test_an_unreadable_directory_is_reported(folder: Path) -> None:
     is_root = os.geteuid() == 0
     folder.chmod(0)
     if is_root:  # who may read everything, and is somebody else meanwhile
@@ -91,7 +91,7 @@ def test_a_directory_that_may_not_be_read_is_told(folder: Path) -> None:
         folder.chmod(0o755)
 
 
-def test_a_file_that_cannot_be_read_is_told(folder: Path) -> None:
+def test_an_unreadable_file_is_reported(folder: Path) -> None:
     # The first page of a process's memory is never there.
     (folder / "vocabulary").symlink_to("/proc/self/mem")
     with pytest.raises(UsageError, match=r"the model .* cannot be read: .*Input/output error"):
@@ -113,7 +113,7 @@ def test_the_revision_of_a_directory_changes_with_any_small_file(folder: Path, n
     assert revision_of(str(folder)) != before
 
 
-def test_hidden_files_and_the_place_of_the_directory_do_not_matter(folder: Path) -> None:
+def test_hidden_files_and_the_path_of_the_directory_do_not_matter(folder: Path) -> None:
     before = revision_of(str(folder))
     (folder / ".cache").mkdir()
     (folder / ".cache" / "note").write_text("downloaded today")
@@ -121,9 +121,7 @@ def test_hidden_files_and_the_place_of_the_directory_do_not_matter(folder: Path)
     assert revision_of(str(moved)) == before
 
 
-def test_a_hub_name_is_its_snapshot_once_the_local_cache_has_all_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hub_name_resolves_to_a_complete_cached_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))

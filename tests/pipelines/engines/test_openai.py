@@ -15,7 +15,7 @@ from tests.pipelines.engines.scripted_server import Reply, Script, completion, s
 BEGUN = (*CHAT, Message(role="assistant", content="Because"))
 
 
-def test_a_chat_asks_for_no_more_than_the_protocol_knows(script: Script) -> None:
+def test_a_chat_request_has_only_fields_of_the_protocol(script: Script) -> None:
     script.replies = [Reply(completion("Because."))]
     (answer,) = ask(script, Request(CHAT, NEUTRAL, seed=3))
     assert (answer.text, answer.prompt_tokens) == ("Because.", 5)
@@ -38,7 +38,7 @@ def test_raw_text_goes_to_completions(script: Script) -> None:
     )
 
 
-def test_what_is_not_neutral_is_sent(script: Script) -> None:
+def test_values_that_are_not_neutral_are_sent(script: Script) -> None:
     script.replies = [Reply(completion("a", "b"))]
     schema = {"type": "object"}
     sampling = Sampling(0.5, 0.9, 20, 1.1, 7, ("\n\n", "END"))
@@ -54,7 +54,7 @@ def test_what_is_not_neutral_is_sent(script: Script) -> None:
     assert (asked["continue_final_message"], asked["add_generation_prompt"]) == (True, False)
 
 
-def test_a_vllm_server_is_told_the_neutral_values_too(script: Script) -> None:
+def test_vllm_servers_get_neutral_values_too(script: Script) -> None:
     """It would take those of the model's generation config instead."""
     script.models = Reply({"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 8}]})
     script.replies = [Reply(completion("a"))]
@@ -71,14 +71,14 @@ def test_the_key_comes_from_the_environment(script: Script, monkeypatch: pytest.
     assert script.headers[0]["Authorization"] == "Bearer secret"
 
 
-def test_a_server_that_ignores_n_is_asked_for_the_rest_with_their_seeds(script: Script) -> None:
+def test_missing_samples_are_requested_with_their_seeds_if_a_server_ignores_n(script: Script) -> None:
     script.replies = [Reply(completion("one")), Reply(completion("two")), Reply(completion("three"))]
     (answer,) = ask(script, Request(CHAT, NEUTRAL, n=3, seed=10))
     assert [c.text for c in answer.completions] == ["one", "two", "three"]
     assert [asked["seed"] for asked in script.asked] == [10, 11, 12]
 
 
-def test_choices_are_put_in_order(script: Script) -> None:
+def test_choices_are_sorted(script: Script) -> None:
     body = completion("first", "second")
     body["choices"].reverse()
     script.replies = [Reply(body)]
@@ -94,7 +94,7 @@ def test_a_total_of_tokens_is_split_so_that_the_sum_is_right(script: Script) -> 
     assert tokens[1] > tokens[0]
 
 
-def test_tokens_are_counted_where_they_are_listed(script: Script) -> None:
+def test_listed_tokens_are_counted(script: Script) -> None:
     script.replies = [Reply(completion("a", "b", token_ids=[1, 2, 3]))]
     (answer,) = ask(script, Request(CHAT, NEUTRAL, n=2))
     assert [c.tokens for c in answer.completions] == [3, 3]
@@ -116,7 +116,7 @@ def test_tokens_are_counted_where_they_are_listed(script: Script) -> None:
     ],
     ids=["429", "500", "503", "hangs up", "garbage", "deep", "no answer", "a list", "no message", "not gzip"],
 )
-def test_a_passing_fault_is_busy(script: Script, reply: Reply, overloaded: bool, says: str) -> None:
+def test_a_temporary_fault_is_busy(script: Script, reply: Reply, overloaded: bool, says: str) -> None:
     script.replies = [reply]
     with pytest.raises(EngineBusy, match=says) as busy:
         ask(script, Request(CHAT, NEUTRAL))
@@ -140,7 +140,7 @@ def test_a_server_that_went_away_is_busy() -> None:
     assert busy.value.overloaded
 
 
-def test_a_request_that_takes_too_long_is_told_with_the_time_that_it_had(script: Script) -> None:
+def test_the_error_of_a_slow_request_states_the_timeout(script: Script) -> None:
     script.respond = lambda _body: time.sleep(0.6) or Reply(completion("late"))
     with pytest.raises(EngineBusy, match=r"TimeoutError with a timeout of 0\.2 s") as busy:
         ask(script, Request(CHAT, NEUTRAL), timeout=0.2)
@@ -166,7 +166,7 @@ def test_retry_after_is_honoured_as_seconds_and_as_a_date(script: Script) -> Non
         assert busy.value.retry_after is None
 
 
-def test_no_more_requests_than_asked_for_are_under_way(script: Script) -> None:
+def test_concurrent_requests_are_limited(script: Script) -> None:
     script.replies = [Reply(completion("a"))]
     answers = ask(script, *[Request(CHAT, NEUTRAL)] * 50, concurrency=2)
     assert len(answers) == 50

@@ -26,7 +26,7 @@ def only(body: Any, n: int = 1) -> Completion:
     return completion
 
 
-def test_a_missing_index_is_the_place_in_the_list() -> None:
+def test_a_missing_index_defaults_to_list_order() -> None:
     first, second = said("herons"), said("cranes")
     del first["index"], second["index"]
     assert [c.text for c in read_answer(chat(first, second), 2).completions] == ["herons", "cranes"]
@@ -35,13 +35,13 @@ def test_a_missing_index_is_the_place_in_the_list() -> None:
 
 
 @pytest.mark.parametrize("index", [0, None, "x", -1, 0.5, True])
-def test_equal_and_unreadable_indices_are_places_in_the_list(index: Any) -> None:
+def test_duplicate_and_invalid_indices_default_to_list_order(index: Any) -> None:
     body = chat(said("herons", index=index), said("cranes", index=index))
     assert [c.text for c in read_answer(body, 2).completions] == ["herons", "cranes"]
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, 0), ("1", "0"), (1.0, 0.0)])
-def test_an_index_of_any_type_puts_choices_in_order(first: Any, second: Any) -> None:
+def test_an_index_of_any_type_orders_choices(first: Any, second: Any) -> None:
     body = chat(said("second", index=first), said("first", index=second))
     assert [c.text for c in read_answer(body, 2).completions] == ["first", "second"]
 
@@ -58,7 +58,7 @@ def test_an_index_of_any_type_puts_choices_in_order(first: Any, second: Any) -> 
         ({"type": "length"}, "length"),
     ],
 )
-def test_a_finish_reason_is_read_in_the_words_of_any_api(finish: Any, meaning: str | None) -> None:
+def test_finish_reasons_of_all_apis_are_recognized(finish: Any, meaning: str | None) -> None:
     assert only(chat(said("herons", finish_reason=finish))).finish_reason == meaning
 
 
@@ -69,7 +69,7 @@ def test_a_missing_finish_reason_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("broken", [{"finish_reason": "error"}, {"error": {"message": "backend lost"}}])
-def test_a_choice_that_the_server_broke_off_is_no_answer(broken: dict[str, Any]) -> None:
+def test_an_aborted_choice_is_not_an_answer(broken: dict[str, Any]) -> None:
     with pytest.raises(EngineBusy, match="broke off its answer"):
         only(chat(said("her", **broken)))
 
@@ -92,13 +92,13 @@ def test_a_choice_that_the_server_broke_off_is_no_answer(broken: dict[str, Any])
         ([{"type": 5, "text": "two"}], "", None),
     ],
 )
-def test_a_content_is_read_whole_or_in_parts(content: Any, text: str, reasoning: str | None) -> None:
+def test_content_may_be_a_string_or_parts(content: Any, text: str, reasoning: str | None) -> None:
     completion = only(chat(said(content)))
     assert (completion.text, completion.reasoning, completion.finish_reason) == (text, reasoning, "stop")
 
 
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
-def test_reasoning_that_a_server_gives_apart_is_kept_apart(name: str) -> None:
+def test_separate_reasoning_of_a_server_stays_separate(name: str) -> None:
     choice = said("two")
     choice["message"][name] = "hm"
     assert (only(chat(choice)).text, only(chat(choice)).reasoning) == ("two", "hm")
@@ -111,12 +111,12 @@ def test_reasoning_that_a_server_gives_apart_is_kept_apart(name: str) -> None:
 
 
 @pytest.mark.parametrize("more", [{"tool_calls": [{"id": "t"}]}, {"audio": {"data": "AAAA"}}, {}])
-def test_a_message_without_a_text_is_an_empty_completion(more: dict[str, Any]) -> None:
+def test_a_message_without_text_is_an_empty_completion(more: dict[str, Any]) -> None:
     choice = {"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", **more}}
     assert (only(chat(choice)).text, only(chat(choice)).finish_reason) == ("", "stop")
 
 
-def test_a_refusal_is_kept_with_its_words() -> None:
+def test_a_refusal_keeps_its_text() -> None:
     choice = said(None)
     choice["message"]["refusal"] = "I would rather not."
     assert only(chat(choice)) == Completion("", "refused", 8, refusal="I would rather not.")
@@ -127,7 +127,7 @@ def test_a_refusal_is_kept_with_its_words() -> None:
     assert only(chat(choice)) == Completion("Gladly.", "stop", 8)
 
 
-def test_a_filtered_choice_may_lack_its_message() -> None:
+def test_a_filtered_choice_may_lack_a_message() -> None:
     choice = {"index": 0, "finish_reason": "content_filter"}
     assert (only(chat(choice)).text, only(chat(choice)).finish_reason) == ("", "refused")
 
@@ -151,7 +151,9 @@ def test_an_answer_without_choices_is_refused_for_each_sample(body: dict[str, An
         *[(usage, None, None) for usage in (None, {}, [], "none", 7)],
     ],
 )
-def test_what_a_server_does_not_count_is_unknown(usage: Any, prompt: int | None, completion: int | None) -> None:
+def test_tokens_that_a_server_does_not_count_are_unknown(
+    usage: Any, prompt: int | None, completion: int | None
+) -> None:
     answer = read_answer(chat(said("herons"), usage=usage), 1)
     assert (answer.prompt_tokens, answer.completions[0].tokens) == (prompt, completion)
     body = chat(said("herons"))
@@ -170,7 +172,7 @@ def test_what_a_server_does_not_count_is_unknown(usage: Any, prompt: int | None,
         (b'"a\ttab\nand a line"', "a\ttab\nand a line"),
     ],
 )
-def test_text_that_no_file_can_hold_is_replaced(written: bytes, read: str) -> None:
+def test_text_that_cannot_be_encoded_is_replaced(written: bytes, read: str) -> None:
     raw = json.dumps(chat(said("HERE"))).encode().replace(b'"HERE"', written)
     assert only(parsed(raw)).text == read
     assert only(parsed(b"\xef\xbb\xbf" + raw)).text == read
@@ -188,20 +190,20 @@ def test_text_that_no_file_can_hold_is_replaced(written: bytes, read: str) -> No
         "the sky fell",
     ],
 )
-def test_what_is_no_completion_is_told_in_the_words_of_the_server(body: Any) -> None:
+def test_the_error_quotes_a_body_that_is_not_a_completion(body: Any) -> None:
     with pytest.raises(EngineBusy, match=r"not a completion: .*the sky fell") as busy:
         read_answer(body, 1)
     assert not busy.value.overloaded
 
 
-def test_samples_that_are_refused_without_a_choice_are_not_asked_for_again(script: Script) -> None:
+def test_samples_refused_without_a_choice_are_not_requested_again(script: Script) -> None:
     script.replies = [Reply(chat(said("one"))), Reply(chat())]
     (answer,) = ask(script, Request(CHAT, NEUTRAL, n=5))
     assert [(c.text, c.finish_reason) for c in answer.completions] == [("one", "stop"), *[("", "refused")] * 4]
     assert len(script.asked) == 2
 
 
-def test_more_choices_than_asked_for_are_left(script: Script) -> None:
+def test_surplus_choices_are_dropped(script: Script) -> None:
     script.replies = [Reply(chat(*[said(str(i), index=i) for i in range(5)]))]
     (answer,) = ask(script, Request(CHAT, NEUTRAL, n=2))
     assert [c.text for c in answer.completions] == ["0", "1"]

@@ -22,7 +22,7 @@ def bodies(script: Script, fields: dict[str, Any], n: int = 1) -> list[dict[str,
     return script.asked
 
 
-def test_a_field_is_added_changed_or_left_out(script: Script) -> None:
+def test_a_field_is_added_changed_or_removed(script: Script) -> None:
     plain = {"model": "m", "messages": list(CHAT), "seed": 4, "temperature": 1.0, "top_p": 1.0, "max_tokens": 9}
     switch = {"chat_template_kwargs": {"enable_thinking": False}}
     assert bodies(script, switch) == [plain | switch]
@@ -31,21 +31,21 @@ def test_a_field_is_added_changed_or_left_out(script: Script) -> None:
         assert bodies(script, {name: None}) == [{field: plain[field] for field in plain if field != name}]
 
 
-def test_a_server_of_vllms_may_be_told_other_values_than_the_neutral_ones(script: Script) -> None:
+def test_neutral_values_for_vllm_servers_can_be_overridden(script: Script) -> None:
     script.models = Reply({"data": [{"id": "m", "owned_by": "vllm"}]})
     (body,) = bodies(script, {"min_p": 0.1, "return_token_ids": None})
     assert body["min_p"] == 0.1
     assert "return_token_ids" not in body
 
 
-def test_without_n_the_samples_are_asked_for_one_by_one_with_their_seeds(script: Script) -> None:
+def test_without_n_samples_are_requested_one_by_one_with_their_seeds(script: Script) -> None:
     script.respond = answers_all
     (answer,) = ask(script, Request(CHAT, NEUTRAL, n=3, seed=4), fields={"n": None})
     assert [c.text for c in answer.completions] == ["4+0", "5+0", "6+0"]
     assert all("n" not in body for body in script.asked)
 
 
-def test_fields_are_what_the_answers_are_kept_under() -> None:
+def test_fields_are_part_of_the_identity() -> None:
     args = {
         "chat_template_kwargs": '{"enable_thinking": false}',
         "reasoning_effort": "low",
@@ -84,7 +84,7 @@ def test_fields_are_what_the_answers_are_kept_under() -> None:
         ("x", r'"\ud83d"', "x cannot be sent as JSON"),
     ],
 )
-def test_what_an_option_of_the_command_says_is_no_field_to_change(name: str, value: str, says: str) -> None:
+def test_fields_set_by_options_cannot_be_changed(name: str, value: str, says: str) -> None:
     with pytest.raises(UsageError, match=f"--engine-arg .*{says}"):
         open_engine("openai", "m", "http://127.0.0.1:9/v1", {name: value})
 
@@ -100,7 +100,7 @@ def unsupported(body: dict[str, Any]) -> Reply:
     return answers_all(body)
 
 
-def test_the_token_limit_keeps_its_value_under_the_name_that_the_server_knows(script: Script) -> None:
+def test_the_token_limit_is_sent_under_the_name_that_the_server_accepts(script: Script) -> None:
     script.respond = unsupported
     first, second = outcomes(script, Request(CHAT, NEUTRAL), Request(CHAT, Sampling(max_tokens=70)))
     assert isinstance(first, Answer)
@@ -110,7 +110,7 @@ def test_the_token_limit_keeps_its_value_under_the_name_that_the_server_knows(sc
 
 
 @pytest.mark.parametrize("more", [{}, {"max_tokens": None}])
-def test_a_limit_by_the_other_name_takes_the_place_of_the_recipes(script: Script, more: dict[str, None]) -> None:
+def test_a_limit_by_the_other_name_replaces_that_of_the_recipe(script: Script, more: dict[str, None]) -> None:
     script.respond = unsupported
     ask(script, Request(CHAT, NEUTRAL), Request(CHAT, NEUTRAL), fields={"max_completion_tokens": 40, **more})
     assert [body["max_completion_tokens"] for body in script.asked] == [40, 40]
@@ -132,7 +132,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("field", "status", "body"), REFUSALS)
-def test_a_refused_field_is_told_with_the_argument_that_leaves_it_out(
+def test_the_error_on_a_refused_field_names_the_argument_that_removes_it(
     script: Script, field: str, status: int, body: Any
 ) -> None:
     script.respond = lambda asked: Reply(body, status) if field in asked else answers_all(asked)
@@ -142,7 +142,7 @@ def test_a_refused_field_is_told_with_the_argument_that_leaves_it_out(
     assert len(answers[0].completions) == 2
 
 
-def test_a_field_that_the_user_added_is_left_out_by_the_user(script: Script) -> None:
+def test_the_error_on_a_refused_field_of_the_user_says_to_leave_it_out(script: Script) -> None:
     script.replies = [Reply({"error": {"message": "unknown field `plumage`"}}, 400)]
     with pytest.raises(EngineFailed, match="leave out --engine-arg plumage"):
         ask(script, Request(CHAT, NEUTRAL), fields={"plumage": "grey"})
@@ -157,13 +157,13 @@ def test_a_field_that_the_user_added_is_left_out_by_the_user(script: Script) -> 
         "Invalid 'messages': not supported",
     ],
 )
-def test_a_prompt_with_the_name_of_a_field_in_it_is_refused_alone(script: Script, words: str) -> None:
+def test_only_the_prompt_that_contains_the_name_of_a_field_is_refused(script: Script, words: str) -> None:
     script.replies = [Reply({"error": {"message": words}}, 400)]
     with pytest.raises(PromptRefused):
         ask(script, Request(CHAT, NEUTRAL))
 
 
-def test_a_server_that_has_taken_the_fields_refuses_the_prompt(script: Script) -> None:
+def test_a_server_that_has_accepted_the_fields_refuses_the_prompt(script: Script) -> None:
     odd = (Message(role="user", content="odd"),)
 
     def respond(body: dict[str, Any]) -> Reply:

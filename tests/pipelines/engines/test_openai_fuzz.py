@@ -127,7 +127,7 @@ replies = st.builds(Reply, raws, statuses, headers, st.sampled_from([False] * 9 
 
 @settings(max_examples=400)
 @given(st.lists(replies, min_size=1, max_size=4), st.integers(1, 4), st.sampled_from([CHAT, "Why?"]))
-def test_any_answer_is_read_or_is_one_of_three_errors(
+def test_any_body_is_parsed_or_is_one_of_three_errors(
     server: Script, given_replies: list[Reply], n: int, prompt: Any
 ) -> None:
     outcome(server, Request(prompt, Sampling(max_tokens=300), n=n), given_replies)

@@ -42,9 +42,7 @@ def test_each_status_for_all_requests_and_for_one(script: Script, status: int) -
 
 
 @pytest.mark.parametrize("status", [408, 429, 503, 529])
-def test_a_server_that_takes_nobody_for_now_is_told_from_one_that_fails_at_a_request(
-    script: Script, status: int
-) -> None:
+def test_an_overloaded_server_differs_from_one_that_fails_on_a_request(script: Script, status: int) -> None:
     script.replies = [Reply(status=status), Reply(status=502)]
     crowded, failing = outcomes(script, Request(CHAT, NEUTRAL), Request(CHAT, NEUTRAL))
     assert isinstance(crowded, EngineBusy)
@@ -53,7 +51,7 @@ def test_a_server_that_takes_nobody_for_now_is_told_from_one_that_fails_at_a_req
     assert not failing.overloaded
 
 
-def test_a_model_that_is_served_no_longer_ends_the_run(script: Script) -> None:
+def test_a_model_that_is_no_longer_served_ends_the_run(script: Script) -> None:
     script.replies = [Reply(completion("fine")), Reply({"error": {"message": "no model m"}}, 404)]
 
     def vanish(body: dict[str, Any]) -> Reply:
@@ -71,7 +69,7 @@ def test_a_model_that_is_served_no_longer_ends_the_run(script: Script) -> None:
 @pytest.mark.parametrize(
     ("status", "says"), [(401, "OPENAI_API_KEY"), (404, "usually ends in /v1"), (402, "answers 402: pay")]
 )
-def test_what_is_wrong_for_every_request_is_told_with_its_cure(script: Script, status: int, says: str) -> None:
+def test_faults_of_every_request_are_reported_with_a_hint(script: Script, status: int, says: str) -> None:
     script.replies = [Reply({"error": {"message": "pay"}}, status)]
     with pytest.raises(EngineFailed, match=says):
         ask(script, Request(CHAT, NEUTRAL))
@@ -108,14 +106,14 @@ def test_403_is_about_the_key_or_about_the_prompt(script: Script, words: str, ki
         ({"message": "not for me", "status": 422}, PromptRefused),
     ],
 )
-def test_an_error_with_a_good_status_is_an_error(script: Script, body: Any, kind: type[Exception]) -> None:
+def test_an_error_with_a_successful_status_is_an_error(script: Script, body: Any, kind: type[Exception]) -> None:
     script.replies = [Reply(body)]
     with pytest.raises(kind, match=r"provider is down|no such key|not for me|please shorten it"):
         ask(script, Request(CHAT, NEUTRAL))
     assert kind is PromptTooLong or len(script.asked) == 1
 
 
-def test_an_error_field_beside_a_completion_is_no_error(script: Script) -> None:
+def test_an_error_field_next_to_a_completion_is_ignored(script: Script) -> None:
     script.replies = [Reply({**completion("fine"), "error": None, "code": 200})]
     (answer,) = ask(script, Request(CHAT, NEUTRAL))
     assert answer.text == "fine"
@@ -136,7 +134,7 @@ def test_an_error_field_beside_a_completion_is_no_error(script: Script) -> None:
         (b"[" * 600 + b"]" * 600, "400"),
     ],
 )
-def test_the_words_of_a_server_are_told_on_one_line(script: Script, body: Any, says: str) -> None:
+def test_the_message_of_a_server_is_shown_on_one_line(script: Script, body: Any, says: str) -> None:
     script.replies = [Reply(body, 400)]
     with pytest.raises(RequestFailed, match=says) as failed:
         ask(script, Request(CHAT, NEUTRAL))

@@ -116,7 +116,7 @@ def test_a_completion_has_what_its_prompt_leaves_of_the_context(
     wanted=st.integers(1, 20_000),
     counts=st.booleans(),
 )
-def test_where_nothing_is_told_a_completion_has_at_least_half_of_what_is_left(
+def test_without_stated_limits_a_completion_has_at_least_half_of_the_room(
     saying: str, context: int, prompt: int, wanted: int, counts: bool
 ) -> None:
     server = Server(saying, context, talks=100_000, counts=counts)
@@ -131,7 +131,7 @@ def test_where_nothing_is_told_a_completion_has_at_least_half_of_what_is_left(
 
 
 @pytest.mark.parametrize("saying", TELLING)
-def test_what_was_learned_saves_later_requests_the_refusal(saying: str) -> None:
+def test_learned_limits_avoid_later_refusals(saying: str) -> None:
     server, room = Server(saying, context=512, talks=100), Room(None)
     for prompt in (40, 30, 40, 20, 35, 41, 11):
         answer = server.converse(room, 4096, prompt)
@@ -141,7 +141,7 @@ def test_what_was_learned_saves_later_requests_the_refusal(saying: str) -> None:
     assert len(server.limits) <= 4 + 6
 
 
-def test_a_server_that_counts_nothing_is_asked_for_less_step_by_step() -> None:
+def test_limits_are_halved_for_a_server_that_counts_nothing() -> None:
     server, room = Server("without a number", context=512, talks=600, counts=False), Room(None)
     assert isinstance(server.converse(room, 4096, 40), Answer)
     assert server.limits == [4096, 1, 2048, 1024, 512, 256]
@@ -162,7 +162,7 @@ def test_a_server_that_counts_nothing_is_asked_for_less_step_by_step() -> None:
         "body.max_tokens: Input should be less than or equal to 8192",
     ],
 )
-def test_a_limit_of_completions_is_kept(script: Script, words: str) -> None:
+def test_a_limit_of_completions_is_respected(script: Script, words: str) -> None:
     def respond(body: dict[str, Any]) -> Reply:
         return Reply({"error": {"message": words}}, 400) if body["max_tokens"] > 8192 else Reply(completion("fine"))
 
@@ -199,9 +199,7 @@ def test_a_short_prompt_is_never_too_long(script: Script, saying: str, status: i
 
 
 @pytest.mark.parametrize("saying", [*SAYINGS])
-def test_a_prompt_that_fills_the_context_is_too_long_and_is_told_in_the_words_of_the_server(
-    script: Script, saying: str
-) -> None:
+def test_a_prompt_that_fills_the_context_is_too_long(script: Script, saying: str) -> None:
     script.respond = context_of(64, saying)
     with pytest.raises(PromptTooLong, match=r"context|max_"):
         ask(script, Request("word " * 64, Sampling(max_tokens=500)))
@@ -219,13 +217,13 @@ def test_a_prompt_that_fills_the_context_is_too_long_and_is_told_in_the_words_of
         "Please reduce the length of the messages or completion. Current length is 600 while limit is 512",
     ],
 )
-def test_words_about_the_prompt_alone_are_proved_with_one_token(script: Script, words: str) -> None:
+def test_a_refused_prompt_is_verified_with_one_token(script: Script, words: str) -> None:
     script.replies = [Reply({"error": {"message": words}}, 400)]
     with pytest.raises(PromptTooLong, match="600"):
         ask(script, Request(CHAT, Sampling(max_tokens=50)))
     assert [body["max_tokens"] for body in script.asked] == [50, 1]
 
 
-def test_numbers_in_names_are_no_counts() -> None:
+def test_numbers_in_names_are_not_counts() -> None:
     words = "parrot-4-32k v2.5 on host-512: the maximum context length is 100 tokens, you requested 30 + 90 tokens"
     assert stated_limits(words, 90) == (100, 70)

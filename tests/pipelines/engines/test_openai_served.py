@@ -24,7 +24,7 @@ from tests.pipelines.engines.scripted_server import Reply, Script, completion
         ({"data": [{"id": "a"}, {"id": None}, {}, 7, None]}, ["a"]),
     ],
 )
-def test_a_list_is_read_in_any_form(script: Script, body: Any, names: list[str]) -> None:
+def test_lists_of_models_in_all_forms_are_read(script: Script, body: Any, names: list[str]) -> None:
     script.models = Reply(body)
     assert [card["id"] for card in served_models(script.url)] == names
 
@@ -33,7 +33,7 @@ def test_a_list_is_read_in_any_form(script: Script, body: Any, names: list[str])
     ("listed", "model"),
     [("models/m", "m"), ("m", "models/m"), ("m:latest", "m"), ("m", "m:free")],
 )
-def test_a_model_is_found_by_the_names_that_mean_it(
+def test_a_model_is_found_by_variants_of_its_name(
     script: Script, caplog: pytest.LogCaptureFixture, listed: str, model: str
 ) -> None:
     script.models = Reply([{"id": "other"}, {"id": listed}])
@@ -44,7 +44,7 @@ def test_a_model_is_found_by_the_names_that_mean_it(
 
 
 @pytest.mark.parametrize("listed", ["m:70b", "other/m", "mm"])
-def test_a_model_that_is_not_served_is_told_with_those_that_are(script: Script, listed: str) -> None:
+def test_the_error_on_a_model_that_is_not_served_lists_the_others(script: Script, listed: str) -> None:
     script.models = Reply({"data": [{"id": listed}, {"id": "heron"}]})
     with pytest.raises(UsageError, match=f"--model m is not served at .*: it serves {listed}, heron"):
         ask(script, model="m")
@@ -65,7 +65,7 @@ UNLISTED = [
 
 
 @pytest.mark.parametrize(("reply", "says"), UNLISTED)
-def test_without_a_list_a_named_model_is_taken_with_a_warning(
+def test_without_a_list_a_named_model_is_accepted_with_a_warning(
     script: Script, caplog: pytest.LogCaptureFixture, reply: Reply, says: str
 ) -> None:
     script.models = reply
@@ -84,20 +84,22 @@ def test_without_a_list_a_model_must_be_named(script: Script, reply: Reply, says
         open_engine("openai", None, script.url, {})
 
 
-def test_a_key_that_is_refused_is_told_at_once(script: Script) -> None:
+def test_a_refused_key_is_reported_at_once(script: Script) -> None:
     script.models = Reply(status=401)
     with pytest.raises(EngineFailed, match=r"401 .*OPENAI_API_KEY"):
         ask(script, model="m")
 
 
 @pytest.mark.parametrize("key", ["se\ncret", "s\N{LATIN SMALL LETTER E WITH ACUTE}cret"])
-def test_a_key_that_no_header_can_hold_is_told(script: Script, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_a_key_that_is_invalid_in_a_header_is_reported(
+    script: Script, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(UsageError, match="OPENAI_API_KEY"):
         ask(script, model="m")
 
 
-def test_white_space_around_a_key_is_no_part_of_it(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_white_space_around_a_key_is_stripped(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret\n")
     script.replies = [Reply(completion("a"))]
     ask(script, Request(CHAT, NEUTRAL))

@@ -22,26 +22,26 @@ def allowed(body: dict[str, Any]) -> str:
     return json.dumps({"word": schema["properties"]["word"]["enum"][0]})
 
 
-def test_a_server_that_holds_to_schemas_is_believed(script: Script) -> None:
+def test_a_server_that_enforces_schemas_passes(script: Script) -> None:
     script.respond = lambda body: Reply(completion(allowed(body)))
     prove(script)
     assert len(script.asked) == 2
 
 
-def test_a_server_that_ignores_schemas_is_found_out(script: Script) -> None:
+def test_a_server_that_ignores_schemas_fails(script: Script) -> None:
     script.replies = [Reply(completion("The sky scatters blue light. It is pretty."))]
     with pytest.raises(EngineFailed, match="does not enforce JSON schemas"):
         prove(script)
 
 
-def test_a_server_that_mistakes_one_schema_for_another_is_found_out(script: Script) -> None:
+def test_a_server_that_confuses_concurrent_schemas_fails(script: Script) -> None:
     script.replies = [Reply(completion('{"word": "heron"}'))]
     with pytest.raises(EngineFailed, match="allowed only the word quartz"):
         prove(script)
 
 
 @pytest.mark.parametrize("opening", ["<think>", ""])
-def test_a_model_that_reasons_first_is_given_the_room_for_it(script: Script, opening: str) -> None:
+def test_a_model_that_reasons_first_gets_more_tokens(script: Script, opening: str) -> None:
     def respond(body: dict[str, Any]) -> Reply:
         if body["max_tokens"] < 1000:
             return Reply(completion(f"{opening}Blue light is scattered", finish_reason="length"))
@@ -51,7 +51,7 @@ def test_a_model_that_reasons_first_is_given_the_room_for_it(script: Script, ope
     prove(script)
 
 
-def test_reasoning_that_a_server_gives_apart_is_no_part_of_the_answer(script: Script) -> None:
+def test_separate_reasoning_of_a_server_is_not_part_of_the_answer(script: Script) -> None:
     def respond(body: dict[str, Any]) -> Reply:
         message = {"content": allowed(body), "reasoning_content": "Blue light is scattered."}
         return Reply({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
@@ -70,7 +70,7 @@ def test_reasoning_that_a_server_gives_apart_is_no_part_of_the_answer(script: Sc
         (Completion("[" * 5000, "stop", 5000), "does not enforce JSON schemas"),
     ],
 )
-def test_an_engine_that_says_nothing_proves_nothing(said: Completion, says: str) -> None:
+def test_an_engine_without_an_answer_fails(said: Completion, says: str) -> None:
     async def answer(_request: Request) -> Answer:
         return Answer((said,), 9)
 

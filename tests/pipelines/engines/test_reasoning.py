@@ -27,7 +27,7 @@ def split(text: str, **more: Any) -> tuple[str | None, str, str | None]:
 
 
 @pytest.mark.parametrize(("opening", "closing"), MARKERS)
-def test_every_family_s_markers_are_known(opening: str, closing: str) -> None:
+def test_markers_of_all_model_families_are_recognized(opening: str, closing: str) -> None:
     thought = "Is it 8?\n#### 8"
     for before in (opening, f"\n {opening}", ""):
         assert split(f"{before}{thought}{closing}\n\nIt is 9.") == (thought, "It is 9.", "stop")
@@ -53,7 +53,7 @@ def test_every_family_s_markers_are_known(opening: str, closing: str) -> None:
         ("  \n<think>Hm.</think>  \n Yes.\n", "Hm.", "Yes.\n"),
     ],
 )  # fmt: skip
-def test_a_thought_ends_where_its_marker_closes_it(text: str, reasoning: str | None, answer: str) -> None:
+def test_reasoning_ends_at_its_closing_marker(text: str, reasoning: str | None, answer: str) -> None:
     assert split(text) == (reasoning, answer, "stop")
 
 
@@ -67,18 +67,18 @@ def test_a_thought_ends_where_its_marker_closes_it(text: str, reasoning: str | N
     ],
 )
 @pytest.mark.parametrize("finish_reason", ["stop", "length", None])
-def test_a_thought_that_never_ends_is_a_cut_reply(
+def test_reasoning_that_is_never_closed_is_a_cut_reply(
     text: str, reasoning: str | None, answer: str, finish_reason: str | None
 ) -> None:
     assert split(text, finish_reason=finish_reason) == (reasoning, answer, "length")
 
 
-def test_what_was_refused_while_the_model_reasoned_stays_refused() -> None:
+def test_a_refusal_during_reasoning_stays_a_refusal() -> None:
     assert split("<think>How is one picked", finish_reason="refused")[1:] == ("", "refused")
 
 
 @pytest.mark.parametrize(("opening", "closing"), ENVELOPES)
-def test_what_is_put_around_the_whole_answer_is_taken_off(opening: str, closing: str) -> None:
+def test_envelopes_around_the_whole_answer_are_removed(opening: str, closing: str) -> None:
     assert split(f"<think>Hm.</think>\n{opening}\nA tram.\n{closing}\n") == ("Hm.", "A tram.", "stop")
     assert split(f"<think>Hm.</think>{opening}A tram")[1] == "A tram"
     for inside in (f"A tram: {opening}7{closing}", f"{opening}7{closing} is the tram."):
@@ -87,7 +87,7 @@ def test_what_is_put_around_the_whole_answer_is_taken_off(opening: str, closing:
     assert separate_reasoning(alone) is alone
 
 
-def test_channels_of_a_reply_are_told_apart() -> None:
+def test_channels_of_a_reply_are_separated() -> None:
     thought = "<|channel|>analysis<|message|>A tram?"
     final = "<|start|>assistant<|channel|>final<|message|>A tram."
     assert split(f"{thought}<|end|>{final}<|return|>") == ("A tram?", "A tram.", "stop")
@@ -95,7 +95,7 @@ def test_channels_of_a_reply_are_told_apart() -> None:
     assert split("<|channel|>final<|message|>A tram.") == (None, "A tram.", "stop")
 
 
-def test_what_a_server_told_apart_comes_before_what_stands_in_the_text() -> None:
+def test_separate_reasoning_precedes_reasoning_in_the_text() -> None:
     assert split("A tram.", reasoning="A bus?") == ("A bus?", "A tram.", "stop")
     assert split("<think>Or not?</think>A tram.", reasoning="A bus?") == ("A bus?\n\nOr not?", "A tram.", "stop")
 
@@ -122,7 +122,7 @@ def test_a_prompt_may_open_the_reasoning(prompt: str | tuple[Message, ...], open
     assert opening_marker(prompt) == opening
 
 
-def test_what_goes_on_with_reasoning_that_the_prompt_opened_is_reasoning() -> None:
+def test_text_after_reasoning_opened_by_the_prompt_is_reasoning() -> None:
     cut = separate_reasoning(said("About 7 miles.\n#### 7", finish_reason="length"), "<think>")
     assert (cut.reasoning, cut.text, cut.finish_reason) == ("About 7 miles.\n#### 7", "", "length")
     closed = separate_reasoning(said("About 7?</think>It is 8."), "<think>")
@@ -154,7 +154,7 @@ def black(text: str) -> str:
 
 
 @given(TEXTS)
-def test_an_answer_holds_no_marker(text: str) -> None:
+def test_an_answer_contains_no_marker(text: str) -> None:
     apart = separate_reasoning(said(text))
     assert not MARK.search(apart.text)
     assert separate_reasoning(apart) is apart
@@ -167,7 +167,7 @@ def test_a_text_without_markers_is_the_same_object(text: str) -> None:
 
 
 @given(st.lists(st.one_of(_MARKS, st.integers(0, 9)), max_size=12), st.booleans())
-def test_nothing_is_lost_and_nothing_that_stood_in_a_block_is_answered(drawn: list[str | int], spaced: bool) -> None:
+def test_no_text_is_lost_and_no_reasoning_gets_into_the_answer(drawn: list[str | int], spaced: bool) -> None:
     """Numbered words between markers: each ends up on the side on which a reader who goes word by word puts it."""
     gap = " " if spaced else ""
     pieces = [f"w{place}x{piece}." if isinstance(piece, int) else piece for place, piece in enumerate(drawn)]
@@ -193,14 +193,14 @@ def test_nothing_is_lost_and_nothing_that_stood_in_a_block_is_answered(drawn: li
 
 
 @given(TEXTS)
-def test_nothing_but_markers_and_white_space_is_lost(text: str) -> None:
+def test_only_markers_and_white_space_are_lost(text: str) -> None:
     apart = separate_reasoning(said(text))
     kept = sorted(black((apart.reasoning or "") + "\n" + apart.text))
     assert kept == sorted(black(text))
 
 
 @pytest.mark.parametrize("obeys", [True, False])
-def test_a_model_that_reasons_before_json_is_given_the_room_to_prove_that_it_obeys(obeys: bool) -> None:
+def test_the_schema_check_leaves_room_for_reasoning(obeys: bool) -> None:
     limits: list[int] = []
 
     async def reasoner(request: Request) -> Answer:

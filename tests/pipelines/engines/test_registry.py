@@ -44,7 +44,7 @@ def test_engine_arguments_are_json_where_they_are_json(folder: str) -> None:
     }
 
 
-def test_what_only_schedules_is_no_part_of_the_identity(folder: str) -> None:
+def test_scheduling_arguments_are_not_part_of_the_identity(folder: str) -> None:
     plain = open_engine(None, folder, None, {}).identity()
     scheduling = {"gpu_memory_utilization": "0.8", "tensor-parallel-size": "4", "max_num_seqs": "64"}
     assert open_engine(None, folder, None, scheduling).identity() == plain
@@ -63,7 +63,7 @@ def test_among_several_served_models_one_must_be_chosen(script: Script) -> None:
     assert open_engine(None, "qwen", script.url, {}).identity()["model"] == "qwen"
 
 
-def test_a_server_is_not_asked_when_the_model_is_named() -> None:
+def test_the_server_is_not_queried_if_the_model_is_named() -> None:
     assert open_engine("openai", "m", "http://127.0.0.1:9/v1", {}).identity()["model"] == "m"
     with pytest.raises(EngineFailed, match="no LLM server answers"):
         open_engine("openai", None, "http://127.0.0.1:9/v1", {})
@@ -88,7 +88,7 @@ def test_a_server_is_not_asked_when_the_model_is_named() -> None:
         ("openai", "m", "http://x/v1", {"timeout": "soon"}, "--engine-arg timeout=soon is not a number"),
     ],
 )
-def test_what_cannot_be_opened_is_told_with_its_flag(
+def test_errors_name_the_flag(
     kind: str | None, model: str | None, base_url: str | None, args: dict[str, str], says: str
 ) -> None:
     with pytest.raises(UsageError, match=says):

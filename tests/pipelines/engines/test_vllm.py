@@ -58,7 +58,7 @@ def test_a_dead_engine_fails_all_requests_and_the_process_ends_quietly(random_mo
     assert json.loads(process.stdout) == ["EngineFailed: vLLM has died: out of memory"] * 21
 
 
-def test_a_schema_that_cannot_be_enforced_is_refused_and_nothing_else_is(vllm_engine: Engine) -> None:
+def test_only_the_schema_that_cannot_be_enforced_is_refused(vllm_engine: Engine) -> None:
     impossible = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
 
     async def both() -> Any:
@@ -71,7 +71,7 @@ def test_a_schema_that_cannot_be_enforced_is_refused_and_nothing_else_is(vllm_en
     assert answer.prompt_tokens == 1
 
 
-def test_sampling_that_makes_no_sense_is_told(vllm_engine: Engine) -> None:
+def test_invalid_sampling_is_reported(vllm_engine: Engine) -> None:
     with pytest.raises(UsageError, match=r"vLLM rejects these sampling options: .*temperature"):
         asyncio.run(vllm_engine.answer(Request("a", Sampling(temperature=-1))))
 
@@ -85,19 +85,17 @@ def test_sampling_that_makes_no_sense_is_told(vllm_engine: Engine) -> None:
         ({"dtype": "float7"}, "vLLM rejects --model .* --engine-arg dtype=float7: dtype: "),
     ],
 )
-def test_an_engine_argument_that_vllm_does_not_take_is_told(
-    random_model: Path, args: dict[str, Any], says: str
-) -> None:
+def test_an_invalid_engine_argument_is_reported(random_model: Path, args: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         asyncio.run(VllmEngine(str(random_model), args).start())
 
 
-def test_a_directory_whose_model_vllm_does_not_know_is_told(folder: Path) -> None:
+def test_a_model_that_vllm_does_not_support_is_reported(folder: Path) -> None:
     with pytest.raises(UsageError, match=f"vLLM rejects --model {folder}"):
         asyncio.run(VllmEngine(str(folder), {}).start())
 
 
-def test_reasoning_that_the_chat_template_opens_is_known_although_the_model_never_closes_it(
+def test_reasoning_opened_by_the_chat_template_and_never_closed_is_recognized(
     vllm_engine: LentEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = Request((Message(role="user", content="why?"),), Sampling(max_tokens=6))
@@ -111,7 +109,7 @@ def test_reasoning_that_the_chat_template_opens_is_known_although_the_model_neve
     assert "<think>" not in completion.reasoning
 
 
-def test_an_answer_held_to_a_schema_is_no_reasoning_although_the_template_opens_it(
+def test_an_answer_with_a_schema_is_not_reasoning_even_if_the_template_opens_it(
     vllm_engine: LentEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vllm_engine.engine, "_template", {"thinking": True})
@@ -148,7 +146,7 @@ def test_a_parser_of_vllm_separates_reasoning_from_the_answer(marked_tokenizer: 
     assert (cut.reasoning, cut.text, cut.finish_reason) == ("Two and", "", "length")
 
 
-def test_a_parser_that_vllm_lacks_or_that_reads_no_text_is_told(marked_tokenizer: Any) -> None:
+def test_an_unusable_reasoning_parser_is_reported(marked_tokenizer: Any) -> None:
     for name in ("no_such_parser", "openai_gptoss"):
         with pytest.raises(UsageError, match=f"reasoning_parser={name} cannot be used"):
             _ReasoningParser(name, marked_tokenizer, "model", {})

@@ -94,7 +94,7 @@ def ids(out: Path) -> list[str]:
     return [row["id"] for row in rows_of(out)]
 
 
-def test_bad_rows_are_rejected_with_reason_place_and_text_and_the_others_run(tmp_path: Path) -> None:
+def test_bad_rows_are_rejected_with_reason_position_and_text(tmp_path: Path) -> None:
     spec, out = written(tmp_path, LINES), tmp_path / "out"
     counts = echo(spec, out).counts
     assert ids(out) == ["a/echo", "in-2/echo", "h/echo"]
@@ -120,14 +120,14 @@ def test_without_the_option_the_first_bad_row_ends_the_run(tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
-def test_the_option_is_part_of_what_a_run_is(tmp_path: Path) -> None:
+def test_the_option_is_part_of_the_identity(tmp_path: Path) -> None:
     spec, out = written(tmp_path, [GOOD]), tmp_path / "out"
     Run(Echo(), [spec], out, Options()).execute()
     assert Run(Echo(), [spec], out, Options()).status().changed == []
     assert Run(Echo(), [spec], out, Options(bad_rows="reject")).status().changed == [("bad_rows", None, "reject")]
 
 
-def test_ids_stay_when_a_bad_row_is_put_right(tmp_path: Path) -> None:
+def test_ids_stay_when_a_bad_row_is_fixed(tmp_path: Path) -> None:
     lines = ['{"query": "one"}', "{", '{"query": "two"}']
     echo(written(tmp_path, lines), tmp_path / "before")
     echo(written(tmp_path, [lines[0], '{"query": "new"}', lines[2]]), tmp_path / "after")
@@ -146,7 +146,7 @@ def test_the_limit_counts_bad_rows_and_until_those_before_its_last_row(tmp_path:
     assert (cut.record["input_rows"], [row["id"] for row in rejected(tmp_path / "cut")]) == (3, ["in-1"])
 
 
-def test_a_run_that_failed_goes_on_and_failed_rows_are_tried_again(tmp_path: Path) -> None:
+def test_a_failed_run_continues_and_failed_rows_are_retried(tmp_path: Path) -> None:
     spec, out = written(tmp_path, [*LINES, '{"id": "x", "query": "crash"}', "}"]), tmp_path / "out"
     with pytest.raises(Partial):
         echo(spec, out)
@@ -158,13 +158,13 @@ def test_a_run_that_failed_goes_on_and_failed_rows_are_tried_again(tmp_path: Pat
         assert len(rejected(out)) == 10
 
 
-def test_nothing_but_bad_rows_is_refused(tmp_path: Path) -> None:
+def test_an_input_of_only_bad_rows_is_refused(tmp_path: Path) -> None:
     spec = written(tmp_path, ["{", "["])
     with pytest.raises(InputError, match=r"in.jsonl has 2 rows, none of which can be used: .*in.jsonl:1 is not JSON"):
         echo(spec, tmp_path / "out")
 
 
-def test_a_column_that_no_row_of_a_table_has_is_refused_all_the_same(tmp_path: Path) -> None:
+def test_a_column_missing_in_all_rows_is_still_refused(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"id": ["a"], "text": ["one"]}), tmp_path / "in.parquet")
     with pytest.raises(InputError, match="has no column query"):
         echo(str(tmp_path / "in.parquet"), tmp_path / "out")
@@ -179,7 +179,7 @@ def test_rows_of_a_dataset_directory_are_rejected_too(tmp_path: Path) -> None:
     assert (ids(tmp_path / "second"), counts.reasons) == (["a/echo", "c/echo"], {"null_value": 1})
 
 
-def test_bad_rows_of_several_inputs_stand_together(tmp_path: Path) -> None:
+def test_bad_rows_of_several_inputs_are_combined(tmp_path: Path) -> None:
     one = written(tmp_path, [GOOD, "{"], "one.jsonl")
     two = written(tmp_path, ["}", '{"id": "b", "query": "x"}', '{"id": "a", "query": "y"}'], "two.jsonl")
     summary = Run(Copy(), [one, two], tmp_path / "out", Options(bad_rows="reject")).execute()

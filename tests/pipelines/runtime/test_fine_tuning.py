@@ -65,7 +65,7 @@ def with_template(model: Path, folder: Path, template: str) -> str:
     return str(folder)
 
 
-def test_what_the_assistant_says_is_learnt_and_that_it_ends_there(reader: Reader, random_model: Path) -> None:
+def test_only_assistant_turns_and_their_ends_are_trained(reader: Reader, random_model: Path) -> None:
     chat = reader.read([Message(role="system", content="Be kind."), *turns("Hi", "Hello!", "How are you?", "Well.")])
     assert learnt_text(chat, random_model) == "Hello!<|im_end|>Well.<|im_end|>"
     assert not chat.cut
@@ -77,7 +77,7 @@ def test_a_chat_without_an_answer_is_rejected(reader: Reader) -> None:
             reader.read(messages)
 
 
-def test_of_a_long_chat_the_beginning_is_read_if_it_holds_some_of_an_answer(random_model: Path) -> None:
+def test_a_long_chat_is_truncated_if_part_of_an_answer_remains(random_model: Path) -> None:
     reader = Reader(str(random_model), 40)
     chat = reader.read(turns("Hi", "a" * 100))
     assert len(chat.tokens) == len(chat.mask) == 40
@@ -86,7 +86,7 @@ def test_of_a_long_chat_the_beginning_is_read_if_it_holds_some_of_an_answer(rand
         reader.read(turns("a" * 100, "Hi"))
 
 
-def test_no_more_is_read_than_the_model_can_hold(reader: Reader) -> None:
+def test_chats_are_truncated_to_the_context_of_the_model(reader: Reader) -> None:
     assert len(reader.read(turns("Hi", "a" * 1000)).tokens) == 512
 
 
@@ -100,7 +100,7 @@ def test_turns_that_the_chat_template_refuses_or_rewrites_are_rejected(random_mo
         forgetful.read(turns("Hi", "Hello!", "And?", "Yes."))
 
 
-def test_a_model_that_cannot_be_shown_chats_is_refused(random_model: Path, tmp_path: Path) -> None:
+def test_a_model_without_chat_support_is_refused(random_model: Path, tmp_path: Path) -> None:
     import shutil
 
     bare = tmp_path / "bare"
@@ -114,7 +114,7 @@ def test_a_model_that_cannot_be_shown_chats_is_refused(random_model: Path, tmp_p
         Reader(str(tmp_path / "empty"), 100)
 
 
-def test_only_a_model_with_few_weights_is_small(random_model: Path, tmp_path: Path) -> None:
+def test_is_small_depends_on_the_size_of_the_weights(random_model: Path, tmp_path: Path) -> None:
     assert is_small(str(random_model))
     assert not is_small("Some/Hub-Name")
     with (tmp_path / "model.safetensors").open("wb") as file:
@@ -139,7 +139,7 @@ def test_the_loss_falls(trained: tuple[Path, Any]) -> None:
     assert rates[-1] < rates[STEPS // 2] < rates[2]
 
 
-def test_the_loss_is_that_of_the_assistants_tokens_alone(random_model: Path, chats: list[Chat], tmp_path: Path) -> None:
+def test_the_loss_covers_only_assistant_tokens(random_model: Path, chats: list[Chat], tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -156,7 +156,7 @@ def test_the_loss_is_that_of_the_assistants_tokens_alone(random_model: Path, cha
     assert log["loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-3)
 
 
-def test_adapters_change_every_linear_layer_and_nothing_else(
+def test_adapters_change_all_linear_layers_and_nothing_else(
     random_model: Path, chats: list[Chat], tmp_path: Path
 ) -> None:
     recipe = FineTuneConfig(rank=4, epochs=2, learning_rate=3e-3, batch=2)
@@ -168,7 +168,7 @@ def test_adapters_change_every_linear_layer_and_nothing_else(
     assert changed == {name for name in before if "_proj.weight" in name}
 
 
-def test_weights_keep_the_precision_that_they_had(random_model: Path, chats: list[Chat], tmp_path: Path) -> None:
+def test_weights_keep_their_precision(random_model: Path, chats: list[Chat], tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -181,7 +181,7 @@ def test_weights_keep_the_precision_that_they_had(random_model: Path, chats: lis
 
 
 @pytest.mark.parametrize("recipe", [QUICKLY, FineTuneConfig(rank=4, epochs=3, learning_rate=3e-3, batch=2)])
-def test_a_training_that_was_killed_goes_on_to_the_same_weights(
+def test_a_killed_training_resumes_to_the_same_weights(
     recipe: FineTuneConfig, random_model: Path, chats: list[Chat], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fine_tuning, "SAVE_SECONDS", 0.0)
@@ -207,7 +207,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     assert same(whole, killed)
 
 
-def test_ctrl_c_lets_the_step_end_and_keeps_it(
+def test_ctrl_c_finishes_the_step_and_saves_a_checkpoint(
     random_model: Path, chats: list[Chat], trained: tuple[Path, Any], tmp_path: Path
 ) -> None:
     def interrupt(share: float) -> None:
@@ -226,7 +226,7 @@ def test_ctrl_c_lets_the_step_end_and_keeps_it(
     assert same(trained[0], tmp_path / "out")
 
 
-def test_without_the_extra_it_says_what_to_install(
+def test_without_the_extra_the_error_says_what_to_install(
     random_model: Path, chats: list[Chat], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

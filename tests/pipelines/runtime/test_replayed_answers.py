@@ -73,7 +73,7 @@ def made(
     return {(row["text"], row["found"]) for row in Dataset.open(out).table.to_pylist()}
 
 
-def test_verdicts_of_another_sandbox_are_not_replayed_and_texts_are(tmp_path: Path, source: str) -> None:
+def test_verdicts_of_another_sandbox_are_not_replayed_but_completions_are(tmp_path: Path, source: str) -> None:
     first, second = Counting("hello"), Counting("hello")
     out = tmp_path / "out"
     assert made(source, out, first, Options(keep_answers=True)) == {("hello", "'not there'")}
@@ -83,7 +83,7 @@ def test_verdicts_of_another_sandbox_are_not_replayed_and_texts_are(tmp_path: Pa
     assert "xxhash" in str(packages)
 
 
-def test_texts_of_another_engine_are_not_replayed_and_verdicts_are(tmp_path: Path, source: str) -> None:
+def test_completions_of_another_engine_are_not_replayed_but_verdicts_are(tmp_path: Path, source: str) -> None:
     first, second = Counting("hello"), Counting("goodbye")
     out = tmp_path / "out"
     made(source, out, first, Options(keep_answers=True))
@@ -91,7 +91,7 @@ def test_texts_of_another_engine_are_not_replayed_and_verdicts_are(tmp_path: Pat
     assert second.asked == 2
 
 
-def test_a_trace_shows_only_what_the_engine_of_the_run_said(tmp_path: Path, source: str) -> None:
+def test_a_trace_shows_only_answers_of_the_engine_of_the_run(tmp_path: Path, source: str) -> None:
     out = tmp_path / "out"
     made(source, out, Counting("hello"), Options(keep_answers=True))
     made(source, out, Counting("goodbye"), Options(reparse=True))

@@ -34,9 +34,7 @@ def careful(folder: Path, engine: EchoEngine, **options: object) -> Summary:
     return Run(Careful(), [spec], folder / "out", Options(**options), engine=engine).execute()  # type: ignore[arg-type]
 
 
-def test_failed_rows_of_a_published_output_are_tried_again_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_failed_rows_of_a_published_output_are_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert careful(tmp_path, CountingEngine(), max_failures=2, chunk_rows=6).counts.failed == 2
     assert careful(tmp_path, CountingEngine(), max_failures=2).already_done
     with pytest.raises(Partial, match="2 of 20 rows failed"):
@@ -53,7 +51,7 @@ def test_failed_rows_of_a_published_output_are_tried_again_and_nothing_else(
     assert careful(tmp_path, engine, retry_failed=True).already_done
 
 
-def test_kept_answers_are_a_dataset_and_parsed_again_without_asking(
+def test_kept_answers_are_a_dataset_and_reparsed_without_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     careful(tmp_path, CountingEngine(), max_failures=2, keep_answers=True, chunk_rows=6)
@@ -66,7 +64,7 @@ def test_kept_answers_are_a_dataset_and_parsed_again_without_asking(
         assert all(text.isupper() for text in Dataset.open(tmp_path / "out").table["query"].to_pylist())
 
 
-def test_reparsing_asks_only_what_another_prompt_needs(tmp_path: Path) -> None:
+def test_reparsing_sends_only_new_requests(tmp_path: Path) -> None:
     ask(tmp_path, ["one", "two"], keep_answers=True)
     engine = CountingEngine()
     ask(tmp_path, ["one", "changed"], engine, reparse=True)
@@ -81,7 +79,7 @@ def test_reparsing_without_kept_answers_is_refused(tmp_path: Path) -> None:
     assert Dataset.open(tmp_path / "out").table.num_rows == 1
 
 
-def test_an_engine_is_not_started_where_every_answer_is_recorded(tmp_path: Path) -> None:
+def test_an_engine_is_not_started_if_every_answer_is_recorded(tmp_path: Path) -> None:
     class Absent(EchoEngine):
         async def start(self) -> None:
             raise EngineFailed("it should not be needed")
@@ -90,7 +88,7 @@ def test_an_engine_is_not_started_where_every_answer_is_recorded(tmp_path: Path)
     assert ask(tmp_path, ["one"], Absent(), reparse=True).counts.produced == 1
 
 
-def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_done_again(
+def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_redone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     texts = ["one", "two", "three", "crash"]

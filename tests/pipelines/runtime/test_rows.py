@@ -86,7 +86,7 @@ def test_failures_can_be_allowed_and_stay_countable(tmp_path: Path) -> None:
     assert "ZeroDivisionError: as it says" in failed["detail"]
 
 
-def test_a_busy_engine_is_asked_again(tmp_path: Path) -> None:
+def test_requests_to_a_busy_engine_are_retried(tmp_path: Path) -> None:
     engine = CountingEngine([EngineBusy("overloaded", retry_after=0.0)] * 3)
     assert ask(tmp_path, ["one"], engine).counts.produced == 1
     assert len(engine.asked) == 5
@@ -99,12 +99,12 @@ def test_patience_with_an_engine_ends(tmp_path: Path, monkeypatch: pytest.Monkey
         ask(tmp_path, ["one"], engine)
 
 
-def test_a_server_that_names_a_longer_time_than_the_patience_ends_the_run_at_once(tmp_path: Path) -> None:
+def test_a_retry_after_beyond_the_patience_ends_the_run_at_once(tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match=r"asks to retry only after 3600 s \(overloaded\)"):
         ask(tmp_path, ["one"], CountingEngine([EngineBusy("overloaded", retry_after=3600.0)]))
 
 
-def test_a_dead_engine_ends_the_run_and_the_answers_it_gave_are_kept(tmp_path: Path) -> None:
+def test_a_dead_engine_ends_the_run_and_its_answers_are_kept(tmp_path: Path) -> None:
     class Mortal(CountingEngine):
         async def answer(self, request: Request) -> Answer:
             if len(self.asked) == 5:
@@ -120,7 +120,7 @@ def test_a_dead_engine_ends_the_run_and_the_answers_it_gave_are_kept(tmp_path: P
     assert not {r.seed for r in first.asked if r in second.asked}
 
 
-def test_a_run_ends_although_a_row_misses_that_it_is_cancelled(tmp_path: Path) -> None:
+def test_a_run_ends_even_if_a_row_misses_its_cancellation(tmp_path: Path) -> None:
     class Deaf(EchoEngine):
         async def answer(self, request: Request) -> Answer:
             if "die" in str(request.prompt):
@@ -137,7 +137,7 @@ def test_a_run_ends_although_a_row_misses_that_it_is_cancelled(tmp_path: Path) -
         ask(tmp_path, ["one", "die"], Deaf())
 
 
-def test_a_prompt_too_long_for_the_model_fails_its_row_by_name(tmp_path: Path) -> None:
+def test_a_prompt_too_long_for_the_model_fails_its_row_with_a_reason(tmp_path: Path) -> None:
     engine = CountingEngine([PromptTooLong("1,000 tokens into 512")])
     counts = ask(tmp_path, ["one", "two"], engine, max_failures=1).counts
     assert (counts.produced, counts.failures) == (1, {"prompt_too_long": 1})
@@ -155,9 +155,7 @@ def test_a_prompt_too_long_for_the_model_fails_its_row_by_name(tmp_path: Path) -
         (Completion("", None, None, "Let me see."), "empty_answer"),
     ],
 )
-def test_a_row_that_the_model_does_not_answer_is_rejected_by_name(
-    tmp_path: Path, completion: Completion, reason: str
-) -> None:
+def test_a_row_without_an_answer_is_rejected_with_a_reason(tmp_path: Path, completion: Completion, reason: str) -> None:
     class Reticent(EchoEngine):
         async def answer(self, request: Request) -> Answer:
             return Answer((completion,), 3) if "secret" in str(request.prompt) else await super().answer(request)
@@ -166,7 +164,7 @@ def test_a_row_that_the_model_does_not_answer_is_rejected_by_name(
     assert (counts.produced, counts.reasons) == (1, {reason: 1})
 
 
-def test_until_stops_after_the_row_that_gives_the_last_output_wanted_whatever_was_in_flight(tmp_path: Path) -> None:
+def test_until_stops_after_the_same_row_whatever_is_in_flight(tmp_path: Path) -> None:
     texts = ["one", "refuse two", "three", "refuse four", *(f"question {i}" for i in range(60))]
     for in_flight in (1, 7, 64):
         (tmp_path / str(in_flight)).mkdir()
@@ -178,18 +176,18 @@ def test_until_stops_after_the_row_that_gives_the_last_output_wanted_whatever_wa
     assert shard_bytes(tmp_path / "1" / "out") == shard_bytes(tmp_path / "64" / "out")
 
 
-def test_until_more_than_the_input_gives_takes_the_whole_input(tmp_path: Path) -> None:
+def test_until_beyond_the_outputs_takes_the_whole_input(tmp_path: Path) -> None:
     summary = ask(tmp_path, ["one", "refuse two", "three"], until=5)
     assert (summary.record["input_rows"], summary.counts.outputs) == (3, 2)
 
 
-def test_until_cuts_a_chunk_in_its_middle_and_leaves_out_those_after_it(tmp_path: Path) -> None:
+def test_until_cuts_a_chunk_and_drops_later_ones(tmp_path: Path) -> None:
     summary = ask(tmp_path, [f"question {i}" for i in range(30)], until=10, in_flight=30, chunk_rows=4)
     assert Dataset.open(tmp_path / "out").table["id"].to_pylist() == [f"q-{i}/answer" for i in range(10)]
     assert summary.counts.finished == 10
 
 
-def test_a_budget_ends_the_run_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+def test_a_budget_ends_the_run_and_a_larger_one_continues_it(tmp_path: Path) -> None:
     texts = [f"question {i}" for i in range(20)]
     first, second = CountingEngine(), CountingEngine()
     with pytest.raises(BudgetSpent, match="larger --budget-tokens") as spent:
@@ -203,7 +201,7 @@ def test_a_budget_ends_the_run_and_a_larger_one_goes_on(tmp_path: Path) -> None:
     assert len(first.asked) + len(second.asked) == 40
 
 
-def test_a_run_whose_engine_never_waits_sees_a_signal_long_before_its_last_row(tmp_path: Path) -> None:
+def test_a_signal_stops_a_run_whose_engine_never_waits(tmp_path: Path) -> None:
     class Interrupting(CountingEngine):
         async def answer(self, request: Request) -> Answer:
             if len(self.asked) == 1_000:

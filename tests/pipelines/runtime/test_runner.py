@@ -20,7 +20,7 @@ def test_tokens_and_requests_are_summed_into_the_run_record(tmp_path: Path) -> N
     assert tallies["prompt_tokens"] >= 3
 
 
-def test_tokens_that_an_engine_does_not_count_are_unknown_and_not_0(tmp_path: Path) -> None:
+def test_tokens_that_an_engine_does_not_count_are_null(tmp_path: Path) -> None:
     class Uncounted(EchoEngine):
         async def answer(self, request: Request) -> Answer:  # noqa: ARG002
             return Answer((Completion("yes", "stop", None),), None)
@@ -32,7 +32,7 @@ def test_tokens_that_an_engine_does_not_count_are_unknown_and_not_0(tmp_path: Pa
     assert summary.record["cost"]["completion_tokens_each"] is None
 
 
-def test_a_finished_run_repeated_asks_nothing(tmp_path: Path) -> None:
+def test_repeating_a_finished_run_sends_no_requests(tmp_path: Path) -> None:
     ask(tmp_path, ["one"])
     engine = CountingEngine()
     assert ask(tmp_path, ["one"], engine).already_done
@@ -51,7 +51,7 @@ def test_a_limit_makes_a_trial_of_the_first_rows(tmp_path: Path) -> None:
     assert ask(tmp_path, ["one", "two", "three"], limit=2).record["input_rows"] == 2
 
 
-def test_the_chunks_of_an_output_keep_the_size_that_it_was_begun_with(tmp_path: Path) -> None:
+def test_chunks_keep_their_size_on_resume(tmp_path: Path) -> None:
     texts = ["one", "two", "three", "crash", "five"]
     with pytest.raises(Partial):
         ask(tmp_path, texts, chunk_rows=2)
@@ -74,7 +74,9 @@ def unreadable(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("source", [lacking_a_column, unreadable])
-def test_a_usage_error_leaves_nothing_where_nothing_was_done(tmp_path: Path, source: Callable[[Path], Path]) -> None:
+def test_a_usage_error_leaves_no_partial_output_if_nothing_was_done(
+    tmp_path: Path, source: Callable[[Path], Path]
+) -> None:
     with pytest.raises(InputError):
         Run(Ask(), [str(source(tmp_path))], tmp_path / "out", Options(), engine=CountingEngine()).execute()
     assert [path.name for path in tmp_path.iterdir()] == ["questions.jsonl"]
@@ -89,7 +91,7 @@ class Choosy(CountingEngine):
         return await super().answer(request)
 
 
-def test_a_usage_error_leaves_what_was_answered_before_it(tmp_path: Path) -> None:
+def test_a_usage_error_keeps_earlier_answers(tmp_path: Path) -> None:
     engine = CountingEngine()
     with pytest.raises(UsageError, match="only the engine"):
         ask(tmp_path, ["one"], Choosy())

@@ -47,7 +47,7 @@ def copy(folder: Path) -> Summary:
     return Run(Copy(), [questions(folder, TEXTS)], folder / "out", Options()).execute()
 
 
-def test_rows_come_out_as_they_were_written_and_each_is_accounted_for(tmp_path: Path) -> None:
+def test_rows_are_written_unchanged_and_accounted_for(tmp_path: Path) -> None:
     counts = copy(tmp_path).counts
     out = Dataset.open(tmp_path / "out")
     assert out.table["id"].to_pylist() == ["q-0", "q-2", "q-0"]
@@ -61,14 +61,12 @@ def test_rows_come_out_as_they_were_written_and_each_is_accounted_for(tmp_path: 
     assert (counts.reasons, counts.output_reasons) == ({"unwanted": 1}, {"draft": 2})
 
 
-def test_the_record_of_a_table_stage_knows_no_chunks(tmp_path: Path) -> None:
+def test_the_record_of_a_table_stage_has_no_chunks(tmp_path: Path) -> None:
     copy(tmp_path)
     assert "chunk_rows" not in json.loads((tmp_path / "out" / "synth.json").read_text())
 
 
-def test_a_row_that_is_not_accounted_for_is_a_fault_of_the_stage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_that_is_not_accounted_for_is_a_bug_in_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Copy, "midway", lambda output: output.skip(1, "twice"))
     with pytest.raises(SynthError, match=r"of 3 input rows 4 are accounted for .*bug in the stage"):
         copy(tmp_path)
@@ -76,7 +74,7 @@ def test_a_row_that_is_not_accounted_for_is_a_fault_of_the_stage(
 
 
 @pytest.mark.parametrize(("error", "ends_as"), [(KeyboardInterrupt, Interrupted), (ZeroDivisionError,) * 2])
-def test_a_stage_that_breaks_off_leaves_what_it_laid_by_and_no_half_shard(
+def test_an_aborted_stage_leaves_its_work_and_no_partial_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], ends_as: type[BaseException]
 ) -> None:
     def break_off(output: Output) -> None:

@@ -17,7 +17,7 @@ def test_a_path_ends_with_the_line_of_its_answer() -> None:
 @pytest.mark.parametrize(
     "text", ["#### 1.2.3", "#### ,", f"#### {'9' * 400}", "#### \n5", "####  5", "The answer is 5."]
 )
-def test_no_finite_number_after_the_mark_is_no_answer(text: str) -> None:
+def test_without_a_finite_number_after_the_mark_there_is_no_answer(text: str) -> None:
     assert extract_answer(text) is None
 
 
@@ -93,7 +93,7 @@ def same(answer: str, gold: str) -> bool:
         ("5²", "52"),
     ],
 )
-def test_the_whole_answer_decides(one: str, other: str) -> None:
+def test_the_whole_answer_is_compared(one: str, other: str) -> None:
     assert not same(one, other)
     assert not same(other, one)
     assert same(one, one)
@@ -118,7 +118,7 @@ def test_the_whole_answer_decides(one: str, other: str) -> None:
         (r"\text{odd}", "odd"),
     ],
 )
-def test_what_says_the_same_is_the_same(one: str, other: str) -> None:
+def test_equivalent_answers_are_the_same(one: str, other: str) -> None:
     assert same(one, other)
     assert same(other, one)
 
@@ -135,14 +135,14 @@ def test_what_says_the_same_is_the_same(one: str, other: str) -> None:
         ("23:59", 11 * 3600 + 59 * 60, "pm"),
     ],
 )
-def test_a_time_of_day_is_no_number(text: str, seconds: int, half: str) -> None:
+def test_a_time_of_day_is_not_a_number(text: str, seconds: int, half: str) -> None:
     answer = RULE.find(f"#### {text}")
     assert answer is not None
     assert answer.value == Time(seconds, half)
 
 
 @pytest.mark.parametrize("text", ["25:00", "8:75", "8:5", "13 pm", "0 am", "8:15 on Monday"])
-def test_what_is_no_time_of_day_is_read_as_words(text: str) -> None:
+def test_text_that_is_not_a_time_of_day_is_read_as_words(text: str) -> None:
     answer = RULE.find(f"#### {text}")
     assert answer is not None
     assert isinstance(answer.value, str)
@@ -180,7 +180,7 @@ def test_the_first_number_after_a_mark_counts_and_without_numbers_the_first_word
         ("A:", "A: Mr. Miller's dog", "Mr. Miller's dog", ""),
     ],
 )
-def test_any_text_may_mark_an_answer(mark: str, solution: str, text: str, rest: str) -> None:
+def test_any_text_can_be_a_mark(mark: str, solution: str, text: str, rest: str) -> None:
     answer = MarkedAnswers((mark,)).find(solution)
     assert answer is not None
     assert (answer.text, solution[answer.end :]) == (text, rest)
@@ -194,7 +194,7 @@ def test_the_first_of_several_marks_counts() -> None:
     assert rule.find("#### 9") is None
 
 
-def test_gold_solutions_keep_their_own_mark_beside_others() -> None:
+def test_gold_solutions_keep_their_mark_next_to_others() -> None:
     rule = MarkedAnswers(("A:",))
     golds = [rule.gold(text) for text in ("4+5\n#### 9", "4+5\nA: 9", "9")]
     assert [gold.value if gold else None for gold in golds] == [9, 9, 9]
@@ -221,7 +221,7 @@ def test_numbers_vote_and_the_first_seen_wins_a_tie() -> None:
         ("I think A: 9", 9),
     ],
 )
-def test_a_mark_of_words_at_the_beginning_of_a_line_comes_first(solution: str, answer: int) -> None:
+def test_word_marks_at_the_start_of_a_line_take_precedence(solution: str, answer: int) -> None:
     found = MarkedAnswers(("A:",)).find(solution)
     assert found
     assert found.value == answer

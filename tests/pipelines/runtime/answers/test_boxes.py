@@ -68,19 +68,19 @@ def test_the_last_closed_box_and_its_line_count(boxed: BoxedAnswers) -> None:
 
 
 @pytest.mark.parametrize("gold", [None, "", "#### ", "a long\nsolution without a box"])
-def test_no_box_and_no_bare_answer_is_no_gold(boxed: BoxedAnswers, gold: str | None) -> None:
+def test_without_a_box_or_a_bare_answer_there_is_no_gold(boxed: BoxedAnswers, gold: str | None) -> None:
     assert boxed.gold(gold) is None
 
 
 @settings(max_examples=30)
 @given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join))
-def test_whatever_stands_in_boxes_is_read(boxed: BoxedAnswers, text: str) -> None:
+def test_any_content_of_boxes_is_read(boxed: BoxedAnswers, text: str) -> None:
     for answer in (boxed.find(text), boxed.gold(text)):
         if answer is not None:
             boxed.same(answer, answer)
 
 
-def test_boxes_that_are_never_closed_take_no_time(boxed: BoxedAnswers) -> None:
+def test_unclosed_boxes_take_no_time(boxed: BoxedAnswers) -> None:
     start = time.monotonic()
     answer = boxed.find("\\boxed{6}" + "\\boxed{" * 100_000)
     assert answer is not None

@@ -108,7 +108,7 @@ def worth(text: str) -> Fraction | None:
         ("7k", 7000),
     ],
 )
-def test_a_number_is_worth_all_that_is_written(text: str, value: Fraction) -> None:
+def test_a_number_is_read_completely(text: str, value: Fraction) -> None:
     assert worth(text) == value
 
 
@@ -175,7 +175,7 @@ def test_a_number_is_worth_all_that_is_written(text: str, value: Fraction) -> No
         f"1e{'9' * 5000}",
     ],
 )
-def test_what_has_no_certain_value_is_no_number(text: str) -> None:
+def test_ambiguous_text_is_not_a_number(text: str) -> None:
     assert worth(text) is None
 
 
@@ -232,7 +232,7 @@ def near(draw: st.DrawFn, value: Fraction) -> Fraction:
 
 
 @given(st.data())
-def test_answers_are_the_same_exactly_if_their_values_are(data: st.DataObject) -> None:
+def test_answers_are_the_same_if_and_only_if_their_values_are(data: st.DataObject) -> None:
     value = data.draw(values)
     other = data.draw(near(value))
     one, two = data.draw(written(value)), data.draw(written(other))
@@ -251,7 +251,7 @@ awkward = st.text(
 
 
 @given(awkward, st.sampled_from(["#### ", "", "#### 5", r"#### \frac{", "#### $"]))
-def test_whatever_is_written_is_read_and_is_the_same_as_itself(text: str, before: str) -> None:
+def test_any_text_is_read_and_equals_itself(text: str, before: str) -> None:
     for answer in (RULE.find(before + text), RULE.gold(before + text)):
         if answer is not None:
             assert RULE.same(answer, answer)

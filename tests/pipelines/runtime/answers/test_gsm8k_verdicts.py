@@ -78,7 +78,7 @@ def test_plain_answers_are_judged_as_published(solutions: list[str]) -> None:
                 assert judged == published, (solution, form, number)
 
 
-def test_the_words_that_follow_a_number_in_real_solutions_change_little(solutions: list[str]) -> None:
+def test_words_after_a_number_in_real_solutions_rarely_change_it(solutions: list[str]) -> None:
     """They do where they say another value: `4 million`, `9 a.m.`, `16 + P photos`."""
     changed: list[str] = []
     judged = 0

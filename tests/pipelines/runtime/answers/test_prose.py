@@ -56,5 +56,5 @@ def test_equations_between_numbers_are_read(text: str, equations: list[str]) -> 
         "1/2 of 10 = 5",
     ],
 )
-def test_what_could_be_misread_is_left_alone(text: str) -> None:
+def test_ambiguous_equations_are_skipped(text: str) -> None:
     assert plain_equations(text) == []

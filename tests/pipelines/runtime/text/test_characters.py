@@ -9,7 +9,7 @@ ALL = [chr(code) for code in range(sys.maxunicode + 1)]
 TELLING = ("<super>", "<sub>", "<fraction>", "<circle>", "<font>")
 
 
-def test_no_format_character_is_seen_and_every_letter_and_sign_is() -> None:
+def test_format_characters_are_removed_and_letters_and_signs_are_not() -> None:
     assert [one for one in ALL if unicodedata.category(one) == "Cf" and without_invisible(one)] == []
     hidden = [one for one in ALL if not without_invisible(one)]
     # Fillers of Hangul count as letters, joiners and variation selectors as marks; none has a shape.
@@ -25,7 +25,7 @@ def test_an_invisible_character_leaves_nothing_behind(unseen: str) -> None:
     assert nfc(f"e{unseen}\u0301") == "é"
 
 
-def test_a_character_that_says_something_of_its_own_is_not_made_plain() -> None:
+def test_characters_with_a_meaningful_form_are_not_normalized() -> None:
     for one in ALL:
         if unicodedata.decomposition(one).startswith(TELLING):
             assert nfkc(one) == one

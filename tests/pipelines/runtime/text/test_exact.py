@@ -4,13 +4,13 @@ from synth.pipelines.runtime.text import words
 from synth.pipelines.runtime.text.exact import same_text, same_url
 
 
-def test_texts_are_the_same_but_for_white_space_and_composition() -> None:
+def test_white_space_and_composition_do_not_matter() -> None:
     assert same_text(" Caf\u00e9\n\u00a0au\tlait ") == same_text("Cafe\u0301 au lait")
     assert same_text("Two words") != same_text("two words")
     assert same_text("2 + 2") != same_text("2 - 2")
 
 
-def test_a_long_text_is_the_same_however_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_text_is_the_same_however_it_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "  some words \n\n of  a longer\ttext " * 20
     whole = " ".join(text.split())
     assert same_text(text) == whole
@@ -31,7 +31,7 @@ def test_a_long_text_is_the_same_however_it_is_cut(monkeypatch: pytest.MonkeyPat
         "https://user:word@example.org/a/b?q=1",
     ],
 )
-def test_addresses_of_one_page_are_the_same(other: str) -> None:
+def test_urls_of_the_same_page_are_equal(other: str) -> None:
     assert same_url(other) == same_url("https://example.org/a/b?q=1")
 
 
@@ -48,10 +48,10 @@ def test_addresses_of_one_page_are_the_same(other: str) -> None:
         "",
     ],
 )
-def test_addresses_of_other_pages_are_not(other: str) -> None:
+def test_urls_of_different_pages_are_not_equal(other: str) -> None:
     assert same_url(other) != same_url("https://example.org/a/b?q=1")
 
 
 @pytest.mark.parametrize("nowhere", ["", " ", "//", "http://", "#top"])
-def test_what_leads_nowhere_is_no_address(nowhere: str) -> None:
+def test_text_that_identifies_no_page_is_not_a_url(nowhere: str) -> None:
     assert same_url(nowhere) == ""

@@ -10,7 +10,7 @@ from synth.pipelines.runtime.text.words import windows, word_hashes
 from tests.pipelines.runtime.text.drawing import altered, drawn, similarity
 
 
-def test_pairs_as_similar_as_asked_for_meet_in_a_band() -> None:
+def test_pairs_at_the_threshold_share_a_band() -> None:
     assert bands_for(0.8) == 16
     for percent in range(10, 101):
         threshold, bands = percent / 100, bands_for(percent / 100)
@@ -45,7 +45,7 @@ def test_similarity_is_that_of_sets(one: set[int], other: set[int]) -> None:
     assert jaccard(np.array(sorted(one), np.uint64), np.array(sorted(other), np.uint64)) == expected
 
 
-def test_a_text_that_is_nearly_one_seen_before_is_told_with_its_key() -> None:
+def test_a_near_duplicate_returns_the_key_of_the_first_text() -> None:
     seen = NearDuplicates()
     text = "how many apples does she have left after she gave three of them to her brother and two to her sister"
     assert seen.seen("a", text) is None
@@ -86,7 +86,7 @@ def test_a_near_duplicate_is_not_remembered() -> None:
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.8, 0.95])
-def test_whatever_is_told_is_as_similar_as_asked_for(threshold: float) -> None:
+def test_near_duplicates_reach_the_threshold(threshold: float) -> None:
     rng = Random(3)
     seen, texts, found, similar = NearDuplicates(threshold), {}, 0, 0
     for index in range(300):

@@ -27,11 +27,11 @@ def split(text: str) -> list[str]:
         ("", []),
     ],
 )
-def test_words_are_found_in_any_script_without_regard_to_case(text: str, expected: list[str]) -> None:
+def test_words_are_found_in_any_script_ignoring_case(text: str, expected: list[str]) -> None:
     assert split(text) == expected
 
 
-def test_a_long_text_is_cut_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_text_is_split_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "einige Wörter 東京 and then others " * 20
     whole = split(text)
     monkeypatch.setattr(module, "PORTION", 7)
@@ -40,7 +40,7 @@ def test_a_long_text_is_cut_between_words(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @given(TEXTS, st.integers(1, 5))
-def test_windows_are_those_of_each_text_alone(texts: list[str], length: int) -> None:
+def test_windows_do_not_span_texts(texts: list[str], length: int) -> None:
     found, starts = windows(*word_hashes(texts), length)
     for index, text in enumerate(texts):
         mine, _ = windows(*word_hashes([text]), length)
@@ -50,7 +50,7 @@ def test_windows_are_those_of_each_text_alone(texts: list[str], length: int) -> 
 
 
 @given(TEXTS, TEXTS, st.integers(1, 4))
-def test_windows_are_equal_where_their_words_are(some: list[str], others: list[str], length: int) -> None:
+def test_windows_are_equal_if_their_words_are(some: list[str], others: list[str], length: int) -> None:
     def shown(text: str) -> list[tuple[str, ...]]:
         found = split(text)
         return [tuple(found[i : i + length]) for i in range(max(1, len(found) - length + 1))] if found else []
@@ -62,7 +62,7 @@ def test_windows_are_equal_where_their_words_are(some: list[str], others: list[s
     assert len(set(zip(hashes.tolist(), grams, strict=True))) == len(set(grams))
 
 
-def test_a_vocabulary_that_is_full_begins_anew_with_the_same_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_vocabulary_restarts_with_the_same_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     before, _ = word_hashes(["one two three two one"])
     monkeypatch.setattr(module, "VOCABULARY", 2)
     after, _ = word_hashes(["one two three two one"])
