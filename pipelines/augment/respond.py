@@ -61,20 +61,14 @@ class Respond(RowStage):
     )
 
     prompt: PromptFile = shipped("respond", FOLDER)
-    n: Annotated[
-        int, Option("Samples for each question at each temperature.", min=1, flag="-n", long="--responses")
-    ] = 4
+    n: Annotated[int, Option("Samples per question and temperature.", min=1, flag="-n", long="--responses")] = 4
     temperatures: Annotated[
         tuple[float, ...], Option("Sampling temperature. Repeatable.", min=0, long="--temperature")
     ] = (0.7, 1.0)
     max_tokens: MaxTokens = 512
     shots: Annotated[
         tuple[tuple[str, str], ...],
-        Option(
-            "Worked examples (question, answer) to sample from.",
-            metavar="INPUT",
-            read=lambda spec: tuple(worked_examples(spec)),
-        ),
+        Option("Worked examples to sample from.", metavar="INPUT", read=lambda spec: tuple(worked_examples(spec))),
     ] = ()
     num_shots: Annotated[int, Option("Worked examples in each prompt.", min=0)] = 0
     keep: Annotated[Keep, Option("Condition that a response must meet.")] = "either"

@@ -72,9 +72,7 @@ class Bootstrap(RowStage):
     max_tokens: MaxTokens = 1024
     max_query_chars: Annotated[int, Option("Maximum characters of a query; longer thoughts are cut.", min=1)] = 1000
     min_query_words: Annotated[int, Option("Minimum words of a query.", min=0)] = 4
-    threshold: Annotated[
-        float, Option("Jaccard similarity from which queries are near duplicates.", min=0.1, max=1)
-    ] = 0.8
+    threshold: Annotated[float, Option("Minimum Jaccard similarity of near duplicates.", min=0.1, max=1)] = 0.8
     shingle: Annotated[int, Option("Words in a shingle, the unit of comparison.", min=1)] = 5
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
@@ -94,46 +92,46 @@ class Bootstrap(RowStage):
 class _Tree:
     """The tree of one seed: its `queries` in order, and the queries that were `filtered`."""
 
-    def __init__(self, rules: Bootstrap, row: Row, tools: Tools) -> None:
-        self._rules = rules
+    def __init__(self, stage: Bootstrap, row: Row, tools: Tools) -> None:
+        self._stage = stage
         self._tools = tools
         self.root: Row = _root(row)
         self.queries: list[Row] = []
         self.filtered: list[Rejected] = []
         self._round = self.root["round"]
         self._first_with_text: dict[str, str] = {}
-        self._near = NearDuplicates(rules.threshold, rules.shingle)
+        self._near = NearDuplicates(stage.threshold, stage.shingle)
         self._duplicate(self.root["id"], self.root["text"])
         # The results of the previous round.
         self._fresh = [self.root]
 
     async def grow(self) -> None:
         """Run one round: questions about the results of the previous round, thoughts about the questions."""
-        rules, domain = self._rules, self.root["domain"]
+        stage, domain = self._stage, self.root["domain"]
         self._round += 1
         parents = self._parents()
         prompts = [
-            rules.questions_prompt.render(domain=domain, kind=one["kind"], text=one["text"], n=rules.questions_per_seed)
+            stage.questions_prompt.render(domain=domain, kind=one["kind"], text=one["text"], n=stage.questions_per_seed)
             for one in parents
         ]
-        questions = await self._ask("question", parents, prompts, rules.temperature, rules.samples)
+        questions = await self._ask("question", parents, prompts, stage.temperature, stage.samples)
         thoughts: list[Row] = []
-        if n := rules.thoughts_per_question:
-            prompts = [rules.thought_prompt.render(domain=domain, question=one["text"]) for one in questions]
-            thoughts = await self._ask("thought", questions, prompts, rules.thought_temperature, n)
+        if n := stage.thoughts_per_question:
+            prompts = [stage.thought_prompt.render(domain=domain, question=one["text"]) for one in questions]
+            thoughts = await self._ask("thought", questions, prompts, stage.thought_temperature, n)
         self._fresh = [*questions, *thoughts]
 
     def shortened(self, text: str) -> str:
         """A text cut to the maximum length of a query."""
-        if len(text) > self._rules.max_query_chars:
+        if len(text) > self._stage.max_query_chars:
             self._tools.tally("shortened")
-        return cut(text, self._rules.max_query_chars)
+        return cut(text, self._stage.max_query_chars)
 
     def _parents(self) -> list[Row]:
-        if len(self._fresh) <= self._rules.parents:
+        if len(self._fresh) <= self._stage.parents:
             return self._fresh
-        self._tools.tally("not_extended", len(self._fresh) - self._rules.parents)
-        sampled = self._tools.random("parents", self._round).sample(range(len(self._fresh)), self._rules.parents)
+        self._tools.tally("not_extended", len(self._fresh) - self._stage.parents)
+        sampled = self._tools.random("parents", self._round).sample(range(len(self._fresh)), self._stage.parents)
         return [self._fresh[index] for index in sorted(sampled)]
 
     async def _ask(
@@ -146,7 +144,7 @@ class _Tree:
     ) -> list[Row]:
         """The queries kept from the replies to the prompt of each parent. Prompts are sent concurrently."""
         read = self._questions if kind == "question" else self._thoughts
-        sampling = Sampling(temperature=temperature, max_tokens=self._rules.max_tokens)
+        sampling = Sampling(temperature=temperature, max_tokens=self._stage.max_tokens)
         answers = await gather_settled(
             allow_empty(self._tools.llm.generate(prompt, sampling, n=n)) for prompt in prompts
         )
@@ -160,7 +158,7 @@ class _Tree:
         return kept
 
     def _questions(self, parent: Row, sample: int, completion: Completion) -> list[Row]:
-        wanted = self._rules.questions_per_seed
+        wanted = self._stage.questions_per_seed
         texts = read_questions(completion.text)
         rows = [
             self._row(parent, "question", sample * wanted + index, text, completion.reasoning)
@@ -203,9 +201,9 @@ class _Tree:
         return not fault
 
     def _fault(self, query_id: str, text: str) -> tuple[str, str] | None:
-        if (count := words(text)) < self._rules.min_query_words:
+        if (count := words(text)) < self._stage.min_query_words:
             return "too_short", f"{count:.3g} {'word' if count == 1 else 'words'}; see --min-query-words"
-        if len(text) > self._rules.max_query_chars:
+        if len(text) > self._stage.max_query_chars:
             return "too_long", f"{len(text)} characters; see --max-query-chars"
         return self._duplicate(query_id, text)
 

@@ -57,7 +57,7 @@ class Index(TableStage):
         "synth query-of-cc index more.jsonl index-2/ --extend index/ --dense sentence-transformers/all-MiniLM-L6-v2",
     )
 
-    passage_words: Annotated[int | None, Option("Words in a passage, the unit of search.", min=1, default="200")] = None
+    passage_words: Annotated[int | None, Option("Words per passage, the unit of search.", min=1, default="200")] = None
     stem: Annotated[bool | None, Option("Index words without English endings.", default="no-stem")] = None
     bm25: Annotated[bool | None, Option("Index words.", default="bm25")] = None
     dense: Annotated[
@@ -67,12 +67,10 @@ class Index(TableStage):
     faiss: Annotated[
         Literal["flat", "ivf", "ivfpq"] | None, Option("Type of the FAISS index.", default="by the number of vectors")
     ] = None
-    query_prompt: Annotated[
-        str | None, Option("Prefix of a query for the model.", metavar="TEXT", default="the model's own")
-    ] = None
-    passage_prompt: Annotated[
-        str | None, Option("Prefix of a passage for the model.", metavar="TEXT", default="the model's own")
-    ] = None
+    query_prompt: Annotated[str | None, Option("Prefix of queries.", metavar="TEXT", default="the model's own")] = None
+    passage_prompt: Annotated[str | None, Option("Prefix of passages.", metavar="TEXT", default="the model's own")] = (
+        None
+    )
     extend: Annotated[
         OpenedIndex | None,
         Option("Start from the documents and settings of this index.", metavar="INDEX", read=OpenedIndex.read),

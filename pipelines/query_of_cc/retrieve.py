@@ -75,10 +75,7 @@ class Retrieve(TableStage):
     max_terms: Annotated[int, Option("Maximum terms of a query; the rarest are used.", min=1)] = 64
     by: Annotated[By | None, Option("Search words, meaning, or both.", default="bm25 if the index has it")] = None
     nprobe: Annotated[int, Option("Clusters of vectors to search for each query.", min=1)] = 32
-    model: Annotated[
-        str | None,
-        Option("New location of the model of the index's vectors, if it has moved.", long="--dense", metavar="MODEL"),
-    ] = None
+    model: Annotated[str | None, Option("Model of the index, if it has moved.", long="--dense", metavar="MODEL")] = None
     run_file: Annotated[Path | None, Option("Also write the hits as a TREC run.", long="--run", metavar="FILE")] = (
         field(default=None, compare=False)
     )

@@ -36,12 +36,7 @@ class JudgingStage(TableStage):
     plain_equations: PlainEquations = False
     golds: Annotated[
         Golds,
-        Option(
-            "Questions with gold answers for samples without them, matched by the question's text.",
-            long="--questions",
-            metavar="INPUT",
-            read=Golds.read,
-        ),
+        Option("Questions with gold answers, matched by text.", long="--questions", metavar="INPUT", read=Golds.read),
     ] = field(default=NO_GOLDS, compare=False)
     merge: Annotated[
         tuple[str, ...],

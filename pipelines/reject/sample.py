@@ -66,10 +66,7 @@ class SamplePaths(RowStage):
     temperature: Temperature = 0.7
     max_tokens: MaxTokens = 256
     until_distinct: Annotated[
-        int | None,
-        Option(
-            "Draw batches of -n paths until N are correct and distinct, or --max-samples are drawn.", min=1, metavar="N"
-        ),
+        int | None, Option("Draw batches of -n until N paths are correct and distinct.", min=1, metavar="N")
     ] = None
     max_samples: Annotated[int, Option("Maximum number of paths per question with --until-distinct.", min=1)] = 100
     boxed: Boxed = False

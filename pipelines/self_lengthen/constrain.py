@@ -119,11 +119,11 @@ class Constrain(RowStage):
             raise Reject("too_short", f"{plural(length, 'word')}; see --min-words")
         if length >= self.max_words:
             raise Reject("too_long", f"{plural(length, 'word')}; see --max-words")
-        spoken = language.of(response)
-        if spoken == "other" and len(_SPACELESS.findall(response)) > length / 2:
+        lang = language.of(response)
+        if lang == "other" and len(_SPACELESS.findall(response)) > length / 2:
             raise Reject("not_countable", "there are no blanks between its words")
-        label = draw_label(length, spoken, self, tools.random("label"))
-        rewritten, reasoning = await self._rewritten(instruction, label, spoken, input_of(row), tools)
+        label = draw_label(length, lang, self, tools.random("label"))
+        rewritten, reasoning = await self._rewritten(instruction, label, lang, input_of(row), tools)
         tools.tally("constrained")
         tools.tally(label.kind)
         tools.tally("words", length)
@@ -141,10 +141,10 @@ class Constrain(RowStage):
         }
 
     async def _rewritten(
-        self, instruction: str, label: Label, spoken: language.Language, given: str | None, tools: Tools
+        self, instruction: str, label: Label, lang: language.Language, given: str | None, tools: Tools
     ) -> tuple[str, str | None]:
         """The rewritten instruction, and the reasoning before it."""
-        prompt = self.prompt.render(instruction=instruction, input=given, constraint=label.text, language=spoken)
+        prompt = self.prompt.render(instruction=instruction, input=given, constraint=label.text, language=lang)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
 
         def read(completion: Completion) -> tuple[str, str | None]:
@@ -171,7 +171,7 @@ class Constrain(RowStage):
         return None
 
 
-def draw_label(length: int, spoken: language.Language, rules: Constrain, random: Random) -> Label:
+def draw_label(length: int, lang: language.Language, stage: Constrain, random: Random) -> Label:
     """Draw a constraint that a text of `length` words satisfies with a LonGen score of 1.
 
     As in the published code, numbers are multiples of a base, mostly 1,000, clipped to the accepted lengths, and half
@@ -179,15 +179,15 @@ def draw_label(length: int, spoken: language.Language, rules: Constrain, random:
     to n, and `about` rounds halves to even. Here, the ends of a range enclose the length, halves round up, and a
     constraint that contradicts the score, or "more than", is drawn again.
     """
-    phrases = _PHRASES.get(spoken, _PHRASES["en"])
+    phrases = _PHRASES.get(lang, _PHRASES["en"])
     while True:
-        base = rules.base * (2 if random.random() < TWICE else 1)
-        low = max((length - 1) // base * base, rules.min_words)
-        high = min((length // base + 1) * base, rules.max_words)
-        about = min(max((2 * length + base) // (2 * base) * base, rules.min_words), rules.max_words)
+        base = stage.base * (2 if random.random() < TWICE else 1)
+        low = max((length - 1) // base * base, stage.min_words)
+        high = min((length // base + 1) * base, stage.max_words)
+        about = min(max((2 * length + base) // (2 * base) * base, stage.min_words), stage.max_words)
         (kind,) = random.choices(KINDS, SHARES)
         numbers = {"about": [about], "range": [low, high], "above": [low], "below": [high]}[kind]
-        in_numerals = spoken == "zh" and random.random() < NUMERALS
+        in_numerals = lang == "zh" and random.random() < NUMERALS
         text = phrases[kind].format(*map(in_chinese if in_numerals else str, numbers))
         least, most = bounds(text, kind)
         if score(length, least, most) == 1 and not (kind == "above" and low == length):

@@ -21,6 +21,7 @@ from synth.schemas.records import ANSWERED, CHAT, EXTENDED_ANSWER
 __all__ = ["Curate", "thinned"]
 
 FOLDER = Path(__file__).parent
+EXTENDER = Only("role", "extender")
 
 _GAP = re.compile(r"\n(?:[^\S\n]*\n)+")
 
@@ -46,13 +47,9 @@ class Curate(RowStage):
     )
 
     role: Annotated[Literal["generator", "extender"], Option("Role to train.")]
-    prompt: Annotated[Prompt, Option("Prompt file of `extend`.", metavar="FILE"), Only("role", "extender")] = shipped(
-        "extend", FOLDER
-    )
+    prompt: Annotated[Prompt, Option("Prompt file of `extend`.", metavar="FILE"), EXTENDER] = shipped("extend", FOLDER)
     drop: Annotated[
-        float,
-        Option("Share of the outline's lines to hide from the Extender.", min=0, max=0.99),
-        Only("role", "extender"),
+        float, Option("Share of the outline's lines to hide from the Extender.", min=0, max=0.99), EXTENDER
     ] = 0.2
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
@@ -64,8 +61,8 @@ class Curate(RowStage):
 
     def _extension(self, row: Row, tools: Tools) -> list[Message]:
         outline = thinned(row["initial"], self.drop, tools.random("lines"))
-        spoken = language.of(row["initial"])
-        rendered = self.prompt.render(instruction=with_its_input(row), outline=outline, language=spoken)
+        lang = language.of(row["initial"])
+        rendered = self.prompt.render(instruction=with_its_input(row), outline=outline, language=lang)
         if isinstance(rendered, str):
             return [Message(role="user", content=rendered)]
         if rendered[-1]["role"] == "assistant":

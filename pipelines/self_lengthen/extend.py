@@ -94,8 +94,8 @@ class _Text:
 class _Extension:
     """One longer version of a response, and the texts `filtered` on the way."""
 
-    def __init__(self, rules: Extend, row: Row, tools: Tools, number: int) -> None:
-        self._rules = rules
+    def __init__(self, stage: Extend, row: Row, tools: Tools, number: int) -> None:
+        self._stage = stage
         self._row = row
         self._tools = tools
         self._id = f"{row['id']}/x{number}"
@@ -103,21 +103,21 @@ class _Extension:
         self._language = language.of(text)
         self._response = _Text(text, words.count(text), 0)
         # Each call draws a new sample, up to two per round.
-        self._samples = count(number * rules.tries * rules.rounds * 2)
+        self._samples = count(number * stage.tries * stage.rounds * 2)
         self._attempt = 0
         self._answers: list[Answer] = []
         self.filtered: list[Rejected] = []
 
     async def run(self) -> Row | None:
         """The extended response, or None if all tries fail."""
-        for attempt in range(self._rules.tries):
+        for attempt in range(self._stage.tries):
             self._attempt, self._answers = attempt, []
             best, is_answered = await self._try()
-            if best.words > self._rules.growth * self._response.words:
+            if best.words > self._stage.growth * self._response.words:
                 return self._output(self._id, best)
             if best.rounds:
                 grown = f"{plural(best.words, 'word')} from {self._response.words:,}"
-                self._filter(f"t{attempt}", best, "too_little", f"{grown}, and --growth is {self._rules.growth:g}")
+                self._filter(f"t{attempt}", best, "too_little", f"{grown}, and --growth is {self._stage.growth:g}")
             elif not is_answered:
                 break
         return None
@@ -125,7 +125,7 @@ class _Extension:
     async def _try(self) -> tuple[_Text, bool]:
         """The longest text after all rounds, and whether all prompts were answered."""
         best = self._response
-        for number in range(self._rules.rounds):
+        for number in range(self._stage.rounds):
             suffix = f"t{self._attempt}/k{number}"
             try:
                 new, last = await self._round(best)
@@ -151,12 +151,12 @@ class _Extension:
 
     async def _ask(self, outline: str, written: str = "") -> Completion:
         """The model's continuation of `written`, given an outline of the whole. Raises `Reject` if it is silent."""
-        prompt = self._rules.prompt.render(
+        prompt = self._stage.prompt.render(
             instruction=with_its_input(self._row), outline=outline, language=self._language
         )
         answer = await allow_empty(
             self._tools.llm.generate(
-                _continued(prompt, written), self._rules.sampling, first_sample=next(self._samples)
+                _continued(prompt, written), self._stage.sampling, first_sample=next(self._samples)
             )
         )
         self._answers.append(answer)
@@ -169,8 +169,8 @@ class _Extension:
         """Why the result of a round that started from `best` is filtered."""
         if fault := fault_of(last) or quality.refusal(new.text):
             return fault
-        if (spoken := language.of(new.text)) != self._language:
-            return "other_language", f"{spoken}, where the response is {self._language}"
+        if (lang := language.of(new.text)) != self._language:
+            return "other_language", f"{lang}, where the response is {self._language}"
         if new.words <= best.words:
             return "not_longer", f"{plural(new.words, 'word')} from {best.words:,}"
         return None

@@ -80,17 +80,10 @@ class Instruct(Writing):
     )
 
     prompt: PromptFile = shipped("instruct", FOLDER)
-    judge_prompt: Annotated[
-        Prompt, Option("Prompt file that asks whether an instruction is suitable.", metavar="FILE")
-    ] = shipped("suited", FOLDER)
-    n: Annotated[
-        int, Option("Instructions to write; equally many for each seed.", min=1, flag="-n", long="--instructions")
-    ] = 5000
+    judge_prompt: Annotated[Prompt, Option("Prompt file of the judge.", metavar="FILE")] = shipped("suited", FOLDER)
+    n: Annotated[int, Option("Instructions to write in total.", min=1, flag="-n", long="--instructions")] = 5000
     tries: Tries = 10
-    examples: Annotated[
-        Examples,
-        Option("Draw examples from the pool (seeds and accepted instructions) or only from the seeds."),
-    ] = "pool"
+    examples: Annotated[Examples, Option("Draw examples from the whole pool or only from the seeds.")] = "pool"
     min_words: Annotated[int, Option("An instruction must have more words than this.", min=0)] = 3
     max_words: Annotated[int, Option("An instruction must have fewer words than this.", min=2)] = 500
     # More tokens would mean too many words.
@@ -112,8 +105,8 @@ class Instruct(Writing):
         """The distinct seeds of each language, by normalized text."""
         found: dict[str, dict[str, Seed]] = {}
         for seed in self.seeds:
-            if (spoken := _language(seed)) and (text := _normalized(seed.instruction)):
-                found.setdefault(spoken, {}).setdefault(text, seed)
+            if (lang := _language(seed)) and (text := _normalized(seed.instruction)):
+                found.setdefault(lang, {}).setdefault(text, seed)
         return found
 
     @cached_property
@@ -134,17 +127,17 @@ class Instruct(Writing):
 class _Pool:
     """The instructions for one seed: those `accepted`, in order, and the tries that were `filtered`."""
 
-    def __init__(self, rules: Instruct, root: Seed, tools: Tools) -> None:
-        spoken = _language(root)
-        if spoken is None:
+    def __init__(self, stage: Instruct, root: Seed, tools: Tools) -> None:
+        lang = _language(root)
+        if lang is None:
             raise Reject("unknown_language", "it is neither English nor Chinese; name its language in `language`")
-        seeds = rules.by_language.get(spoken, {})
+        seeds = stage.by_language.get(lang, {})
         if len(seeds) < 2:
-            raise Reject("too_few_seeds", f"two different examples are needed, and no other seed is in {spoken!r}")
-        self._rules = rules
+            raise Reject("too_few_seeds", f"two different examples are needed, and no other seed is in {lang!r}")
+        self._stage = stage
         self._tools = tools
         self._id = root.id
-        self._language = spoken
+        self._language = lang
         self._known = dict(seeds)
         self._next_slot = 0
         self._examples: list[Seed] = []
@@ -153,17 +146,17 @@ class _Pool:
 
     @property
     def wanted(self) -> int:
-        return self._rules.per_seed - len(self.accepted)
+        return self._stage.per_seed - len(self.accepted)
 
     async def wave(self) -> bool:
         """Concurrently write as many instructions as the pool has, or are wanted; whether any is accepted."""
         self._examples = list(self._known.values())
-        if self._rules.examples == "seeds":
-            self._examples = self._examples[: len(self._rules.by_language[self._language])]
+        if self._stage.examples == "seeds":
+            self._examples = self._examples[: len(self._stage.by_language[self._language])]
         slots = range(self._next_slot, self._next_slot + min(self.wanted, len(self._known)))
         self._next_slot = slots.stop
         before = len(self.accepted)
-        for tries in await gather_all(until_kept(partial(self._draw, slot), self._rules.tries) for slot in slots):
+        for tries in await gather_all(until_kept(partial(self._draw, slot), self._stage.tries) for slot in slots):
             for one in tries:
                 if isinstance(one, Rejected):
                     self.filtered.append(one)
@@ -175,7 +168,7 @@ class _Pool:
         return len(self.accepted) > before
 
     async def _draw(self, slot: int, attempt: int) -> Row | Rejected:
-        rules = self._rules
+        stage = self._stage
         first, second = self._tools.random("examples", slot, attempt).sample(self._examples, 2)
         row = {
             "id": f"{self._id}/i{slot}",
@@ -190,9 +183,9 @@ class _Pool:
         fault: tuple[str, str] | None
         cause: Reject | None = None
         try:
-            prompt = rules.prompt.render(first=first.instruction, second=second.instruction, language=self._language)
-            sample = slot * rules.tries + attempt
-            answer = await self._tools.llm.generate(prompt, rules.sampling, first_sample=sample)
+            prompt = stage.prompt.render(first=first.instruction, second=second.instruction, language=self._language)
+            sample = slot * stage.tries + attempt
+            answer = await self._tools.llm.generate(prompt, stage.sampling, first_sample=sample)
             (completion,) = answer.completions
             text = _NUMBER.sub("", completion.text).strip()
             row |= {"instruction": text, "words": words.count(text), "reasoning": completion.reasoning}
@@ -203,14 +196,14 @@ class _Pool:
 
     def _fault(self, text: str) -> tuple[str, str] | None:
         """Why an instruction is filtered without asking the judge."""
-        rules, counted = self._rules, words.count(text)
-        if counted <= rules.min_words:
+        stage, counted = self._stage, words.count(text)
+        if counted <= stage.min_words:
             return "too_short", f"{plural(counted, 'word')}; see --min-words"
-        if counted >= rules.max_words:
+        if counted >= stage.max_words:
             return "too_long", f"{counted} words; see --max-words"
-        spoken = language.of(text)
-        if self._language in ("en", "zh") and spoken != self._language:
-            return "other_language", f"{spoken}, where the seed is {self._language}"
+        lang = language.of(text)
+        if self._language in ("en", "zh") and lang != self._language:
+            return "other_language", f"{lang}, where the seed is {self._language}"
         return self._repetition(text)
 
     def _repetition(self, text: str) -> tuple[str, str] | None:
@@ -218,10 +211,10 @@ class _Pool:
         return ("repeats", f"it is {same.id}") if same else None
 
     async def _judgement(self, text: str) -> tuple[str, str] | None:
-        # Not `rules.sampling`, whose repetition penalty would disfavor a "yes" quoted in the question. The answer is
+        # Not `stage.sampling`, whose repetition penalty would disfavor a "yes" quoted in the question. The answer is
         # one word, but reasoning may precede it.
-        sampling = Sampling(temperature=0, max_tokens=self._rules.sampling.max_tokens)
-        prompt = self._rules.judge_prompt.render(instruction=text, language=self._language)
+        sampling = Sampling(temperature=0, max_tokens=self._stage.sampling.max_tokens)
+        prompt = self._stage.judge_prompt.render(instruction=text, language=self._language)
         answer = await allow_empty(self._tools.llm.generate(prompt, sampling))
         (verdict,) = answer.completions
         if verdict.no_answer:
@@ -236,8 +229,8 @@ def _language(seed: Seed) -> str | None:
     """The language given for a seed, or else the detected one if that is English or Chinese."""
     if named := (seed.language or "").strip().lower():
         return named
-    spoken = language.of(seed.instruction)
-    return None if spoken == "other" else spoken
+    lang = language.of(seed.instruction)
+    return None if lang == "other" else lang
 
 
 def _normalized(text: str) -> str:

@@ -53,22 +53,22 @@ def refusal(text: str) -> tuple[str, str] | None:
     text = text.rstrip()
     if not text:
         return "empty", "there is no text"
-    spoken = language.of(text)
-    if not _is_finished(text, spoken):
+    lang = language.of(text)
+    if not _is_finished(text, lang):
         return "unfinished", f"it ends with {text[-20:]!r}"
-    if spoken == "en" and (word := _self_reference(text)):
+    if lang == "en" and (word := _self_reference(text)):
         return "about_itself", f"its first or last lines say {word!r}"
-    pattern, length = (_WORD, _ENGLISH_REPEAT) if spoken == "en" else (_UNIT, _OTHER_REPEAT)
+    pattern, length = (_WORD, _ENGLISH_REPEAT) if lang == "en" else (_UNIT, _OTHER_REPEAT)
     if repeated := _repeated(pattern.findall(text), length):
         return "repetition", f"{length} in a row occur twice: {' '.join(repeated):.200}"
     return None
 
 
-def _is_finished(text: str, spoken: language.Language) -> bool:
+def _is_finished(text: str, lang: language.Language) -> bool:
     last = (text.rstrip(_EMPHASIS) or text)[-1]
     if last in _ENDS:
         return True
-    if spoken != "other" or last in _CONTINUES:
+    if lang != "other" or last in _CONTINUES:
         return False
     return unicodedata.category(last) in ("Po", "Pe", "Pf", "Pi") or bool(_NO_FULL_STOP.match(last))
 

@@ -56,13 +56,7 @@ class Train(TableStage):
     )
 
     base: Annotated[
-        str,
-        Option(
-            "Model to start from: a model directory, a hub name, or `tiny`.",
-            long="--model",
-            metavar="MODEL",
-            env="SYNTH_MODEL",
-        ),
+        str, Option("Base model: a directory, hub name, or `tiny`.", long="--model", metavar="MODEL", env="SYNTH_MODEL")
     ]
     full: Annotated[
         bool | None,

@@ -35,9 +35,7 @@ class Writing(RowStage):
     temperature: Temperature = 0.7
     top_p: TopP = 0.8
     top_k: Annotated[int, Option("Number of most likely tokens to sample from; 0 for all.", min=0)] = 20
-    repetition_penalty: Annotated[
-        float, Option("Values above 1 make tokens that have occurred less likely.", min=0.01)
-    ] = 1.1
+    repetition_penalty: Annotated[float, Option("Above 1, repeated tokens become less likely.", min=0.01)] = 1.1
     stop: EndOfText = ()
     max_tokens: MaxTokens = 16_384
 
