@@ -36,8 +36,8 @@ async def _prove(answering: Answering, word: str) -> None:
             return
         if completion.finish_reason in ("stop", "refused"):
             break
-    said = f"it answers {completion.text!r}" if completion.text.strip() else _without_text(completion)
-    raise EngineFailed(f"the engine does not enforce JSON schemas: allowed only the word {word}, {said}; {_HINT}")
+    message = f"it answers {completion.text!r}" if completion.text.strip() else _without_text(completion)
+    raise EngineFailed(f"the engine does not enforce JSON schemas: allowed only the word {word}, {message}; {_HINT}")
 
 
 def _without_text(completion: Completion) -> str:

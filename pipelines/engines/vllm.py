@@ -296,14 +296,14 @@ class _ReasoningParser:
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
         from vllm.reasoning import ReasoningParserManager
 
-        said = ChatCompletionRequest(
+        chat = ChatCompletionRequest(
             model=model, messages=[Message(role="user", content="")], chat_template_kwargs=dict(template)
         )
         try:
             parser: Any = ReasoningParserManager.get_reasoning_parser(name)
             # A parser may be stateful, so each text gets a new one.
             self._new: Callable[[], Any] = lambda: parser(tokenizer, chat_template_kwargs=dict(template))
-            self._request = self._new().adjust_request(said)
+            self._request = self._new().adjust_request(chat)
             self._new().extract_reasoning("", self._request)
         except Exception as error:
             raise UsageError(

@@ -33,7 +33,7 @@ class Found(Struct, frozen=True):
 
 
 class DocumentIndex:
-    """A plug that searches `documents`, a table with the columns id and text, with the searcher that `opened` returns.
+    """Searches `documents`, a table with the columns id and text, with the searcher that `opened` returns.
 
     The searcher's positions are rows of the table. `identity` names what a search depends on: the documents and how
     they were indexed.

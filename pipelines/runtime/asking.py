@@ -62,9 +62,8 @@ async def gather_settled(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T | Re
 
 async def gather_all(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Like `gather_settled`, but raises the first `Reject`, too."""
-    results: list[T] = []
-    for result in await gather_settled(tasks):
+    results = await gather_settled(tasks)
+    for result in results:
         if isinstance(result, Reject):
             raise result
-        results.append(result)
-    return results
+    return results  # type: ignore[return-value]  # contains no exception

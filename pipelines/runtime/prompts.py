@@ -100,9 +100,9 @@ def _environment() -> "Environment":
     from jinja2 import Environment, StrictUndefined
 
     return Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_without_mark, autoescape=False
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value.replace(_MARK, "") if isinstance(value, str) else value,
+        autoescape=False,
     )
-
-
-def _without_mark(value: Any) -> Any:
-    return value.replace(_MARK, "") if isinstance(value, str) else value

@@ -110,8 +110,8 @@ class Run:
                 if isinstance(stage, RowStage):
                     (table,) = tables
                     options = replace(options, chunk_rows=claim.chunk_rows or options.chunk_rows)
-                    plugs = (self.engine, self.sandbox, self.index)
-                    rows = RowRun(stage.prepare(table), table, layout, *plugs, options, progress.observe)
+                    backends = (self.engine, self.sandbox, self.index)
+                    rows = RowRun(stage.prepare(table), table, layout, *backends, options, progress.observe)
                     progress.engine_seconds = lambda: rows.engine_seconds
                     finished = rows.run()
                 else:

@@ -129,9 +129,9 @@ class OpenAIEngine:
             if refusal.field == "max_tokens" and "max_completion_tokens" in refusal.words:
                 self._limit_field = "max_completion_tokens"
                 return await self._ask(request, first, limit)
-            said = f"{refusal}; {advice(refusal.field, self._fields)}"
+            message = f"{refusal}; {advice(refusal.field, self._fields)}"
             # If the server has accepted these fields before, it refuses the prompt, which may contain the field's name.
-            raise (PromptRefused if frozenset(body) in self._accepted else EngineFailed)(said) from None
+            raise (PromptRefused if frozenset(body) in self._accepted else EngineFailed)(message) from None
         except NotFound as refusal:
             if self._accepted and await self._is_still_served():
                 raise PromptRefused(str(refusal)) from None
@@ -185,13 +185,13 @@ class OpenAIEngine:
         if response.status >= 300:
             raise response_error(self._base, response.status, raw, wait, body)
         try:
-            said = parsed(raw)
+            answer = parsed(raw)
         except ValueError as error:
             shown = shortened(raw.decode(errors="replace"))
             raise EngineBusy(f"{self._base} answers something that is not JSON: {shown!r}") from error
-        if has_error(said):
+        if has_error(answer):
             raise response_error(self._base, response.status, raw, wait, body)
-        return said
+        return answer
 
     async def _is_still_served(self) -> bool:
         """Whether the server still lists the model; True if it lists none."""

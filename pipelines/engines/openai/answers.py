@@ -43,20 +43,20 @@ def parsed(raw: bytes) -> Any:
 
 def error_text(body: Any) -> str:
     """The message in a body without a completion, on one line of any length."""
-    said = body
+    message = body
     if isinstance(body, dict):
-        said = body.get("error") or body.get("message") or body.get("detail") or body
-    if isinstance(said, dict):
-        said = said.get("message") or said.get("msg") or said
-    if isinstance(said, list) and said and all(isinstance(part, dict) and "msg" in part for part in said):
-        said = "; ".join(f"{_place(part.get('loc'))}{part['msg']}" for part in said)
+        message = body.get("error") or body.get("message") or body.get("detail") or body
+    if isinstance(message, dict):
+        message = message.get("message") or message.get("msg") or message
+    if isinstance(message, list) and message and all(isinstance(part, dict) and "msg" in part for part in message):
+        message = "; ".join(f"{_path(part.get('loc'))}{part['msg']}" for part in message)
     try:
-        return " ".join(_clean(str(said)).split())
+        return " ".join(_clean(str(message)).split())
     except RecursionError:
         return "it is nested too deeply"
 
 
-def _place(location: Any) -> str:
+def _path(location: Any) -> str:
     return f"{'.'.join(map(str, location))}: " if isinstance(location, list) else ""
 
 
@@ -113,8 +113,8 @@ def _no_completion(body: Any) -> EngineBusy:
 
 def _in_order(choices: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """Sorted by index if every choice has a distinct one, else unchanged."""
-    places = [token_count(choice.get("index")) for choice in choices]
-    known = [place for place in places if place is not None]
+    indices = [token_count(choice.get("index")) for choice in choices]
+    known = [index for index in indices if index is not None]
     if len(set(known)) < len(choices):
         return choices
     return [choice for _, choice in sorted(zip(known, choices, strict=True), key=lambda pair: pair[0])]

@@ -87,9 +87,9 @@ def _named(body: Any) -> str | None:
         return None
     error = body.get("error")
     details = body.get("detail")
-    place = error.get("param") if isinstance(error, dict) else body.get("param")
+    location = error.get("param") if isinstance(error, dict) else body.get("param")
     if isinstance(details, list) and details and isinstance(details[0], dict):
-        place = details[0].get("loc")
-    if isinstance(place, list):
-        place = ".".join(part for part in place if isinstance(part, str))
-    return place.removeprefix("body.") if isinstance(place, str) else None
+        location = details[0].get("loc")
+    if isinstance(location, list):
+        location = ".".join(part for part in location if isinstance(part, str))
+    return location.removeprefix("body.") if isinstance(location, str) else None

@@ -69,27 +69,25 @@ def response_error(at: str, status: int, raw: bytes, retry_after: str | None, se
         body = raw.decode(errors="replace")
     words = error_text(body)
     labels = f"{words} {_labels(body)}"
-    said = f"{at} answers {status if status >= 300 else 'an error'}: {shortened(words)}"
+    message = f"{at} answers {status if status >= 300 else 'an error'}: {shortened(words)}"
     content = _CONTENT.search(labels)
     field = None if content else refused_field(body, words, sent)
     too_long = field in (None, "max_tokens", "max_completion_tokens") and _TOO_LONG.search(labels)
     if status < 400:
         status = _code(body) or (400 if too_long or content else 500)
     if too_long and (status in (400, 413, 422) or (status >= 500 and "exceed" in words)):
-        return TooManyTokens(said, words)
+        return TooManyTokens(message, words)
     if status in _BUSY or status >= 500:
-        return EngineBusy(said, _seconds(retry_after), overloaded=status in _OVERLOADED)
+        return EngineBusy(message, _seconds(retry_after), overloaded=status in _OVERLOADED)
     if status == 401 or (status == 403 and _AUTHORIZATION.search(words) and not content):
-        return EngineFailed(f"{said}; {KEY_HINT}")
-    if status == 404:
-        return NotFound(f"{said}; {_URL_HINT}")
-    if status == 405:
-        return EngineFailed(f"{said}; {_URL_HINT}")
+        return EngineFailed(f"{message}; {KEY_HINT}")
+    if status in (404, 405):
+        return (NotFound if status == 404 else EngineFailed)(f"{message}; {_URL_HINT}")
     if status == 402:
-        return EngineFailed(said)
+        return EngineFailed(message)
     if field:
-        return FieldRefused(said, field, words)
-    return PromptRefused(said)
+        return FieldRefused(message, field, words)
+    return PromptRefused(message)
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -109,17 +107,17 @@ def _seconds(retry_after: str | None) -> float | None:
 def _labels(body: Any) -> str:
     """The names of an error, such as `context_length_exceeded`."""
     error = body.get("error") if isinstance(body, dict) else None
-    places = [place for place in (error, body) if isinstance(place, dict)]
-    names = [place.get(name) for place in places for name in ("code", "type")]
+    objects = [one for one in (error, body) if isinstance(one, dict)]
+    names = [one.get(name) for one in objects for name in ("code", "type")]
     return " ".join(name for name in names if isinstance(name, str))
 
 
 def _code(body: Any) -> int | None:
     """The HTTP status in the body of an error."""
-    places = [body.get("error"), body] if isinstance(body, dict) else []
-    for place in places:
+    objects = [body.get("error"), body] if isinstance(body, dict) else []
+    for one in objects:
         for name in ("code", "status", "status_code"):
-            code = token_count(place.get(name)) if isinstance(place, dict) else None
+            code = token_count(one.get(name)) if isinstance(one, dict) else None
             if code is not None and 400 <= code < 600:
                 return code
     return None

@@ -1,4 +1,4 @@
-"""Asking a scripted server through the real adapter."""
+"""Sends requests to a scripted server through the real adapter."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ NEUTRAL = Sampling(max_tokens=9)
 
 
 def ask(script: Script, *requests: Request, model: str = "m", **options: Any) -> list[Answer]:
-    """The answers to requests that are made at once, or the first error."""
+    """The answers to concurrent requests, or the first error."""
 
     async def run(engine: OpenAIEngine) -> list[Answer]:
         return await asyncio.gather(*map(engine.answer, requests))
@@ -21,7 +21,7 @@ def ask(script: Script, *requests: Request, model: str = "m", **options: Any) ->
 
 
 def outcomes(script: Script, *requests: Request, **options: Any) -> list[Answer | BaseException]:
-    """What comes of requests that are made one after another."""
+    """The answers or errors of sequential requests."""
 
     async def run(engine: OpenAIEngine) -> list[Answer | BaseException]:
         return [(await asyncio.gather(engine.answer(request), return_exceptions=True))[0] for request in requests]

@@ -24,7 +24,7 @@ def script() -> Iterator[Script]:
 
 @pytest.fixture(scope="session")
 def server(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of vLLM's own server over the random model."""
+    """The base URL of vLLM's server with the random model."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -35,7 +35,7 @@ def server(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         *("--structured-outputs-config", json.dumps({"backend": "xgrammar", "disable_any_whitespace": True})),
     ]
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    # A user's server has an engine process of its own, whatever this process has set for its own vLLM.
+    # Like a user's server, with an engine process of its own, regardless of the settings of this process.
     environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("wb") as output:

@@ -1,4 +1,4 @@
-"""An HTTP server that answers as it is told to, and remembers what it was asked."""
+"""An HTTP server with scripted replies, which records its requests."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ class Reply:
 
 @dataclass
 class Script:
-    """Replies to POST in order, the last one again and again; `models` answers GET /v1/models.
+    """Replies to POST in order, repeating the last one; `models` answers GET /v1/models.
 
     Where `respond` is given, it makes the reply to the body of a request instead.
     """
@@ -77,7 +77,7 @@ def scripted_server() -> Iterator[Script]:
             self.send_header("Content-Length", str(len(body) + 100 * reply.hang_up))
             self.end_headers()
             if reply.status not in (204, 304):
-                # A client that gave up has closed the connection.
+                # The client has given up and closed the connection.
                 with suppress(BrokenPipeError):
                     self.wfile.write(body)
 

@@ -1,4 +1,4 @@
-"""What every engine promises, of whatever kind it is."""
+"""The contract of all engines."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture
 def model(engine: Engine) -> Engine:
-    """The engines that have a model in them."""
+    """The engines with a model."""
     if isinstance(engine, EchoEngine):
         pytest.skip("echo has no model: no chat template, no context beyond its prompt, no tokens but words")
     return engine
@@ -88,7 +88,7 @@ def test_tokens_are_counted_for_each_completion_and_the_prompt(model: Engine) ->
     (answer,) = ask(model, Request("one two", SHORT, n=6, seed=5))
     assert answer.prompt_tokens == len("one two")
     for completion in answer.completions:
-        # A token of this model is a character, or a special token that no text shows.
+        # A token of this model is a character, or a special token that is not in the text.
         assert len(completion.text) <= completion.tokens <= SHORT.max_tokens
         assert (completion.finish_reason == "length") == (completion.tokens == SHORT.max_tokens)
 

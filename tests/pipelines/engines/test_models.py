@@ -80,7 +80,7 @@ def test_a_dangling_link_and_an_unknown_home_are_reported(tmp_path: Path) -> Non
 def test_an_unreadable_directory_is_reported(folder: Path) -> None:
     is_root = os.geteuid() == 0
     folder.chmod(0)
-    if is_root:  # who may read everything, and is somebody else meanwhile
+    if is_root:  # root may read everything, so become another user
         os.seteuid(65534)
     try:
         with pytest.raises(UsageError, match=r"--model .* cannot be read: Permission denied"):
@@ -92,7 +92,7 @@ def test_an_unreadable_directory_is_reported(folder: Path) -> None:
 
 
 def test_an_unreadable_file_is_reported(folder: Path) -> None:
-    # The first page of a process's memory is never there.
+    # The first page of a process's memory is never mapped.
     (folder / "vocabulary").symlink_to("/proc/self/mem")
     with pytest.raises(UsageError, match=r"the model .* cannot be read: .*Input/output error"):
         revision_of(str(folder))

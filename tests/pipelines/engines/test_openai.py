@@ -1,4 +1,4 @@
-"""What only a server can do wrong, and what exactly it is asked."""
+"""Faults of servers, and the exact requests."""
 
 import asyncio
 import time
@@ -55,7 +55,7 @@ def test_values_that_are_not_neutral_are_sent(script: Script) -> None:
 
 
 def test_vllm_servers_get_neutral_values_too(script: Script) -> None:
-    """It would take those of the model's generation config instead."""
+    """Otherwise it would use those of the model's generation config."""
     script.models = Reply({"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 8}]})
     script.replies = [Reply(completion("a"))]
     ask(script, Request(CHAT, NEUTRAL))

@@ -1,4 +1,4 @@
-"""One answer in the many forms in which servers write it."""
+"""The same answer in the forms of different servers."""
 
 import json
 from typing import Any

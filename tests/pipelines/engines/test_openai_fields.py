@@ -1,4 +1,4 @@
-"""Fields that `--engine-arg` adds to the requests, changes in them, or leaves out of them."""
+"""Fields of requests that `--engine-arg` adds, changes or removes."""
 
 from typing import Any
 
@@ -90,7 +90,7 @@ def test_fields_set_by_options_cannot_be_changed(name: str, value: str, says: st
 
 
 def unsupported(body: dict[str, Any]) -> Reply:
-    """As OpenAI's newer models answer."""
+    """Like OpenAI's newer models."""
     if "max_tokens" in body:
         words = "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_completion_tokens' instead."
         return Reply({"error": {"message": words, "param": "max_tokens", "code": "unsupported_parameter"}}, 400)

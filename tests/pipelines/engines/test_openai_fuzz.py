@@ -1,4 +1,4 @@
-"""Whatever a server answers, the adapter reads it, or raises one of its three errors, in a few requests."""
+"""Whatever a server answers, the adapter parses it or raises one of its three errors, after a few requests."""
 
 import asyncio
 import copy
@@ -16,7 +16,7 @@ from synth.schemas.errors import EngineFailed
 from tests.pipelines.engines.asking import CHAT, with_engine
 from tests.pipelines.engines.scripted_server import Reply, Script, completion, scripted_server
 
-# Beside one request for each sample: the search for what the context leaves, and another name for a field.
+# In addition to one request per sample: the search for the room in the context, and another name for a field.
 A_FEW = 20
 
 
@@ -27,7 +27,7 @@ def server() -> Iterator[Script]:
 
 
 def outcome(server: Script, request: Request, replies: list[Reply]) -> Answer | Exception:
-    """What comes of a request to a server that gives these replies, then the last one again and again."""
+    """The outcome of a request to a server with these replies, the last one repeated."""
     server.replies = list(replies)
     server.asked.clear()
 
@@ -49,7 +49,7 @@ def outcome(server: Script, request: Request, replies: list[Reply]) -> Answer | 
 
 def check(answer: Answer, request: Request) -> None:
     assert len(answer.completions) == request.n
-    # A journal holds it, and gives it back.
+    # It survives the journal.
     assert msgspec.json.decode(msgspec.json.encode(answer), type=Answer) == answer
     assert answer.prompt_tokens is None or answer.prompt_tokens > 0
     for drawn in answer.completions:
@@ -72,7 +72,7 @@ values = st.recursive(
 
 
 def fields(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects of which any field may be missing, null, or of another type."""
+    """Objects in which any field may be missing, null, or of another type."""
     return st.fixed_dictionaries({}, optional={name: kind | values for name, kind in known.items()})
 
 
@@ -150,7 +150,7 @@ ANSWER = {
     "usage": {"prompt_tokens": 5, "completion_tokens": 8, "total_tokens": 13},
     "error": None,
 }
-# What a text can be read without.
+# Fields that are not needed to read the text.
 MINOR = {"id", "object", "created", "model", "index", "role", "reasoning", "finish_reason", "logprobs", "usage"}
 
 

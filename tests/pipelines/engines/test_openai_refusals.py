@@ -1,4 +1,4 @@
-"""Whose fault an error is: of the request, of the server for the moment, or of the whole run."""
+"""Errors are classified: faults of the request, temporary faults of the server, and faults of the run."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_each_status_for_all_requests_and_for_one(script: Script, status: int) -
     first, odd, last = outcomes(script, Request(CHAT, NEUTRAL), Request(ODD, NEUTRAL), Request(CHAT, NEUTRAL))
     assert isinstance(first, Answer)
     assert isinstance(last, Answer)
-    # A server that has answered and still lists the model knows its address: it refuses the request.
+    # If a server has answered and still lists the model, the address is right, so it refuses the request.
     assert isinstance(odd, PromptRefused if status == 404 else expected(status))
 
 

@@ -13,7 +13,7 @@ from synth.pipelines.engines.openai.room import Room, stated_limits
 from tests.pipelines.engines.asking import CHAT, ask, outcomes
 from tests.pipelines.engines.scripted_server import Reply, Script, completion
 
-# How servers say that `p` tokens of a prompt and `m` of a completion are more than their context `c`.
+# How servers report that `p` tokens of a prompt and `m` of a completion exceed their context `c`.
 SAYINGS: dict[str, Callable[[int, int, int], str]] = {
     "vLLM 0.4": lambda c, p, m: (
         f"This model's maximum context length is {c} tokens. However, you requested {p + m} tokens ({p} in the "
@@ -59,7 +59,7 @@ TELLING = [saying for saying in SAYINGS if not saying.startswith("with")] + ["wi
 
 
 class Server:
-    """A server of `context` tokens that talks until its limit, or for `talks` tokens where these are fewer."""
+    """A server of `context` tokens whose answers have `talks` tokens, or fewer at its limit."""
 
     def __init__(self, saying: str, context: int, talks: int, counts: bool = True) -> None:
         self.says = SAYINGS[saying]
@@ -137,7 +137,7 @@ def test_learned_limits_avoid_later_refusals(saying: str) -> None:
         answer = server.converse(room, 4096, prompt)
         assert isinstance(answer, Answer)
         assert answer.completions[0].tokens == 100
-    # The first prompt costs up to four requests, each of the others one.
+    # The first prompt takes up to four requests, the others one each.
     assert len(server.limits) <= 4 + 6
 
 

@@ -1,4 +1,4 @@
-"""Lists of models, of any form, and servers without one."""
+"""Lists of models in all forms, and servers without one."""
 
 import logging
 import re

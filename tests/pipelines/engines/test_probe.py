@@ -1,4 +1,4 @@
-"""Whether an engine holds to schemas is found out at the start, whatever kind of model answers."""
+"""The check at the start that an engine enforces schemas, for all kinds of models."""
 
 import asyncio
 import json

@@ -131,7 +131,7 @@ def test_text_after_reasoning_opened_by_the_prompt_is_reasoning() -> None:
     assert separate_reasoning(by_the_server, "<think>") is by_the_server
 
 
-# Texts in which markers, and pieces of them, stand anywhere. Letters are drawn so that every piece can be told.
+# Texts with markers, and pieces of them, anywhere. Letters are drawn so that every piece can be identified.
 _MARKS = st.sampled_from([mark for pair in MARKERS for mark in pair]).flatmap(
     lambda mark: st.sampled_from([mark, mark.upper(), mark.title()])
 )
@@ -146,7 +146,7 @@ TEXTS = st.lists(_PIECES, max_size=12).map("".join)
 
 
 def black(text: str) -> str:
-    """A text without markers, white space, and what may stand at the ends of channels and answers."""
+    """A text without markers, white space, and tokens at the ends of channels and answers."""
     kept = MARK.sub("", text)
     for mark in ("<|return|>", "<|start|>assistant", "<|end|>", *(mark for pair in ENVELOPES for mark in pair)):
         kept = re.sub(re.escape(mark), "", kept, flags=re.IGNORECASE)
@@ -168,7 +168,7 @@ def test_a_text_without_markers_is_the_same_object(text: str) -> None:
 
 @given(st.lists(st.one_of(_MARKS, st.integers(0, 9)), max_size=12), st.booleans())
 def test_no_text_is_lost_and_no_reasoning_gets_into_the_answer(drawn: list[str | int], spaced: bool) -> None:
-    """Numbered words between markers: each ends up on the side on which a reader who goes word by word puts it."""
+    """Numbered words between markers: each ends up where a word-by-word reader puts it."""
     gap = " " if spaced else ""
     pieces = [f"w{place}x{piece}." if isinstance(piece, int) else piece for place, piece in enumerate(drawn)]
     thoughts: list[str] = []

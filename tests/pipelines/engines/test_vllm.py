@@ -1,4 +1,4 @@
-"""What only vLLM in this process can do wrong."""
+"""Faults specific to vLLM in this process."""
 
 import asyncio
 import json

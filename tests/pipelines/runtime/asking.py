@@ -1,4 +1,4 @@
-"""A stage that asks twice, and an engine that counts what it is asked: what the tests of the runtime share."""
+"""A stage with two requests per row, and an engine that counts requests, for tests of the runtime."""
 
 import json
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from synth.schemas.records import QUERY
 
 @dataclass(frozen=True)
 class Ask(RowStage):
-    """Asks twice, the second time about the first answer; what a row does otherwise, its question says."""
+    """Asks twice, the second time about the first answer; a question can trigger other behaviour."""
 
     name: ClassVar[str] = "ask"
     input: ClassVar[Record] = QUERY
@@ -41,7 +41,7 @@ class Ask(RowStage):
 
 
 class CountingEngine(EchoEngine):
-    """The echo engine, counting what it is asked; the first answers can be faults."""
+    """The echo engine, which counts its requests; the first answers can be faults."""
 
     def __init__(self, faults: list[Exception] | None = None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Input rows that cannot be used: refused, or rejected with their reason and counted like any other row."""
+"""Unusable input rows: refused, or rejected with their reason and counted like other rows."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -25,7 +25,7 @@ from tests.rows import rows_of
 
 @dataclass(frozen=True)
 class Echo(RowStage):
-    """Repeats a query; one that asks for it is turned down, and another fails."""
+    """Repeats a query; some queries are rejected or fail on request."""
 
     name: ClassVar[str] = "echo"
     input: ClassVar[Record] = QUERY
@@ -64,7 +64,7 @@ LINES = [
     '{"id": "g", "query": "no"}',
     '{"id": "h", "query": "last"}',
 ]
-# What is wrong with which line, counted from 1, and the id that its row gets.
+# The fault of each bad line, counted from 1, and the id of its row.
 BAD = [
     ("unreadable_row", 2, "in-1"),
     ("unreadable_row", 4, "in-3"),

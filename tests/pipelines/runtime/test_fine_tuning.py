@@ -124,7 +124,7 @@ def test_is_small_depends_on_the_size_of_the_weights(random_model: Path, tmp_pat
 
 @pytest.fixture(scope="module")
 def trained(random_model: Path, chats: list[Chat], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A model that was trained without interruption, and what its steps logged."""
+    """A model trained without interruption, and the logs of its steps."""
     folder = tmp_path_factory.mktemp("trained")
     return folder / "out", fine_tune(str(random_model), chats, QUICKLY, 0, folder / "work", folder / "out")
 
@@ -197,7 +197,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
 
     with pytest.raises(Killed):
         fine_tune(str(random_model), chats, recipe, 0, work, killed, kill)
-    # What a kill in the middle of writing leaves.
+    # As left by a kill during writing.
     (work / "checkpoint-6").mkdir()
     (work / "checkpoint-6" / "trainer_state.json").write_text("{")
     seen: list[float] = []

@@ -1,4 +1,4 @@
-"""A recorded answer is replayed only for what gave it: texts for the engine, verdicts for the sandbox."""
+"""A recorded answer is replayed only for the same backend: completions for the engine, verdicts for the sandbox."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def find():
 
 @dataclass(frozen=True)
 class Both(RowStage):
-    """A text of the engine and a verdict of the sandbox for each row."""
+    """A completion of the engine and a verdict of the sandbox for each row."""
 
     name: ClassVar[str] = "both"
     input: ClassVar[Record] = QUERY
@@ -68,7 +68,7 @@ def source(tmp_path: Path) -> str:
 def made(
     source: str, out: Path, engine: Counting, options: Options, packages: tuple[str, ...] = ()
 ) -> set[tuple[str, str]]:
-    """Texts and verdicts that come out."""
+    """The completions and verdicts in the output."""
     Run(Both(), [source], out, options, engine=engine, sandbox=Sandbox("bwrap", 1, packages=list(packages))).execute()
     return {(row["text"], row["found"]) for row in Dataset.open(out).table.to_pylist()}
 

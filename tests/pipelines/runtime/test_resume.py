@@ -1,4 +1,4 @@
-"""What a finished output left is what a later run begins with: failed rows, kept answers, intact chunks."""
+"""Runs that start from a finished output: failed rows, kept answers, intact chunks."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tests.pipelines.runtime.asking import Ask, CountingEngine, ask, questions
 
 @dataclass(frozen=True)
 class Careful(Ask):
-    """Asks like `Ask` and reads the answers with a parser that can be mended."""
+    """Asks like `Ask` and parses the answers with a parser that can be fixed."""
 
     mended: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""Rows are conserved, kept in order, and finished once, whatever happens to some of them."""
+"""Rows are conserved, in order, and finished once, even if some fail."""
 
 import asyncio
 import json
@@ -129,7 +129,7 @@ def test_a_run_ends_even_if_a_row_misses_its_cancellation(tmp_path: Path) -> Non
             try:
                 await asyncio.sleep(60)
             except asyncio.CancelledError:
-                # As where a request runs out of time in the same moment, and is sent again.
+                # As if a request timed out at the same moment and were sent again.
                 await asyncio.sleep(60)
             raise AssertionError("it was waited for")
 

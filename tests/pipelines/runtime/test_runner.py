@@ -1,4 +1,4 @@
-"""A run: what it records, what it refuses, what it leaves where it cannot begin."""
+"""A run: its record, what it refuses, and what it leaves if it cannot start."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_a_usage_error_leaves_no_partial_output_if_nothing_was_done(
 
 
 class Choosy(CountingEngine):
-    """Answers the first request, and finds fault with an option at the next."""
+    """Answers the first request, and raises a usage error at the next."""
 
     async def answer(self, request: Request) -> Answer:
         if self.asked:

@@ -1,4 +1,4 @@
-"""A table stage: what it writes comes out in its order, and one that breaks off begins again."""
+"""A table stage: its output keeps its order, and an aborted one starts over."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -23,12 +23,12 @@ TEXTS = ["one", "refuse two", "three"]
 
 @dataclass(frozen=True)
 class Copy(TableStage):
-    """Copies rows, one by one and then all at once, but for those that are to be refused."""
+    """Copies rows, one by one and then all at once, except those to reject."""
 
     name: ClassVar[str] = "copy"
     input: ClassVar[Record] = QUERY
     output: ClassVar[Record] = QUERY
-    # What happens once the first rows are written.
+    # Called after the first rows are written.
     midway: ClassVar[Callable[[Output], None]] = lambda _: None
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:

@@ -1,4 +1,4 @@
-"""Numbers as people and models write them, and what they are worth."""
+"""Numbers as people and models write them, and their values."""
 
 import time
 from fractions import Fraction
@@ -189,7 +189,7 @@ values = integers | terminating | fractions
 
 @st.composite
 def written(draw: st.DrawFn, value: Fraction) -> str:
-    """`value` in one of the forms that state it exactly."""
+    """`value` in one of its exact forms."""
     sign, size = draw(st.sampled_from("-−–")) if value < 0 else draw(st.sampled_from(["", "+"])), abs(value)
     whole, rest = divmod(size, 1)
     times = draw(st.integers(1, 9))
@@ -224,7 +224,7 @@ def written(draw: st.DrawFn, value: Fraction) -> str:
 
 @st.composite
 def near(draw: st.DrawFn, value: Fraction) -> Fraction:
-    """The same value, or one that a reader of prefixes or floats would take for it."""
+    """The same value, or one that reading prefixes or floats would confuse with it."""
     return draw(
         st.sampled_from([value, value + 1, value + Fraction(1, 10**6), -value, value * 10, Fraction(int(value))])
         | values

@@ -1,4 +1,4 @@
-"""Where the gold answer is a plain integer, as in GSM8K, plain answers are judged as the published code judges them."""
+"""If the gold answer is a plain integer, as in GSM8K, plain answers are judged like in the published code."""
 
 import json
 import re
@@ -79,7 +79,7 @@ def test_plain_answers_are_judged_as_published(solutions: list[str]) -> None:
 
 
 def test_words_after_a_number_in_real_solutions_rarely_change_it(solutions: list[str]) -> None:
-    """They do where they say another value: `4 million`, `9 a.m.`, `16 + P photos`."""
+    """They change it only if they state another value: `4 million`, `9 a.m.`, `16 + P photos`."""
     changed: list[str] = []
     judged = 0
     for solution in solutions:

@@ -1,4 +1,4 @@
-"""Random texts, and others that are like them to a known degree."""
+"""Random texts, and variants of known similarity."""
 
 from random import Random
 
@@ -18,7 +18,7 @@ def altered(rng: Random, text: str, changes: int) -> str:
 
 
 def similarity(one: str, other: str, shingle: int = 5) -> float:
-    """Jaccard similarity of two texts of plain words, counted the slow way."""
+    """Jaccard similarity of two texts of plain words, computed naively."""
 
     def shingles(text: str) -> set[tuple[str, ...]]:
         words = text.split()

@@ -12,7 +12,7 @@ TELLING = ("<super>", "<sub>", "<fraction>", "<circle>", "<font>")
 def test_format_characters_are_removed_and_letters_and_signs_are_not() -> None:
     assert [one for one in ALL if unicodedata.category(one) == "Cf" and without_invisible(one)] == []
     hidden = [one for one in ALL if not without_invisible(one)]
-    # Fillers of Hangul count as letters, joiners and variation selectors as marks; none has a shape.
+    # Hangul fillers are letters, joiners and variation selectors are marks; none is visible.
     assert {unicodedata.category(one) for one in hidden} == {"Cc", "Cf", "Cn", "Lo", "Mn"}
     assert not any(one.isspace() for one in hidden)
 

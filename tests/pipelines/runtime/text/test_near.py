@@ -74,7 +74,7 @@ def test_short_texts_are_equal_by_their_words_only() -> None:
 
 
 def test_a_near_duplicate_is_not_remembered() -> None:
-    # A ~ B ~ C, but C is no near duplicate of A.
+    # A ~ B ~ C, but C is not a near duplicate of A.
     rng = Random(2)
     a = drawn(rng, 100)
     b = f"{' '.join(a.split()[10:])} {drawn(rng, 10)}"
