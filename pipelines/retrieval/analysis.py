@@ -23,14 +23,14 @@ T = TypeVar("T")
 # Incremented when the terms of any text change.
 VERSION = 2
 # Lucene's limit: longer words are split into terms of this length.
-LONGEST_TERM = 255
+MAX_TERM_LENGTH = 255
 CHARACTERS_AT_A_TIME = 1 << 16
 STEMS_REMEMBERED = 1 << 17
 
 _UNSPACED = SPACELESS + HANGUL
 _RUN = re.compile(f"[{_UNSPACED}]+")
 _RUN_OR_REST = re.compile(f"([{_UNSPACED}]+)|[^{_UNSPACED}]+")
-_UNBROKEN = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]{{1,{LONGEST_TERM}}}")
+_UNBROKEN = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]{{1,{MAX_TERM_LENGTH}}}")
 # Characters that always end up in a term: a fast path, as most texts with terms have one early on.
 _PLAIN = re.compile("[A-Za-z0-9\u0430-\u044f\u3041-\u3096\u4e00-\u9fff\uac00-\ud7a3]")
 # Invisible characters inside words.
@@ -119,8 +119,8 @@ def _words(text: str) -> list[str]:
         words = _any_word().findall(text)
     if "_" in text:
         words = [word for word in words if word.strip("_")]
-    if max(map(len, words), default=0) > LONGEST_TERM:
-        words = [word[at : at + LONGEST_TERM] for word in words for at in range(0, len(word), LONGEST_TERM)]
+    if max(map(len, words), default=0) > MAX_TERM_LENGTH:
+        words = [word[at : at + MAX_TERM_LENGTH] for word in words for at in range(0, len(word), MAX_TERM_LENGTH)]
     return words
 
 

@@ -34,9 +34,9 @@ K1, B = 1.2, 0.75
 _CONSTANT_FACTOR = K1 + 1
 # The writer's buffers; merges and queued passages take further memory.
 HEAP_BYTES = 256 << 20
-MOST_WRITERS = 4
+MAX_WRITERS = 4
 # Maximum passages that one search loads.
-MOST_HITS = 1 << 18
+MAX_HITS = 1 << 18
 
 # Lists the files of a complete index with their sizes; written by `close`.
 FILES = "files.json"
@@ -57,7 +57,7 @@ class Bm25Writer:
         self._folder = folder
         self._index = _opened(folder)
         self.committed = _last_ord(self._index.searcher()) + 1
-        self._writer = self._index.writer(HEAP_BYTES, min(os.cpu_count() or 1, MOST_WRITERS))
+        self._writer = self._index.writer(HEAP_BYTES, min(os.cpu_count() or 1, MAX_WRITERS))
 
     def add(self, document: int, passage: Sequence[str]) -> None:
         """Add a passage, as terms, of the document at this position; documents must come in ascending order."""
@@ -151,7 +151,7 @@ class Bm25:
         The order of passages of equal score differs between builds of an index. So the limit is raised until all
         passages that tie with the last one needed are among the results.
         """
-        limit = min(k + k // 2 + 1, MOST_HITS)
+        limit = min(k + k // 2 + 1, MAX_HITS)
         while True:
             ords, scores = self._passages(query, limit)
             if len(ords) < limit:
@@ -159,9 +159,9 @@ class Bm25:
             best = best_documents(ords[scores > scores[-1]], scores[scores > scores[-1]], k)
             if len(best[0]) == k:
                 return best
-            if limit == MOST_HITS:
+            if limit == MAX_HITS:
                 break
-            limit = min(4 * limit, MOST_HITS)
+            limit = min(4 * limit, MAX_HITS)
         tied = self._tied(query, scores[-1], k - len(best[0]), set(best[0].tolist()))
         return np.append(best[0], tied), np.append(best[1], np.full(len(tied), scores[-1]))
 
@@ -171,12 +171,12 @@ class Bm25:
         Searches one range of documents after another and skips `better`, which have a better passage.
         """
         found: list[int] = []
-        start, width = 0, MOST_HITS
+        start, width = 0, MAX_HITS
         while start < self.documents and len(found) < wanted:
-            ords, scores = self._passages(self._within(query, start, start + width - 1), MOST_HITS)
+            ords, scores = self._passages(self._within(query, start, start + width - 1), MAX_HITS)
             # The same sum may be rounded differently in this search.
             tied = np.isclose(scores, score, rtol=1e-6, atol=0)
-            if len(ords) == MOST_HITS and scores[-1] >= score * (1 - 1e-6) and width > 1:
+            if len(ords) == MAX_HITS and scores[-1] >= score * (1 - 1e-6) and width > 1:
                 width = max(width // 8, 1)
                 continue
             found += sorted(set(ords[tied].tolist()) - better)

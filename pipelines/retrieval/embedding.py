@@ -21,7 +21,7 @@ __all__ = ["Embedder"]
 # Texts padded together. Like the number of texts per call, it affects the last bits of the vectors.
 BATCH = 64
 # Longer texts are split, even if a model could read them.
-MOST_TOKENS = 8192
+MAX_TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Embedder:
 
     @property
     def _limit(self) -> int:
-        return int(min(self._model.max_seq_length or MOST_TOKENS, MOST_TOKENS))
+        return int(min(self._model.max_seq_length or MAX_TOKENS, MAX_TOKENS))
 
     @cached_property
     def _passage_prefix(self) -> str:

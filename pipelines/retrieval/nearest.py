@@ -29,20 +29,20 @@ __all__ = ["KINDS", "Nearest", "build", "kind_for"]
 FLAT, IVF, IVFPQ = "flat", "ivf", "ivfpq"
 KINDS = (FLAT, IVF, IVFPQ)
 # Maximum passages for each type.
-MOST_FLAT, MOST_IVF = 100_000, 1_000_000
+MAX_FLAT, MAX_IVF = 100_000, 1_000_000
 
 INDEX = "index.faiss"
 SEED = 1234
-MOST_CLUSTERS = 8192
+MAX_CLUSTERS = 8192
 # Training vectors per cluster, and per byte value for the codes of `ivfpq`.
-VALUES = 256
-SAMPLE_PER_CLUSTER, MOST_SAMPLE, SAMPLE_PER_VALUE = 64, 1 << 18, 64
+BYTE_VALUES = 256
+SAMPLE_PER_CLUSTER, MAX_SAMPLE, SAMPLE_PER_VALUE = 64, 1 << 18, 64
 VECTORS_AT_A_TIME = 1 << 16
 # Candidates per passage wanted, and their minimum.
 CANDIDATES = {FLAT: 1, IVF: 2, IVFPQ: 5}
-FEWEST_CANDIDATES = 200
+MIN_CANDIDATES = 200
 # Maximum candidates of a query; on a GPU, FAISS returns no more.
-MOST_CANDIDATES, MOST_ON_GPU = 1 << 14, 2048
+MAX_CANDIDATES, MAX_ON_GPU = 1 << 14, 2048
 CANDIDATES_AT_A_TIME = 1 << 21
 # Maximum difference between FAISS's scores and ours.
 SLACK = np.float32(1e-5)
@@ -50,7 +50,7 @@ SLACK = np.float32(1e-5)
 
 def kind_for(passages: int) -> str:
     """The default type of index for this number of passages."""
-    return FLAT if passages <= MOST_FLAT else IVF if passages <= MOST_IVF else IVFPQ
+    return FLAT if passages <= MAX_FLAT else IVF if passages <= MAX_IVF else IVFPQ
 
 
 def build(vectors: Vectors) -> None:
@@ -68,7 +68,7 @@ def build(vectors: Vectors) -> None:
         # In a variable, since the index does not keep it alive.
         on_gpus = faiss.index_cpu_to_all_gpus(faiss.IndexFlatIP(vectors.dimensions))
         index.clustering_index = on_gpus
-    index.train(_sample(array, min(SAMPLE_PER_CLUSTER * index.nlist, MOST_SAMPLE)))
+    index.train(_sample(array, min(SAMPLE_PER_CLUSTER * index.nlist, MAX_SAMPLE)))
     for start in range(0, len(array), VECTORS_AT_A_TIME):
         index.add(array[start : start + VECTORS_AT_A_TIME].astype(np.float32))
     try:
@@ -81,10 +81,10 @@ def build(vectors: Vectors) -> None:
 def _untrained(passages: int, dimensions: int, kind: str) -> "faiss.IndexIVF":
     import faiss
 
-    clusters = min(1 << round(np.log2(4 * passages**0.5)), MOST_CLUSTERS, passages)
+    clusters = min(1 << round(np.log2(4 * passages**0.5)), MAX_CLUSTERS, passages)
     # Eight dimensions per byte, or else four, two or one, whichever divides them.
     pieces = dimensions // next(width for width in (8, 4, 2, 1) if dimensions % width == 0)
-    is_pq = kind == IVFPQ and passages >= VALUES
+    is_pq = kind == IVFPQ and passages >= BYTE_VALUES
     code = f"PQ{pieces}x8" if is_pq else "SQ8"
     index = faiss.index_factory(dimensions, f"IVF{clusters},{code}", faiss.METRIC_INNER_PRODUCT)
     index.cp.seed = SEED
@@ -112,7 +112,7 @@ class Nearest:
         self._vectors = np.asarray(vectors.array)
         self._of = vectors.of
         self._kind = vectors.faiss
-        self._most = min(MOST_ON_GPU if _gpus() else MOST_CANDIDATES, vectors.passages)
+        self._most = min(MAX_ON_GPU if _gpus() else MAX_CANDIDATES, vectors.passages)
         self._index = None if vectors.faiss == FLAT else _read(vectors.folder / INDEX, nprobe)
         if self._index is not None and self._index.ntotal != vectors.passages:
             raise InputError(
@@ -123,7 +123,7 @@ class Nearest:
         """The `k` documents with the best passages for each row of `queries`; a score is an inner product."""
         hits: dict[int, Hits] = {}
         unanswered = np.arange(len(queries))
-        limit = max(CANDIDATES[self._kind] * (k + k // 2), FEWEST_CANDIDATES)
+        limit = max(CANDIDATES[self._kind] * (k + k // 2), MIN_CANDIDATES)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             while len(unanswered):
                 limit = min(limit, self._most)

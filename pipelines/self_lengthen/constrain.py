@@ -17,7 +17,7 @@ from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
 from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
 from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
-from synth.pipelines.self_lengthen.numerals import GREATEST, in_chinese, numbers_in
+from synth.pipelines.self_lengthen.numerals import LIMIT, in_chinese, numbers_in
 from synth.pipelines.self_lengthen.tries import check_not_empty, fault_of
 from synth.schemas.errors import UsageError
 from synth.schemas.phrases import plural
@@ -104,8 +104,8 @@ class Constrain(RowStage):
         super().__post_init__()
         if self.min_words >= self.max_words:
             raise UsageError(f"--min-words {self.min_words} must be less than --max-words {self.max_words}")
-        if self.max_words >= GREATEST:
-            raise UsageError(f"--max-words {self.max_words} cannot be written in Chinese; it must be below {GREATEST}")
+        if self.max_words >= LIMIT:
+            raise UsageError(f"--max-words {self.max_words} cannot be written in Chinese; it must be below {LIMIT}")
 
     @property
     def means(self) -> Mapping[str, str]:

@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent
 
 CRITERIA = ("relevance", "accuracy", "coherence", "consistency", "clarity", "creativity", "engagement")
 MARKS = range(1, 11)
-LONGEST_ANALYSIS = 2000
+MAX_ANALYSIS_LENGTH = 2000
 _JUDGEMENT = ("analysis", *CRITERIA, "judge_reasoning")
 
 
@@ -126,7 +126,7 @@ class EvaluateLengths(RowStage):
         if not self.schema:
             return None
         mark = {"type": "integer", "minimum": MARKS[0], "maximum": MARKS[-1]}
-        fields = {"analysis": {"type": "string", "maxLength": LONGEST_ANALYSIS}, **dict.fromkeys(CRITERIA, mark)}
+        fields = {"analysis": {"type": "string", "maxLength": MAX_ANALYSIS_LENGTH}, **dict.fromkeys(CRITERIA, mark)}
         return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 

@@ -10,14 +10,14 @@ __all__ = ["Language", "of"]
 Language = Literal["zh", "en", "other"]
 
 # Characters examined of a long text.
-BEGINNING = 20_000
+MAX_CHARACTERS = 20_000
 # Minimum share of Han characters among all characters and words; the rest may be names, terms and code.
-CHINESE = 0.3
+MIN_HAN = 0.3
 # Kana per Han character; Japanese has more than one, but a Chinese text may quote some.
-JAPANESE = 0.2
+MAX_KANA = 0.2
 # Minimum share of frequent English words in a longer text. In English it is about a quarter, elsewhere almost none.
-ENGLISH = 0.06
-LONGER = 30
+MIN_ENGLISH = 0.06
+MIN_LONG_WORDS = 30
 
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
@@ -56,16 +56,16 @@ def of(text: str) -> Language:
 
     Short texts without such words are English if they are ASCII. Japanese and texts without letters are `other`.
     """
-    beginning = text[:BEGINNING]
+    beginning = text[:MAX_CHARACTERS]
     han = len(_HAN.findall(beginning))
     words = [word.lower() for word in _WORD.findall(beginning.replace("’", "'"))]
     kana = len(_KANA.findall(beginning))
-    if han and han >= CHINESE * (han + kana + len(words)):
-        return "zh" if kana < JAPANESE * han else "other"
+    if han and han >= MIN_HAN * (han + kana + len(words)):
+        return "zh" if kana < MAX_KANA * han else "other"
     if not words or kana > len(words):
         return "other"
     english = sum(word in _ENGLISH for word in words)
     foreign = sum(word in _FOREIGN for word in words)
-    if len(words) < LONGER:
+    if len(words) < MIN_LONG_WORDS:
         return "en" if english > foreign or (english == foreign and all(map(str.isascii, words))) else "other"
-    return "en" if english > foreign and english >= ENGLISH * len(words) else "other"
+    return "en" if english > foreign and english >= MIN_ENGLISH * len(words) else "other"

@@ -3,10 +3,10 @@
 import re
 from decimal import Decimal
 
-__all__ = ["GREATEST", "in_chinese", "numbers_in"]
+__all__ = ["LIMIT", "in_chinese", "numbers_in"]
 
 # Numbers below this can be written as numerals.
-GREATEST = 10**8
+LIMIT = 10**8
 
 _DIGITS = "零一二三四五六七八九"
 _VALUES = {numeral: value for value, numeral in enumerate(_DIGITS)} | {"〇": 0, "两": 2}
@@ -30,9 +30,9 @@ def numbers_in(text: str) -> list[int]:
 
 
 def in_chinese(number: int) -> str:
-    """`number` as Chinese numerals: 2,500 is 二千五百. Raises `ValueError` unless 0 <= number < `GREATEST`."""
-    if not 0 <= number < GREATEST:
-        raise ValueError(f"{number} is not between 0 and {GREATEST:,}")
+    """`number` as Chinese numerals: 2,500 is 二千五百. Raises `ValueError` unless 0 <= number < `LIMIT`."""
+    if not 0 <= number < LIMIT:
+        raise ValueError(f"{number} is not between 0 and {LIMIT:,}")
     if number < 10**4:
         return _below_ten_thousand(number) or "零"
     high, low = divmod(number, 10**4)

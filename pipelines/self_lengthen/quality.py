@@ -35,7 +35,7 @@ _LABEL = frozenset(
         "revised revision response version paragraph",
     )
 )
-_LONGEST_TITLE = 100
+_MAX_TITLE_LENGTH = 100
 _LINES_BEFORE, _LINES_AFTER = 2, 3
 
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -84,7 +84,7 @@ def _self_reference(text: str) -> str | None:
 def _is_title(line: str) -> bool:
     """Whether a line is a title: a heading, a line in bold, or one whose longer words are all capitalized."""
     line = line.strip()
-    if len(line) > _LONGEST_TITLE or _LABEL.issuperset(_LETTERS.findall(line.partition(":")[0].lower())):
+    if len(line) > _MAX_TITLE_LENGTH or _LABEL.issuperset(_LETTERS.findall(line.partition(":")[0].lower())):
         return False
     is_marked = line.startswith("#") or (line.startswith("**") and line.endswith("**"))
     return is_marked or all(len(word) < 4 or word[0].isupper() for word in _LETTERS.findall(line))

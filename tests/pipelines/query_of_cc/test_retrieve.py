@@ -74,7 +74,7 @@ def test_the_same_bytes_come_of_every_build_and_of_parts_of_any_size(
 ) -> None:
     path = index(tmp_path, "one", LARGER, passage_words=3)
     retrieve(tmp_path, path, "docs-one", MORE_QUERIES, top_k=20)
-    monkeypatch.setattr(bm25, "MOST_WRITERS", 1)
+    monkeypatch.setattr(bm25, "MAX_WRITERS", 1)
     monkeypatch.setattr(index_module, "CHARACTERS_PER_COMMIT", 300)
     path = index(tmp_path, "two", LARGER, passage_words=3)
     for name, queries, hits, documents in (("a", 7, 1 << 20, 256), ("b", 30, 50, 3), ("c", 4, 20, 7)):

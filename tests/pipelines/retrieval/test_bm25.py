@@ -104,7 +104,7 @@ def test_a_document_has_the_score_of_its_best_passage_and_comes_once(tmp_path: P
 def test_equal_scores_come_in_the_order_of_the_documents_in_every_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_hits: int
 ) -> None:
-    monkeypatch.setattr(bm25, "MOST_HITS", most_hits)
+    monkeypatch.setattr(bm25, "MAX_HITS", most_hits)
     rng = random.Random(3)
     documents = [[rng.choice(("a b", "a c", "a d d", "b c"))] for _ in range(1000)]
     expected = {
@@ -112,7 +112,7 @@ def test_equal_scores_come_in_the_order_of_the_documents_in_every_build(
         for query in ("a", "a d", "b")
     }
     for number, (threads, commit_every) in enumerate([(1, 1000), (2, 90), (4, 333)]):
-        monkeypatch.setattr(bm25, "MOST_WRITERS", threads)
+        monkeypatch.setattr(bm25, "MAX_WRITERS", threads)
         engine = built(tmp_path / str(number), documents, commit_every=commit_every)
         for query, hits in expected.items():
             assert [document for document, _ in found(engine, query, 20)] == [document for document, _ in hits[:20]]
