@@ -35,9 +35,9 @@ class DenseWriter:
         self._analysis = analysis
         self._passage_words = passage_words
         self._pending: list[tuple[int, str]] = []
-        of = self._writer.of
-        self._last = int(of[-1]) if len(of) else -1
-        self._saved_of_last = int(np.count_nonzero(of == self._last))
+        document_of = self._writer.document_of
+        self._last = int(document_of[-1]) if len(document_of) else -1
+        self._saved_of_last = int(np.count_nonzero(document_of == self._last))
 
     def add(self, document: int, text: str) -> None:
         """Add the document at this position; documents, including those already saved, come in ascending order."""

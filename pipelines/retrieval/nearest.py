@@ -110,7 +110,7 @@ class Nearest:
         """Raises `InputError` if the index is missing or this version of FAISS cannot read it."""
         # Still memory-mapped, but without the overhead of `np.memmap` on each access.
         self._vectors = np.asarray(vectors.array)
-        self._of = vectors.of
+        self._document_of = vectors.document_of
         self._kind = vectors.faiss
         self._most = min(MAX_ON_GPU if _gpus() else MAX_CANDIDATES, vectors.passages)
         self._index = None if vectors.faiss == FLAT else _read(vectors.folder / INDEX, nprobe)
@@ -151,7 +151,7 @@ class Nearest:
         passages = np.sort(candidates[chosen])
         # Rounded from a higher precision, so that equal vectors score the same at any position.
         exact = (self._vectors.take(passages, axis=0).astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
-        hits = Hits(*best_documents(self._of[passages].astype(np.int64), exact, k))
+        hits = Hits(*best_documents(self._document_of[passages].astype(np.int64), exact, k))
         return None if may_be_more and len(hits) < k else hits
 
     def _candidates(self, queries: NDArray[np.float32], limit: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -49,7 +49,7 @@ class Vectors:
         return np.memmap(self.folder / VECTORS, NUMBER, "r", shape=(self.passages, self.dimensions))
 
     @property
-    def of(self) -> NDArray[np.uint32]:
+    def document_of(self) -> NDArray[np.uint32]:
         """The position of each vector's document, ascending."""
         return np.memmap(self.folder / DOCUMENTS, POSITION, "r", shape=(self.passages,))
 
@@ -73,15 +73,15 @@ class VectorWriter:
                 file.truncate(self.saved * size)
 
     @property
-    def of(self) -> NDArray[np.uint32]:
+    def document_of(self) -> NDArray[np.uint32]:
         """The position of the document of each saved vector."""
         return np.fromfile(self._folder / DOCUMENTS, POSITION)
 
-    def append(self, vectors: NDArray[np.float32], of: NDArray[np.uint32]) -> None:
-        """Durably append `vectors`, one per row, and the positions `of` their documents."""
+    def append(self, vectors: NDArray[np.float32], document_of: NDArray[np.uint32]) -> None:
+        """Durably append `vectors`, one per row, and the positions of their documents."""
         try:
             # After a crash between the two, the surplus is truncated.
-            for name, array in ((VECTORS, vectors.astype(NUMBER)), (DOCUMENTS, of.astype(POSITION))):
+            for name, array in ((VECTORS, vectors.astype(NUMBER)), (DOCUMENTS, document_of.astype(POSITION))):
                 with (self._folder / name).open("ab") as file:
                     file.write(array.tobytes())
                     file.flush()

@@ -150,15 +150,11 @@ class _Extension:
         return _Text(text, words.count(text), best.rounds + 1, last.finish_reason, last.reasoning), last
 
     async def _ask(self, outline: str, written: str = "") -> Completion:
-        """The model's continuation of `written`, given an outline of the whole. Raises `Reject` if it is silent."""
-        prompt = self._stage.prompt.render(
-            instruction=with_its_input(self._row), outline=outline, language=self._language
-        )
-        answer = await allow_empty(
-            self._tools.llm.generate(
-                _continued(prompt, written), self._stage.sampling, first_sample=next(self._samples)
-            )
-        )
+        """The model's continuation of `written`, given an outline of the whole. Raises `Reject` if it is empty."""
+        instruction = with_its_input(self._row)
+        prompt = self._stage.prompt.render(instruction=instruction, outline=outline, language=self._language)
+        prompt, sample = _continued(prompt, written), next(self._samples)
+        answer = await allow_empty(self._tools.llm.generate(prompt, self._stage.sampling, first_sample=sample))
         self._answers.append(answer)
         (completion,) = answer.completions
         if completion.no_answer and (fault := fault_of(completion)):

@@ -142,7 +142,7 @@ def test_what_a_crash_left_of_a_batch_is_dropped(tmp_path: Path) -> None:
         file.write(b"torn" * 3 + b"x")
     again = VectorWriter(tmp_path / "v", 8, 10)
     assert again.saved == 20
-    assert again.of.tolist() == list(range(20))
+    assert again.document_of.tolist() == list(range(20))
     # A corpus that is added starts a batch of its own.
     again.append(vectors[20:23], of[20:23])
     assert VectorWriter(tmp_path / "v", 8, 10, base=23).saved == 23
