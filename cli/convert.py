@@ -176,7 +176,7 @@ def export(
 
 
 def _class_numbers(schema: "pa.Schema") -> Iterator[str]:
-    """What the numbers of classes stand for, one line per column."""
+    """The class names of numbers, one line per column."""
     from synth.schemas.features import class_names
 
     for column, names in class_names(schema).items():

@@ -21,7 +21,7 @@ __all__ = ["matching", "query"]
 
 
 def matching(table: pa.Table, condition: str, flag: str = "--where", *, scratch: Path | None = None) -> pa.ChunkedArray:
-    """Whether each row meets an SQL condition over the columns; null where its value is NULL.
+    """Whether each row meets an SQL condition over the columns; null if it evaluates to NULL.
 
     Raises `UsageError`, naming the `flag`, for a condition that is not valid for these columns or these values.
     """
@@ -37,9 +37,9 @@ def matching(table: pa.Table, condition: str, flag: str = "--where", *, scratch:
 
 
 def query(sql: str, tables: Mapping[str, pa.Table], flag: str, typed: str, scratch: Path | None = None) -> pa.Table:
-    """The result of a query over named tables, with their rows in order. `typed` is what the user wrote of it.
+    """The result of a query over named tables, with their rows in order. `typed` is the part that the user wrote.
 
-    Spills to the folder `scratch` what does not fit in memory.
+    Data that does not fit in memory is spilled to the folder `scratch`.
     """
     import duckdb
 
@@ -65,6 +65,6 @@ def _is_known(kind: pa.DataType) -> bool:
 
 
 def _reason(error: "duckdb.Error") -> str:
-    """The first line of a message of DuckDB, without its kind."""
+    """The first line of a message of DuckDB, without the type of the error."""
     first = str(error).strip().partition("\n")[0]
     return first.partition(" Error: ")[2] or first

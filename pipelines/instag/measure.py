@@ -56,8 +56,8 @@ class Pair:
 class Measures:
     """One dataset. Datasets measured together list the same `tags` and `pairs` in the same order.
 
-    `unit` is what complexity is a mean over: `query` where rows count their queries, or else `row`, and then
-    `queries` is the number of rows. `untagged` are the rows without any tag.
+    Complexity is a mean over the `unit`: `query` if rows count their queries, or else `row`, and then `queries` is the
+    number of rows. `untagged` are the rows without any tag.
 
     `distinct` tags occur, `covered` of them are in the vocabulary of `vocabulary` tags; `diversity` is the share of it
     that is covered, None where it is empty.
@@ -154,7 +154,7 @@ class _Tagged:
 
 
 def _tag_table(vocabulary: Input) -> pa.ChunkedArray:
-    """The column `tag` of a vocabulary. Raises `InputError` where it has no tags."""
+    """The column `tag` of a vocabulary. Raises `InputError` if it has no tags."""
     columns = {column.name: column for column in columns_of(vocabulary)}
     tags = _table(vocabulary, [columns["tag"]])["tag"] if "tag" in columns else pa.chunked_array([pa.nulls(0)])
     if not pa.types.is_string(tags.type) or tags.null_count == len(tags):

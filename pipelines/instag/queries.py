@@ -18,11 +18,11 @@ USERS = ("user", "human")
 
 
 def queries_of(row: Row, named: Sequence[str]) -> list[str]:
-    """The text of each user turn in order, blank where a turn has none; a plain instruction is one turn.
+    """The text of each user turn in order, blank if a turn has none; a plain instruction is one turn.
 
     The source is the first non-empty column of this row among `named`, or else among the usual names, so one table can
     mix chats and plain instructions. An instruction includes its input.
-    Raises `Reject` (`no_query`) where no turn has text, `InputError` where the column is ambiguous.
+    Raises `Reject` (`no_query`) if no turn has text, `InputError` if the column is ambiguous.
     """
     columns = _columns(row, named)
     column = next((name for name in columns if row[name]), None)

@@ -108,7 +108,7 @@ def _one_line(value: Any) -> str:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """Every list and object in `text`; where one cannot be parsed, the parsable values inside it."""
+    """Every list and object in `text`; if one cannot be parsed, the parsable values inside it."""
     at = 0
     while opening := _OPENING.search(text, at):
         reader = _TagReader(text, opening.start())

@@ -70,7 +70,7 @@ class TagSets:
 class Queries:
     """For each row, the mean number of tags per query (`means`) and the number of queries (`counts`).
 
-    `unit` is `query`, or `row` where the table does not count queries: then each row counts as one query.
+    `unit` is `query`, or `row` if the table does not count queries: then each row counts as one query.
     """
 
     unit: str

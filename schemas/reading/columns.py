@@ -19,7 +19,7 @@ _UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 class Misfit(Exception):
-    """Values do not fit a column: the one at `index`, or all where it is None, described by `found`."""
+    """Values do not fit a column: the one at `index`, or all if it is None, described by `found`."""
 
     def __init__(self, index: int | None, found: str) -> None:
         super().__init__(found)
@@ -51,7 +51,7 @@ def convert(column: Column, values: list[Any] | pa.Array, *, text_only: bool = F
 
 
 def column_values(batch: Batch, column: Column) -> pa.Array:
-    """The values of `column` in a batch, null where rows lack it. Raises `Misfit`."""
+    """The values of `column` in a batch, null for rows without it. Raises `Misfit`."""
     if isinstance(batch.rows, list):
         return convert(column, [row.get(column.name) for row in batch.rows])
     if not batch.has(column.name):

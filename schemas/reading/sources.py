@@ -85,7 +85,7 @@ class Source:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash (hex) of the input's content, and of its names where rows contain them; not of its path.
+        """Hash (hex) of the input's content, and of its names if rows contain them; not of its path.
 
         It does not depend on `columns` and `limit`.
         """
@@ -321,7 +321,7 @@ class Source:
 
 
 def _named_columns(record: Record, named: Mapping[str, str]) -> dict[str, str]:
-    """The input column by record column, where `named` has names or aliases of these. Raises `UsageError`."""
+    """The input column by record column; `named` may have names or aliases of these. Raises `UsageError`."""
     columns = record.columns
     if any(column.takes_input for column in columns) and INPUT_TEXT.name not in record.names:
         columns = (*columns, INPUT_TEXT)
@@ -330,7 +330,7 @@ def _named_columns(record: Record, named: Mapping[str, str]) -> dict[str, str]:
         flag = f"--column {name}={given}"
         matches = [c.name for c in columns if c.name == name] or [c.name for c in columns if name in c.aliases]
         if len(matches) > 1:
-            raise UsageError(f"{flag}: {name} may mean {' or '.join(matches)}: say which")
+            raise UsageError(f"{flag}: {name} may mean {' or '.join(matches)}: name one of them")
         if not matches and not record.open:
             read = ", ".join(c.name + (f" ({', '.join(c.aliases)})" if c.aliases else "") for c in columns)
             raise UsageError(f"{flag}: no column {name} is read, only {read}")

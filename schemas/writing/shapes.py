@@ -229,7 +229,7 @@ class _Exchanges:
             yield Exchange(asked, given, answered, system, history or ())
 
     def _texts(self, part: pa.Table, start: int, name: str | None, *, optional: bool = False) -> list[str]:
-        """The values of a column as text, classes by name; an `optional` column is empty where missing or null."""
+        """The values of a column as text, classes by name; missing or null values of an `optional` column are empty."""
         if name is None:
             return [""] * len(part)
         values = plain_values(

@@ -41,7 +41,7 @@ def stem(path: Path) -> str:
 
 
 def read(path: Path, *, lenient: bool = False, plain: bool = False) -> Iterator[Batch]:
-    """All rows of one file. Raises `InputError` naming the file, and the line where there are lines.
+    """All rows of one file. Raises `InputError` naming the file, and the line if the format has lines.
 
     An unreadable row raises, too, unless `lenient`: then it is in `Batch.bad`. A file is `plain` if all batches of an
     earlier reading were; it is not checked again.

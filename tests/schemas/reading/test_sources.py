@@ -368,7 +368,7 @@ def test_an_alias_that_means_two_columns_or_one_twice_is_refused(tmp_path: Path)
     (tmp_path / "rows.jsonl").write_text("{}\n")
     text, other = (Column(name, pa.string(), "", aliases=("content",)) for name in ("text", "other"))
     two = Record("two", "", (text, other))
-    with pytest.raises(UsageError, match="--column content=a: content may mean text or other: say which"):
+    with pytest.raises(UsageError, match="--column content=a: content may mean text or other: name one of them"):
         Source(str(tmp_path / "rows.jsonl"), two, {"content": "a"}, None)
     with pytest.raises(UsageError, match="--column query=b: question is already read from a"):
         Source(str(tmp_path / "rows.jsonl"), QUESTION, {"question": "a", "query": "b"}, None)
