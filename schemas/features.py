@@ -6,12 +6,12 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-__all__ = ["class_names", "with_features_alone"]
+__all__ = ["class_names", "with_only_features"]
 
 _KEY = b"huggingface"
 
 
-def with_features_alone(table: pa.Table) -> pa.Table:
+def with_only_features(table: pa.Table) -> pa.Table:
     """The table without any other metadata."""
     metadata = (table.schema.metadata or {}).get(_KEY)
     return table.replace_schema_metadata({_KEY: metadata} if metadata else None)

@@ -12,7 +12,7 @@ import xxhash
 
 from synth.schemas.atomic import remove, temporary_beside
 from synth.schemas.errors import InputError
-from synth.schemas.storable import refuse_unopenable
+from synth.schemas.storable import require_openable
 
 __all__ = ["ROWS_PER_SHARD", "Shard", "ShardWriter", "file_checksum"]
 
@@ -92,7 +92,7 @@ class ShardWriter:
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        refuse_unopenable(schema)
+        require_openable(schema)
         self._path = path
         self._temporary = temporary_beside(path)
         self._file = _HashingFile(self._temporary)

@@ -19,8 +19,8 @@ __all__ = [
     "is_binary",
     "is_list",
     "is_text",
-    "refuse_unopenable",
     "repeated_names",
+    "require_openable",
     "storable",
     "stored",
 ]
@@ -163,7 +163,7 @@ def _with_values(form: Callable[[pa.Field], pa.DataType], field: pa.Field) -> pa
     return None if inner is None else form(field.with_type(inner))
 
 
-def refuse_unopenable(schema: pa.Schema) -> None:
+def require_openable(schema: pa.Schema) -> None:
     """Raises `InputError` naming the columns that `datasets` cannot open."""
     if repeated := repeated_names(schema):
         raise InputError(

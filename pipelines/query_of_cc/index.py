@@ -23,7 +23,7 @@ from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.atomic import atomic
 from synth.schemas.errors import InputError, Stale, UsageError
-from synth.schemas.reading.bad_rows import repetitions
+from synth.schemas.reading.bad_rows import duplicates
 from synth.schemas.record import Record
 from synth.schemas.records import DOCUMENT
 
@@ -194,7 +194,7 @@ def _check_ids(tables: Sequence[pa.Table]) -> None:
     if sum(table.num_rows > 0 for table in tables) < 2:
         return
     ids = pa.chunked_array([chunk for table in tables for chunk in table["id"].chunks], pa.string())
-    if repeated := next(repetitions(ids), None):
+    if repeated := next(duplicates(ids), None):
         raise InputError(
             f"id {ids[repeated[0]].as_py()!r} is in two corpora, or in a corpus and in the index of --extend: ids must "
             "be unique, so name another column with --column id=NAME"

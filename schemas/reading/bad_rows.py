@@ -13,7 +13,7 @@ from synth.schemas.errors import InputError
 from synth.schemas.fingerprints import fingerprints
 from synth.schemas.reading.formats.exact import text_of
 
-__all__ = ["SCHEMA", "BadRow", "Reading", "bad_table", "joined_readings", "repetitions"]
+__all__ = ["SCHEMA", "BadRow", "Reading", "bad_table", "duplicates", "joined_readings"]
 
 # `number` is the index among all rows of the input; `raw_row` is the row as JSON, or its text if it cannot be parsed.
 SCHEMA = pa.schema([("number", pa.int64()), *((name, pa.string()) for name in ("id", "reason", "detail", "raw_row"))])
@@ -65,12 +65,12 @@ class Reading:
         kept = [self.table.slice(one + 1, other - one - 1) for one, other in pairwise(edges)]
         return Reading(pa.concat_tables(kept), pa.concat_tables([self.bad, bad_table(rows)]).sort_by("number"))
 
-    def without_repetitions(self, places: Callable[[Sequence[int]], list[str]], *, rejects: bool) -> "Reading":
+    def without_duplicates(self, places: Callable[[Sequence[int]], list[str]], *, rejects: bool) -> "Reading":
         """Move rows with the id of an earlier row to the bad ones. `places` describes where rows of the table are.
 
         Raises `InputError` for the first such row unless `rejects`.
         """
-        pairs = list(islice(repetitions(self.table["id"]), None if rejects else 1))
+        pairs = list(islice(duplicates(self.table["id"]), None if rejects else 1))
         indices = sorted({index for pair in pairs for index in pair})
         place = dict(zip(indices, places(indices), strict=True)) if indices else {}
         faults = {}
@@ -98,7 +98,7 @@ def joined_readings(readings: Sequence[Reading], table: pa.Table) -> Reading:
     return Reading(table, pa.concat_tables(bad))
 
 
-def repetitions(ids: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
+def duplicates(ids: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
     """For each duplicate id, the index of its first row and its own index.
 
     Memory is eight bytes per id: only ids with equal hashes are compared.

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from synth.schemas.reading.formats import Batch, describe
-from synth.schemas.reading.formats.exact import Number, float_holds, text_of
+from synth.schemas.reading.formats.exact import Number, fits_float64, text_of
 from synth.schemas.record import Column
 from synth.schemas.storable import is_text, storable, stored
 
@@ -109,7 +109,7 @@ def _converted(column: Column, values: list[Any] | pa.Array) -> pa.Array:
         # Arrow rounds these silently. Fifteen digits with a sign and a point always fit.
         texts = values.cast(pa.string())
         long = texts.filter(pc.greater(pc.utf8_length(texts), 17 if is_text(values.type) else 0))
-        if not all(float_holds(text) for text in long.drop_null().to_pylist()):
+        if not all(fits_float64(text) for text in long.drop_null().to_pylist()):
             raise ValueError
     return converted
 

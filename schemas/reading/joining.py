@@ -55,7 +55,7 @@ def concatenated(sources: Sequence[Source], readings: Sequence[Reading]) -> Read
         return found
 
     whole = joined_readings(readings, pa.concat_tables(tables, promote_options="permissive"))
-    return whole.without_repetitions(places, rejects=any(source.rejects for source in sources))
+    return whole.without_duplicates(places, rejects=any(source.rejects for source in sources))
 
 
 def taken_apart(whole: Reading, table: pa.Table, rows: Sequence[int]) -> list[pa.Table]:

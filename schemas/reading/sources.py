@@ -118,7 +118,7 @@ class Source:
             return self.input.places(reading.in_input(indices))
 
         if not (self.input.run.get("unique_ids") and "id" not in self.columns):
-            reading = reading.without_repetitions(places, rejects=self.rejects)
+            reading = reading.without_duplicates(places, rejects=self.rejects)
         if not reading.rows:
             raise InputError(f"{self.input.spec} has no rows")
         if not reading.table.num_rows:
@@ -231,7 +231,7 @@ class Source:
         if column.name == "id" and "id" not in self.columns:
             # Bad rows count, so that a row keeps its id when a bad row before it is corrected.
             start = first - batch.first
-            return [self._made_id(start + batch.index(i)) if v is _ABSENT else v for i, v in enumerate(values)]
+            return [self._generated_id(start + batch.index(i)) if v is _ABSENT else v for i, v in enumerate(values)]
         if not column.optional:
             if not isinstance(batch.rows, list):
                 raise InputError(self._missing(batch.names(0), str(batch.file)))
@@ -263,7 +263,7 @@ class Source:
                 faults.setdefault(index, ("wrong_type", detail))
         return joined
 
-    def _made_id(self, index: int) -> str:
+    def _generated_id(self, index: int) -> str:
         return f"{self.name}-{index}"
 
     def _missing(self, names: Sequence[str], place: str) -> str:
@@ -285,13 +285,13 @@ class Source:
         """The bad rows of a batch that `first` rows precede, in order."""
         start = first - batch.first
         found = [
-            BadRow(start + bad.index, self._made_id(start + bad.index), "unreadable_row", bad.detail, bad.raw)
+            BadRow(start + bad.index, self._generated_id(start + bad.index), "unreadable_row", bad.detail, bad.raw)
             for bad in batch.bad
         ]
         for index, (reason, detail) in faults.items():
             row, number = batch.row(index), start + batch.index(index)
             given = next((row[name] for name in self._candidates(self._asked.columns[0]) if name in row), None)
-            row_id = (str(given) if isinstance(given, str | int) else "") or self._made_id(number)
+            row_id = (str(given) if isinstance(given, str | int) else "") or self._generated_id(number)
             found.append(BadRow(number, row_id, reason, detail, text_of(row, otherwise=str)))
         return sorted(found)
 
@@ -316,7 +316,7 @@ class Source:
             )
             if not self.rejects:
                 raise InputError(detail)
-            faults[index] = (table["id"][index].as_py() or self._made_id(number), "null_value", detail)
+            faults[index] = (table["id"][index].as_py() or self._generated_id(number), "null_value", detail)
         return reading.without(faults)
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.storable import is_text
-from synth.schemas.writing.shapes import MESSAGES, SHAREGPT, ChatShape, one_instance_a_row
+from synth.schemas.writing.shapes import MESSAGES, SHAREGPT, ChatShape, one_row_per_instance
 
 __all__ = ["ReasoningForm", "with_reasoning"]
 
@@ -52,7 +52,7 @@ def _with_field(turns: pa.ListType) -> pa.DataType:
 def _with_thoughts(
     dataset: Dataset, schema: pa.Schema, tables: Iterator[pa.Table], form: ReasoningForm, chat: ChatShape | None
 ) -> Iterator[pa.Table]:
-    thoughts = one_instance_a_row(dataset.table)["reasoning"]
+    thoughts = one_row_per_instance(dataset.table)["reasoning"]
     start = 0
     for table in tables:
         reasoning = thoughts.slice(start, table.num_rows).to_pylist()

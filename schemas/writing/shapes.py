@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
-from synth.schemas.features import class_names, with_features_alone
+from synth.schemas.features import class_names, with_only_features
 from synth.schemas.instructions import INSTANCES, NAMES, with_input
 from synth.schemas.plain import plain_values, text_of_plain
 from synth.schemas.storable import repeated_names
@@ -20,7 +20,7 @@ __all__ = [
     "SHAPE_NAMES",
     "SHAREGPT",
     "ChatShape",
-    "one_instance_a_row",
+    "one_row_per_instance",
     "shaped",
 ]
 
@@ -131,7 +131,7 @@ def shaped(
     else:
         made = SHAPES[shape]
     if named or not (isinstance(made, ChatShape) and made.is_in(table.schema)):
-        return _Exchanges(one_instance_a_row(table), f"{dataset.path}", prompt, response).shaped(made)
+        return _Exchanges(one_row_per_instance(table), f"{dataset.path}", prompt, response).shaped(made)
     chats = table.select([name for name in (made.column, TOOLS) if name in table.column_names])
     system = next((name for name in SYSTEMS if name in table.column_names), None)
     if system is None:
@@ -146,7 +146,7 @@ def _chosen(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
             raise InputError(
                 f"--columns {name}: {dataset.path} has no such column, only {', '.join(table.column_names)}"
             )
-    chosen = with_features_alone(table.select(list(columns)) if columns else table)
+    chosen = with_only_features(table.select(list(columns)) if columns else table)
     if repeated := repeated_names(chosen.schema):
         raise InputError(
             f"{dataset.path} has several columns named {', '.join(repeated)}, which no file can tell apart"
@@ -176,7 +176,7 @@ def _with_system(table: pa.Table, chats: pa.Table, system: str, shape: ChatShape
         yield pa.Table.from_pylist(rows, chats.schema)
 
 
-def one_instance_a_row(table: pa.Table) -> pa.Table:
+def one_row_per_instance(table: pa.Table) -> pa.Table:
     """Self-Instruct rows, each with several `instances` of input and output, as one row per instance."""
     import pyarrow.compute as pc
 

@@ -9,7 +9,7 @@ from datasets.features.features import generate_from_arrow_type
 
 from synth.schemas.errors import InputError
 from synth.schemas.shards import ShardWriter
-from synth.schemas.storable import refuse_unopenable
+from synth.schemas.storable import require_openable
 from synth.schemas.writing.publication import OutputClaim
 
 LEAVES = [
@@ -36,9 +36,9 @@ def test_a_column_is_refused_exactly_if_datasets_does_not_know_its_type(kind: pa
         generate_from_arrow_type(kind)
     except ValueError:
         with pytest.raises(InputError, match=r"found is of the type .*: `datasets` cannot open "):
-            refuse_unopenable(schema)
+            require_openable(schema)
     else:
-        refuse_unopenable(schema)
+        require_openable(schema)
 
 
 @pytest.mark.parametrize(

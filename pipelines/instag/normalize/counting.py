@@ -5,7 +5,6 @@ map these numbers to tags. All counts are saved, so a resumed run need not count
 """
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from synth.pipelines.instag.tagsets import Int32s, Int64s
 from synth.pipelines.runtime.portions import portions
-from synth.schemas.atomic import atomic
+from synth.schemas.atomic import atomic, sync
 from synth.schemas.dataset import read_shard
 
 __all__ = ["Occurrences", "count"]
@@ -185,7 +184,7 @@ class _Counting:
         number_in_portion = np.arange(len(chosen)) - np.searchsorted(sorted_forms, sorted_forms)
         chosen = chosen[self._counts[sorted_forms] + number_in_portion < EXAMPLES]
         explanations = pa.nulls(len(chosen), pa.string())
-        if _field_type(items.type, "explanation"):
+        if _field_type(items.type, "explanation") is not None:
             texts = pc.struct_field(items.take(pa.array(indices[chosen])), "explanation").cast(pa.string())
             explanations = pc.utf8_slice_codeunits(texts, 0, EXPLANATION_CHARACTERS)
         ids = rows["id"].combine_chunks().take(pa.array(owners[indices[chosen]]))
@@ -203,8 +202,7 @@ class _Counting:
         for file in self._files.values():
             file.close()
         for path in self._folder.iterdir():
-            with path.open("rb") as whole:
-                os.fsync(whole.fileno())
+            sync(path)
 
 
 def _queries(owners: Int64s, turns: Int64s, rows: int) -> tuple[Int64s, Int64s, Int64s]:

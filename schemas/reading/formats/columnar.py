@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, refuse_repeated
+from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, require_unique
 
 __all__ = ["ARROW", "PARQUET", "pieces"]
 
@@ -18,7 +18,7 @@ def _read_parquet(path: Path) -> Iterator[Batch]:
 
 def _parquet_schema(path: Path) -> pa.Schema:
     with _parquet_file(path) as file:
-        refuse_repeated(path, file.schema_arrow.names)
+        require_unique(path, file.schema_arrow.names)
         return file.schema_arrow
 
 
@@ -28,7 +28,7 @@ def _read_arrow(path: Path) -> Iterator[Batch]:
 
 def _arrow_schema(path: Path) -> pa.Schema:
     schema = _arrow_reader(path).schema
-    refuse_repeated(path, schema.names)
+    require_unique(path, schema.names)
     return schema
 
 
@@ -36,7 +36,7 @@ def _numbered(path: Path, batches: Iterator[pa.RecordBatch]) -> Iterator[Batch]:
     """The batches of a file, in pieces, each with the index of its first row."""
     first = 0
     for batch in batches:
-        refuse_repeated(path, batch.schema.names)
+        require_unique(path, batch.schema.names)
         for piece in pieces(batch):
             yield Batch(path, first, piece)
             first += len(piece)

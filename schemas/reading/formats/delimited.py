@@ -22,7 +22,7 @@ import pyarrow as pa
 from synth.schemas.errors import InputError
 from synth.schemas.phrases import plural
 from synth.schemas.reading.formats.columnar import pieces
-from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, UnreadableRow, refuse_repeated
+from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, UnreadableRow, require_unique
 from synth.schemas.reading.formats.streams import opened_text, undecodable
 
 __all__ = ["CSV", "TSV"]
@@ -117,7 +117,7 @@ def _header(path: Path, file: BufferedReader, dialect: Dialect) -> tuple[list[st
 def _names(path: Path, record: _Record) -> list[str]:
     if record.fault:
         raise InputError(f"{path}:{record.line} {record.fault}")
-    refuse_repeated(path, record.fields)
+    require_unique(path, record.fields)
     return list(record.fields)
 
 

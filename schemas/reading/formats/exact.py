@@ -17,7 +17,7 @@ import orjson
 
 from synth.schemas.reading.formats.streams import undecodable
 
-__all__ = ["BadJSON", "Number", "float_holds", "is_kept", "parse", "text_of"]
+__all__ = ["BadJSON", "Number", "fits_float64", "is_lossless", "parse", "text_of"]
 
 # Maps digits and points to zeros, so that long numbers and negative exponents can be searched for.
 _RUNS = bytes.maketrans(b"123456789.E", b"0000000000e")
@@ -55,10 +55,10 @@ def parse(text: bytes) -> Any:
         if "infinity" not in error.msg:
             raise BadJSON(undecodable(text) or _fault(error)) from error
         return _parsed_again(text)
-    return value if is_kept(text, value) else _parsed_again(text)
+    return value if is_lossless(text, value) else _parsed_again(text)
 
 
-def is_kept(text: bytes, value: Any) -> bool:
+def is_lossless(text: bytes, value: Any) -> bool:
     """Whether `value`, which orjson parsed from one or several JSON texts, certainly has all of their content."""
     try:
         written = orjson.dumps(value)
@@ -94,7 +94,7 @@ def text_of(value: Any, otherwise: Callable[[Any], Any] | None = None) -> str:
     return orjson.dumps(value, default=known, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
 
 
-def float_holds(number: str) -> bool:
+def fits_float64(number: str) -> bool:
     """Whether float64 can represent all digits of a number."""
     return _round_trips(float(number), number)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from synth.schemas.errors import InputError
 
-__all__ = ["ROWS_PER_BATCH", "Batch", "Format", "UnreadableRow", "refuse_repeated"]
+__all__ = ["ROWS_PER_BATCH", "Batch", "Format", "UnreadableRow", "require_unique"]
 
 ROWS_PER_BATCH = 4096
 
@@ -94,7 +94,7 @@ class Format:
     read_plain: Callable[[Path], Iterator[Batch]] | None = None
 
 
-def refuse_repeated(path: Path, names: Sequence[str]) -> None:
+def require_unique(path: Path, names: Sequence[str]) -> None:
     """Raises `InputError` if two columns of a file have the same name."""
     for name in names:
         if names.count(name) > 1:

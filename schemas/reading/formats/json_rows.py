@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from synth.schemas.errors import InputError
-from synth.schemas.reading.formats.exact import BadJSON, is_kept, parse, text_of
+from synth.schemas.reading.formats.exact import BadJSON, is_lossless, parse, text_of
 from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, UnreadableRow
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH, opened_text
 
@@ -32,7 +32,7 @@ def _read_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
         while lines := file.readlines(BYTES_PER_BATCH):
             try:
                 rows = [loads(line) for line in lines]
-                whole = set(map(type, rows)) <= {dict} and (plain or is_kept(b"".join(lines), rows))
+                whole = set(map(type, rows)) <= {dict} and (plain or is_lossless(b"".join(lines), rows))
             except orjson.JSONDecodeError:
                 whole = False
             if whole:

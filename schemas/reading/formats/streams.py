@@ -1,28 +1,21 @@
 """The bytes of a file, decompressed by its suffix, and the faults of text that is not UTF-8."""
 
+import codecs
+import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
 
-__all__ = ["BYTES_PER_BATCH", "BYTE_ORDER_MARK", "COMPRESSED", "input_errors", "opened_text", "undecodable"]
+__all__ = ["BYTES_PER_BATCH", "COMPRESSED", "input_errors", "opened_text", "undecodable"]
 
 BYTES_PER_BATCH = 2 << 20
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# Byte order marks, the longer ones first.
-_ENCODINGS = (
-    (b"\xff\xfe\0\0", "UTF-32"),
-    (b"\0\0\xfe\xff", "UTF-32"),
-    (b"\xff\xfe", "UTF-16"),
-    (b"\xfe\xff", "UTF-16"),
-)
 
 
 @contextmanager
@@ -38,16 +31,20 @@ def input_errors(path: Path, form: str) -> Iterator[None]:
 
 def opened_text(path: Path) -> BufferedReader:
     """The file after its byte order mark. Raises `InputError` for text in UTF-16 or UTF-32."""
-    file = BufferedReader(_stream(path))
+    # A truncated stream raises `OSError`.
+    file = BufferedReader(pa.input_stream(str(path), compression=COMPRESSED.get(path.suffix.lower())))
     start = file.peek(4)[:4]
-    if encoding := _encoding(start):
+    # A file of zeros, as a power cut leaves it, is not text.
+    encoding = json.detect_encoding(start) if any(start) else "utf-8"
+    if encoding.startswith(("utf-16", "utf-32")):
+        name = encoding.upper().replace("-LE", "LE").replace("-BE", "BE")
         source = {".gz": "gzip -dc", ".zst": "zstd -dc"}.get(path.suffix.lower(), "cat")
         raise InputError(
-            f"{path} is {encoding} text, where UTF-8 is needed: convert it, as in "
-            f"`{source} {path} | iconv -f {encoding} -t UTF-8 > NEW`"
+            f"{path} is {name} text, where UTF-8 is needed: convert it, as in "
+            f"`{source} {path} | iconv -f {name} -t UTF-8 > NEW`"
         )
-    if start.startswith(BYTE_ORDER_MARK):
-        file.read(len(BYTE_ORDER_MARK))
+    if encoding == "utf-8-sig":
+        file.read(len(codecs.BOM_UTF8))
     return file
 
 
@@ -58,28 +55,6 @@ def undecodable(line: bytes) -> str | None:
     except UnicodeDecodeError as error:
         return f"is not UTF-8 text: byte 0x{line[error.start]:02x} at position {error.start + 1}"
     return None
-
-
-def _encoding(start: bytes) -> str | None:
-    """The encoding by a byte order mark, or by the zero bytes of the first character."""
-    for mark, encoding in _ENCODINGS:
-        if start.startswith(mark):
-            return encoding
-    match [byte == 0 for byte in start]:
-        case [False, True, True, True]:
-            return "UTF-32LE"
-        case [True, True, True, False]:
-            return "UTF-32BE"
-        case [False, True, False, True]:
-            return "UTF-16LE"
-        case [True, False, True, False]:
-            return "UTF-16BE"
-    return None
-
-
-def _stream(path: Path) -> Any:
-    """A truncated stream raises `OSError`."""
-    return pa.input_stream(str(path), compression=COMPRESSED.get(path.suffix.lower()))
 
 
 def _first_line(error: Exception) -> str:
