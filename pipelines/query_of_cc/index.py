@@ -129,7 +129,7 @@ class Index(TableStage):
         settings = self._settings
         analysis = Analysis(stem=settings["stem"])
         words = settings["passage_words"]
-        lexical = _Lexical(self._bm25_writer(output), analysis, words) if settings["bm25"] else None
+        lexical = _Lexical(output.kept / BM25, self.extend, analysis, words) if settings["bm25"] else None
         dense = self._dense_writer(output, self._embedder, analysis, words) if self._embedder else None
         indexes = [index for index in (lexical, dense) if index]
         for batch in before.to_batches(max_chunksize=ROWS_AT_A_TIME):
@@ -154,12 +154,6 @@ class Index(TableStage):
         if dense:
             output.tally("vectors", dense.close(documents, settings["faiss"]))
 
-    def _bm25_writer(self, output: Output) -> Bm25Writer:
-        folder = output.kept / BM25
-        if self.extend and not folder.exists():
-            _copy_bm25(self.extend.bm25, folder)
-        return Bm25Writer(folder)
-
     def _dense_writer(self, output: Output, embedder: Embedder, analysis: Analysis, words: int) -> DenseWriter:
         folder, base = output.kept / DENSE, 0
         if self.extend:
@@ -172,8 +166,10 @@ class Index(TableStage):
 class _Lexical:
     """Adds documents as passages of terms, except those that an earlier run has committed."""
 
-    def __init__(self, writer: Bm25Writer, analysis: Analysis, passage_words: int) -> None:
-        self.writer = writer
+    def __init__(self, folder: Path, base: OpenedIndex | None, analysis: Analysis, passage_words: int) -> None:
+        if base and not folder.exists():
+            _copy_bm25(base.bm25, folder)
+        self.writer = Bm25Writer(folder)
         self._analysis = analysis
         self._passage_words = passage_words
         self._characters = 0

@@ -140,9 +140,7 @@ _ASCII_WORD = _word("[a-z0-9_]+", "[a-z]", "[0-9]")
 
 @cache
 def _any_word() -> re.Pattern[str]:
-    marks = "".join(
-        character for character in map(chr, range(0x300, 0x10000)) if unicodedata.category(character)[0] == "M"
-    )
+    marks = "".join(sign for sign in map(chr, range(0x300, 0x10000)) if unicodedata.category(sign)[0] == "M")
     return _word(rf"(?:[a-z0-9_]++|\w++|[{marks}]++)++", r"[^\W\d_]", r"\d")
 
 

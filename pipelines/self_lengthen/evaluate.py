@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -27,6 +26,9 @@ CRITERIA = ("relevance", "accuracy", "coherence", "consistency", "clarity", "cre
 MARKS = range(1, 11)
 MAX_ANALYSIS_LENGTH = 2000
 _JUDGEMENT = ("analysis", *CRITERIA, "judge_reasoning")
+_MARK = {"type": "integer", "minimum": MARKS[0], "maximum": MARKS[-1]}
+_FIELDS = {"analysis": {"type": "string", "maxLength": MAX_ANALYSIS_LENGTH}, **dict.fromkeys(CRITERIA, _MARK)}
+SCHEMA = {"type": "object", "properties": _FIELDS, "required": list(_FIELDS), "additionalProperties": False}
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class EvaluateLengths(RowStage):
         prompt = self.prompt.render(instruction=with_its_input(row), response=row["response"], criteria=CRITERIA)
         samplings = warmer_retries(Sampling(temperature=self.temperature, max_tokens=self.max_tokens), self.tries)
         try:
-            judgement = await first_readable(tools, prompt, samplings, _judgement, self._schema)
+            judgement = await first_readable(tools, prompt, samplings, _judgement, SCHEMA if self.schema else None)
         except Reject as reject:
             tools.tally(f"not_judged_{reject.reason}")
             judgement = {}
@@ -119,15 +121,6 @@ class EvaluateLengths(RowStage):
             for criterion in CRITERIA:
                 tools.tally(criterion, judgement[criterion])
         return {**dict.fromkeys(_JUDGEMENT), **judgement, "judge_model": tools.model}
-
-    @cached_property
-    def _schema(self) -> Mapping[str, Any] | None:
-        """The JSON schema of a reply, if the model is to follow one."""
-        if not self.schema:
-            return None
-        mark = {"type": "integer", "minimum": MARKS[0], "maximum": MARKS[-1]}
-        fields = {"analysis": {"type": "string", "maxLength": MAX_ANALYSIS_LENGTH}, **dict.fromkeys(CRITERIA, mark)}
-        return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
 def _judgement(completion: Completion) -> dict[str, Any]:

@@ -47,16 +47,10 @@ def bounds(constraint: str, kind: Kind) -> tuple[float, float]:
     needed = 2 if kind == "range" else 1
     if len(numbers) < needed or not all(numbers[:needed]):
         raise ValueError(f"{constraint!r:.200} has not the {'two numbers' if needed == 2 else 'number'} of {kind!r}")
-    first, *others = numbers
-    match kind:
-        case "about":
-            return 0.8 * first, 1.2 * first
-        case "range":
-            return min(first, others[0]), max(first, others[0])
-        case "above":
-            return first, 1.5 * first
-        case "below":
-            return 0.5 * first, first
+    if kind == "range":
+        return min(numbers[:2]), max(numbers[:2])
+    low, high = {"about": (0.8, 1.2), "above": (1, 1.5), "below": (0.5, 1)}[kind]
+    return low * numbers[0], high * numbers[0]
 
 
 def score(words: int, low: float, high: float) -> float:
