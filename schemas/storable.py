@@ -1,4 +1,4 @@
-"""The Arrow types of dataset directories: those that `datasets` opens, with one type for each kind of value.
+"""The Arrow types of dataset directories: only types that `datasets` opens, one for each kind of value.
 
 A map becomes a list of structs of `key` and `value`; dictionaries and runs are decoded, views are laid out, and an
 extension type is replaced by its storage type. Values do not change.

@@ -75,7 +75,7 @@ class Decontaminate(TableStage):
     text: ComparedText = ()
     against_column: Annotated[
         tuple[str, ...],
-        Option("Column of the evaluation sets to look for. Repeatable.", metavar="NAME", default="all that hold text"),
+        Option("Column of the evaluation sets to look for. Repeatable.", metavar="NAME", default="all with text"),
     ] = ()
     ngram: Annotated[int, Option("Consecutive words that may not be shared.", min=1)] = 13
 
@@ -167,8 +167,10 @@ class _Sets:
 def _columns(source: Source, table: pa.Table, named: Sequence[str]) -> tuple[str, ...]:
     columns = [name for name in all_text_columns(table.schema) if not named or name in named]
     if not columns:
-        wanted = f"has no column {' or '.join(named)} that holds" if named else "has no column that holds"
-        raise InputError(f"--against {source.input.spec} {wanted} text, only {', '.join(table.column_names)}")
+        wanted = f"column {' or '.join(named)}" if named else "column"
+        raise InputError(
+            f"--against {source.input.spec} has no {wanted} with text, only {', '.join(table.column_names)}"
+        )
     return tuple(columns)
 
 

@@ -21,18 +21,18 @@ MESSAGE_TEXT = ("content", "value")
 def text_columns(schema: pa.Schema, named: Sequence[str], flag: str = "--text") -> tuple[str, ...]:
     """The columns to compare: those `named`, or else the document's text, or else the only column with text."""
     possible = all_text_columns(schema)
-    known = f"only {', '.join(possible)}" if possible else "and no other column does"
+    known = f"only {', '.join(possible)}" if possible else "and no other column has"
     for name in named:
         if name not in possible:
-            raise InputError(f"{flag} {name}: the input has no column {name} that holds text or messages, {known}")
+            raise InputError(f"{flag} {name}: the input has no column {name} with text or messages, {known}")
     if named:
         return tuple(named)
     chosen = [name for name in TEXT_NAMES if name in possible][:1] or possible
     if len(chosen) == 1:
         return tuple(chosen)
     if not chosen:
-        raise InputError(f"the input has no column that holds text or messages, only {', '.join(schema.names)}")
-    raise InputError(f"the columns {', '.join(chosen)} hold text: name the one to compare with {flag} NAME")
+        raise InputError(f"the input has no column with text or messages, only {', '.join(schema.names)}")
+    raise InputError(f"the columns {', '.join(chosen)} have text: name the one to compare with {flag} NAME")
 
 
 def all_text_columns(schema: pa.Schema) -> list[str]:

@@ -1,1 +1,1 @@
-"""InsTag: what instructions ask for, as tags; how complex and how diverse a dataset is by them (arXiv 2308.07074)."""
+"""InsTag: tags for the intentions of instructions, which measure complexity and diversity (arXiv 2308.07074)."""

@@ -31,7 +31,7 @@ LONGEST_EXPLANATION = 300
 
 @dataclass(frozen=True)
 class Tag(RowStage):
-    """Tag what each instruction, or each user turn of a chat, asks for.
+    """Tag the intentions of each instruction, or of each user turn of a chat.
 
     Adds `raw_tags`, the tags of every query with their explanations; all columns of the row are kept.
 
@@ -45,7 +45,7 @@ class Tag(RowStage):
 
     A query without tags is counted (`untagged_queries`) if another query of its row has some. Otherwise the row is
     rejected with the most common reason of its queries: `unreadable` (no list or object in the reply), `no_tags` (none
-    inside), `truncated` (cut before the first complete tag), `refused`, `empty_answer`, `no_query`. It fails where the
+    inside), `truncated` (cut before the first complete tag), `refused`, `empty_answer`, `no_query`. It fails if the
     engine answers none of them. Reasoning is dropped: a row may have several queries, and a `reasoning` column.
     """
 

@@ -121,7 +121,7 @@ def _keys(table: pa.Table) -> Fingerprints:
 
 
 def _matched(a: Fingerprints, b: Fingerprints) -> tuple[Rows, Rows, Rows, Rows]:
-    """Rows of `a` and of `b` with the same key, in pairs, and the rows of each that the other lacks."""
+    """Rows of `a` and of `b` with the same key, in pairs, and the rows of each that are missing in the other."""
     order = np.argsort(b)
     ordered = b[order]
     positions = np.searchsorted(ordered, a)

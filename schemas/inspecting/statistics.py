@@ -36,8 +36,8 @@ CATEGORY_CHARACTERS = 40
 class ColumnStatistics:
     """One column. `distinct` counts distinct values other than null; None if they were not counted.
 
-    `spread` is that of the numbers, or of the lengths in `unit` (characters, items, bytes). `values` counts each value
-    of a categorical column, the most common first. `not_finite` counts NaN and infinities, which `spread` excludes.
+    `spread` describes the numbers, or the lengths in `unit` (characters, items, bytes). `values` counts each value of a
+    categorical column, the most common first. `not_finite` counts NaN and infinities, which `spread` excludes.
     """
 
     name: str

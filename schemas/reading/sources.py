@@ -133,7 +133,7 @@ class Source:
     def _candidates(self, column: Column) -> tuple[str, ...]:
         if column.name in self.columns:
             return (self.columns[column.name],)
-        # The id may be another column as well; apart from it, a column named for one purpose is not found for another.
+        # The id may also be read as another column; otherwise a column named for one purpose is not used for another.
         taken = [given for name, given in self.columns.items() if name != "id"]
         return tuple(name for name in (column.name, *column.aliases) if name not in taken)
 
@@ -267,7 +267,7 @@ class Source:
         return f"{self.name}-{index}"
 
     def _missing(self, names: Sequence[str], place: str) -> str:
-        """The message for a row, or a file, with only the columns `names`: all columns that it lacks."""
+        """The message for a row or a file with only the columns `names`: lists all missing columns."""
         lacking = [
             column
             for column in self.record.columns

@@ -83,7 +83,7 @@ def write(file: IO[bytes], name: str, form: str, schema: pa.Schema, tables: Iter
 
 def _compressed(file: IO[bytes], suffix: str) -> AbstractContextManager[Any]:
     if suffix == ".gz":
-        # Without time and name, the same rows give the same bytes.
+        # Without time and name, so the same rows produce the same bytes.
         return gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0)
     if suffix == ".zst":
         return zstandard.ZstdCompressor().stream_writer(file, closefd=False)

@@ -63,7 +63,7 @@ class OutputStatus:
             shown, others = self.changed[:CHANGES_SHOWN], self.changed[CHANGES_SHOWN:]
             fields = "; ".join(f"{name} was {_brief(old)} and is now {_brief(new)}" for name, old, new in shown)
             if others:
-                fields += f"; changed as well: {', '.join(name for name, *_ in others)}"
+                fields += f"; also changed: {', '.join(name for name, *_ in others)}"
             raise Stale(
                 f"{self.where} was made with other settings ({fields}): use --fresh to start over, or another output"
             )
@@ -146,7 +146,7 @@ class OutputClaim:
         return self.layout.record.is_file() and not _changed(_begun(self.layout), self._identity)
 
     def begin(self, command: Sequence[str], *, chunk_rows: int | None = None, replaces: bool = False) -> None:
-        """Create the folders, and record the identity, the command line, and whether an output is to be replaced.
+        """Create the folders, and record the identity, the command line, and whether to replace an existing output.
 
         A run that is resumed keeps its `chunk_rows`.
         """
@@ -223,7 +223,7 @@ class OutputClaim:
 
 
 def _remove_remains(final: Path, identity: Mapping[str, Any]) -> None:
-    """Remove the remains of a publication killed at its end, but not a run that is to replace `final`."""
+    """Remove the remains of a publication killed at its end, but not a run that will replace `final`."""
     partial = Layout(final).partial
     if partial.path.is_dir() and not partial.record.exists():
         with contextlib.suppress(SynthError):
@@ -279,7 +279,7 @@ def _begun(partial: PartialLayout) -> dict[str, Any]:
 
 
 def _replaces(partial: PartialLayout, identity: Mapping[str, Any]) -> bool:
-    """Whether a run with this identity has begun that is to replace the existing output."""
+    """Whether a run with this identity has begun that will replace the existing output."""
     begun = _begun(partial)
     return bool(begun.get("anew")) and not _changed(begun, identity)
 

@@ -26,7 +26,7 @@ def with_reasoning(
     assistant's message (null in other messages), which the model's chat template formats. In a chat it belongs to the
     assistant's last turn. Rows without reasoning are unchanged.
 
-    Raises `InputError` if there is no text column `reasoning`, `UsageError` if the shape has no place for it.
+    Raises `InputError` if there is no text column `reasoning`, `UsageError` if the shape has no field for it.
     """
     if shape == "rows":
         raise UsageError("--reasoning needs --as messages, sharegpt, alpaca or llama-factory: in rows it is a column")

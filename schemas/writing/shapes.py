@@ -103,7 +103,7 @@ SHAREGPT = ChatShape("conversations", "from", "value", "human", "gpt")
 ALPACA = AlpacaShape()
 SHAPES: dict[str, ChatShape | AlpacaShape] = {"messages": MESSAGES, "sharegpt": SHAREGPT, "alpaca": ALPACA}
 SHAPE_NAMES = ("rows", *SHAPES, "llama-factory")
-# The column that goes with the turns of chats.
+# The column of a chat's tools, next to its turns.
 TOOLS = "tools"
 
 

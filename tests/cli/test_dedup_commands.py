@@ -63,7 +63,7 @@ def test_without_an_evaluation_set_there_is_nothing_to_do(tmp_path: Path) -> Non
     ("arguments", "kind", "said"),
     [
         (["none"], InputError, "none does not exist"),
-        (["rows.jsonl", "--text", "n"], InputError, "--text n: the input has no column n that holds text"),
+        (["rows.jsonl", "--text", "n"], InputError, "--text n: the input has no column n with text"),
         (["rows.jsonl", "--column", "id=no"], InputError, "--column id=no: .* has no column no, only content, n"),
         (["rows.jsonl", "--column", "id=n", "--column", "text=content", "--text", "content"], InputError, "only text"),
         (["rows.jsonl", "rows.jsonl"], InputError, "id 'rows-0' stands in .* and again in"),

@@ -179,8 +179,8 @@ def test_evaluation_sets_are_part_of_what_a_run_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("evaluation", "options", "said"),
     [
-        ([{"id": "q", "n": 1}], {}, "--against .*eval.jsonl has no column that holds text, only id, n"),
-        ([{"id": "q", "a": "x"}], {"against_column": ("b",)}, "has no column b that holds text, only id, a"),
+        ([{"id": "q", "n": 1}], {}, "--against .*eval.jsonl has no column with text, only id, n"),
+        ([{"id": "q", "a": "x"}], {"against_column": ("b",)}, "has no column b with text, only id, a"),
         ([{"id": "q", "a": "..."}], {}, "--against .*: there is no word in it"),
         ([], {}, "--against: .*eval.jsonl has no rows"),
         ([{"id": "q", "a": "x"}, {"id": "q", "a": "y"}], {}, "--against: id 'q' stands in"),

@@ -292,18 +292,18 @@ def test_questions_of_gsm8k(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "stage", "said"),
     [
-        ([{"id": "a", "n": 1}], Dedup(), "the input has no column that holds text or messages, only id, n"),
-        ([{"a": "x", "b": "y"}], Dedup(), "the columns a, b hold text: name the one to compare with --text NAME"),
+        ([{"id": "a", "n": 1}], Dedup(), "the input has no column with text or messages, only id, n"),
+        ([{"a": "x", "b": "y"}], Dedup(), "the columns a, b have text: name the one to compare with --text NAME"),
         (
             [{"a": "x", "n": 1}],
             Dedup(text=("n",)),
-            "--text n: the input has no column n that holds text or messages, only a",
+            "--text n: the input has no column n with text or messages, only a",
         ),
         ([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}], Dedup(), "id 'a' stands in .* and again in .*--column"),
         (
             [{"text": "x"}, {"text": ["y"]}],
             Dedup(),
-            "the input has no column that holds text or messages, only id, text",
+            "the input has no column with text or messages, only id, text",
         ),
         ([], Dedup(), "has no rows"),
     ],

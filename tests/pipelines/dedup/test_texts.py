@@ -24,9 +24,9 @@ def test_the_text_of_a_document_is_found_by_its_names() -> None:
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.binary(), pa.list_(pa.int64()), pa.struct([("content", pa.string())])])
 def test_other_columns_hold_no_text(kind: pa.DataType) -> None:
-    with pytest.raises(InputError, match="no column that holds text or messages, only id, text"):
+    with pytest.raises(InputError, match="no column with text or messages, only id, text"):
         text_columns(schema(text=kind), ())
-    with pytest.raises(InputError, match=r"--text text: .* and no other column does"):
+    with pytest.raises(InputError, match=r"--text text: .* and no other column has"):
         text_columns(schema(text=kind), ("text",))
 
 

@@ -135,7 +135,7 @@ def test_other_settings_are_refused_with_each_field_and_both_values(tmp_path: Pa
 def test_a_refusal_shows_the_beginning_of_digests_and_the_first_changes(tmp_path: Path) -> None:
     before, after = ({"input": digit * 32, **dict.fromkeys("abcde", digit)} for digit in "0f")
     OutputStatus(tmp_path, "complete", ()).refuse()
-    with pytest.raises(Stale, match=r'input was "00000000…" and is now "ffffffff…"; a was .*; changed as well: d, e\)'):
+    with pytest.raises(Stale, match=r'input was "00000000…" and is now "ffffffff…"; a was .*; also changed: d, e\)'):
         OutputStatus(tmp_path, "complete", differences(before, after)).refuse()
 
 
