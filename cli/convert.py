@@ -44,16 +44,9 @@ def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
     from synth.schemas.records import ROW
     from synth.schemas.writing.publication import OutputClaim, OutputStatus
 
+    rejects, file_column = reading.rejects_bad_rows, reading.file_column
     opened = [
-        Source(
-            spec,
-            ROW,
-            reading.columns,
-            reading.limit,
-            rejects=reading.rejects_bad_rows,
-            file_column=reading.file_column,
-        )
-        for spec in sources
+        Source(spec, ROW, reading.columns, reading.limit, rejects=rejects, file_column=file_column) for spec in sources
     ]
     identity = _import_identity(opened)
     if is_asked_why(lambda: OutputStatus.of(output, identity)):
@@ -191,13 +184,8 @@ def _publish(claim: "OutputClaim", sources: "Sequence[str]", reading: "Reading")
     from synth.pipelines.runtime.lines import rejected_schema
     from synth.pipelines.runtime.rows import Finished
 
-    table = reading.table
-    finished = Finished(
-        table.num_rows,
-        Counts(produced=table.num_rows, outputs=table.num_rows),
-        list(_shards(table, claim.layout)),
-        [],
-    )
+    table, rows = reading.table, reading.table.num_rows
+    finished = Finished(rows, Counts(produced=rows, outputs=rows), list(_shards(table, claim.layout)), [])
     rejected = rejected_schema(table.schema, table.schema, raw=True)
     finished = with_bad_rows(finished, reading.bad, rejected, claim.layout, is_cut=False)
     claim.publish(

@@ -104,15 +104,14 @@ def measure(sources: Sequence[Input], tags: str | None = None, vocabulary: Input
     for each, used, cooccurrences in zip(tagged, uses, counted, strict=True):
         covered = int(np.count_nonzero(used[:size]))
         commonest = [TagCount(names[tag], int(used[tag])) for tag in top]
+        rows = len(each.sets)
         pairs = [
-            _pair(
-                commonest[rarer], commonest[commoner], int(cooccurrences[commoner * len(top) + rarer]), len(each.sets)
-            )
+            _pair(commonest[rarer], commonest[commoner], int(cooccurrences[commoner * len(top) + rarer]), rows)
             for commoner, rarer in common_pairs
         ]
         measured.append(
             Measures(
-                rows=len(each.sets),
+                rows=rows,
                 untagged=int(np.count_nonzero(each.sets.sizes == 0)),
                 unit=each.queries.unit,
                 queries=int(each.queries.counts.sum()),
