@@ -1,6 +1,11 @@
 """Phrases that messages share."""
 
-__all__ = ["plural"]
+__all__ = ["first_line", "plural"]
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def plural(count: int, noun: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from synth.schemas.errors import UsageError
+from synth.schemas.phrases import first_line
 from synth.schemas.storable import inner_types
 
 if TYPE_CHECKING:
@@ -66,5 +67,5 @@ def _is_known(kind: pa.DataType) -> bool:
 
 def _reason(error: "duckdb.Error") -> str:
     """The first line of a message of DuckDB, without the type of the error."""
-    first = str(error).strip().partition("\n")[0]
+    first = first_line(error)
     return first.partition(" Error: ")[2] or first

@@ -13,6 +13,7 @@ import xxhash
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.layout import PARTIAL, Layout
+from synth.schemas.phrases import first_line
 from synth.schemas.reading.formats import Batch, file_format, read, read_from, stem
 from synth.schemas.reading.text_files import (
     PACKAGES,
@@ -192,8 +193,7 @@ def _on_the_hub(spec: str) -> Input:
         splits = datasets.load_dataset(name, config)
     # Errors come from `datasets`, the Hub client and the network, and share no base class.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"the Hub dataset {spec} cannot be loaded: {reason}") from error
+        raise InputError(f"the Hub dataset {spec} cannot be loaded: {first_line(error)}") from error
     if split is None and len(splits) == 1:
         (split,) = splits
     if split not in splits:

@@ -285,7 +285,7 @@ def _replaces(partial: PartialLayout, identity: Mapping[str, Any]) -> bool:
 
 
 def _brief(value: Any) -> str:
-    """The value as JSON, with digests and the whole shortened."""
+    """The value as JSON, shortened, as are digests in it."""
     shown = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b", r"\1…", json.dumps(value, ensure_ascii=False))
     return shown if len(shown) <= 80 else f"{shown[:60]}… ({len(shown):,} characters)"
 

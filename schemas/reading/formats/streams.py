@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
+from synth.schemas.phrases import first_line
 
 __all__ = ["BYTES_PER_BATCH", "COMPRESSED", "input_errors", "opened_text", "undecodable"]
 
@@ -23,10 +24,9 @@ def input_errors(path: Path, form: str) -> Iterator[None]:
     """Turns errors of the file system, decompressors and Arrow into `InputError`."""
     try:
         yield
-    except OSError as error:
-        raise InputError(f"{path} cannot be read as {form}: {error.strerror or _first_line(error)}") from error
-    except (pa.ArrowException, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as {form}: {_first_line(error)}") from error
+    except (OSError, pa.ArrowException, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(f"{path} cannot be read as {form}: {reason}") from error
 
 
 def opened_text(path: Path) -> BufferedReader:
@@ -55,7 +55,3 @@ def undecodable(line: bytes) -> str | None:
     except UnicodeDecodeError as error:
         return f"is not UTF-8 text: byte 0x{line[error.start]:02x} at position {error.start + 1}"
     return None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
