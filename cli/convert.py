@@ -51,7 +51,7 @@ def import_(sources: Inputs, output: Output, reading: ReadingOptions) -> None:
     identity = _import_identity(opened)
     if is_asked_why(lambda: OutputStatus.of(output, identity)):
         return
-    claim = OutputClaim.open(output, identity, command=sys.argv[1:], fresh=reading.fresh)
+    claim = OutputClaim.open(output, identity, command=sys.argv[1:], fresh=reading.fresh, stale=reading.stale)
     if claim is None:
         print(f"{output} is complete already: nothing to do", file=sys.stderr)
         return

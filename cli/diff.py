@@ -86,7 +86,7 @@ def _counts(a: "Dataset", b: "Dataset") -> list[Change]:
 
 
 def _run_changes(a: "Dataset", b: "Dataset", part: Callable[[dict[str, Any]], dict[str, Any]]) -> list[Change]:
-    from synth.schemas.writing.publication import differences
+    from synth.schemas.writing.changes import differences
 
     return differences(part(a.run or {}), part(b.run or {}))
 

@@ -104,7 +104,7 @@ def _document(status: "OutputStatus", record: Mapping[str, Any]) -> dict[str, An
 
 def _software(record: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     from synth.pipelines.runtime.software import software
-    from synth.schemas.writing.publication import differences
+    from synth.schemas.writing.changes import differences
 
     # Only complete outputs record it.
     recorded = record.get("software", {})

@@ -3,17 +3,23 @@
 The key of an answer is the row, the whole request, and the identity of the engine or sandbox that answered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
+from numpy.typing import NDArray
 
-from synth.schemas.journal import Journal
+from synth.schemas.atomic import atomic
+from synth.schemas.fingerprints import fingerprints
+from synth.schemas.journal import Journal, read_journal
 
-__all__ = ["ANSWERS", "AnswerJournal", "key_of", "request_hash"]
+__all__ = ["ANSWERS", "AnswerJournal", "PriorAnswers", "compress_answers", "key_of", "request_hash"]
 
 ANSWERS = pa.schema(
     [("row", pa.string()), ("request_hash", pa.binary(16)), ("request", pa.string()), ("answer", pa.string())]
@@ -26,13 +32,40 @@ class AnswerJournal:
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path, ANSWERS)
         self._waiting: list[tuple[str, bytes, bytes, bytes]] = []
-        self._known: dict[tuple[str, bytes], str] = {}
-        for batch in self._journal.recovered.select(["row", "request_hash", "answer"]).to_batches():
-            rows, hashes, answers = (column.to_pylist() for column in batch.columns)
-            self._known.update(zip(zip(rows, hashes, strict=True), answers, strict=True))
+        # By row and digest, the request and its answer.
+        self._known: dict[str, dict[bytes, tuple[str, str]]] = {}
+        self._add(self._journal.recovered)
+
+    def _add(self, answers: pa.Table) -> list[tuple[str, bytes, str, str]]:
+        """Add recorded answers, and return those that were not known."""
+        new = []
+        for batch in answers.to_batches():
+            for row, digest, request, answer in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                known = self._known.setdefault(row, {})
+                if digest not in known:
+                    known[digest] = request, answer
+                    new.append((row, digest, request, answer))
+        return new
+
+    def carry_over(self, answers: pa.Table) -> None:
+        """Journal answers of an earlier run, except those that are here already."""
+        if new := self._add(answers):
+            self._journal.write(new)
+
+    def knows(self, row_id: str) -> bool:
+        """Whether any answer of this row was recorded before."""
+        return row_id in self._known
 
     def find(self, row_id: str, request: bytes, by: int) -> str | None:
-        return self._known.get((row_id, request_hash(request, by))) if self._known else None
+        known = self._known.get(row_id)
+        found = known.get(request_hash(request, by)) if known else None
+        return found[1] if found else None
+
+    def recorded(self, row_id: str, by: int) -> Iterator[tuple[str, str]]:
+        """The recorded requests of a row to this tool, with their answers."""
+        for digest, (request, answer) in self._known.get(row_id, {}).items():
+            if digest == request_hash(request.encode(), by):
+                yield request, answer
 
     def record(self, row_id: str, request: bytes, by: int, answer: bytes) -> None:
         self._waiting.append((row_id, request_hash(request, by), request, answer))
@@ -45,6 +78,50 @@ class AnswerJournal:
 
     def close(self) -> None:
         self._journal.close()
+
+
+class PriorAnswers:
+    """The answers in journals of earlier runs, by the ids of their rows. Memory: 10 bytes per answer."""
+
+    def __init__(self, journals: Sequence[Path]) -> None:
+        self._journals = journals
+        self._read = lru_cache(2)(lambda number: read_journal(self._journals[number], ANSWERS))
+
+    def of_rows(self, ids: pa.ChunkedArray) -> Iterator[pa.Table]:
+        """The answers for the rows with these ids."""
+        hashes, numbers = self._index
+        ids = ids.combine_chunks()
+        wanted = fingerprints(ids)
+        places = np.searchsorted(hashes, wanted, "left"), np.searchsorted(hashes, wanted, "right")
+        found = {number for start, end in zip(*places, strict=True) for number in numbers[start:end].tolist()}
+        for number in sorted(found):
+            table = self._read(number)
+            yield table.filter(pc.is_in(table["row"], value_set=ids))
+
+    @cached_property
+    def _index(self) -> tuple[NDArray[np.uint64], NDArray[np.uint16]]:
+        """The hashes of the row ids of all answers, sorted, and the number of each one's journal."""
+        hashes, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.uint16)]
+        for number, journal in enumerate(self._journals):
+            for batch in read_journal(journal, ANSWERS).select(["row"]).to_batches():
+                hashes.append(fingerprints(batch.column(0)))
+                numbers.append(np.full(batch.num_rows, number, np.uint16))
+        unsorted = np.concatenate(hashes)
+        order = np.argsort(unsorted)
+        return unsorted[order], np.concatenate(numbers)[order]
+
+
+def compress_answers(journal: Path, target: Path) -> None:
+    """Write the answers of a finished journal, if there are any, as a compressed one."""
+    answers = read_journal(journal, ANSWERS).combine_chunks()
+    if not answers.num_rows:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(target) as temporary:
+        copy = Journal(temporary, ANSWERS, compression="zstd")
+        for batch in answers.to_batches():
+            copy.append(batch)
+        copy.close()
 
 
 def key_of(identity: Mapping[str, Any]) -> int:

@@ -25,9 +25,10 @@ _TORN = (pa.ArrowException, OSError, EOFError, ValueError)
 class Journal:
     """A journal open for appending. `recovered` is a memory-mapped table of the rows that were intact at opening."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, compression: str | None = None) -> None:
         """Open, or create at the first `write`. Raises `SynthError` for a journal written by another version."""
         self.schema = schema
+        self._options = pa.ipc.IpcWriteOptions(compression=compression)
         self._path = path
         self._header = schema.serialize().to_pybytes()
         batches, self._end = _recover(path, self._header)
@@ -44,7 +45,7 @@ class Journal:
 
     def append(self, batch: pa.RecordBatch) -> None:
         """As `write`, for a batch of the journal's schema."""
-        message = _message(batch, len(self._header))
+        message = _message(batch, len(self._header), self._options)
         if self._file is None:
             self._file = FileIO(self._path, "r+" if self._end else "w")
             self._file.truncate(self._end)
@@ -112,10 +113,10 @@ def _recover(path: Path, header: bytes) -> tuple[list[pa.RecordBatch], int]:
     return batches, end
 
 
-def _message(batch: pa.RecordBatch, header: int) -> bytearray:
+def _message(batch: pa.RecordBatch, header: int, options: pa.ipc.IpcWriteOptions) -> bytearray:
     """The encapsulated message of a batch with its own checksum, computed with zeros in its place."""
     sink = pa.BufferOutputStream()
-    stream = pa.ipc.new_stream(sink, batch.schema)
+    stream = pa.ipc.new_stream(sink, batch.schema, options=options)
     stream.write_batch(batch, custom_metadata={_MARK: _MARK + b":" + _ZEROS})
     message = bytearray(memoryview(sink.getvalue())[header:])
     at = _place_of_checksum(message)

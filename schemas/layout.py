@@ -7,6 +7,7 @@
     OUT.partial/   lock  synth.json  progress.json  failed.json  input-0
       shards/      00017.arrow  00017.rejected.arrow  00017.json
       work/        00017/: answers.arrow  rows.arrow
+      prior/       the answers of earlier runs of this output, for an update
       kept/        what is published in OUT next to the data, such as answers/ and failed/
       whole/  replaced/   OUT just before it is published, and the output that it replaces
 
@@ -108,6 +109,17 @@ class Workplace:
     @property
     def kept(self) -> Layout:
         return Layout(self.path / "kept")
+
+    @property
+    def prior(self) -> Path:
+        """The folder with journals of answers that this run may use again."""
+        return self.path / "prior"
+
+    def prior_answers_of(self, number: int) -> Path:
+        return self.prior / f"{number}{_SHARD}"
+
+    def prior_answers(self) -> list[Path]:
+        return sorted(self.prior.glob(f"*{_SHARD}"))
 
     def data(self, number: int) -> Path:
         return self.shards / f"{number:05d}{_SHARD}"

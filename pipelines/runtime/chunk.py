@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from synth.pipelines.runtime.counts import FAILED, OUTPUT, REJECTED_INPUT, Counts, Published
 from synth.pipelines.runtime.lines import EndedRow, LineFormat
 from synth.pipelines.runtime.stage import Rejected, Row
-from synth.schemas.answers import AnswerJournal
+from synth.schemas.answers import AnswerJournal, PriorAnswers, compress_answers
 from synth.schemas.atomic import write_json
 from synth.schemas.journal import Journal, read_journal
 from synth.schemas.layout import Workplace
@@ -83,10 +83,13 @@ class Chunk:
             kept.rename(self.journals.answers)
         self._place.published(self._number).unlink()
 
-    def open(self) -> None:
-        """Open the journals and recover the rows that an earlier run finished."""
+    def open(self, prior: PriorAnswers | None = None) -> None:
+        """Open the journals, recover the rows that an earlier run finished, and take over its answers."""
         self.journals.folder.mkdir(parents=True, exist_ok=True)
         self.answers = AnswerJournal(self.journals.answers)
+        if prior:
+            for answers in prior.of_rows(self._table["id"].slice(self.start, self.stop - self.start)):
+                self.answers.carry_over(answers)
         self._journal = Journal(self.journals.rows, self._form.schema)
         self._finished = set(self._journal.recovered["_row"].to_pylist())
         self.counts = Counts.of(self._journal.recovered)
@@ -178,7 +181,7 @@ class Chunk:
         data, rejected = self._write_shards(lines)
         kept = self._place.kept
         if keep_answers:
-            _link(self.journals.answers, kept.answers_of(self._number))
+            compress_answers(self.journals.answers, kept.answers_of(self._number))
         if failures:
             _link(self.journals.rows, kept.failed_journals(self._number).rows)
             _link(self.journals.answers, kept.failed_journals(self._number).answers)

@@ -34,6 +34,15 @@ class ReadingOptions:
         str | None, Option("Add a text column with the name of each row's file.", metavar="NAME", panel=PANEL)
     ] = None
     fresh: Annotated[bool, Option("Start over, replacing OUTPUT.", panel=PANEL)] = False
+    stale: Annotated[
+        Literal["refuse", "update", "fresh"],
+        Option(
+            "What to do if OUTPUT was made with other settings: update it with the answers that still apply, start "
+            "over, or refuse (exit 4).",
+            env="SYNTH_STALE",
+            panel=PANEL,
+        ),
+    ] = "refuse"
 
     @property
     def rejects_bad_rows(self) -> bool:
@@ -64,8 +73,12 @@ class RowOptions(TableOptions):
 class ToolOptions(RowOptions):
     """Further options of row stages that use a model or the sandbox."""
 
-    keep_answers: Annotated[bool, Option("Keep the raw answers of the model and the sandbox.", panel=PANEL)] = False
-    reparse: Annotated[bool, Option("Parse stored answers again; send only new requests.", panel=PANEL)] = False
+    keep_answers: Annotated[
+        bool, Option("Keep the raw answers of the model and the sandbox in OUTPUT, compressed.", panel=PANEL)
+    ] = True
+    update: Annotated[bool, Option("Remake OUTPUT from the recorded answers; send only new requests.", panel=PANEL)] = (
+        False
+    )
     in_flight: Annotated[int, Option("Rows processed concurrently.", min=1, panel=PANEL)] = 2048
 
 

@@ -1,8 +1,9 @@
 """Where a run starts: from scratch, from where an earlier run stopped, or from the journals in a complete output.
 
-With `--keep-answers` an output has the journals of answers in `answers/`, one per chunk; `--reparse` restores them and
-runs every row again. `failed/` has all journals of the chunks with failed rows, and the records of all chunks:
-`--retry-failed` reopens the former and restores the latter as published.
+An output has the journals of answers in `answers/`, one per chunk. An update sets them aside and runs every row again:
+each chunk takes over the answers for its rows, so only requests without an answer are sent. `failed/` has all journals
+of the chunks with failed rows, and the records of all chunks: `--retry-failed` reopens the former and restores the
+latter as published.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 
 from synth.pipelines.runtime.counts import Published
 from synth.pipelines.runtime.options import Options
-from synth.schemas.atomic import atomic, write_json
+from synth.schemas.atomic import write_json
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
 from synth.schemas.layout import Layout
@@ -29,57 +30,48 @@ def claim_output(
 ) -> OutputClaim | None:
     """The claim on `out` for this run; None if it is complete and nothing has to be done.
 
-    Raises what `OutputClaim.open` raises, and `UsageError` if `--reparse` finds no answers.
+    Raises what `OutputClaim.open` raises, and `UsageError` if there are no answers for an update.
     """
     status = OutputStatus.of(out, identity)
-    if options.reparse:
-        restore = _restore_answers
-    elif options.retry_failed and status.state == "complete" and Layout(out).failed.is_dir():
+    if options.retry_failed and status.state == "complete" and Layout(out).failed.is_dir():
         status.refuse()
-        restore = _restore_chunks
-    else:
-        return OutputClaim.open(out, identity, command=options.command, chunk_rows=chunk_rows, fresh=options.fresh)
+        return _reopened(out, identity, options, chunk_rows)
+    if not options.fresh and (options.update or (status.changed and options.stale == "update")):
+        _require_answers(out)
+    return OutputClaim.open(
+        out,
+        identity,
+        command=options.command,
+        chunk_rows=chunk_rows,
+        fresh=options.fresh,
+        update=options.update,
+        stale=options.stale,
+    )
+
+
+def _require_answers(out: Path) -> None:
+    """Raises `UsageError` if a complete output was made from answers that it did not keep."""
+    layout = Layout(out)
+    if not layout.record.is_file() or layout.answered() or layout.partial.prior_answers():
+        return
+    tallies = (Dataset(out).run or {}).get("counts", {}).get("tallies", {})
+    if tallies.get("requests") or tallies.get("programs"):
+        raise UsageError(
+            f"{out} has no recorded answers (it was made with --no-keep-answers): --fresh asks for all of them again"
+        )
+
+
+def _reopened(out: Path, identity: Mapping[str, Any], options: Options, chunk_rows: int | None) -> OutputClaim:
     claim = OutputClaim(out, identity)
     finished = Dataset(out)
     try:
-        restore(finished, claim)
+        _restore_chunks(finished, claim)
         # Chunks keep their size.
         claim.begin(options.command, chunk_rows=(finished.run or {}).get("chunk_rows", chunk_rows))
     except BaseException as error:
         claim.__exit__(type(error))
         raise
     return claim
-
-
-def _restore_answers(finished: Dataset, claim: OutputClaim) -> None:
-    """Restore only the answers. Safe to repeat after a kill."""
-    layout, kept = claim.layout, claim.layout.kept
-    if not layout.record.is_file():
-        claim.clear()
-    for chunk in kept.answered():
-        layout.journals(chunk).folder.mkdir(parents=True, exist_ok=True)
-        kept.answers_of(chunk).rename(layout.journals(chunk).answers)
-    for chunk in finished.layout.answered():
-        target = layout.journals(chunk)
-        if not target.answers.exists():
-            target.folder.mkdir(parents=True, exist_ok=True)
-            # A copy, because more may be appended to it.
-            with atomic(target.answers) as temporary:
-                shutil.copyfile(finished.layout.answers_of(chunk), temporary)
-    published = layout.published_chunks()
-    if not published and not any(journals.answers.exists() for journals in layout.all_journals()):
-        raise UsageError(f"{finished.path} has no answers to parse again: only runs with --keep-answers store them")
-    for chunk in published:
-        record = layout.published(chunk)
-        requests = Published.read(json.loads(record.read_text())).counts.tallies.get("requests")
-        if requests and not layout.journals(chunk).answers.exists():
-            raise UsageError(
-                f"{layout.path} has finished rows without their answers, because it was started without "
-                "--keep-answers: finish it, or use --fresh to start over"
-            )
-        record.unlink()
-    for journals in layout.all_journals():
-        journals.rows.unlink(missing_ok=True)
 
 
 def _restore_chunks(finished: Dataset, claim: OutputClaim) -> None:

@@ -25,7 +25,7 @@ from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unans
 from synth.pipelines.runtime.tools import Tools, tokens_in
 from synth.sandbox.program import Program
 from synth.sandbox.verdict import Verdict
-from synth.schemas.answers import key_of
+from synth.schemas.answers import PriorAnswers, key_of
 from synth.schemas.atomic import write_json
 from synth.schemas.errors import Partial, SynthError
 from synth.schemas.layout import PartialLayout
@@ -77,8 +77,8 @@ class RowRun:
         self._layout = layout
         self._options = options
         self._observe = observe
-        # Output parsed again once may be parsed again later.
-        self._keeps_answers = options.keep_answers or options.reparse
+        self._keeps_answers = options.keep_answers
+        self._prior = PriorAnswers(journals) if (journals := layout.prior_answers()) else None
         self._model = str(engine.identity().get("model") if engine else None)
         self._seed = f"{options.seed}\x00{stage.name}"
         inputs, outputs = row_schemas(stage, table)
@@ -127,8 +127,7 @@ class RowRun:
                 rejected.append(published.rejected)
                 records.append(asdict(published))
         kept = self._layout.kept
-        if self._keeps_answers:
-            kept.answers.path.mkdir(exist_ok=True)
+        if kept.answered():
             files = [kept.answers_of(chunk).name for chunk in kept.answered()]
             write_datasets_json(kept.answers, files, [shard.xxh3 for shard in data])
         if total.failed:
@@ -176,7 +175,7 @@ class RowRun:
         for chunk in self._chunks:
             if chunk.is_published:
                 continue
-            chunk.open()
+            chunk.open(self._prior)
             self._open.append(chunk)
             self._overtaken = chunk.overtaken
             for index, row in chunk.pending():

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import xxhash
+from msgspec.structs import replace
 
-from synth.pipelines.engines import Answer, Message, Request, RequestFailed, Sampling
+from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
 from synth.pipelines.engines.reasoning import opening_marker, separate_reasoning
 from synth.pipelines.retrieval.lookup import Found, Query
 from synth.pipelines.runtime.outcomes import EmptyAnswer, Reject, Unanswered
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Tools", "tokens_in"]
 
 _write_json = msgspec.json.Encoder().encode
+_read_request = msgspec.json.Decoder(Request).decode
 _read_answer = msgspec.json.Decoder(Answer).decode
 _read_verdict = msgspec.json.Decoder(Verdict).decode
 _read_found = msgspec.json.Decoder(Found).decode
@@ -94,7 +96,7 @@ class Tools:
             raise RuntimeError("this stage was run without an engine")
         request = Request(prompt, sampling, n, _number(self._seed, self._row_id, "sample") + first_sample, schema)
         try:
-            answer = await self._answer(self._engine, request, _read_answer)
+            answer = await self._sampled(self._engine, request)
         except RequestFailed as failure:
             raise Unanswered(failure.reason, str(failure)) from None
         self._count(answer)
@@ -130,6 +132,38 @@ class Tools:
     def tally(self, name: str, amount: float = 1) -> None:
         """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
         self.tallies[name] = self.tallies.get(name, 0.0) + amount
+
+    async def _sampled(self, engine: "SharedBackend[Request, Answer]", request: Request) -> Answer:
+        """The answer to a request; samples that an earlier run drew for another number of them are not drawn again."""
+        drawn: tuple[Completion, ...] = ()
+        if self._answers.knows(self._row_id) and not self._answers.find(self._row_id, _write_json(request), engine.key):
+            drawn, prompt_tokens = self._drawn(engine, request)
+            if len(drawn) == request.n:
+                return Answer(drawn, prompt_tokens)
+            request = replace(request, n=request.n - len(drawn), seed=request.seed + len(drawn))
+        answer = await self._answer(engine, request, _read_answer)
+        return Answer((*drawn, *answer.completions), answer.prompt_tokens) if drawn else answer
+
+    def _drawn(
+        self, engine: "SharedBackend[Request, Answer]", request: Request
+    ) -> tuple[tuple[Completion, ...], int | None]:
+        """The first samples of a request, as far as they are recorded, and the tokens of its prompt."""
+        recorded = [
+            (earlier, _read_answer(answer))
+            for text, answer in self._answers.recorded(self._row_id, engine.key)
+            if replace(earlier := _read_request(text), n=request.n, seed=request.seed) == request
+        ]
+        drawn: list[Completion] = []
+        prompt_tokens = None
+        while len(drawn) < request.n:
+            place = request.seed + len(drawn)
+            found = next((one for one in recorded if one[0].seed <= place < one[0].seed + one[0].n), None)
+            if found is None:
+                break
+            earlier, answer = found
+            drawn += answer.completions[place - earlier.seed :][: request.n - len(drawn)]
+            prompt_tokens = answer.prompt_tokens
+        return tuple(drawn), prompt_tokens
 
     async def _answer(self, plug: "SharedBackend[T, U]", request: T, read: Callable[[str], U]) -> U:
         """The journaled answer to this request, or a new one, which is then journaled."""

@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,13 +21,9 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Stale, SynthError, UsageError
 from synth.schemas.layout import Layout, PartialLayout
 from synth.schemas.shards import Shard
+from synth.schemas.writing.changes import Difference, differences, in_words
 
-__all__ = ["Difference", "OutputClaim", "OutputStatus", "differences", "published_names", "write_datasets_json"]
-
-# A leaf in which two identities differ: dotted name, old and new value. An absent value is None.
-Difference = tuple[str, Any, Any]
-# Differences in a message; `synth why` shows all.
-CHANGES_SHOWN = 4
+__all__ = ["OutputClaim", "OutputStatus", "published_names", "write_datasets_json"]
 
 
 @dataclass(frozen=True)
@@ -58,14 +53,13 @@ class OutputStatus:
         return cls(partial.path, "begun", changed) if not changed or _has_work(partial) else cls(final, "absent")
 
     def refuse(self) -> None:
-        """Raises `Stale` if the identity differs, naming each field, and both values of the first ones."""
+        """Raises `Stale` if the identity differs, saying what changed and how to go on."""
         if self.changed:
-            shown, others = self.changed[:CHANGES_SHOWN], self.changed[CHANGES_SHOWN:]
-            fields = "; ".join(f"{name} was {_brief(old)} and is now {_brief(new)}" for name, old, new in shown)
-            if others:
-                fields += f"; also changed: {', '.join(name for name, *_ in others)}"
+            record = self.where / Layout(self.where).record.name
+            inputs = json.loads(record.read_text()).get("inputs", ())
             raise Stale(
-                f"{self.where} was made with other settings ({fields}): use --fresh to start over, or another output"
+                f"{self.where} is stale: {in_words(self.changed, inputs)}; --stale update remakes it and keeps the "
+                "answers that still apply, --fresh starts over"
             )
 
 
@@ -101,14 +95,19 @@ class OutputClaim:
         command: Sequence[str] = (),
         chunk_rows: int | None = None,
         fresh: bool = False,
+        update: bool = False,
+        stale: Literal["refuse", "update", "fresh"] = "refuse",
     ) -> "OutputClaim | None":
         """Start or resume writing `final`; None if it is already complete with this identity.
 
-        Raises `Stale` if `final` or its partial directory has another identity, unless `fresh`; `UsageError` if `synth`
-        did not write `final`; `SynthError` while another process writes it.
+        `fresh` and `update` write it anew in any case, `stale` if it has another identity; an update sets the recorded
+        answers aside for the run. Raises `Stale` if the identity differs and `stale` is `refuse`; `UsageError` if
+        `synth` did not write `final`; `SynthError` while another process writes it.
         """
         status = OutputStatus.of(final, identity)
-        if not fresh:
+        fresh = fresh or bool(status.changed and stale == "fresh")
+        update = not fresh and (update or bool(status.changed and stale == "update"))
+        if not (fresh or update):
             status.refuse()
             if status.state == "complete":
                 _remove_remains(final, identity)
@@ -117,9 +116,11 @@ class OutputClaim:
         try:
             if OutputStatus.of(final, identity) != status:
                 raise SynthError(f"{final} was just written by another synth process: repeat the command")
-            if fresh or status.state != "begun":
-                claim.clear()
-            claim.begin(command, chunk_rows=chunk_rows, replaces=fresh)
+            if fresh or status.changed or status.state != "begun":
+                if update:
+                    claim.set_aside_answers()
+                claim.clear(prior=fresh)
+            claim.begin(command, chunk_rows=chunk_rows, replaces=fresh or update)
         except BaseException:
             claim.close()
             raise
@@ -167,10 +168,22 @@ class OutputClaim:
     def _chunk_size(self) -> dict[str, int]:
         return {"chunk_rows": self.chunk_rows} if self.chunk_rows else {}
 
-    def clear(self) -> None:
-        """Remove everything but the lock."""
+    def set_aside_answers(self) -> None:
+        """Link the journals of answers of the output, and of a run that has begun, into `prior`."""
+        layout, out = self.layout, Layout(self.final)
+        layout.prior.mkdir(exist_ok=True)
+        journals = [kept.answers_of(chunk) for kept in (out, layout.kept) for chunk in kept.answered()]
+        journals += [journals.answers for journals in layout.all_journals()]
+        for journal in filter(Path.is_file, journals):
+            # Named by the file, so that this can be repeated after a kill.
+            target = layout.prior_answers_of(journal.stat().st_ino)
+            if not target.exists():
+                os.link(journal, target)
+
+    def clear(self, *, prior: bool = False) -> None:
+        """Remove everything but the lock and, unless `prior`, the answers that were set aside."""
         for entry in self.layout.path.iterdir():
-            if entry != self.layout.lock:
+            if entry != self.layout.lock and (prior or entry != self.layout.prior):
                 remove(entry)
 
     def publish(self, shards: Sequence[Shard], rejected: Sequence[Shard], record: Mapping[str, Any]) -> None:
@@ -255,18 +268,6 @@ def write_datasets_json(target: Layout, filenames: Sequence[str], checksums: Seq
     )
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[Difference]:
-    """The leaves in which two identities differ."""
-    found: list[Difference] = []
-    for name in dict.fromkeys([*before, *after]):
-        old, new = before.get(name), after.get(name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += differences(old, new, f"{prefix}{name}.")
-        elif old != new:
-            found.append((f"{prefix}{name}", old, new))
-    return found
-
-
 def _changed(record: Mapping[str, Any], identity: Mapping[str, Any]) -> list[Difference]:
     # The recorded identity has been through JSON, so this one is, too.
     return differences(record.get("identity", {}), json.loads(json.dumps(identity)))
@@ -284,13 +285,7 @@ def _replaces(partial: PartialLayout, identity: Mapping[str, Any]) -> bool:
     return bool(begun.get("anew")) and not _changed(begun, identity)
 
 
-def _brief(value: Any) -> str:
-    """The value as JSON, shortened, as are digests in it."""
-    shown = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b", r"\1…", json.dumps(value, ensure_ascii=False))
-    return shown if len(shown) <= 80 else f"{shown[:60]}… ({len(shown):,} characters)"
-
-
 def _has_work(partial: PartialLayout) -> bool:
     # Shards count only once their chunk is published; a stage rewrites others.
-    begun = (path for folder in (partial.work, partial.kept.path) for path in folder.rglob("*"))
+    begun = (path for folder in (partial.work, partial.prior, partial.kept.path) for path in folder.rglob("*"))
     return bool(partial.published_chunks()) or any(path.is_file() for path in begun)

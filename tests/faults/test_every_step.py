@@ -103,7 +103,7 @@ def test_parsing_again(quick_path: Path) -> None:
         assert not before
         assert not after
 
-    kill_at_every_step(quick_path, in_small_chunks(reparse=True), prepare=prepare, check=nothing_asked)
+    kill_at_every_step(quick_path, in_small_chunks(update=True), prepare=prepare, check=nothing_asked)
 
 
 def test_trying_failed_rows_again(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,9 +248,9 @@ def test_parsing_again_can_be_broken_off_after_chunks_were_published(tmp_path: P
     texts = [*TEXTS[:9], "changed", *TEXTS[10:]]
     changed = questions(tmp_path, texts)
     for _ in range(2):
-        die(changed, out, log, in_small_chunks(reparse=True, in_flight=1), at=0)
+        die(changed, out, log, in_small_chunks(update=True, in_flight=1), at=0)
         assert (tmp_path / "out.partial" / "shards" / "00000.json").exists()
-    run_two_calls(changed, out, log, in_small_chunks(reparse=True))
+    run_two_calls(changed, out, log, in_small_chunks(update=True))
     assert len(asked(log)) == 2 * len(TEXTS) + 2
     assert recorded(out) == set(asked(log))
 

@@ -86,9 +86,9 @@ def test_what_was_found_is_replayed_from_the_same_documents_alone(tmp_path: Path
     Run(Ground(), [queries], out, Options(keep_answers=True), index=first).execute()
     assert first.calls[0] == "start"
     assert sorted(first.calls[1:]) == sorted(row["query"] for row in QUERIES)
-    Run(Ground(), [queries], out, Options(reparse=True), index=again).execute()
+    Run(Ground(), [queries], out, Options(update=True), index=again).execute()
     assert again.calls == []
-    Run(Ground(), [queries], out, Options(reparse=True), index=other).execute()
+    Run(Ground(), [queries], out, Options(update=True), index=other).execute()
     assert len(other.calls) == 3
     assert next(iter(Dataset.open(out).rows()))["found"] == ["low"]
     assert "documents" in json.dumps(Dataset.open(out).run["identity"]["index"])

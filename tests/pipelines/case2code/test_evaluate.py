@@ -233,7 +233,7 @@ def test_answers_and_verdicts_are_replayed_without_a_model_or_a_jail(
     )  # type: ignore[index]
     monkeypatch.setattr(Sandbox, "start", broken)
     silent = Author(fenced(CODE))
-    Run(EvaluateFunctions(), tasks, out, Options(reparse=True), engine=silent, sandbox=Sandbox("bwrap")).execute()
+    Run(EvaluateFunctions(), tasks, out, Options(update=True), engine=silent, sandbox=Sandbox("bwrap")).execute()
     assert silent.asked == []
     assert Dataset.open(out).table.equals(first)
 

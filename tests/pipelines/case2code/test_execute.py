@@ -85,5 +85,5 @@ def test_verdicts_are_replayed_without_starting_a_jail(tmp_path: Path, monkeypat
     Run(stage, [str(rows)], tmp_path / "out", kept, sandbox=Sandbox("bwrap")).execute()
     assert [ancestor.exchanges for ancestor in ancestry("f-0", [str(tmp_path / "out")])][-1] == []
     monkeypatch.setattr(Sandbox, "start", broken)
-    Run(stage, [str(rows)], tmp_path / "out", Options(reparse=True), sandbox=Sandbox("bwrap")).execute()
+    Run(stage, [str(rows)], tmp_path / "out", Options(update=True), sandbox=Sandbox("bwrap")).execute()
     assert Dataset.open(tmp_path / "out").table.equals(first)

@@ -264,7 +264,7 @@ def test_a_resumed_run_reuses_verdicts(tmp_path: Path, monkeypatch: pytest.Monke
     kept = Options(keep_answers=True, fresh=True)
     Run(stage, source, tmp_path / "out", kept, engine=Author(script), sandbox=Sandbox("bwrap")).execute()
     monkeypatch.setattr(Sandbox, "start", broken)
-    again = Options(reparse=True)
+    again = Options(update=True)
     Run(stage, source, tmp_path / "out", again, engine=Author(script), sandbox=Sandbox("bwrap")).execute()
     assert Dataset.open(tmp_path / "out").table.equals(first)
 

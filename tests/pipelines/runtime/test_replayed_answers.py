@@ -77,7 +77,7 @@ def test_verdicts_of_another_sandbox_are_not_replayed_but_completions_are(tmp_pa
     first, second = Counting("hello"), Counting("hello")
     out = tmp_path / "out"
     assert made(source, out, first, Options(keep_answers=True)) == {("hello", "'not there'")}
-    assert made(source, out, second, Options(reparse=True), ("xxhash",)) == {("hello", "'there'")}
+    assert made(source, out, second, Options(update=True), ("xxhash",)) == {("hello", "'there'")}
     assert (first.asked, second.asked) == (2, 0)
     packages = Dataset.open(out).run["identity"]["sandbox"]
     assert "xxhash" in str(packages)
@@ -87,13 +87,13 @@ def test_completions_of_another_engine_are_not_replayed_but_verdicts_are(tmp_pat
     first, second = Counting("hello"), Counting("goodbye")
     out = tmp_path / "out"
     made(source, out, first, Options(keep_answers=True))
-    assert made(source, out, second, Options(reparse=True)) == {("goodbye", "'not there'")}
+    assert made(source, out, second, Options(update=True)) == {("goodbye", "'not there'")}
     assert second.asked == 2
 
 
 def test_a_trace_shows_only_answers_of_the_engine_of_the_run(tmp_path: Path, source: str) -> None:
     out = tmp_path / "out"
     made(source, out, Counting("hello"), Options(keep_answers=True))
-    made(source, out, Counting("goodbye"), Options(reparse=True))
+    made(source, out, Counting("goodbye"), Options(update=True))
     (row,) = ancestry("a", [str(out)])[-1:]
     assert [sample.text for exchange in row.exchanges for sample in exchange.samples] == ["goodbye"]

@@ -12,7 +12,7 @@ from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.runner import Options, Run, Summary
 from synth.pipelines.runtime.stage import Rejected, Row, Tools
 from synth.schemas.dataset import Dataset
-from synth.schemas.errors import EngineFailed, InputError, Partial, UsageError
+from synth.schemas.errors import EngineFailed, InputError, Partial
 from tests.pipelines.runtime.asking import Ask, CountingEngine, ask, questions
 
 
@@ -51,32 +51,17 @@ def test_only_failed_rows_of_a_published_output_are_retried(tmp_path: Path, monk
     assert careful(tmp_path, engine, retry_failed=True).already_done
 
 
-def test_kept_answers_are_a_dataset_and_reparsed_without_requests(
+def test_kept_answers_are_a_dataset_and_read_again_without_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    careful(tmp_path, CountingEngine(), max_failures=2, keep_answers=True, chunk_rows=6)
+    careful(tmp_path, CountingEngine(), max_failures=2, chunk_rows=6)
     assert load_from_disk(str(tmp_path / "out" / "answers"))["row"][:] == [f"q-{i}" for i in range(20)]
     monkeypatch.setattr(Careful, "mended", True)
     for _ in range(2):
         engine = CountingEngine()
-        counts = careful(tmp_path, engine, reparse=True).counts
+        counts = careful(tmp_path, engine, update=True).counts
         assert (counts.produced, engine.asked) == (20, [])
         assert all(text.isupper() for text in Dataset.open(tmp_path / "out").table["query"].to_pylist())
-
-
-def test_reparsing_sends_only_new_requests(tmp_path: Path) -> None:
-    ask(tmp_path, ["one", "two"], keep_answers=True)
-    engine = CountingEngine()
-    ask(tmp_path, ["one", "changed"], engine, reparse=True)
-    assert engine.asked[0].prompt == ({"role": "user", "content": "changed"},)
-    assert len(engine.asked) == 2
-
-
-def test_reparsing_without_kept_answers_is_refused(tmp_path: Path) -> None:
-    ask(tmp_path, ["one"])
-    with pytest.raises(UsageError, match="--keep-answers"):
-        ask(tmp_path, ["one"], reparse=True)
-    assert Dataset.open(tmp_path / "out").table.num_rows == 1
 
 
 def test_an_engine_is_not_started_if_every_answer_is_recorded(tmp_path: Path) -> None:
@@ -84,8 +69,8 @@ def test_an_engine_is_not_started_if_every_answer_is_recorded(tmp_path: Path) ->
         async def start(self) -> None:
             raise EngineFailed("it should not be needed")
 
-    ask(tmp_path, ["one"], keep_answers=True)
-    assert ask(tmp_path, ["one"], Absent(), reparse=True).counts.produced == 1
+    ask(tmp_path, ["one"])
+    assert ask(tmp_path, ["one"], Absent(), update=True).counts.produced == 1
 
 
 def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_redone(
@@ -97,7 +82,7 @@ def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_redone(
     flip(tmp_path / "out.partial" / "shards" / "00000.arrow")
     engine = CountingEngine()
     ask(tmp_path, texts, engine, max_failures=1)
-    assert len(engine.asked) == 4
+    assert engine.asked == [], "its answers are kept"
     assert "rows 0 to 1 is damaged" in caplog.text
     assert Dataset.open(tmp_path / "out").table.num_rows == 3
     flip(tmp_path / "out" / "data-00000-of-00002.arrow")

@@ -41,7 +41,7 @@ def test_repeating_a_finished_run_sends_no_requests(tmp_path: Path) -> None:
 
 def test_a_changed_input_or_seed_is_refused(tmp_path: Path) -> None:
     ask(tmp_path, ["one"])
-    with pytest.raises(Stale, match=r"inputs\.0 was"):
+    with pytest.raises(Stale, match=r"the content of .*questions\.jsonl changed; --stale update"):
         ask(tmp_path, ["two"])
     with pytest.raises(Stale, match="seed was 0 and is now 1"):
         ask(tmp_path, ["one"], seed=1)
