@@ -108,7 +108,7 @@ def test_other_options_than_those_that_made_the_output_are_refused_with_exit_cod
     questions(tmp_path, GOOD)
     command = ("reject", "sample", "questions.jsonl", "out", "--engine", "echo")
     assert synth(*command, "-n", 2, folder=tmp_path).returncode == 0
-    assert "options.n was 2 and is now 3" in refusal(synth(*command, "-n", 3, folder=tmp_path), 4)
+    assert "out is stale: n was 2 and is now 3;" in refusal(synth(*command, "-n", 3, folder=tmp_path), 4)
     assert synth(*command, "-n", 3, "--fresh", folder=tmp_path).returncode == 0
 
 

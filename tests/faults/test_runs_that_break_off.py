@@ -233,10 +233,10 @@ def test_a_damaged_chunk_without_answers_is_asked_for_again_and_no_other(
     tmp_path: Path, source: Path, whole: dict[str, bytes]
 ) -> None:
     log = tmp_path / "log"
-    die(source, tmp_path / "out", log, in_small_chunks(in_flight=1), at=22)
+    die(source, tmp_path / "out", log, in_small_chunks(in_flight=1, keep_answers=False), at=22)
     flip(tmp_path / "out.partial" / "shards" / "00001.rejected.arrow")
     before = len(asked(log))
-    run_two_calls(source, tmp_path / "out", log, in_small_chunks())
+    run_two_calls(source, tmp_path / "out", log, in_small_chunks(keep_answers=False))
     assert shard_bytes(tmp_path / "out") == whole
     again = set(asked(log)[:before]) & set(asked(log)[before:])
     assert {prompt.split(" [")[0] for prompt, _ in again} == set(TEXTS[4:8])
