@@ -195,6 +195,7 @@ def _publish(claim: "OutputClaim", sources: "Sequence[str]", reading: "Reading")
             "command": sys.argv[1:],
             "inputs": list(sources),
             "input_rows": finished.rows,
+            "unique_ids": True,
             "counts": asdict(finished.counts),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },

@@ -1,4 +1,4 @@
-"""The names of all files in a dataset directory `OUT`, and in `OUT.partial`, where it is built.
+"""The names of all files in a dataset directory `OUT` and in `OUT.partial`, in which it is built.
 
     OUT/           data-00000-of-00008.arrow  dataset_info.json  state.json  synth.json
       rejected/    a dataset directory of rejected rows and filtered outputs

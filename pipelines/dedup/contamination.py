@@ -65,6 +65,7 @@ class Decontaminate(TableStage):
     version: ClassVar[int] = 2
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = ROW
+    keeps_ids: ClassVar[bool] = True
 
     commands: ClassVar[tuple[str, ...]] = (
         "synth decontaminate rows/ clean/ --against gsm8k-test.jsonl",

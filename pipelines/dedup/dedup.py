@@ -38,6 +38,7 @@ class Dedup(TableStage):
     version: ClassVar[int] = 2
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = ROW
+    keeps_ids: ClassVar[bool] = True
 
     commands: ClassVar[tuple[str, ...]] = (
         "synth dedup corpus/ unique/",

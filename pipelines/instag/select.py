@@ -45,6 +45,7 @@ class SelectRows(TableStage):
     name: ClassVar[str] = "instag select"
     input: ClassVar[Record] = ROW
     output: ClassVar[Record] = ROW
+    keeps_ids: ClassVar[bool] = True
 
     commands: ClassVar[tuple[str, ...]] = (
         "synth instag select normalized/ selected/ -n 6000",

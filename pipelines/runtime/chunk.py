@@ -165,8 +165,8 @@ class Chunk:
     def publish(self, *, stop: int | None = None, keep_answers: bool = False) -> None:
         """Write the shards, without the rows from index `stop` on; failed rows are rejected with their traceback.
 
-        Writing the record, the last step, publishes the chunk. Answers are kept where `keep_answers` asks for it, and
-        all journals where rows failed, so that these can be retried.
+        Writing the record, the last step, publishes the chunk. Answers are kept if `keep_answers`, and all
+        journals if rows failed, so that these can be retried.
         """
         self.flush()
         self.close()

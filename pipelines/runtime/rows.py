@@ -41,7 +41,7 @@ __all__ = ["Finished", "RowRun"]
 # Chunks published concurrently. Each is held in memory, and the GIL leaves little to gain from more.
 PUBLISHING = 2
 FLUSH_SECONDS = 0.5
-# Rows after which a worker yields to the event loop, where its engine answers without ever waiting.
+# Rows after which a worker yields to the event loop, in case its engine never waits.
 TURN_ROWS = 64
 
 
@@ -96,7 +96,7 @@ class RowRun:
         self._workers: set[asyncio.Task[None]] = set()
         self._rows_in_progress = 0
         self._overtaken = 0
-        # Rows of the input, and how many of them, from the first, the output covers: fewer where `until` cuts it.
+        # Rows of the input, and how many of them, from the first, the output covers: fewer if `until` ends it early.
         self._input_rows = self._rows = int(table.num_rows)
         self._stopping = Stopping(layout.path)
         self._engine = engine
@@ -162,9 +162,9 @@ class RowRun:
                 await self._work(pending)
             finally:
                 ticking.cancel()
-                plugs: tuple[SharedBackend[Any, Any] | None, ...] = (self._shared, self._programs, self._index)
-                for plug in filter(None, plugs):
-                    await plug.close()
+                backends: tuple[SharedBackend[Any, Any] | None, ...] = (self._shared, self._programs, self._index)
+                for backend in filter(None, backends):
+                    await backend.close()
                 self._publish_or_close()
         self._observe_counts()
         if self._stopping.reason:

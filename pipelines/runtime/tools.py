@@ -1,7 +1,7 @@
 """The tools of a row (model, sandbox, search, randomness), whose answers survive a crash.
 
-Every answer is journaled as it arrives. Its key is the row id, a hash of the request, and the identity of the plug that
-answered: engine, sandbox or index. On resume the row's coroutine starts over and gets its recorded answers, so it
+Every answer is journaled as it arrives. Its key is the row id, a hash of the request, and the identity of the backend
+that answered: engine, sandbox or index. On resume the row's coroutine starts over and gets its recorded answers, so it
 reaches the point where it was interrupted without repeating a request.
 """
 
@@ -102,7 +102,7 @@ class Tools:
         self._count(answer)
         opened = "" if schema else opening_marker(prompt)
         answer = Answer(tuple([separate_reasoning(one, opened) for one in answer.completions]), answer.prompt_tokens)
-        _refuse_nothing_said(answer)
+        _require_an_answer(answer)
         return answer
 
     @property
@@ -110,7 +110,7 @@ class Tools:
         return self
 
     async def run(self, program: Program) -> Verdict:
-        """Run a program in the sandbox. Raises `Reject` (`refused`) where an input is no plain value."""
+        """Run a program in the sandbox. Raises `Reject` (`refused`) if an input is not a plain value."""
         if self._sandbox is None:
             raise RuntimeError("this stage was run without a sandbox")
         if program.input_error:
@@ -165,14 +165,14 @@ class Tools:
             prompt_tokens = answer.prompt_tokens
         return tuple(drawn), prompt_tokens
 
-    async def _answer(self, plug: "SharedBackend[T, U]", request: T, read: Callable[[str], U]) -> U:
+    async def _answer(self, backend: "SharedBackend[T, U]", request: T, read: Callable[[str], U]) -> U:
         """The journaled answer to this request, or a new one, which is then journaled."""
         text = _write_json(request)
-        recorded = self._answers.find(self._row_id, text, plug.key)
+        recorded = self._answers.find(self._row_id, text, backend.key)
         if recorded is not None:
             return read(recorded)
-        answer = await plug.answer(request)
-        self._answers.record(self._row_id, text, plug.key, _write_json(answer))
+        answer = await backend.answer(request)
+        self._answers.record(self._row_id, text, backend.key, _write_json(answer))
         return answer
 
     def _count(self, answer: Answer) -> None:
@@ -186,15 +186,15 @@ class Tools:
             self.tally("uncounted_requests")
 
 
-def _refuse_nothing_said(answer: Answer) -> None:
+def _require_an_answer(answer: Answer) -> None:
     """Raises `EmptyAnswer` if every completion is blank or refused, unless the token limit cut one while reasoning."""
-    silences: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for completion in answer.completions:
         if completion.no_answer is None or completion.cut:
             return
-        silences.update([completion.no_answer])
-    reason = "refused" if "refused" in silences else "empty_answer"
-    raise EmptyAnswer(reason, silences[reason], answer)
+        reasons.update([completion.no_answer])
+    reason = "refused" if "refused" in reasons else "empty_answer"
+    raise EmptyAnswer(reason, reasons[reason], answer)
 
 
 def _number(*words: str) -> int:

@@ -21,7 +21,7 @@ __all__ = ["Columns"]
 class Columns(TableStage):
     """Keep, drop or rename columns.
 
-    Rows keep their ids and order. The column `id` always stays, and comes first where `--keep` does not name it. (To
+    Rows keep their ids and order. The column `id` always stays, and comes first if `--keep` does not name it. (To
     take the ids from another column, use `--column id=NAME`.)
     """
 

@@ -21,7 +21,7 @@ __all__ = ["Filter"]
 class Filter(TableStage):
     """Keep the rows that meet a condition in SQL.
 
-    Kept rows keep their ids, columns and order. The others are counted as `not_met`, or as `unknown` where the
+    Kept rows keep their ids, columns and order. The others are counted as `not_met`, or as `unknown` if the
     condition is NULL, as `score > 4` is for a row without a score; they are not copied to rejected/.
 
     The condition is an expression of DuckDB's SQL over the columns: `length(text) > 200 AND lang = 'en'`,

@@ -24,7 +24,7 @@ ROWS_AT_A_TIME = 1 << 16
 
 
 def columns_read(typed: tuple[str, ...]) -> dict[str, str]:
-    """`question,score=judge_score`: name in the one dataset, and in the other, the same where only one is given."""
+    """Read `question,score=judge_score`: names in the one dataset, each with its name in the other."""
     pairs = [name.partition("=") for name in names(typed)]
     return {to: of if equals else to for to, equals, of in pairs}
 
@@ -158,7 +158,7 @@ class _Joined:
         self._nulls = added.num_rows
 
     def rows(self, ours: NDArray[np.int64], theirs: NDArray[np.int64], numbers: NDArray[np.int64]) -> pa.Table:
-        """These rows of both; where a number is not 0, the id gets it as a suffix."""
+        """These rows of both; a number that is not 0 becomes a suffix of the id."""
         rows = self._ours.take(ours)
         if numbers.any():
             pairs = zip(rows["id"].to_pylist(), numbers.tolist(), strict=True)
@@ -182,7 +182,7 @@ def _begins_run(ours: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _match_numbers(begins: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The number, from 1, of each pair among those of its row; 0 where it is the only one."""
+    """The number, from 1, of each pair among those of its row; 0 if it is the only one."""
     starts = np.flatnonzero(begins)
     sizes = np.diff(starts, append=len(begins))
     numbers = np.arange(len(begins)) - np.repeat(starts, sizes) + 1

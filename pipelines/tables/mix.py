@@ -99,7 +99,7 @@ class Mix(TableStage):
         return [weight / sum(weights) for weight in weights]
 
     def _wanted(self, sizes: Sequence[int]) -> list[int]:
-        """How many rows of each input the mix should have; a smaller input gives all that it has."""
+        """How many rows of each input the mix should have; a smaller input contributes all its rows."""
         shares = self._shares(sizes)
         most = min(size / share for size, share in zip(sizes, shares, strict=True) if share)
         total = self.take or int(most + 1e-9)

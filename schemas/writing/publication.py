@@ -100,7 +100,7 @@ class OutputClaim:
     ) -> "OutputClaim | None":
         """Start or resume writing `final`; None if it is already complete with this identity.
 
-        `fresh` and `update` write it anew in any case, `stale` if it has another identity; an update sets the recorded
+        `fresh` and `update` remake it in any case, `stale` if it has another identity; an update sets the recorded
         answers aside for the run. Raises `Stale` if the identity differs and `stale` is `refuse`; `UsageError` if
         `synth` did not write `final`; `SynthError` while another process writes it.
         """
