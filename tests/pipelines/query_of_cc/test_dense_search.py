@@ -212,8 +212,8 @@ def test_what_cannot_be_searched_so_is_refused(tmp_path: Path, both: Path) -> No
 
 def test_the_way_of_searching_makes_an_output_stale(tmp_path: Path, both: Path) -> None:
     retrieve(tmp_path, both, rows=QUERIES, by="dense")
-    with pytest.raises(Stale, match=r'options\.by was "dense" and is now "hybrid"'):
+    with pytest.raises(Stale, match=r'by was "dense" and is now "hybrid"'):
         retrieve(tmp_path, both, rows=QUERIES, by="hybrid")
-    with pytest.raises(Stale, match=r"options\.nprobe was 32 and is now 8"):
+    with pytest.raises(Stale, match=r"nprobe was 32 and is now 8"):
         retrieve(tmp_path, both, rows=QUERIES, by="dense", nprobe=8)
     assert retrieve(tmp_path, both, rows=QUERIES, by="dense", model=str(MODEL)).already_done
