@@ -172,7 +172,7 @@ def test_evaluation_sets_are_part_of_what_a_run_is(tmp_path: Path) -> None:
     moved = against.rename(tmp_path / "moved.jsonl")
     assert Run(Decontaminate(against=(str(moved),)), [str(source)], tmp_path / "out", Options()).execute().already_done
     write_rows(moved, [{"id": "q", "question": "Another"}])
-    with pytest.raises(Stale, match="against was .* and is now"):
+    with pytest.raises(Stale, match=r"against was .* and is now"):
         Run(Decontaminate(against=(str(moved),)), [str(source)], tmp_path / "out", Options()).execute()
 
 

@@ -111,7 +111,7 @@ def test_another_index_or_other_settings_make_the_output_stale(tmp_path: Path) -
         retrieve(tmp_path, index(tmp_path, "more", CORPUS[:4]))
     with pytest.raises(Stale, match="index was"):
         retrieve(tmp_path, index(tmp_path, "stemmed", CORPUS[:2], stem=True))
-    with pytest.raises(Stale, match=r"top_k was 100 and is now 5"):
+    with pytest.raises(Stale, match="top_k was 100 and is now 5"):
         retrieve(tmp_path, first, top_k=5)
 
 
