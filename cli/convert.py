@@ -123,6 +123,9 @@ class ExportOptions:
     columns: Annotated[
         str | None, Option("Export only these columns; rows as they are have them in this order.", metavar="A,B")
     ] = None
+    where: Annotated[
+        str | None, Option("Only rows that meet a condition over the columns, in DuckDB's SQL.", metavar="SQL")
+    ] = None
     force: Annotated[bool, Option("Replace FILE.")] = False
 
     def __post_init__(self) -> None:
@@ -147,6 +150,8 @@ def export(
     target = path(output)
     listing = TrainerList(target) if options.shape == "llama-factory" else None
     dataset = Dataset.open(source)
+    if options.where:
+        dataset = dataset.only(options.where)
     columns = options.columns.split(",") if options.columns is not None else ()
     schema, tables = shaped(
         dataset, options.shape, prompt=options.prompt_column, response=options.response_column, columns=columns

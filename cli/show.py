@@ -1,15 +1,12 @@
 """`synth show`: rows of a dataset or of any input file."""
 
-import operator
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth.cli.readable import text_of
 from synth.cli.rendering import DataConsole, literal, provenance, row_panel
 from synth.cli.summaries import commonest
 from synth.schemas.phrases import plural
@@ -22,44 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["show"]
 
 Row = dict[str, Any]
-EXPRESSION = re.compile(r"([^=!<>~]+?)\s*(!=|<=|>=|=|<|>|~)\s*(.*)", re.DOTALL)
-ORDER: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One `--where`. Values are compared as numbers if both sides are numbers, otherwise as text."""
-
-    column: str
-    relation: str
-    value: str
-
-    @classmethod
-    def parse(cls, expression: str) -> "Condition":
-        from synth.schemas.errors import UsageError
-
-        match = EXPRESSION.fullmatch(expression)
-        if not match:
-            raise UsageError(f"--where {expression}: expected COLUMN=VALUE, or !=, <, <=, >, >=, ~ instead of =")
-        return cls(*match.groups())
-
-    def matches(self, value: Any) -> bool:
-        text = text_of(value)
-        if self.relation == "~":
-            return self.value in text
-        numbers = _number(text), _number(self.value)
-        comparable = None not in numbers
-        if self.relation in ORDER:
-            left, right = numbers if comparable else (text, self.value)
-            return value is not None and ORDER[self.relation](left, right)
-        # Strings are compared as strings: the id 007 is not the id 7.
-        equal = text == self.value or (comparable and not isinstance(value, str) and numbers[0] == numbers[1])
-        return equal == (self.relation == "=")
 
 
 def show(
@@ -67,11 +26,8 @@ def show(
     number: Annotated[int, typer.Option("-n", "--number", min=1, metavar="INTEGER", help="How many rows.")] = 3,
     row: Annotated[str | None, typer.Option(metavar="ID", help="Show the row with this id.")] = None,
     where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN=VALUE",
-            help="Only matching rows; also !=, <, <=, >, >= and ~ (contains). Repeatable: all must match.",
-        ),
+        str | None,
+        typer.Option(metavar="SQL", help="Only rows that meet a condition over the columns, in DuckDB's SQL."),
     ] = None,
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="Show these columns, in this order.")] = None,
     rejected: Annotated[
@@ -84,7 +40,6 @@ def show(
     from synth.schemas.reading.inputs import locate
 
     found = locate(source)
-    conditions = [Condition.parse(expression) for expression in where or []]
     if rejected:
         folder = found.dataset.rejected if found.dataset else None
         if folder is None:
@@ -97,12 +52,12 @@ def show(
     if not rejected:
         print(literal("  ".join([source, *provenance(found.dataset), ", ".join(names)])), file=sys.stderr)
     chosen = columns.split(",") if columns else None
-    for column in [*(chosen or []), *(condition.column for condition in conditions)]:
+    for column in chosen or []:
         if first and column != "id" and not first.has(column):
             raise UsageError(f"{found.spec} has no column {column}, only {', '.join(names)}")
     console = DataConsole()
     shown = 0
-    for identifier, values in _rows(found, row, conditions):
+    for identifier, values in _rows(found, row) if where is None else _meeting(found, row, where):
         arranged = _arranged(identifier, values, chosen)
         console.print(row_panel(identifier, arranged, full=full, words=_search_terms(values)))
         shown += 1
@@ -112,14 +67,36 @@ def show(
         _report_none(found, row)
 
 
-def _rows(found: "Input", row: str | None, conditions: Sequence[Condition]) -> Iterator[tuple[str, Row]]:
+def _rows(found: "Input", row: str | None) -> Iterator[tuple[str, Row]]:
     """Ids and rows in order. A row without an id gets the one that a run over this input would generate."""
-    if row is not None:
-        conditions = [*conditions, Condition("id", "=", row)]
     first = 0
     for batch in found.batches() if row is None else _batches_with(found, row):
-        yield from _matching(batch, first, found.name, conditions)
+        for index in range(len(batch)):
+            values = batch.rows[index] if isinstance(batch.rows, list) else batch.rows.slice(index, 1).to_pylist()[0]
+            identifier = str(values["id"]) if "id" in values else f"{found.name}-{first + index}"
+            if row in (None, identifier):
+                yield identifier, values
         first += len(batch)
+
+
+def _meeting(found: "Input", row: str | None, condition: str) -> Iterator[tuple[str, Row]]:
+    """Ids and rows that meet a condition; how many there are goes to stderr."""
+    from tempfile import TemporaryDirectory
+
+    import numpy as np
+
+    from synth.schemas.reading.sources import Source
+    from synth.schemas.records import ROW
+    from synth.schemas.sql import matching
+
+    with TemporaryDirectory() as folder:
+        table = Source(found.spec, ROW, {}, None).table(Path(folder) / "rows")
+        met = np.flatnonzero(matching(table, condition).fill_null(False).to_numpy())
+        print(f"{len(met):,} of {plural(table.num_rows, 'row')} match", file=sys.stderr)
+        for index in met.tolist():
+            (values,) = table.slice(index, 1).to_pylist()
+            if row in (None, values["id"]):
+                yield values["id"], values
 
 
 def _batches_with(found: "Input", row: str) -> Iterator["Batch"]:
@@ -136,18 +113,6 @@ def _batches_with(found: "Input", row: str) -> Iterator["Batch"]:
         yield Batch(found.files[0], index, table.slice(index, 1).to_batches()[0])
 
 
-def _matching(batch: "Batch", first: int, name: str, conditions: Sequence[Condition]) -> Iterator[tuple[str, Row]]:
-    if isinstance(batch.rows, list):
-        tested = batch.rows
-    else:
-        needed = {"id", *(condition.column for condition in conditions)}
-        tested = batch.rows.select([column for column in batch.rows.schema.names if column in needed]).to_pylist()
-    for index, values in enumerate(tested):
-        identifier = str(values["id"]) if "id" in values else f"{name}-{first + index}"
-        if all(c.matches(identifier if c.column == "id" else values.get(c.column)) for c in conditions):
-            yield identifier, batch.row(index)
-
-
 def _arranged(identifier: str, values: Row, chosen: list[str] | None) -> Row:
     """The chosen columns, or all but the id (shown as title), with the reason of a rejection first."""
     if chosen:
@@ -160,14 +125,6 @@ def _search_terms(values: Row) -> Sequence[str]:
     """The search terms that found a document, if it records them."""
     terms = values.get("terms")
     return [term for term in terms if isinstance(term, str)] if isinstance(terms, list) else []
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if number == number else None
 
 
 def _print_reasons(rejected: "Dataset") -> None:

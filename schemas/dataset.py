@@ -63,6 +63,15 @@ class Dataset:
         """All rows, memory-mapped. For zero rows `datasets` writes no shard, and hence no columns."""
         return pa.concat_tables([read_shard(shard) for shard in self.shards]) if self.shards else pa.table({})
 
+    def only(self, condition: str) -> "Dataset":
+        """The same directory with only the rows that meet an SQL condition, which are copied into memory."""
+        from synth.schemas.sql import matching
+
+        chosen = Dataset(self.path)
+        # Takes the place of the cached property.
+        chosen.__dict__["table"] = self.table.filter(matching(self.table, condition))
+        return chosen
+
     @cached_property
     def run(self) -> dict[str, Any] | None:
         """The run record, or None for a directory that `synth` did not write."""

@@ -53,8 +53,9 @@ def query(sql: str, tables: Mapping[str, pa.Table], flag: str, typed: str, scrat
         try:
             return connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
-            columns = ", ".join(next(iter(tables.values())).column_names)
-            raise UsageError(f"{flag} {typed}: {_reason(error)} (the columns are {shorten(columns, 300)})") from error
+            columns = shorten(", ".join(next(iter(tables.values())).column_names), 300)
+            advice = f"the columns are {columns}; strings are in single quotes"
+            raise UsageError(f"{flag} {typed}: {_reason(error)} ({advice})") from error
 
 
 def _is_known(kind: pa.DataType) -> bool:

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from synth.schemas.errors import InputError
+from synth.schemas.errors import InputError, UsageError
 from tests.command import synth
-from tests.rows import rows_of
+from tests.rows import rows_of, write_rows
 
 FEATURES = datasets.Features(
     {
@@ -272,3 +272,12 @@ def test_random_rows_come_back_through_import(tmp_path: Path, rows: list[dict[st
             for row in found:
                 row.update({column: json.loads(row[column]) for column in rows[0] if column not in ("id", "text")})
         assert found == rows
+
+
+def test_only_rows_that_meet_a_condition_are_exported(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{"n": number, "text": "x" * number} for number in range(5)])
+    synth("import", source, tmp_path / "rows")
+    synth("export", tmp_path / "rows", tmp_path / "some.jsonl", "--where", "length(text) BETWEEN 2 AND 3")
+    assert [json.loads(line)["n"] for line in (tmp_path / "some.jsonl").read_text().splitlines()] == [2, 3]
+    with pytest.raises(UsageError, match="--where m = 1: Referenced column"):
+        synth("export", tmp_path / "rows", tmp_path / "none.jsonl", "--where", "m = 1")
