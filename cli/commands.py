@@ -85,7 +85,8 @@ def _help(stage: "type[Stage]") -> str:
     for side, verb in (("input", "Reads"), ("output", "Writes")):
         for condition, record in records(stage, side):
             paragraphs.append(f"{verb}{f' {condition}' if condition else ''}: {columns_in_words(record)}.")
-    paragraphs.append("\b\nExamples:\n" + "\n".join(f"  {example}" for example in stage.commands))
+    if stage.commands:
+        paragraphs.append("\b\nExamples:\n" + "\n".join(f"  {example}" for example in stage.commands))
     return "\n\n".join(paragraphs)
 
 

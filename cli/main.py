@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from synth.cli import standins
+from synth.pipelines import own
 from synth.pipelines.recipes import DATA, RECIPES, STAGES
 
 __all__ = ["app", "main"]
@@ -32,9 +33,11 @@ OTHERS = {
     "run-code": ("run_code:run_code", "Call a function of a Python file in the sandbox."),
     "doctor": ("doctor:doctor", "Check what this machine can run."),
 }
+RUN = "Run a stage of your own: a class in a file."
 PANELS: dict[str, Collection[str]] = {
     "Recipes": RECIPES.keys(),
     "Data": (*DATA, "import", "export"),
+    "Custom": ("run",),
     "Inspecting": ("show", "stats", "diff", "report", "trace", "why", "watch", "schema"),
     "Machine": ("run-code", "doctor"),
 }
@@ -80,7 +83,7 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         if not self.prefix:
-            return [name for names in PANELS.values() for name in names]
+            return [name for names in _panels().values() for name in names]
         names = [*STAGES, *OTHERS]
         return [name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)]
 
@@ -91,10 +94,18 @@ class Commands(TyperGroup):
                 self.commands[name] = _loaded(name)
             elif name in RECIPES:
                 self.commands[name] = Commands(name=name, help=RECIPES[name], no_args_is_help=True)
+            elif name == "run":
+                self.commands[name] = Commands(
+                    name=name, help=RUN, no_args_is_help=True, subcommand_metavar="FILE.py:CLASS INPUT OUTPUT [OPTIONS]"
+                )
+            elif self.prefix == "run ":
+                self.commands[name] = _of_stage(own.stage_at(cmd_name), cmd_name)
+            elif name in own.installed_stages():
+                self.commands[name] = _of_stage(own.stage_of_package(name), name)
         return self.commands.get(name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        panels = {"Commands": self.list_commands(ctx)} if self.prefix else PANELS
+        panels = {"Commands": self.list_commands(ctx)} if self.prefix else _panels()
         for panel, names in panels.items():
             with formatter.section(panel):
                 formatter.write_dl([(name, self._summary(self.prefix + name)) for name in names])
@@ -102,29 +113,41 @@ class Commands(TyperGroup):
     def _summary(self, name: str) -> str:
         if name in OTHERS:
             return OTHERS[name][1]
-        if purpose := {**RECIPES, **DATA}.get(name):
+        if purpose := {**RECIPES, **DATA, "run": RUN}.get(name):
             return purpose
+        if name in own.installed_stages():
+            return f"A stage of {own.installed_stages()[name].value}."
         from synth.pipelines.recipes import stage_named
         from synth.pipelines.runtime.facts import summary
 
         return summary(stage_named(name))
 
 
+def _panels() -> dict[str, Collection[str]]:
+    return {**PANELS, "Custom": (*PANELS["Custom"], *own.installed_stages())}
+
+
 def _loaded(name: str) -> Any:
-    settings: dict[str, Any] = {}
     if name in STAGES:
-        from synth.cli.commands import command_of
         from synth.pipelines.recipes import stage_named
 
-        function = command_of(stage_named(name))
-    else:
-        module, _, attribute = OTHERS[name][0].partition(":")
-        function = getattr(import_module(f"synth.cli.{module}"), attribute)
-        # Options after the outputs of `why` belong to the command that wrote them.
-        if name == "why":
-            settings = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+        return _of_stage(stage_named(name), name.rpartition(" ")[2])
+    module, _, attribute = OTHERS[name][0].partition(":")
+    function = getattr(import_module(f"synth.cli.{module}"), attribute)
+    # Options after the outputs of `why` belong to the command that wrote them.
+    settings = {"ignore_unknown_options": True, "allow_interspersed_args": False} if name == "why" else {}
+    return _of_function(function, name.rpartition(" ")[2], settings)
+
+
+def _of_stage(stage: Any, name: str) -> Any:
+    from synth.cli.commands import command_of
+
+    return _of_function(command_of(stage), name, {})
+
+
+def _of_function(function: Any, name: str, settings: dict[str, Any]) -> Any:
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(name=name.rpartition(" ")[2], cls=PlainCommand, context_settings=settings)(function)
+    single.command(name=name, cls=PlainCommand, context_settings=settings)(function)
     return typer.main.get_command(single)
 
 
@@ -160,7 +183,11 @@ def main() -> None:
     """Run the command line. Exit codes: see `synth.schemas.errors`; Typer adds 2 for bad options and 130 for Ctrl-C."""
     from synth.schemas.errors import SynthError
 
-    if standins.is_description(sys.argv[1:]):
+    ours = {word for name in (*STAGES, *OTHERS) for word in name.split()[:1]}
+    # A stage of somebody else's may do anything when it is imported.
+    if (not sys.argv[1:] or sys.argv[1].startswith("-") or sys.argv[1] in ours) and standins.is_description(
+        sys.argv[1:]
+    ):
         standins.stand_in()
     try:
         app(standalone_mode=True)

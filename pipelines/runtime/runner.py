@@ -162,6 +162,7 @@ class Run:
             **self.options.identity(),
             "engine": self.engine.identity() if self.engine else None,
             **{name: tool.identity() for name, tool in tools.items() if tool},
+            **({"code": self.stage.code} if self.stage.code else {}),
             **({"sources": _names(sources)} if self.stage.inputs_apart else {}),
         }
 

@@ -83,6 +83,8 @@ class Stage:
     advice: ClassVar[Mapping[str, str]] = MappingProxyType({})
     prints_rows: ClassVar[bool] = False
     keeps_ids: ClassVar[bool] = False
+    # The digest of its source, for a stage that is not part of this package and has no other version.
+    code: ClassVar[str] = ""
     inputs_apart: ClassVar[bool] = False
     input: ClassVar[Record | ByOption[Record]]
     output: ClassVar[Record | ByOption[Record]]

@@ -47,6 +47,8 @@ def _phrases(changed: Sequence[Difference], inputs: Sequence[str]) -> Iterator[s
                 yield f"the {option.replace('_', ' ')} changed"
             case ["stage"]:
                 yield f"it is an output of {old}"
+            case ["code"]:
+                yield "the code of the step changed"
             case ["version"]:
                 yield "the step works differently in this version of synth"
             case ["engine", "model"]:

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from synth.cli import reference
-from synth.cli.main import OTHERS, PANELS, app
+from synth.cli.main import OTHERS, PANELS, RUN, app
 from synth.pipelines.recipes import DATA, RECIPES, STAGES, stage_named
 from synth.pipelines.runtime.declared import declared
 from synth.pipelines.runtime.facts import summary
@@ -43,7 +43,7 @@ def test_the_list_of_commands_is_grouped_and_cuts_no_sentence_off() -> None:
     for panel, names in PANELS.items():
         assert f"{panel}:{next(iter(names))}" in listed
         for name in names:
-            purpose = {**RECIPES, **DATA}.get(name) or OTHERS[name][1]
+            purpose = {**RECIPES, **DATA, "run": RUN}.get(name) or OTHERS[name][1]
             assert purpose.endswith(".")
             assert "".join(f"{name} {purpose}".split()) in listed
 

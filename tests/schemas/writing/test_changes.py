@@ -25,6 +25,7 @@ INPUTS = ["q.jsonl", "r.jsonl"]
         ),
         ({"options": {**BEFORE["options"], "n": 8}}, "n was 4 and is now 8"),
         ({"seed": 1}, "seed was 0 and is now 1"),
+        ({"code": "f" * 64}, "the code of the step changed"),
         ({"version": 2}, "the step works differently in this version of synth"),
         ({"engine": {**BEFORE["engine"], "model": "large"}}, 'the model was "small" and is now "large"'),
         ({"engine": None}, None),
