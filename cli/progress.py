@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from synth.cli.summaries import breakdown
+from synth.schemas.layout import Layout
 from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
@@ -109,6 +110,10 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
     if cost := _cost(record.get("cost", {})):
         lines.append(cost)
     lines += _warnings(counts, advice)
+    if not counts["outputs"] and (reasons := {**counts["output_reasons"], **counts["reasons"]}):
+        lines.append(f"  warning: no row came out, most often because of {max(reasons, key=reasons.__getitem__)}")
+        if Layout(summary.out).rejected.path.is_dir():
+            lines[-1] += f"; `synth show {summary.out} --rejected` shows them"
     print(*lines, sep="\n", file=sys.stderr)
 
 

@@ -112,6 +112,17 @@ def test_other_options_than_those_that_made_the_output_are_refused_with_exit_cod
     assert synth(*command, "-n", 3, "--fresh", folder=tmp_path).returncode == 0
 
 
+def test_a_run_without_output_rows_says_why_and_how_to_see_them(tmp_path: Path) -> None:
+    source = questions(tmp_path, GOOD)
+    done = synth("filter", source, "none", "--where", "question = 'other'", folder=tmp_path)
+    assert "warning: no row came out, most often because of not_met\n" in done.stderr
+    done = synth(
+        "reject", "sample", source, "none", "--engine", "echo", "--engine-arg", "reply= ", "--fresh", folder=tmp_path
+    )
+    assert "warning: no row came out, most often because of" in done.stderr
+    assert "`synth show none --rejected` shows them" in done.stderr
+
+
 def test_a_finished_run_repeated_has_nothing_to_do_and_pleases_make(tmp_path: Path) -> None:
     source = questions(tmp_path, GOOD)
     command = ("reject", "sample", "questions.jsonl", "out", "--engine", "echo", "-n", 2)
