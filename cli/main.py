@@ -20,8 +20,7 @@ __all__ = ["app", "main"]
 OTHERS = {
     "query-of-cc evaluate": ("searches:evaluate", "Measure retrieval quality against relevance judgements."),
     "instag measure": ("measures:measure", "Count tags per query, common tags and pairs of tags."),
-    "import": ("convert:import_", "Convert any inputs to a dataset directory."),
-    "export": ("convert:export", "Write a dataset as a file."),
+    "export": ("export:export", "Write a dataset as a file."),
     "show": ("show:show", "Show rows of a dataset or of any input file."),
     "stats": ("stats:stats", "Summarise the columns of a dataset."),
     "diff": ("diff:diff", "Compare two datasets."),
@@ -36,7 +35,7 @@ OTHERS = {
 RUN = "Run a stage of your own: a class in a file."
 PANELS: dict[str, Collection[str]] = {
     "Recipes": RECIPES.keys(),
-    "Data": (*DATA, "import", "export"),
+    "Data": (*DATA, "export"),
     "Custom": ("run",),
     "Inspecting": ("show", "stats", "diff", "report", "trace", "why", "watch", "schema"),
     "Machine": ("run-code", "doctor"),

@@ -21,6 +21,7 @@ RECIPES = {
 
 # Stages that belong to no recipe.
 DATA = {
+    "import": "Convert any inputs to a dataset directory.",
     "map": "Ask a model something about each row, with a prompt of your own.",
     "judge": "Score each row by a rubric of your own, with a model as the judge.",
     "mix": "Mix datasets by weight, shuffled.",
@@ -61,6 +62,7 @@ STAGES = {
     "self-lengthen constrain": "self_lengthen.constrain:Constrain",
     "self-lengthen evaluate": "self_lengthen.evaluate:EvaluateLengths",
     "self-lengthen train": "self_lengthen.train:Train",
+    "import": "tables.import_:Import",
     "map": "prompted.map:Map",
     "judge": "prompted.judge:Judge",
     "mix": "tables.mix:Mix",

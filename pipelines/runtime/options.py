@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 
 from synth.pipelines.runtime.declared import Option, assignments
 
-__all__ = ["Options", "ReadingOptions", "RowOptions", "TableOptions", "ToolOptions"]
+__all__ = ["Options", "RowOptions", "TableOptions", "ToolOptions"]
 
 PANEL = "Running"
 
 
 @dataclass(frozen=True)
-class ReadingOptions:
-    """How inputs are read."""
+class TableOptions:
+    """Options of every stage."""
 
     columns: Annotated[
         Mapping[str, str],
@@ -33,6 +33,7 @@ class ReadingOptions:
     file_column: Annotated[
         str | None, Option("Add a text column with the name of each row's file.", metavar="NAME", panel=PANEL)
     ] = None
+    seed: Annotated[int, Option("Seed of all randomness, together with row ids.", panel=PANEL)] = 0
     fresh: Annotated[bool, Option("Start over, replacing OUTPUT.", panel=PANEL)] = False
     stale: Annotated[
         Literal["refuse", "update", "fresh"],
@@ -47,13 +48,6 @@ class ReadingOptions:
     @property
     def rejects_bad_rows(self) -> bool:
         return self.bad_rows == "reject"
-
-
-@dataclass(frozen=True)
-class TableOptions(ReadingOptions):
-    """Options of every stage."""
-
-    seed: Annotated[int, Option("Seed of all randomness, together with row ids.", panel=PANEL)] = 0
 
 
 @dataclass(frozen=True)

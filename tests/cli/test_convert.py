@@ -49,7 +49,7 @@ def test_an_import_makes_ids_renames_columns_and_stops_at_the_limit(tmp_path: Pa
         {"id": "seeds-0", "question": "One?", "level": "1"},
         {"id": "seeds-1", "question": "Two?", "level": "2"},
     ]
-    assert result.stderr == f"{tmp_path}/out: 2 rows of id, question, level\n"
+    assert result.stderr.splitlines()[-1] == "  columns: id, question, level"
 
 
 def test_a_directory_of_datasets_is_imported_with_its_types(tmp_path: Path) -> None:
