@@ -23,7 +23,7 @@ __all__ = [
     "usage",
 ]
 
-INPUT_SPEC = "Dataset directory, file, glob, or hf:NAME[:CONFIG][:SPLIT]."
+INPUT_SPEC = "Dataset directory, file, glob, hf:NAME[:CONFIG][:SPLIT], or - for JSONL on standard input."
 
 
 def summary(stage: type[Stage]) -> str:

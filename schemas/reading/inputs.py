@@ -1,11 +1,15 @@
 """Locating an input by name: a dataset directory, files of rows or text, or a Hub dataset."""
 
+import atexit
 import glob
 import os
+import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import xxhash
@@ -113,6 +117,8 @@ def locate(spec: str) -> Input:
         raise UsageError("the name of an input is empty: is a shell variable not set?")
     if spec.startswith("hf:"):
         return _on_the_hub(spec)
+    if spec == "-":
+        return Input(spec, "stdin", (_standard_input(),))
     if spec == PACKAGES:
         return _texts(spec, "packages", installed())
     path = Path(spec)
@@ -127,6 +133,17 @@ def locate(spec: str) -> Input:
     if any(character in spec for character in "*?["):
         return _glob(spec)
     raise InputError(f"{spec} does not exist")
+
+
+@cache
+def _standard_input() -> Path:
+    """All of standard input, as a JSONL file that lives as long as the process."""
+    folder = Path(mkdtemp(prefix="synth-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / "stdin.jsonl"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return path
 
 
 def _directory(spec: str, path: Path) -> Input:

@@ -19,7 +19,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, UsageError
 from synth.schemas.reading import formats
 from synth.schemas.reading.formats import Batch
-from tests.command import SYNTH, synth
+from tests.command import SYNTH, run_synth, synth
 from tests.rows import rows_of, write_rows
 
 
@@ -207,3 +207,17 @@ def test_tsv_rows_come_back_or_are_refused_by_their_line(tmp_path: Path, cells: 
     else:
         with pytest.raises(InputError, match=r"in.tsv:\d+ has \d+ fields?, where the header has 2"):
             exported(tmp_path, tmp_path / "in.tsv")
+
+
+def test_standard_input_is_read_as_jsonl(tmp_path: Path) -> None:
+    rows = '{"text": "one"}\n{"text": "two"}\n'
+    for times in ("from 2 of 2 input rows", "nothing to do"):
+        done = run_synth("import", "-", "out", folder=tmp_path, given=rows)
+        assert (done.returncode, times in done.stderr) == (0, True), done.stderr
+    assert rows_of(tmp_path / "out") == [{"id": "stdin-0", "text": "one"}, {"id": "stdin-1", "text": "two"}]
+    done = run_synth("show", "-", "--where", "text = 'two'", folder=tmp_path, given=rows)
+    assert "1 of 2 rows match" in done.stderr
+    done = run_synth("import", "-", "other", folder=tmp_path, given="{")
+    assert (done.returncode, "stdin.jsonl:1" in done.stderr) == (2, True)
+    done = run_synth("import", "-", "other", folder=tmp_path, given="")
+    assert (done.returncode, "- has no rows" in done.stderr) == (2, True)
