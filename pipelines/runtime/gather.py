@@ -30,7 +30,9 @@ class Gatherer:
             self._batches[number].take(pa.array(rows[order[cuts[number] : cuts[number + 1]]] - self._starts[number]))
             for number in np.flatnonzero(np.diff(cuts))
         ]
-        found = pa.Table.from_batches(pieces, self._schema).take(pa.array(np.argsort(order)))
+        found = pa.Table.from_batches(pieces, self._schema)
+        if np.any(np.diff(order) < 0):
+            found = found.take(pa.array(np.argsort(order)))
         return pa.Table.from_batches(found.to_batches(max_chunksize=ROWS_PER_BATCH), self._schema)
 
 
