@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["why"]
 
 # For use in makefiles: the exit code for each outcome.
-EXIT_CODES = {"nothing": 0, "start": 3, "resume": 3, "refuse": 4}
+EXIT_CODES = {"nothing": 0, "start": 3, "resume": 3, "update": 3, "start over": 3, "refuse": 4}
 
 
 def why(
@@ -44,12 +44,11 @@ def why(
     for out in outs:
         record = _record(out)
         status = _ask(context, out, record, options)
-        would = _would(status)
         if as_json:
-            print(json.dumps({"out": str(out), "would": would, **_document(status, record)}, ensure_ascii=False))
+            print(json.dumps({"out": str(out), "would": status.would, **_document(status, record)}, ensure_ascii=False))
         else:
-            _explain(out, status, would, record)
-        codes.append(EXIT_CODES[would])
+            _explain(out, status, record)
+        codes.append(EXIT_CODES[status.would])
     raise typer.Exit(max(codes))
 
 
@@ -89,12 +88,6 @@ def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: 
     return status
 
 
-def _would(status: "OutputStatus") -> str:
-    if status.changed:
-        return "refuse"
-    return {"absent": "start", "begun": "resume", "complete": "nothing"}[status.state]
-
-
 def _document(status: "OutputStatus", record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "changed": [{"field": field, "was": old, "is": new} for field, old, new in status.changed],
@@ -111,12 +104,12 @@ def _software(record: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     return differences(recorded, software(recorded)) if recorded else []
 
 
-def _explain(out: Path, status: "OutputStatus", would: str, record: Mapping[str, Any]) -> None:
+def _explain(out: Path, status: "OutputStatus", record: Mapping[str, Any]) -> None:
     from synth.cli.diff import settings_part
     from synth.cli.rendering import DataConsole
 
     console = DataConsole()
-    console.print(f"{out}: {_sentence(status, would)}", soft_wrap=True)
+    console.print(f"{out}: {_sentence(status)}", soft_wrap=True)
     for part in settings_part(status.changed):
         console.print(part)
     if software := _software(record):
@@ -125,17 +118,22 @@ def _explain(out: Path, status: "OutputStatus", would: str, record: Mapping[str,
             console.print(part)
 
 
-def _sentence(status: "OutputStatus", would: str) -> str:
-    match would:
+def _sentence(status: "OutputStatus") -> str:
+    match status.would:
         case "nothing":
             return "complete, nothing would run"
         case "start":
             return "does not exist, everything would run"
         case "resume":
             return f"begun, {_progress(status.where)}the run would resume"
-        case _:
+        case "update":
+            return f"{status.state}; it would be remade, sending only requests without a recorded answer"
+        case "start over":
+            return f"{status.state}; it would be remade, sending all requests again"
+        case "refuse":
             return (
-                f"{status.state}, but with other settings; the command would be refused (exit 4, --fresh starts over)"
+                f"{status.state}, but with other settings; the command would be refused (exit 4; --stale update keeps "
+                "the answers that still apply, --fresh starts over)"
             )
 
 

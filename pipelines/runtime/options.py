@@ -96,6 +96,11 @@ class Options(ToolOptions):
     # The command line, recorded so that it can be repeated.
     command: Sequence[str] = ()
 
+    @property
+    def remake(self) -> Literal["update", "fresh"] | None:
+        """How to remake an output even if it is not stale."""
+        return "fresh" if self.fresh else "update" if self.update else None
+
     def identity(self) -> dict[str, Any]:
         reading = {"bad_rows": None if self.bad_rows == "refuse" else self.bad_rows, "file_column": self.file_column}
         return {

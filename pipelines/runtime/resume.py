@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +32,19 @@ def claim_output(
 
     Raises what `OutputClaim.open` raises, and `UsageError` if there are no answers for an update.
     """
-    status = OutputStatus.of(out, identity)
+    status = replace(OutputStatus.of(out, identity), stale=options.stale, remake=options.remake)
     if options.retry_failed and status.state == "complete" and Layout(out).failed.is_dir():
         status.refuse()
         return _reopened(out, identity, options, chunk_rows)
-    if not options.fresh and (options.update or (status.changed and options.stale == "update")):
+    if status.would == "update":
         _require_answers(out)
     return OutputClaim.open(
         out,
         identity,
         command=options.command,
         chunk_rows=chunk_rows,
-        fresh=options.fresh,
-        update=options.update,
         stale=options.stale,
+        remake=options.remake,
     )
 
 

@@ -30,12 +30,29 @@ __all__ = ["OutputClaim", "OutputStatus", "published_names", "write_datasets_jso
 class OutputStatus:
     """The state of an output for a run with this identity.
 
-    `changed` are the fields in which the identity of the existing output differs.
+    `changed` are the fields in which the identity of the existing output differs. `stale` says what to do if there are
+    any; `remake` says what to do in any case.
     """
 
     where: Path
     state: Literal["absent", "begun", "complete"]
     changed: Sequence[Difference] = ()
+    stale: Literal["refuse", "update", "fresh"] = "refuse"
+    remake: Literal["update", "fresh"] | None = None
+
+    @property
+    def would(self) -> Literal["nothing", "start", "resume", "update", "start over", "refuse"]:
+        """What the run would do."""
+        way = self.remake or (self.stale if self.changed else None)
+        if self.state == "absent":
+            return "start"
+        if way == "fresh":
+            return "start over"
+        if way == "update" and (self.changed or self.state == "complete"):
+            return "update"
+        if way == "refuse":
+            return "refuse"
+        return "resume" if self.state == "begun" else "nothing"
 
     @classmethod
     def of(cls, final: Path, identity: Mapping[str, Any]) -> "OutputStatus":
@@ -94,33 +111,30 @@ class OutputClaim:
         *,
         command: Sequence[str] = (),
         chunk_rows: int | None = None,
-        fresh: bool = False,
-        update: bool = False,
         stale: Literal["refuse", "update", "fresh"] = "refuse",
+        remake: Literal["update", "fresh"] | None = None,
     ) -> "OutputClaim | None":
         """Start or resume writing `final`; None if it is already complete with this identity.
 
-        `fresh` and `update` remake it in any case, `stale` if it has another identity; an update sets the recorded
-        answers aside for the run. Raises `Stale` if the identity differs and `stale` is `refuse`; `UsageError` if
-        `synth` did not write `final`; `SynthError` while another process writes it.
+        `stale` and `remake` are as in `OutputStatus`; an update sets the recorded answers aside for the run. Raises
+        `Stale` if the output is stale and `stale` is `refuse`; `UsageError` if `synth` did not write `final`;
+        `SynthError` while another process writes it.
         """
-        status = OutputStatus.of(final, identity)
-        fresh = fresh or bool(status.changed and stale == "fresh")
-        update = not fresh and (update or bool(status.changed and stale == "update"))
-        if not (fresh or update):
+        status = replace(OutputStatus.of(final, identity), stale=stale, remake=remake)
+        if status.would == "refuse":
             status.refuse()
-            if status.state == "complete":
-                _remove_remains(final, identity)
-                return None
+        if status.would == "nothing":
+            _remove_remains(final, identity)
+            return None
         claim = cls(final, identity)
         try:
-            if OutputStatus.of(final, identity) != status:
+            if replace(OutputStatus.of(final, identity), stale=stale, remake=remake) != status:
                 raise SynthError(f"{final} was just written by another synth process: repeat the command")
-            if fresh or status.changed or status.state != "begun":
-                if update:
-                    claim.set_aside_answers()
-                claim.clear(prior=fresh)
-            claim.begin(command, chunk_rows=chunk_rows, replaces=fresh or update)
+            if status.would == "update":
+                claim.set_aside_answers()
+            if status.would != "resume":
+                claim.clear(prior=status.would == "start over")
+            claim.begin(command, chunk_rows=chunk_rows, replaces=status.would in ("update", "start over"))
         except BaseException:
             claim.close()
             raise

@@ -82,3 +82,22 @@ def test_what_synth_did_not_make_cannot_be_asked(tmp_path: Path, made: str) -> N
     code, said = before_and_after(tmp_path, "there")
     assert code == 2
     assert "not an output of synth" in said
+
+
+def test_the_ways_with_a_stale_output_are_told_apart(tmp_path: Path) -> None:
+    write_rows(tmp_path / "q.jsonl", [{"id": "a", "question": "What is 3+4?", "answer": "#### 7"}])
+    command = ("reject", "sample", "q.jsonl", "out", "--engine", "echo", "-n", 2)
+    assert synth(*command, folder=tmp_path).returncode == 0
+
+    def would(*options: object, **environment: str) -> tuple[str, int]:
+        done = synth("why", "--json", "out", *options, folder=tmp_path, **environment)
+        return json.loads(done.stdout)["would"], done.returncode
+
+    assert would() == ("nothing", 0)
+    assert would("-n", 3) == ("refuse", 4)
+    assert would("-n", 3, "--stale", "update") == ("update", 3)
+    assert would("-n", 3, SYNTH_STALE="fresh") == ("start over", 3)
+    assert would("--fresh") == ("start over", 3)
+    assert would("--update") == ("update", 3)
+    assert would(SYNTH_STALE="update") == ("nothing", 0)
+    assert "sending only requests without a recorded answer" in synth("why", "out", "--update", folder=tmp_path).stdout

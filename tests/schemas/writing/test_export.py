@@ -169,7 +169,7 @@ def stored(kind: pa.DataType) -> pa.DataType:
 
 
 def published(folder: Path, table: pa.Table) -> Dataset:
-    claim = OutputClaim.open(folder, {"stage": "test"}, fresh=True)
+    claim = OutputClaim.open(folder, {"stage": "test"}, remake="fresh")
     assert claim
     writer = ShardWriter(claim.layout.shards / "0.arrow", table.schema)
     writer.write(table)

@@ -23,7 +23,7 @@ def shard(claim: OutputClaim, name: str, numbers: list[int]) -> Shard:
 
 
 def publish(out: Path, identity: dict[str, object] = IDENTITY, *, fresh: bool = False, numbers: int = 5) -> None:
-    claim = OutputClaim.open(out, identity, fresh=fresh)
+    claim = OutputClaim.open(out, identity, remake="fresh" if fresh else None)
     assert claim is not None
     shards = [
         shard(claim, "a.arrow", list(range(numbers))),
@@ -150,7 +150,7 @@ def test_a_directory_that_synth_did_not_write_is_never_replaced(tmp_path: Path, 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError, match="synth"):
-        OutputClaim.open(tmp_path / "out", IDENTITY, fresh=fresh)
+        OutputClaim.open(tmp_path / "out", IDENTITY, remake="fresh" if fresh else None)
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
 
 
