@@ -109,11 +109,14 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
     lines += breakdown(counts, record.get("means", {}))
     if cost := _cost(record.get("cost", {})):
         lines.append(cost)
-    lines += _warnings(counts, advice)
-    if not counts["outputs"] and (reasons := {**counts["output_reasons"], **counts["reasons"]}):
-        lines.append(f"  warning: no row came out, most often because of {max(reasons, key=reasons.__getitem__)}")
+    warnings = list(_warnings(counts, advice))
+    if not counts["outputs"]:
+        reasons = {**counts["output_reasons"], **counts["reasons"]}
+        if reasons and not warnings:
+            warnings = [f"  warning: no row came out, most often because of {max(reasons, key=reasons.__getitem__)}"]
         if Layout(summary.out).rejected.path.is_dir():
-            lines[-1] += f"; `synth show {summary.out} --rejected` shows them"
+            warnings.append(f"  `synth show {summary.out} --rejected` shows the rejected rows")
+    lines += warnings
     print(*lines, sep="\n", file=sys.stderr)
 
 
