@@ -5,8 +5,6 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -14,6 +12,8 @@ from typing import TYPE_CHECKING
 from synth.schemas.errors import UsageError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from synth.pipelines.runtime.stage import Stage
 
 __all__ = ["installed_stages", "stage_at", "stage_of_package"]
@@ -35,8 +35,10 @@ def stage_at(place: str) -> "type[Stage]":
 
 
 @cache
-def installed_stages() -> Mapping[str, EntryPoint]:
+def installed_stages() -> "Mapping[str, EntryPoint]":
     """The commands that installed packages add, by name."""
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
@@ -48,6 +50,8 @@ def stage_of_package(name: str) -> "type[Stage]":
 
 
 def _module_in(file: Path) -> ModuleType:
+    from importlib.util import module_from_spec, spec_from_file_location
+
     if not file.is_file():
         raise UsageError(f"{file} does not exist")
     spec = spec_from_file_location(file.stem, file)

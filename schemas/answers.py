@@ -11,12 +11,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
 from synth.schemas.atomic import atomic
-from synth.schemas.fingerprints import fingerprints
 from synth.schemas.journal import Journal, read_journal
 
 __all__ = ["ANSWERS", "AnswerJournal", "PriorAnswers", "compress_answers", "key_of", "request_hash"]
@@ -89,6 +87,10 @@ class PriorAnswers:
 
     def of_rows(self, ids: pa.ChunkedArray) -> Iterator[pa.Table]:
         """The answers for the rows with these ids."""
+        import pyarrow.compute as pc
+
+        from synth.schemas.fingerprints import fingerprints
+
         hashes, numbers = self._index
         ids = ids.combine_chunks()
         wanted = fingerprints(ids)
@@ -101,6 +103,8 @@ class PriorAnswers:
     @cached_property
     def _index(self) -> tuple[NDArray[np.uint64], NDArray[np.uint16]]:
         """The hashes of the row ids of all answers, sorted, and the number of each one's journal."""
+        from synth.schemas.fingerprints import fingerprints
+
         hashes, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.uint16)]
         for number, journal in enumerate(self._journals):
             for batch in read_journal(journal, ANSWERS).select(["row"]).to_batches():
