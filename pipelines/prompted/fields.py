@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from synth.pipelines.prompted.files import json_object
 from synth.pipelines.runtime.stage import Reject
 from synth.schemas.errors import UsageError
 
@@ -36,11 +36,8 @@ class Fields:
         from jsonschema.exceptions import SchemaError
         from jsonschema.validators import validator_for
 
-        try:
-            schema = json.loads(Path(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--schema {name} cannot be read: {error}") from error
-        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict) or not schema["properties"]:
+        schema = json_object(name, "--schema")
+        if not isinstance(schema.get("properties"), dict) or not schema["properties"]:
             raise UsageError(f"--schema {name}: expected a schema of an object, with properties, which become columns")
         try:
             validator_for(schema).check_schema(schema)
@@ -60,6 +57,8 @@ class Fields:
             if start < 0:
                 raise ValueError("no object in it")
             found, _ = json.JSONDecoder().raw_decode(reply, start)
+            # Half of a surrogate pair cannot be stored.
+            json.dumps(found, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise Reject("unreadable", f"not JSON ({error}): {reply}") from None
         fault = next(self._validator.iter_errors(found), None)
@@ -105,4 +104,9 @@ def _value(value: Any, schema: Any) -> Any:
         return [_value(item, schema.get("items", {})) for item in value]
     if kind == "object" and schema.get("properties"):
         return {name: _value(value.get(name), of) for name, of in schema["properties"].items()}
+    if kind == "integer":
+        # 3.0 is an integer in JSON.
+        value = int(value)
+        if not -(2**63) <= value < 2**63:
+            raise Reject("wrong_fields", f"{value} has more than 64 bits")
     return value if kind in _TYPES else json.dumps(value, ensure_ascii=False)

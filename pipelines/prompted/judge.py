@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.prompted.fields import Fields
-from synth.pipelines.prompted.map import check_variables, own_prompt
+from synth.pipelines.prompted.files import check_variables, own_prompt, whole_text, with_columns
 from synth.pipelines.runtime.asking import first_readable, gather_settled, warmer_retries
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import Option, shipped
@@ -94,15 +94,13 @@ class Judge(RowStage):
         return {"score": "judged"}
 
     def output_schema(self, inputs: pa.Schema) -> pa.Schema:
-        if taken := [one.name for one in self._columns if one.name in inputs.names]:
-            raise UsageError(f"the input has a column {taken[0]} already: choose another one with --into")
-        return pa.schema([*inputs, *self._columns], metadata=inputs.metadata)
+        return with_columns(inputs, self._columns)
 
     def prepare(self, table: pa.Table) -> Self:
-        check_variables(self.rubric, table, ())
+        check_variables(self.rubric, table)
         return self
 
-    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         low, high = self._bounds
         rubric = self.rubric.render(**{"row": row, **row})
         prompt = self.prompt.render(rubric=rubric, low=low, high=high)
@@ -127,11 +125,7 @@ class Judge(RowStage):
         yield {**row, **dict(zip((one.name for one in self._columns), (mean, scores, reason), strict=True))}
 
     def _read(self, completion: Completion) -> dict[str, Any]:
-        if completion.no_answer:
-            raise Reject(*completion.no_answer)
-        if completion.cut:
-            raise Reject("truncated", f"{completion.cut}: {completion.text}")
-        return self._fields.read(completion.text)
+        return self._fields.read(whole_text(completion))
 
     @cached_property
     def _fields(self) -> Fields:

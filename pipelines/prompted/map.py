@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import pyarrow as pa
 
 from synth.pipelines.engines import Completion, Message, Sampling
 from synth.pipelines.prompted.fields import Fields
+from synth.pipelines.prompted.files import check_variables, own_prompt, whole_text, with_columns
 from synth.pipelines.prompted.variation import Variation
 from synth.pipelines.runtime.asking import first_readable, gather_all, warmer_retries
 from synth.pipelines.runtime.common_options import MaxTokens, Temperature, TopP, Tries
@@ -19,13 +19,7 @@ from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
 
-__all__ = ["Map", "check_variables", "own_prompt"]
-
-FOLDER = Path(__file__).parent
-
-
-def own_prompt(name: str) -> Prompt:
-    return Prompt.load(name, FOLDER)
+__all__ = ["Map"]
 
 
 @dataclass(frozen=True)
@@ -96,9 +90,7 @@ class Map(RowStage):
         elif not self.chat:
             added.append(pa.field(self.into, pa.string()))
         added.append(pa.field(self._reasoning, pa.string()))
-        if taken := [one.name for one in added if one.name in inputs.names]:
-            raise UsageError(f"the input has a column {taken[0]} already: choose another one with --into, or rename it")
-        return pa.schema([*inputs, *added], metadata=inputs.metadata)
+        return with_columns(inputs, added)
 
     def prepare(self, table: pa.Table) -> Self:
         if self.chat and self.chat not in table.column_names:
@@ -171,15 +163,5 @@ class Map(RowStage):
 
     def _read(self, completion: Completion) -> dict[str, Any]:
         """The columns of a reply. Raises `Reject`, with the reply as detail."""
-        if completion.no_answer:
-            raise Reject(*completion.no_answer)
-        if completion.cut:
-            raise Reject("truncated", f"{completion.cut}: {completion.text}")
-        return self.schema.read(completion.text) if self.schema else {self.into: completion.text.strip()}
-
-
-def check_variables(prompt: Prompt, table: pa.Table, further: Collection[str]) -> None:
-    """Raises `UsageError` if a prompt names what is neither a column nor in `further`."""
-    if unknown := sorted(prompt.variables - {*table.column_names, *further, "row"}):
-        columns = ", ".join(table.column_names)
-        raise UsageError(f"{prompt.origin} names {unknown[0]}, and the input has no such column, only {columns}")
+        text = whole_text(completion)
+        return self.schema.read(text) if self.schema else {self.into: text.strip()}

@@ -1,12 +1,11 @@
 """Columns that are drawn at random, so that one prompt asks in many ways."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any
 
+from synth.pipelines.prompted.files import json_object
 from synth.schemas.errors import UsageError
 
 __all__ = ["Variation"]
@@ -21,12 +20,7 @@ class Variation:
     @classmethod
     def load(cls, name: str) -> "Variation":
         """Read `{"style": ["plain", "formal"], "difficulty": {"easy": 2, "hard": 1}}`. Raises `UsageError`."""
-        try:
-            content = json.loads(Path(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--vary {name} cannot be read: {error}") from error
-        if not isinstance(content, dict) or not content:
-            raise UsageError(f"--vary {name}: expected an object with a list of values for each column")
+        content = json_object(name, "--vary")
         return cls({column: _weighted(values, f"--vary {name}: {column}") for column, values in content.items()})
 
     def draw(self, random: Random) -> dict[str, str]:

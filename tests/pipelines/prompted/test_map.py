@@ -85,6 +85,22 @@ def test_replies_that_break_the_schema_are_asked_for_again_and_then_shown(tmp_pa
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"), [("3.0", None), ("36893488147419103232", "wrong_fields"), ("3.5", "wrong_fields")]
+)
+def test_integers_are_stored_or_rejected(tmp_path: Path, words: str, reason: str | None) -> None:
+    stage = Map(PROMPT, schema=Fields(SCHEMA), tries=1)
+    summary, _ = answered(tmp_path, stage, ROWS[:1], lambda *_: f'{{"title": "x", "words": {words}}}')
+    assert summary.counts.reasons == ({reason: 1} if reason else {})
+    assert [row["words"] for row in rows_of(tmp_path / "out")] == ([] if reason else [3])
+
+
+def test_a_reply_that_cannot_be_stored_is_rejected_and_fails_nothing(tmp_path: Path) -> None:
+    stage = Map(PROMPT, schema=Fields(SCHEMA), tries=1)
+    summary, _ = answered(tmp_path, stage, ROWS[:1], lambda *_: '{"title": "\\ud800"}')
+    assert summary.counts.reasons == {"unreadable": 1}
+
+
 def test_a_chat_is_continued_by_a_turn(tmp_path: Path) -> None:
     def chat(*texts: str) -> list[dict[str, str]]:
         return [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
