@@ -50,18 +50,22 @@ def stage_of_package(name: str) -> "type[Stage]":
 
 
 def _module_in(file: Path) -> ModuleType:
-    from importlib.util import module_from_spec, spec_from_file_location
+    from importlib.util import find_spec, module_from_spec, spec_from_file_location
 
     if not file.is_file():
         raise UsageError(f"{file} does not exist")
-    spec = spec_from_file_location(file.stem, file)
+    path, name = file.resolve(), file.stem
+    known = find_spec(name) if name.isidentifier() else None
+    if known and known.origin != str(path):
+        raise UsageError(f"{file}: there is a module {name} already, so give the file another name")
+    spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     # Where dataclasses and pickles look for it.
-    sys.modules[file.stem] = module
-    # Modules beside the file can be imported, as by `python FILE.py`.
-    sys.path.insert(0, str(file.resolve().parent))
+    sys.modules[name] = module
+    # Modules beside the file can be imported, but replace none.
+    sys.path.append(str(path.parent))
     try:
         spec.loader.exec_module(module)
     except Exception as error:

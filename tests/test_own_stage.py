@@ -51,12 +51,14 @@ def test_changed_code_makes_an_output_stale(folder: Path) -> None:
         ("nowhere.py:Louder", "nowhere.py does not exist"),
         ("louder.py:Quieter", "louder.py:Quieter is not a stage"),
         ("louder.py", "louder.py: expected FILE.py:CLASS or MODULE:CLASS"),
+        ("json.py:Louder", "json.py: there is a module json already"),
         ("broken.py:Louder", "broken.py cannot be imported: ZeroDivisionError"),
         ("nothing.here:Louder", "nothing.here:Louder cannot be imported"),
     ],
 )
 def test_what_is_no_stage_is_a_usage_error(folder: Path, place: str, says: str) -> None:
     (folder / "broken.py").write_text("1 / 0\n")
+    (folder / "json.py").write_text(CODE)
     done = run_synth("run", place, "questions.jsonl", "out", folder=folder)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
