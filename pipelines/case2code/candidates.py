@@ -127,7 +127,7 @@ class _Module:
             code.encode()
             compile(code, node.name, "exec", dont_inherit=True)
         except (ValueError, SyntaxError) as error:
-            raise _Fault("unwritable", f"the function cannot be written anew: {error}") from None
+            raise _Fault("unwritable", f"the function cannot be re-emitted: {error}") from None
         if len(code) > self._max_chars:
             raise _Fault("too_long", f"{len(code):,} characters, more than {self._max_chars:,}")
         if "\ufffd" in code:
