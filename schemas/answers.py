@@ -79,7 +79,7 @@ class AnswerJournal:
 
 
 class PriorAnswers:
-    """The answers in journals of earlier runs, by the ids of their rows. Memory: 10 bytes per answer."""
+    """The answers in journals of earlier runs, by the ids of their rows. Memory: 12 bytes per answer."""
 
     def __init__(self, journals: Sequence[Path]) -> None:
         self._journals = journals
@@ -101,15 +101,15 @@ class PriorAnswers:
             yield table.filter(pc.is_in(table["row"], value_set=ids))
 
     @cached_property
-    def _index(self) -> tuple[NDArray[np.uint64], NDArray[np.uint16]]:
+    def _index(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
         """The hashes of the row ids of all answers, sorted, and the number of each one's journal."""
         from synth.schemas.fingerprints import fingerprints
 
-        hashes, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.uint16)]
+        hashes, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.uint32)]
         for number, journal in enumerate(self._journals):
             for batch in read_journal(journal, ANSWERS).select(["row"]).to_batches():
                 hashes.append(fingerprints(batch.column(0)))
-                numbers.append(np.full(batch.num_rows, number, np.uint16))
+                numbers.append(np.full(batch.num_rows, number, np.uint32))
         unsorted = np.concatenate(hashes)
         order = np.argsort(unsorted)
         return unsorted[order], np.concatenate(numbers)[order]
@@ -121,7 +121,7 @@ def compress_answers(journal: Path, target: Path) -> None:
     if not answers.num_rows:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(target) as temporary:
+    with atomic(target, durable=True) as temporary:
         copy = Journal(temporary, ANSWERS, compression="zstd")
         for batch in answers.to_batches():
             copy.append(batch)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def claim_output(
 
     Raises what `OutputClaim.open` raises, and `UsageError` if there are no answers for an update.
     """
-    status = replace(OutputStatus.of(out, identity), stale=options.stale, remake=options.remake)
+    status = OutputStatus.of(out, identity, options.stale, options.remake)
     if options.retry_failed and status.state == "complete" and Layout(out).failed.is_dir():
         status.refuse()
         return _reopened(out, identity, options, chunk_rows)
@@ -49,12 +49,16 @@ def claim_output(
 
 
 def _require_answers(out: Path) -> None:
-    """Raises `UsageError` if a complete output was made from answers that it did not keep."""
-    layout = Layout(out)
-    if not layout.record.is_file() or layout.answered() or layout.partial.prior_answers():
-        return
-    tallies = (Dataset(out).run or {}).get("counts", {}).get("tallies", {})
-    if tallies.get("requests") or tallies.get("programs"):
+    """Raises `UsageError` if the output, or a chunk of a run that has begun, did not keep the answers that it used."""
+    layout, partial = Layout(out), Layout(out).partial
+    tallies = [
+        Published.read(json.loads(partial.published(chunk).read_text())).counts.tallies
+        for chunk in partial.published_chunks()
+        if not partial.kept.answers_of(chunk).is_file()
+    ]
+    if layout.record.is_file() and not (layout.answered() or partial.prior_answers()):
+        tallies.append((Dataset(out).run or {}).get("counts", {}).get("tallies", {}))
+    if any(used.get("requests") or used.get("programs") for used in tallies):
         raise UsageError(
             f"{out} has no recorded answers (it was made with --no-keep-answers): --fresh asks for all of them again"
         )

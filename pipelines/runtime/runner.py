@@ -71,8 +71,8 @@ class Run:
 
     def status(self) -> OutputStatus:
         """The status of `out` for this run, without running it. Raises `SynthError`."""
-        status = OutputStatus.of(self.out, self._identity(self._sources()))
-        return replace(status, stale=self.options.stale, remake=self.options.remake)
+        options = self.options
+        return OutputStatus.of(self.out, self._identity(self._sources()), options.stale, options.remake)
 
     def execute(self, observe: Observer = lambda _counts, _total, _prepared: None) -> Summary:
         """Run the stage, or resume an earlier run.

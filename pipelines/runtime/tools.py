@@ -157,7 +157,7 @@ class Tools:
         prompt_tokens = None
         while len(drawn) < request.n:
             place = request.seed + len(drawn)
-            found = next((one for one in recorded if one[0].seed <= place < one[0].seed + one[0].n), None)
+            found = next((one for one in recorded if 0 <= place - one[0].seed < len(one[1].completions)), None)
             if found is None:
                 break
             earlier, answer = found

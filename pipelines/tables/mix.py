@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -63,7 +64,7 @@ class Mix(TableStage):
             raise UsageError(f"an input has a column {self.source_column}: name another one with --source-column")
         return inputs.append(pa.field(self.source_column, pa.string()))
 
-    def published(self, out: object, counts: Counts) -> Iterator[str]:  # noqa: ARG002
+    def published(self, out: Path, counts: Counts) -> Iterator[str]:  # noqa: ARG002
         shares = self._shares([int(rows) for rows in counts.tallies.values()])
         width = max(map(len, counts.tallies))
         for (source, rows), share in zip(counts.tallies.items(), shares, strict=True):

@@ -55,25 +55,32 @@ class OutputStatus:
         return "resume" if self.state == "begun" else "nothing"
 
     @classmethod
-    def of(cls, final: Path, identity: Mapping[str, Any]) -> "OutputStatus":
+    def of(
+        cls,
+        final: Path,
+        identity: Mapping[str, Any],
+        stale: Literal["refuse", "update", "fresh"] = "refuse",
+        remake: Literal["update", "fresh"] | None = None,
+    ) -> "OutputStatus":
         """Raises `UsageError` if `final` exists and was not written by `synth`."""
         partial = Layout(final).partial
         if final.exists():
             if not Layout(final).record.is_file():
                 raise UsageError(f"{final} exists and is not a directory that synth wrote: name another output")
             if not _replaces(partial, identity):
-                return cls(final, "complete", _changed(Dataset(final).run or {}, identity))
+                return cls(final, "complete", _changed(Dataset(final).run or {}, identity), stale, remake)
         if not partial.record.is_file():
-            return cls(final, "absent")
+            return cls(final, "absent", (), stale, remake)
         changed = _changed(_begun(partial), identity)
         # Without any work, other settings do no harm.
-        return cls(partial.path, "begun", changed) if not changed or _has_work(partial) else cls(final, "absent")
+        if changed and not _has_work(partial):
+            return cls(final, "absent", (), stale, remake)
+        return cls(partial.path, "begun", changed, stale, remake)
 
     def refuse(self) -> None:
         """Raises `Stale` if the identity differs, saying what changed and how to go on."""
         if self.changed:
-            record = self.where / Layout(self.where).record.name
-            inputs = json.loads(record.read_text()).get("inputs", ())
+            inputs = json.loads(Layout(self.where).record.read_text()).get("inputs", ())
             raise Stale(
                 f"{self.where} is stale: {in_words(self.changed, inputs)}; --stale update remakes it and keeps the "
                 "answers that still apply, --fresh starts over"
@@ -120,7 +127,7 @@ class OutputClaim:
         `Stale` if the output is stale and `stale` is `refuse`; `UsageError` if `synth` did not write `final`;
         `SynthError` while another process writes it.
         """
-        status = replace(OutputStatus.of(final, identity), stale=stale, remake=remake)
+        status = OutputStatus.of(final, identity, stale, remake)
         if status.would == "refuse":
             status.refuse()
         if status.would == "nothing":
@@ -128,7 +135,7 @@ class OutputClaim:
             return None
         claim = cls(final, identity)
         try:
-            if replace(OutputStatus.of(final, identity), stale=stale, remake=remake) != status:
+            if OutputStatus.of(final, identity, stale, remake) != status:
                 raise SynthError(f"{final} was just written by another synth process: repeat the command")
             if status.would == "update":
                 claim.set_aside_answers()

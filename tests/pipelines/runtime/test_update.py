@@ -144,6 +144,24 @@ def test_an_output_without_its_answers_is_not_updated_at_the_price_of_all_of_the
     assert len(rows_of(tmp_path / "out")) == 2
 
 
+def test_a_run_that_kept_no_answers_of_its_finished_chunks_is_not_updated(tmp_path: Path) -> None:
+    with pytest.raises(EngineFailed):
+        made(tmp_path, questions(*range(8)), engine=Dying(), in_flight=1, keep_answers=False)
+    with pytest.raises(UsageError, match=r"no recorded answers .*--no-keep-answers"):
+        made(tmp_path, questions(*range(8)), Several(n=3), stale="update")
+
+
+def test_an_answer_with_fewer_samples_than_were_asked_for_is_completed(tmp_path: Path) -> None:
+    class Short(CountingEngine):
+        async def answer(self, request: Request) -> Answer:
+            answer = await super().answer(request)
+            return Answer(answer.completions[:1], answer.prompt_tokens)
+
+    made(tmp_path, questions(1), engine=Short())
+    _, engine = made(tmp_path, questions(1), Several(n=3), stale="update")
+    assert [request.n for request in engine.asked] == [2]
+
+
 def test_a_busy_engine_is_retried_in_an_update_too(tmp_path: Path) -> None:
     made(tmp_path, questions(1))
     _, engine = made(tmp_path, questions(1, 2), stale="update", engine=CountingEngine([EngineBusy("wait", 0.01)]))
