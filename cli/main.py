@@ -182,11 +182,10 @@ def main() -> None:
     """Run the command line. Exit codes: see `synth.schemas.errors`; Typer adds 2 for bad options and 130 for Ctrl-C."""
     from synth.schemas.errors import SynthError
 
-    ours = {word for name in (*STAGES, *OTHERS) for word in name.split()[:1]}
-    # A stage of somebody else's may do anything when it is imported.
-    if (not sys.argv[1:] or sys.argv[1].startswith("-") or sys.argv[1] in ours) and standins.is_description(
-        sys.argv[1:]
-    ):
+    words, ours = sys.argv[1:], {name.split()[0] for name in (*STAGES, *OTHERS)}
+    # Stages of others may compute anything when they are imported, so they get the real modules.
+    is_ours = not words or words[0].startswith("-") or words[0] in ours
+    if is_ours and standins.is_description(words):
         standins.stand_in()
     try:
         app(standalone_mode=True)
