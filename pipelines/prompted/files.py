@@ -1,7 +1,7 @@
 """What the files have in common that users write for `map` and `judge`, and the replies to them."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from synth.schemas.errors import UsageError
 __all__ = ["check_variables", "json_object", "own_prompt", "whole_text", "with_columns"]
 
 
-def own_prompt(name: str) -> Prompt:
-    return Prompt.load(name, Path(__file__).parent)
+def own_prompt(flag: str) -> Callable[[str], Prompt]:
+    """The reader of an option that names a prompt file of the user's."""
+    return lambda name: Prompt.load(name, None, flag)
 
 
 def json_object(name: str, flag: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Judge(RowStage):
         "synth judge answers/ good/ --rubric style.md --scale 1-10 --keep 'score >= 8' --until 1000 --model tiny",
     )
 
-    rubric: Annotated[Prompt, Option("The rubric file.", metavar="FILE", read=own_prompt)]
+    rubric: Annotated[Prompt, Option("The rubric file.", metavar="FILE", read=own_prompt("--rubric"))]
     prompt: PromptFile = shipped("judge", FOLDER)
     scale: Annotated[str, Option("Lowest and highest score.", metavar="LOW-HIGH")] = "1-5"
     votes: Annotated[int, Option("Samples to average.", min=1)] = 1

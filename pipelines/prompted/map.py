@@ -51,7 +51,7 @@ class Map(RowStage):
         "synth map topics.jsonl tasks/ --prompt task.md --schema task.json --vary styles.json -n 4 --model tiny",
     )
 
-    prompt: Annotated[Prompt | None, Option("The prompt file.", metavar="FILE", read=own_prompt)] = None
+    prompt: Annotated[Prompt | None, Option("The prompt file.", metavar="FILE", read=own_prompt("--prompt"))] = None
     schema: Annotated[
         Fields | None,
         Option("JSON schema of the reply, an object; its properties become columns.", metavar="FILE", read=Fields.load),

@@ -61,18 +61,19 @@ class Prompt:
         return frozenset(meta.find_undeclared_variables(_environment().parse(self.text)))
 
     @classmethod
-    def load(cls, name: str, folder: Path, flag: str = "--prompt") -> "Prompt":
-        """Read the recipe's own prompt `name`, or else the prompt file of that name.
+    def load(cls, name: str, folder: Path | None, flag: str = "--prompt") -> "Prompt":
+        """Read the prompt `name` of the recipe in `folder`, if there is one, or else the prompt file of that name.
 
         Raises `UsageError`, which mentions `flag`, if the file is missing, not UTF-8, or not a valid template.
         """
-        shipped = folder / "prompts" / f"{name}.md"
-        path = shipped if shipped.is_file() else Path(name)
+        shipped = folder / "prompts" / f"{name}.md" if folder else None
+        path = shipped if shipped and shipped.is_file() else Path(name)
         try:
             prompt = cls(path.read_text(encoding="utf-8"), name)
         except FileNotFoundError:
-            names = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.md")))
-            raise UsageError(f"{flag} {name}: no such file, and the recipe's own prompts are {names}") from None
+            names = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.md"))) if shipped else ""
+            others = f", and the recipe's own prompts are {names}" if names else ""
+            raise UsageError(f"{flag} {name}: no such file{others}") from None
         except (UnicodeDecodeError, OSError) as error:
             raise UsageError(f"{flag} {name} cannot be read: {error}") from error
         if path is not shipped:

@@ -7,6 +7,7 @@ import pytest
 from synth.pipelines.prompted.judge import Judge
 from synth.pipelines.runtime.prompts import Prompt
 from synth.schemas.errors import UsageError
+from tests.command import synth
 from tests.pipelines.prompted.answering import answered
 from tests.rows import rejected_of, rows_of
 
@@ -60,6 +61,11 @@ def test_a_row_without_a_readable_vote_is_rejected(tmp_path: Path, reply: str, r
     summary, model = answered(tmp_path, Judge(RUBRIC, tries=2), ROWS[:1], lambda *_: reply)
     assert summary.counts.reasons == {reason: 1}
     assert len(model.requests) == 2
+
+
+def test_a_missing_rubric_is_named_with_its_flag(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^--rubric nowhere\.md: no such file$"):
+        synth("judge", tmp_path, tmp_path / "out", "--rubric", "nowhere.md", "--engine", "echo")
 
 
 @pytest.mark.parametrize(
