@@ -119,10 +119,16 @@ class _Run:
 
     def how_to_resume(self) -> str:
         facts = self.progress()
-        command = (_read(self.partial.record) or {}).get("command")
+        from synth.schemas.specs import command_folder
+
+        begun = _read(self.partial.record) or {}
         where = f"at {_finished(facts):,} of {facts['rows']:,} rows" if facts else "before its first row"
         failed = f", {facts['counts']['failed']:,} of them failed" if facts and facts["counts"]["failed"] else ""
-        repeat = f": {shlex.join(['synth', *command])}" if command else ""
+        repeat = ""
+        if begun.get("command"):
+            folder = command_folder(begun, self.out)
+            change = "" if folder.samefile(".") else f"cd {shlex.quote(str(folder))} && "
+            repeat = f": {change}{shlex.join(['synth', *begun['command']])}"
         return f"the run that writes {self.out} has stopped {where}{failed}; repeat its command to resume{repeat}"
 
     def completion(self) -> list[str]:

@@ -1,8 +1,11 @@
 """`synth why`: what repeating the command that wrote an output would do."""
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,8 +35,9 @@ def why(
     """Show what would run, and why, if the command that wrote OUT were repeated.
 
     The command's input, prompts, model and options are compared with those recorded; options given after OUT are
-    added to the command, as in `synth why samples/ -n 50`. Nothing is run or changed. The exit code is 0 if nothing
-    would run, 3 if something would, 4 if the command would be refused because settings differ.
+    added to the command, as in `synth why samples/ -n 50`. Paths in it are relative to the directory in which it was
+    run. Nothing is run or changed. The exit code is 0 if nothing would run, 3 if something would, 4 if the command
+    would be refused because settings differ.
     """
     outs = [path(word) for word in takewhile(lambda word: not word.startswith("-"), words)]
     options = words[len(outs) :]
@@ -73,19 +77,23 @@ def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: 
     from synth.cli.running import asking_why
     from synth.schemas.errors import InputError
     from synth.schemas.layout import Layout
+    from synth.schemas.specs import command_folder
 
     # Of repeated options, the last one counts.
     command = [*record["command"], *options]
     sys.argv = ["synth", *command]
-    with asking_why() as found:
+    places = (out.resolve(), Layout(out.resolve()).partial.path)
+    folder = command_folder(record, out)
+    if not folder.is_dir():
+        raise InputError(f"{out} was moved: {folder}, where its command was run, does not exist")
+    with asking_why() as found, chdir(folder):
         context.find_root().command.main(command, standalone_mode=False)
-    (status,) = found
-    if status.where.absolute() not in (out.absolute(), Layout(out.absolute()).partial.path):
-        raise InputError(
-            f"{out} was written as {status.where} by `synth {' '.join(record['command'])}`: "
-            "run this in the directory of that command"
-        )
-    return status
+        (status,) = found
+        where = status.where.resolve()
+    if where not in places:
+        remedy = "move it back" if "folder" in record else "run this in the directory of that command"
+        raise InputError(f"{out} was written as {status.where} by `synth {shlex.join(record['command'])}`: {remedy}")
+    return replace(status, where=where)
 
 
 def _document(status: "OutputStatus", record: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import synth.schemas.lean_arrow  # noqa: F401
 from synth.schemas.errors import InputError
 from synth.schemas.layout import Layout
+from synth.schemas.specs import from_record
 
 __all__ = ["Dataset"]
 
@@ -74,9 +75,16 @@ class Dataset:
 
     @cached_property
     def run(self) -> dict[str, Any] | None:
-        """The run record, or None for a directory that `synth` did not write."""
-        record = self.layout.record
-        return json.loads(record.read_text()) if record.is_file() else None
+        """The run record, or None for a directory that `synth` did not write.
+
+        Its `inputs` are paths that are valid in the current directory.
+        """
+        if not self.layout.record.is_file():
+            return None
+        record: dict[str, Any] = json.loads(self.layout.record.read_text())
+        if "folder" in record:
+            record["inputs"] = [from_record(spec, self.path) for spec in record.get("inputs", ())]
+        return record
 
     @cached_property
     def checksums(self) -> dict[str, str]:

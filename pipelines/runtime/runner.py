@@ -24,6 +24,7 @@ from synth.schemas.layout import Layout
 from synth.schemas.reading.bad_rows import joined_readings
 from synth.schemas.reading.joining import concatenated, taken_apart, unify_columns
 from synth.schemas.reading.sources import Source
+from synth.schemas.specs import recorded_command, to_record
 from synth.schemas.writing.publication import OutputStatus
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ class Run:
                 finished = with_bad_rows(finished, bad, schema, layout, is_cut=finished.rows < input_rows)
             _check_conservation(finished)
             record = {
-                "command": list(options.command),
-                "inputs": list(self.inputs),
+                **recorded_command(options.command, self.out),
+                "inputs": [to_record(spec, self.out) for spec in self.inputs],
                 "input_rows": finished.rows,
                 "unique_ids": stage.keeps_ids,
                 "counts": asdict(finished.counts),

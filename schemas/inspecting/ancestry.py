@@ -18,6 +18,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from synth.schemas.layout import Layout
 from synth.schemas.reading.inputs import Input, locate
+from synth.schemas.specs import HUB, STANDARD_INPUT
 
 __all__ = ["Ancestor", "RecordedExchange", "ancestry"]
 
@@ -118,8 +119,8 @@ def _chain(specs: Sequence[str]) -> Iterator[Place]:
 
     def follow(spec: str, id_column: str, *, named: bool) -> Iterator[Place]:
         key = os.path.realpath(spec)
-        # Hub datasets are loaded only if they are given.
-        if key in seen or (spec.startswith("hf:") and not named):
+        # The Hub and standard input are read only if they are given.
+        if key in seen or (not named and (spec.startswith(HUB) or spec == STANDARD_INPUT)):
             return
         seen.add(key)
         try:

@@ -20,7 +20,6 @@ from synth.schemas.layout import PARTIAL, Layout
 from synth.schemas.phrases import first_line
 from synth.schemas.reading.formats import Batch, file_format, read, read_from, stem
 from synth.schemas.reading.text_files import (
-    PACKAGES,
     SUFFIXES,
     checksums,
     files_below,
@@ -29,6 +28,7 @@ from synth.schemas.reading.text_files import (
     readable,
 )
 from synth.schemas.shards import file_checksum
+from synth.schemas.specs import HUB, PACKAGES, STANDARD_INPUT
 
 __all__ = ["Input", "locate"]
 
@@ -115,9 +115,9 @@ def locate(spec: str) -> Input:
     """Raises `InputError` for an input that does not exist or is not complete, `UsageError` for an empty name."""
     if not spec.strip():
         raise UsageError("the name of an input is empty: is a shell variable not set?")
-    if spec.startswith("hf:"):
+    if spec.startswith(HUB):
         return _on_the_hub(spec)
-    if spec == "-":
+    if spec == STANDARD_INPUT:
         return Input(spec, "stdin", (_standard_input(),))
     if spec == PACKAGES:
         return _texts(spec, "packages", installed())
@@ -199,7 +199,7 @@ def _on_the_hub(spec: str) -> Input:
     """`hf:NAME[:CONFIG][:SPLIT]`; a single word after the name is a configuration if there is one with that name."""
     import datasets
 
-    name, *words = spec.removeprefix("hf:").split(":")
+    name, *words = spec.removeprefix(HUB).split(":")
     if not name or len(words) > 2:
         raise InputError(f"{spec} is not of the form hf:NAME[:CONFIG][:SPLIT]")
     try:

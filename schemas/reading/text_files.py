@@ -20,12 +20,10 @@ from synth.schemas.reading.formats import Batch
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH
 from synth.schemas.shards import file_checksum
 
-__all__ = ["PACKAGES", "SUFFIXES", "checksums", "files_below", "installed", "read_texts", "readable"]
+__all__ = ["SUFFIXES", "checksums", "files_below", "installed", "read_texts", "readable"]
 
 SUFFIXES = (".py", ".txt")
 
-# Instead of a path: the standard library of the running interpreter, and its installed packages.
-PACKAGES = "packages:"
 _FILES_SHOWN = 3
 
 

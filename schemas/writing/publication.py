@@ -21,6 +21,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Stale, SynthError, UsageError
 from synth.schemas.layout import Layout, PartialLayout
 from synth.schemas.shards import Shard
+from synth.schemas.specs import recorded_command
 from synth.schemas.writing.changes import Difference, differences, in_words
 
 __all__ = ["OutputClaim", "OutputStatus", "published_names", "write_datasets_json"]
@@ -80,7 +81,7 @@ class OutputStatus:
     def refuse(self) -> None:
         """Raises `Stale` if the identity differs, saying what changed and how to go on."""
         if self.changed:
-            inputs = json.loads(Layout(self.where).record.read_text()).get("inputs", ())
+            inputs = (Dataset(self.where).run or {}).get("inputs", ())
             raise Stale(
                 f"{self.where} is stale: {in_words(self.changed, inputs)}; --stale update remakes it and keeps the "
                 "answers that still apply, --fresh starts over"
@@ -180,7 +181,7 @@ class OutputClaim:
             self.layout.record,
             {
                 "identity": self._identity,
-                "command": list(command),
+                **recorded_command(command, self.final),
                 "anew": replaces or _replaces(self.layout, self._identity),
                 **self._chunk_size(),
             },

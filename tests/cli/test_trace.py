@@ -62,6 +62,36 @@ def test_ancestors_come_oldest_first_from_directories_that_need_not_be_named(cha
     ]
 
 
+def test_inputs_are_found_from_anywhere_and_after_all_was_moved(
+    chain: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (chain / "below").mkdir()
+    named = [("q-2", "../questions.jsonl"), ("q-2/path-0", "../samples"), ("q-2/path-0", "../accepted")]
+    assert found(trace("q-2/path-0", "../accepted", folder=chain / "below")) == named
+    for name in ("questions.jsonl", "samples", "accepted"):
+        (chain / name).rename(elsewhere / name)
+    (chain / "link").symlink_to(elsewhere / "accepted")
+    ids = [identifier for identifier, _ in named]
+    assert [one for one, _ in found(trace("q-2/path-0", "link", folder=chain))] == ids
+    assert json.loads(synth("stats", "accepted", "--json", folder=elsewhere).stdout)[0]["inputs"] == ["samples"]
+
+
+def test_inputs_in_a_record_without_a_folder_are_as_they_were_typed(chain: Path) -> None:
+    record = json.loads((chain / "accepted" / "synth.json").read_text())
+    assert record.pop("folder") == ".."
+    (chain / "accepted" / "synth.json").write_text(json.dumps({**record, "inputs": ["samples"]}))
+    assert [name for _, name in found(trace("q-2/path-0", "accepted", folder=chain))][1:] == ["samples", "accepted"]
+
+
+def test_standard_input_is_not_read_again(tmp_path: Path) -> None:
+    rows = "".join(f'{{"id": "q-{i}", "question": "What?", "answer": "#### 1"}}\n' for i in range(3))
+    sample = ("reject", "sample", "-", "samples", "--engine", "echo", "-n", 1)
+    assert run_synth(*sample, folder=tmp_path, given=rows).returncode == 0
+    done = run_synth("trace", "q-2/path-0", "samples", "--json", folder=tmp_path, given=rows)
+    assert found(json.loads(done.stdout)["rows"]) == [("q-2/path-0", "samples")]
+
+
 def test_rejected_rows_are_found_with_their_reasons(chain: Path) -> None:
     rows = trace("q-2/path-3", "accepted", folder=chain)
     assert found(rows)[-1] == ("q-2/path-3", "accepted/rejected")

@@ -192,7 +192,10 @@ def test_a_real_run_that_is_killed_ends_the_watch_and_can_be_resumed(tmp_path: P
     run.communicate()
     _, said = watching.communicate(timeout=30)
     assert watching.returncode == 3
-    assert "of 100 rows; repeat its command to resume" in said
+    assert "of 100 rows; repeat its command to resume: synth reject sample questions.jsonl out" in said
+    (tmp_path / "below").mkdir()
+    said = watch("../out", folder=tmp_path / "below").stderr
+    assert "repeat its command to resume: cd .. && synth reject sample questions.jsonl out" in said
 
 
 def test_an_old_output_that_fresh_has_begun_to_replace_is_not_taken_for_the_new_one(

@@ -73,6 +73,53 @@ def test_of_several_directories_the_worst_counts(chain: Path) -> None:
     assert before_and_after(chain, "accepted", "samples")[0] == 4
 
 
+def test_it_can_be_asked_from_anywhere(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    assert before_and_after(elsewhere, chain / "samples") == (0, f"{chain}/samples: complete, nothing would run\n")
+    (elsewhere / "link").symlink_to(chain / "samples")
+    assert before_and_after(elsewhere, "link")[0] == 0
+    stopped = ("reject", "sample", "questions.jsonl", "other", "--engine", "echo", "-n", 1, "--budget-tokens", 1)
+    assert synth(*stopped, "--in-flight", 1, folder=chain).returncode == 3
+    code, said = before_and_after(chain / "samples", "../other")
+    assert (code, "of 3 rows finished, the run would resume" in said) == (3, True)
+
+
+def test_a_folder_that_moved_with_all_it_has_can_be_asked(chain: Path) -> None:
+    (chain / "deep" / "er").mkdir(parents=True)
+    moved = ["questions.jsonl", "ask.md", "samples"]
+    for name in moved:
+        (chain / name).rename(chain / "deep" / "er" / name)
+    assert before_and_after(chain, "deep/er/samples")[0] == 0
+    with (chain / "deep" / "er" / "questions.jsonl").open("a") as file:
+        file.write('{"id": "q-9", "question": "What is 1?", "answer": "#### 1"}\n')
+    assert before_and_after(chain, "deep/er/samples")[0] == 4
+    command = ("reject", "sample", "questions.jsonl", "samples", "--engine", "echo", "-n", 2, "--prompt", "ask.md")
+    done = synth(*command, folder=chain / "deep" / "er")
+    assert "samples is stale: the content of questions.jsonl changed" in done.stderr
+
+
+def test_an_output_that_moved_alone_is_said_to_have(chain: Path) -> None:
+    (chain / "samples").rename(chain / "renamed")
+    code, said = before_and_after(chain, "renamed")
+    assert code == 2
+    assert "renamed was written as samples by `synth reject sample questions.jsonl samples" in said
+    (chain / "away").mkdir()
+    assert synth("reject", "select", "../renamed", "../accepted", folder=chain / "away").returncode == 0
+    (chain / "away").rmdir()
+    code, said = before_and_after(chain, "accepted")
+    assert (code, "accepted was moved: away, where its command was run, does not exist" in said) == (2, True)
+
+
+def test_a_record_without_the_folder_of_its_command_is_asked_in_that_folder(chain: Path) -> None:
+    record = json.loads((chain / "samples" / "synth.json").read_text())
+    assert (record.pop("folder"), record["inputs"]) == ("..", ["../questions.jsonl"])
+    (chain / "samples" / "synth.json").write_text(json.dumps({**record, "inputs": ["questions.jsonl"]}))
+    assert before_and_after(chain, "samples")[0] == 0
+    (chain / "empty").mkdir()
+    code, said = before_and_after(chain / "empty", "../samples")
+    assert (code, "ask.md" in said) == (2, True)
+
+
 @pytest.mark.parametrize("made", ["nothing", "by datasets"])
 def test_what_synth_did_not_make_cannot_be_asked(tmp_path: Path, made: str) -> None:
     if made == "by datasets":

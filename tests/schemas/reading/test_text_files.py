@@ -11,8 +11,8 @@ import pytest
 from synth.schemas.errors import InputError
 from synth.schemas.reading.inputs import locate
 from synth.schemas.reading.sources import Source
-from synth.schemas.reading.text_files import PACKAGES
 from synth.schemas.records import PROGRAM
+from synth.schemas.specs import PACKAGES
 
 ROOT = Path(__file__).parents[3]
 
