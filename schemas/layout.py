@@ -87,6 +87,12 @@ class Layout:
     def failed_journals(self, chunk: int) -> Journals:
         return Journals(self.failed / f"{chunk:05d}")
 
+    def recorded_answers(self) -> dict[int, Path]:
+        """The journal of answers of each chunk that kept them, or that has failed rows."""
+        failed = {chunk: self.failed_journals(chunk).answers for chunk in _numbers(self.failed, "")}
+        kept = {chunk: self.answers_of(chunk) for chunk in self.answered()}
+        return {chunk: journal for chunk, journal in {**failed, **kept}.items() if journal.is_file()}
+
     @property
     def partial(self) -> "PartialLayout":
         return PartialLayout(self.path.with_name(f"{self.path.name}{PARTIAL}"))

@@ -51,17 +51,22 @@ def claim_output(
 def _require_answers(out: Path) -> None:
     """Raises `UsageError` if the output, or a chunk of a run that has begun, did not keep the answers that it used."""
     layout, partial = Layout(out), Layout(out).partial
-    tallies = [
-        Published.read(json.loads(partial.published(chunk).read_text())).counts.tallies
-        for chunk in partial.published_chunks()
-        if not partial.kept.answers_of(chunk).is_file()
-    ]
-    if layout.record.is_file() and not (layout.answered() or partial.prior_answers()):
+    begun = {chunk: json.loads(partial.published(chunk).read_text()) for chunk in partial.published_chunks()}
+    tallies = _unrecorded(begun, partial.kept)
+    if layout.failed_chunks.is_file():
+        tallies += _unrecorded(dict(enumerate(json.loads(layout.failed_chunks.read_text())["chunks"])), layout)
+    elif layout.record.is_file() and not (layout.answered() or partial.prior_answers()):
         tallies.append((Dataset(out).run or {}).get("counts", {}).get("tallies", {}))
     if any(used.get("requests") or used.get("programs") for used in tallies):
         raise UsageError(
             f"{out} has no recorded answers (it was made with --no-keep-answers): --fresh asks for all of them again"
         )
+
+
+def _unrecorded(chunks: Mapping[int, Any], layout: Layout) -> list[Mapping[str, float]]:
+    """What the published chunks used, of those without a journal of answers."""
+    recorded = layout.recorded_answers()
+    return [Published.read(chunk).counts.tallies for number, chunk in chunks.items() if number not in recorded]
 
 
 def _reopened(out: Path, identity: Mapping[str, Any], options: Options, chunk_rows: int | None) -> OutputClaim:

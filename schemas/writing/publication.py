@@ -194,7 +194,7 @@ class OutputClaim:
         """Link the journals of answers of the output, and of a run that has begun, into `prior`."""
         layout, out = self.layout, Layout(self.final)
         layout.prior.mkdir(exist_ok=True)
-        journals = [kept.answers_of(chunk) for kept in (out, layout.kept) for chunk in kept.answered()]
+        journals = [journal for kept in (out, layout.kept) for journal in kept.recorded_answers().values()]
         journals += [journals.answers for journals in layout.all_journals()]
         for journal in filter(Path.is_file, journals):
             # Named by the file, so that this can be repeated after a kill.

@@ -151,6 +151,35 @@ def test_a_run_that_kept_no_answers_of_its_finished_chunks_is_not_updated(tmp_pa
         made(tmp_path, questions(*range(8)), Several(n=3), stale="update")
 
 
+@dataclass(frozen=True)
+class Faulty(Several):
+    """Cannot read the answer to question 1, until it is mended."""
+
+    mended: bool = False
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        async for answer in super().process(row, tools):
+            if row["id"] == "q-1" and not self.mended:
+                raise ValueError("no answer in it")
+            yield answer
+
+
+@pytest.mark.parametrize(("rows", "keep_answers"), [(3, False), (8, True)])
+def test_the_answers_of_failed_rows_are_not_asked_for_again(tmp_path: Path, rows: int, keep_answers: bool) -> None:
+    there = questions(*range(rows))
+    summary, _ = made(tmp_path, there, Faulty(), keep_answers=keep_answers, max_failures=1)
+    assert summary.counts.failed == 1
+    summary, engine = made(tmp_path, there, Faulty(mended=True), stale="update")
+    assert (summary.counts.failed, engine.asked) == (0, [])
+    assert len(rows_of(tmp_path / "out")) == 2 * rows
+
+
+def test_finished_chunks_without_their_answers_are_not_asked_again_because_another_one_failed(tmp_path: Path) -> None:
+    made(tmp_path, questions(*range(8)), Faulty(), keep_answers=False, max_failures=1)
+    with pytest.raises(UsageError, match=r"no recorded answers .*--no-keep-answers"):
+        made(tmp_path, questions(*range(8)), Faulty(mended=True), stale="update")
+
+
 def test_an_answer_with_fewer_samples_than_were_asked_for_is_completed(tmp_path: Path) -> None:
     class Short(CountingEngine):
         async def answer(self, request: Request) -> Answer:
