@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from synth.schemas.atomic import atomic
 from synth.schemas.journal import Journal, read_journal
 
-__all__ = ["ANSWERS", "AnswerJournal", "PriorAnswers", "compress_answers", "key_of", "request_hash"]
+__all__ = ["ANSWERS", "TRIES_APART", "AnswerJournal", "PriorAnswers", "compress_answers", "key_of", "request_hash"]
 
+# Samples between the tries of a reply whose retries are apart from the first samples of all replies.
+TRIES_APART = 1 << 32
 ANSWERS = pa.schema(
     [("row", pa.string()), ("request_hash", pa.binary(16)), ("request", pa.string()), ("answer", pa.string())]
 )

@@ -15,6 +15,7 @@ from synth.pipelines.runtime.common_options import MaxTokens, Temperature, TopP,
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
+from synth.schemas.answers import TRIES_APART
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
@@ -130,10 +131,15 @@ class Map(RowStage):
                 except Reject:
                     if not retries:
                         raise
-                    # After the first samples of all replies, so that no two tries share a sample.
-                    sample = self.n + number * len(retries)
+                    # Far from the first samples of all replies: which samples a reply has does not depend on `n`.
                     completion, values = await first_readable(
-                        tools, messages, retries, lambda one: (one, self._read(one)), form, first_sample=sample
+                        tools,
+                        messages,
+                        retries,
+                        lambda one: (one, self._read(one)),
+                        form,
+                        first_sample=number + TRIES_APART,
+                        apart=TRIES_APART,
                     )
             except Reject as fault:
                 return Rejected.because(fault, base)

@@ -1,6 +1,7 @@
 """Retrying until a reply can be parsed, and sending several requests concurrently."""
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -24,13 +25,14 @@ async def first_readable(
     schema: Mapping[str, Any] | None = None,
     *,
     first_sample: int = 0,
+    apart: int = 1,
 ) -> T:
-    """The result of `read` for the first reply that it does not reject; each try is the next sample of the prompt.
+    """The result of `read` for the first reply that it does not reject; each try is `apart` samples after the last.
 
     There is one try for each of `samplings`, at least one. `read` gets blank and refused replies too. Raises the last
     `Reject` of `read`, and `Unanswered` at once.
     """
-    for number, sampling in enumerate(samplings, start=first_sample):
+    for number, sampling in zip(count(first_sample, apart), samplings, strict=False):
         answer = await allow_empty(tools.llm.generate(prompt, sampling, first_sample=number, schema=schema))
         (completion,) = answer.completions
         try:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synth.schemas.answers import key_of, request_hash
+from synth.schemas.answers import TRIES_APART, key_of, request_hash
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from synth.schemas.layout import Layout
@@ -218,14 +218,17 @@ def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[RecordedE
 
 
 def _numbered(row: str, recorded: Sequence[tuple[Row, Row]]) -> list[RecordedExchange]:
-    """Requests in the order of their samples, which have consecutive seeds."""
+    """Requests in the order of their samples, which have consecutive seeds; those far apart continue the count."""
     first = min(request["seed"] for request, _ in recorded)
+    following = 0
     exchanges = []
     for request, answer in sorted(recorded, key=lambda pair: pair[0]["seed"]):
+        place = request["seed"] - first
         samples = [
             RecordedSample(number, one["text"], one["tokens"], one["finish_reason"], one.get("reasoning"))
-            for number, one in enumerate(answer["completions"], request["seed"] - first)
+            for number, one in enumerate(answer["completions"], place if place < TRIES_APART else following)
         ]
+        following = samples[-1].sample + 1 if samples else following
         exchanges.append(
             RecordedExchange(row, request["prompt"], answer["prompt_tokens"], request["sampling"], samples)
         )

@@ -11,6 +11,8 @@ import pytest
 from pyarrow import parquet
 
 from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.prompted.fields import Fields
+from synth.pipelines.prompted.map import Map
 from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
@@ -117,6 +119,14 @@ def test_prompts_and_answers_come_with_the_rows_that_were_made_of_them(chain: Pa
         "finish_reason": "stop",
         "reasoning": None,
     }
+
+
+def test_retries_continue_the_count_of_samples(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{"id": "r", "topic": "bees"}])
+    stage = Map(Prompt("{{ topic }}", "mine.md"), n=2, tries=3, schema=Fields({"properties": {"a": {}}}))
+    Run(stage, [str(source)], tmp_path / "out", Options(), engine=EchoEngine()).execute()
+    asked = trace("r", "out", folder=tmp_path)[-1]["answers"]
+    assert [[one["sample"] for one in request["samples"]] for request in asked] == [[0, 1], [2], [3], [4], [5]]
 
 
 def test_a_reader_sees_panels_of_80_columns_the_turns_and_the_sample_of_the_row(chain: Path) -> None:

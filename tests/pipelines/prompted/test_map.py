@@ -3,15 +3,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
 
+from synth.pipelines.engines import Answer, Completion, Request
+from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.prompted.map import Map
 from synth.pipelines.prompted.variation import Variation
+from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
+from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
 from tests.pipelines.prompted.answering import answered
-from tests.rows import rejected_of, rows_of
+from tests.rows import rejected_of, rows_of, write_rows
 
 ROWS = [{"id": f"r-{i}", "topic": topic, "of": i} for i, topic in enumerate(["bees", "bread"])]
 PROMPT = Prompt("# system\nBe brief.\n# user\nWrite about {{ topic }}.", "write.md")
@@ -83,6 +88,45 @@ def test_replies_that_break_the_schema_are_asked_for_again_and_then_shown(tmp_pa
         "wrong_fields",
         "title: 3 is not of type 'string': {\"title\": 3}",
     )
+
+
+class Fickle(EchoEngine):
+    """Says nothing for about half of the samples; the others are told by their seeds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[tuple[str, int]] = []
+
+    async def answer(self, request: Request) -> Answer:
+        places = range(request.seed, request.seed + request.n)
+        self.drawn += [(str(request.prompt), place) for place in places]
+        texts = ["" if xxhash.xxh3_64_intdigest(str(place).encode()) % 2 else f"reply {place}" for place in places]
+        return Answer(tuple(Completion(text, "stop", 2) for text in texts), 5)
+
+
+@pytest.mark.parametrize("vary", [None, Variation({"style": [("plain", 1.0), ("formal", 1.0)]})])
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_draws_of_a_reply_stay_equal_when_more_are_asked_for(
+    tmp_path: Path, vary: Variation | None, temperature: float, seed: int
+) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", ROWS)
+
+    def made(folder: Path, n: int, tries: int) -> Fickle:
+        engine = Fickle()
+        stage = Map(PROMPT, n=n, vary=vary, temperature=temperature, tries=tries)
+        Run(stage, [str(source)], folder / "out", Options(stale="update", seed=seed), engine=engine).execute()
+        return engine
+
+    before = made(tmp_path, 3, 2)
+    there = {row["id"]: row for row in rows_of(tmp_path / "out")}
+    more = made(tmp_path, 8, 3)
+    assert not set(before.drawn) & set(more.drawn)
+    now = {row["id"]: row for row in rows_of(tmp_path / "out")}
+    assert {name: now[name] for name in there} == there
+    whole = made(tmp_path / "at once", 8, 3)
+    assert sorted(whole.drawn) == sorted(before.drawn + more.drawn)
+    assert {row["id"]: row for row in rows_of(tmp_path / "at once" / "out")} == now
 
 
 @pytest.mark.parametrize(
