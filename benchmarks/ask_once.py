@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from synth.pipelines.engines import Answer, Completion, Engine, Message, Request, Sampling
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.engines.openai import OpenAIEngine
+from synth.pipelines.engines.openai import OpenAIEngine, Server
 from synth.pipelines.runtime.runner import Options, Run
 from synth.pipelines.runtime.stage import Row, RowStage, Tools
 from synth.schemas.record import Column, Record
@@ -56,7 +56,7 @@ def main() -> None:
     given = arguments.parse_args()
     engine: Engine = EchoEngine() if given.echo else AtOnce()
     if given.base_url:
-        engine = OpenAIEngine(given.base_url, "loopback", concurrency=given.in_flight)
+        engine = OpenAIEngine(Server(given.base_url), "loopback", concurrency=given.in_flight)
     started = time.perf_counter()
     summary = Run(AskOnce(), [str(given.input / "rows.arrow")], given.out, Options(), engine=engine).execute()
     print(json.dumps({"rows": summary.counts.outputs, "seconds": time.perf_counter() - started}))

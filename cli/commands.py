@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -61,7 +61,7 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
         engine = _opened(EngineSpec, stage.uses_engine, made_stage.uses_engine, stage, typed)
         sandbox = _opened(SandboxSpec, stage.uses_sandbox, made_stage.uses_sandbox, stage, typed)
         inputs = [source] if isinstance(source, str) else list(source)
-        options = build(Options, typed, command=sys.argv[1:])
+        options = build(Options, typed, command=recorded(sys.argv[1:], groups))
         inputs += made_stage.further_inputs
         run_stage(Run(made_stage, inputs, out, options, engine=engine, sandbox=sandbox))
 
@@ -78,6 +78,21 @@ def _opened(kind: Any, declared_use: Any, used: bool, stage: "type[Stage]", type
 
         raise UsageError(f"{given[0].shown_name} applies only {declared_use.when(stage, bool)}")
     return None
+
+
+def recorded(arguments: Sequence[str], groups: Sequence[type]) -> list[str]:
+    """The command line as its output records it: without the secrets in the values of options."""
+    shown_by = {
+        flag: one.option.shown for group in groups for one in declared(group) if one.option.shown for flag in one.flags
+    }
+    words: list[str] = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        flag, _, value = word.partition("=")
+        if before in shown_by:
+            words.append(shown_by[before](word))
+        else:
+            words.append(f"{flag}={shown_by[flag](value)}" if flag in shown_by and flag != word else word)
+    return words
 
 
 def _help(stage: "type[Stage]") -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from synth.schemas.errors import UsageError
 
-__all__ = ["MODEL_FOLDER", "TINY_FOLDER", "cached_snapshot", "folder_named", "locate", "revision_of"]
+__all__ = ["MODEL_FOLDER", "TINY_FOLDER", "cached_snapshot", "folder_named", "is_here", "locate", "revision_of"]
 
 TINY = "tiny"
 TINY_FOLDER = Path(__file__).parent / TINY
@@ -44,6 +44,12 @@ def locate(model: str, revision: str = "main") -> str:
         if (folder / "config.json").is_file() or (folder / "params.json").is_file():
             return str(folder)
     raise UsageError(f"--model {model} is not a model directory: it has no config.json")
+
+
+def is_here(model: str) -> bool:
+    """Whether a model is on this machine, or is named as a path."""
+    is_path = model.startswith(("/", ".", "~")) or Path(model).exists()
+    return model == TINY or is_path or cached_snapshot(model, "main") is not None
 
 
 def folder_named(model: str, option: str, otherwise: str) -> Path | None:

@@ -1,40 +1,81 @@
 """Opens the engine that command-line options select."""
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from synth.pipelines.engines import Engine
+from synth.pipelines.engines.models import is_here
 from synth.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from synth.pipelines.engines.openai import Server
 
 __all__ = ["ENGINES", "open_engine"]
 
+# The variable that other tools read, too.
+ADDRESS = "OPENAI_BASE_URL"
 
-def open_engine(kind: str | None, model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:
+
+def open_engine(
+    kind: str | None,
+    model: str | None,
+    base_url: str | None,
+    args: Mapping[str, str],
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Engine:
     """The engine, not yet started; its `identity` is available.
 
-    `kind` is one of `ENGINES`; if None, a `base_url` implies `openai`. `model` defaults to SYNTH_MODEL, then to the
-    only model of a server, which is queried only in that case. `args` are the `--engine-arg`s as typed. Raises
-    `UsageError`, or `EngineFailed` if that server does not answer.
+    `kind` is one of `ENGINES`; if None, a server implies `openai`. `model` defaults to SYNTH_MODEL, then to the only
+    model of a server, which is queried only in that case. `base_url` defaults to OPENAI_BASE_URL, but that does not
+    take a model away from this machine: without a `kind` it applies only to models that are not here. `args` are the
+    `--engine-arg`s as typed, `headers` those of requests to a server. Raises `UsageError`, or `EngineFailed` if that
+    server does not answer.
     """
-    kind = kind or ("openai" if base_url else "vllm")
     model = model or os.environ.get("SYNTH_MODEL")
-    if base_url and kind != "openai":
-        raise UsageError(f"--base-url names a server, which --engine {kind} does not use; leave one of them out")
+    for flag, value in (("--base-url names a server", base_url), ("--header is sent to a server", headers)):
+        if value and kind not in (None, "openai"):
+            raise UsageError(f"{flag}, which --engine {kind} does not use; leave one of them out")
+    server = _server("--base-url", base_url, headers) if base_url else None
+    if not server and (kind == "openai" or (kind is None and not (model and is_here(model)))):
+        server = _server_of_environment(headers)
+    kind = kind or ("openai" if server else "vllm")
     if kind not in ENGINES:
         raise UsageError(f"--engine {kind}: must be one of {', '.join(ENGINES)}")
-    return ENGINES[kind](model, base_url, args)
+    if headers and not server:
+        raise UsageError("--header is sent to a server, and none is named: set --base-url")
+    return ENGINES[kind](model, server, args)
 
 
-def _echo(model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:  # noqa: ARG001
+def _server_of_environment(headers: Mapping[str, str]) -> "Server | None":
+    """The server that the environment names, with a notice, because requests to it may cost money."""
+    address = os.environ.get(ADDRESS)
+    if not address:
+        return None
+    server = _server(ADDRESS, address, headers)
+    logging.getLogger("synth").warning("%s selects the server %s", ADDRESS, server.name)
+    return server
+
+
+def _server(origin: str, address: str, headers: Mapping[str, str]) -> "Server":
+    from synth.pipelines.engines.openai import Server
+
+    if not _is_address(address):
+        raise UsageError(f"{origin} {address} is not an address such as http://localhost:8000/v1")
+    return Server(address, headers)
+
+
+def _echo(model: str | None, server: "Server | None", args: Mapping[str, str]) -> Engine:  # noqa: ARG001
     from synth.pipelines.engines.echo import EchoEngine
 
     return EchoEngine(**_typed("echo", args, {"reply": str, "delay": float, "context": int}))
 
 
-def _vllm(model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:  # noqa: ARG001
+def _vllm(model: str | None, server: "Server | None", args: Mapping[str, str]) -> Engine:  # noqa: ARG001
     if not model:
         raise UsageError(
             "no model is named: set --model to a directory, a hub name, or tiny (the model that comes with synth), "
@@ -45,25 +86,28 @@ def _vllm(model: str | None, base_url: str | None, args: Mapping[str, str]) -> E
     return VllmEngine(model, {name: _json_or_text(value) for name, value in args.items()})
 
 
-def _openai(model: str | None, base_url: str | None, args: Mapping[str, str]) -> Engine:
+def _openai(model: str | None, server: "Server | None", args: Mapping[str, str]) -> Engine:
     from synth.pipelines.engines.openai import OpenAIEngine, request_fields, served_models
 
-    if not base_url:
-        raise UsageError("--engine openai needs a server: set --base-url, such as http://localhost:8000/v1")
-    if not _is_address(base_url):
-        raise UsageError(f"--base-url {base_url} is not an address such as http://localhost:8000/v1")
+    if not server:
+        raise UsageError(
+            f"--engine openai needs a server: set --base-url, such as http://localhost:8000/v1, or {ADDRESS}"
+        )
     ours = {"concurrency": int, "timeout": float}
     options = _typed("openai", {name: args[name] for name in args if name in ours}, ours)
     for name, value in options.items():
         if not value > 0:
             raise UsageError(f"--engine-arg {name}={value:g} is not above 0")
     fields = request_fields({name: _json_or_text(text) for name, text in args.items() if name not in ours})
+    model = model or server.deployment
+    if not model and server.is_azure:
+        raise UsageError(f"choose a --model: the name of a deployment at {server.name}")
     if not model:
-        names = [card["id"] for card in served_models(base_url)]
+        names = [card["id"] for card in served_models(server)]
         if len(names) != 1:
-            raise UsageError(f"choose a --model: {base_url} serves {', '.join(names) or 'none'}")
+            raise UsageError(f"choose a --model: {server.name} serves {', '.join(names) or 'none'}")
         (model,) = names
-    return OpenAIEngine(base_url, model, fields=fields, **options)
+    return OpenAIEngine(server, model, fields=fields, **options)
 
 
 def _is_address(url: str) -> bool:
@@ -94,7 +138,7 @@ def _json_or_text(text: str) -> Any:
 
 
 # The values of `--engine`: functions of the model, the server and the arguments.
-ENGINES: dict[str, Callable[[str | None, str | None, Mapping[str, str]], Engine]] = {
+ENGINES: dict[str, Callable[[str | None, "Server | None", Mapping[str, str]], Engine]] = {
     "vllm": _vllm,
     "openai": _openai,
     "echo": _echo,

@@ -1,5 +1,6 @@
 """The options that select the engine and the sandbox of a run."""
 
+import re
 from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["EngineSpec", "SandboxSpec"]
 
 ENGINE, SANDBOX = "Engine", "Sandbox"
+
+
+# A variable of the environment, perhaps after the name of a scheme: `Bearer $TOKEN`.
+_REFERENCE = re.compile(r" *([A-Za-z]+ +)?\$(\w+|\{\w+\}) *", re.ASCII)
+
+
+def _without_secret(header: str) -> str:
+    name, _, value = header.partition(":")
+    return header if _REFERENCE.fullmatch(value) else f"{name}: ***"
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,23 @@ class EngineSpec:
     ] = None
     base_url: Annotated[
         str | None,
-        Option("An OpenAI-compatible server, such as http://localhost:8000/v1.", metavar="URL", panel=ENGINE),
+        Option(
+            "An OpenAI-compatible server, such as http://localhost:8000/v1.",
+            metavar="URL",
+            default="OPENAI_BASE_URL, unless --model is on this machine",
+            panel=ENGINE,
+        ),
     ] = None
+    header: Annotated[
+        Mapping[str, str],
+        Option(
+            "Sent with each request, e.g. 'api-key: $NAME' with a variable of the environment. Repeatable.",
+            metavar="'NAME: VALUE'",
+            read=assignments("--header", "'NAME: VALUE'", separator=":"),
+            shown=_without_secret,
+            panel=ENGINE,
+        ),
+    ] = field(default_factory=dict)
     engine_arg: Annotated[
         Mapping[str, str],
         Option(
@@ -53,7 +78,7 @@ class EngineSpec:
 
     def open(self) -> "Engine":
         """The engine, not yet started; its `identity` is known. See `open_engine`."""
-        return open_engine(self.engine, self.model, self.base_url, self.engine_arg)
+        return open_engine(self.engine, self.model, self.base_url, self.engine_arg, self.header)
 
 
 @dataclass(frozen=True)

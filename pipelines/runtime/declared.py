@@ -56,8 +56,9 @@ class Option:
 
     `min` and `max` are inclusive. `flag` is a short form, `long` replaces the field's name. `default` is shown in help
     instead of the default value. `choices` lists the allowed strings if the type does not. `read` converts the string
-    (the tuple of strings of a repeatable option) from the command line. An `argument` is positional, between input and
-    output, and named by its `metavar`.
+    (the tuple of strings of a repeatable option) from the command line; `shown` makes of each string what the record of
+    the command shows, without secrets. An `argument` is positional, between input and output, and named by its
+    `metavar`.
     """
 
     help: str
@@ -70,6 +71,7 @@ class Option:
     choices: Collection[str] = ()
     env: str | None = None
     read: Callable[[Any], Any] | None = None
+    shown: Callable[[str], str] | None = None
     argument: bool = False
     panel: str | None = None
 
@@ -318,14 +320,16 @@ def path(name: str) -> Path:
     return Path(name)
 
 
-def assignments(flag: str, form: str = "NAME=VALUE") -> Callable[[tuple[str, ...]], dict[str, str]]:
+def assignments(
+    flag: str, form: str = "NAME=VALUE", separator: str = "="
+) -> Callable[[tuple[str, ...]], dict[str, str]]:
     """A `read` function for a repeatable option of the form `form`."""
 
     def read(texts: tuple[str, ...]) -> dict[str, str]:
         parsed: dict[str, str] = {}
         for text in texts:
-            name, equals, right = text.partition("=")
-            if not (name and equals):
+            name, found, right = text.partition(separator)
+            if not (name and found):
                 raise UsageError(f"{flag} {text}: expected {form}")
             if name in parsed:
                 raise UsageError(f"{flag} {name}: given twice")

@@ -15,19 +15,28 @@ import orjson
 from synth.pipelines.engines import Answer, Completion, EngineBusy, Message, PromptRefused, Request
 from synth.pipelines.engines.openai.answers import parsed, read_answer, shortened, token_count
 from synth.pipelines.engines.openai.fields import advice, request_fields
-from synth.pipelines.engines.openai.refusals import FieldRefused, NotFound, TooManyTokens, has_error, response_error
+from synth.pipelines.engines.openai.refusals import (
+    FieldRefused,
+    KeyRefused,
+    NotFound,
+    RateLimited,
+    TooManyTokens,
+    has_error,
+    response_error,
+)
 from synth.pipelines.engines.openai.room import Room
-from synth.pipelines.engines.openai.served import CONNECT_SECONDS, NoModelList, authorization, find_card, served_models
+from synth.pipelines.engines.openai.served import CONNECT_SECONDS, NoModelList, find_card, served_models
+from synth.pipelines.engines.openai.server import Server
 from synth.schemas.errors import EngineFailed, UsageError
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["OpenAIEngine", "request_fields", "served_models"]
+__all__ = ["OpenAIEngine", "Server", "request_fields", "served_models"]
 
 
 class OpenAIEngine:
-    """`base_url` usually ends in `/v1`. At most `concurrency` concurrent requests, each with a timeout of `timeout` s.
+    """At most `concurrency` concurrent requests, each with a timeout of `timeout` s.
 
     `fields` are added to the body of each request or replace its fields; None removes a field.
 
@@ -39,13 +48,13 @@ class OpenAIEngine:
 
     def __init__(
         self,
-        base_url: str,
+        server: Server,
         model: str,
         concurrency: int = 64,
         timeout: float = 600,
         fields: Mapping[str, Any] | None = None,
     ) -> None:
-        self._base = base_url.rstrip("/")
+        self._server = server
         self._model = model
         self._concurrency = concurrency
         self._timeout = timeout
@@ -67,27 +76,35 @@ class OpenAIEngine:
         """Raises `EngineFailed` if no server answers, `UsageError` if it lists only other models."""
         import aiohttp
 
-        try:
-            cards = await asyncio.to_thread(served_models, self._base)
-        except NoModelList as error:
-            logging.getLogger("synth").warning("--model %s is not checked: %s", self._model, error)
-            cards = [{"id": self._model}]
-        card = find_card(self._model, cards)
-        if card is None:
-            names = ", ".join(card["id"] for card in cards)
-            raise UsageError(f"--model {self._model} is not served at {self._base}: it serves {names}")
+        card = await self._card()
         self._is_vllm = card.get("owned_by") == "vllm"
         self._room = Room(token_count(card.get("max_model_len")) or None)
         self._slots = asyncio.Semaphore(self._concurrency)
         self._session = aiohttp.ClientSession(
-            headers={"Content-Type": "application/json", **authorization()},
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS),
             # uvicorn closes a connection after 5 idle seconds; close it earlier.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
-            proxy=_proxy(self._base),
+            proxy=_proxy(self._server.name),
             # LLM servers set no cookies, and looking for them takes time in every request.
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+
+    async def _card(self) -> dict[str, Any]:
+        """The server's card of the model."""
+        unknown = {"id": self._model}
+        if self._server.is_azure:
+            # Azure lists models rather than the deployments that requests name.
+            return unknown
+        try:
+            cards = await asyncio.to_thread(served_models, self._server)
+        except NoModelList as error:
+            logging.getLogger("synth").warning("--model %s is not checked: %s", self._model, error)
+            return unknown
+        card = find_card(self._model, cards)
+        if card is None:
+            names = ", ".join(card["id"] for card in cards)
+            raise UsageError(f"--model {self._model} is not served at {self._server.name}: it serves {names}")
+        return card
 
     async def answer(self, request: Request) -> Answer:
         completions: list[Completion] = []
@@ -170,33 +187,50 @@ class OpenAIEngine:
         return {name: value for name, value in body.items() if value is not None}
 
     async def _post(self, path: str, body: dict[str, Any]) -> Any:
+        """The answer to a request, sent with one key after another until one of them is neither limited nor refused."""
+        keys = self._server.keys
+        async with self._slots:
+            while (key := keys.take()) is not None:
+                try:
+                    return await self._post_with(key, path, body)
+                except KeyRefused as refusal:
+                    keys.drop(key, refusal)
+                except RateLimited as limited:
+                    if len(keys) == 1:
+                        raise
+                    keys.rest(key, limited.retry_after)
+        raise EngineBusy(f"{self._server.name} limits the rate of all keys", keys.wait, overloaded=True)
+
+    async def _post_with(self, key: str, path: str, body: dict[str, Any]) -> Any:
         from aiohttp import ClientConnectorError, ClientError, ConnectionTimeoutError
 
         assert self._session, "answer before start"
-        async with self._slots:
-            try:
-                async with self._session.post(self._base + path, data=orjson.dumps(body)) as response:
-                    raw = await response.read()
-            except (ClientError, OSError) as error:
-                is_unreachable = isinstance(error, ClientConnectorError | ConnectionTimeoutError)
-                reason = str(error) or f"{type(error).__name__} with a timeout of {self._timeout:g} s"
-                raise EngineBusy(f"{self._base} does not answer: {reason}", overloaded=is_unreachable) from error
+        name, url, headers = self._server.name, self._server.url(path), self._server.headers(key)
+        try:
+            async with self._session.post(url, data=orjson.dumps(body), headers=headers) as response:
+                raw = await response.read()
+        except (ClientError, OSError) as error:
+            is_unreachable = isinstance(error, ClientConnectorError | ConnectionTimeoutError)
+            reason = str(error) or f"{type(error).__name__} with a timeout of {self._timeout:g} s"
+            raise EngineBusy(f"{name} does not answer: {reason}", overloaded=is_unreachable) from error
         wait = response.headers.get("Retry-After")
         if response.status >= 300:
-            raise response_error(self._base, response.status, raw, wait, body)
+            raise response_error(name, response.status, raw, wait, body)
         try:
             answer = parsed(raw)
         except ValueError as error:
             shown = shortened(raw.decode(errors="replace"))
-            raise EngineBusy(f"{self._base} answers something that is not JSON: {shown!r}") from error
+            raise EngineBusy(f"{name} answers something that is not JSON: {shown!r}") from error
         if has_error(answer):
-            raise response_error(self._base, response.status, raw, wait, body)
+            raise response_error(name, response.status, raw, wait, body)
         return answer
 
     async def _is_still_served(self) -> bool:
         """Whether the server still lists the model; True if it lists none."""
+        if self._server.is_azure:
+            return True
         try:
-            return find_card(self._model, await asyncio.to_thread(served_models, self._base)) is not None
+            return find_card(self._model, await asyncio.to_thread(served_models, self._server)) is not None
         except EngineFailed:
             return True
 

@@ -12,7 +12,16 @@ from synth.pipelines.engines.openai.answers import error_text, parsed, shortened
 from synth.pipelines.engines.openai.fields import refused_field
 from synth.schemas.errors import EngineFailed
 
-__all__ = ["KEY_HINT", "FieldRefused", "NotFound", "TooManyTokens", "has_error", "response_error"]
+__all__ = [
+    "KEY_HINT",
+    "FieldRefused",
+    "KeyRefused",
+    "NotFound",
+    "RateLimited",
+    "TooManyTokens",
+    "has_error",
+    "response_error",
+]
 
 KEY_HINT = "is OPENAI_API_KEY set to a valid key?"
 _URL_HINT = "a --base-url usually ends in /v1, and --model names what the server offers"
@@ -51,6 +60,14 @@ class NotFound(EngineFailed):
     """The server knows no such model or address."""
 
 
+class KeyRefused(EngineFailed):
+    """The server refuses the key: it is not valid, or its account has no credit."""
+
+
+class RateLimited(EngineBusy):
+    """The key has made too many requests."""
+
+
 def has_error(body: Any) -> bool:
     """Whether a body is an error despite a successful status."""
     if not isinstance(body, dict) or body.get("choices"):
@@ -78,13 +95,14 @@ def response_error(at: str, status: int, raw: bytes, retry_after: str | None, se
     if too_long and (status in (400, 413, 422) or (status >= 500 and "exceed" in words)):
         return TooManyTokens(message, words)
     if status in _BUSY or status >= 500:
-        return EngineBusy(message, _seconds(retry_after), overloaded=status in _OVERLOADED)
+        kind = RateLimited if status == 429 else EngineBusy
+        return kind(message, _seconds(retry_after), overloaded=status in _OVERLOADED)
     if status == 401 or (status == 403 and _AUTHORIZATION.search(words) and not content):
-        return EngineFailed(f"{message}; {KEY_HINT}")
+        return KeyRefused(f"{message}; {KEY_HINT}")
     if status in (404, 405):
         return (NotFound if status == 404 else EngineFailed)(f"{message}; {_URL_HINT}")
     if status == 402:
-        return EngineFailed(message)
+        return KeyRefused(message)
     if field:
         return FieldRefused(message, field, words)
     return PromptRefused(message)

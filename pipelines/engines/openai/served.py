@@ -1,13 +1,13 @@
 """The list of models that a server offers."""
 
 import json
-import os
 from typing import Any
 
-from synth.pipelines.engines.openai.refusals import KEY_HINT
-from synth.schemas.errors import EngineFailed, UsageError
+from synth.pipelines.engines.openai.refusals import KEY_HINT, KeyRefused
+from synth.pipelines.engines.openai.server import Server
+from synth.schemas.errors import EngineFailed
 
-__all__ = ["CONNECT_SECONDS", "NoModelList", "authorization", "find_card", "served_models"]
+__all__ = ["CONNECT_SECONDS", "NoModelList", "find_card", "served_models"]
 
 CONNECT_SECONDS = 30
 
@@ -16,24 +16,33 @@ class NoModelList(EngineFailed):
     """A server answers, but not with a list of models."""
 
 
-def served_models(base_url: str) -> list[dict[str, Any]]:
-    """The cards of the models at `base_url`, each with its `id`. Blocks.
+def served_models(server: Server) -> list[dict[str, Any]]:
+    """The cards of the models of a server, each with its `id`. Blocks.
 
-    Raises `NoModelList` if the server lists no models, `EngineFailed` if it does not answer or refuses the key.
+    Raises `NoModelList` if the server lists no models, `EngineFailed` if it does not answer or refuses all keys.
     """
+    while True:
+        key = server.keys.next
+        try:
+            return _listed(server, key)
+        except KeyRefused as refusal:
+            server.keys.drop(key, refusal)
+
+
+def _listed(server: Server, key: str) -> list[dict[str, Any]]:
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request as UrlRequest
     from urllib.request import urlopen
 
-    url = f"{base_url.rstrip('/')}/models"
+    url = server.url("/models")
     try:
-        with urlopen(UrlRequest(url, headers=authorization()), timeout=CONNECT_SECONDS) as response:
+        with urlopen(UrlRequest(url, headers=server.headers(key)), timeout=CONNECT_SECONDS) as response:
             cards = _cards(json.load(response))
     except HTTPError as error:
         with error:
             if error.code == 401:
-                raise EngineFailed(f"{url} answers 401 {error.reason}; {KEY_HINT}") from error
+                raise KeyRefused(f"{url} answers 401 {error.reason}; {KEY_HINT}") from error
             hint = KEY_HINT if error.code == 403 else "a --base-url usually ends in /v1"
             raise NoModelList(f"{url} answers {error.code} {error.reason}; {hint}") from error
     except (OSError, HTTPException) as error:
@@ -53,14 +62,6 @@ def find_card(model: str, cards: list[dict[str, Any]]) -> dict[str, Any] | None:
         if name in (model.removeprefix("models/"), f"{model}:latest") or name == model.partition(":")[0]:
             return card
     return None
-
-
-def authorization() -> dict[str, str]:
-    """The header with the key in OPENAI_API_KEY. Raises `UsageError` if it is not valid in a header."""
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise UsageError("OPENAI_API_KEY has characters that are not valid in a key; set it again")
-    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _cards(body: Any) -> list[dict[str, Any]]:

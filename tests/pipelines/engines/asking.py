@@ -1,10 +1,12 @@
 """Sends requests to a scripted server through the real adapter."""
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from synth.pipelines.engines import Answer, Message, Request, Sampling
-from synth.pipelines.engines.openai import OpenAIEngine
+from synth.pipelines.engines.openai import OpenAIEngine, Server
 from tests.pipelines.engines.scripted_server import Script
 
 CHAT = (Message(role="user", content="Why?"),)
@@ -29,9 +31,11 @@ def outcomes(script: Script, *requests: Request, **options: Any) -> list[Answer 
     return with_engine(script, run, "m", **options)
 
 
-def with_engine(script: Script, run: Any, model: str, **options: Any) -> Any:
+def with_engine(
+    script: Script, run: Any, model: str, headers: Mapping[str, str] = MappingProxyType({}), **options: Any
+) -> Any:
     async def started() -> Any:
-        engine = OpenAIEngine(script.url, model, **options)
+        engine = OpenAIEngine(Server(script.url, headers), model, **options)
         try:
             await engine.start()
             return await run(engine)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from synth.pipelines.engines.openai import OpenAIEngine, served_models
+from synth.pipelines.engines.openai import OpenAIEngine, Server, served_models
 from synth.schemas.errors import EngineFailed
 from tests.conftest import LentEngine
 from tests.pipelines.engines.scripted_server import Script, scripted_server
@@ -54,13 +54,13 @@ def server(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def openai_engine(server: str) -> Iterator[LentEngine]:
-    engine = LentEngine(OpenAIEngine(server, "random"))
+    engine = LentEngine(OpenAIEngine(Server(server), "random"))
     yield engine
     engine.take_back()
 
 
 def _answers(url: str) -> bool:
     try:
-        return bool(served_models(url))
+        return bool(served_models(Server(url)))
     except EngineFailed:
         return False

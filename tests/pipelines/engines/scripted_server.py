@@ -1,7 +1,7 @@
 """An HTTP server with scripted replies, which records its requests."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +27,10 @@ class Script:
     url: str = ""
     replies: list[Reply] = field(default_factory=list)
     respond: Callable[[dict[str, Any]], Reply] | None = None
+    # The replies to a key, from the header `Authorization` or `api-key`, which come before all others.
+    to_key: dict[str, list[Reply]] = field(default_factory=dict)
+    # The keys to which it lists models; None for all.
+    lists_to: set[str] | None = None
     models: Reply = field(default_factory=lambda: Reply({"data": [{"id": "m"}]}))
     asked: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -42,6 +46,10 @@ def completion(*texts: str, **more: Any) -> dict[str, Any]:
     return {"choices": choices, "usage": {"prompt_tokens": 5, "completion_tokens": 10}}
 
 
+def _key(headers: Mapping[str, str]) -> str:
+    return headers.get("api-key") or headers.get("Authorization", "").removeprefix("Bearer ")
+
+
 @contextmanager
 def scripted_server() -> Iterator[Script]:
     script = Script()
@@ -49,17 +57,20 @@ def scripted_server() -> Iterator[Script]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(script.models)
+            is_known = script.lists_to is None or _key(self.headers) in script.lists_to
+            self._answer(script.models if is_known else Reply(status=401))
 
         def do_POST(self) -> None:
             script.paths.append(self.path)
-            script.headers.append(dict(self.headers))
+            script.headers.append({name.title(): value for name, value in self.headers.items()})
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             script.asked.append(body)
             with lock:
                 script.under_way += 1
                 script.most_under_way = max(script.most_under_way, script.under_way)
-                if script.respond:
+                if own := script.to_key.get(_key(self.headers)):
+                    reply = own.pop(0) if len(own) > 1 else own[0]
+                elif script.respond:
                     reply = script.respond(body)
                 else:
                     reply = script.replies.pop(0) if len(script.replies) > 1 else script.replies[0]

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from synth.pipelines.engines import EngineBusy, Message, Request, Sampling
-from synth.pipelines.engines.openai import OpenAIEngine
+from synth.pipelines.engines.openai import OpenAIEngine, Server
 from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask
 from tests.pipelines.engines.scripted_server import Reply, Script, completion, scripted_server
 
@@ -128,7 +128,7 @@ def test_a_temporary_fault_is_busy(script: Script, reply: Reply, overloaded: boo
 def test_a_server_that_went_away_is_busy() -> None:
     async def run() -> None:
         with scripted_server() as script:
-            engine = OpenAIEngine(script.url, "m")
+            engine = OpenAIEngine(Server(script.url), "m")
             await engine.start()
         try:
             await engine.answer(Request(CHAT, NEUTRAL))

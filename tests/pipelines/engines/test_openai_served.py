@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from synth.pipelines.engines import Request
-from synth.pipelines.engines.openai import OpenAIEngine, served_models
+from synth.pipelines.engines.openai import OpenAIEngine, Server, served_models
 from synth.pipelines.engines.registry import open_engine
 from synth.schemas.errors import EngineFailed, UsageError
 from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask
@@ -26,7 +26,7 @@ from tests.pipelines.engines.scripted_server import Reply, Script, completion
 )
 def test_lists_of_models_in_all_forms_are_read(script: Script, body: Any, names: list[str]) -> None:
     script.models = Reply(body)
-    assert [card["id"] for card in served_models(script.url)] == names
+    assert [card["id"] for card in served_models(Server(script.url))] == names
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_a_server_that_cannot_be_reached_is_named() -> None:
     import asyncio
 
     with pytest.raises(EngineFailed, match=r"no LLM server answers at http://127\.0\.0\.1:9/v1/models"):
-        asyncio.run(OpenAIEngine("http://127.0.0.1:9/v1", "m").start())
+        asyncio.run(OpenAIEngine(Server("http://127.0.0.1:9/v1"), "m").start())

@@ -8,8 +8,9 @@ from tests.pipelines.engines.scripted_server import Reply, Script
 
 
 @pytest.fixture(autouse=True)
-def _no_default_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SYNTH_MODEL", raising=False)
+def _no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SYNTH_MODEL", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -67,6 +68,54 @@ def test_the_server_is_not_queried_if_the_model_is_named() -> None:
     assert open_engine("openai", "m", "http://127.0.0.1:9/v1", {}).identity()["model"] == "m"
     with pytest.raises(EngineFailed, match="no LLM server answers"):
         open_engine("openai", None, "http://127.0.0.1:9/v1", {})
+
+
+@pytest.mark.parametrize("kind", [None, "openai"])
+def test_the_server_may_come_from_the_environment_which_is_said(
+    script: Script, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str | None
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{script.url}?api-version=1")
+    for model in (None, "m", "some/model"):
+        assert open_engine(kind, model, None, {}).identity()["engine"] == "openai"
+    assert caplog.messages == [f"OPENAI_BASE_URL selects the server {script.url}"] * 3
+
+
+def test_a_server_of_the_environment_takes_no_model_away_from_this_machine(
+    folder: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setattr(
+        "synth.pipelines.engines.models.cached_snapshot", lambda name, _: folder if name == "a/b" else None
+    )
+    for kind, model in ((None, folder), (None, "tiny"), ("vllm", folder), ("vllm", "c/d"), (None, "a/b")):
+        assert open_engine(kind, model, None, {}).identity()["engine"] == "vllm"
+    assert open_engine("echo", None, None, {}).identity()["engine"] == "echo"
+    with pytest.raises(UsageError, match=r"--model \./absent: there is no such directory"):
+        open_engine(None, "./absent", None, {})
+    assert not caplog.messages
+    assert open_engine("openai", folder, None, {}).identity()["engine"] == "openai"
+
+
+def test_a_server_that_is_typed_comes_before_that_of_the_environment(
+    script: Script, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    assert open_engine(None, None, script.url, {}).identity()["model"] == "m"
+    assert not caplog.messages
+
+
+def test_an_unusable_address_in_the_environment_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "localhost:8000")
+    with pytest.raises(UsageError, match="OPENAI_BASE_URL localhost:8000 is not an address"):
+        open_engine("openai", "m", None, {})
+
+
+def test_headers_need_a_server(folder: str) -> None:
+    headers = {"X-Title": "a"}
+    with pytest.raises(UsageError, match="--header is sent to a server, which --engine echo does not use"):
+        open_engine("echo", None, None, {}, headers)
+    with pytest.raises(UsageError, match="--header is sent to a server, and none is named: set --base-url"):
+        open_engine(None, folder, None, {}, headers)
 
 
 @pytest.mark.parametrize(
