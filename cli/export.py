@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -17,6 +18,7 @@ from synth.schemas.writing.shapes import PROMPTS, RESPONSES, SHAPE_NAMES, shaped
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from synth.schemas.dataset import Dataset
 
 __all__ = ["export"]
 
@@ -78,14 +80,22 @@ def export(
     represent every value.
     """
     from synth.schemas.dataset import Dataset
+
+    dataset = Dataset.open(source)
+    if options.where is None:
+        _export(dataset, str(source), output, options)
+        return
+    with TemporaryDirectory() as scratch:
+        matches = dataset.only(options.where, Path(scratch) / "matches")
+        _export(matches, f"the rows of {source} that match", output, options)
+
+
+def _export(dataset: "Dataset", origin: str, output: str, options: ExportOptions) -> None:
     from synth.schemas.writing.reasoning import with_reasoning
     from synth.schemas.writing.trainer_list import TrainerList
 
     target = path(output)
     listing = TrainerList(target) if options.shape == "llama-factory" else None
-    dataset = Dataset.open(source)
-    if options.where:
-        dataset = dataset.only(options.where)
     columns = options.columns.split(",") if options.columns is not None else ()
     schema, tables = shaped(
         dataset, options.shape, prompt=options.prompt_column, response=options.response_column, columns=columns
@@ -94,12 +104,12 @@ def export(
         schema, tables = with_reasoning(dataset, options.shape, schema, tables, options.reasoning)
     if output == "-":
         form = options.form or "jsonl"
-        write(sys.stdout.buffer, "", form, schema, tables, source)
+        write(sys.stdout.buffer, "", form, schema, tables, origin)
         sys.stdout.buffer.flush()
     else:
         form = options.form or format_of(target)
         with replacing(target, force=options.force) as file:
-            rows = write(file, target.name, form, schema, tables, source)
+            rows = write(file, target.name, form, schema, tables, origin)
         print(f"{target}: {plural(rows, 'row')}", file=sys.stderr)
     for line in () if FORMATS[form].class_names else _class_numbers(schema):
         print(line, file=sys.stderr)

@@ -64,13 +64,21 @@ class Dataset:
         """All rows, memory-mapped. For zero rows `datasets` writes no shard, and hence no columns."""
         return pa.concat_tables([read_shard(shard) for shard in self.shards]) if self.shards else pa.table({})
 
-    def only(self, condition: str) -> "Dataset":
-        """The same directory with only the rows that meet an SQL condition, which are copied into memory."""
+    def only(self, condition: str, scratch: Path) -> "Dataset":
+        """The same directory with only the rows that meet an SQL condition, which are copied to the file `scratch`."""
+        from synth.schemas.shards import ShardWriter
         from synth.schemas.sql import matching
 
+        met = matching(self.table, condition).combine_chunks()
+        with ShardWriter(scratch, self.table.schema) as writer:
+            start = 0
+            for batch in self.table.to_batches():
+                writer.write(batch.filter(met.slice(start, batch.num_rows)))
+                start += batch.num_rows
+            writer.close()
         chosen = Dataset(self.path)
         # Takes the place of the cached property.
-        chosen.__dict__["table"] = self.table.filter(matching(self.table, condition))
+        chosen.__dict__["table"] = read_shard(scratch)
         return chosen
 
     @cached_property

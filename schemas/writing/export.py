@@ -71,14 +71,15 @@ def replacing(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
         raise UsageError(f"{path} cannot be written: there is no directory {path.parent}") from error
 
 
-def write(file: IO[bytes], name: str, form: str, schema: pa.Schema, tables: Iterator[pa.Table], source: Path) -> int:
+def write(file: IO[bytes], name: str, form: str, schema: pa.Schema, tables: Iterator[pa.Table], origin: str) -> int:
     """Write all rows to `file` in the format `form`, compressed by the suffix of `name`. Returns the number of rows.
 
-    Raises `InputError` for a value that the format cannot represent, naming its column and its row in `source`.
+    Raises `InputError` for a value that the format cannot represent, naming its column and its row of
+    `origin`.
     """
     written = FORMATS[form]
     with _compressed(file, Path(name).suffix if written.text else "") as sink:
-        return written.write(sink, schema, tables, lambda row: f"row {row + 1} of {source}")
+        return written.write(sink, schema, tables, lambda row: f"row {row + 1} of {origin}")
 
 
 def _compressed(file: IO[bytes], suffix: str) -> AbstractContextManager[Any]:

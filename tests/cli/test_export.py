@@ -281,3 +281,10 @@ def test_only_rows_that_meet_a_condition_are_exported(tmp_path: Path) -> None:
     assert [json.loads(line)["n"] for line in (tmp_path / "some.jsonl").read_text().splitlines()] == [2, 3]
     with pytest.raises(UsageError, match="--where m = 1: Referenced column"):
         synth("export", tmp_path / "rows", tmp_path / "none.jsonl", "--where", "m = 1")
+
+
+def test_a_value_that_cannot_be_written_is_named_by_its_place_among_the_matches(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{"n": number} for number in (1, 2, None)])
+    synth("import", source, tmp_path / "rows")
+    with pytest.raises(InputError, match=r"n is null in row 2 of the rows of .*/rows that match,"):
+        synth("export", tmp_path / "rows", tmp_path / "n.csv", "--where", "n IS NULL OR n = 2", "--columns", "n")
