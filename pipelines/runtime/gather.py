@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Gatherer", "gathered"]
 
-BYTES_AT_A_TIME = 128 << 20
+BYTES_AT_A_TIME = 64 << 20
 FIRST_ROWS = 16
 ROWS_PER_BATCH = 4096
 
@@ -34,12 +34,13 @@ class Gatherer:
         if np.any(np.diff(rows) < 0):
             places = np.empty_like(order)
             places[order] = np.arange(len(order))
-            found = found.take(pa.array(places))
+            # In one piece, random access costs a fifth of what it does in thousands of them.
+            found = found.combine_chunks().take(pa.array(places))
         return pa.Table.from_batches(found.to_batches(max_chunksize=ROWS_PER_BATCH), self._schema)
 
 
 def gathered(table: pa.Table, rows: NDArray[np.int64]) -> Iterator[pa.Table]:
-    """The rows at `rows`, in that order, in tables of some 128 MB, after a few small ones that show the row size."""
+    """The rows at `rows`, in that order, in tables of some 64 MB, after a few small ones that show the row size."""
     gatherer = Gatherer(table)
     size = FIRST_ROWS
     while len(rows):

@@ -1,7 +1,8 @@
 """The output of a table stage, written to shards."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,17 +16,21 @@ from synth.schemas.shards import ROWS_PER_SHARD, Shard, ShardWriter
 __all__ = ["Output", "padded_table"]
 
 ROWS_PER_BATCH = 4096
+# Tables that wait for the thread that writes them: enough for it never to wait, as tables may be large.
+TABLES_AHEAD = 2
 
 
 class _Shards:
-    """Rows of one schema, buffered into batches and split into shards."""
+    """Rows of one schema, buffered into batches and split into shards, which a thread writes."""
 
     def __init__(self, path_of: Callable[[int], Path], schema: pa.Schema) -> None:
         self._path_of, self._schema = path_of, schema
         self._rows: list[Row] = []
         self._writer: ShardWriter | None = None
         self._written = 0
-        self.closed: list[Shard] = []
+        self._closed: list[Shard] = []
+        self._thread = ThreadPoolExecutor(1)
+        self._unwritten: deque[Future[None]] = deque()
 
     def add(self, row: Row) -> None:
         self._rows.append(row)
@@ -35,15 +40,21 @@ class _Shards:
     def add_table(self, table: pa.Table) -> None:
         if self._rows:
             self._write()
-        self._write_table(table)
+        self._hand_over(table)
 
     def _write(self) -> None:
         rows, self._rows = self._rows, []
-        self._write_table(pa.Table.from_pylist(rows, self._schema))
+        self._hand_over(pa.Table.from_pylist(rows, self._schema))
+
+    def _hand_over(self, table: pa.Table) -> None:
+        """Give a table to the thread. Raises the error of an earlier one."""
+        while len(self._unwritten) >= TABLES_AHEAD:
+            self._unwritten.popleft().result()
+        self._unwritten.append(self._thread.submit(self._write_table, table))
 
     def _write_table(self, table: pa.Table) -> None:
         if self._writer is None:
-            self._writer, self._written = ShardWriter(self._path_of(len(self.closed)), self._schema), 0
+            self._writer, self._written = ShardWriter(self._path_of(len(self._closed)), self._schema), 0
         self._writer.write(table)
         self._written += table.num_rows
         if self._written >= ROWS_PER_SHARD:
@@ -51,18 +62,22 @@ class _Shards:
 
     def _close(self) -> None:
         if self._writer is not None:
-            self.closed.append(self._writer.close())
+            self._closed.append(self._writer.close())
             self._writer = None
 
     def abandon(self) -> None:
+        self._thread.shutdown(cancel_futures=True)
         if self._writer is not None:
             self._writer.abandon()
 
     def close(self) -> list[Shard]:
-        if self._rows or not self.closed:
+        if self._rows or not (self._closed or self._unwritten):
             self._write()
+        for written in self._unwritten:
+            written.result()
+        self._thread.shutdown()
         self._close()
-        return self.closed
+        return self._closed
 
 
 class Output:

@@ -114,7 +114,9 @@ class Join(TableStage):
         other = self._source.table(output.work / "other")
         ours, theirs = self._matches(table, other, output)
         is_match = theirs >= 0
-        output.tally("other_rows_without_match", other.num_rows - len(np.unique(theirs[is_match])))
+        has_match = np.zeros(other.num_rows, bool)
+        has_match[theirs[is_match]] = True
+        output.tally("other_rows_without_match", int(np.count_nonzero(~has_match)))
         stays = {"left": np.ones(len(ours), bool), "anti": ~is_match}.get(self.how, is_match)
         if self.how == "semi":
             stays &= _begins_run(ours)

@@ -38,7 +38,7 @@ class Mix(TableStage):
     up. Without weights every input counts by its size. Which rows are taken, and their order, follow from `--seed` and
     their ids; the others are counted as `not_taken`.
 
-    Memory: 40 bytes per row, plus the portion being written (128 MB).
+    Memory: 40 bytes per row, plus the portion being written (64 MB).
     """
 
     name: ClassVar[str] = "mix"
@@ -79,7 +79,9 @@ class Mix(TableStage):
         starts = np.cumsum([0, *sizes])
         taken = []
         for source, table, start, count in zip(output.sources, tables, starts.tolist(), wanted, strict=False):
-            rows = in_random_order(table["id"], output.salt("taken"))[:count]
+            # Of an input that is taken whole, no row has to be chosen.
+            is_whole = count >= table.num_rows
+            rows = np.arange(table.num_rows) if is_whole else in_random_order(table["id"], output.salt("taken"))[:count]
             taken.append(rows + start)
             output.tally(source, len(rows))
         whole = pa.concat_tables(tables)

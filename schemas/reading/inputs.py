@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -99,8 +100,11 @@ class Input:
 
     def verify(self) -> None:
         """Raises `InputError` if a shard of a dataset directory does not match its checksum."""
-        for file in self.files:
-            if file.name in self._checksums and file_checksum(file) != self._checksums[file.name]:
+        recorded = [file for file in self.files if file.name in self._checksums]
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+            sums = pool.map(file_checksum, recorded)
+        for file, checksum in zip(recorded, sums, strict=True):
+            if checksum != self._checksums[file.name]:
                 raise InputError(
                     f"{file} is damaged: its checksum is not the one in {Layout(file.parent).record}; "
                     "make the directory again, or restore a copy"
