@@ -11,7 +11,6 @@ import pytest
 from pyarrow import parquet
 
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.prompted.map import Map
 from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.options import Options
@@ -123,8 +122,8 @@ def test_prompts_and_answers_come_with_the_rows_that_were_made_of_them(chain: Pa
 
 def test_retries_continue_the_count_of_samples(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [{"id": "r", "topic": "bees"}])
-    stage = Map(Prompt("{{ topic }}", "mine.md"), n=2, tries=3, schema=Fields({"properties": {"a": {}}}))
-    Run(stage, [str(source)], tmp_path / "out", Options(), engine=EchoEngine()).execute()
+    stage = Map(Prompt("{{ topic }}", "mine.md"), n=2, tries=3)
+    Run(stage, [str(source)], tmp_path / "out", Options(), engine=EchoEngine(reply=" ")).execute()
     asked = trace("r", "out", folder=tmp_path)[-1]["answers"]
     assert [[one["sample"] for one in request["samples"]] for request in asked] == [[0, 1], [2], [3], [4], [5]]
 
