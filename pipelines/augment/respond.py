@@ -86,7 +86,12 @@ class Respond(RowStage):
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         samples = await self._sample(row, tools)
-        empty = [Rejected(response, *completion.no_answer) for response, completion in samples if completion.no_answer]
+        said = {response["id"]: completion.said for response, completion in samples}
+
+        def filtered(response: Row, reason: str, detail: str) -> Rejected:
+            return Rejected(response, reason, detail, [said[response["id"]]])
+
+        empty = [filtered(response, *completion.no_answer) for response, completion in samples if completion.no_answer]
         for rejected in empty:
             yield rejected
         if len(empty) == len(samples):
@@ -99,10 +104,10 @@ class Respond(RowStage):
         kept = 0
         for response, answer in zip(responses, answers, strict=True):
             if answer is None:
-                yield Rejected(response, "no_answer", "no final answer can be read")
+                yield filtered(response, "no_answer", "no final answer can be read")
                 continue
             if agreed is None:
-                yield Rejected(response, "no_agreement", "no other sample gives its answer")
+                yield filtered(response, "no_agreement", "no other sample gives its answer")
                 continue
             share = sum(other is not None and other.value == answer.value for other in answers) / len(samples)
             trimmed = response["response"][: answer.end].strip()
@@ -110,14 +115,14 @@ class Respond(RowStage):
             agrees = answer.value == agreed and share >= self.threshold
             fault = self._fault(trimmed, agrees, share)
             if fault:
-                yield Rejected(judged, *fault)
+                yield filtered(judged, *fault)
             else:
                 kept += 1
                 yield judged
         if agreed is None:
-            raise Reject("no_agreement", f"no answer is given by {needed} of {len(samples)} samples")
+            raise Reject("no_agreement", f"no answer is given by {needed} of {len(samples)} samples", [*said.values()])
         if not kept:
-            raise Reject("nothing_kept", f"all {len(samples)} responses were filtered")
+            raise Reject("nothing_kept", f"all {len(samples)} responses were filtered", [*said.values()])
 
     @cached_property
     def _answers(self) -> MarkedAnswers:

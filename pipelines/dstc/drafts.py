@@ -32,6 +32,8 @@ class Drafts:
         self._column = column
         self.texts: dict[int, str] = {}
         self.reasoning: dict[int, str | None] = {}
+        # What the model said, of all samples.
+        self.replies: list[str] = []
         self.filtered: list[Rejected] = []
 
     def __len__(self) -> int:
@@ -41,6 +43,7 @@ class Drafts:
         """Parse the replies; filter unusable ones and duplicates."""
         first: dict[str, int] = {}
         for number, reply in enumerate(replies):
+            self.replies.append(reply.said)
             self.texts[number], self.reasoning[number] = reply.text, reply.reasoning
             if reply.no_answer:
                 reason, detail = reply.no_answer
@@ -57,7 +60,7 @@ class Drafts:
 
     def drop(self, number: int, reason: str, detail: str) -> None:
         row = {"id": f"{self._row_id}/{self._kind}-{number}", self._column: self.texts.pop(number)}
-        self.filtered.append(Rejected(row, reason, detail))
+        self.filtered.append(Rejected(row, reason, detail, [self.replies[number]]))
 
 
 def read_code(reply: str, entry: str) -> CodeDraft:

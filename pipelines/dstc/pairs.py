@@ -103,6 +103,8 @@ class Pairs(RowStage):
         for draft in (*codes.filtered, *tests.filtered):
             yield draft
         if fault:
+            # It concerns all programs and tests, if some could be read.
+            fault.replies = (*codes.replies, *tests.replies) or fault.replies
             raise fault
         for one in made:
             yield one

@@ -102,6 +102,11 @@ class Completion(Struct, frozen=True):
             return "truncated", self.cut
         return "empty_answer", "the model ended its answer before the first word"
 
+    @property
+    def said(self) -> str:
+        """Its text, or what it has of the reasoning if it has no text."""
+        return self.text if self.text.strip() else self.reasoning or self.text
+
 
 class Answer(Struct, frozen=True):
     """The `n` completions of a request in sample order, and the number of tokens of its prompt (None if unknown)."""
@@ -114,6 +119,11 @@ class Answer(Struct, frozen=True):
         """The text of a single completion."""
         (only,) = self.completions
         return only.text
+
+    @property
+    def replies(self) -> tuple[str, ...]:
+        """What each completion says."""
+        return tuple([completion.said for completion in self.completions])
 
     @property
     def tokens(self) -> int | None:

@@ -133,13 +133,12 @@ class Tag(RowStage):
 def _fault(reading: TagReading, completion: Completion) -> Reject:
     if completion.no_answer:
         return Reject(*completion.no_answer)
-    reply = f"the reply is {completion.text!r:.300}"
     if completion.cut and any(opening in completion.text for opening in "[{"):
-        return Reject("truncated", f"{completion.cut}: {reply}")
+        return Reject("truncated", completion.cut)
     if not reading.is_json:
-        return Reject("unreadable", reply)
-    left_out = f"{reading.too_long} too long, {reading.without_text} without text"
-    return Reject("no_tags", f"{left_out}: {reply}" if reading.too_long or reading.without_text else reply)
+        return Reject("unreadable", "the reply has no list of tags in JSON")
+    left_out = f"the tags are left out: {reading.too_long} too long, {reading.without_text} without text"
+    return Reject("no_tags", left_out if reading.too_long or reading.without_text else "the reply names no tag")
 
 
 def _shared_fault(faults: Mapping[int, Reject]) -> Reject:

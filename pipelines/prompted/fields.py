@@ -60,10 +60,10 @@ class Fields:
             # Half of a surrogate pair cannot be stored.
             json.dumps(found, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
-            raise Reject("unreadable", f"not JSON ({error}): {reply}") from None
+            raise Reject("unreadable", f"it is not JSON: {error}") from None
         fault = next(self._validator.iter_errors(found), None)
         if fault is not None:
-            raise Reject("wrong_fields", f"{'.'.join(map(str, fault.absolute_path)) or 'it'}: {fault.message}: {reply}")
+            raise Reject("wrong_fields", f"{'.'.join(map(str, fault.absolute_path)) or 'it'}: {fault.message}")
         return {
             column.name: _value(found.get(column.name), self.schema["properties"][column.name])
             for column in self.columns

@@ -46,9 +46,9 @@ def with_columns(inputs: pa.Schema, added: Collection[pa.Field]) -> pa.Schema:
 
 
 def whole_text(completion: Completion) -> str:
-    """The text of a reply. Raises `Reject`: `refused`, `empty_answer`, or `truncated` with the reply as detail."""
+    """The text of a reply. Raises `Reject`: `refused`, `empty_answer`, `truncated`."""
     if completion.no_answer:
         raise Reject(*completion.no_answer)
     if completion.cut:
-        raise Reject("truncated", f"{completion.cut}: {completion.text}")
+        raise Reject("truncated", completion.cut)
     return completion.text

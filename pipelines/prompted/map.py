@@ -126,12 +126,12 @@ class Map(RowStage):
         async def output(number: int, completion: Completion) -> Row | Rejected:
             base = {**row, **varied, "id": row["id"] if self.n == 1 else f"{row['id']}/map-{number + 1}"}
             try:
+                values = self._read(completion)
+            except Reject as fault:
+                if not retries:
+                    return Rejected(base, fault.reason, fault.detail, [completion.said])
+                # Far from the first samples of all replies: which samples a reply has does not depend on `n`.
                 try:
-                    values = self._read(completion)
-                except Reject:
-                    if not retries:
-                        raise
-                    # Far from the first samples of all replies: which samples a reply has does not depend on `n`.
                     completion, values = await first_readable(
                         tools,
                         messages,
@@ -141,8 +141,8 @@ class Map(RowStage):
                         first_sample=number + TRIES_APART,
                         apart=TRIES_APART,
                     )
-            except Reject as fault:
-                return Rejected.because(fault, base)
+                except Reject as again:
+                    return Rejected.because(again, base)
             if self.chat:
                 turn = Message(role="assistant", content=values[self.into])
                 values = {self.chat: [*row[self.chat], *turns, turn]}
@@ -168,6 +168,6 @@ class Map(RowStage):
         return messages, turns
 
     def _read(self, completion: Completion) -> dict[str, Any]:
-        """The columns of a reply. Raises `Reject`, with the reply as detail."""
+        """The columns of a reply. Raises `Reject` if it cannot be used."""
         text = whole_text(completion)
         return self.schema.read(text) if self.schema else {self.into: text.strip()}

@@ -167,18 +167,18 @@ class _Tree:
         if len(texts) > len(rows):
             self._tools.tally("surplus_questions", len(texts) - len(rows))
         if fault := completion.no_answer or (None if texts else ("no_list", "the reply has no list of questions")):
-            self.filtered.append(Rejected(rows[0], *fault))
+            self.filtered.append(Rejected(rows[0], *fault, [completion.said]))
             return []
         if completion.cut and len(rows) == len(texts):
-            self.filtered.append(Rejected(rows.pop(), "truncated", completion.cut))
-        return [row for row in rows if self._keep(row)]
+            self.filtered.append(Rejected(rows.pop(), "truncated", completion.cut, [completion.said]))
+        return [row for row in rows if self._keep(row, completion)]
 
     def _thoughts(self, parent: Row, sample: int, completion: Completion) -> list[Row]:
         text = read_thought(completion.text)
         # The token limit cut the last sentence short.
         text = self.shortened(cut(text, len(text) - 1) if completion.cut else text)
         row = self._row(parent, "thought", sample, text, completion.reasoning)
-        return [row] if self._keep(row, completion.no_answer) else []
+        return [row] if self._keep(row, completion, completion.no_answer) else []
 
     def _row(self, parent: Row, kind: str, number: int, text: str, reasoning: str | None = None) -> Row:
         return {
@@ -192,10 +192,10 @@ class _Tree:
             "reasoning": reasoning,
         }
 
-    def _keep(self, row: Row, fault: tuple[str, str] | None = None) -> bool:
+    def _keep(self, row: Row, completion: Completion, fault: tuple[str, str] | None = None) -> bool:
         """Whether a query joins the tree; otherwise it is filtered."""
         if fault := fault or self._fault(row["id"], row["text"]):
-            self.filtered.append(Rejected(row, *fault))
+            self.filtered.append(Rejected(row, *fault, [completion.said]))
         else:
             self.queries.append(row)
         return not fault

@@ -114,7 +114,7 @@ class SamplePaths(RowStage):
                     "completion_tokens": completion.tokens,
                 }
                 if completion.no_answer:
-                    empty.append(Rejected(path, *completion.no_answer))
+                    empty.append(Rejected(path, *completion.no_answer, [completion.said]))
                     yield empty[-1]
                     continue
                 judged = judge(completion.text, gold, self.answers, plain_equations=self.plain_equations)

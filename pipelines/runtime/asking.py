@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Completion, Message, Sampling
-from synth.pipelines.runtime.outcomes import Reject, allow_empty
+from synth.pipelines.runtime.outcomes import Reject, allow_empty, last_replies
 from synth.pipelines.runtime.tools import Tools
 
 __all__ = ["first_readable", "gather_all", "gather_settled", "warmer_retries"]
@@ -55,7 +55,19 @@ async def gather_settled(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T | Re
     """
     import asyncio
 
-    results = await asyncio.gather(*tasks, return_exceptions=True)
+    replies: dict[int, tuple[str, ...]] = {}
+
+    async def settled(number: int, task: Coroutine[Any, Any, T]) -> T:
+        before = last_replies.get()
+        try:
+            return await task
+        finally:
+            if (now := last_replies.get()) is not before:
+                replies[number] = now
+
+    results = await asyncio.gather(*(settled(*one) for one in enumerate(tasks)), return_exceptions=True)
+    if replies:
+        last_replies.set(tuple(reply for number in sorted(replies) for reply in replies[number]))
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, Reject):
             raise result

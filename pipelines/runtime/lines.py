@@ -21,13 +21,16 @@ EndedRow = tuple[int, Sequence[Row | Rejected], tuple[int, Rejected] | None, dic
 _write_json = msgspec.json.Encoder().encode
 
 
-def rejected_schema(inputs: pa.Schema, outputs: pa.Schema, *, raw: bool) -> pa.Schema:
+def rejected_schema(inputs: pa.Schema, outputs: pa.Schema, *, raw: bool, asks: bool) -> pa.Schema:
     """Reason and detail, then every other column of the input and output rows.
 
-    With `raw`, also the raw text of unusable input rows.
+    With `asks`, also the rejected replies of the model; with `raw`, the raw text of unusable input rows.
     """
-    names = ("id", "reason", "detail", *(("raw_row",) if raw else ()))
-    first = dict.fromkeys(names, pa.string())
+    first: dict[str, pa.DataType] = dict.fromkeys(("id", "reason", "detail"), pa.string())
+    if asks:
+        first["model_replies"] = pa.list_(pa.string())
+    if raw:
+        first["raw_row"] = pa.string()
     columns = {field.name: field.type for field in (*inputs, *outputs)}
     return pa.schema(list({**first, **columns, **first}.items()))
 
@@ -73,4 +76,9 @@ class LineFormat:
 
 
 def _explained(item: Rejected) -> dict[str, Any]:
-    return {**item.row, "reason": item.reason, "detail": item.detail}
+    return {
+        **item.row,
+        "reason": item.reason,
+        "detail": item.detail,
+        "model_replies": list(item.replies) or None,
+    }

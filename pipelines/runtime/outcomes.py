@@ -2,23 +2,32 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from synth.pipelines.engines import Answer
 
-__all__ = ["EmptyAnswer", "Reject", "Rejected", "Row", "Unanswered", "allow_empty", "nothing_kept"]
+__all__ = ["EmptyAnswer", "Reject", "Rejected", "Row", "Unanswered", "allow_empty", "last_replies", "nothing_kept"]
 
 Row = Mapping[str, Any]
+# The replies of the model that the running coroutine got last. Each concurrent one of a row has its own, and after a
+# gathering of `asking` the row has those of all, in order: so they do not depend on which came first.
+last_replies: ContextVar[tuple[str, ...]] = ContextVar("last_replies", default=())
 
 
 class Reject(Exception):
-    """Raised by a row stage to reject an input row. `reason` is a name to count by, `detail` is for humans."""
+    """Raised by a row stage to reject an input row. `reason` is a name to count by, `detail` is for humans.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    `replies` are the model's replies that it is about, whole: by default those of the answer that the coroutine which
+    raises it got last.
+    """
+
+    def __init__(self, reason: str, detail: str = "", replies: Sequence[str] | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.replies = last_replies.get() if replies is None else tuple(replies)
 
 
 class Unanswered(Reject):
@@ -53,26 +62,28 @@ async def allow_empty(answer: Awaitable[Answer]) -> Answer:
 class Rejected:
     """A filtered output row. It goes to `rejected/` with its reason.
 
-    `cause` is the exception of a tool, if that is the reason.
+    `replies` are those that it was made from: by default as for `Reject`. `cause` is the exception of a tool, if that
+    is the reason.
     """
 
     row: Row
     reason: str
     detail: str = ""
+    replies: Sequence[str] = field(default_factory=last_replies.get)
     cause: Reject | None = None
 
     @classmethod
     def because(cls, cause: Reject, row: Row) -> "Rejected":
-        return cls(row, cause.reason, cause.detail, cause)
+        return cls(row, cause.reason, cause.detail, cause.replies, cause)
 
 
 def nothing_kept(rejected: Sequence[Rejected]) -> Reject:
     """Why a row has no output: the reason that all its filtered outputs share, or `nothing_kept`.
 
-    If all of them have an `Unanswered` as their cause, it is returned, so that the row fails.
+    If all of them have an `Unanswered` as their cause, it is an `Unanswered`, so that the row fails.
     """
     reasons = Counter(one.reason for one in rejected)
     if len(reasons) > 1:
         return Reject("nothing_kept", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()))
-    causes = [one.cause or Reject(one.reason, one.detail) for one in rejected]
-    return next((cause for cause in causes if not isinstance(cause, Unanswered)), causes[0])
+    judged = [one for one in rejected if not isinstance(one.cause, Unanswered)]
+    return Reject(judged[0].reason, judged[0].detail) if judged else Unanswered(rejected[0].reason, rejected[0].detail)

@@ -19,6 +19,7 @@ from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.event_loop import tuned_for_rows, uninterrupted
 from synth.pipelines.runtime.lines import LineFormat, rejected_schema
 from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.outcomes import last_replies
 from synth.pipelines.runtime.shared import SharedBackend, SharedEngine
 from synth.pipelines.runtime.shutdown import Stopping, unwritable
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
@@ -82,7 +83,7 @@ class RowRun:
         self._model = str(engine.identity().get("model") if engine else None)
         self._seed = f"{options.seed}\x00{stage.name}"
         inputs, outputs = row_schemas(stage, table)
-        rejected = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
+        rejected = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows, asks=engine is not None)
         self._outputs = set(outputs.names)
         form = LineFormat(outputs, rejected)
         starts = range(0, table.num_rows, options.chunk_rows)
@@ -255,6 +256,8 @@ class RowRun:
         tools = Tools(row_id, self._seed, self._model, self._shared, self._programs, self._index, chunk.answers)
         items: list[Row | Rejected] = []
         outputs = 0
+        # A worker processes many rows.
+        last_replies.set(())
         try:
             async for item in self._stage.process(row, tools):
                 if isinstance(item, Rejected):
@@ -271,7 +274,7 @@ class RowRun:
             if outputs:
                 chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row after it had yielded output")))
             else:
-                chunk.reject(index, Rejected(row, reject.reason, reject.detail), items, tools.tallies)
+                chunk.reject(index, Rejected.because(reject, row), items, tools.tallies)
         except SynthError as error:
             self._stopping.stop(error)
         except Exception as error:

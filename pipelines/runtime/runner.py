@@ -121,7 +121,7 @@ class Run:
                     finished = run_table_stage(stage, tables, _names(sources), layout, options, progress.observe)
             if options.rejects_bad_rows:
                 bad = joined_readings(readings, tables[0]).bad
-                schema = rejected_schema(*row_schemas(stage, tables[0]), raw=True)
+                schema = rejected_schema(*row_schemas(stage, tables[0]), raw=True, asks=self.engine is not None)
                 finished = with_bad_rows(finished, bad, schema, layout, is_cut=finished.rows < input_rows)
             _check_conservation(finished)
             record = {

@@ -29,7 +29,7 @@ def run_table_stage(
     shutil.rmtree(workplace.shards)
     workplace.shards.mkdir()
     inputs, outputs = row_schemas(stage, tables[0])
-    schema = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows)
+    schema = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows, asks=False)
     output = Output(outputs, schema, workplace, options.seed, stage.name, sources, observe)
     try:
         stage.process(tables, output)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
 from synth.pipelines.engines.reasoning import opening_marker, separate_reasoning
 from synth.pipelines.retrieval.lookup import Found, Query
-from synth.pipelines.runtime.outcomes import EmptyAnswer, Reject, Unanswered
+from synth.pipelines.runtime.outcomes import EmptyAnswer, Reject, Unanswered, last_replies
 from synth.sandbox.program import Program
 from synth.sandbox.verdict import Verdict
 from synth.schemas.answers import ANSWERS, AnswerJournal
@@ -94,6 +94,7 @@ class Tools:
         """
         if self._engine is None:
             raise RuntimeError("this stage was run without an engine")
+        last_replies.set(())
         request = Request(prompt, sampling, n, _number(self._seed, self._row_id, "sample") + first_sample, schema)
         try:
             answer = await self._sampled(self._engine, request)
@@ -102,6 +103,7 @@ class Tools:
         self._count(answer)
         opened = "" if schema else opening_marker(prompt)
         answer = Answer(tuple([separate_reasoning(one, opened) for one in answer.completions]), answer.prompt_tokens)
+        last_replies.set(answer.replies)
         _require_an_answer(answer)
         return answer
 

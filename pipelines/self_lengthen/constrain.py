@@ -159,15 +159,15 @@ class Constrain(RowStage):
     def _fault(self, completion: Completion, text: str, instruction: str, label: Label) -> tuple[str, str] | None:
         if fault := fault_of(completion, "truncated"):
             return fault
-        detail = f"{label.text}: {text!r:.300}"
         required = set(numbers_in(label.text))
         if not required <= set(numbers_in(text)) or (text == instruction and label.text not in text):
-            return "no_constraint", detail
-        if words.count(text) > max(TIMES * words.count(instruction), words.count(instruction) + ADDED_WORDS):
-            return "not_rewritten", detail
+            return "no_constraint", f"it does not say {label.text!r}"
+        counted, before = words.count(text), words.count(instruction)
+        if counted > max(TIMES * before, before + ADDED_WORDS):
+            return "not_rewritten", f"{plural(counted, 'word')} for an instruction of {before:,}"
         # Smaller numbers may refer to a part ("an introduction of 100 words").
-        if any(number >= self.min_words for number in _stated(instruction) & _stated(text) - required):
-            return "old_constraint", detail
+        if old := [number for number in _stated(instruction) & _stated(text) - required if number >= self.min_words]:
+            return "old_constraint", f"it still asks for {plural(min(old), 'word')}"
         return None
 
 

@@ -126,7 +126,7 @@ class EvaluateLengths(RowStage):
 def _judgement(completion: Completion) -> dict[str, Any]:
     judgement = {} if completion.no_answer else _read(completion.text)
     if not judgement:
-        raise Reject(*(fault_of(completion, "truncated") or ("unreadable", f"the reply is {completion.text!r:.300}")))
+        raise Reject(*(fault_of(completion, "truncated") or ("unreadable", "the reply has no object with all marks")))
     return {**judgement, "judge_reasoning": completion.reasoning}
 
 

@@ -172,7 +172,7 @@ class _Extension:
         return None
 
     def _filter(self, suffix: str, text: _Text, reason: str, detail: str, cause: Reject | None = None) -> None:
-        self.filtered.append(Rejected(self._output(f"{self._id}/{suffix}", text), reason, detail, cause))
+        self.filtered.append(Rejected(self._output(f"{self._id}/{suffix}", text), reason, detail, cause=cause))
 
     def _output(self, text_id: str, text: _Text) -> dict[str, Any]:
         return {

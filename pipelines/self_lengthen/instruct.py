@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 from msgspec import Struct
@@ -141,6 +141,8 @@ class _Pool:
         self._known = dict(seeds)
         self._next_slot = 0
         self._examples: list[Seed] = []
+        # What the model said last for each slot.
+        self._replies: dict[str, str] = {}
         self.accepted: list[Row] = []
         self.filtered: list[Rejected] = []
 
@@ -161,7 +163,7 @@ class _Pool:
                 if isinstance(one, Rejected):
                     self.filtered.append(one)
                 elif fault := self._repetition(one["instruction"]):
-                    self.filtered.append(Rejected(one, *fault))
+                    self.filtered.append(Rejected(one, *fault, [self._replies[one["id"]]]))
                 else:
                     self.accepted.append(one)
                     self._known[_normalized(one["instruction"])] = Seed(one["id"], one["instruction"])
@@ -170,7 +172,7 @@ class _Pool:
     async def _draw(self, slot: int, attempt: int) -> Row | Rejected:
         stage = self._stage
         first, second = self._tools.random("examples", slot, attempt).sample(self._examples, 2)
-        row = {
+        row: dict[str, Any] = {
             "id": f"{self._id}/i{slot}",
             "instruction": "",
             "language": self._language,
@@ -187,12 +189,13 @@ class _Pool:
             sample = slot * stage.tries + attempt
             answer = await self._tools.llm.generate(prompt, stage.sampling, first_sample=sample)
             (completion,) = answer.completions
+            self._replies[row["id"]] = completion.said
             text = _NUMBER.sub("", completion.text).strip()
             row |= {"instruction": text, "words": words.count(text), "reasoning": completion.reasoning}
             fault = fault_of(completion) or self._fault(text) or await self._judgement(text)
         except Reject as reject:
             cause, fault = reject, (reject.reason, reject.detail)
-        return Rejected({**row, "id": f"{row['id']}/t{attempt}"}, *fault, cause) if fault else row
+        return Rejected({**row, "id": f"{row['id']}/t{attempt}"}, *fault, cause=cause) if fault else row
 
     def _fault(self, text: str) -> tuple[str, str] | None:
         """Why an instruction is filtered without asking the judge."""
@@ -222,7 +225,7 @@ class _Pool:
             return "not_judged", f"{reason}: {detail}"
         if _NO_LETTERS.sub("", verdict.text).casefold() in _YES:
             return None
-        return "not_suited", f"the model says {verdict.text.strip()!r:.100}"
+        return "not_suited", "the model does not say yes"
 
 
 def _language(seed: Seed) -> str | None:

@@ -81,13 +81,11 @@ def test_replies_that_break_the_schema_are_asked_for_again_and_then_shown(tmp_pa
     assert [row["title"] for row in rows_of(tmp_path / "out")] == ["ok"]
     assert summary.counts.reasons == {"unreadable": 1}
     (rejected,) = rejected_of(tmp_path / "out")
-    assert rejected["detail"].endswith(": no")
+    assert (rejected["detail"], rejected["model_replies"]) == ("it is not JSON: no object in it", ["no"])
     answered(tmp_path, Map(PROMPT, schema=Fields(SCHEMA), tries=2), ROWS[:1], lambda _, n: replies[n])
     (rejected,) = rejected_of(tmp_path / "out")
-    assert (rejected["reason"], rejected["detail"]) == (
-        "wrong_fields",
-        "title: 3 is not of type 'string': {\"title\": 3}",
-    )
+    assert (rejected["reason"], rejected["detail"]) == ("wrong_fields", "title: 3 is not of type 'string'")
+    assert rejected["model_replies"] == ['{"title": 3}']
 
 
 class Fickle(EchoEngine):
