@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-__all__ = ["json_text", "readable", "shortened", "text_of"]
+__all__ = ["json_text", "readable", "rounded", "shortened", "text_of"]
 
 # Bytes up to this length are shown in full, and this many of longer ones.
 WHOLE = 16
@@ -40,6 +40,15 @@ def readable(value: Any) -> Any:
         return [readable(item) for item in value]
     # Times, durations, decimals, UUIDs.
     return str(value)
+
+
+def rounded(value: Any) -> Any:
+    """`value` in JSON types with six digits of each float, or all before the point and one after it."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if abs(value) < 100_000 else round(value, 1)
+    if isinstance(value, dict):
+        return {name: rounded(item) for name, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list) else value
 
 
 def json_text(value: Any, indent: int | None = None) -> str:

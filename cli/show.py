@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth.cli.rendering import DataConsole, literal, provenance, row_panel
+from synth.cli.readable import json_text
+from synth.cli.rendering import DataConsole, literal, provenance
+from synth.cli.row_view import row_panel, with_reason_first
 from synth.cli.summaries import commonest
 from synth.schemas.phrases import plural
 
@@ -34,8 +36,15 @@ def show(
         bool, typer.Option("--rejected", help="Show the rejected rows, with reason and detail.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="Show long values in full.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object for each row, with its exact values.")
+    ] = False,
 ) -> None:
-    """Show rows of a dataset or of any input file."""
+    """Show rows of a dataset or of any input file.
+
+    Long values are cut (--full shows them whole), floats are rounded, and nulls and empty values are only named.
+    --json prints exact values.
+    """
     from synth.schemas.errors import UsageError
     from synth.schemas.reading.inputs import locate
 
@@ -58,8 +67,12 @@ def show(
     console = DataConsole()
     shown = 0
     for identifier, values in _rows(found, row) if where is None else _meeting(found, row, where):
-        arranged = _arranged(identifier, values, chosen)
-        console.print(row_panel(identifier, arranged, full=full, words=_search_terms(values)))
+        if as_json:
+            given = {"id": identifier, **values}
+            print(json_text({name: given.get(name) for name in chosen or given}))
+        else:
+            arranged = _arranged(identifier, values, chosen)
+            console.print(row_panel(identifier, arranged, full=full, words=_search_terms(values)))
         shown += 1
         if shown == number:
             return
@@ -117,8 +130,7 @@ def _arranged(identifier: str, values: Row, chosen: list[str] | None) -> Row:
     """The chosen columns, or all but the id (shown as title), with the reason of a rejection first."""
     if chosen:
         return {column: identifier if column == "id" else values.get(column) for column in chosen}
-    first = [column for column in ("reason", "detail") if column in values]
-    return {column: values[column] for column in dict.fromkeys([*first, *values]) if column != "id"}
+    return {column: value for column, value in with_reason_first(values).items() if column != "id"}
 
 
 def _search_terms(values: Row) -> Sequence[str]:

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from synth.cli.completion import datasets
 from synth.cli.readable import json_text, text_of
-from synth.cli.rendering import DataConsole, literal, row_panel
+from synth.cli.rendering import DataConsole, literal
+from synth.cli.row_view import row_panel, with_reason_first
 from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["trace"]
 
-Row = dict[str, Any]
 # Samples shown of a request if the row does not name its own.
 SHOWN_SAMPLES = 4
 
@@ -60,8 +60,7 @@ def _print(console: DataConsole, ancestor: "Ancestor") -> None:
     known = "".join(f"  {literal(str(fact))}" for fact in facts if fact)
     console.print(Text.assemble((literal(place.source.spec), "bold"), (known, "dim")))
     row = {name: value for name, value in ancestor.row.items() if name != place.id_column}
-    first: Row = {name: row[name] for name in ("reason", "detail") if place.is_rejected and name in row}
-    console.print(row_panel(ancestor.id, {**first, **row}))
+    console.print(row_panel(ancestor.id, with_reason_first(row) if place.is_rejected else row))
     numbers = {sample.sample for exchange in ancestor.exchanges for sample in exchange.samples}
     own = ancestor.row.get("sample") if ancestor.row.get("sample") in numbers else None
     for exchange in ancestor.exchanges:

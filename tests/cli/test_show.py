@@ -13,7 +13,7 @@ from pyarrow import csv, parquet
 from rich.console import Console
 from typer.testing import Result
 
-from synth.cli.rendering import row_panel
+from synth.cli.row_view import row_panel
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.shards import ShardWriter
 from synth.schemas.writing.publication import OutputClaim
@@ -183,11 +183,122 @@ def test_long_text_is_cut_and_its_length_told() -> None:
     assert "characters" not in rendered({"text": "word " * 100})
 
 
+def body(row: dict[str, Any], *, full: bool = False) -> list[str]:
+    """The lines within the panel."""
+    return [line.strip("│").rstrip().removeprefix(" ") for line in rendered(row, full=full).splitlines()[1:-1]]
+
+
 def test_lists_and_objects_are_json() -> None:
-    assert "tags [1, 2]   empty {}" in rendered({"tags": [1, 2], "empty": {}})
-    block = rendered({"messages": [{"role": "user", "content": "Wie spät ist es? " * 3}]})
-    assert '"role": "user",' in block
-    assert "Wie spät" in block
+    assert body({"tags": [1, 2], "of": {"a": 1}}) == ['tags [1, 2]   of {"a": 1}']
+    assert '  "name": "Wie spät ist es?",' in body({"of": {"name": "Wie spät ist es?", "much": "text " * 9}})[2]
+
+
+def test_a_chat_is_read_as_one_whoever_names_its_roles() -> None:
+    turns = [("user", "What is 2+2? Explain it."), ("assistant", "It is 4:\n```python\n2 + 2\n```\n#### 4")]
+    for speaker, said in (("role", "content"), ("from", "value")):
+        chat = [{speaker: who, said: text} for who, text in turns]
+        assert [line.rstrip() for line in body({"messages": chat})] == [
+            "messages",
+            "  user",
+            "    What is 2+2? Explain it.",
+            "  assistant",
+            "    It is 4:",
+            "    ```python",
+            "    2 + 2",
+            "    ```",
+            "    #### 4",
+        ]
+
+
+def test_what_a_message_holds_besides_its_text_is_shown() -> None:
+    calls = [{"name": "add", "arguments": "2, 2"}]
+    chat = [{"role": "assistant", "content": None, "tool_calls": calls, "reasoning": None}]
+    assert [line.split() for line in body({"messages": chat})] == [
+        ["messages"],
+        ["assistant"],
+        ["tool_calls"],
+        ["name", "arguments"],
+        ["─" * 16],
+        ["add", "2,", "2"],
+    ]
+
+
+def test_long_chats_and_lists_of_texts_are_cut_by_messages_and_texts() -> None:
+    chat = [{"role": "user", "content": f"{number}: " + "word " * 400} for number in range(20)]
+    text = "\n".join(body({"messages": chat}))
+    assert "… 2,003 characters" in text
+    assert "… 12 more messages" in text
+    assert len(text) < 8000
+    assert "\n".join(body({"messages": chat}, full=True)).count("word") == 8000
+    assert "  … 12 more texts" in body({"codes": [f"x = {number}\n" * 2 for number in range(20)]})
+
+
+def test_texts_in_a_list_stand_below_each_other_and_a_single_one_as_itself() -> None:
+    assert body({"replies": ["First,\nthen", " "]}) == [
+        "replies",
+        "  1 of 2",
+        "    First,",
+        "    then",
+        "  2 of 2: blank",
+    ]
+    assert body({"replies": ["First,\nthen"]}) == ["replies", "  First,", "  then"]
+
+
+def test_objects_in_a_list_are_a_table() -> None:
+    outputs = [{"return": "'A'", "error": None, "seconds": 0.1 + 0.2}, {"return": None, "error": None, "seconds": 2}]
+    assert [line.split() for line in body({"outputs": outputs})] == [
+        ["outputs"],
+        ["return", "seconds"],
+        ["─" * 16],
+        ["'A'", "0.3"],
+        ["null", "2"],
+        ["null:", "error"],
+    ]
+    many = body({"rows": [{"n": number, "text": "word " * 60} for number in range(30)]})
+    assert "  … 18 more rows" in many
+    assert "300 characters" in " ".join(" ".join(many).split())
+    assert '"g": 1' in "".join(body({"wide": [dict.fromkeys("abcdefg", 1)]}))
+
+
+def test_floats_are_rounded_and_integers_kept() -> None:
+    row = {"a": 0.1 + 0.2, "b": 2.0, "c": 12345678901, "d": 123456.789, "e": 1 / 3e7, "f": [0.1 + 0.2], "g": 2 / 3}
+    shown = " ".join(body(row))
+    for pair in ("a 0.3 ", "b 2.0", "c 12345678901", "d 123456.8", "e 3.33333e-08", "f [0.3]", "g 0.666667"):
+        assert pair in shown
+
+
+def test_columns_without_a_value_are_only_named() -> None:
+    assert body({"a": None, "b": True, "c": [], "d": -3, "e": "", "f": {}, "g": None}) == [
+        "b true   d -3",
+        "null: a, g; empty: c, e, f",
+    ]
+
+
+def test_a_text_that_two_columns_have_is_shown_once() -> None:
+    text = "It is four, because two and two are four."
+    assert body({"model_replies": [text], "n": 4, "response": text, "short": "4", "other": "4"}) == [
+        "model_replies",
+        f"  {text}",
+        "n 4   short 4   other 4",
+        "response: the same as model_replies",
+    ]
+
+
+def as_json(*arguments: str | Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in show(*arguments, "--json").stdout.splitlines()]
+
+
+def test_json_has_a_line_for_each_row_with_its_exact_values(accepted: Path, tmp_path: Path) -> None:
+    assert as_json(accepted, "-n", "9") == ROWS
+    assert as_json(accepted, "--row", "gsm8k-3") == as_json(accepted, "--where", "sample = 3") == [ROWS[3]]
+    assert as_json(accepted, "-n", "1", "--columns", "sample,id") == [{"sample": 0, "id": "gsm8k-0"}]
+    assert as_json(accepted, "--rejected", "-n", "1") == [
+        {"id": "x-1", "reason": "wrong", "detail": "3 is not 4", "question": "?"}
+    ]
+    row = {"text": "word " * 3000 + "\x1b\u202e\r", "n": 0.1 + 0.2, "none": None, "list": []}
+    source = write_rows(tmp_path / "in.jsonl", [row])
+    assert as_json(source) == [{"id": "in-0", **row}]
+    assert "0.30000000000000004" in show(source, "--json").stdout
 
 
 def test_calculator_annotations_and_the_answer_line_stand_out_on_a_terminal() -> None:
@@ -200,7 +311,11 @@ def test_code_is_highlighted_where_it_is_code() -> None:
     program = "def double(number):\n    return 2 * number\n"
     keyword = "\x1b[94;49mdef\x1b[0m"
     assert keyword in rendered({"content": program}, colour=True)
-    assert keyword not in rendered({"query": program}, colour=True)
+    assert keyword in rendered({"my_column": program}, colour=True)
+    assert keyword in rendered({"chosen_code": f"{program}return return\n"}, colour=True)
+    assert keyword not in rendered({"query": f"Explain this:\n{program}"}, colour=True)
+    assert keyword in rendered({"codes": [program, program]}, colour=True)
+    assert "\x1b[94;49m" in rendered({"reply": json.dumps({"title": "A long enough title of a text"})}, colour=True)
     assert keyword in rendered({"query": f"Explain:\n```python\n{program}```\nThank you."}, colour=True)
     assert keyword in rendered({"query": f"Explain:\n```python\n{program}"}, colour=True)
     assert keyword not in rendered({"content": "An essay on how to def\nine things."}, colour=True)
@@ -215,10 +330,6 @@ def test_what_comes_from_data_is_shown_literally() -> None:
     code = rendered({"code": "import os\nprint('\x1b[2J')  # [bold]\n"})
     assert r"\x1b[2J" in code
     assert "[bold]" in code
-
-
-def test_nulls_numbers_and_flags_are_short() -> None:
-    assert "a null   b true   c 0.1   d -3" in rendered({"a": None, "b": True, "c": 0.1, "d": -3})
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
