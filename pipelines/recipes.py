@@ -24,7 +24,7 @@ DATA = {
     "import": "Convert any inputs to a dataset directory.",
     "map": "Ask a model something about each row, with a prompt of your own.",
     "judge": "Score each row by a rubric of your own, with a model as the judge.",
-    "mix": "Mix datasets by weight, shuffled.",
+    "mix": "Mix datasets by weight of rows or tokens, shuffled.",
     "filter": "Keep the rows that meet a condition in SQL.",
     "sample": "Keep a random sample of the rows.",
     "split": "Keep the part of the rows whose hash lies in a range, such as a training or a test set.",

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from synth.pipelines.dedup.texts import Texts, all_text_columns, text_columns, texts_of
 from synth.pipelines.runtime.common_options import ComparedText
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.portions import pack, portions, unpack, write_kept
 from synth.pipelines.runtime.processes import in_processes
 from synth.pipelines.runtime.stage import Output, TableStage
+from synth.pipelines.runtime.text.columns import Texts, all_text_columns, text_columns, texts_of
 from synth.pipelines.runtime.text.words import Hashes, joined_variants, operators, windows, word_hashes, words
 from synth.schemas.errors import InputError
 from synth.schemas.reading.sources import Source

@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from synth.pipelines.dedup.fingerprints import Compared, Fingerprints
 from synth.pipelines.dedup.matching import Match, Matcher
-from synth.pipelines.dedup.texts import Texts, text_columns, url_column
 from synth.pipelines.runtime.common_options import ComparedText
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.portions import portions, write_kept
 from synth.pipelines.runtime.stage import Output, TableStage
+from synth.pipelines.runtime.text.columns import Texts, text_columns, url_column
 from synth.pipelines.runtime.text.near import bands_for
 from synth.schemas.record import Record
 from synth.schemas.records import ROW

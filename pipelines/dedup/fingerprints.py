@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from synth.pipelines.dedup.texts import texts_of
 from synth.pipelines.runtime.portions import pack, portions, unpack
 from synth.pipelines.runtime.processes import in_processes
+from synth.pipelines.runtime.text.columns import texts_of
 from synth.pipelines.runtime.text.exact import same_text, same_url
 from synth.pipelines.runtime.text.near import SLOTS, band_keys, signatures
 from synth.pipelines.runtime.text.words import Hashes, windows, word_hashes

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from synth.pipelines.dedup.fingerprints import BANDS, EXACT, SHINGLE, URL, Compared, Fingerprints
-from synth.pipelines.dedup.texts import Texts
+from synth.pipelines.runtime.text.columns import Texts
 from synth.pipelines.runtime.text.exact import same_text, same_url
 from synth.pipelines.runtime.text.near import SLOTS, jaccard
 from synth.pipelines.runtime.text.words import Hashes, combined_hashes, word_hashes

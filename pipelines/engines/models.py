@@ -23,7 +23,7 @@ _PIECES = 64
 _PIECE_BYTES = 64 << 10
 
 
-def locate(model: str, revision: str = "main") -> str:
+def locate(model: str, revision: str = "main", option: str = "--model") -> str:
     """The directory of `model`, or its hub name if the local cache is incomplete.
 
     `tiny` is the model that comes with this package; the output of a training resolves to the model in it. A cached
@@ -34,7 +34,7 @@ def locate(model: str, revision: str = "main") -> str:
         return str(TINY_FOLDER)
     path = folder_named(
         model,
-        "--model",
+        option,
         f"a hub name such as Qwen/Qwen2.5-7B-Instruct, or {TINY} for the small model that comes with synth",
     )
     if path is None:
@@ -43,7 +43,7 @@ def locate(model: str, revision: str = "main") -> str:
     for folder in (path, path / MODEL_FOLDER):
         if (folder / "config.json").is_file() or (folder / "params.json").is_file():
             return str(folder)
-    raise UsageError(f"--model {model} is not a model directory: it has no config.json")
+    raise UsageError(f"{option} {model} is not a model directory: it has no config.json")
 
 
 def is_here(model: str) -> bool:

@@ -293,7 +293,7 @@ def test_questions_of_gsm8k(tmp_path: Path) -> None:
     ("rows", "stage", "said"),
     [
         ([{"id": "a", "n": 1}], Dedup(), "the input has no column with text or messages, only id, n"),
-        ([{"a": "x", "b": "y"}], Dedup(), "the columns a, b have text: name the one to compare with --text NAME"),
+        ([{"a": "x", "b": "y"}], Dedup(), "the columns a, b have text: name the one to use with --text NAME"),
         (
             [{"a": "x", "n": 1}],
             Dedup(text=("n",)),

@@ -1,13 +1,17 @@
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
+from synth.pipelines.engines.models import TINY_FOLDER
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run, Summary
+from synth.pipelines.runtime.text.tokens import TokenCounter, TokenCounts
 from synth.pipelines.tables.mix import Mix
-from synth.schemas.errors import UsageError
+from synth.schemas.errors import Interrupted, Stale, SynthError, UsageError
 from tests.rows import rows_of, write_rows
 
 SIZES = {"math": 60, "code": 30, "prose": 10}
@@ -75,6 +79,113 @@ def test_two_inputs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     ]
     _, sources = mixed(tmp_path, same)
     assert sources == dict.fromkeys(same, 3)
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> list[str]:
+    """Chats, and plain texts that are ten times as long."""
+    said = [[{"role": "user", "content": "Add 1."}, {"role": "assistant", "content": "2" * (i % 7)}] for i in range(60)]
+    files = {
+        "chats": [{"id": f"c-{i}", "messages": messages} for i, messages in enumerate(said)],
+        "pages": [{"id": f"p-{i}", "page": "Count the eggs of the hens. " * (10 + i % 5)} for i in range(40)],
+    }
+    return [str(write_rows(tmp_path / f"{name}.jsonl", rows)) for name, rows in files.items()]
+
+
+BY_TOKENS = {"by": "tokens", "tokenizer": "tiny", "text": ("messages", "page")}
+
+
+def tokens_of(folder: Path) -> Counter[str]:
+    """The tokens from each source, as the tokenizer of transformers counts them."""
+    tokenizer = AutoTokenizer.from_pretrained(TINY_FOLDER)
+    counted: Counter[str] = Counter()
+    for row in rows_of(folder / "mixed"):
+        said = [row["page"] or "", *(message["content"] for message in row["messages"] or ())]
+        counted[row["source"]] += sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in said)
+    return counted
+
+
+def test_by_tokens_the_texts_weigh_as_the_tokenizer_counts_them(tmp_path: Path, texts: list[str]) -> None:
+    summary, sources = mixed(tmp_path, texts, weights=(1.0, 2.0), **BY_TOKENS)
+    tokens = tokens_of(tmp_path)
+    assert summary.counts.tallies == tokens
+    assert sources["chats"] == 60
+    assert sources["pages"] < 20
+    longest = 14 * len("Count the eggs of the hens. ")
+    assert 2 * tokens["chats"] <= tokens["pages"] < 2 * tokens["chats"] + longest
+    assert f"got {tokens['pages'] / tokens.total():6.1%}  {tokens['pages']:,} tokens" in summary.remarks[1]
+    assert "asked  66.7%" in summary.remarks[1]
+
+
+def test_take_counts_tokens_and_without_weights_all_is_taken(tmp_path: Path, texts: list[str]) -> None:
+    _, sources = mixed(tmp_path, texts, **BY_TOKENS)
+    assert sources == {"chats": 60, "pages": 40}
+    most = tokens_of(tmp_path)
+    summary, _ = mixed(tmp_path, texts, weights=(0.0, 1.0), take=500, **BY_TOKENS)
+    assert 500 <= tokens_of(tmp_path)["pages"] < 500 + most["pages"] // 20
+    assert len(summary.remarks) == 2
+    summary, _ = mixed(tmp_path, texts, weights=(1.0, 0.0), take=10**6, **BY_TOKENS)
+    missing = 10**6 - most["chats"]
+    assert summary.remarks[-1] == f"{missing:,} fewer tokens than --take 1,000,000: an input has too few"
+
+
+def test_tokens_that_were_counted_are_not_counted_again(
+    tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synth.pipelines.runtime.text.tokens.ROWS_PER_FILE", 30)
+    count, counted = TokenCounter._count, []
+
+    def interrupted(self: TokenCounter, rows: list[list[str]]) -> TokenCounts:
+        if len(counted) == 3:
+            raise KeyboardInterrupt
+        counted.append(len(rows))
+        return count(self, rows)
+
+    mix = Run(Mix(weights=(1.0, 2.0), **BY_TOKENS), texts, tmp_path / "mixed", Options())  # type: ignore[arg-type]
+    monkeypatch.setattr(TokenCounter, "_count", interrupted)
+    with pytest.raises(Interrupted):
+        mix.execute()
+    counted[:] = counted[:0]
+    summary = mix.execute()
+    assert counted == [10]
+    assert summary.counts.tallies == tokens_of(tmp_path)
+
+
+def test_another_tokenizer_makes_a_mix_stale_and_an_older_mix_of_rows_is_not(tmp_path: Path, texts: list[str]) -> None:
+    here = tmp_path / "here"
+    shutil.copytree(TINY_FOLDER, here)
+
+    def mix(options: dict[str, Any]) -> Summary:
+        return Run(Mix(**options), texts, tmp_path / "mixed", Options()).execute()
+
+    by_tokens = {**BY_TOKENS, "tokenizer": str(here)}
+    mix(by_tokens)
+    assert mix(by_tokens).already_done
+    (here / "tokenizer.json").write_text((here / "tokenizer.json").read_text() + " ")
+    with pytest.raises(Stale, match="tokenizer was"):
+        mix(by_tokens)
+    assert "by" not in Mix().identity()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tokenizer": None}, "--by tokens needs --tokenizer"),
+        ({"tokenizer": "nowhere"}, "--tokenizer nowhere: there is no such directory"),
+        ({"tokenizer": "{here}"}, "its tokenizer cannot be loaded"),
+        ({"text": ()}, "the columns messages, page have text: name the one to use with --text NAME"),
+        ({"text": ("page",)}, "chats has no text in page: name its column with --text NAME"),
+        ({"text": ("pages",)}, "--text pages: the input has no column pages"),
+    ],
+)
+def test_tokens_that_cannot_be_counted_are_refused(
+    tmp_path: Path, texts: list[str], options: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    options = {name: str(tmp_path) if value == "{here}" else value for name, value in options.items()}
+    with pytest.raises(SynthError, match=message):
+        mixed(tmp_path, texts, weights=(1.0, 1.0), **{**BY_TOKENS, **options})
 
 
 @pytest.mark.parametrize(

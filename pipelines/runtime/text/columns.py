@@ -1,4 +1,4 @@
-"""The texts of a row: the columns that are compared, each a text, a list of texts, or the messages of a chat."""
+"""The texts of a row: the columns that a stage reads, each a text, a list of texts, or the messages of a chat."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ MESSAGE_TEXT = ("content", "value")
 
 
 def text_columns(schema: pa.Schema, named: Sequence[str], flag: str = "--text") -> tuple[str, ...]:
-    """The columns to compare: those `named`, or else the document's text, or else the only column with text."""
+    """The columns to read: those `named`, or else the document's text, or else the only column with text."""
     possible = all_text_columns(schema)
     known = f"only {', '.join(possible)}" if possible else "and no other column has"
     for name in named:
@@ -32,7 +32,7 @@ def text_columns(schema: pa.Schema, named: Sequence[str], flag: str = "--text") 
         return tuple(chosen)
     if not chosen:
         raise InputError(f"the input has no column with text or messages, only {', '.join(schema.names)}")
-    raise InputError(f"the columns {', '.join(chosen)} have text: name the one to compare with {flag} NAME")
+    raise InputError(f"the columns {', '.join(chosen)} have text: name the one to use with {flag} NAME")
 
 
 def all_text_columns(schema: pa.Schema) -> list[str]:

@@ -3,7 +3,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from synth.pipelines.dedup.texts import Texts, text_columns, texts_of, url_column
+from synth.pipelines.runtime.text.columns import Texts, text_columns, texts_of, url_column
 from synth.schemas.errors import InputError
 
 CHAT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))

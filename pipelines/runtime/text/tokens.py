@@ -1,0 +1,93 @@
+"""The number of tokens of each row's texts, as a model's tokenizer counts them, without the template of a chat."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from synth.pipelines.engines.models import locate, revision_of
+from synth.pipelines.runtime.portions import portions
+from synth.pipelines.runtime.text.columns import texts_of
+from synth.schemas.atomic import atomic
+from synth.schemas.errors import UsageError
+from synth.schemas.phrases import first_line
+
+__all__ = ["TokenCounter", "TokenCounts"]
+
+# Rows whose counts are saved together, and the bytes that are tokenized at a time: each takes some 100 bytes meanwhile.
+ROWS_PER_FILE = 1 << 16
+BYTES_AT_A_TIME = 1 << 20
+_FILE = "tokenizer.json"
+
+# Tokens of each row.
+TokenCounts = NDArray[np.uint32]
+
+
+class TokenCounter:
+    """Counts with the tokenizer of `model`: a model directory, a hub name, or `tiny`, as given with `flag`.
+
+    `identity` tells it from other tokenizers, wherever it is. Tokenizes on all cores.
+    """
+
+    def __init__(self, model: str, flag: str) -> None:
+        """Raises `UsageError` for a name that is no model's."""
+        self._model, self._flag = model, flag
+        self._location = locate(model, option=flag)
+        self.identity = revision_of(self._location)
+
+    def counts(self, table: pa.Table, columns: Sequence[str], folder: Path) -> Iterator[TokenCounts]:
+        """The tokens in these columns of each row, in portions of the table.
+
+        They are saved in `folder`, and not counted again. Raises `UsageError` if the tokenizer cannot be loaded.
+        """
+        folder.mkdir(exist_ok=True)
+        for start in range(0, table.num_rows, ROWS_PER_FILE):
+            path = folder / f"{start:09d}.npy"
+            if not path.exists():
+                counted = [
+                    self._count(texts_of(rows, columns))
+                    for rows in portions(table.slice(start, ROWS_PER_FILE).select(columns), max_bytes=BYTES_AT_A_TIME)
+                ]
+                with atomic(path) as temporary, temporary.open("wb") as file:
+                    np.save(file, np.concatenate(counted))
+            yield np.load(path)
+
+    def _count(self, rows: Sequence[Sequence[str]]) -> TokenCounts:
+        encoded = self._tokenizer.encode_batch_fast(list(chain.from_iterable(rows)), add_special_tokens=False)
+        totals = np.cumsum([0, *map(len, encoded)])
+        ends = np.cumsum([0, *map(len, rows)])
+        return np.diff(totals[ends]).astype(np.uint32)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        if find_spec("transformers") is None:
+            raise UsageError(
+                f"{self._flag} needs transformers, which is not installed: pip install '.[cpu]' (or '.[gpu]')"
+            )
+        try:
+            tokenizer = _loaded(self._location)
+        # A tokenizer's files are read by several libraries, whose errors share no base class.
+        except Exception as error:
+            raise UsageError(
+                f"{self._flag} {self._model}: its tokenizer cannot be loaded: {first_line(error)}"
+            ) from error
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+
+def _loaded(location: str) -> Any:
+    """The tokenizer in a folder, or of a hub name, as one of the library `tokenizers`."""
+    from tokenizers import Tokenizer
+
+    if (Path(location) / _FILE).is_file():
+        return Tokenizer.from_file(str(Path(location) / _FILE))
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(location, use_fast=True).backend_tokenizer
