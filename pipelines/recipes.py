@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from synth.pipelines.runtime.stage import Stage
 
-__all__ = ["DATA", "RECIPES", "STAGES", "stage_named"]
+__all__ = ["DATA", "PAPERS", "RECIPES", "STAGES", "paper_of", "stage_named"]
 
 # The purpose of each recipe.
 RECIPES = {
@@ -17,6 +17,17 @@ RECIPES = {
     "query-of-cc": "Find documents of a domain in a corpus (Query of CC).",
     "instag": "Tag instructions and select by tags (InsTag).",
     "self-lengthen": "Train a model to write longer texts from its own output (Self-Lengthen).",
+}
+
+# The paper of each recipe: the name of its method, and its arXiv id.
+PAPERS = {
+    "augment": ("MuggleMath", "2310.05506"),
+    "reject": ("RFT", "2308.01825"),
+    "case2code": ("Case2Code", "2407.12504"),
+    "dstc": ("DSTC", "2411.13611"),
+    "query-of-cc": ("Query of CC", "2401.14624"),
+    "instag": ("InsTag", "2308.07074"),
+    "self-lengthen": ("Self-Lengthen", "2410.23933"),
 }
 
 # Stages that belong to no recipe.
@@ -74,6 +85,11 @@ STAGES = {
     "dedup": "dedup.dedup:Dedup",
     "decontaminate": "dedup.contamination:Decontaminate",
 }
+
+
+def paper_of(stage: str) -> tuple[str, str] | None:
+    """The method and the arXiv id of the paper that a stage follows, or None if it follows none."""
+    return PAPERS.get(stage.split()[0]) if stage in STAGES else None
 
 
 def stage_named(name: str) -> "type[Stage]":

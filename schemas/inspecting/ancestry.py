@@ -20,7 +20,7 @@ from synth.schemas.layout import Layout
 from synth.schemas.reading.inputs import Input, locate
 from synth.schemas.specs import HUB, STANDARD_INPUT
 
-__all__ = ["Ancestor", "RecordedExchange", "ancestry"]
+__all__ = ["Ancestor", "Place", "RecordedExchange", "ancestry", "chain"]
 
 Row = dict[str, Any]
 BATCH_ROWS = 1 << 16
@@ -103,7 +103,7 @@ def ancestry(identifier: str, specs: Sequence[str]) -> list[Ancestor]:
     """
     steps = identifier.split("/")
     lineage = ["/".join(steps[: depth + 1]) for depth in range(len(steps))]
-    places = list(_chain(specs))
+    places = list(chain(specs))
     found = [ancestor for place in places for ancestor in _ancestors(place, lineage)]
     if identifier not in (ancestor.id for ancestor in found):
         near = _near(identifier, places)
@@ -113,7 +113,7 @@ def ancestry(identifier: str, specs: Sequence[str]) -> list[Ancestor]:
     return sorted(found, key=lambda ancestor: len(ancestor.id))
 
 
-def _chain(specs: Sequence[str]) -> Iterator[Place]:
+def chain(specs: Sequence[str]) -> Iterator[Place]:
     """The given places and those of their inputs, each after its own inputs and only once."""
     seen: set[str] = set()
 
