@@ -22,6 +22,7 @@ OTHERS = {
     "instag measure": ("measures:measure", "Count tags per query, common tags and pairs of tags."),
     "export": ("export:export", "Write a dataset as a file."),
     "card": ("sharing.card:card", "Write the card of a dataset for the Hugging Face hub."),
+    "push": ("sharing.push:push", "Push a dataset to the Hugging Face hub."),
     "show": ("show:show", "Show rows of a dataset or of any input file."),
     "stats": ("stats:stats", "Summarise the columns of a dataset."),
     "diff": ("diff:diff", "Compare two datasets."),
@@ -36,7 +37,7 @@ OTHERS = {
 RUN = "Run a stage of your own: a class in a file."
 PANELS: dict[str, Collection[str]] = {
     "Recipes": RECIPES.keys(),
-    "Data": (*DATA, "export", "card"),
+    "Data": (*DATA, "export", "card", "push"),
     "Custom": ("run",),
     "Inspecting": ("show", "stats", "diff", "report", "trace", "why", "watch", "schema"),
     "Machine": ("run-code", "doctor"),

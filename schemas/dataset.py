@@ -81,6 +81,12 @@ class Dataset:
         chosen.__dict__["table"] = read_shard(scratch)
         return chosen
 
+    def with_shards(self, shards: Sequence[Path]) -> "Dataset":
+        """The same directory with only the rows of these shards."""
+        chosen = Dataset(self.path)
+        chosen.__dict__["shards"] = list(shards)
+        return chosen
+
     @cached_property
     def run(self) -> dict[str, Any] | None:
         """The run record, or None for a directory that `synth` did not write.
