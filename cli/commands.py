@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from synth.pipelines.runtime.declared import ByOption, DeclaredOption, build, declared, path
+from synth.pipelines.runtime.declared import ByOption, DeclaredOption, build, declared, own, path
 from synth.pipelines.runtime.facts import (
     INPUT_SPEC,
     columns_in_words,
@@ -58,8 +58,12 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
 
         source, out = typed.pop("source"), typed.pop("out")
         made_stage = build(stage, typed)
-        engine = _opened(EngineSpec, stage.uses_engine, made_stage.uses_engine, stage, typed)
-        sandbox = _opened(SandboxSpec, stage.uses_sandbox, made_stage.uses_sandbox, stage, typed)
+        if not made_stage.uses_engine:
+            _require_none([*declared(EngineSpec), *own(Options)], stage.uses_engine, stage, typed)
+        if not made_stage.uses_sandbox:
+            _require_none(declared(SandboxSpec), stage.uses_sandbox, stage, typed)
+        engine = build(EngineSpec, typed).open() if made_stage.uses_engine else None
+        sandbox = build(SandboxSpec, typed).open() if made_stage.uses_sandbox else None
         inputs = [source] if isinstance(source, str) else list(source)
         options = build(Options, typed, command=recorded(sys.argv[1:], groups))
         inputs += made_stage.further_inputs
@@ -69,15 +73,13 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
     return _with_parameters(command, parameters)
 
 
-def _opened(kind: Any, declared_use: Any, used: bool, stage: "type[Stage]", typed: Mapping[str, Any]) -> Any:
-    if used:
-        return build(kind, typed).open()
-    given = [one for one in declared(kind) if typed.get(one.name)]
-    if given and isinstance(declared_use, ByOption):
+def _require_none(options: Iterable[DeclaredOption], used: Any, stage: "type[Stage]", typed: Mapping[str, Any]) -> None:
+    """Raises `UsageError` if one of the options is given: they have an effect only where their tool is `used`."""
+    given = [one for one in options if typed.get(one.name) not in (None, [])]
+    if given and isinstance(used, ByOption):
         from synth.schemas.errors import UsageError
 
-        raise UsageError(f"{given[0].shown_name} applies only {declared_use.when(stage, bool)}")
-    return None
+        raise UsageError(f"{given[0].shown_name} applies only {used.when(stage, bool)}")
 
 
 def recorded(arguments: Sequence[str], groups: Sequence[type]) -> list[str]:

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from synth.cli.summaries import breakdown
+from synth.cli.summaries import about, breakdown, duration, money, price, wrapped
 from synth.schemas.layout import Layout
 from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
+    from synth.pipelines.runtime.cost import Estimate
     from synth.pipelines.runtime.counts import Counts
     from synth.pipelines.runtime.runner import Observer, Summary
 
@@ -107,8 +108,7 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
         f"{record['input_rows']:,} input rows in {record['seconds']:,.1f} s"
     ]
     lines += breakdown(counts, record.get("means", {}))
-    if cost := _cost(record.get("cost", {})):
-        lines.append(cost)
+    lines += _cost(record.get("cost", {}))
     warnings = list(_warnings(counts, advice))
     if not counts["outputs"]:
         reasons = {**counts["output_reasons"], **counts["reasons"]}
@@ -117,6 +117,8 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
         if Layout(summary.out).rejected.path.is_dir():
             warnings.append(f"  `synth show {summary.out} --rejected` shows the rejected rows")
     lines += warnings
+    if summary.whole_input:
+        lines += wrapped(_whole(summary.whole_input))
     print(*lines, sep="\n", file=sys.stderr)
 
 
@@ -134,10 +136,27 @@ def _warnings(counts: Mapping[str, Any], advice: Mapping[str, str]) -> Iterator[
                 yield f"  warning: {share} rejected as {reason}"
 
 
-def _cost(cost: Mapping[str, Any]) -> str | None:
+def _cost(cost: Mapping[str, Any]) -> Iterator[str]:
     parts = [
         f"{cost[name]:,.1f} {what}"
         for name, what in (("completion_tokens_each", "completion tokens"), ("gpu_seconds_each", "GPU-seconds"))
         if cost.get(name)
     ]
-    return f"  {' and '.join(parts)} for each of {cost['accepted']:,.0f} accepted" if parts else None
+    if parts:
+        yield f"  {' and '.join(parts)} for each of {cost['accepted']:,.0f} accepted"
+    if reused := cost.get("reused_tokens"):
+        yield f"  {plural(reused, 'token')} in answers of an earlier run, which cost nothing"
+    if paid := price(cost):
+        yield f"  cost {paid}"
+
+
+def _whole(whole: "Estimate") -> str:
+    """What the whole input would take."""
+    takes = [f"{about(whole.prompt_tokens)} prompt and {about(whole.completion_tokens)} completion tokens"]
+    if whole.money is not None:
+        takes.append(f"a cost of {money(whole.money)}")
+    if whole.seconds is not None:
+        takes.append(f"{duration(whole.seconds)} at this rate")
+    *others, last = takes
+    listed = f"{', '.join(others)} and {last}" if others else last
+    return f"the whole input ({plural(whole.rows, 'row')}) would take about {listed}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from synth.pipelines.recipes import DATA, RECIPES, STAGES, stage_named
 from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
-from synth.pipelines.runtime.declared import DeclaredOption, declared
+from synth.pipelines.runtime.declared import DeclaredOption, declared, own
 from synth.pipelines.runtime.facts import (
     description,
     help_text,
@@ -44,11 +44,11 @@ def _parts() -> Iterator[str]:
     yield "## Options of every command"
     yield _options(declared(TableOptions))
     yield "Commands that process row by row also have these:"
-    yield _options(_own(RowOptions))
+    yield _options(own(RowOptions))
     yield "And these, if they need a model or the sandbox:"
-    yield _options(_own(ToolOptions))
+    yield _options(own(ToolOptions))
     yield "## Options of the engine\n\nFor commands that need a model."
-    yield _options([*declared(EngineSpec), *_own(Options)])
+    yield _options([*declared(EngineSpec), *own(Options)])
     yield "## Options of the sandbox\n\nFor commands that run programs."
     yield _options(declared(SandboxSpec))
 
@@ -81,11 +81,6 @@ def _columns(record: Record) -> str:
     if record.open:
         rows.append(("any other", "", "As the input has it."))
     return _table(("column", "type", "description"), rows)
-
-
-def _own(group: type) -> list[DeclaredOption]:
-    """The options of a group without those that it inherits."""
-    return [one for one in declared(group) if one.name in group.__annotations__]
 
 
 def _options(options: Iterable[DeclaredOption]) -> str:

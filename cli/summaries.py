@@ -2,13 +2,29 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
+from math import floor, log10
 from textwrap import wrap
 from types import MappingProxyType
 from typing import Any
 
 from synth.schemas.phrases import plural
 
-__all__ = ["ACCOUNTS", "REASONS", "breakdown", "commonest", "number", "run_facts", "share", "size", "tokens"]
+__all__ = [
+    "ACCOUNTS",
+    "REASONS",
+    "about",
+    "breakdown",
+    "commonest",
+    "duration",
+    "money",
+    "number",
+    "price",
+    "run_facts",
+    "share",
+    "size",
+    "tokens",
+    "wrapped",
+]
 
 # Parts of `counts` in `synth.json`, and the words shown for them: outcomes of input rows, and reasons.
 ACCOUNTS = {"produced": "accepted", "rejected": "rejected", "failed": "failed"}
@@ -27,11 +43,16 @@ def run_facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         whole = run.get("input_rows") or 0
         became = (f"{counts[kind]:,} {word}{share(counts[kind], whole)}" for kind, word in ACCOUNTS.items())
         yield "input", f"{plural(whole, 'row')}: {', '.join(became)}"
+    cost = run.get("cost", {})
     prompt, completion = tokens(run)
-    if prompt or completion:
-        per_row = f", {completion / counts['outputs']:,.1f} a row" if counts.get("outputs") else ""
-        yield "tokens", f"{prompt:,.0f} prompt, {completion:,.0f} completion{per_row}"
-    if times := list(_times(run, run.get("cost", {}))):
+    if prompt or completion or cost.get("reused_tokens"):
+        written = counts.get("tallies", {}).get("completion_tokens", 0)
+        per_row = f", {written / counts['outputs']:,.1f} a row" if written and counts.get("outputs") else ""
+        reused = f", {cost['reused_tokens']:,} reused" if cost.get("reused_tokens") else ""
+        yield "tokens", f"{prompt:,.0f} prompt, {completion:,.0f} completion{per_row}{reused}"
+    if paid := price(cost):
+        yield "cost", paid
+    if times := list(_times(run, cost)):
         yield "time", ", ".join(times)
     if means := run.get("means", {}):
         yield "means", ", ".join(f"{name} {mean:.4f}" for name, mean in means.items())
@@ -44,6 +65,37 @@ def tokens(run: Mapping[str, Any]) -> tuple[float, float]:
     """Tokens of prompts and of completions; 0 if they are not recorded."""
     cost = {**run.get("counts", {}).get("tallies", {}), **run.get("cost", {})}
     return cost.get("prompt_tokens") or 0, cost.get("completion_tokens") or 0
+
+
+def price(cost: Mapping[str, Any]) -> str | None:
+    """The money that an output cost, in all and for each accepted one; None if it is unknown."""
+    if cost.get("money") is None:
+        return None
+    each = "" if cost.get("money_each") is None else f", {money(cost['money_each'])} for each accepted"
+    return f"{money(cost['money'])}{each}"
+
+
+def money(amount: float) -> str:
+    """In hundredths, or below them in three digits."""
+    return f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.{2 - floor(log10(amount))}f}"
+
+
+def about(count: float) -> str:
+    """A large number in two or three digits: `3.4 M`."""
+    if count < 10_000:
+        return f"{count:,.0f}"
+    return f"{count / 1000:,.0f} k" if count < 1_000_000 else f"{count / 1_000_000:,.1f} M"
+
+
+def duration(seconds: float) -> str:
+    """In the two largest units: `2 h 10 min`."""
+    if seconds < 60:
+        return f"{max(1, seconds):.0f} s"
+    minutes = round(seconds / 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min")]
+    return " ".join([f"{amount} {unit}" for amount, unit in parts if amount][:2])
 
 
 def _times(run: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[str]:
@@ -67,8 +119,12 @@ def breakdown(counts: Mapping[str, Any], means: Mapping[str, float] = MappingPro
         lines.append(", ".join(f"{name.replace('_', ' ')} {n:,.0f}" for name, n in sums.items()))
     if means:
         lines.append("mean " + ", ".join(f"{name.replace('_', ' ')} {mean:.4f}" for name, mean in means.items()))
-    width = shutil.get_terminal_size().columns
-    return [line for text in lines for line in wrap(text, width, initial_indent="  ", subsequent_indent="    ")]
+    return [line for text in lines for line in wrapped(text)]
+
+
+def wrapped(text: str) -> list[str]:
+    """Text in lines of the terminal's width, below a line that they belong to."""
+    return wrap(text, shutil.get_terminal_size().columns, initial_indent="  ", subsequent_indent="    ")
 
 
 def commonest(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -6,7 +6,7 @@ The key of an answer is the row, the whole request, and the identity of the engi
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,46 +26,53 @@ ANSWERS = pa.schema(
 )
 
 
+class Recorded(NamedTuple):
+    """A recorded request and its answer; `is_reused` if an earlier run of the output asked for it."""
+
+    request: str
+    answer: str
+    is_reused: bool
+
+
 class AnswerJournal:
     """The tool answers for the rows of one chunk, as JSON. `by` is the key of the tool that answers."""
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path, ANSWERS)
         self._waiting: list[tuple[str, bytes, bytes, bytes]] = []
-        # By row and digest, the request and its answer.
-        self._known: dict[str, dict[bytes, tuple[str, str]]] = {}
-        self._add(self._journal.recovered)
+        # By row and digest.
+        self._known: dict[str, dict[bytes, Recorded]] = {}
+        self._add(self._journal.recovered, are_reused=False)
 
-    def _add(self, answers: pa.Table) -> list[tuple[str, bytes, str, str]]:
+    def _add(self, answers: pa.Table, *, are_reused: bool) -> list[tuple[str, bytes, str, str]]:
         """Add recorded answers, and return those that were not known."""
         new = []
         for batch in answers.to_batches():
             for row, digest, request, answer in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 known = self._known.setdefault(row, {})
                 if digest not in known:
-                    known[digest] = request, answer
                     new.append((row, digest, request, answer))
+                known[digest] = Recorded(request, answer, are_reused)
         return new
 
     def carry_over(self, answers: pa.Table) -> None:
         """Journal answers of an earlier run, except those that are here already."""
-        if new := self._add(answers):
+        if new := self._add(answers, are_reused=True):
             self._journal.write(new)
 
     def knows(self, row_id: str) -> bool:
         """Whether any answer of this row was recorded before."""
         return row_id in self._known
 
-    def find(self, row_id: str, request: bytes, by: int) -> str | None:
+    def find(self, row_id: str, request: bytes, by: int) -> Recorded | None:
         known = self._known.get(row_id)
-        found = known.get(request_hash(request, by)) if known else None
-        return found[1] if found else None
+        return known.get(request_hash(request, by)) if known else None
 
-    def recorded(self, row_id: str, by: int) -> Iterator[tuple[str, str]]:
+    def recorded(self, row_id: str, by: int) -> Iterator[Recorded]:
         """The recorded requests of a row to this tool, with their answers."""
-        for digest, (request, answer) in self._known.get(row_id, {}).items():
-            if digest == request_hash(request.encode(), by):
-                yield request, answer
+        for digest, one in self._known.get(row_id, {}).items():
+            if digest == request_hash(one.request.encode(), by):
+                yield one
 
     def record(self, row_id: str, request: bytes, by: int, answer: bytes) -> None:
         self._waiting.append((row_id, request_hash(request, by), request, answer))

@@ -4,7 +4,7 @@
       rejected/    a dataset directory of rejected rows and filtered outputs
       answers/     00017.arrow: the journals of tool answers; also a dataset directory
       failed/      chunks.json  00017/: the journals of chunks with failed rows
-    OUT.partial/   lock  synth.json  progress.json  failed.json  input-0
+    OUT.partial/   lock  synth.json  progress.json  spending.arrow  failed.json  input-0
       shards/      00017.arrow  00017.rejected.arrow  00017.json
       work/        00017/: answers.arrow  rows.arrow
       prior/       the answers of earlier runs of this output, for an update
@@ -155,6 +155,8 @@ class PartialLayout(Workplace):
     # The identity and the command of the run.
     record = _Entry("synth.json")
     progress = _Entry("progress.json")
+    # The tokens that the runs of this output asked for.
+    spending = _Entry(f"spending{_SHARD}")
     # The failures of a run that ended because too many rows failed.
     failures = _Entry("failed.json")
     replaced = _Entry("replaced")

@@ -108,11 +108,15 @@ class Completion(Struct, frozen=True):
         return self.text if self.text.strip() else self.reasoning or self.text
 
 
-class Answer(Struct, frozen=True):
-    """The `n` completions of a request in sample order, and the number of tokens of its prompt (None if unknown)."""
+class Answer(Struct, frozen=True, omit_defaults=True):
+    """The `n` completions of a request in sample order, and the number of tokens of its prompt (None if unknown).
+
+    `prompts` is how often the prompt was sent to get them.
+    """
 
     completions: tuple[Completion, ...]
     prompt_tokens: int | None
+    prompts: int = 1
 
     @property
     def text(self) -> str:

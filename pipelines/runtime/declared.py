@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -35,12 +36,14 @@ __all__ = [
     "DeclaredOption",
     "Only",
     "Option",
+    "amount",
     "assignments",
     "build",
     "check",
     "condition",
     "declared",
     "names",
+    "own",
     "path",
     "shipped",
 ]
@@ -175,6 +178,11 @@ def declared(owner: type) -> tuple[DeclaredOption, ...]:
     """The options of a dataclass: its own, then inherited ones."""
     key: Any = owner
     return _declared(key)
+
+
+def own(owner: type) -> list[DeclaredOption]:
+    """The options of a dataclass without inherited ones."""
+    return [one for one in declared(owner) if one.name in owner.__annotations__]
 
 
 @cache
@@ -335,6 +343,21 @@ def assignments(
                 raise UsageError(f"{flag} {name}: given twice")
             parsed[name] = right
         return parsed
+
+    return read
+
+
+def amount(flag: str) -> Callable[[str | float], float]:
+    """A `read` function for a number that may come from the environment, where it is text."""
+
+    def read(text: str | float) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise UsageError(f"{flag} {text}: expected a number") from None
+        if not isfinite(number):
+            raise UsageError(f"{flag} {text}: expected a number")
+        return number
 
     return read
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from synth.pipelines.runtime.declared import Option, assignments
+from synth.pipelines.runtime.declared import Option, amount, assignments
+from synth.schemas.errors import UsageError
 
 __all__ = ["Options", "RowOptions", "TableOptions", "ToolOptions"]
 
@@ -91,10 +92,41 @@ class Options(ToolOptions):
             "Stop after N tokens (exit 3); rerun with a larger budget to continue.", min=1, metavar="N", panel=PANEL
         ),
     ] = None
+    price_in: Annotated[
+        float | None,
+        Option(
+            "Price of a million prompt tokens, in any currency, for the cost in synth.json.",
+            min=0,
+            env="SYNTH_PRICE_IN",
+            read=amount("--price-in"),
+            panel=PANEL,
+        ),
+    ] = None
+    price_out: Annotated[
+        float | None,
+        Option(
+            "Price of a million completion tokens.",
+            min=0,
+            env="SYNTH_PRICE_OUT",
+            read=amount("--price-out"),
+            panel=PANEL,
+        ),
+    ] = None
     # Rows published together; a resumed output keeps its chunk size.
     chunk_rows: int = 4096
     # The command line, recorded so that it can be repeated.
     command: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if (self.price_in is None) != (self.price_out is None):
+            given, other = ("--price-in", "--price-out") if self.price_out is None else ("--price-out", "--price-in")
+            raise UsageError(f"{given} alone does not give a cost: set {other}, too (0 if those tokens are free)")
+
+    def price(self, prompt_tokens: float, completion_tokens: float) -> float | None:
+        """What these tokens cost; None without prices."""
+        if self.price_in is None or self.price_out is None:
+            return None
+        return round((prompt_tokens * self.price_in + completion_tokens * self.price_out) / 1e6, 9)
 
     @property
     def remake(self) -> Literal["update", "fresh"] | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from synth.pipelines.runtime.counts import Published
 from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.spending import Ledger
 from synth.schemas.atomic import write_json
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
@@ -87,6 +88,7 @@ def _restore_chunks(finished: Dataset, claim: OutputClaim) -> None:
     if claim.is_begun():
         return
     claim.clear()
+    _carry_over_spending(finished, claim)
     layout, out = claim.layout, finished.layout
     layout.shards.mkdir()
     published = [Published.read(record) for record in json.loads(out.failed_chunks.read_text())["chunks"]]
@@ -104,3 +106,15 @@ def _restore_chunks(finished: Dataset, claim: OutputClaim) -> None:
         if out.answers_of(number).is_file():
             layout.kept.answers.path.mkdir(parents=True, exist_ok=True)
             os.link(out.answers_of(number), layout.kept.answers_of(number))
+
+
+def _carry_over_spending(finished: Dataset, claim: OutputClaim) -> None:
+    """What the output has cost so far is part of what it costs with the rows that are tried again."""
+    cost = (finished.run or {}).get("cost", {})
+    prompt, completion = (cost.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    ledger = Ledger(claim.layout.spending)
+    ledger.total.prompt_tokens = prompt or 0
+    ledger.total.completion_tokens = completion or 0
+    ledger.total.uncounted = int(None in (prompt, completion))
+    ledger.flush()
+    ledger.close()

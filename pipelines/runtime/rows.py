@@ -7,7 +7,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -22,8 +22,9 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.outcomes import last_replies
 from synth.pipelines.runtime.shared import SharedBackend, SharedEngine
 from synth.pipelines.runtime.shutdown import Stopping, unwritable
+from synth.pipelines.runtime.spending import Ledger, Spending
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
-from synth.pipelines.runtime.tools import Tools, tokens_in
+from synth.pipelines.runtime.tools import Tools
 from synth.sandbox.program import Program
 from synth.sandbox.verdict import Verdict
 from synth.schemas.answers import PriorAnswers, key_of
@@ -48,12 +49,17 @@ TURN_ROWS = 64
 
 @dataclass(frozen=True)
 class Finished:
-    """The result of a completed stage: counts over the first `rows` of its input, and the shards written."""
+    """The result of a completed stage: counts over the first `rows` of its input, the shards written, and what it cost.
+
+    `start_seconds` of this execution went by until the engine was ready.
+    """
 
     rows: int
     counts: Counts
     data: list[Shard]
     rejected: list[Shard]
+    spent: Spending = field(default_factory=Spending)
+    start_seconds: float = 0.0
 
 
 class RowRun:
@@ -100,8 +106,8 @@ class RowRun:
         # Rows of the input, and how many of them, from the first, the output covers: fewer if `until` ends it early.
         self._input_rows = self._rows = int(table.num_rows)
         self._stopping = Stopping(layout.path)
-        self._engine = engine
-        self._shared: SharedEngine | None = None
+        self._ledger = Ledger(layout.spending)
+        self._shared = SharedEngine(engine, options.budget_tokens, self._ledger.total) if engine else None
         self._programs = _shared(sandbox) if sandbox else None
         self._index = SharedBackend(index, key_of(index.identity())) if index else None
 
@@ -136,10 +142,11 @@ class RowRun:
         else:
             # Left by chunks that have since been processed again.
             shutil.rmtree(kept.failed, ignore_errors=True)
-        return Finished(self._rows, total, data, [shard for shard in rejected if shard.rows])
+        rejected = [shard for shard in rejected if shard.rows]
+        start_seconds = self._shared.start_seconds if self._shared else 0.0
+        return Finished(self._rows, total, data, rejected, self._ledger.total, start_seconds)
 
     async def _run(self) -> None:
-        spent = 0
         for chunk in self._chunks:
             if (published := chunk.published()) and not chunk.is_intact(published):
                 logging.getLogger("synth").warning(
@@ -149,11 +156,6 @@ class RowRun:
             elif published:
                 chunk.counts = published.counts
                 self._published.add(published.counts)
-            elif self._options.budget_tokens and chunk.journals.answers.exists():
-                spent += tokens_in(chunk.journals.answers)
-        spent += int(sum(self._published.tallies.get(name, 0) for name in ("prompt_tokens", "completion_tokens")))
-        if self._engine:
-            self._shared = SharedEngine(self._engine, self._options.budget_tokens, spent)
         pending = self._pending()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PUBLISHING))
         with self._stopping.on_signals(self._end_rows), tuned_for_rows():
@@ -315,6 +317,8 @@ class RowRun:
 
     def _flush(self, chunk: Chunk) -> None:
         try:
+            # First, so that no answer is recorded whose tokens are not.
+            self._ledger.flush()
             chunk.flush()
         except OSError as error:
             self._stopping.stop(error)
@@ -346,6 +350,7 @@ class RowRun:
             else:
                 stop = self._rows if self._rows < chunk.stop else None
                 chunk.publish(stop=stop, keep_answers=self._keeps_answers)
+        self._ledger.close()
 
     def _rows_wanted(self) -> int:
         """How many input rows, from the first, the output covers: all, or as many as yield `until` output rows."""

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from synth.pipelines.engines import Engine
 from synth.pipelines.retrieval.lookup import DocumentIndex
+from synth.pipelines.runtime.cost import Estimate, cost_of, estimate
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.resume import claim_output
 from synth.pipelines.runtime.software import software
 from synth.pipelines.runtime.stage import RowStage, Stage, TableStage, row_schemas
+from synth.pipelines.runtime.tools import REUSED
 from synth.schemas.atomic import write_json
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError
@@ -42,12 +44,16 @@ OBSERVE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Summary:
-    """The result of a run: the record in `synth.json`, whether it was complete already, and the stage's remarks."""
+    """The result of a run: the record in `synth.json`, whether it was complete already, and the stage's remarks.
+
+    `whole_input` is for a trial of its first rows.
+    """
 
     out: Path
     record: Mapping[str, Any]
     already_done: bool = False
     remarks: tuple[str, ...] = ()
+    whole_input: Estimate | None = None
 
     @property
     def counts(self) -> Counts:
@@ -124,6 +130,8 @@ class Run:
                 schema = rejected_schema(*row_schemas(stage, tables[0]), raw=True, asks=self.engine is not None)
                 finished = with_bad_rows(finished, bad, schema, layout, is_cut=finished.rows < input_rows)
             _check_conservation(finished)
+            reused = int(finished.counts.tallies.pop(REUSED, 0))
+            took = progress.spent
             record = {
                 **recorded_command(options.command, self.out),
                 "inputs": [to_record(spec, self.out) for spec in self.inputs],
@@ -131,19 +139,30 @@ class Run:
                 "unique_ids": stage.keeps_ids,
                 "counts": asdict(finished.counts),
                 "means": _means(stage, finished.counts),
-                "cost": _cost(stage, finished.counts, progress.spent["engine_seconds"], self.engine),
-                "seconds": round(progress.spent["seconds"], 3),
+                "cost": cost_of(
+                    stage, finished.counts, finished.spent, reused, took["engine_seconds"], self._gpus, options
+                ),
+                "seconds": round(took["seconds"], 3),
                 "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "software": software(),
                 # None if all verdicts came from the journal: then no jail was started.
                 "sandbox": self.sandbox.record() if self.sandbox else None,
             }
+            # What was answered before says nothing about time.
+            seconds = None if reused else took["seconds"] - finished.start_seconds
+            whole = estimate(sources, finished.rows, finished.counts, seconds, options)
             claim.publish(finished.data, finished.rejected, record)
-        return self._summary(record)
+        return self._summary(record, whole=whole)
 
-    def _summary(self, record: Mapping[str, Any], *, already_done: bool = False) -> Summary:
+    @property
+    def _gpus(self) -> int | None:
+        return self.engine.gpus if self.engine else 0
+
+    def _summary(
+        self, record: Mapping[str, Any], *, already_done: bool = False, whole: Estimate | None = None
+    ) -> Summary:
         remarks = self.stage.published(self.out, Counts(**record["counts"]))
-        return Summary(self.out, record, already_done, tuple(remarks))
+        return Summary(self.out, record, already_done, tuple(remarks), whole)
 
     def _sources(self) -> list[Source]:
         record, options = self.stage.input, self.options
@@ -231,30 +250,6 @@ def _check_conservation(finished: "Finished") -> None:
         )
 
 
-def _cost(stage: Stage, counts: Counts, engine_seconds: float, engine: Engine | None) -> dict[str, float | None]:
-    """The cost of a run, in total and per accepted output; None where unknown.
-
-    Tokens are unknown if a server did not count those of every request. The GPUs of a server are always unknown.
-    """
-    unknown = counts.tallies.get("uncounted_requests")
-    names = ("prompt_tokens", "completion_tokens")
-    tokens = {name: None if unknown else counts.tallies.get(name, 0) for name in names}
-    accepted = counts.tallies.get(stage.accepted, 0) if stage.accepted else counts.outputs
-    gpus = engine.gpus if engine else 0
-    return {
-        **tokens,
-        "engine_seconds": round(engine_seconds, 3),
-        "gpus": gpus,
-        "accepted": accepted,
-        "completion_tokens_each": _each(tokens["completion_tokens"], accepted),
-        "gpu_seconds_each": None if gpus is None else _each(gpus * engine_seconds, accepted),
-    }
-
-
 def _means(stage: Stage, counts: Counts) -> dict[str, float]:
     divisors = {name: counts.tallies.get(divisor) for name, divisor in stage.means.items()}
     return {name: round(counts.tallies[name] / divisor, 6) for name, divisor in divisors.items() if divisor}
-
-
-def _each(total: float | None, accepted: float) -> float | None:
-    return None if total is None or not accepted else round(total / accepted, 3)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Backend, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
 from synth.pipelines.engines.probe import check_schemas_enforced
+from synth.pipelines.runtime.spending import Spending
 from synth.schemas.answers import key_of
 from synth.schemas.errors import BudgetSpent, EngineFailed, SynthError, UsageError
 from synth.schemas.phrases import plural
@@ -44,6 +45,8 @@ class SharedBackend(Generic[RequestT, AnswerT]):
         self._backend = backend
         self._start: asyncio.Task[None] | None = None
         self._began: float | None = None
+        # Seconds that the start took.
+        self.start_seconds = 0.0
 
     async def answer(self, request: RequestT) -> AnswerT:
         if not self.is_ready:
@@ -66,18 +69,23 @@ class SharedBackend(Generic[RequestT, AnswerT]):
             self._began = time.monotonic()
             self._start = asyncio.create_task(self._backend.start())
         await asyncio.shield(self._start)
+        if not self.is_ready:
+            self.start_seconds = self.seconds
         self.is_ready = True
 
 
 class SharedEngine(SharedBackend[Request, Answer]):
-    """Retries while the engine is busy, checks constrained decoding once, stops when `budget` tokens are `spent`."""
+    """Retries while the engine is busy, checks constrained decoding once, stops when `budget` tokens are spent.
+
+    All answers count as `spent`, including those to requests of its own.
+    """
 
     # A restarting server needs minutes; a dead one should not block a run for hours.
     patience = 300.0
     # Failures of a request while others are answered. A server that fails every third request makes no row fail.
     most_faults = 7
 
-    def __init__(self, engine: Engine, budget: int | None, spent: int) -> None:
+    def __init__(self, engine: Engine, budget: int | None, spent: Spending) -> None:
         super().__init__(engine, key_of(engine.identity()))
         self._budget = budget
         self._spent = spent
@@ -110,15 +118,14 @@ class SharedEngine(SharedBackend[Request, Answer]):
         await super().close()
 
     async def _ask_within(self, budget: int, request: Request) -> Answer:
-        if self._spent >= budget:
+        if self._spent.tokens >= budget:
             raise BudgetSpent(
-                f"the budget of {plural(budget, 'token')} is spent ({self._spent:,}): what was finished is kept, "
-                "repeat the command with a larger --budget-tokens to continue"
+                f"the budget of {plural(budget, 'token')} is spent ({self._spent.tokens:,}): what was finished is "
+                "kept, repeat the command with a larger --budget-tokens to continue"
             )
         answer = await self._ask(request)
         if answer.tokens is None:
             raise UsageError("the server does not count tokens (no usage in its answer), so leave out --budget-tokens")
-        self._spent += answer.tokens
         return answer
 
     async def _started(self) -> None:
@@ -150,6 +157,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
                 self._warn(busy, pause)
             else:
                 self._answered += 1
+                self._spent.add(answer)
                 return answer
             await asyncio.sleep(delay)
             waited, pause = waited + delay, min(2 * pause, LONGEST_PAUSE_AFTER_FAULT if faults else LONGEST_PAUSE)
@@ -175,7 +183,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
 
     async def _answers(self, request: Request) -> bool:
         try:
-            await self._backend.answer(request)
+            self._spent.add(await self._backend.answer(request))
         except (RequestFailed, EngineBusy):
             return False
         self._answered += 1

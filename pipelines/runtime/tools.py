@@ -6,7 +6,6 @@ reaches the point where it was interrupted without repeating a request.
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,13 +19,16 @@ from synth.pipelines.retrieval.lookup import Found, Query
 from synth.pipelines.runtime.outcomes import EmptyAnswer, Reject, Unanswered, last_replies
 from synth.sandbox.program import Program
 from synth.sandbox.verdict import Verdict
-from synth.schemas.answers import ANSWERS, AnswerJournal
-from synth.schemas.journal import read_journal
+from synth.schemas.answers import AnswerJournal
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.shared import SharedBackend
 
-__all__ = ["Tools", "tokens_in"]
+__all__ = ["REUSED", "Tools"]
+
+# The tally of tokens in answers of earlier runs. It depends on what was there before rather than on the row, so it is
+# part of the cost in the record, and not of the counts.
+REUSED = "reused_tokens"
 
 _write_json = msgspec.json.Encoder().encode
 _read_request = msgspec.json.Decoder(Request).decode
@@ -36,12 +38,6 @@ _read_found = msgspec.json.Decoder(Found).decode
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-
-def tokens_in(journal: Path) -> int:
-    """The known tokens of the prompts and completions in a journal of answers."""
-    journaled = read_journal(journal, ANSWERS).select(["request", "answer"]).to_pylist()
-    return sum(_read_answer(row["answer"]).tokens or 0 for row in journaled if row["request"].startswith('{"prompt"'))
 
 
 class Tools:
@@ -137,23 +133,28 @@ class Tools:
 
     async def _sampled(self, engine: "SharedBackend[Request, Answer]", request: Request) -> Answer:
         """The answer to a request; samples that an earlier run drew for another number of them are not drawn again."""
-        drawn: tuple[Completion, ...] = ()
-        if self._answers.knows(self._row_id) and not self._answers.find(self._row_id, _write_json(request), engine.key):
-            drawn, prompt_tokens = self._drawn(engine, request)
-            if len(drawn) == request.n:
-                return Answer(drawn, prompt_tokens)
-            request = replace(request, n=request.n - len(drawn), seed=request.seed + len(drawn))
-        answer = await self._answer(engine, request, _read_answer)
-        return Answer((*drawn, *answer.completions), answer.prompt_tokens) if drawn else answer
+        if not self._answers.knows(self._row_id):
+            return await self._answer(engine, request, _read_answer)
+        if recorded := self._answers.find(self._row_id, _write_json(request), engine.key):
+            answer = _read_answer(recorded.answer)
+            if recorded.is_reused:
+                self._reuse(answer.prompt_tokens, *answer.completions)
+            return answer
+        drawn, prompt_tokens = self._drawn(engine, request)
+        if len(drawn) == request.n:
+            return Answer(drawn, prompt_tokens)
+        rest = replace(request, n=request.n - len(drawn), seed=request.seed + len(drawn))
+        answer = await self._answer(engine, rest, _read_answer)
+        return Answer((*drawn, *answer.completions), answer.prompt_tokens)
 
     def _drawn(
         self, engine: "SharedBackend[Request, Answer]", request: Request
     ) -> tuple[tuple[Completion, ...], int | None]:
         """The first samples of a request, as far as they are recorded, and the tokens of its prompt."""
         recorded = [
-            (earlier, _read_answer(answer))
-            for text, answer in self._answers.recorded(self._row_id, engine.key)
-            if replace(earlier := _read_request(text), n=request.n, seed=request.seed) == request
+            (earlier, _read_answer(one.answer), one.is_reused)
+            for one in self._answers.recorded(self._row_id, engine.key)
+            if replace(earlier := _read_request(one.request), n=request.n, seed=request.seed) == request
         ]
         drawn: list[Completion] = []
         prompt_tokens = None
@@ -162,17 +163,25 @@ class Tools:
             found = next((one for one in recorded if 0 <= place - one[0].seed < len(one[1].completions)), None)
             if found is None:
                 break
-            earlier, answer = found
-            drawn += answer.completions[place - earlier.seed :][: request.n - len(drawn)]
+            earlier, answer, is_reused = found
+            more = answer.completions[place - earlier.seed :][: request.n - len(drawn)]
+            drawn += more
             prompt_tokens = answer.prompt_tokens
+            if is_reused:
+                # If samples are missing, the prompt is sent again.
+                self._reuse(prompt_tokens if len(drawn) == request.n else None, *more)
         return tuple(drawn), prompt_tokens
+
+    def _reuse(self, prompt_tokens: int | None, *completions: Completion) -> None:
+        if tokens := (prompt_tokens or 0) + sum(completion.tokens or 0 for completion in completions):
+            self.tally(REUSED, tokens)
 
     async def _answer(self, backend: "SharedBackend[T, U]", request: T, read: Callable[[str], U]) -> U:
         """The journaled answer to this request, or a new one, which is then journaled."""
         text = _write_json(request)
         recorded = self._answers.find(self._row_id, text, backend.key)
         if recorded is not None:
-            return read(recorded)
+            return read(recorded.answer)
         answer = await backend.answer(request)
         self._answers.record(self._row_id, text, backend.key, _write_json(answer))
         return answer

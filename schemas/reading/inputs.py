@@ -19,7 +19,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.layout import PARTIAL, Layout
 from synth.schemas.phrases import first_line
-from synth.schemas.reading.formats import Batch, file_format, read, read_from, stem
+from synth.schemas.reading.formats import Batch, file_format, read, read_from, row_count, stem
 from synth.schemas.reading.text_files import (
     SUFFIXES,
     checksums,
@@ -66,6 +66,15 @@ class Input:
                 yield batch
             if plain:
                 self._plain.add(file)
+
+    def row_count(self) -> int | None:
+        """The number of rows, bad ones included; None if it is not known without reading them."""
+        if self.dataset:
+            return int(self.dataset.table.num_rows)
+        if self.names:
+            return len(self.names)
+        counts = [row_count(file) for file in self.files]
+        return None if None in counts else sum(filter(None, counts))
 
     def places(self, indices: Sequence[int]) -> list[str]:
         """Where the rows at ascending `indices` of the whole input are. Bad rows count, but have no place."""

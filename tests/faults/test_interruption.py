@@ -1,5 +1,6 @@
 """Killed or interrupted at any moment, the same command goes on where it was and ends in the same bytes."""
 
+import json
 import os
 import signal
 import time
@@ -31,9 +32,14 @@ def test_after_kill_9_no_recorded_answer_is_asked_for_again_and_the_bytes_are_th
         kill(process)
         kept = recorded(tmp_path / "out.partial")
         assert not (tmp_path / "out").exists()
+        before = len(server.asked)
         server.asked.clear()
         finish(*command, chunk_rows=WHOLE)
         asked = list(map(asked_for, server.asked))
+        # Of what was asked for, only requests under way when the run was killed may be missing from its cost.
+        cost = json.loads((tmp_path / "out" / "synth.json").read_text())["cost"]
+        assert 60 * 5 <= cost["prompt_tokens"] <= (before + len(asked)) * 5
+        assert cost["completion_tokens"] == cost["prompt_tokens"] / 5 * 4 * 7
         assert not kept & set(asked)
         assert len(asked) == 60 - len(kept)
         finish("reject", "sample", questions, tmp_path / "whole", "--base-url", server.url, "-n", 4, chunk_rows=WHOLE)

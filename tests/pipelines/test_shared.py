@@ -11,6 +11,7 @@ import pytest
 from synth.pipelines.engines import Answer, EngineBusy, Message, PromptRefused, Request, RequestFailed, Sampling
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.shared import SharedEngine
+from synth.pipelines.runtime.spending import Spending
 from synth.schemas.errors import EngineFailed, UsageError
 
 GOOD, BAD = "a good question", "a bad question"
@@ -41,7 +42,7 @@ def ask(engine: EchoEngine, *prompts: str, budget: int | None = None) -> list[An
     """What each of the prompts gets, all asked at once."""
 
     async def together() -> list[Any]:
-        shared = SharedEngine(engine, budget, 0)
+        shared = SharedEngine(engine, budget, Spending())
         requests = [Request((Message(role="user", content=prompt),), Sampling(max_tokens=9)) for prompt in prompts]
         try:
             return await asyncio.gather(*map(shared.answer, requests), return_exceptions=True)

@@ -109,11 +109,13 @@ class OpenAIEngine:
     async def answer(self, request: Request) -> Answer:
         completions: list[Completion] = []
         prompt_tokens = None
+        prompts = 0
         while len(completions) < request.n:
             more = await self._with_room(request, first=len(completions))
             completions.extend(more.completions)
             prompt_tokens = more.prompt_tokens or prompt_tokens
-        return Answer(tuple(completions), prompt_tokens)
+            prompts += 1
+        return Answer(tuple(completions), prompt_tokens, prompts)
 
     async def close(self) -> None:
         if self._session:

@@ -17,7 +17,18 @@ from synth.schemas.reading.formats.json_rows import JSON, JSONL, describe
 from synth.schemas.reading.formats.streams import COMPRESSED, input_errors
 from synth.schemas.reading.formats.wet import WET
 
-__all__ = ["Batch", "Format", "UnreadableRow", "describe", "file_format", "read", "read_from", "schema_of", "stem"]
+__all__ = [
+    "Batch",
+    "Format",
+    "UnreadableRow",
+    "describe",
+    "file_format",
+    "read",
+    "read_from",
+    "row_count",
+    "schema_of",
+    "stem",
+]
 
 FORMATS = (JSONL, JSON, CSV, TSV, PARQUET, ARROW, WET)
 
@@ -65,6 +76,15 @@ def schema_of(path: Path) -> pa.Schema | None:
         return None
     with input_errors(path, form.name):
         return form.schema(path)
+
+
+def row_count(path: Path) -> int | None:
+    """The number of rows, bad ones included; None if it is not known without reading them."""
+    form = file_format(path)
+    if form is None or form.count is None or path.suffix.lower() in COMPRESSED:
+        return None
+    with input_errors(path, form.name):
+        return form.count(path)
 
 
 def _decompressed(path: Path) -> str:

@@ -70,5 +70,15 @@ def _arrow_reader(path: Path) -> Any:
     return pa.ipc.open_file(source) if whole_file else pa.ipc.open_stream(source)
 
 
-PARQUET = Format("Parquet", (".parquet",), _read_parquet, _parquet_schema, text=False)
-ARROW = Format("Arrow", (".arrow", ".feather"), _read_arrow, _arrow_schema, text=False)
+def _parquet_rows(path: Path) -> int:
+    with _parquet_file(path) as file:
+        rows: int = file.metadata.num_rows
+        return rows
+
+
+def _arrow_rows(path: Path) -> int:
+    return sum(batch.num_rows for batch in _arrow_batches(path))
+
+
+PARQUET = Format("Parquet", (".parquet",), _read_parquet, _parquet_schema, text=False, count=_parquet_rows)
+ARROW = Format("Arrow", (".arrow", ".feather"), _read_arrow, _arrow_schema, text=False, count=_arrow_rows)

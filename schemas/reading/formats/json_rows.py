@@ -113,5 +113,16 @@ def _read_json(path: Path) -> Iterator[Batch]:
         yield Batch(path, first, rows, bad)
 
 
-JSONL = Format("JSONL", (".jsonl", ".ndjson"), _read_lines, read_plain=partial(_read_lines, plain=True))
+def _lines_of(path: Path) -> int:
+    lines, last = 0, b"\n"
+    with path.open("rb") as file:
+        while block := file.read(BYTES_PER_BATCH):
+            lines += block.count(b"\n")
+            last = block[-1:]
+    return lines + (last != b"\n")
+
+
+JSONL = Format(
+    "JSONL", (".jsonl", ".ndjson"), _read_lines, read_plain=partial(_read_lines, plain=True), count=_lines_of
+)
 JSON = Format("JSON", (".json",), _read_json)

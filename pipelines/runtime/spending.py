@@ -1,0 +1,58 @@
+"""The tokens that the runs of an output asked an engine for.
+
+Answers that were recorded before cost nothing, and answers to rows that failed do cost something, so this is not the
+sum over the rows. Tokens are counted as answers arrive, in a journal that is written before the answers themselves: an
+answer that a crash loses is counted, and counted again when it is asked for again, as a server bills it.
+"""
+
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import pyarrow as pa
+
+from synth.pipelines.engines import Answer
+from synth.schemas.journal import Journal
+
+__all__ = ["Ledger", "Spending"]
+
+
+@dataclass
+class Spending:
+    """Tokens that were asked for; `uncounted` answers came without the number of theirs."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    uncounted: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def add(self, answer: Answer) -> None:
+        completions = [completion.tokens for completion in answer.completions]
+        self.prompt_tokens += (answer.prompt_tokens or 0) * answer.prompts
+        self.completion_tokens += sum(filter(None, completions))
+        self.uncounted += answer.prompt_tokens is None or None in completions
+
+
+_SCHEMA = pa.schema([(one.name, pa.int64()) for one in fields(Spending)])
+
+
+class Ledger:
+    """The spending on one output by all its runs, in the journal at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._journal = Journal(path, _SCHEMA)
+        columns = [column.to_pylist() for column in self._journal.recovered.columns]
+        self._written = [sum(column) for column in columns]
+        self.total = Spending(*self._written)
+
+    def flush(self) -> None:
+        """Write what was spent since the last flush."""
+        total = list(astuple(self.total))
+        if total != self._written:
+            self._journal.write([[now - before for now, before in zip(total, self._written, strict=True)]])
+            self._written = total
+
+    def close(self) -> None:
+        self._journal.close()
