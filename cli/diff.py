@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from synth.cli.readable import json_text, readable, shortened, text_of
-from synth.cli.rendering import DataConsole, indented, literal, panel, provenance
+from synth.cli.rendering import DataConsole, indented, line, literal, panel, provenance
+from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.schemas.dataset import Dataset
@@ -21,6 +22,9 @@ __all__ = ["diff", "settings_part"]
 # Most characters of values shown as old → new: of both together in a row, of each in the settings.
 SHORT = 60
 BRIEF = 120
+# Texts with longer lines are compared by words, and of other ones this many lines are shown that differ.
+LONG_LINE = 240
+MOST_LINES = 60
 # Characters of a long text shown around a change, of one change, and in total.
 CONTEXT = 40
 CHANGE = 400
@@ -151,15 +155,21 @@ def _page(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> Itera
 
 
 def settings_part(changes: Sequence[Change]) -> Iterator[RenderableType]:
-    texts = {name for name, *sides in changes if any(isinstance(side, str) and "\n" in side for side in sides)}
     # The digest of a text that is shown anyway is redundant.
-    digests = {f"{name.rpartition('.')[0]}.sha256" for name in texts}
+    digests = {f"{name.rpartition('.')[0]}.sha256" for name, old, new in changes if _is_long(old) or _is_long(new)}
     for name, old, new in changes:
-        if name in texts:
+        if name in digests:
+            continue
+        if None not in (old, new) and (_is_long(old) or _is_long(new)):
             yield indented(Text(literal(name), "cyan"))
-            yield indented(_unified(old, new), 4)
-        elif name not in digests:
+            yield indented(_unified(text_of(old), text_of(new)), 4)
+        else:
             yield indented(_replaced(name, old, new))
+
+
+def _is_long(value: Any) -> bool:
+    text = text_of(value)
+    return len(text) > BRIEF or "\n" in text
 
 
 def _counts_part(changes: Sequence[Change]) -> Iterator[RenderableType]:
@@ -222,15 +232,21 @@ def _brief(value: Any) -> str:
     text = text_of(value) or '""'
     if re.fullmatch(DIGEST, text):
         return f"{text[:12]}…"
-    return literal(text if len(text) <= BRIEF else f"{text[:BRIEF]}…")
+    return line(shortened(text, BRIEF))
 
 
-def _unified(old: str | None, new: str | None) -> Text:
+def _unified(old: str, new: str) -> Text:
+    """The lines that differ, with two around them; if some are long paragraphs, the words instead."""
     from difflib import unified_diff
 
     styles = {"-": "red", "+": "green", "@": "dim"}
-    lines = list(unified_diff((old or "").splitlines(), (new or "").splitlines(), n=2, lineterm=""))[2:]
-    return Text("\n").join(Text(literal(line), styles.get(line[:1], "")) for line in lines)
+    lines = list(unified_diff(old.splitlines(), new.splitlines(), n=2, lineterm=""))[2:]
+    if not lines or max(map(len, lines)) > LONG_LINE:
+        return _inline(old, new)
+    shown = [Text(literal(one), styles.get(one[:1], "")) for one in lines[:MOST_LINES]]
+    if left := len(lines) - len(shown):
+        shown.append(Text(f"… {plural(left, 'more line')}", "dim"))
+    return Text("\n").join(shown)
 
 
 def _inline(old: str, new: str) -> Text:

@@ -73,6 +73,20 @@ def test_the_texts_of_prompts_are_compared_line_by_line(runs: Path) -> None:
     assert "sha256" not in text
 
 
+def test_long_settings_are_cut_to_what_changed(runs: Path) -> None:
+    marks = ["Answer: " * 50, "#### "]
+    for name, stop, system in (("a", marks, None), ("b", [f"{marks[0]}!", marks[1]], "Be kind. " * 500)):
+        target = shutil.copytree(runs / "four", runs / f"long-{name}") / "synth.json"
+        record = json.loads(target.read_text())
+        record["identity"]["options"] |= {"stop": stop, "system": system}
+        target.write_text(json.dumps(record))
+    text = " ".join(diff("long-a", "long-b", folder=runs, code=0).split())
+    assert '[-",-]{+!",+} "#### "]' in text
+    assert "options.system null → Be kind. Be kind." in text
+    assert "… 4,500 characters" in text
+    assert len(text) < 1000
+
+
 def test_shards_with_the_same_checksum_are_not_read(runs: Path) -> None:
     (shard,) = shutil.copytree(runs / "four", runs / "spoilt").glob("*.arrow")
     data = shard.read_bytes()

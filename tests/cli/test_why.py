@@ -51,6 +51,30 @@ def test_a_changed_prompt_is_shown_line_by_line(chain: Path) -> None:
     assert "+Solve it with care." in said
 
 
+RULES = [f"Rule {number}: write the numbers of step {number} as digits." for number in range(80)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (RULES, "-Rule 40: write the numbers of step 40 as digits. +Rule 40: write the NUMBERS of step 40 as digits."),
+        ([" ".join(RULES)], "Rule 40: write the [-numbers-]{+NUMBERS+} of step 40 as digits."),
+    ],
+)
+def test_of_a_long_prompt_only_what_changed_is_shown(tmp_path: Path, lines: list[str], shown: str) -> None:
+    prompt = "\n".join(["# user", *lines, "{{ question }}\n"])
+    (tmp_path / "ask.md").write_text(prompt)
+    (tmp_path / "other.md").write_text(prompt.replace("the numbers of step 40", "the NUMBERS of step 40"))
+    write_rows(tmp_path / "in.jsonl", [{"question": "What is 1?"}])
+    done = synth("map", "in.jsonl", "out", "--engine", "echo", "--prompt", "ask.md", folder=tmp_path)
+    assert done.returncode == 0
+    code, said = before_and_after(tmp_path, "out", "--prompt", "other.md")
+    assert code == 4
+    assert shown in " ".join(said.split())
+    assert "Rule 37" not in said
+    assert len(said) < 1000
+
+
 def test_a_changed_input_is_named(chain: Path) -> None:
     with (chain / "questions.jsonl").open("a") as file:
         file.write('{"id": "q-9", "question": "What is 1?", "answer": "#### 1"}\n')
