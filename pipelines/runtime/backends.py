@@ -56,6 +56,15 @@ class EngineSpec:
             panel=ENGINE,
         ),
     ] = None
+    engine_arg: Annotated[
+        Mapping[str, str],
+        Option(
+            "Passed to the engine, e.g. tensor_parallel_size=2. Repeatable.",
+            metavar="NAME=VALUE",
+            read=assignments("--engine-arg"),
+            panel=ENGINE,
+        ),
+    ] = field(default_factory=dict)
     header: Annotated[
         Mapping[str, str],
         Option(
@@ -63,15 +72,6 @@ class EngineSpec:
             metavar="'NAME: VALUE'",
             read=assignments("--header", "'NAME: VALUE'", separator=":"),
             shown=_without_secret,
-            panel=ENGINE,
-        ),
-    ] = field(default_factory=dict)
-    engine_arg: Annotated[
-        Mapping[str, str],
-        Option(
-            "Passed to the engine, e.g. tensor_parallel_size=2. Repeatable.",
-            metavar="NAME=VALUE",
-            read=assignments("--engine-arg"),
             panel=ENGINE,
         ),
     ] = field(default_factory=dict)

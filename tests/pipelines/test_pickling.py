@@ -80,6 +80,7 @@ def test_an_engine_is_opened_from_its_description_anywhere() -> None:
     assert copied(spec).open().identity() == spec.open().identity()
     served = EngineSpec("m", "openai", "http://127.0.0.1:9/v1", {"reasoning_effort": "low"})
     assert copied(served).open().identity() == served.open().identity()
+    assert served.open().identity()["args"] == {"reasoning_effort": "low"}
 
 
 def test_a_sandbox_is_opened_from_its_description_anywhere() -> None:
