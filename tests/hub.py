@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,6 +45,7 @@ class Hub(ThreadingHTTPServer):
     """`uploaded` has the size of each large file that was sent.
 
     Requests for a path with a part in `failing` get that status, and those with a part in `held` no answer at all.
+    `meanwhile` is called before each commit.
     """
 
     daemon_threads = True
@@ -56,6 +57,7 @@ class Hub(ThreadingHTTPServer):
         self.uploaded: list[int] = []
         self.failing: dict[str, int] = {}
         self.held: set[str] = set()
+        self.meanwhile: Callable[[], None] = lambda: None
         self.released = threading.Event()
         self.asked: list[str] = []
 
@@ -170,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.may_write() and (commit := self.found(name, revision)):
             files = [one["path"] for one in json.loads(self.body)["files"]]
             modes = [
-                {"path": path, "uploadMode": _mode(path), "shouldIgnore": False, "oid": _oid(path, commit)}
+                {"path": path, "uploadMode": _mode(path, commit), "shouldIgnore": False, "oid": _oid(path, commit)}
                 for path in files
             ]
             self.send(200, {"files": modes})
@@ -190,6 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send(200, {})
 
     def commit(self, name: str, branch: str) -> None:
+        self.server.meanwhile()
         if not (self.may_write() and (parent := self.found(name, branch))):
             return
         header, *operations = [json.loads(line) for line in self.body.splitlines()]
@@ -283,22 +286,24 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _mode(path: str) -> str:
-    return "lfs" if path.endswith(".parquet") else "regular"
+def _mode(path: str, commit: Commit) -> str:
+    """How a file is sent, as the repository's .gitattributes say."""
+    large = commit.files[".gitattributes"].decode().split()
+    return "lfs" if f"*{Path(path).suffix}" in large else "regular"
 
 
 def _oid(path: str, commit: Commit) -> str | None:
     content = commit.files.get(path)
     if content is None:
         return None
-    if _mode(path) == "lfs":
+    if _mode(path, commit) == "lfs":
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def _file(path: str, commit: Commit) -> dict[str, Any]:
     size, oid = len(commit.files[path]), _oid(path, commit)
-    large = {"lfs": {"oid": oid, "size": size, "pointerSize": 130}} if _mode(path) == "lfs" else {}
+    large = {"lfs": {"oid": oid, "size": size, "pointerSize": 130}} if _mode(path, commit) == "lfs" else {}
     return {"type": "file", "path": path, "size": size, "oid": oid, **large}
 
 

@@ -86,15 +86,10 @@ def _card(name: str, shared: "Sequence[SharedSplit]", included: "Sequence[Part]"
 def _records(shared: "Sequence[SharedSplit]") -> dict[str, str]:
     """The run records as files, without what is private."""
     from synth.schemas.inspecting.public import public_run
+    from synth.schemas.writing.parts import record_name
 
-    return {
-        "synth.json" if len(shared) == 1 else f"synth-{split.name}.json": json.dumps(
-            public_run(split.dataset.run), ensure_ascii=False, indent=1
-        )
-        + "\n"
-        for split in shared
-        if split.dataset.run
-    }
+    runs = {record_name(split, shared): split.dataset.run for split in shared}
+    return {name: json.dumps(public_run(run), ensure_ascii=False, indent=1) + "\n" for name, run in runs.items() if run}
 
 
 def _keep_what_is_there(branch: "HubBranch", included: "Sequence[Part]", card: str, options: PushOptions) -> None:

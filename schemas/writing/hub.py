@@ -18,7 +18,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError, UsageError
 from synth.schemas.phrases import first_line
 from synth.schemas.writing.export import write
-from synth.schemas.writing.parts import Part, split_of
+from synth.schemas.writing.parts import Part, is_record, split_of
 from synth.schemas.writing.shapes import shaped
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class HubBranch:
     def other_splits(self, parts: Sequence[Part]) -> list[str]:
         """The splits that the hub has and these parts do not."""
         named = {part.split.name for part in parts}
-        return sorted({split for _, split in filter(None, map(split_of, self._paths))} - named)
+        return sorted(set(filter(None, map(split_of, self._paths))) - named)
 
     def push(self, parts: Sequence[Part], texts: Mapping[str, str], observe: Callable[[str], None]) -> Pushed:
         """Replace what the hub has of these splits, and the files `texts`, in one commit.
@@ -228,7 +228,7 @@ def _write_parquet(file: Path, dataset: Dataset) -> None:
 
 
 def _is_ours(path: str) -> bool:
-    return split_of(path) is not None or (path.startswith("synth") and path.endswith(".json") and "/" not in path)
+    return split_of(path) is not None or is_record(path)
 
 
 def _be_quiet() -> None:

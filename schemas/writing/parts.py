@@ -3,17 +3,19 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
 
-__all__ = ["Part", "SharedSplit", "parts", "split_of", "splits"]
+__all__ = ["Part", "SharedSplit", "is_record", "parts", "record_name", "split_of", "splits"]
 
 DEFAULT_SPLIT = "train"
 # What `datasets` takes for the name of a split.
-_NAME = re.compile(r"\w+(?:\.\w+)*")
-_SHARD = re.compile(r"(?P<folder>data|rejected|answers)/(?P<split>\w+(?:\.\w+)*)-\d{5}-of-\d{5}\.parquet")
+_NAME = r"\w+(?:\.\w+)*"
+_SHARD = re.compile(rf"(?:data|rejected|answers)/(?P<split>{_NAME})-\d{{5}}-of-\d{{5}}\.parquet")
+_RECORD = re.compile(rf"synth(?:-{_NAME})?\.json")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def splits(words: Sequence[str]) -> list[SharedSplit]:
         name, equals, directory = word.partition("=")
         if not equals or Path(word).exists():
             name, directory = DEFAULT_SPLIT, word
-        if not _NAME.fullmatch(name) or not directory:
+        if not re.fullmatch(_NAME, name) or not directory:
             raise UsageError(f"{word} is not of the form SPLIT=OUT, with a name of letters and digits as in test=OUT")
         if name in found:
             raise UsageError(
@@ -63,14 +65,31 @@ def splits(words: Sequence[str]) -> list[SharedSplit]:
 def parts(shared: Sequence[SharedSplit], *, rejected: bool, answers: bool) -> list[Part]:
     """The rows of each split; then the rejected rows of each that has any; then the answers of each.
 
-    Raises `InputError` if answers were not kept.
+    Raises `InputError` if answers were not kept, or if the splits differ in their columns.
     """
     found = [Part("default", "data", split, split.dataset) for split in shared]
     if rejected:
         found += [Part("rejected", "rejected", split, one) for split in shared if (one := split.dataset.rejected)]
     if answers:
         found += [Part("answers", "answers", split, _answers(split.dataset)) for split in shared]
+    for _, of_config in groupby(found, lambda part: part.config):
+        first, *others = of_config
+        for other in others:
+            _require_same_columns(first, other)
     return found
+
+
+def _require_same_columns(first: Part, other: Part) -> None:
+    """Different types or names of columns in the splits of one config are an error of `datasets.load_dataset`."""
+    mine, theirs = ({(field.name, str(field.type)) for field in part.dataset.table.schema} for part in (first, other))
+    if differing := sorted(mine ^ theirs):
+        name, kind = differing[0]
+        place = (first if (name, kind) in mine else other).dataset.path
+        raise InputError(
+            f"{first.dataset.path} and {other.dataset.path} differ in their columns (only {place} has {name} as "
+            f"{kind}), and load_dataset opens only splits with the same: share them under two names, or see "
+            "`synth columns`"
+        )
 
 
 def _answers(dataset: Dataset) -> Dataset:
@@ -80,7 +99,17 @@ def _answers(dataset: Dataset) -> Dataset:
     return Dataset.open(kept.path)
 
 
-def split_of(path: str) -> tuple[str, str] | None:
-    """The folder and the split of a file named as by `Part.file`, or None for any other file."""
+def record_name(split: SharedSplit, shared: Sequence[SharedSplit]) -> str:
+    """The name of the file with the run record of a split."""
+    return "synth.json" if len(shared) == 1 else f"synth-{split.name}.json"
+
+
+def is_record(path: str) -> bool:
+    """Whether a file is named as by `record_name`."""
+    return _RECORD.fullmatch(path) is not None
+
+
+def split_of(path: str) -> str | None:
+    """The split of a file named as by `Part.file`, or None for any other file."""
     named = _SHARD.fullmatch(path)
-    return (named["folder"], named["split"]) if named else None
+    return named["split"] if named else None

@@ -17,7 +17,7 @@ import pytest
 
 from synth.schemas.errors import InputError, UsageError
 from tests.command import SYNTH, run_synth, synth
-from tests.hub import READER, Hub, hub
+from tests.hub import READER, Hub, Repository, hub
 from tests.rows import write_rows
 
 NAME = "alice/muffins"
@@ -167,11 +167,12 @@ def test_splits_are_pushed_together_and_none_is_dropped_in_silence(server: Hub, 
     assert {"synth-train.json", "synth-test.json"} < set(server.files(NAME))
     said = refused(server, tmp_path, out, NAME)
     assert "has the split test on the hub, too: name all splits in one push, as in train=" in said
-    server.edit(NAME, "notes/data.parquet", b"mine")
+    for mine in ("notes/data.parquet", "synthetic.json"):
+        server.edit(NAME, mine, b"mine")
     pushed(server, tmp_path, "train=out", "test=out", NAME, "--with-rejected")
     said = pushed(server, tmp_path, "train=out", "test=out", NAME)
     assert said.endswith("400 rows in 5 files, 2 old files removed")
-    assert "notes/data.parquet" in server.files(NAME)
+    assert {"notes/data.parquet", "synthetic.json"} < set(server.files(NAME))
 
 
 def test_a_branch_is_made_and_main_left_alone(server: Hub, tmp_path: Path, out: Path) -> None:
@@ -269,6 +270,23 @@ def test_a_hub_that_takes_no_commit_is_one_sentence_and_keeps_what_was_sent(
     server.failing.clear()
     pushed(server, tmp_path, out, NAME)
     assert len(server.uploaded) == 1
+
+
+def test_what_somebody_else_pushed_in_the_meantime_is_not_overwritten(server: Hub, tmp_path: Path, out: Path) -> None:
+    server.meanwhile = lambda: server.edit(NAME, "notes.md", b"mine")
+    said = refused(server, tmp_path, out, NAME, code=1)
+    assert said.startswith(f"synth: {NAME} was changed by somebody else at the same time")
+    server.meanwhile = lambda: None
+    pushed(server, tmp_path, out, NAME)
+    assert {"notes.md", "synth.json"} < set(server.files(NAME))
+
+
+def test_a_hub_that_keeps_parquet_with_the_code_gets_it_too(server: Hub, tmp_path: Path, out: Path) -> None:
+    repository = server.repositories[NAME] = Repository(private=False)
+    repository.add("main", {".gitattributes": b""}, "initial commit")
+    pushed(server, tmp_path, out, NAME)
+    assert not server.uploaded
+    assert loaded(server, tmp_path)["train"]["rows"] == rows_in(out)
 
 
 def test_a_damaged_shard_is_not_pushed(out: Path) -> None:
