@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,12 +15,14 @@ from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.cost import Estimate
-    from synth.pipelines.runtime.counts import Counts
-    from synth.pipelines.runtime.runner import Observer, Summary
+    from synth.pipelines.runtime.observation import Observation, Observer
+    from synth.pipelines.runtime.runner import Summary
 
 __all__ = ["observing", "print_summary"]
 
 SECONDS_PER_LINE = 30.0
+# Rates are means over this time, so that the start of an engine does not count for long.
+SECONDS_OF_RATES = 30.0
 
 
 @contextmanager
@@ -33,24 +36,47 @@ def observing(label: str, *, details: bool = False) -> Iterator["Observer"]:
 
 
 class _Rates:
-    """Rates since the first observation, excluding rows that an earlier run finished."""
+    """Rates over the last seconds, in rows and tokens that were finished meanwhile."""
 
     def __init__(self) -> None:
-        self._start: tuple[float, int, float] | None = None
+        self._past: deque[tuple[float, int, int]] = deque()
 
-    def describe(self, counts: "Counts", prepared: int) -> str:
-        if prepared and not counts.finished:
-            return "first pass"
-        now, rows, tokens = time.monotonic(), counts.finished, counts.tallies.get("completion_tokens", 0)
-        if self._start is None:
-            self._start = (now, rows, tokens)
-        elapsed = max(now - self._start[0], 1e-9)
-        parts = [f"{(rows - self._start[1]) / elapsed:,.1f} rows/s"]
-        if tokens:
-            parts.append(f"{(tokens - self._start[2]) / elapsed:,.0f} tok/s")
-        if counts.finished:
-            parts.append(f"{counts.produced / counts.finished:.0%} accepted")
-        return " ".join(parts)
+    def rows(self, seen: "Observation") -> list[str]:
+        """What becomes of the rows."""
+        if not seen.counts.finished and (seen.prepared or seen.phase):
+            return ["first pass"] if seen.prepared else []
+        since, rows, _ = self._past[0]
+        parts = [f"{(seen.counts.finished - rows) / self._elapsed(since):,.1f} rows/s"]
+        if seen.counts.finished:
+            parts.append(f"{seen.counts.produced / seen.counts.finished:.0%} accepted")
+        return parts
+
+    def requests(self, seen: "Observation") -> list[str]:
+        """What the run waits for, and the requests of its rows."""
+        since, _, tokens = self._past[0]
+        parts = [seen.phase] if seen.phase else []
+        parts += [
+            f"{count:,} {what}{'' if count == 1 else ending}"
+            for count, what, ending in (
+                (seen.answers, "answer", "s"),
+                (seen.verdicts, "verdict", "s"),
+                (seen.searches, "search", "es"),
+            )
+            if count
+        ]
+        if seen.tokens:
+            parts.append(f"{(seen.tokens - tokens) / self._elapsed(since):,.0f} tok/s")
+        if seen.in_flight:
+            parts.append(f"{seen.in_flight:,} in flight")
+        return parts
+
+    def add(self, seen: "Observation") -> None:
+        self._past.append((time.monotonic(), seen.counts.finished, seen.tokens))
+        while len(self._past) > 2 and self._past[1][0] <= time.monotonic() - SECONDS_OF_RATES:
+            self._past.popleft()
+
+    def _elapsed(self, since: float) -> float:
+        return max(time.monotonic() - since, 1e-9)
 
 
 @contextmanager
@@ -64,18 +90,20 @@ def _bar(label: str, details: bool) -> Iterator["Observer"]:
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
-        TextColumn("{task.completed:,}/{task.total:,}"),
-        TextColumn("{task.fields[rates]}"),
+        TextColumn("{task.fields[described]}"),
         TimeRemainingColumn(compact=True),
     )
-    task = progress.add_task(label, total=None, rates="starting", visible=False)
+    task = progress.add_task(label, total=None, described="", visible=False)
     rates = _Rates()
     with Live(progress, console=Console(stderr=True), transient=True) as live:
 
-        def observe(counts: "Counts", total: int, prepared: int) -> None:
-            below = [Text(line, "dim") for line in breakdown(asdict(counts))] if details else []
-            done, described = counts.finished or prepared, rates.describe(counts, prepared)
-            progress.update(task, completed=done, total=total, rates=described, visible=True)
+        def observe(seen: "Observation") -> None:
+            rates.add(seen)
+            done = seen.counts.finished or seen.prepared
+            described = " ".join([f"{done:,}/{seen.rows:,}", *rates.rows(seen)]) if seen.rows else ""
+            below = [Text(f"  {line}", "dim", no_wrap=True) for line in [", ".join(rates.requests(seen))] if line]
+            below += [Text(line, "dim") for line in breakdown(asdict(seen.counts))] if details else []
+            progress.update(task, completed=done, total=seen.rows or None, described=described, visible=True)
             live.update(Group(progress, *below), refresh=True)
 
         yield observe
@@ -85,13 +113,14 @@ def _lines(label: str) -> "Observer":
     rates = _Rates()
     last = time.monotonic()
 
-    def observe(counts: "Counts", total: int, prepared: int) -> None:
+    def observe(seen: "Observation") -> None:
         nonlocal last
-        described = rates.describe(counts, prepared)
+        rates.add(seen)
         if time.monotonic() - last >= SECONDS_PER_LINE:
             last = time.monotonic()
-            rows = counts.finished or prepared
-            print(f"{label}: {rows:,}/{plural(total, 'row')}, {described}", file=sys.stderr, flush=True)
+            done = seen.counts.finished or seen.prepared
+            rows = [f"{done:,}/{plural(seen.rows, 'row')}", *rates.rows(seen)] if seen.rows else []
+            print(f"{label}: {', '.join([*rows, *rates.requests(seen)])}", file=sys.stderr, flush=True)
 
     return observe
 

@@ -1,28 +1,16 @@
 """`synth watch`: observe a run in progress from another terminal. Writes nothing."""
 
-import fcntl
-import json
-import shlex
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
 from synth.cli.completion import outputs
+from synth.cli.runs import Facts, ObservedRun
 from synth.pipelines.runtime.declared import path
-from synth.schemas.phrases import plural
-
-if TYPE_CHECKING:
-    from synth.schemas.layout import Layout, PartialLayout
 
 __all__ = ["watch"]
-
-POLL_SECONDS = 0.5
-Facts = dict[str, Any]
 
 
 def watch(
@@ -36,7 +24,7 @@ def watch(
 
     The exit code is 0 if the run completes, 3 if it stops first.
     """
-    run = _Run.find(output)
+    run = ObservedRun.find(output)
     if as_json:
         _print_changes(run)
     else:
@@ -48,137 +36,31 @@ def watch(
     print("\n".join(run.completion()), file=sys.stderr)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """The run that writes the directory `out`, observed through its files and its lock."""
-
-    out: Path
-
-    @classmethod
-    def find(cls, named: Path) -> "_Run":
-        """The run with the output or the partial directory `named`. Raises `InputError` if there is none."""
-        from synth.schemas.errors import InputError
-        from synth.schemas.layout import PARTIAL
-
-        path = named.resolve() if named.name in ("", "..") else named
-        run = cls(path.parent / path.name.removesuffix(PARTIAL))
-        if not path.name or run.state() == "absent":
-            raise InputError(f"no run is making {named}, and it is no dataset directory: name the OUTPUT of a run")
-        return run
-
-    @property
-    def layout(self) -> "Layout":
-        from synth.schemas.layout import Layout
-
-        return Layout(self.out)
-
-    @property
-    def partial(self) -> "PartialLayout":
-        return self.layout.partial
-
-    def state(self) -> Literal["absent", "running", "complete", "stopped"]:
-        if self._is_locked():
-            return "running"
-        if self._is_complete():
-            return "complete"
-        return "stopped" if self.partial.path.is_dir() else "absent"
-
-    def _is_locked(self) -> bool:
-        """Whether a process has locked the partial directory."""
-        try:
-            with self.partial.lock.open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return False
-
-    def _is_complete(self) -> bool:
-        """Whether `out` exists and is no older than a partial directory: with `--fresh` both may exist."""
-        record, begun = self.layout.record, self.partial.record
-        if not self.layout.state.is_file():
-            return False
-        return not (record.is_file() and begun.is_file()) or record.stat().st_mtime >= begun.stat().st_mtime
-
-    def progress(self) -> Facts | None:
-        """The run's last report; None before the first one."""
-        from synth.schemas.errors import InputError
-
-        facts = _read(self.partial.progress)
-        if facts is not None and not {"stage", "rows", "counts"} <= facts.keys():
-            raise InputError(f"{self.partial.progress} was written by another version of synth")
-        return facts
-
-    def observations(self) -> Iterator[Facts]:
-        """The run's reports, twice a second, until it ends."""
-        while self.state() == "running":
-            if facts := self.progress():
-                yield facts
-            time.sleep(POLL_SECONDS)
-
-    def how_to_resume(self) -> str:
-        facts = self.progress()
-        from synth.schemas.specs import command_folder
-
-        begun = _read(self.partial.record) or {}
-        where = f"at {_finished(facts):,} of {facts['rows']:,} rows" if facts else "before its first row"
-        failed = f", {facts['counts']['failed']:,} of them failed" if facts and facts["counts"]["failed"] else ""
-        repeat = ""
-        if begun.get("command"):
-            folder = command_folder(begun, self.out)
-            change = "" if folder.samefile(".") else f"cd {shlex.quote(str(folder))} && "
-            repeat = f": {change}{shlex.join(['synth', *begun['command']])}"
-        return f"the run that writes {self.out} has stopped {where}{failed}; repeat its command to resume{repeat}"
-
-    def completion(self) -> list[str]:
-        from synth.cli.summaries import breakdown
-
-        record = _read(self.layout.record)
-        if not record or "counts" not in record:
-            return [f"{self.out} is complete"]
-        rows = f"{plural(record['counts']['outputs'], 'row')}, finished {record.get('finished', 'at an unknown time')}"
-        return [f"{self.out} is complete: {rows}", *breakdown(record["counts"], record.get("means", {}))]
-
-
-def _read(path: Path) -> Facts | None:
-    from synth.schemas.errors import InputError
-
-    try:
-        facts = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(facts, dict):
-        raise InputError(f"{path} is not a JSON object")
-    return facts
-
-
-def _finished(facts: Facts) -> int:
-    counts = facts["counts"]
-    return int(counts["produced"] + counts["rejected"] + counts["failed"])
-
-
-def _draw(run: _Run) -> None:
+def _draw(run: ObservedRun) -> None:
     from synth.cli.progress import observing
-    from synth.pipelines.runtime.counts import Counts
+    from synth.pipelines.runtime.observation import Observation
 
     label = (run.progress() or {}).get("stage") or run.out.name
     with observing(label, details=True) as observe:
         for facts in run.observations():
-            observe(Counts(**facts["counts"]), facts["rows"], facts.get("prepared", 0))
+            observe(Observation.of(facts))
 
 
-def _print_changes(run: _Run) -> None:
-    """A line whenever the counts or the process have changed, and one at the end."""
-    before: Facts | None = None
+def _print_changes(run: ObservedRun) -> None:
+    """A line whenever the counts or the process have changed, and one at the end, as in an events file."""
+    from synth.pipelines.runtime.events import event_line
+    from synth.pipelines.runtime.observation import Observation
+
+    before: tuple[Observation, int | None] | None = None
     for facts in run.observations():
-        reported: Facts = {name: facts[name] for name in ("rows", "pid", "prepared", "counts") if name in facts}
-        if reported != before:
-            print(json.dumps({"state": "running", **facts}, ensure_ascii=False), flush=True)
-        before = reported
+        seen = Observation.of(facts), facts.get("pid")
+        if seen != before:
+            _print(event_line("progress", "running", **facts))
+        before = seen
     state = run.state()
-    last = run.progress() if state == "stopped" else _read(run.layout.record)
-    counted = {"counts": last["counts"]} if last and "counts" in last else {}
-    print(json.dumps({"state": state, **counted}, ensure_ascii=False), flush=True)
+    last: Facts | None = run.progress() if state == "stopped" else run.record()
+    _print(event_line("end", state, **({"counts": last["counts"]} if last and "counts" in last else {})))
+
+
+def _print(line: str) -> None:
+    print(line, end="", flush=True)

@@ -84,6 +84,10 @@ class Sandbox:
             asyncio.create_task(self._serve({0: first} if slot == 0 else {})) for slot in range(self._workers)
         ]
 
+    @property
+    def starting(self) -> str:
+        return f"starting {self._workers} jail{'' if self._workers == 1 else 's'}"
+
     async def answer(self, program: Program) -> Verdict:
         """Run a program. Raises `SandboxUnavailable` if no jail can be started any more; all else is a verdict."""
         if refusal := program.refusal:

@@ -62,3 +62,6 @@ class Stale(SynthError):
 
 class Interrupted(SynthError):
     exit_code = 130
+
+    def __init__(self, message: str = "interrupted: finished work is kept, repeat the command to continue") -> None:
+        super().__init__(message)

@@ -32,6 +32,8 @@ CHAT_TEMPLATE = (
 class LentEngine:
     """A started engine in an event loop of its own, so that any test may use it from any loop; nobody closes it."""
 
+    starting = "borrowing the engine"
+
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._loop = asyncio.new_event_loop()
@@ -112,6 +114,13 @@ def vllm_engine(random_model: Path) -> Iterator[LentEngine]:
     """vLLM over the random model, started once."""
     from synth.pipelines.engines.vllm import VllmEngine
 
-    engine = LentEngine(VllmEngine(str(random_model), {"dtype": "float32"}))
+    class Telling(VllmEngine):
+        """It remembers what it was doing while it started."""
+
+        def _begin(self, phase: str) -> None:
+            super()._begin(phase)
+            self.phases = [*getattr(self, "phases", []), self.starting]
+
+    engine = LentEngine(Telling(str(random_model), {"dtype": "float32"}))
     yield engine
     engine.take_back()

@@ -169,6 +169,10 @@ class EngineBusy(Exception):
 class Backend(Protocol[RequestT, AnswerT]):
     """Answers requests of rows: an engine, a sandbox or an index. Requests and answers are plain data."""
 
+    @property
+    def starting(self) -> str:
+        """What `start` is doing at the moment, in words, such as `loading the model`."""
+
     def identity(self) -> dict[str, Any]:
         """What determines its answers, as plain data. Available before `start`, without heavy imports."""
 

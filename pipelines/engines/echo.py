@@ -23,6 +23,7 @@ class EchoEngine:
     """
 
     gpus = 0
+    starting = "starting the echo"
 
     def __init__(self, reply: str | None = None, delay: float = 0, context: int | None = None) -> None:
         self._reply = reply

@@ -6,9 +6,6 @@ to the loop at once. No other module imports vllm.
 
 import asyncio
 import contextlib
-import logging
-import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import count
@@ -22,6 +19,7 @@ from msgspec.structs import replace
 from synth.pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
 from synth.pipelines.engines.models import locate, revision_of
 from synth.pipelines.engines.reasoning import MARKERS, opening_marker
+from synth.pipelines.engines.vllm_start import set_environment, telling_phases
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
 
 __all__ = ["VllmEngine"]
@@ -74,6 +72,7 @@ class VllmEngine:
         self._failure: SynthError | None = None
         self._thread: Thread | None = None
         self.gpus: int | None = None
+        self.starting = "importing vLLM"
 
     def identity(self) -> dict[str, Any]:
         args = {name: value for name, value in sorted(self._args.items()) if name not in SCHEDULING}
@@ -171,7 +170,7 @@ class VllmEngine:
             engine.renderer.shutdown()
 
     def _load(self) -> Any:
-        _set_environment()
+        set_environment()
         from vllm import EngineArgs, LLMEngine
         from vllm.config import StructuredOutputsConfig
         from vllm.platforms import current_platform
@@ -197,12 +196,17 @@ class VllmEngine:
         args["structured_outputs_config"] = StructuredOutputsConfig(
             **{"backend": "xgrammar", "disable_any_whitespace": True, **args["structured_outputs_config"]}
         )
+        self._begin("reading the configuration" if Path(self._location).is_dir() else f"downloading {self._model}")
         try:
             config = EngineArgs(**args).create_engine_config()
         except (ValueError, TypeError, OSError) as error:
             asked = "".join(f" --engine-arg {name}={value}" for name, value in self._args.items())
             raise UsageError(f"vLLM rejects --model {self._model}{asked}: {_sentence(error)}") from error
-        return LLMEngine.from_vllm_config(config, disable_log_stats=args["disable_log_stats"])
+        with telling_phases(self._begin):
+            return LLMEngine.from_vllm_config(config, disable_log_stats=args["disable_log_stats"])
+
+    def _begin(self, phase: str) -> None:
+        self.starting = f"starting vLLM: {phase}"
 
     def _serve(self, engine: Any) -> None:
         while True:
@@ -259,27 +263,6 @@ def _has_bfloat16() -> bool:
     except OSError:
         return True
     return "avx512_bf16" in flags or "amx_bf16" in flags or "bf16" in flags.split()
-
-
-def _set_environment() -> None:
-    """Settings that vLLM reads from the environment on import; those of the user take precedence."""
-    defaults = {
-        # In a single process, Ctrl-C reaches no other engine core, and kill -9 leaves no orphan.
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_LOGGING_LEVEL": os.environ.get("SYNTH_VLLM_LOG") or "ERROR",
-        "TORCH_CPP_LOG_LEVEL": "ERROR",
-        "VLLM_LOGGING_STREAM": "ext://sys.stderr",
-        "VLLM_NO_USAGE_STATS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
-    # It warns that triton is missing, which only a GPU needs.
-    logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
-    # vLLM logs while it is imported, before it sets up its own logging.
-    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
-    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
 
 
 def _marks_reasoning_by_special_tokens(tokenizer: Any) -> bool:

@@ -39,6 +39,8 @@ class DocumentIndex:
     they were indexed.
     """
 
+    starting = "opening the index"
+
     def __init__(self, identity: Mapping[str, Any], documents: "pa.Table", opened: "Callable[[], Searcher]") -> None:
         self._identity = dict(identity)
         self._documents = documents

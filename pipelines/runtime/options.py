@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from synth.pipelines.runtime.declared import Option, amount, assignments
@@ -33,6 +34,10 @@ class TableOptions:
     ] = "refuse"
     file_column: Annotated[
         str | None, Option("Add a text column with the name of each row's file.", metavar="NAME", panel=PANEL)
+    ] = None
+    events: Annotated[
+        Path | None,
+        Option("Append what happens during the run to FILE, one JSON object a line.", metavar="FILE", panel=PANEL),
     ] = None
     seed: Annotated[int, Option("Seed of all randomness, together with row ids.", panel=PANEL)] = 0
     fresh: Annotated[bool, Option("Start over, replacing OUTPUT.", panel=PANEL)] = False

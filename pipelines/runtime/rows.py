@@ -5,7 +5,7 @@ import logging
 import shutil
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,15 +18,14 @@ from synth.pipelines.runtime.chunk import Chunk, Failure
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.event_loop import tuned_for_rows, uninterrupted
 from synth.pipelines.runtime.lines import LineFormat, rejected_schema
+from synth.pipelines.runtime.observation import Observation, Observer
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.outcomes import last_replies
-from synth.pipelines.runtime.shared import SharedBackend, SharedEngine
+from synth.pipelines.runtime.shared import SharedBackend, SharedEngine, shared_sandbox
 from synth.pipelines.runtime.shutdown import Stopping, unwritable
 from synth.pipelines.runtime.spending import Ledger, Spending
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unanswered, row_schemas
 from synth.pipelines.runtime.tools import Tools
-from synth.sandbox.program import Program
-from synth.sandbox.verdict import Verdict
 from synth.schemas.answers import PriorAnswers, key_of
 from synth.schemas.atomic import write_json
 from synth.schemas.errors import Partial, SynthError
@@ -78,7 +77,7 @@ class RowRun:
         sandbox: "Sandbox | None",
         index: DocumentIndex | None,
         options: Options,
-        observe: Callable[[Counts], None],
+        observe: Observer,
     ) -> None:
         self._stage = stage
         self._layout = layout
@@ -108,7 +107,7 @@ class RowRun:
         self._stopping = Stopping(layout.path)
         self._ledger = Ledger(layout.spending)
         self._shared = SharedEngine(engine, options.budget_tokens, self._ledger.total) if engine else None
-        self._programs = _shared(sandbox) if sandbox else None
+        self._programs = shared_sandbox(sandbox) if sandbox else None
         self._index = SharedBackend(index, key_of(index.identity())) if index else None
 
     @property
@@ -165,11 +164,10 @@ class RowRun:
                 await self._work(pending)
             finally:
                 ticking.cancel()
-                backends: tuple[SharedBackend[Any, Any] | None, ...] = (self._shared, self._programs, self._index)
-                for backend in filter(None, backends):
+                for backend in self._backends():
                     await backend.close()
                 self._publish_or_close()
-        self._observe_counts()
+        self._report()
         if self._stopping.reason:
             raise self._stopping.reason
 
@@ -313,7 +311,7 @@ class RowRun:
             await asyncio.sleep(FLUSH_SECONDS)
             for chunk in self._open:
                 self._flush(chunk)
-            self._observe_counts()
+            self._report()
 
     def _flush(self, chunk: Chunk) -> None:
         try:
@@ -323,7 +321,11 @@ class RowRun:
         except OSError as error:
             self._stopping.stop(error)
 
-    def _observe_counts(self) -> None:
+    def _backends(self) -> list[SharedBackend[Any, Any]]:
+        backends: tuple[SharedBackend[Any, Any] | None, ...] = (self._shared, self._programs, self._index)
+        return [backend for backend in backends if backend]
+
+    def _report(self) -> None:
         counts = Counts()
         counts.add(self._published)
         for chunk in self._open:
@@ -331,7 +333,19 @@ class RowRun:
             for failure in chunk.failures.values():
                 counts.failed += 1
                 counts.failures[failure.reason] = counts.failures.get(failure.reason, 0) + 1
-        self._observe(counts)
+        phases = [backend.phase for backend in self._backends() if backend.phase]
+        self._observe(
+            Observation(
+                self._input_rows,
+                counts,
+                phase=", ".join(phases) or None,
+                answers=self._shared.answered if self._shared else 0,
+                tokens=self._shared.tokens if self._shared else 0,
+                verdicts=self._programs.answered if self._programs else 0,
+                searches=self._index.answered if self._index else 0,
+                in_flight=sum(backend.in_flight for backend in self._backends()),
+            )
+        )
 
     def _publish_or_close(self) -> None:
         """Publish the chunks that waited because of failures or `until`; close those of a stopped run."""
@@ -381,10 +395,3 @@ class RowRun:
 
 def _failure(row_id: str, error: BaseException) -> Failure:
     return Failure(row_id, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
-
-
-def _shared(sandbox: "Sandbox") -> SharedBackend[Program, Verdict]:
-    """Journal keys include the sandbox's source code; the output's identity does not, so upgrades make none stale."""
-    from synth.sandbox.determinants import source_digest
-
-    return SharedBackend(sandbox, key_of({**sandbox.identity(), "code": source_digest()}))

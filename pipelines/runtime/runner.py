@@ -1,11 +1,9 @@
 """Runs a stage: opens its inputs, claims its output directory, executes it, checks that no row is lost, publishes."""
 
 import contextlib
-import json
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +12,16 @@ from synth.pipelines.engines import Engine
 from synth.pipelines.retrieval.lookup import DocumentIndex
 from synth.pipelines.runtime.cost import Estimate, cost_of, estimate
 from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.events import Events
+from synth.pipelines.runtime.observation import Observation, Observer
 from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.progress import Progress
 from synth.pipelines.runtime.resume import claim_output
 from synth.pipelines.runtime.software import software
 from synth.pipelines.runtime.stage import RowStage, Stage, TableStage, row_schemas
 from synth.pipelines.runtime.tools import REUSED
-from synth.schemas.atomic import write_json
 from synth.schemas.dataset import Dataset
-from synth.schemas.errors import SynthError
+from synth.schemas.errors import Interrupted, SynthError
 from synth.schemas.layout import Layout
 from synth.schemas.reading.bad_rows import joined_readings
 from synth.schemas.reading.joining import concatenated, taken_apart, unify_columns
@@ -33,13 +33,7 @@ if TYPE_CHECKING:
     from synth.pipelines.runtime.rows import Finished
     from synth.sandbox.pool import Sandbox
 
-__all__ = ["Observer", "Run", "Summary"]
-
-# Called about twice a second with the counts so far, the number of input rows, and how many of them the first pass of a
-# table stage has read.
-Observer = Callable[[Counts, int, int], None]
-
-OBSERVE_SECONDS = 0.5
+__all__ = ["Run", "Summary"]
 
 
 @dataclass(frozen=True)
@@ -81,13 +75,28 @@ class Run:
         options = self.options
         return OutputStatus.of(self.out, self._identity(self._sources()), options.stale, options.remake)
 
-    def execute(self, observe: Observer = lambda _counts, _total, _prepared: None) -> Summary:
+    def execute(self, observe: Observer = lambda _: None) -> Summary:
         """Run the stage, or resume an earlier run.
 
         Raises the errors of `synth.schemas.errors`; finished work is kept in `out.partial`, and the same run resumes.
         """
+        with Events(self.options.events, self.stage.name, self.out) as events:
+
+            def tell(seen: Observation) -> None:
+                events.observe(seen)
+                observe(seen)
+
+            try:
+                summary = self._execute(events, tell)
+            except KeyboardInterrupt:
+                raise Interrupted from None
+            events.complete(summary.counts, already=summary.already_done)
+        return summary
+
+    def _execute(self, events: Events, observe: Observer) -> Summary:
         started = time.monotonic()
         stage, options = self.stage, self.options
+        observe(Observation(phase=f"reading {', '.join(self.inputs)}"))
         sources = self._sources()
         chunk_rows = options.chunk_rows if isinstance(stage, RowStage) else None
         claim = claim_output(self.out, self._identity(sources), options, chunk_rows)
@@ -95,7 +104,9 @@ class Run:
             # So that `make` finds it up to date even if the input has a newer time stamp.
             with contextlib.suppress(OSError):
                 Layout(self.out).record.touch()
-            return self._summary(Dataset.open(self.out).run or {}, already_done=True)
+            record = Dataset.open(self.out).run or {}
+            events.start(record["input_rows"])
+            return self._summary(record, already_done=True)
         # Imported only when there is something to do.
         from synth.pipelines.runtime.bad_rows import with_bad_rows
         from synth.pipelines.runtime.lines import rejected_schema
@@ -113,7 +124,8 @@ class Run:
             if stage.inputs_apart:
                 tables = taken_apart(readings[0], tables[0], input_sizes)
             input_rows = sum(table.num_rows for table in tables)
-            progress = _Progress(layout.progress, stage.name, input_rows, observe, started)
+            events.start(input_rows)
+            progress = Progress(layout.progress, stage.name, input_rows, observe, started)
             with progress:
                 if isinstance(stage, RowStage):
                     (table,) = tables
@@ -192,52 +204,6 @@ def _names(sources: Sequence[Source]) -> list[str]:
     """A name for each input: that of its directory or file, or all that the user wrote where two have the same."""
     times = Counter(source.name for source in sources)
     return [source.name if times[source.name] == 1 else source.input.spec for source in sources]
-
-
-class _Progress:
-    """Reports progress to the caller and to `progress.json`, which `synth watch` reads.
-
-    A resumed run adds its time to that of earlier runs, so that the record has the total cost.
-    """
-
-    def __init__(self, path: Path, stage: str, rows: int, observe: Observer, started: float) -> None:
-        self._path = path
-        self._stage = stage
-        self._rows = rows
-        self._observe = observe
-        self._started = started
-        self._counts = Counts()
-        self._prepared = 0
-        self._next = 0.0
-        self.engine_seconds: Callable[[], float] = lambda: 0.0
-        self._before = {"seconds": 0.0, "engine_seconds": 0.0}
-        with contextlib.suppress(OSError, ValueError):
-            earlier = json.loads(self._path.read_text())
-            self._before = {name: float(earlier[name]) for name in self._before}
-
-    def __enter__(self) -> None:
-        self._write()
-
-    def __exit__(self, *_: object) -> None:
-        self._write()
-
-    @property
-    def spent(self) -> dict[str, float]:
-        current = {"seconds": time.monotonic() - self._started, "engine_seconds": self.engine_seconds()}
-        return {name: before + current[name] for name, before in self._before.items()}
-
-    def observe(self, counts: Counts, prepared: int = 0) -> None:
-        self._counts, self._prepared = counts, prepared
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + OBSERVE_SECONDS
-            self._write()
-            self._observe(counts, self._rows, prepared)
-
-    def _write(self) -> None:
-        facts = {"stage": self._stage, "rows": self._rows, "prepared": self._prepared, **self.spent, "pid": os.getpid()}
-        # If this fails, so do the journals, and they report it.
-        with contextlib.suppress(OSError):
-            write_json(self._path, {**facts, "counts": asdict(self._counts)}, durable=False)
 
 
 def _check_conservation(finished: "Finished") -> None:

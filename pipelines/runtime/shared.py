@@ -9,18 +9,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Backend, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
 from synth.pipelines.engines.probe import check_schemas_enforced
 from synth.pipelines.runtime.spending import Spending
+from synth.sandbox.program import Program
+from synth.sandbox.verdict import Verdict
 from synth.schemas.answers import key_of
 from synth.schemas.errors import BudgetSpent, EngineFailed, SynthError, UsageError
 from synth.schemas.phrases import plural
 
-__all__ = ["SharedBackend", "SharedEngine"]
+if TYPE_CHECKING:
+    from synth.sandbox.pool import Sandbox
+
+__all__ = ["SharedBackend", "SharedEngine", "shared_sandbox"]
 
 RequestT = TypeVar("RequestT")
 AnswerT = TypeVar("AnswerT")
@@ -36,12 +41,14 @@ NEUTRAL = "Hello"
 class SharedBackend(Generic[RequestT, AnswerT]):
     """Starts its backend on the first request, so a run with only journaled answers loads no model and starts no jail.
 
-    `key` identifies the backend in the journal.
+    `key` identifies the backend in the journal. `answered` and `in_flight` count requests.
     """
 
     def __init__(self, backend: Backend[RequestT, AnswerT], key: int) -> None:
         self.key = key
         self.is_ready = False
+        self.answered = 0
+        self.in_flight = 0
         self._backend = backend
         self._start: asyncio.Task[None] | None = None
         self._began: float | None = None
@@ -51,7 +58,18 @@ class SharedBackend(Generic[RequestT, AnswerT]):
     async def answer(self, request: RequestT) -> AnswerT:
         if not self.is_ready:
             await self._started()
-        return await self._backend.answer(request)
+        self.in_flight += 1
+        try:
+            answer = await self._backend.answer(request)
+        finally:
+            self.in_flight -= 1
+        self.answered += 1
+        return answer
+
+    @property
+    def phase(self) -> str | None:
+        """What it does before it can answer, in words; None if it is not used yet, or is ready."""
+        return self._backend.starting if self._start and not self._start.done() else None
 
     @property
     def seconds(self) -> float:
@@ -91,7 +109,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
         self._spent = spent
         self._proof: asyncio.Task[None] | None = None
         self._check: asyncio.Task[bool] | None = None
-        self._answered = 0
+        self._before = spent.completion_tokens
         self._warned = -SECONDS_BETWEEN_WARNINGS
 
     def answer(self, request: Request) -> Coroutine[Any, Any, Answer]:
@@ -110,6 +128,16 @@ class SharedEngine(SharedBackend[Request, Answer]):
         if self._budget is not None:
             return await self._ask_within(self._budget, request)
         return await self._ask(request)
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of the completions that it has given."""
+        return self._spent.completion_tokens - self._before
+
+    @property
+    def phase(self) -> str | None:
+        is_proving = self._proof is not None and not self._proof.done()
+        return super().phase or ("proving constrained decoding" if is_proving else None)
 
     async def close(self) -> None:
         for task in (self._proof, self._check):
@@ -137,30 +165,36 @@ class SharedEngine(SharedBackend[Request, Answer]):
             raise EngineFailed(f"the engine cannot be started: {type(error).__name__}: {error}") from error
 
     async def _ask(self, request: Request) -> Answer:
-        waited, pause, faults, answered = 0.0, FIRST_PAUSE, 0, self._answered
-        while True:
-            try:
-                answer = await self._backend.answer(request)
-            except PromptRefused as refusal:
-                if not await self._answers_others(request, since=0):
-                    raise EngineFailed(str(refusal)) from refusal
-                raise
-            except EngineBusy as busy:
-                # A momentary fault does not count.
-                is_suspect = (pause > FIRST_PAUSE and not busy.overloaded) or waited >= self.patience
-                if await self._answers_others(request, since=answered, probing=is_suspect):
-                    faults += is_suspect
-                    if faults >= self.most_faults or waited >= self.patience:
-                        raise RequestFailed(f"it keeps failing while others are answered: {busy}") from busy
-                    waited, answered = 0.0, self._answered
-                delay = self._pause_for(busy, waited, pause)
-                self._warn(busy, pause)
-            else:
-                self._answered += 1
-                self._spent.add(answer)
-                return answer
-            await asyncio.sleep(delay)
-            waited, pause = waited + delay, min(2 * pause, LONGEST_PAUSE_AFTER_FAULT if faults else LONGEST_PAUSE)
+        waited, pause, faults, answered = 0.0, FIRST_PAUSE, 0, self.answered
+        self.in_flight += 1
+        try:
+            while True:
+                try:
+                    answer = await self._backend.answer(request)
+                except PromptRefused as refusal:
+                    if not await self._answers_others(request, since=0):
+                        raise EngineFailed(str(refusal)) from refusal
+                    raise
+                except EngineBusy as busy:
+                    # A momentary fault does not count.
+                    is_suspect = (pause > FIRST_PAUSE and not busy.overloaded) or waited >= self.patience
+                    if await self._answers_others(request, since=answered, probing=is_suspect):
+                        faults += is_suspect
+                        if faults >= self.most_faults or waited >= self.patience:
+                            raise RequestFailed(f"it keeps failing while others are answered: {busy}") from busy
+                        waited, answered = 0.0, self.answered
+                    delay = self._pause_for(busy, waited, pause)
+                    self._warn(busy, pause)
+                else:
+                    self.answered += 1
+                    self._spent.add(answer)
+                    return answer
+                await asyncio.sleep(delay)
+                longest = LONGEST_PAUSE_AFTER_FAULT if faults else LONGEST_PAUSE
+                waited, pause = waited + delay, min(2 * pause, longest)
+        finally:
+            self.in_flight -= 1
+
 
     def _pause_for(self, busy: EngineBusy, waited: float, pause: float) -> float:
         """Seconds to wait before the next try. Raises `EngineFailed` when `patience` is exhausted."""
@@ -175,18 +209,18 @@ class SharedEngine(SharedBackend[Request, Answer]):
 
     async def _answers_others(self, request: Request, *, since: int, probing: bool = True) -> bool:
         """Whether the engine has given more than `since` answers; if not and `probing`, sends it a neutral request."""
-        if self._answered == since and probing:
+        if self.answered == since and probing:
             if self._check is None or self._check.done():
                 self._check = asyncio.create_task(self._answers(_neutral(request)))
             await asyncio.shield(self._check)
-        return self._answered > since
+        return self.answered > since
 
     async def _answers(self, request: Request) -> bool:
         try:
             self._spent.add(await self._backend.answer(request))
         except (RequestFailed, EngineBusy):
             return False
-        self._answered += 1
+        self.answered += 1
         return True
 
     def _warn(self, busy: EngineBusy, pause: float) -> None:
@@ -204,3 +238,10 @@ def _neutral(request: Request) -> Request:
     else:
         prompt = tuple(Message(role=message["role"], content=NEUTRAL) for message in request.prompt)
     return replace(request, prompt=prompt, sampling=replace(request.sampling, max_tokens=1))
+
+
+def shared_sandbox(sandbox: "Sandbox") -> SharedBackend[Program, Verdict]:
+    """Journal keys include the sandbox's source code; the output's identity does not, so upgrades make none stale."""
+    from synth.sandbox.determinants import source_digest
+
+    return SharedBackend(sandbox, key_of({**sandbox.identity(), "code": source_digest()}))

@@ -44,9 +44,7 @@ class Stopping:
         def interrupt() -> None:
             if self.reason:
                 loop.call_soon_threadsafe(at_once)
-            self.reason = self.reason or Interrupted(
-                "interrupted: finished work is kept, repeat the command to continue"
-            )
+            self.reason = self.reason or Interrupted()
             loop.call_soon_threadsafe(self._began.set)
 
         return on_signals(interrupt)

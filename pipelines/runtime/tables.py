@@ -1,16 +1,16 @@
 """Runs a table stage: memory-mapped tables in, shards out. On resume it starts over with its `work` folder."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.lines import rejected_schema
+from synth.pipelines.runtime.observation import Observation, Observer
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.rows import Finished
 from synth.pipelines.runtime.stage import Output, TableStage, row_schemas
-from synth.schemas.errors import Interrupted
 from synth.schemas.layout import Workplace
 
 __all__ = ["run_table_stage"]
@@ -22,7 +22,7 @@ def run_table_stage(
     sources: Sequence[str],
     workplace: Workplace,
     options: Options,
-    observe: Callable[[Counts, int], None],
+    observe: Observer,
 ) -> Finished:
     """One pass over `tables`."""
     # An interrupted pass is repeated; expensive intermediate results are in `work` or `kept`.
@@ -30,12 +30,15 @@ def run_table_stage(
     workplace.shards.mkdir()
     inputs, outputs = row_schemas(stage, tables[0])
     schema = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows, asks=False)
-    output = Output(outputs, schema, workplace, options.seed, stage.name, sources, observe)
+    rows = sum(table.num_rows for table in tables)
+
+    def report(counts: Counts, prepared: int) -> None:
+        observe(Observation(rows, counts, prepared))
+
+    output = Output(outputs, schema, workplace, options.seed, stage.name, sources, report)
     try:
         stage.process(tables, output)
-    except BaseException as error:
+    except BaseException:
         output.abandon()
-        if isinstance(error, KeyboardInterrupt):
-            raise Interrupted("interrupted: nothing was published yet, repeat the command to continue") from None
         raise
-    return Finished(sum(table.num_rows for table in tables), output.counts, *output.close())
+    return Finished(rows, output.counts, *output.close())

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from synth.cli import progress
-from synth.pipelines.runtime import runner
 from synth.schemas.errors import InputError, UsageError
 from tests.command import invoke
 from tests.rows import rows_of, write_rows
@@ -46,11 +45,12 @@ def test_what_evaluation_sets_hold_is_removed(tmp_path: Path, prefix: list[str])
 
 def test_progress_is_shown_from_the_first_pass_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SECONDS_PER_LINE", 0.0)
-    monkeypatch.setattr(runner, "OBSERVE_SECONDS", 0.0)
+    monkeypatch.setattr("synth.pipelines.runtime.progress.OBSERVE_SECONDS", 0.0)
     source = write(tmp_path / "rows.jsonl", "one text", "another text")
     said = invoke("dedup", source, tmp_path / "out").stderr.splitlines()
-    assert said[0] == "dedup: 2/2 rows, first pass"
-    assert re.fullmatch(r"dedup: 2/2 rows, [\d,.]+ rows/s 100% accepted", said[1])
+    assert said[0] == f"dedup: reading {source}"
+    assert said[1] == "dedup: 2/2 rows, first pass"
+    assert re.fullmatch(r"dedup: 2/2 rows, [\d,.]+ rows/s, 100% accepted", said[2])
 
 
 def test_without_an_evaluation_set_there_is_nothing_to_do(tmp_path: Path) -> None:

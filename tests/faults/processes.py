@@ -30,9 +30,10 @@ main()
 UNFLUSHED_SECONDS = 1.0
 
 
-def start(*arguments: object, chunk_rows: int = CHUNK_ROWS) -> subprocess.Popen[str]:
+def start(*arguments: object, chunk_rows: int = CHUNK_ROWS, given: int | None = None) -> subprocess.Popen[str]:
+    """With the file descriptor `given` as its standard input."""
     command = [sys.executable, "-c", SYNTH.format(chunk_rows=chunk_rows), *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(command, stdin=given, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def end(process: subprocess.Popen[str], timeout: float = 60) -> tuple[int, str]:

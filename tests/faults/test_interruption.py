@@ -88,3 +88,16 @@ def test_a_second_ctrl_c_does_not_wait_for_rows_in_flight(tmp_path: Path, questi
         code, said = end(process, timeout=20)
         assert code == 130
         assert "repeat the command" in said
+
+
+def test_ctrl_c_while_the_input_is_read_has_a_sentence_too(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    # Nobody writes to its standard input, so reading it does not end.
+    never, unused = os.pipe()
+    process = start("filter", "-", tmp_path / "out", "--where", "true", "--events", events, given=never)
+    wait_until(lambda: events.exists() and events.stat().st_size > 0, process)
+    process.send_signal(signal.SIGINT)
+    assert end(process) == (130, "synth: interrupted: finished work is kept, repeat the command to continue\n")
+    os.close(never)
+    os.close(unused)
+    assert not (tmp_path / "out").exists()

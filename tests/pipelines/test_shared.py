@@ -138,3 +138,71 @@ def test_a_budget_cannot_be_kept_where_tokens_are_not_counted() -> None:
     (refusal,) = ask(Silent(), GOOD, budget=1000)
     assert isinstance(refusal, UsageError)
     assert "--budget-tokens" in str(refusal)
+
+
+def test_answers_and_tokens_are_counted_as_they_arrive() -> None:
+    async def counted() -> list[tuple[int, int, int]]:
+        gate = asyncio.Event()
+
+        class Waiting(EchoEngine):
+            async def answer(self, request: Request) -> Answer:
+                if request.seed:
+                    await gate.wait()
+                return await super().answer(request)
+
+        shared = SharedEngine(Waiting(), None, Spending())
+        requests = [Request("two words", Sampling(), n=2, seed=seed) for seed in (0, 0, 1)]
+        asked = [asyncio.create_task(shared.answer(request)) for request in requests]
+        await asyncio.wait(asked[:2])
+        counts = [(shared.answered, shared.tokens, shared.in_flight)]
+        gate.set()
+        await asyncio.gather(*asked)
+        counts.append((shared.answered, shared.tokens, shared.in_flight))
+        await shared.close()
+        return counts
+
+    # Each answer is two completions of three words: the prompt, and the seed in brackets.
+    assert asyncio.run(counted()) == [(2, 12, 1), (3, 18, 0)]
+
+
+def test_a_request_that_failed_is_no_longer_in_flight() -> None:
+    async def in_flight() -> int:
+        shared = SharedEngine(Choosy(only_for(BAD, PromptRefused("flagged"))), None, Spending())
+        await asyncio.gather(shared.answer(Request(BAD, Sampling())), return_exceptions=True)
+        await shared.close()
+        return shared.in_flight
+
+    assert asyncio.run(in_flight()) == 0
+
+
+def test_an_engine_says_what_it_waits_for_until_it_can_answer() -> None:
+    class Slow(EchoEngine):
+        starting = "loading a model"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.loaded, self.proved = asyncio.Event(), asyncio.Event()
+
+        async def start(self) -> None:
+            await self.loaded.wait()
+
+        async def answer(self, request: Request) -> Answer:
+            await self.proved.wait()
+            return await super().answer(request)
+
+    async def phases() -> list[str | None]:
+        engine = Slow()
+        shared = SharedEngine(engine, None, Spending())
+        seen = [shared.phase]
+        schema = {"type": "string", "enum": ["a"]}
+        asked = asyncio.create_task(shared.answer(Request("one", Sampling(), schema=schema)))
+        for event in (engine.loaded, engine.proved):
+            await asyncio.sleep(0.05)
+            seen.append(shared.phase)
+            event.set()
+        await asked
+        seen.append(shared.phase)
+        await shared.close()
+        return seen
+
+    assert asyncio.run(phases()) == [None, "loading a model", "proving constrained decoding", None]

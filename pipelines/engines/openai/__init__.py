@@ -72,6 +72,10 @@ class OpenAIEngine:
         # The address does not matter, and the protocol does not tell which weights a server has.
         return {"engine": "openai", "model": self._model, "revision": None, "args": dict(self._fields)}
 
+    @property
+    def starting(self) -> str:
+        return f"reaching {self._server.name}"
+
     async def start(self) -> None:
         """Raises `EngineFailed` if no server answers, `UsageError` if it lists only other models."""
         import aiohttp

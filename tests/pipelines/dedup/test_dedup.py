@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from synth.pipelines.dedup import fingerprints, matching
 from synth.pipelines.dedup.dedup import Dedup
-from synth.pipelines.runtime import portions, runner
-from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime import portions
+from synth.pipelines.runtime.observation import Observation
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
@@ -368,12 +368,12 @@ def test_fingerprints_that_were_laid_by_are_not_made_again(tmp_path: Path, monke
 
 def test_the_first_pass_over_the_rows_is_told_as_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portions.portions, "__defaults__", (10, 4 << 20))
-    monkeypatch.setattr(runner, "OBSERVE_SECONDS", 0.0)
+    monkeypatch.setattr("synth.pipelines.runtime.progress.OBSERVE_SECONDS", 0.0)
     source = write_rows(tmp_path / "rows.jsonl", [{"id": f"r-{i}", "text": f"text {i}"} for i in range(20)])
     told: list[tuple[int, int, int]] = []
 
-    def observe(counts: Counts, total: int, prepared: int) -> None:
-        told.append((counts.finished, prepared, total))
+    def observe(seen: Observation) -> None:
+        told.append((seen.counts.finished, seen.prepared, seen.rows))
 
     Run(Dedup(), [str(source)], tmp_path / "out", Options()).execute(observe)
-    assert told == [(0, 10, 20), (0, 20, 20), (10, 20, 20), (20, 20, 20)]
+    assert told == [(0, 0, 0), (0, 10, 20), (0, 20, 20), (10, 20, 20), (20, 20, 20)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,15 @@ def test_only_the_schema_that_cannot_be_enforced_is_refused(vllm_engine: Engine)
     refusal, answer = asyncio.run(both())
     assert isinstance(refusal, PromptRefused)
     assert answer.prompt_tokens == 1
+
+
+def test_it_tells_what_it_is_doing_while_it_starts(vllm_engine: LentEngine) -> None:
+    phases: list[str] = vllm_engine.engine.phases  # type: ignore[attr-defined]
+    assert phases[:2] == ["starting vLLM: reading the configuration", "starting vLLM: loading weights"]
+    assert phases[-1] == "starting vLLM: warming up"
+    logger = logging.getLogger("vllm")
+    assert logger.level == logging.ERROR
+    assert not [handler for handler in logger.handlers if handler.level == logging.INFO]
 
 
 def test_invalid_sampling_is_reported(vllm_engine: Engine) -> None:

@@ -1,0 +1,63 @@
+"""Reports the progress of a run, and sums up its time."""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from synth.pipelines.runtime.observation import Observation, Observer
+from synth.schemas.atomic import write_json
+
+__all__ = ["Progress"]
+
+OBSERVE_SECONDS = 0.5
+
+
+class Progress:
+    """Reports to the caller and to `progress.json`, which `synth watch` reads.
+
+    A resumed run adds its time to that of earlier runs, so that the record has the total cost.
+    """
+
+    def __init__(self, path: Path, stage: str, rows: int, observe: Observer, started: float) -> None:
+        self._path = path
+        self._stage = stage
+        self._observe = observe
+        self._started = started
+        self._seen = Observation(rows)
+        self._is_told = True
+        self._next = 0.0
+        self.engine_seconds: Callable[[], float] = lambda: 0.0
+        self._before = {"seconds": 0.0, "engine_seconds": 0.0}
+        with contextlib.suppress(OSError, ValueError):
+            earlier = json.loads(self._path.read_text())
+            self._before = {name: float(earlier[name]) for name in self._before}
+
+    def __enter__(self) -> None:
+        self._write()
+
+    def __exit__(self, *_: object) -> None:
+        self._write()
+        if not self._is_told:
+            self._observe(self._seen)
+
+    @property
+    def spent(self) -> dict[str, float]:
+        current = {"seconds": time.monotonic() - self._started, "engine_seconds": self.engine_seconds()}
+        return {name: before + current[name] for name, before in self._before.items()}
+
+    def observe(self, seen: Observation) -> None:
+        self._seen, self._is_told = seen, False
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + OBSERVE_SECONDS
+            self._write()
+            self._observe(seen)
+            self._is_told = True
+
+    def _write(self) -> None:
+        facts = {"stage": self._stage, "pid": os.getpid(), **self.spent, **self._seen.facts()}
+        # If this fails, so do the journals, and they report it.
+        with contextlib.suppress(OSError):
+            write_json(self._path, facts, durable=False)
