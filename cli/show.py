@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,17 +46,18 @@ def show(
     Long values are cut (--full shows them whole), floats are rounded, and nulls and empty values are only named.
     --json prints exact values.
     """
+    from synth.cli.inputs import input_to_look_at
     from synth.schemas.errors import UsageError
     from synth.schemas.reading.inputs import locate
 
-    found = locate(source)
+    found = input_to_look_at(source)
     if rejected:
         folder = found.dataset.rejected if found.dataset else None
         if folder is None:
             print(f"{source} has no rejected rows", file=sys.stderr)
             return
-        found = locate(str(folder.path))
-        _print_reasons(folder)
+        found = replace(locate(str(folder.path)), spec=str(Path(source, folder.path.name)))
+        _print_reasons(found.spec, folder)
     first = next(found.batches(), None)
     names = first.names(0) if first else []
     if not rejected:
@@ -103,7 +105,7 @@ def _meeting(found: "Input", row: str | None, condition: str) -> Iterator[tuple[
     from synth.schemas.sql import matching
 
     with TemporaryDirectory() as folder:
-        table = Source(found.spec, ROW, {}, None).table(Path(folder) / "rows")
+        table = Source(found, ROW, {}, None).table(Path(folder) / "rows")
         met = np.flatnonzero(matching(table, condition).fill_null(False).to_numpy())
         print(f"{len(met):,} of {plural(table.num_rows, 'row')} match", file=sys.stderr)
         for index in met.tolist():
@@ -139,13 +141,13 @@ def _search_terms(values: Row) -> Sequence[str]:
     return [term for term in terms if isinstance(term, str)] if isinstance(terms, list) else []
 
 
-def _print_reasons(rejected: "Dataset") -> None:
+def _print_reasons(name: str, rejected: "Dataset") -> None:
     """Print one line to stderr: the number of rejected rows by reason, the most common first."""
     import pyarrow.compute as pc
 
     reasons = {item["values"]: item["counts"] for item in pc.value_counts(rejected.table["reason"]).to_pylist()}
     listed = ", ".join(f"{reason} {count:,}" for reason, count in commonest(reasons))
-    print(f"{rejected.path}  {plural(rejected.table.num_rows, 'row')}  {listed}", file=sys.stderr)
+    print(f"{name}  {plural(rejected.table.num_rows, 'row')}  {listed}", file=sys.stderr)
 
 
 def _report_none(found: "Input", row: str | None) -> None:

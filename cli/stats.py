@@ -40,10 +40,10 @@ def stats(
 
     Columns are shown with histograms of their values or lengths.
     """
+    from synth.cli.inputs import input_to_look_at
     from synth.schemas.inspecting.statistics import statistics
-    from synth.schemas.reading.inputs import locate
 
-    located = [locate(source) for source in sources]
+    located = [input_to_look_at(source) for source in sources]
     if as_json:
         print(json.dumps([_document(found, statistics(found)) for found in located], ensure_ascii=False, indent=1))
         return

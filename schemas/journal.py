@@ -14,7 +14,7 @@ import xxhash
 
 from synth.schemas.errors import SynthError
 
-__all__ = ["Journal", "batch_of_columns", "read_journal"]
+__all__ = ["Journal", "batch_of_columns", "copied_journal", "read_journal"]
 
 _MARK = b"xxh3"
 _ZEROS = b"0" * 16
@@ -88,11 +88,24 @@ def read_journal(path: Path, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(batches, schema)
 
 
+def copied_journal(path: Path, schema: pa.Schema) -> pa.Table:
+    """The rows of a journal so far, in memory; a process may be writing to it. Raises `FileNotFoundError`."""
+    # A mapped file that its writer truncates would kill this process.
+    source = pa.BufferReader(path.read_bytes())
+    batches, _ = _intact(path, source, schema.serialize().to_pybytes())
+    return pa.Table.from_batches(batches, schema)
+
+
 def _recover(path: Path, header: bytes) -> tuple[list[pa.RecordBatch], int]:
     """The intact batches of a journal, and the end offset of the last one; 0 if even the schema is torn."""
-    if not path.exists() or path.stat().st_size < len(header):
+    if not path.exists() or not path.stat().st_size:
         return [], 0
-    source = pa.memory_map(str(path))
+    return _intact(path, pa.memory_map(str(path)), header)
+
+
+def _intact(path: Path, source: pa.NativeFile, header: bytes) -> tuple[list[pa.RecordBatch], int]:
+    if source.size() < len(header):
+        return [], 0
     if source.read_at(len(header), 0) != header:
         raise SynthError(f"{path} was written by another version of synth: use --fresh to start over")
     end = len(header)

@@ -4,7 +4,7 @@
       rejected/    a dataset directory of rejected rows and filtered outputs
       answers/     00017.arrow: the journals of tool answers; also a dataset directory
       failed/      chunks.json  00017/: the journals of chunks with failed rows
-    OUT.partial/   lock  synth.json  progress.json  spending.arrow  failed.json  input-0
+    OUT.partial/   lock  synth.json  progress.json  spending.arrow  failed.json  form  input-0
       shards/      00017.arrow  00017.rejected.arrow  00017.json
       work/        00017/: answers.arrow  rows.arrow
       prior/       the answers of earlier runs of this output, for an update
@@ -143,6 +143,10 @@ class Workplace:
     def journals(self, chunk: int) -> Journals:
         return Journals(self.work / f"{chunk:05d}")
 
+    def begun_chunks(self) -> list[int]:
+        """The chunks with journals, in order."""
+        return _numbers(self.work, "")
+
     def all_journals(self) -> list[Journals]:
         return [Journals(folder) for folder in self.work.iterdir()] if self.work.is_dir() else []
 
@@ -159,6 +163,8 @@ class PartialLayout(Workplace):
     spending = _Entry(f"spending{_SHARD}")
     # The failures of a run that ended because too many rows failed.
     failures = _Entry("failed.json")
+    # The columns of the rows in the journals.
+    form = _Entry("form")
     replaced = _Entry("replaced")
 
     @property

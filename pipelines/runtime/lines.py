@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from synth.pipelines.runtime.counts import OUTPUT, REJECTED_OUTPUT
 from synth.pipelines.runtime.stage import Rejected, Row
+from synth.schemas.atomic import atomic
 from synth.schemas.journal import batch_of_columns
 
 __all__ = ["EndedRow", "LineFormat", "rejected_schema"]
@@ -41,6 +43,17 @@ class LineFormat:
 
     outputs: pa.Schema
     rejected: pa.Schema
+
+    def save(self, path: Path) -> None:
+        """Record it, so that others can read the journals of a run."""
+        with atomic(path) as temporary:
+            temporary.write_bytes(self.outputs.serialize().to_pybytes() + self.rejected.serialize().to_pybytes())
+
+    @classmethod
+    def load(cls, path: Path) -> "LineFormat":
+        """As it was saved. Raises `FileNotFoundError`."""
+        with pa.BufferReader(path.read_bytes()) as source:
+            return cls(pa.ipc.read_schema(source), pa.ipc.read_schema(source))
 
     @cached_property
     def schema(self) -> pa.Schema:

@@ -91,6 +91,7 @@ class RowRun:
         rejected = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows, asks=engine is not None)
         self._outputs = set(outputs.names)
         form = LineFormat(outputs, rejected)
+        form.save(layout.form)
         starts = range(0, table.num_rows, options.chunk_rows)
         self._chunks = [
             Chunk(number, table, start, min(start + options.chunk_rows, table.num_rows), form, layout)

@@ -195,7 +195,6 @@ class SharedEngine(SharedBackend[Request, Answer]):
         finally:
             self.in_flight -= 1
 
-
     def _pause_for(self, busy: EngineBusy, waited: float, pause: float) -> float:
         """Seconds to wait before the next try. Raises `EngineFailed` when `patience` is exhausted."""
         retry_after = busy.retry_after or 0.0

@@ -50,7 +50,7 @@ class Source:
 
     def __init__(
         self,
-        spec: str,
+        spec: str | Input,
         record: Record,
         columns: Mapping[str, str],
         limit: int | None,
@@ -60,13 +60,15 @@ class Source:
     ) -> None:
         """Raises `InputError` for an input that does not exist, `UsageError` for an option that does not fit it."""
         self.columns = _named_columns(record, columns)
-        self.input: Input = locate(spec)
+        self.input = locate(spec) if isinstance(spec, str) else spec
         self.limit = limit
         self.rejects = rejects
         self.file_column = file_column
         self._asked = _with_file_column(record, file_column) if file_column else record
         if file_column and self.input.names:
-            raise UsageError(f"--file-column {file_column}: the ids of {spec} are already the names of its files")
+            raise UsageError(
+                f"--file-column {file_column}: the ids of {self.input.spec} are already the names of its files"
+            )
 
     @property
     def name(self) -> str:
