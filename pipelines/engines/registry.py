@@ -66,6 +66,8 @@ def _server(origin: str, address: str, headers: Mapping[str, str]) -> "Server":
 
     if not _is_address(address):
         raise UsageError(f"{origin} {address} is not an address such as http://localhost:8000/v1")
+    if "@" in urlsplit(address).netloc:
+        raise UsageError(f"{origin} has a user name: send it with --header 'Authorization: Basic $CREDENTIALS'")
     return Server(address, headers)
 
 

@@ -19,8 +19,14 @@ __all__ = ["EngineSpec", "SandboxSpec"]
 ENGINE, SANDBOX = "Engine", "Sandbox"
 
 
+# A parameter of an address whose name says that its value is a secret.
+_SECRET = re.compile(r"([?&][^=&]*(?:key|token|secret|sig)[^=&]*=)[^&]*", re.IGNORECASE)
 # A variable of the environment, perhaps after the name of a scheme: `Bearer $TOKEN`.
 _REFERENCE = re.compile(r" *([A-Za-z]+ +)?\$(\w+|\{\w+\}) *", re.ASCII)
+
+
+def _without_secret_parameters(url: str) -> str:
+    return _SECRET.sub(r"\1***", url)
 
 
 def _without_secret(header: str) -> str:
@@ -53,6 +59,7 @@ class EngineSpec:
             "An OpenAI-compatible server, such as http://localhost:8000/v1.",
             metavar="URL",
             default="OPENAI_BASE_URL, unless --model is on this machine",
+            shown=_without_secret_parameters,
             panel=ENGINE,
         ),
     ] = None

@@ -57,6 +57,15 @@ def test_the_record_of_a_command_keeps_no_secret(
     assert type_synth("why", "out", folder=folder).returncode == 0
 
 
+def test_the_record_of_a_command_keeps_no_secret_in_the_address(folder: Path, script: Script) -> None:
+    address = f"{script.url}?api-version=1&subscription-key=typed"
+    done = type_synth(*SAMPLE, "--base-url", address, "--model", "m", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert script.paths[-1].endswith("/completions?api-version=1&subscription-key=typed")
+    assert json.loads(record(folder))["command"][-3] == f"{script.url}?api-version=1&subscription-key=***"
+    assert "typed" not in record(folder) + done.stderr
+
+
 def test_a_run_that_stops_keeps_no_secret_either(folder: Path, script: Script) -> None:
     script.replies = [Reply(status=401)]
     done = type_synth(*SAMPLE, "--base-url", script.url, "--header", "X-Key: typed", folder=folder)

@@ -35,23 +35,24 @@ def _listed(server: Server, key: str) -> list[dict[str, Any]]:
     from urllib.request import Request as UrlRequest
     from urllib.request import urlopen
 
-    url = server.url("/models")
+    # Without the query, which may hold a key.
+    url, shown = server.url("/models"), f"{server.name}/models"
     try:
         with urlopen(UrlRequest(url, headers=server.headers(key)), timeout=CONNECT_SECONDS) as response:
             cards = _cards(json.load(response))
     except HTTPError as error:
         with error:
             if error.code == 401:
-                raise KeyRefused(f"{url} answers 401 {error.reason}; {KEY_HINT}") from error
+                raise KeyRefused(f"{shown} answers 401 {error.reason}; {KEY_HINT}") from error
             hint = KEY_HINT if error.code == 403 else "a --base-url usually ends in /v1"
-            raise NoModelList(f"{url} answers {error.code} {error.reason}; {hint}") from error
+            raise NoModelList(f"{shown} answers {error.code} {error.reason}; {hint}") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise EngineFailed(f"no LLM server answers at {url} ({reason}); start it or correct --base-url") from error
+        raise EngineFailed(f"no LLM server answers at {shown} ({reason}); start it or correct --base-url") from error
     except (ValueError, RecursionError):
         cards = []
     if not cards:
-        raise NoModelList(f"{url} does not answer with a list of models; correct --base-url")
+        raise NoModelList(f"{shown} does not answer with a list of models; correct --base-url")
     return cards
 
 

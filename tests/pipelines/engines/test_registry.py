@@ -132,6 +132,7 @@ def test_headers_need_a_server(folder: str) -> None:
         ("openai", "m", "http://[x/v1", {}, r"--base-url http://\[x/v1 is not an address"),
         ("openai", "m", "http://x:port/v1", {}, "--base-url http://x:port/v1 is not an address"),
         ("openai", "m", "http:///v1", {}, "--base-url http:///v1 is not an address"),
+        ("openai", "m", "http://me:secret@x/v1", {}, "^--base-url has a user name: send it with --header"),
         ("openai", "m", "http://x/v1", {"concurrency": "0"}, "--engine-arg concurrency=0 is not above 0"),
         ("openai", "m", "http://x/v1", {"timeout": "nan"}, "--engine-arg timeout=nan is not above 0"),
         ("openai", "m", "http://x/v1", {"timeout": "soon"}, "--engine-arg timeout=soon is not a number"),
