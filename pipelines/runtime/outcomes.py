@@ -25,6 +25,8 @@ class Reject(Exception):
 
     def __init__(self, reason: str, detail: str = "", replies: Sequence[str] | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
+        if not reason:
+            raise ValueError("a rejection needs a reason, to be counted by")
         self.reason = reason
         self.detail = detail
         self.replies = last_replies.get() if replies is None else tuple(replies)
@@ -71,6 +73,10 @@ class Rejected:
     detail: str = ""
     replies: Sequence[str] = field(default_factory=last_replies.get)
     cause: Reject | None = None
+
+    def __post_init__(self) -> None:
+        if not self.reason:
+            raise ValueError("a filtered output needs a reason, to be counted by")
 
     @classmethod
     def because(cls, cause: Reject, row: Row) -> "Rejected":

@@ -21,7 +21,7 @@ __all__ = ["Filter"]
 class Filter(TableStage):
     """Keep the rows that meet a condition in SQL.
 
-    Kept rows keep their ids, columns and order. The others are counted as `not_met`, or as `unknown` if the
+    Kept rows keep their ids, columns and order. The others are counted as `not_met`, or as `condition_is_null` if the
     condition is NULL, as `score > 4` is for a row without a score; they are not copied to rejected/.
 
     The condition is an expression of DuckDB's SQL over the columns: `length(text) > 200 AND lang = 'en'`,
@@ -47,6 +47,6 @@ class Filter(TableStage):
         (table,) = tables
         met = matching(table, self.where, scratch=output.work)
         is_kept = met.fill_null(False).to_numpy()
-        output.skip(met.null_count, "unknown")
+        output.skip(met.null_count, "condition_is_null")
         output.skip(table.num_rows - met.null_count - int(np.count_nonzero(is_kept)), "not_met")
         write_selected(table, is_kept, output)

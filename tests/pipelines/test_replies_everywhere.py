@@ -18,7 +18,7 @@ from synth.pipelines.runtime.asking import gather_all
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Run
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
 from synth.sandbox.pool import Sandbox
 from synth.schemas.answers import TRIES_APART
 from synth.schemas.dataset import Dataset
@@ -153,6 +153,13 @@ def test_a_stage_of_ones_own_rejects_with_the_last_answer_or_those_of_the_last_g
     assert [(row["reason"], row["model_replies"]) for row in rejected] == [("dull", ["two"]), ("loud", None)]
     rejected = run(replace(Picky(), together=True), rows[:1], tmp_path, Scripted("one", "two"), fresh=True)
     assert [row["model_replies"] for row in rejected] == [["one", "two"]]
+
+
+def test_a_rejection_without_a_reason_is_an_error_of_the_stage() -> None:
+    with pytest.raises(ValueError, match="a rejection needs a reason"):
+        Reject("", "it is dull")
+    with pytest.raises(ValueError, match="a filtered output needs a reason"):
+        Rejected({"id": "a"}, "")
 
 
 def test_thoughts_are_the_reply_of_a_model_that_never_answered(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_rows_that_meet_the_condition_come_through(tmp_path: Path, where: st
 def test_rows_are_counted_by_why_they_are_left_out(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", ROWS)
     counts = Run(Filter("score > 3"), [str(source)], tmp_path / "out", Options()).execute().counts
-    assert (counts.produced, counts.reasons) == (1, {"not_met": 1, "unknown": 1})
+    assert (counts.produced, counts.reasons) == (1, {"not_met": 1, "condition_is_null": 1})
 
 
 @pytest.mark.parametrize(
