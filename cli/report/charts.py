@@ -31,11 +31,17 @@ class Point(NamedTuple):
     y: float
 
 
-def bars(items: Sequence[Bar], series: Sequence[str], unit: str, *, share: bool = False) -> Chart:
-    """Horizontal bars: a line per label, in order, with the bars of several series side by side."""
+def bars(
+    items: Sequence[Bar], series: Sequence[str], unit: str, *, share: bool = False, longest: float | None = None
+) -> Chart:
+    """Horizontal bars: a line per label, in order, with the bars of several series side by side.
+
+    The axis suits the `longest` bar, by default of this chart: charts of the same quantity share one.
+    """
     several = len(series) > 1
     labels = list(dict.fromkeys(bar.label for bar in items))
-    longest = max((bar.amount for bar in items), default=0)
+    if longest is None:
+        longest = max((bar.amount for bar in items), default=0)
     # Leaves room for the figure at the end of the longest bar.
     scale = {"domain": [0, longest * 1.2 or 1], "nice": False}
     encoding: dict[str, Any] = {
@@ -81,14 +87,23 @@ def parts(items: Sequence[Bar], kinds: Mapping[str, str], unit: str) -> Chart:
     return framed(values, {"mark": mark, "encoding": encoding}, 56 + 26 * len(labels), list(kinds))
 
 
-def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", share: bool = False) -> Chart:
-    """Lines through points. `logarithmic` names the logarithmic axes, such as `xy`; `share` writes y in percent."""
+def curves(
+    points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", share: bool = False, highest: float = 0
+) -> Chart:
+    """Lines through points. `logarithmic` names the logarithmic axes, such as `xy`; `share` writes y in percent.
+
+    The axis of y reaches `highest`, if that is above the points: charts of the same quantity share one.
+    """
     series = list(dict.fromkeys(point.series for point in points))
     several = len(series) > 1
     steps = sorted({point.x for point in points})
     ticks = {"values": steps} if len(steps) <= FEW_STEPS else {}
     percent = {"format": ".2~%"} if share else {}
-    scales = {axis: {"type": "log", "nice": False} if axis in logarithmic else {"zero": axis == "y"} for axis in "xy"}
+    scales: dict[str, dict[str, Any]] = {
+        axis: {"type": "log", "nice": False} if axis in logarithmic else {"zero": axis == "y"} for axis in "xy"
+    }
+    if highest:
+        scales["y"]["domainMax"] = highest
     encoding = {
         "x": quantity("x", axis={"title": x, "grid": False, **ticks}, scale=scales["x"]),
         "y": quantity("y", axis={"title": y, **percent}, scale=scales["y"]),
@@ -112,17 +127,22 @@ def curves(points: Sequence[Point], x: str, y: str, *, logarithmic: str = "", sh
     return framed(values, {"layer": layers, "encoding": encoding}, legend=series)
 
 
-def squares(name: Name, labels: Sequence[str], cells: Mapping[tuple[str, str], float], unit: str) -> Chart:
-    """A square per pair of labels in `cells`, in the colour of the input `name`, stronger for larger amounts."""
+def squares(
+    name: Name, labels: Sequence[str], cells: Mapping[tuple[str, str], int], unit: str, whole: int, strongest: float
+) -> Chart:
+    """A square per pair of labels in `cells`, in the colour of the input `name`, stronger for a larger part of `whole`.
+
+    The colour is full at the share `strongest`, so that the squares of several inputs compare.
+    """
     position = {"type": "nominal", "scale": {"domain": list(labels)}}
     encoding = {
         "y": {"field": "first", **position, "axis": NAMES_AXIS},
         "x": {"field": "second", **position, "axis": {**NAMES_AXIS, "labelAngle": -60, "labelLimit": 100}},
-        "opacity": quantity("amount", scale={"domainMin": 0, "range": [0.08, 1]}, legend=None),
+        "opacity": quantity("amount", scale={"domain": [0, strongest], "range": [0.08, 1]}, legend=None),
         "description": {"field": "caption"},
     }
     values = [
-        {"first": one, "second": two, "amount": amount, "caption": f"{one} and {two}: {number(amount)} {unit}"}
+        {"first": one, "second": two, "amount": amount / whole, "caption": f"{one} and {two}: {number(amount)} {unit}"}
         for (one, two), amount in cells.items()
     ]
     mark = {"type": "rect", "color": colour(name), "stroke": "var(--paper)", "strokeWidth": 1}

@@ -20,13 +20,14 @@ def ranking(
     *,
     wholes: Mapping[Name, int] | None = None,
     most: int | None = None,
+    longest: float | None = None,
     written: Callable[[float], str] = "{:,}".format,
     note: str = "",
 ) -> Figure:
     """A line per label with a bar per input, up to `most` lines; the table below the chart has all of them.
 
     `amounts` has the amounts of each input by the keys of `labels`; missing ones have no bar. With `wholes`, the table
-    has percentages of them, and several inputs are drawn as shares.
+    has percentages of them, and several inputs are drawn as shares. The axis suits the `longest` bar, as in `bars`.
     """
     as_shares = wholes is not None and len(amounts) > 1
     items, rows = [], []
@@ -45,7 +46,8 @@ def ranking(
         rows.append(row)
     left = len(labels) - most if most else 0
     rarer = f"{plural(left, f'rarer {head}')} only in the table." if left > 0 else ""
-    chart = bars(items, list(amounts), f"share of the {unit}" if as_shares else unit, share=as_shares)
+    unit = f"share of the {unit}" if as_shares else unit
+    chart = bars(items, list(amounts), unit, share=as_shares, longest=longest)
     return Figure(title, chart, numbers=Table([head, *amounts], rows), note=f"{rarer} {note}".strip())
 
 

@@ -17,6 +17,8 @@ from synth.schemas.phrases import plural
 __all__ = ["runs"]
 
 MOST_REASONS = 15
+# Reasons that would say nothing.
+IN_WORDS = {"failed": "an error was raised", "": "no reason given"}
 # Colours for the outcomes of input rows, different from those of inputs.
 KINDS = {"accepted": "var(--plain)", "rejected": "var(--rule)", "failed": "var(--ink)"}
 
@@ -106,18 +108,22 @@ def _reasons(sources: Sequence[ReportInput]) -> Iterator[Figure]:
         for source in sources:
             if reasons := source.counts.get(field):
                 stages.setdefault(source.run.get("identity", {}).get("stage"), {})[source.name] = reasons
+        longest = max(
+            (n for known in stages.values() for reasons in known.values() for n in reasons.values()), default=0
+        )
         for known in stages.values():
             whose = f" of {listed(list(known))}" if len(sources) > 1 else ""
-            yield _why(f"Why {what}{whose} {'failed' if word == 'failed' else f'were {word}'}", known)
+            yield _why(f"Why {what}{whose} {'failed' if word == 'failed' else f'were {word}'}", known, longest)
 
 
-def _why(title: str, known: Mapping[Name, Mapping[str, int]]) -> Figure:
+def _why(title: str, known: Mapping[Name, Mapping[str, int]], longest: int) -> Figure:
     together: Counter[str] = Counter()
     for reasons in known.values():
         together.update(reasons)
     ordered = sorted(together, key=lambda reason: (-together[reason], reason))
-    labels = dict(zip(ordered, distinct(ordered), strict=True))
-    return ranking(f"{title}: most often {labels[ordered[0]]}", "reason", labels, known, most=MOST_REASONS)
+    labels = dict(zip(ordered, distinct([IN_WORDS.get(reason, reason) for reason in ordered]), strict=True))
+    title = f"{title}: most often {labels[ordered[0]]}"
+    return ranking(title, "reason", labels, known, most=MOST_REASONS, longest=longest)
 
 
 def _amounts(title: str, unit: str, amounts: Mapping[Name, float]) -> Figure | None:

@@ -27,6 +27,7 @@ def sampling(sources: Sequence[ReportInput]) -> Chapter | None:
     if not known:
         return None
     figures = []
+    highest = max(row[column] for rows in known.values() for row in rows for column in COUNTED)
     for column, words in COUNTED.items():
         points = [Point(name, row["k"], row[column]) for name, rows in known.items() for row in rows]
         heights = {(point.series, point.x): f"{point.y:.3f}" for point in points}
@@ -35,7 +36,7 @@ def sampling(sources: Sequence[ReportInput]) -> Chapter | None:
         figures.append(
             Figure(
                 f"{words.capitalize()} for a question grow with the samples, to {listed(reached)}",
-                curves(points, "samples of each question", f"{words} per question", logarithmic="x"),
+                curves(points, "samples of each question", f"{words} per question", logarithmic="x", highest=highest),
                 numbers=Table(
                     ["samples", *known], [[number(k), *(heights.get((name, k), "") for name in known)] for k in steps]
                 ),

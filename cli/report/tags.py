@@ -159,6 +159,7 @@ def _ranks(measured: Measured) -> Figure:
 
 def _together(measured: Measured, labels: Mapping[str, str]) -> Iterator[Figure]:
     """The most frequent pairs of tags in each dataset."""
+    strongest = max((pair.rows / found.rows for found in measured.values() for pair in found.pairs), default=0)
     for name, found in measured.items():
         pairs = sorted((pair for pair in found.pairs if pair.rows), key=lambda pair: -pair.rows)
         if not pairs:
@@ -181,8 +182,8 @@ def _together(measured: Measured, labels: Mapping[str, str]) -> Iterator[Figure]
         ]
         yield Figure(
             f"Tags that go together in {name}: most often {labels[pairs[0].first]} with {labels[pairs[0].second]}",
-            squares(name, corner, cells, "rows"),
+            squares(name, corner, cells, "rows", found.rows, strongest),
             numbers=Table.of(rows),
-            note="The stronger the colour, the more rows have both tags; pairs without a square are not "
+            note="The stronger the colour, the larger the share of rows with both tags; pairs without a square are not "
             f"among the {len(found.pairs)} most common.",
         )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +30,12 @@ def vocabulary(sources: Sequence[ReportInput]) -> Chapter | None:
     tables = {source.name: table for source in sources if (table := _table(source)) is not None}
     if not tables:
         return None
-    figures = [_steps(tables), *(figure for name, table in tables.items() if (figure := _merged(name, table)))]
+    kept = {
+        name: table.filter(pc.is_valid(table["tag"])).select(["tag", "form", "count"]) for name, table in tables.items()
+    }
+    merged = {name: found for name, table in kept.items() if (found := _merged(table))}
+    longest = max((found[0]["form_count"] for found in merged.values()), default=0)
+    figures = [_steps(tables), *(_several_forms(name, kept[name], found, longest) for name, found in merged.items())]
     return Chapter("vocabulary", "From raw tags to tags", figures=figures)
 
 
@@ -66,25 +72,28 @@ def _outcome(step: str | None, *, dropped: bool) -> str:
     return f"{'dropped' if dropped else 'merged'} by {shown(step)}"
 
 
-def _merged(name: Name, table: pa.Table) -> Figure | None:
-    """The tags with the most surface forms; None if every tag has one."""
-    kept = table.select(["tag", "form", "count"]).filter(pc.is_valid(table["tag"]))
-    merged = kept.group_by("tag").aggregate([("form", "count"), ("count", "sum")])
+def _merged(table: pa.Table) -> list[dict[str, Any]]:
+    """The tags with the most surface forms, the first with most of all; empty if every tag has one."""
+    merged = table.group_by("tag").aggregate([("form", "count"), ("count", "sum")])
     merged = merged.filter(pc.greater(merged["form_count"], 1))
-    merged = merged.sort_by([("form_count", "descending"), ("tag", "ascending")]).slice(0, MOST_TAGS).to_pylist()
-    if not merged:
-        return None
+    rows: list[dict[str, Any]] = (
+        merged.sort_by([("form_count", "descending"), ("tag", "ascending")]).slice(0, MOST_TAGS).to_pylist()
+    )
+    return rows
+
+
+def _several_forms(name: Name, table: pa.Table, merged: Sequence[Mapping[str, Any]], longest: int) -> Figure:
     labels = distinct([row["tag"] for row in merged], 32)
     items = [
         Bar(label, "", row["form_count"], f"{row['form_count']:,}") for label, row in zip(labels, merged, strict=True)
     ]
     rows = [
-        [label, f"{row['form_count']:,}", f"{row['count_sum']:,}", _most_common_forms(kept, row["tag"])]
+        [label, f"{row['form_count']:,}", f"{row['count_sum']:,}", _most_common_forms(table, row["tag"])]
         for label, row in zip(labels, merged, strict=True)
     ]
     return Figure(
         f"Tags with several surface forms in {name}: {labels[0]} has the most",
-        bars(items, [name], "surface forms of the tag"),
+        bars(items, [name], "surface forms of the tag", longest=longest),
         numbers=Table(["tag", "forms", "queries", "most common forms"], rows),
     )
 

@@ -2,14 +2,16 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import datasets
 import pytest
 
 from tests.cli.browser import CHROMIUM, Browser, browser
+from tests.cli.browser import Page as BrowserPage
+from tests.cli.report_page import report
 from tests.command import run_synth
 from tests.command import type_synth as synth
 from tests.rows import write_rows
@@ -30,56 +32,6 @@ HOSTILE = [
     "שלום עולם",
     "\uffff\U0001f600",
 ]
-
-
-def report(*arguments: object, folder: Path) -> "Page":
-    """The page that the command writes to `report.html`."""
-    done = synth("report", *arguments, folder=folder)
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert done.stderr.startswith("report.html: ")
-    return Page(folder / "report.html")
-
-
-class Page(HTMLParser):
-    """The elements of a page with their attributes, and the texts of its headings, cells, marks and list items."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self._open: list[str] = []
-        self.source = file.read_text(encoding="utf-8")
-        self.feed(self.source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.texts.setdefault(tag, []).append("")
-        self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        for tag in self._open:
-            self.texts[tag][-1] += data
-
-    def of(self, tag: str) -> list[str]:
-        return [text.strip() for text in self.texts.get(tag, [])]
-
-    def rows(self) -> list[list[str]]:
-        """The rows of all tables."""
-        return [re.split(r"\s*\n\s*|(?<=\S)\s{2,}", text) for text in self.of("tr")]
-
-    def titles(self) -> str:
-        return "\n".join(self.of("h3"))
-
-    def marks(self) -> list[str]:
-        """What is told when a mark is pointed at. The first `title` is that of the page."""
-        return self.of("title")[1:]
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +126,15 @@ def test_runs_are_told_with_their_rows_reasons_and_cost(paths: Path) -> None:
     assert "synth reject sample" in page.source
     assert any(cell.startswith("python 3.") for cell in cells)
     assert "Why rows of samples were rejected, failed or filtered: none were." in page.of("li")
+
+
+def test_reasons_that_say_nothing_are_put_in_words(paths: Path, tmp_path: Path) -> None:
+    record = json.loads((shutil.copytree(paths / "accepted", tmp_path / "old") / "synth.json").read_text())
+    record["counts"] |= {"reasons": {"": 3}, "failures": {"failed": 2}}
+    (tmp_path / "old" / "synth.json").write_text(json.dumps(record))
+    titles = report("old", folder=tmp_path).titles()
+    assert "Why input rows were rejected: most often no reason given" in titles
+    assert "Why input rows failed: most often an error was raised" in titles
 
 
 def test_curves_of_several_directories_are_drawn_over_each_other(paths: Path) -> None:
@@ -345,6 +306,56 @@ def test_a_browser_runs_nothing_that_came_from_data(chromium: Browser, hostile: 
     # And if something had got in, the page's policy would stop it.
     inserted = "(() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
     assert page.value(inserted + " document.body.append(s); return window.ran ?? 0 })()") == 0
+
+
+def widths(page: BrowserPage, mark: str, measure: str = "getBBox().width") -> list[float]:
+    """A measure of each mark that tells this, in the order of the charts."""
+    marks = f"[...document.querySelectorAll('svg .mark')].filter(mark => mark.textContent == {json.dumps(mark)})"
+    return list(page.value(f"{marks}.map(mark => mark.{measure})"))
+
+
+def test_charts_of_the_same_quantity_share_their_axis(chromium: Browser, paths: Path, tagged: Path) -> None:
+    synth("filter", "paths.jsonl", "few", "--where", "sample < 2", folder=paths)
+    report("accepted", "few", "curve", folder=paths)
+    page = chromium.open(paths / "report.html")
+    # A question has as many different calculations as correct paths with one sample: they are drawn equally high.
+    (first,) = [row["distinct_paths"] for row in datasets.load_from_disk(str(paths / "curve")) if row["k"] == 1]
+    distinct, correct = widths(page, f"1: {first:.4g}", "getBBox().y")
+    assert distinct == correct
+    counts = json.loads((paths / "accepted" / "synth.json").read_text())["counts"]["reasons"]
+    (most,) = widths(page, f"duplicate: {counts['duplicate']}")
+    (not_met,) = widths(page, "not_met: 50")
+    # Labels of another width leave another room for the bars.
+    assert most / counts["duplicate"] == pytest.approx(not_met / 50, rel=0.15)
+    report("normalized", "selected", folder=tagged)
+    page = chromium.open(tagged / "report.html")
+    opacity = "getAttribute('opacity')"
+    of_all, of_selected = (widths(page, f"maths and python: {rows} rows", opacity) for rows in (80, 40))
+    assert float(of_selected[0]) == 1
+    assert float(of_all[0]) == pytest.approx(0.08 + 0.92 * 80 / 120)
+
+
+def test_the_forms_of_tags_in_two_vocabularies_share_their_axis(chromium: Browser, tagged: Path) -> None:
+    (tagged / "other").mkdir()
+    datasets.Dataset.from_list([{"tags": ["sea"]}]).save_to_disk(tagged / "other")
+    forms = [{"form": form, "count": 3, "step": "rule", "tag": "sea"} for form in ("sea", "Sea")]
+    datasets.Dataset.from_list(forms).save_to_disk(tagged / "other" / "vocabulary")
+    report("normalized", "other", folder=tagged)
+    page = chromium.open(tagged / "report.html")
+    (four,), (two,) = widths(page, "maths: 4"), widths(page, "sea: 2")
+    assert four / two == pytest.approx(2, rel=0.15)
+
+
+def test_the_table_of_runs_is_read_on_a_telephone_without_scrolling(chromium: Browser, paths: Path) -> None:
+    report("samples", "accepted", "accepted-4", "curve", folder=paths)
+    cells = "[...document.querySelectorAll('.textual td')].filter(cell => cell.textContent)"
+    page = chromium.open(paths / "report.html", width=360)
+    assert page.value(f"{cells}.every(cell => cell.getBoundingClientRect().right <= 360)")
+    assert page.value("(table => table.scrollWidth <= table.clientWidth)(document.querySelector('.facts .scroll'))")
+    named = page.value(f"{cells}.map(cell => getComputedStyle(cell, '::before').content)")
+    assert {'"samples: "', '"accepted-4: "'} <= set(named)
+    wide = chromium.open(paths / "report.html")
+    assert set(wide.value(f"{cells}.map(cell => getComputedStyle(cell).display)")) == {"table-cell"}
 
 
 def test_a_page_suits_a_telephone_and_the_dark(chromium: Browser, paths: Path) -> None:
