@@ -61,6 +61,7 @@ class _Rates:
                 (seen.answers, "answer", "s"),
                 (seen.verdicts, "verdict", "s"),
                 (seen.searches, "search", "es"),
+                (seen.scores, "score", "s"),
             )
             if count
         ]

@@ -34,7 +34,7 @@ PAPERS = {
 DATA = {
     "import": "Convert any inputs to a dataset directory.",
     "map": "Ask a model something about each row, with a prompt of your own.",
-    "judge": "Score each row by a rubric of your own, with a model as the judge.",
+    "judge": "Score each row by a rubric of your own with a model as the judge, or with a reward model.",
     "mix": "Mix datasets by weight of rows or tokens, shuffled.",
     "filter": "Keep the rows that meet a condition in SQL.",
     "sample": "Keep a random sample of the rows.",

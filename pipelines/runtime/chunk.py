@@ -130,6 +130,13 @@ class Chunk:
         self.failures[index] = failure
         self._remaining -= 1
 
+    def add_to(self, counts: Counts) -> None:
+        """Add its rows that have ended, failed ones included."""
+        counts.add(self.counts)
+        for failure in self.failures.values():
+            counts.failed += 1
+            counts.failures[failure.reason] = counts.failures.get(failure.reason, 0) + 1
+
     def flush(self) -> None:
         """Write the rows finished since the last flush, answers first. A row whose values do not fit fails."""
         self.answers.flush()

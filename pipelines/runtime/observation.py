@@ -14,8 +14,9 @@ class Observation:
     """A run at one moment. `rows` is the number of input rows; 0 before they are read.
 
     `prepared` counts the rows that the first pass of a table stage has read. `phase` says in words what the run waits
-    for before it can begin or go on. The rest is about requests of this process: how many the model, the sandbox and
-    the index have answered, the `tokens` of the model's completions, and how many requests are `in_flight`.
+    for before it can begin or go on. The rest is about requests of this process: how many the model, the sandbox, the
+    index and the reward model have answered, the `tokens` of the model's completions, and how many requests are
+    `in_flight`.
     """
 
     rows: int = 0
@@ -26,6 +27,7 @@ class Observation:
     tokens: int = 0
     verdicts: int = 0
     searches: int = 0
+    scores: int = 0
     in_flight: int = 0
 
     def facts(self) -> dict[str, Any]:

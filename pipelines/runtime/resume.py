@@ -58,7 +58,7 @@ def _require_answers(out: Path) -> None:
         tallies += _unrecorded(dict(enumerate(json.loads(layout.failed_chunks.read_text())["chunks"])), layout)
     elif layout.record.is_file() and not (layout.answered() or partial.prior_answers()):
         tallies.append((Dataset(out).run or {}).get("counts", {}).get("tallies", {}))
-    if any(used.get("requests") or used.get("programs") for used in tallies):
+    if any(used.get(name) for used in tallies for name in ("requests", "programs", "scored_tokens")):
         raise UsageError(
             f"{out} has no recorded answers (it was made with --no-keep-answers): --fresh asks for all of them again"
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from synth.pipelines.engines import Engine
+from synth.pipelines.engines.reward import RewardModel
 from synth.pipelines.retrieval.lookup import DocumentIndex
 from synth.pipelines.runtime.chunk import Chunk, Failure
 from synth.pipelines.runtime.counts import Counts
@@ -76,6 +77,7 @@ class RowRun:
         engine: Engine | None,
         sandbox: "Sandbox | None",
         index: DocumentIndex | None,
+        scorer: RewardModel | None,
         options: Options,
         observe: Observer,
     ) -> None:
@@ -110,11 +112,12 @@ class RowRun:
         self._shared = SharedEngine(engine, options.budget_tokens, self._ledger.total) if engine else None
         self._programs = shared_sandbox(sandbox) if sandbox else None
         self._index = SharedBackend(index, key_of(index.identity())) if index else None
+        self._scorer = SharedBackend(scorer, key_of(scorer.identity())) if scorer else None
 
     @property
     def engine_seconds(self) -> float:
-        """Seconds for which this execution has held the engine."""
-        return self._shared.seconds if self._shared else 0.0
+        """Seconds for which this execution has held the engine or the reward model."""
+        return sum(held.seconds for held in (self._shared, self._scorer) if held)
 
     def run(self) -> Finished:
         """Run all rows. Raises `Interrupted`, `EngineFailed`, `BudgetSpent`, or `Partial` when too many rows failed.
@@ -254,7 +257,8 @@ class RowRun:
     async def _row(self, chunk: Chunk, index: int, row: Row) -> None:
         """Process one row and record its result or error."""
         row_id: str = row["id"]
-        tools = Tools(row_id, self._seed, self._model, self._shared, self._programs, self._index, chunk.answers)
+        backends = (self._shared, self._programs, self._index, self._scorer)
+        tools = Tools(row_id, self._seed, self._model, *backends, chunk.answers)
         items: list[Row | Rejected] = []
         outputs = 0
         # A worker processes many rows.
@@ -323,17 +327,14 @@ class RowRun:
             self._stopping.stop(error)
 
     def _backends(self) -> list[SharedBackend[Any, Any]]:
-        backends: tuple[SharedBackend[Any, Any] | None, ...] = (self._shared, self._programs, self._index)
-        return [backend for backend in backends if backend]
+        backends: list[SharedBackend[Any, Any] | None] = [self._shared, self._programs, self._index, self._scorer]
+        return list(filter(None, backends))
 
     def _report(self) -> None:
         counts = Counts()
         counts.add(self._published)
         for chunk in self._open:
-            counts.add(chunk.counts)
-            for failure in chunk.failures.values():
-                counts.failed += 1
-                counts.failures[failure.reason] = counts.failures.get(failure.reason, 0) + 1
+            chunk.add_to(counts)
         phases = [backend.phase for backend in self._backends() if backend.phase]
         self._observe(
             Observation(
@@ -344,6 +345,7 @@ class RowRun:
                 tokens=self._shared.tokens if self._shared else 0,
                 verdicts=self._programs.answered if self._programs else 0,
                 searches=self._index.answered if self._index else 0,
+                scores=self._scorer.answered if self._scorer else 0,
                 in_flight=sum(backend.in_flight for backend in self._backends()),
             )
         )

@@ -130,7 +130,7 @@ class Run:
                 if isinstance(stage, RowStage):
                     (table,) = tables
                     options = replace(options, chunk_rows=claim.chunk_rows or options.chunk_rows)
-                    backends = (self.engine, self.sandbox, self.index)
+                    backends = (self.engine, self.sandbox, self.index, stage.scorer)
                     rows = RowRun(stage.prepare(table), table, layout, *backends, options, progress.observe)
                     progress.engine_seconds = lambda: rows.engine_seconds
                     finished = rows.run()
@@ -168,7 +168,8 @@ class Run:
 
     @property
     def _gpus(self) -> int | None:
-        return self.engine.gpus if self.engine else 0
+        held = self.engine or self.stage.scorer
+        return held.gpus if held else 0
 
     def _summary(
         self, record: Mapping[str, Any], *, already_done: bool = False, whole: Estimate | None = None
@@ -186,7 +187,7 @@ class Run:
 
     def _identity(self, sources: Sequence[Source]) -> dict[str, Any]:
         # An absent tool has no key rather than null, so that older outputs keep their identity.
-        tools = {"sandbox": self.sandbox, "index": self.index}
+        tools = {"sandbox": self.sandbox, "index": self.index, "reward_model": self.stage.scorer}
         return {
             "stage": self.stage.name,
             "version": self.stage.version,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import msgspec
 import pyarrow as pa
 
+from synth.pipelines.engines.reward import RewardModel
 from synth.pipelines.runtime.declared import ByOption, check, declared
 from synth.pipelines.runtime.outcomes import (
     EmptyAnswer,
@@ -97,6 +98,11 @@ class Stage:
     def means(self) -> Mapping[str, str]:
         """Tallies to report as means, each with the tally to divide by."""
         return {}
+
+    @property
+    def scorer(self) -> RewardModel | None:
+        """The reward model that its rows ask for scores, not yet started."""
+        return None
 
     @property
     def further_inputs(self) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""The tools of a row (model, sandbox, search, randomness), whose answers survive a crash.
+"""The tools of a row (model, sandbox, search, reward model, randomness), whose answers survive a crash.
 
 Every answer is journaled as it arrives. Its key is the row id, a hash of the request, and the identity of the backend
-that answered: engine, sandbox or index. On resume the row's coroutine starts over and gets its recorded answers, so it
-reaches the point where it was interrupted without repeating a request.
+that answered: engine, sandbox, index or reward model. On resume the row's coroutine starts over and gets its recorded
+answers, so it reaches the point where it was interrupted without repeating a request.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
 from synth.pipelines.engines.reasoning import opening_marker, separate_reasoning
+from synth.pipelines.engines.reward import Conversation, Reward
 from synth.pipelines.retrieval.lookup import Found, Query
 from synth.pipelines.runtime.outcomes import EmptyAnswer, Reject, Unanswered, last_replies
 from synth.sandbox.program import Program
@@ -35,6 +36,7 @@ _read_request = msgspec.json.Decoder(Request).decode
 _read_answer = msgspec.json.Decoder(Answer).decode
 _read_verdict = msgspec.json.Decoder(Verdict).decode
 _read_found = msgspec.json.Decoder(Found).decode
+_read_reward = msgspec.json.Decoder(Reward).decode
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -43,7 +45,7 @@ U = TypeVar("U")
 class Tools:
     """The tools of one row, `llm` and `sandbox` included. `model` is the model's name, for columns that record it."""
 
-    __slots__ = ("_answers", "_engine", "_index", "_row_id", "_sandbox", "_seed", "model", "tallies")
+    __slots__ = ("_answers", "_engine", "_index", "_row_id", "_sandbox", "_scorer", "_seed", "model", "tallies")
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Tools:
         engine: "SharedBackend[Request, Answer] | None",
         sandbox: "SharedBackend[Program, Verdict] | None",
         index: "SharedBackend[Query, Found] | None",
+        scorer: "SharedBackend[Conversation, Reward] | None",
         answers: AnswerJournal,
     ) -> None:
         self._row_id = row_id
@@ -60,6 +63,7 @@ class Tools:
         self._engine = engine
         self._sandbox = sandbox
         self._index = index
+        self._scorer = scorer
         self._answers = answers
         self.model = model
         self.tallies: dict[str, float] = {}
@@ -122,6 +126,20 @@ class Tools:
             raise RuntimeError("this stage was run without an index")
         self.tally("searches")
         return await self._answer(self._index, Query(query, k), _read_found)
+
+    async def score(self, messages: tuple[Message, ...]) -> float:
+        """The score of a conversation by the run's reward model; higher is better.
+
+        Raises `Unanswered`: `prompt_too_long`, `refused` by the model's template, or `engine_error`.
+        """
+        if self._scorer is None:
+            raise RuntimeError("this stage was run without a reward model")
+        try:
+            reward = await self._answer(self._scorer, Conversation(messages), _read_reward)
+        except RequestFailed as failure:
+            raise Unanswered(failure.reason, str(failure)) from None
+        self.tally("scored_tokens", reward.tokens)
+        return reward.score
 
     def random(self, *purpose: str | int) -> Random:
         """A generator seeded by (run seed, stage, row id, purpose)."""

@@ -53,8 +53,10 @@ def _phrases(changed: Sequence[Difference], inputs: Sequence[str]) -> Iterator[s
                 yield "the step works differently in this version of synth"
             case ["engine", "model"]:
                 yield f"the model was {_brief(old)} and is now {_brief(new)}"
-            case ["engine" | "sandbox" as tool, *rest]:
-                yield f"{' '.join([f'the {tool}', *rest[:1]])} was {_brief(old)} and is now {_brief(new)}"
+            case ["reward_model", "model"]:
+                yield f"the reward model was {_brief(old)} and is now {_brief(new)}"
+            case ["engine" | "sandbox" | "reward_model" as tool, *rest]:
+                yield f"{' '.join(['the', *tool.split('_'), *rest[:1]])} was {_brief(old)} and is now {_brief(new)}"
             case ["options", option, *_]:
                 yield f"{option} was {_brief(old)} and is now {_brief(new)}"
             case _:

@@ -19,6 +19,7 @@ __all__ = [
     "RESPONSES",
     "SHAPE_NAMES",
     "SHAREGPT",
+    "SYSTEMS",
     "ChatShape",
     "one_row_per_instance",
     "shaped",

@@ -46,9 +46,10 @@ def test_a_line_counts_answers_and_tokens_although_no_row_is_finished(
     with progress.observing("augment evolve") as observe:
         observe(Observation(340, in_flight=64))
         clock.append(1010.0)
-        observe(Observation(340, answers=1200, tokens=45000, verdicts=1, searches=2, in_flight=64))
+        observe(Observation(340, answers=1200, tokens=45000, verdicts=1, searches=2, scores=3, in_flight=64))
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "augment evolve: 0/340 rows, 0.0 rows/s, 1,200 answers, 1 verdict, 2 searches, 4,500 tok/s, 64 in flight"
+        "augment evolve: 0/340 rows, 0.0 rows/s, 1,200 answers, 1 verdict, 2 searches, 3 scores, "
+        "4,500 tok/s, 64 in flight"
     )
 
 
