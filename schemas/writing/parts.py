@@ -101,7 +101,8 @@ def _answers(dataset: Dataset) -> Dataset:
 
 def record_name(split: SharedSplit, shared: Sequence[SharedSplit]) -> str:
     """The name of the file with the run record of a split."""
-    return "synth.json" if len(shared) == 1 else f"synth-{split.name}.json"
+    name = split.dataset.layout.record.name
+    return name if len(shared) == 1 else name.replace(".", f"-{split.name}.")
 
 
 def is_record(path: str) -> bool:
