@@ -9,8 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
-from rich.columns import Columns
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -36,9 +35,10 @@ CELL = 200
 # More columns do not fit the width of a terminal.
 MOST_COLUMNS = 6
 SHORT = 40
+GAP = "   "
 # Names of columns of code; `chosen_code` and `codes` are such names, too.
 CODE_NAMES = {"code", "content", "function", "program", "solution", "test"}
-CODE = re.compile(r"^\s*(?:(?:async )?def |class |import |from \S+ import |@\w|return\b|(?:if|for) .*:$)", re.MULTILINE)
+CODE = re.compile(r"(?m)^[ \t]*(?:(?:async )?def |class |import |from \S+ import |@\w|return\b|(?:if|for) .*:$)")
 # Longer texts are not parsed to find out whether they are code.
 LONGEST_CODE = 1 << 18
 # The last fence of a truncated text may lack its end.
@@ -65,13 +65,13 @@ def row_panel(title: str, row: Row, *, full: bool = False, words: Collection[str
     filled = [(name, value) for name, value in shown.items() if not _is_empty(value) and name not in repeated]
     for is_short, columns in groupby(filled, key=lambda item: _is_short(item[1])):
         if is_short:
-            parts.append(Columns([_pair(name, value) for name, value in columns], padding=(0, 3)))
+            parts.append(_Flow([_pair(name, value) for name, value in columns]))
         else:
             for name, value in columns:
                 parts += _block(name, value, full, words if name == "text" else ())
     for name, first in repeated.items():
         parts.append(Text(literal(f"{name}: the same as {first}"), "dim"))
-    return panel(title, [*parts, *_without_value(shown)])
+    return panel(title, [*parts, *_without_value(shown, full)])
 
 
 def _repeated(values: Row) -> Iterator[tuple[str, str]]:
@@ -92,13 +92,30 @@ def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, str | list | dict) and not value)
 
 
-def _without_value(values: Row) -> Iterator[RenderableType]:
-    """A line that names nulls and empty values."""
+class _Flow:
+    """Short texts one after the other, as many in a line as fit."""
+
+    def __init__(self, texts: Sequence[Text]) -> None:
+        self._texts = texts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        line = Text()
+        for text in self._texts:
+            if line and line.cell_len + len(GAP) + text.cell_len > options.max_width:
+                yield line
+                line = Text()
+            line = Text.assemble(line, GAP if line else "", text)
+        yield line
+
+
+def _without_value(values: Row, full: bool) -> Iterator[RenderableType]:
+    """A line that names nulls and empty values, as many as fit unless they are to be shown in full."""
     nulls = [name for name, value in values.items() if value is None]
     empty = [name for name, value in values.items() if value is not None and _is_empty(value)]
     named = {"null": nulls, "empty": empty}
     if nulls or empty:
-        yield Text("; ".join(f"{word}: {literal(', '.join(names))}" for word, names in named.items() if names), "dim")
+        text = "; ".join(f"{word}: {literal(', '.join(names))}" for word, names in named.items() if names)
+        yield Text(text, "dim", no_wrap=not full, overflow="ellipsis")
 
 
 def _is_short(value: Any) -> bool:
@@ -230,7 +247,7 @@ def _table(rows: Sequence[Row], full: bool) -> Iterator[RenderableType]:
     if names:
         yield table
     yield from _rest(shown, rows, "row")
-    yield from _without_value(without)
+    yield from _without_value(without, full)
 
 
 def _cell(value: Any, full: bool) -> Text:

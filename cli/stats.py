@@ -1,7 +1,7 @@
 """`synth stats`: statistics of datasets and the costs of their runs, in counts, quantiles and bars."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,16 +80,19 @@ def _page(found: "Input", counted: "Statistics") -> Iterator[RenderableType]:
             yield _bars(reasons, whole or sum(reasons.values()))
     if counted.columns:
         yield ""
-        yield _columns(counted)
+        nulls = [column.name for column in counted.columns if column.nulls == counted.rows > 0]
+        yield _columns([column for column in counted.columns if column.name not in nulls], counted.rows)
+        if nulls:
+            yield Text(f"null in every row: {literal(', '.join(nulls))}", "dim")
 
 
-def _columns(counted: "Statistics") -> Table:
+def _columns(columns: Sequence["ColumnStatistics"], rows: int) -> Table:
     """A row for each column: its name, type and number of distinct values, next to its histogram or values."""
     table = grid(widest=LABEL)
-    for column in counted.columns:
+    for column in columns:
         distinct = "" if column.distinct is None else f", {column.distinct:,} distinct"
         name = Text(literal(column.name), "cyan").append(f"\n{column.type}{distinct}", "dim")
-        table.add_row(name, _values(column, counted.rows))
+        table.add_row(name, _values(column, rows))
     return table
 
 

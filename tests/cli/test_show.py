@@ -274,6 +274,20 @@ def test_columns_without_a_value_are_only_named() -> None:
     ]
 
 
+def test_short_values_stand_in_as_few_lines_as_they_fit_in() -> None:
+    row = {"first": "a" * 30, "second": "b" * 30, "third": 3, "fourth": "c" * 30, "fifth": 5}
+    assert body(row) == [
+        f"first {'a' * 30}   second {'b' * 30}",
+        f"third 3   fourth {'c' * 30}   fifth 5",
+    ]
+
+
+def test_names_of_columns_without_a_value_take_one_line_unless_all_are_asked_for() -> None:
+    row = {f"column_{number}": None for number in range(30)}
+    assert len(body(row)) == 1
+    assert "column_29" in " ".join(body(row, full=True))
+
+
 def test_a_text_that_two_columns_have_is_shown_once() -> None:
     text = "It is four, because two and two are four."
     assert body({"model_replies": [text], "n": 4, "response": text, "short": "4", "other": "4"}) == [

@@ -92,6 +92,14 @@ def test_a_directory_of_datasets_and_a_file_need_no_run_record(tmp_path: Path) -
     assert "0 in 0 shards" in stats("empty", folder=tmp_path)
 
 
+def test_columns_that_are_null_in_every_row_are_only_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", [{"a": None, "text": "abc", "b": None}] * 2)
+    text = stats("rows.jsonl", folder=tmp_path)
+    assert "null in every row: a, b" in text
+    assert "2 nulls" not in text
+    assert "text" in text
+
+
 def test_what_comes_from_data_is_shown_literally_and_fits_the_width(tmp_path: Path) -> None:
     rows = [{"[red]" + "x" * 60: "\x1b[31m[bold]" + "\n" + "日本" * 12, "long": "y" * 100_000}] * 4
     write_rows(tmp_path / "rows.jsonl", rows)
