@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 from synth.schemas.errors import UsageError
+from synth.schemas.on_the_hub import HubUnreachable, NotOnTheHub, commit_of
+from synth.schemas.quiet import quiet_libraries
 
 __all__ = ["MODEL_FOLDER", "TINY_FOLDER", "cached_snapshot", "folder_named", "is_here", "locate", "revision_of"]
 
@@ -77,16 +79,16 @@ def folder_named(model: str, option: str, otherwise: str) -> Path | None:
     return None
 
 
-def revision_of(location: str, revision: str = "main") -> str | None:
+def revision_of(location: str, revision: str = "main", option: str = "--model") -> str | None:
     """Identifies the weights: the commit of a snapshot, or a digest of any other directory.
 
     For a hub name, of a model that is not here yet, the hub is asked for the commit, so that the run that downloads the
-    model has the same identity as later runs; None if the hub does not answer. A digest reads at most 4 MiB of each
-    file, so 100 GB take a second.
+    model has the same identity as later runs. Raises `UsageError`, which names the `option`, if the hub does not have
+    the model or cannot be reached. A digest reads at most 4 MiB of each file, so 100 GB take a second.
     """
     folder = Path(location)
     if not folder.is_dir():
-        return _commit_on_the_hub(location, revision)
+        return _commit_on_the_hub(location, revision, option)
     if folder.parent.name == "snapshots":
         return folder.name
     try:
@@ -96,15 +98,29 @@ def revision_of(location: str, revision: str = "main") -> str | None:
         raise UsageError(f"the model {location} cannot be read: {where}{error.strerror}") from error
 
 
-def _commit_on_the_hub(name: str, revision: str) -> str | None:
-    from huggingface_hub import HfApi
-
+def _commit_on_the_hub(name: str, revision: str, option: str) -> str | None:
     try:
-        commit: str | None = HfApi().model_info(name, revision=revision, timeout=10).sha
-        return commit
-    # Errors of the client and the network have no common base class.
-    except Exception:
-        return None
+        return commit_of(name, "model", revision)
+    except HubUnreachable as reason:
+        if _cached(name, "config.json", revision):
+            # Perhaps the library that loads it finds all it needs.
+            return None
+        raise UsageError(_not_here(name, option, reason)) from reason
+    except NotOnTheHub as reason:
+        raise UsageError(_not_here(name, option, reason)) from reason
+
+
+def _not_here(name: str, option: str, reason: NotOnTheHub) -> str:
+    return f"{option} {name} is not on this machine, and {reason}; give a model directory or another name"
+
+
+def _cached(name: str, file: str, revision: str) -> Path | None:
+    """A file of a hub model in the local cache."""
+    quiet_libraries()
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(name, file, revision=revision)
+    return Path(path) if isinstance(path, str) else None
 
 
 def _digest(folder: Path) -> str:
@@ -127,14 +143,10 @@ def _digest(folder: Path) -> str:
 
 def cached_snapshot(name: str, revision: str) -> Path | None:
     """The directory of a hub model in the local cache, if it has the weights; does not query the hub."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if not _HUB_NAME.fullmatch(name):
+    config = _cached(name, "config.json", revision) if _HUB_NAME.fullmatch(name) else None
+    if not config:
         return None
-    config = try_to_load_from_cache(name, "config.json", revision=revision)
-    if not isinstance(config, str):
-        return None
-    folder = Path(config).parent
+    folder = config.parent
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:

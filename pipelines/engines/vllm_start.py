@@ -2,9 +2,10 @@
 
 import logging
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from synth.schemas.quiet import quiet_libraries
 
 __all__ = ["set_environment", "telling_phases"]
 
@@ -27,19 +28,12 @@ def set_environment() -> None:
         # In a single process, Ctrl-C reaches no other engine core, and kill -9 leaves no orphan.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_LOGGING_LEVEL": os.environ.get("SYNTH_VLLM_LOG") or "ERROR",
-        "TORCH_CPP_LOG_LEVEL": "ERROR",
-        "VLLM_LOGGING_STREAM": "ext://sys.stderr",
         "VLLM_NO_USAGE_STATS": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-    # It warns that triton is missing, which only a GPU needs.
-    logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
-    # vLLM logs while it is imported, before it sets up its own logging.
-    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
-    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
+    quiet_libraries()
 
 
 @contextmanager

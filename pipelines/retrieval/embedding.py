@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from synth.pipelines.engines.models import cached_snapshot, folder_named, revision_of
 from synth.pipelines.retrieval.analysis import cut_point
 from synth.schemas.errors import InputError, Stale, UsageError
+from synth.schemas.quiet import without_bars
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -42,13 +43,15 @@ class Embedder:
         cls, model: str, query_prompt: str | None = None, passage_prompt: str | None = None, option: str = "--dense"
     ) -> "Embedder":
         """Raises `UsageError` if there is no such directory or a package to load it is missing."""
-        return cls(model, revision_of(_locate(model, option)), query_prompt, passage_prompt, option=option)
+        return cls(
+            model, revision_of(_locate(model, option), option=option), query_prompt, passage_prompt, option=option
+        )
 
     @classmethod
     def recorded(cls, identity: dict[str, Any], model: str | None = None) -> "Embedder":
         """The model of an `identity`, at `model` if it has moved. Raises `Stale` if its files have changed."""
         wanted = cls(**identity, location=model)
-        revision = revision_of(_locate(model or wanted.model, wanted.option))
+        revision = revision_of(_locate(model or wanted.model, wanted.option), option=wanted.option)
         if revision != wanted.revision:
             raise Stale(
                 f"{wanted.option} {model or wanted.model} is not the model that the index was made with (its revision "
@@ -132,10 +135,9 @@ class Embedder:
 
     @cached_property
     def _model(self) -> "SentenceTransformer":
-        import transformers
+        without_bars()
         from sentence_transformers import SentenceTransformer
 
-        transformers.utils.logging.disable_progress_bar()
         try:
             return SentenceTransformer(_locate(self.location or self.model, self.option))
         # Missing files, mismatched weights, an unreachable hub: the errors have no common base class.

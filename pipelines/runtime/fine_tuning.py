@@ -18,6 +18,7 @@ from synth.pipelines.engines import Message
 from synth.pipelines.runtime.shutdown import on_signals
 from synth.pipelines.runtime.stage import Reject
 from synth.schemas.errors import Interrupted, UsageError
+from synth.schemas.quiet import without_bars
 
 __all__ = ["Chat", "FineTuneConfig", "Reader", "fine_tune", "is_small"]
 
@@ -61,6 +62,7 @@ class Reader:
     """Tokenizes chats for the model at `location`. Raises `UsageError` if it cannot be trained on chats."""
 
     def __init__(self, location: str, cutoff: int) -> None:
+        without_bars()
         from transformers import AutoConfig, AutoTokenizer
 
         try:

@@ -36,7 +36,8 @@ class Progress:
             self._before = {name: float(earlier[name]) for name in self._before}
 
     def __enter__(self) -> None:
-        self._write()
+        # Also ends the phase in which the input was read.
+        self.observe(self._seen)
 
     def __exit__(self, *_: object) -> None:
         self._write()

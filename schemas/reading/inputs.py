@@ -2,11 +2,13 @@
 
 import atexit
 import glob
+import logging
 import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,7 +20,9 @@ import xxhash
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.layout import PARTIAL, Layout
+from synth.schemas.on_the_hub import HubUnreachable, NotOnTheHub, commit_of, without_network
 from synth.schemas.phrases import first_line
+from synth.schemas.quiet import quiet_libraries
 from synth.schemas.reading.formats import Batch, file_format, read, read_from, row_count, stem
 from synth.schemas.reading.text_files import (
     SUFFIXES,
@@ -210,20 +214,26 @@ def _of_one_format(spec: str, files: list[Path]) -> tuple[Path, ...]:
 
 def _on_the_hub(spec: str) -> Input:
     """`hf:NAME[:CONFIG][:SPLIT]`; a single word after the name is a configuration if there is one with that name."""
-    import datasets
-
     name, *words = spec.removeprefix(HUB).split(":")
     if not name or len(words) > 2:
         raise InputError(f"{spec} is not of the form hf:NAME[:CONFIG][:SPLIT]")
+    silence = None if Path(name).exists() else _silence(spec, name)
+    quiet_libraries()
+    import datasets
+
     try:
-        config, split = words if len(words) == 2 else (None, None)
-        if len(words) == 1:
-            known = words[0] in datasets.get_dataset_config_names(name)
-            config, split = (words[0], None) if known else (None, words[0])
-        splits = datasets.load_dataset(name, config)
+        with without_network() if silence else nullcontext():
+            config, split = words if len(words) == 2 else (None, None)
+            if len(words) == 1:
+                known = words[0] in datasets.get_dataset_config_names(name)
+                config, split = (words[0], None) if known else (None, words[0])
+            splits = datasets.load_dataset(name, config)
     # Errors come from `datasets`, the Hub client and the network, and share no base class.
     except Exception as error:
-        raise InputError(f"the Hub dataset {spec} cannot be loaded: {first_line(error)}") from error
+        why = f"it is not on this machine, and {silence}" if silence else first_line(error)
+        raise InputError(f"the Hub dataset {spec} cannot be loaded: {why}") from error
+    if silence:
+        logging.getLogger("synth").warning("%s is read as it was last downloaded: %s", spec, silence)
     if split is None and len(splits) == 1:
         (split,) = splits
     if split not in splits:
@@ -232,3 +242,14 @@ def _on_the_hub(spec: str) -> Input:
         )
     files = tuple(Path(file["filename"]) for file in splits[split].cache_files)
     return Input(spec, "-".join(word for word in (Path(name).name, config, split) if word), files)
+
+
+def _silence(spec: str, name: str) -> HubUnreachable | None:
+    """Why the hub does not answer; None if it has the dataset. Raises `InputError` if it does not."""
+    try:
+        commit_of(name, "dataset")
+    except HubUnreachable as silence:
+        return silence
+    except NotOnTheHub as reason:
+        raise InputError(f"the Hub dataset {spec} cannot be loaded: {reason}") from reason
+    return None

@@ -5,7 +5,6 @@ the commit at the end. Files that the hub has already are not uploaded again.
 """
 
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError, UsageError
 from synth.schemas.phrases import first_line
+from synth.schemas.quiet import quiet_libraries
 from synth.schemas.writing.export import write
 from synth.schemas.writing.parts import Part, is_record, split_of
 from synth.schemas.writing.shapes import shaped
@@ -47,6 +47,7 @@ class Pushed:
 
 def check_name(name: str) -> None:
     """Raises `UsageError` unless this may be the name of a dataset on the hub."""
+    quiet_libraries()
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
     if name.count("/") != 1:
@@ -76,10 +77,10 @@ class HubBranch:
     @classmethod
     def open(cls, name: str, branch: str, *, private: bool) -> "HubBranch":
         """Raises `UsageError` without a token, or if it should be private and is public."""
+        quiet_libraries()
         from huggingface_hub import HfApi, get_token
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
-        _be_quiet()
         if not get_token():
             raise UsageError("there is no token for the hub: log in with `hf auth login`, or set HF_TOKEN")
         opened = cls(name, branch)
@@ -229,13 +230,3 @@ def _write_parquet(file: Path, dataset: Dataset) -> None:
 
 def _is_ours(path: str) -> bool:
     return split_of(path) is not None or is_record(path)
-
-
-def _be_quiet() -> None:
-    """Only we say that there is nothing to do; bars are for people."""
-    from huggingface_hub.utils import disable_progress_bars
-    from huggingface_hub.utils import logging as hub_logging
-
-    hub_logging.set_verbosity_error()
-    if not sys.stderr.isatty():
-        disable_progress_bars()

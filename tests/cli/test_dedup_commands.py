@@ -49,8 +49,8 @@ def test_progress_is_shown_from_the_first_pass_on(tmp_path: Path, monkeypatch: p
     source = write(tmp_path / "rows.jsonl", "one text", "another text")
     said = invoke("dedup", source, tmp_path / "out").stderr.splitlines()
     assert said[0] == f"dedup: reading {source}"
-    assert said[1] == "dedup: 2/2 rows, first pass"
-    assert re.fullmatch(r"dedup: 2/2 rows, [\d,.]+ rows/s, 100% accepted", said[2])
+    assert said[1:3] == ["dedup: 0/2 rows, 0.0 rows/s", "dedup: 2/2 rows, first pass"]
+    assert re.fullmatch(r"dedup: 2/2 rows, [\d,.]+ rows/s, 100% accepted", said[3])
 
 
 def test_without_an_evaluation_set_there_is_nothing_to_do(tmp_path: Path) -> None:

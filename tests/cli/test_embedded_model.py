@@ -1,6 +1,7 @@
 """The whole chain on a few example questions, written by the embedded model under real vLLM."""
 
 import json
+import re
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
@@ -32,7 +33,16 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         done = run_synth(*command.split(), folder=folder)
         assert done.returncode == 0, f"{command}: {done.stderr}"
+        with (folder / "said.txt").open("a") as said:
+            said.write(done.stderr)
     return folder
+
+
+def test_only_synth_speaks_on_stderr(chain: Path) -> None:
+    # A summary, its indented lines, the file of the export, and progress every half minute.
+    ours = r"(evolved|augmented|samples|accepted|curve|accepted\.jsonl)\b.*|  .*|(augment|reject) \w+: \d+/.*"
+    lines = (chain / "said.txt").read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(ours, line)] == []
 
 
 def test_questions_are_evolved_into_five_kinds_each(chain: Path) -> None:

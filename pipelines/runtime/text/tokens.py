@@ -17,6 +17,7 @@ from synth.pipelines.runtime.text.columns import texts_of
 from synth.schemas.atomic import atomic
 from synth.schemas.errors import UsageError
 from synth.schemas.phrases import first_line
+from synth.schemas.quiet import without_bars
 
 __all__ = ["TokenCounter", "TokenCounts"]
 
@@ -39,7 +40,7 @@ class TokenCounter:
         """Raises `UsageError` for a name that is no model's."""
         self._model, self._flag = model, flag
         self._location = locate(model, option=flag)
-        self.identity = revision_of(self._location)
+        self.identity = revision_of(self._location, option=flag)
 
     def counts(self, table: pa.Table, columns: Sequence[str], folder: Path) -> Iterator[TokenCounts]:
         """The tokens in these columns of each row, in portions of the table.
@@ -88,6 +89,7 @@ def _loaded(location: str) -> Any:
 
     if (Path(location) / _FILE).is_file():
         return Tokenizer.from_file(str(Path(location) / _FILE))
+    without_bars()
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(location, use_fast=True).backend_tokenizer

@@ -376,4 +376,4 @@ def test_the_first_pass_over_the_rows_is_told_as_it_goes(tmp_path: Path, monkeyp
         told.append((seen.counts.finished, seen.prepared, seen.rows))
 
     Run(Dedup(), [str(source)], tmp_path / "out", Options()).execute(observe)
-    assert told == [(0, 0, 0), (0, 10, 20), (0, 20, 20), (10, 20, 20), (20, 20, 20)]
+    assert told == [(0, 0, 0), (0, 0, 20), (0, 10, 20), (0, 20, 20), (10, 20, 20), (20, 20, 20)]
