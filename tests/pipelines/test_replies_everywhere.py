@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
 from synth.sandbox.pool import Sandbox
 from synth.schemas.answers import TRIES_APART
 from synth.schemas.dataset import Dataset
+from synth.schemas.errors import EngineFailed
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY
 from tests.pipelines.test_reasoning_everywhere import CASES, each_stage, solutions
@@ -122,6 +124,36 @@ def test_votes_that_decide_together_are_all_shown_in_their_order(tmp_path: Path)
     votes = [f'{{"reason": "Reason {number}.", "score": {number}}}' for number in (1, 2, 3)]
     (row,) = run(stage, [{"topic": "the sea"}], tmp_path, Scripted(*votes))
     assert (row["reason"], row["model_replies"]) == ("not_kept", votes)
+
+
+class Breaking(EchoEngine):
+    """Gives so many answers, and then breaks down."""
+
+    def __init__(self, answers: float) -> None:
+        super().__init__()
+        self._answers = answers
+        self.asked: list[int] = []
+
+    async def answer(self, request: Request) -> Answer:
+        if "the sky is blue" in str(request.prompt):
+            return await super().answer(request)
+        self.asked.append(request.seed)
+        if len(self.asked) > self._answers:
+            await asyncio.sleep(0.1)
+            raise EngineFailed("it has gone")
+        return Answer((Completion(f'{{"reason": "Sample {request.seed}.", "score": 1}}', "stop", 5),), 7)
+
+
+def test_replies_are_the_same_after_a_run_that_broke_off(tmp_path: Path) -> None:
+    stage = Judge(Prompt("Is it wide? {{ topic }}", "rubric"), votes=3, tries=1, keep="score > 4", schema=False)
+    rows = [{"topic": "the sea"}]
+    whole = run(stage, rows, tmp_path, Breaking(inf))
+    with pytest.raises(EngineFailed):
+        run(stage, rows, tmp_path, Breaking(2), fresh=True)
+    resuming = Breaking(inf)
+    assert run(stage, rows, tmp_path, resuming) == whole
+    assert len(resuming.asked) == 1
+    assert len(set(whole[0]["model_replies"])) == 3
 
 
 @dataclass(frozen=True)
