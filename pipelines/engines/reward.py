@@ -24,8 +24,9 @@ from synth.schemas.phrases import first_line
 __all__ = ["Conversation", "Reward", "RewardModel"]
 
 FLAG = "--reward-model"
-# Tokens of a batch, padding included; a longer conversation is a batch of its own.
-BATCH_TOKENS = 16_384
+# Tokens of a batch by device, padding included; a longer conversation is a batch of its own. On a CPU, larger batches
+# leave its caches and delay Ctrl-C, which waits for the end of one.
+BATCH_TOKENS = {"cuda": 16_384, "cpu": 2_048}
 
 
 class Conversation(Struct, frozen=True):
@@ -116,7 +117,7 @@ class RewardModel:
             return
         self._post(self._started.set_result, None)
         while jobs := list(self._arrivals()):
-            for batch in _batches(jobs):
+            for batch in _batches(jobs, BATCH_TOKENS[self._device]):
                 if self._is_closed:
                     return
                 try:
@@ -217,10 +218,10 @@ class RewardModel:
                 job.reward.set_exception(failure)
 
 
-def _batches(jobs: Sequence[_Scoring]) -> Iterator[list[_Scoring]]:
-    """The jobs by length, the longest first, in batches of at most `BATCH_TOKENS` with padding."""
+def _batches(jobs: Sequence[_Scoring], most: int) -> Iterator[list[_Scoring]]:
+    """The jobs by length, the longest first, in batches of at most this many tokens with padding."""
     waiting = sorted(jobs, key=lambda job: -len(job.tokens))
     while waiting:
-        size = max(1, BATCH_TOKENS // max(1, len(waiting[0].tokens)))
+        size = max(1, most // max(1, len(waiting[0].tokens)))
         yield waiting[:size]
         waiting = waiting[size:]

@@ -39,7 +39,7 @@ def answers(model: RewardModel, chats: Sequence[Chat]) -> list[Any]:
 @pytest.mark.parametrize("padded", [True, False])
 def test_scores_are_those_of_transformers(tmp_path: Path, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = reward_model(tmp_path / "model", padded=padded)
-    monkeypatch.setattr(module, "BATCH_TOKENS", 500)
+    monkeypatch.setattr(module, "BATCH_TOKENS", {"cuda": 500, "cpu": 500})
     found = answers(RewardModel(folder), CHATS)
     assert [one.score for one in found] == pytest.approx(transformers_scores(folder, CHATS), abs=1e-4)
     assert max(one.score for one in found) - min(one.score for one in found) > 0.1
@@ -57,7 +57,7 @@ def test_conversations_of_similar_length_share_a_batch_of_bounded_size(
         return scores(self, batch)
 
     monkeypatch.setattr(RewardModel, "_scores", watched)
-    monkeypatch.setattr(module, "BATCH_TOKENS", 500)
+    monkeypatch.setattr(module, "BATCH_TOKENS", {"cuda": 500, "cpu": 500})
     answers(RewardModel(reward_model(tmp_path / "model")), CHATS)
     assert sum(map(len, batches)) == len(CHATS)
     assert all(max(batch) * len(batch) <= 500 or len(batch) == 1 for batch in batches)
