@@ -12,6 +12,7 @@ from synth.pipelines.instag.normalize.frequency import frequent
 from synth.pipelines.instag.normalize.groups import FREQUENCY, OVERRIDE, Groups, component_labels
 from synth.pipelines.instag.normalize.overrides import Overrides
 from synth.pipelines.instag.tagsets import Int32s, Int64s
+from synth.schemas.errors import InputError
 
 __all__ = ["Forms", "Tags"]
 
@@ -31,7 +32,10 @@ class Forms:
 
     @classmethod
     def of(cls, texts: Sequence[str], counts: Int64s, alpha: int, overrides: Overrides) -> "Forms":
-        """Keep frequent and pinned forms. A tag that only a pin names becomes a form that no query has."""
+        """Keep frequent and pinned forms. A tag that only a pin names becomes a form that no query has.
+
+        Raises `InputError` if none remains.
+        """
         is_kept = frequent(texts, counts, alpha)
         known = set(texts) if overrides.pins else set()
         pinned = {form: tag for form, tag in overrides.pins.items() if form in known}
@@ -43,6 +47,10 @@ class Forms:
         for form, number in _indices(texts, {*pinned, *pinned.values()}).items():
             is_kept[number] = pinned.get(form, form) is not None
             dropped[number] = FREQUENCY if is_kept[number] else OVERRIDE
+        if not is_kept.any():
+            raise InputError(
+                f"--overrides drops every tag that --alpha {alpha} leaves: leave one out of it, or give a lower --alpha"
+            )
         kept = sorted(np.flatnonzero(is_kept).tolist(), key=lambda form: (-counts[form], len(texts[form]), texts[form]))
         return cls(texts, counts, np.array(kept, np.int64), dropped)
 

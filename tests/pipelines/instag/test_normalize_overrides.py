@@ -51,6 +51,14 @@ def test_a_form_can_be_no_tag(tmp_path: Path) -> None:
     assert (found.tag_of["N/A"], found.step_of["N/A"]) == (None, "override")
 
 
+def test_overrides_that_leave_no_tag_are_refused_and_can_be_mended(tmp_path: Path) -> None:
+    rows = queries(["N/A", "poem"], ["N/A", "poem"], ["rare"])
+    pins = overrides(tmp_path, {"form": "N/A", "tag": None}, {"form": "poem", "tag": None})
+    with pytest.raises(InputError, match=r"--overrides drops every tag that --alpha 2 leaves: .* a lower --alpha"):
+        normalized(tmp_path, rows, overrides=pins, alpha=2)
+    assert [row["tags"] for row in normalized(tmp_path, rows, overrides=pins, alpha=1).rows] == [[], [], ["rare"]]
+
+
 def test_two_pinned_tags_are_never_one(tmp_path: Path) -> None:
     pins = overrides(tmp_path, {"form": "movie", "tag": "Movies"}, {"form": "movies!", "tag": "movies!"})
     found = normalized(tmp_path, queries(["movie"], ["Movies"], ["movies!"], ["movies"]), overrides=pins)
