@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ import pytest
 
 from synth.pipelines.engines import Answer, EngineBusy, Request
 from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.engines.openai import OpenAIEngine
+from synth.pipelines.engines.openai.server import Server
 from synth.pipelines.runtime import progress
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run
 from synth.pipelines.tables.filter import Filter
-from synth.schemas.errors import Interrupted, Partial, Stale, UsageError
+from synth.sandbox.pool import Sandbox
+from synth.schemas.errors import EngineFailed, Interrupted, Partial, Stale, UsageError
 from tests.command import type_synth
-from tests.pipelines.runtime.asking import CountingEngine, ask, questions
+from tests.pipelines.runtime.asking import Ask, CountingEngine, ask, questions
 
 
 @pytest.fixture
@@ -120,6 +124,38 @@ def test_retries_of_the_engine_are_told_and_still_printed(
     (warning,) = [event for event in told(file) if event["event"] == "warning"]
     assert warning["message"] == "no answer yet, retrying: answers 429"
     assert caplog.messages == [warning["message"]]
+
+
+def test_what_is_waited_for_is_told(tmp_path: Path, file: Path) -> None:
+    # A server that takes connections and says nothing until it goes away.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        waiting = threading.Timer(1.5, lambda: server.shutdown(socket.SHUT_RDWR))
+        waiting.start()
+
+        def take() -> None:
+            connection, _ = server.accept()
+            waiting.join()
+            connection.close()
+
+        taking = threading.Thread(target=take)
+        taking.start()
+        with pytest.raises(EngineFailed) as failed:
+            Run(
+                Ask(),
+                [questions(tmp_path, ["one"])],
+                tmp_path / "out",
+                Options(events=file),
+                engine=OpenAIEngine(Server(url), "m"),
+            ).execute()
+        taking.join()
+    phases = [event["phase"] for event in told(file) if event["event"] == "phase"]
+    assert phases == [f"reading {tmp_path / 'questions.jsonl'}", f"reaching {url}"]
+    assert (told(file)[-1]["state"], told(file)[-1]["reason"]) == ("failed", str(failed.value))
+
+
+def test_jails_that_start_are_counted() -> None:
+    assert [Sandbox("bwrap", workers).starting for workers in (1, 2)] == ["starting 1 jail", "starting 2 jails"]
 
 
 def test_runs_append_to_the_same_file_and_the_option_makes_no_output_stale(tmp_path: Path, file: Path) -> None:

@@ -1,5 +1,6 @@
 """The rows that a run has finished so far, looked at while it is under way, or after it was stopped."""
 
+import errno
 import os
 import shutil
 import signal
@@ -60,6 +61,18 @@ def test_rows_of_published_chunks_and_of_journals_are_there_in_input_order(stopp
     assert seen.run
     assert seen.run["identity"]["stage"] == "ask"
     assert seen.run["counts"] == asdict(counts)
+
+
+def test_shards_on_another_file_system_are_there_too(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    # As `link` does where the scratch folder is on another file system.
+    monkeypatch.setattr(os, "link", refuse)
+    write_snapshot(Layout(stopped).partial, tmp_path / "seen")
+    assert ids(Dataset.open(tmp_path / "seen")) == ["q-0/answer", "q-2/answer", "q-4/answer", "q-6/answer"]
 
 
 def test_a_torn_tail_of_a_journal_costs_only_its_own_rows_and_is_left_as_it_is(stopped: Path, tmp_path: Path) -> None:
