@@ -143,8 +143,10 @@ def locate(spec: str) -> Input:
         return _directory(spec, path)
     if path.suffix in SUFFIXES and path.is_file():
         return _texts(spec, path.stem, {path.name: path})
-    if path.exists():
+    if path.is_file():
         return Input(spec, stem(path), (path,))
+    if path.exists():
+        raise InputError(f"{spec} can be read only once, as a pipe: make it standard input, `- < {spec}`")
     if Layout(path).partial.path.exists():
         Dataset.open(path)
     if any(character in spec for character in "*?["):

@@ -1,5 +1,6 @@
 """What a user may name as input, and what is said of what is not there, or not whole, or not clear."""
 
+import os
 from pathlib import Path
 
 import datasets
@@ -44,6 +45,8 @@ def test_a_hub_name_is_loaded_through_datasets(tmp_path: Path, monkeypatch: pyte
 
 def test_what_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.jsonl") == f"{tmp_path}/none.jsonl does not exist"
+    os.mkfifo(pipe := tmp_path / "pipe.jsonl")
+    assert refusal(pipe) == f"{pipe} can be read only once, as a pipe: make it standard input, `- < {pipe}`"
     assert refusal(tmp_path / "*.jsonl") == f"no file matches {tmp_path}/*.jsonl"
     (tmp_path / "notes.odt").write_text("hello")
     assert "notes.odt has none of the extensions that can be read: .jsonl" in refusal(tmp_path / "notes.odt")
