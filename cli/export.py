@@ -81,20 +81,20 @@ def export(
     """
     from synth.schemas.dataset import Dataset
 
+    target = path(output)
     dataset = Dataset.open(source)
     if options.where is None:
-        _export(dataset, str(source), output, options)
+        _export(dataset, str(source), target, options)
         return
     with TemporaryDirectory() as scratch:
         matches = dataset.only(options.where, Path(scratch) / "matches")
-        _export(matches, f"the rows of {source} that match", output, options)
+        _export(matches, f"the rows of {source} that match", target, options)
 
 
-def _export(dataset: "Dataset", origin: str, output: str, options: ExportOptions) -> None:
+def _export(dataset: "Dataset", origin: str, target: Path, options: ExportOptions) -> None:
     from synth.schemas.writing.reasoning import with_reasoning
     from synth.schemas.writing.trainer_list import TrainerList
 
-    target = path(output)
     listing = TrainerList(target) if options.shape == "llama-factory" else None
     columns = options.columns.split(",") if options.columns is not None else ()
     schema, tables = shaped(
@@ -102,7 +102,7 @@ def _export(dataset: "Dataset", origin: str, output: str, options: ExportOptions
     )
     if options.reasoning:
         schema, tables = with_reasoning(dataset, options.shape, schema, tables, options.reasoning)
-    if output == "-":
+    if target == Path("-"):
         form = options.form or "jsonl"
         write(sys.stdout.buffer, "", form, schema, tables, origin)
         sys.stdout.buffer.flush()
