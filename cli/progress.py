@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth.cli.summaries import about, breakdown, duration, money, price, wrapped
 from synth.schemas.layout import Layout
-from synth.schemas.phrases import plural
+from synth.schemas.phrases import listed, plural
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.cost import Estimate
@@ -187,6 +187,4 @@ def _whole(whole: "Estimate") -> str:
         takes.append(f"a cost of {money(whole.money)}")
     if whole.seconds is not None:
         takes.append(f"{duration(whole.seconds)} at this rate")
-    *others, last = takes
-    listed = f"{', '.join(others)} and {last}" if others else last
-    return f"the whole input ({plural(whole.rows, 'row')}) would take about {listed}"
+    return f"the whole input ({plural(whole.rows, 'row')}) would take about {listed(takes)}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from synth.cli.markdown import table
 from synth.pipelines.recipes import DATA, RECIPES, STAGES, stage_named
 from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.declared import DeclaredOption, declared, own
@@ -80,16 +81,11 @@ def _columns(record: Record) -> str:
         rows.append((names, str(column.type), doc))
     if record.open:
         rows.append(("any other", "", "As the input has it."))
-    return _table(("column", "type", "description"), rows)
+    return table(("column", "type", "description"), rows)
 
 
 def _options(options: Iterable[DeclaredOption]) -> str:
-    return _table(("option", "what it does"), [(f"`{synopsis(one)}`", help_text(one)) for one in options])
-
-
-def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [header, tuple("---" for _ in header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return table(("option", "what it does"), [(f"`{synopsis(one)}`", help_text(one)) for one in options])
 
 
 if __name__ == "__main__":

@@ -43,10 +43,9 @@ def report(
     from synth.cli.report.frame import MOST_SERIES
     from synth.cli.report.page import html
     from synth.cli.report.sources import opened
-    from synth.cli.report.wording import listed
     from synth.cli.summaries import size
     from synth.schemas.errors import UsageError
-    from synth.schemas.phrases import plural
+    from synth.schemas.phrases import listed, plural
 
     drawing.require()
     if len(sources) > MOST_SERIES:

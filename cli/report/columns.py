@@ -8,11 +8,11 @@ from synth.cli.report.frame import Name
 from synth.cli.report.page import Chapter, Figure, Table
 from synth.cli.report.rankings import ranking
 from synth.cli.report.sources import ReportInput
-from synth.cli.report.wording import distinct, listed, percent, shown
+from synth.cli.report.wording import distinct, percent, shown
 from synth.cli.summaries import number
 from synth.schemas.inspecting.histogram import Spread, joint_spreads
 from synth.schemas.inspecting.statistics import ColumnStatistics
-from synth.schemas.phrases import plural
+from synth.schemas.phrases import listed, plural
 
 __all__ = ["columns"]
 

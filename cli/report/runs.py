@@ -10,9 +10,9 @@ from synth.cli.report.frame import Name
 from synth.cli.report.page import Chapter, Figure, Table
 from synth.cli.report.rankings import one_bar_each, ranking
 from synth.cli.report.sources import ReportInput
-from synth.cli.report.wording import distinct, listed, percent, shown
+from synth.cli.report.wording import distinct, percent, shown
 from synth.cli.summaries import ACCOUNTS, REASONS, number, run_facts, size, tokens
-from synth.schemas.phrases import plural
+from synth.schemas.phrases import listed, plural
 
 __all__ = ["runs"]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from synth.cli.report.charts import Point, curves
 from synth.cli.report.page import Chapter, Figure, Table
 from synth.cli.report.sources import ReportInput
-from synth.cli.report.wording import listed
 from synth.cli.summaries import number
+from synth.schemas.phrases import listed
 
 __all__ = ["is_curve", "sampling"]
 

@@ -11,10 +11,11 @@ from synth.cli.report.frame import Name
 from synth.cli.report.page import Chapter, Figure, Table
 from synth.cli.report.rankings import one_bar_each, ranking
 from synth.cli.report.sources import ReportInput
-from synth.cli.report.wording import distinct, listed, percent, shown
+from synth.cli.report.wording import distinct, percent, shown
 from synth.cli.summaries import number
 from synth.schemas.errors import InputError
 from synth.schemas.inspecting.histogram import Tally, joint_spreads
+from synth.schemas.phrases import listed
 
 if TYPE_CHECKING:
     from synth.pipelines.instag.measure import Measures

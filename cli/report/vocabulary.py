@@ -12,10 +12,10 @@ from synth.cli.report.frame import Name
 from synth.cli.report.page import Chapter, Figure, Table
 from synth.cli.report.rankings import ranking
 from synth.cli.report.sources import ReportInput
-from synth.cli.report.wording import distinct, listed, shown
+from synth.cli.report.wording import distinct, shown
 from synth.schemas.dataset import Dataset
 from synth.schemas.layout import Layout
-from synth.schemas.phrases import plural
+from synth.schemas.phrases import listed, plural
 
 __all__ = ["vocabulary"]
 

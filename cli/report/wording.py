@@ -1,4 +1,4 @@
-"""How a report displays strings from data, shares and lists."""
+"""How a report displays strings from data and shares."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from itertools import count
 
 from synth.cli.rendering import line
 
-__all__ = ["distinct", "listed", "percent", "shown"]
+__all__ = ["distinct", "percent", "shown"]
 
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 # Noncharacters, which are invalid in the XML of a chart.
@@ -43,7 +43,3 @@ def distinct(texts: Sequence[str], most: int = 48) -> list[str]:
 def percent(part: float, whole: float = 1) -> str:
     share = part / whole if whole else 0.0
     return f"{share:.0%}" if share in (0, 1) or 0.1 <= share <= 0.99 else f"{share:.1%}"
-
-
-def listed(parts: Sequence[str]) -> str:
-    return " and ".join((", ".join(parts[:-1]), parts[-1])) if len(parts) > 1 else "".join(parts)

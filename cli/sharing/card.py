@@ -7,7 +7,7 @@ from typing import Annotated
 
 from synth.cli.commands import with_options
 from synth.cli.sharing.options import CardOptions, Shared
-from synth.pipelines.runtime.declared import Option, path
+from synth.pipelines.runtime.declared import Option
 from synth.schemas.phrases import plural
 
 __all__ = ["card"]
@@ -38,7 +38,6 @@ def card(outs: Shared, options: WrittenCardOptions) -> None:
     if options.output is None:
         sys.stdout.write(text)
         return
-    target = path(str(options.output))
-    with replacing(target, force=options.force) as file:
+    with replacing(options.output, force=options.force) as file:
         file.write(text.encode())
-    print(f"{target}: the card of {plural(len(shared), 'split')}", file=sys.stderr)
+    print(f"{options.output}: the card of {plural(len(shared), 'split')}", file=sys.stderr)

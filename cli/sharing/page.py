@@ -3,16 +3,17 @@
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from synth.cli.markdown import code, escaped, fenced, table
 from synth.cli.readable import readable, shortened, text_of
 from synth.cli.summaries import ACCOUNTS, REASONS, commonest, run_facts, tokens
 from synth.pipelines.recipes import paper_of
 from synth.schemas.inspecting.ancestry import chain
 from synth.schemas.inspecting.public import public_run, public_text, without_homes
-from synth.schemas.phrases import plural
+from synth.schemas.phrases import listed, plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,37 +112,37 @@ def _opening(shared: "Sequence[SharedSplit]", steps: Sequence[tuple[str, Run]]) 
     outputs = {name for name, _ in steps}
     inputs = dict.fromkeys(source for _, run in steps for source in run.get("inputs") or ())
     sources = [source for source in inputs if _name(source) not in outputs]
-    yield f"{made} from {_listed(map(_code, sources))}." if sources else f"{made}."
+    yield f"{made} from {listed([code(source) for source in sources])}." if sources else f"{made}."
     if papers:
-        cited = (f"{name} ([arXiv {number}](https://arxiv.org/abs/{number}))" for name, number in papers)
-        yield f"{'Recipe' if len(papers) == 1 else 'Recipes'}: {_listed(cited)}."
+        cited = [f"{name} ([arXiv {number}](https://arxiv.org/abs/{number}))" for name, number in papers]
+        yield f"{'Recipe' if len(papers) == 1 else 'Recipes'}: {listed(cited)}."
 
 
 def _rows(parts: "Sequence[Part]") -> Iterator[str]:
     yield "## Rows"
     lines = [(part.config, part.split.name, f"{part.dataset.table.num_rows:,}") for part in parts]
-    yield _table(("config", "split", "rows"), lines)
+    yield table(("config", "split", "rows"), lines)
     first = parts[0]
-    described = [(_code(field.name), _code(str(field.type)), _doc(field)) for field in first.dataset.table.schema]
-    yield _table(("column", "type", "description"), described)
+    described = [(code(field.name), code(str(field.type)), _doc(field)) for field in first.dataset.table.schema]
+    yield table(("column", "type", "description"), described)
     for row in first.dataset.table.slice(0, 1).to_pylist():
         yield f"The first row of `{first.split.name}`:"
-        yield _fenced(json.dumps(_brief(readable(row)), ensure_ascii=False, indent=2), "json")
+        yield fenced(json.dumps(_brief(readable(row)), ensure_ascii=False, indent=2), "json")
 
 
 def _steps(steps: Sequence[tuple[str, Run]]) -> Iterator[str]:
     if not steps:
         return
     yield "## How it was made"
-    yield _table(
+    yield table(
         ("", "step", "output", "input rows", *ACCOUNTS.values(), "output rows", "model", "tokens"),
         [_line(number, name, run) for number, (name, run) in enumerate(steps, 1)],
     )
     for number, (name, run) in enumerate(steps, 1):
-        yield f"### {number}. {_stage(run)}: {_escaped(name)}"
+        yield f"### {number}. {_stage(run)}: {escaped(name)}"
         if run.get("command"):
-            yield _fenced(shlex.join(["synth", *run["command"]]), "sh")
-        yield "\n".join(f"- {fact}: {_escaped(value)}" for fact, value in _facts(run) if value)
+            yield fenced(shlex.join(["synth", *run["command"]]), "sh")
+        yield "\n".join(f"- {fact}: {escaped(value)}" for fact, value in _facts(run) if value)
         yield from _prompts(run)
 
 
@@ -151,7 +152,7 @@ def _line(number: int, name: str, run: Run) -> tuple[str, ...]:
     written = ("" if amount is None else f"{amount:,}" for amount in amounts)
     asked, answered = tokens(run)
     spent = f"{asked:,.0f} + {answered:,.0f}" if asked or answered else ""
-    return (str(number), _stage(run), _code(name), *written, _code(str(_engine(run).get("model") or "")), spent)
+    return (str(number), _stage(run), code(name), *written, code(str(_engine(run).get("model") or "")), spent)
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
@@ -187,11 +188,11 @@ def _prompts(run: Run) -> Iterator[str]:
     """Prompts by name and hash, those of bearable length with their text."""
     for value in (run.get("identity", {}).get("options") or {}).values():
         if _is_prompt(value):
-            known = f"Prompt {_code(str(value.get('prompt')))}, SHA-256 `{value['sha256']}`"
+            known = f"Prompt {code(str(value.get('prompt')))}, SHA-256 `{value['sha256']}`"
             text = value.get("text")
             if text and len(text) <= MOST_OF_A_PROMPT:
                 yield f"{known}:"
-                yield _fenced(text.rstrip("\n"), "")
+                yield fenced(text.rstrip("\n"), "")
             else:
                 yield f"{known}."
 
@@ -227,35 +228,3 @@ def _brief(value: Any) -> Any:
         more = [f"… {plural(len(value), 'item')}"] if len(value) > MOST_ITEMS else []
         return [*map(_brief, value[:MOST_ITEMS]), *more]
     return value
-
-
-def _listed(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    """Text in which no character is Markdown or HTML, on one line."""
-    return re.sub(r"([\\`*\[\]<>]|\b_|_\b)", r"\\\1", " ".join(text.split()))
-
-
-def _code(text: str) -> str:
-    """A span of code on one line; empty text stays empty."""
-    ticks = _longer_than(text, 1)
-    space = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{ticks}{space}{' '.join(text.split())}{space}{ticks}" if text.strip() else ""
-
-
-def _fenced(text: str, language: str) -> str:
-    fence = _longer_than(text, 3)
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def _longer_than(text: str, least: int) -> str:
-    """Backticks that do not occur in the text."""
-    return "`" * max([least, *(len(ticks) + 1 for ticks in re.findall("`+", text))])
