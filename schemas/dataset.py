@@ -76,14 +76,12 @@ class Dataset:
                 writer.write(batch.filter(met.slice(start, batch.num_rows)))
                 start += batch.num_rows
             writer.close()
-        chosen = Dataset(self.path)
-        # Takes the place of the cached property.
-        chosen.__dict__["table"] = read_shard(scratch)
-        return chosen
+        return self.with_shards([scratch])
 
     def with_shards(self, shards: Sequence[Path]) -> "Dataset":
         """The same directory with only the rows of these shards."""
         chosen = Dataset(self.path)
+        # Takes the place of the cached property.
         chosen.__dict__["shards"] = list(shards)
         return chosen
 

@@ -74,8 +74,7 @@ def replacing(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
 def write(file: IO[bytes], name: str, form: str, schema: pa.Schema, tables: Iterator[pa.Table], origin: str) -> int:
     """Write all rows to `file` in the format `form`, compressed by the suffix of `name`. Returns the number of rows.
 
-    Raises `InputError` for a value that the format cannot represent, naming its column and its row of
-    `origin`.
+    Raises `InputError` for a value that the format cannot represent, naming its column and its row of `origin`.
     """
     written = FORMATS[form]
     with _compressed(file, Path(name).suffix if written.text else "") as sink:

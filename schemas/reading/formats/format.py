@@ -83,8 +83,8 @@ class Format:
 
     `read` yields the rows of a file in order; `schema` returns the columns that the file declares, and is None if each
     row has its own. `text` files may be compressed. `read_plain` reads a file for which `read` yielded only plain
-    batches. `count` tells the number of rows of a file that is not compressed, blank lines included; it
-    is None if only reading the rows tells.
+    batches. `count` tells the number of rows of a file that is not compressed, blank lines included; it is None if only
+    reading the rows tells.
     """
 
     name: str
