@@ -20,6 +20,7 @@ from synth.pipelines.engines import Message, PromptRefused, PromptTooLong, Reque
 from synth.pipelines.engines.models import locate, revision_of
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
 from synth.schemas.phrases import first_line
+from synth.schemas.quiet import without_bars
 
 __all__ = ["Conversation", "Reward", "RewardModel"]
 
@@ -59,7 +60,7 @@ class RewardModel:
         """Raises `UsageError` for a name that is no model's."""
         self._name = model
         self._location = locate(model, option=FLAG)
-        self._revision = revision_of(self._location)
+        self._revision = revision_of(self._location, option=FLAG)
         self._failure: SynthError | None = None
         self._thread: Thread | None = None
         self._is_closed = False
@@ -128,12 +129,10 @@ class RewardModel:
                 self._post(self._deliver, batch, scores)
 
     def _load(self) -> None:
+        without_bars()
         import torch
         from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-        from transformers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
         config = AutoConfig.from_pretrained(self._location)
         if config.num_labels != 1 or not any("SequenceClassification" in one for one in config.architectures or ()):
             kind = ", ".join(config.architectures or ("model without a class",))

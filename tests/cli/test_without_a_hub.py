@@ -39,6 +39,8 @@ NAMED = {
     "--model": MODEL,
     "--dense": "query-of-cc index rows.jsonl out --dense some/name",
     "--embedder": "instag normalize rows.jsonl out --embedder some/name",
+    "--reward-model": "judge rows.jsonl out --reward-model some/name",
+    "--tokenizer": "mix rows.jsonl out --by tokens --tokenizer some/name",
     "hf:": "show hf:some/name",
 }
 
