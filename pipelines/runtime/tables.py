@@ -38,7 +38,8 @@ def run_table_stage(
     output = Output(outputs, schema, workplace, options.seed, stage.name, sources, report)
     try:
         stage.process(tables, output)
+        data, rejected = output.close()
     except BaseException:
         output.abandon()
         raise
-    return Finished(rows, output.counts, *output.close())
+    return Finished(rows, output.counts, data, rejected)

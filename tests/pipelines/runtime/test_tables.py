@@ -16,6 +16,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Interrupted, SynthError
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY
+from synth.schemas.shards import ShardWriter
 from tests.pipelines.runtime.asking import questions
 
 TEXTS = ["one", "refuse two", "three"]
@@ -91,3 +92,18 @@ def test_an_aborted_stage_leaves_its_work_and_no_partial_shard(
     copy(tmp_path)
     assert Dataset.open(tmp_path / "out").table.num_rows == 3
     assert not partial.exists()
+
+
+def test_a_last_table_that_cannot_be_written_leaves_no_partial_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written in a thread, so its error is known only when the output is closed."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ShardWriter, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            copy(tmp_path)
+    assert list((tmp_path / "out.partial" / "shards").iterdir()) == []
