@@ -45,7 +45,7 @@ class Mix(TableStage):
     are taken until they have the tokens wanted, so it may exceed these by less than a row. The template and the special
     tokens of a chat are not counted.
 
-    Memory: 40 bytes per row, plus the portion being written (64 MB).
+    Memory: 60 bytes per row, plus a few portions of 64 MB.
     """
 
     name: ClassVar[str] = "mix"
