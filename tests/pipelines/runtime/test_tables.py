@@ -99,11 +99,12 @@ def test_a_last_table_that_cannot_be_written_leaves_no_partial_shard(
 ) -> None:
     """It is written in a thread, so its error is known only when the output is closed."""
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    class OnFullDisk(ShardWriter):
+        def write(self, rows: pa.Table | pa.RecordBatch) -> None:  # noqa: ARG002
+            raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(ShardWriter, "write", full)
+        broken.setattr("synth.pipelines.runtime.output.ShardWriter", OnFullDisk)
         with pytest.raises(OSError, match="No space left"):
             copy(tmp_path)
     assert list((tmp_path / "out.partial" / "shards").iterdir()) == []
