@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -66,6 +67,17 @@ def ours(*options: str) -> list[Contender]:
         Contender(" ".join([name, *options]), [sys.executable, str(HERE / driver), *options])
         for name, driver in drivers
     ]
+
+
+def earlier(checkouts: Iterable[Path]) -> list[Contender]:
+    """`synth` as it is in other checkouts, in the same environment."""
+    found = []
+    for checkout in checkouts:
+        tree = checkout.resolve()
+        packages = f"PYTHONPATH={tree / '.src'}:{tree}"
+        command = [shutil.which("env") or "env", packages, sys.executable, str(tree / "benchmarks" / "ask_once.py")]
+        found.append(Contender(f"synth in {checkout.name}", command))
+    return found
 
 
 def rival(name: str, driver: str, peers_python: str, *options: str, share: float = 1.0) -> Contender:
@@ -215,6 +227,12 @@ class Rounds:
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def add_earlier_option(arguments: argparse.ArgumentParser) -> None:
+    arguments.add_argument(
+        "--earlier", type=Path, action="append", default=[], metavar="CHECKOUT", help="another version to run in turn"
+    )
 
 
 def add_peers_option(arguments: argparse.ArgumentParser) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from contest import (
     Contender,
     Rounds,
+    add_earlier_option,
     add_peers_option,
+    earlier,
     multiple,
     ours,
     parser,
@@ -34,11 +36,13 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--rows", type=int, default=20_000)
     arguments.add_argument("--rounds", type=int, default=3, help="each contender once a round; medians are shown")
+    add_earlier_option(arguments)
     add_peers_option(arguments)
     given = arguments.parse_args()
     few = min(1.0, FEW / given.rows)
     contenders = [
         *ours(),
+        *earlier(given.earlier),
         rival("datatrove", "on_datatrove.py", given.peers_python),
         rival("datatrove, checkpoints", "on_datatrove.py", given.peers_python, "--checkpoints", share=few),
         rival("curator", "on_curator.py", given.peers_python, share=few),

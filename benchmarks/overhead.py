@@ -12,7 +12,9 @@ from pathlib import Path
 from contest import (
     Contender,
     Rounds,
+    add_earlier_option,
     add_peers_option,
+    earlier,
     multiple,
     ours,
     parser,
@@ -29,10 +31,12 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--rows", type=int, default=200_000)
     arguments.add_argument("--rounds", type=int, default=3, help="each contender once a round; medians are shown")
+    add_earlier_option(arguments)
     add_peers_option(arguments)
     given = arguments.parse_args()
     contenders = [
         *ours(),
+        *earlier(given.earlier),
         *ours("--echo"),
         rival("datatrove", "on_datatrove.py", given.peers_python),
         rival("distilabel", "on_distilabel.py", given.peers_python, share=0.05),
