@@ -224,6 +224,11 @@ class Rounds:
     def figure(self, contender: Contender, name: str) -> float:
         return median(self._figures.get((contender.name, name), [float("nan")]))
 
+    def ratio(self, contender: Contender, other: Contender, name: str) -> float:
+        """The median of the ratios of each round, which drifts less than that of the medians."""
+        pairs = zip(*(self._figures.get((one.name, name), ()) for one in (contender, other)), strict=False)
+        return median([mine / theirs for mine, theirs in pairs] or [float("nan")])
+
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
