@@ -90,7 +90,8 @@ tiny-model: setup  ## Train the embedded model from scratch (two hours on two co
 
 # Excluded: CUDA builds that break `import transformers` with the CPU build of torch, and a GPU compiler.
 lock:  ## Resolve requirements.lock again (needs uv)
-	uv pip compile pyproject.toml --extra cpu --extra report --extra train --extra math --extra dev --no-annotate --no-header --quiet \
+	uv pip compile pyproject.toml --extra cpu --extra report --extra train --extra math --extra ray --extra s3 --extra dev \
+	    --no-annotate --no-header --quiet \
 	  | grep -Ev '^(torchvision|torchaudio|torchcodec|triton)==' | sed 's/+cpu//' > requirements.lock
 
 clean:  ## Remove the outputs of the examples
