@@ -55,9 +55,12 @@ class AnswerJournal:
                 known[digest] = Recorded(request, answer, are_reused)
         return new
 
-    def carry_over(self, answers: pa.Table) -> None:
-        """Journal answers of an earlier run, except those that are here already."""
-        if new := self._add(answers, are_reused=True):
+    def carry_over(self, answers: pa.Table, *, are_reused: bool) -> None:
+        """Journal answers that were recorded elsewhere, except those that are here already.
+
+        They `are_reused` if an earlier run of the output asked for them.
+        """
+        if new := self._add(answers, are_reused=are_reused):
             self._journal.write(new)
 
     def knows(self, row_id: str) -> bool:

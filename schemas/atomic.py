@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic", "remove", "remove_unfinished", "sync", "temporary_beside", "write_json"]
+__all__ = ["atomic", "create_json", "remove", "remove_unfinished", "sync", "temporary_beside", "write_json"]
 
 _TEMPORARY = ".tmp"
 
@@ -38,7 +38,27 @@ def atomic(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = True) -> None:
-    with atomic(path, durable=durable) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic(path, durable=durable) as temporary:
+        _dump(value, temporary)
+
+
+def create_json(path: Path, value: Mapping[str, Any]) -> bool:
+    """Write a file that does not exist yet; False, without any effect, if it does. One of many writers succeeds."""
+    temporary = temporary_beside(path)
+    try:
+        _dump(value, temporary)
+        sync(temporary)
+        # Unlike a rename, a link replaces nothing.
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _dump(value: Mapping[str, Any], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=1, ensure_ascii=False)
         file.write("\n")
 

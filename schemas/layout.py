@@ -5,14 +5,15 @@
       answers/     00017.arrow: the journals of tool answers; also a dataset directory
       failed/      chunks.json  00017/: the journals of chunks with failed rows
     OUT.partial/   lock  synth.json  progress.json  spending.arrow  failed.json  form  input-0
-      shards/      00017.arrow  00017.rejected.arrow  00017.json
-      work/        00017/: answers.arrow  rows.arrow
+      shards/      00017.3f9c21d0.arrow  00017.3f9c21d0.rejected.arrow  00017.3f9c21d0.answers.arrow  00017.json
+      work/        00017/3f9c21d0/: answers.arrow  rows.arrow
       prior/       the answers of earlier runs of this output, for an update
       kept/        what is published in OUT next to the data, such as answers/ and failed/
       whole/  replaced/   OUT just before it is published, and the output that it replaces
 
-Only the functions that list chunk numbers access the disk; no other module spells these names. A chunk has the same
-number everywhere.
+Only the functions that list chunk numbers and journals access the disk; no other module spells these names. A chunk
+has the same number everywhere. Whoever works on a chunk does so under a lease, such as 3f9c21d0, which the names of its
+files include: two workers that both believe they have the chunk never write to the same file.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class _Entry:
 
 @dataclass(frozen=True)
 class Journals:
-    """The folder with the journals of one chunk: tool answers and finished rows."""
+    """The folder with the journals of one chunk under one lease: tool answers and finished rows."""
 
     folder: Path
 
@@ -127,11 +128,15 @@ class Workplace:
     def prior_answers(self) -> list[Path]:
         return sorted(self.prior.glob(f"*{_SHARD}"))
 
-    def data(self, number: int) -> Path:
-        return self.shards / f"{number:05d}{_SHARD}"
+    def data(self, number: int, lease: str | None = None) -> Path:
+        return self.shards / f"{_leased(number, lease)}{_SHARD}"
 
-    def rejected(self, number: int) -> Path:
-        return self.shards / f"{number:05d}.rejected{_SHARD}"
+    def rejected(self, number: int, lease: str | None = None) -> Path:
+        return self.shards / f"{_leased(number, lease)}.rejected{_SHARD}"
+
+    def answers(self, chunk: int, lease: str) -> Path:
+        """The answers to keep of a chunk that is about to be published."""
+        return self.shards / f"{_leased(chunk, lease)}.answers{_SHARD}"
 
     def published(self, chunk: int) -> Path:
         """The record written when a chunk is published."""
@@ -140,15 +145,23 @@ class Workplace:
     def published_chunks(self) -> list[int]:
         return _numbers(self.shards, ".json")
 
-    def journals(self, chunk: int) -> Journals:
-        return Journals(self.work / f"{chunk:05d}")
+    def work_on(self, chunk: int) -> Path:
+        """The folder with the journals of a chunk, by lease."""
+        return self.work / f"{chunk:05d}"
+
+    def journals(self, chunk: int, lease: str) -> Journals:
+        return Journals(self.work_on(chunk) / lease)
+
+    def journals_of(self, chunk: int) -> list[Journals]:
+        """The journals of a chunk under all its leases."""
+        return [Journals(folder) for folder in sorted(self.work_on(chunk).glob("[!.]*"))]
 
     def begun_chunks(self) -> list[int]:
         """The chunks with journals, in order."""
         return _numbers(self.work, "")
 
     def all_journals(self) -> list[Journals]:
-        return [Journals(folder) for folder in self.work.iterdir()] if self.work.is_dir() else []
+        return [journals for chunk in self.begun_chunks() for journals in self.journals_of(chunk)]
 
 
 @dataclass(frozen=True)
@@ -174,6 +187,10 @@ class PartialLayout(Workplace):
     def input(self, number: int) -> Path:
         """An input, converted to the record that the stage reads."""
         return self.path / f"input-{number}"
+
+
+def _leased(number: int, lease: str | None) -> str:
+    return f"{number:05d}.{lease}" if lease else f"{number:05d}"
 
 
 def _numbers(folder: Path, suffix: str) -> list[int]:

@@ -3,12 +3,17 @@
 Rows of an open chunk finish in any order and are journaled. When the last one has finished, the chunk is published as
 one shard of output rows and one of rejected rows, both in input order, and its journals are deleted. A straggler
 therefore keeps only its own chunk open, and only open chunks are held in memory.
+
+Each opening is a lease with journals and shards of its own. Should two workers have the same chunk, because one was
+thought dead, the first to create the chunk's record has published it, and the other discards its work.
 """
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +26,11 @@ from numpy.typing import NDArray
 from synth.pipelines.runtime.counts import FAILED, OUTPUT, REJECTED_INPUT, Counts, Published
 from synth.pipelines.runtime.lines import EndedRow, LineFormat
 from synth.pipelines.runtime.stage import Rejected, Row
-from synth.schemas.answers import AnswerJournal, PriorAnswers, compress_answers
-from synth.schemas.atomic import write_json
-from synth.schemas.journal import Journal, read_journal
-from synth.schemas.layout import Workplace
+from synth.schemas.answers import ANSWERS, AnswerJournal, PriorAnswers, compress_answers
+from synth.schemas.atomic import atomic, create_json, remove
+from synth.schemas.errors import SynthError
+from synth.schemas.journal import Journal, copied_journal, read_journal
+from synth.schemas.layout import Journals, Workplace
 from synth.schemas.shards import Shard, ShardWriter
 
 __all__ = ["Chunk", "Failure"]
@@ -58,7 +64,6 @@ class Chunk:
         self._table = table
         self._form = form
         self._place = workplace
-        self.journals = workplace.journals(number)
         self._waiting: list[EndedRow] = []
         self._remaining = stop - start
 
@@ -76,20 +81,35 @@ class Chunk:
         return all(shard.is_intact(self._place.shards / shard.filename) for shard in published.shards)
 
     def unpublish(self) -> None:
-        """Undo the publication. Answers that were kept become its journal again, so no request is repeated."""
+        """Undo the publication. Answers that were kept become a journal again, so no request is repeated."""
         kept = self._place.kept.answers_of(self._number)
         if kept.is_file():
-            self.journals.folder.mkdir(parents=True, exist_ok=True)
-            kept.rename(self.journals.answers)
+            journals = self._place.journals(self._number, secrets.token_hex(4))
+            journals.folder.mkdir(parents=True)
+            kept.rename(journals.answers)
         self._place.published(self._number).unlink()
 
     def open(self, prior: PriorAnswers | None = None) -> None:
-        """Open the journals, recover the rows that an earlier run finished, and take over its answers."""
-        self.journals.folder.mkdir(parents=True, exist_ok=True)
+        """Begin a lease: recover the rows that earlier ones finished, and take over all recorded answers."""
+        earlier = self._place.journals_of(self._number)
+        self._lease = secrets.token_hex(4)
+        self.journals = self._place.journals(self._number, self._lease)
+        # Without the parents of the workplace, which are gone if the output is published by now.
+        self.journals.folder.parent.mkdir(exist_ok=True)
+        with atomic(self.journals.folder) as folder:
+            folder.mkdir()
+            furthest = max(earlier, key=self._progress, default=None)
+            if furthest:
+                _copy_journals(furthest, Journals(folder))
         self.answers = AnswerJournal(self.journals.answers)
+        for journals in earlier:
+            if journals != furthest:
+                with suppress(FileNotFoundError):
+                    self.answers.carry_over(copied_journal(journals.answers, ANSWERS), are_reused=False)
+            remove(journals.folder)
         if prior:
             for answers in prior.of_rows(self._table["id"].slice(self.start, self.stop - self.start)):
-                self.answers.carry_over(answers)
+                self.answers.carry_over(answers, are_reused=True)
         self._journal = Journal(self.journals.rows, self._form.schema)
         self._finished = set(self._journal.recovered["_row"].to_pylist())
         self.counts = Counts.of(self._journal.recovered)
@@ -97,6 +117,12 @@ class Chunk:
         self._remaining = self.stop - self.start - len(self._finished)
         # Unfinished rows before the last finished one.
         self.overtaken = max(self._finished, default=self.start - 1) + 1 - self.start - len(self._finished)
+
+    def _progress(self, journals: Journals) -> int:
+        """How many lines an earlier lease has recorded."""
+        with suppress(FileNotFoundError):
+            return int(copied_journal(journals.rows, self._form.schema).num_rows)
+        return 0
 
     def pending(self) -> Iterator[tuple[int, Row]]:
         """The unfinished rows, each with its index in the input."""
@@ -107,6 +133,11 @@ class Chunk:
                 if index not in finished:
                     yield index, row
                 index += 1
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another lease has taken its journals over."""
+        return not self.journals.folder.is_dir()
 
     @property
     def is_done(self) -> bool:
@@ -139,6 +170,9 @@ class Chunk:
 
     def flush(self) -> None:
         """Write the rows finished since the last flush, answers first. A row whose values do not fit fails."""
+        if self.is_lost:
+            self._waiting = []
+            return
         self.answers.flush()
         if not self._waiting:
             return
@@ -172,29 +206,54 @@ class Chunk:
     def publish(self, *, stop: int | None = None, keep_answers: bool = False) -> None:
         """Write the shards, without the rows from index `stop` on; failed rows are rejected with their traceback.
 
-        Writing the record, the last step, publishes the chunk. Answers are kept if `keep_answers`, and all
-        journals if rows failed, so that these can be retried.
+        Creating the record publishes the chunk. If another lease has done so, or has taken the journals over, the work
+        of this one is discarded.
+        Answers are kept if `keep_answers`, and all journals if rows failed, so that these can be retried.
         """
         self.flush()
         self.close()
         lines = self._read()
+        if self.is_lost:
+            return
         failures = {index: failure for index, failure in self.failures.items() if stop is None or index < stop}
         if failures:
             lines = pa.concat_tables([lines, self._failed_lines(failures)])
         if stop is not None:
             lines = lines.filter(pc.less(lines["_row"], stop))
-        if failures or stop is not None:
-            self.counts = Counts.of(lines)
+        # From what is written rather than from what was counted on the way.
+        self.counts = Counts.of(lines)
+        self._require_all_rows((self.stop if stop is None else stop) - self.start)
         data, rejected = self._write_shards(lines)
-        kept = self._place.kept
+        answers = self._place.answers(self._number, self._lease)
         if keep_answers:
-            compress_answers(self.journals.answers, kept.answers_of(self._number))
-        if failures:
-            _link(self.journals.rows, kept.failed_journals(self._number).rows)
-            _link(self.journals.answers, kept.failed_journals(self._number).answers)
-        published = Published(self.counts, data, rejected)
-        write_json(self._place.published(self._number), asdict(published))
-        shutil.rmtree(self.journals.folder)
+            compress_answers(self.journals.answers, answers)
+        published = Published(self.counts, data, rejected, self._lease)
+        # Journals that are still there were whole when they were read.
+        if not self.is_lost and create_json(self._place.published(self._number), asdict(published)):
+            self.tidy(published)
+        else:
+            for file in (answers, *(self._place.shards / shard.filename for shard in published.shards)):
+                file.unlink(missing_ok=True)
+            remove(self.journals.folder)
+
+    def tidy(self, published: Published) -> None:
+        """Keep of the journals what is to be kept, and remove them. It can be repeated if it was interrupted."""
+        journals, kept = self._place.journals(self._number, published.lease), self._place.kept
+        answers = self._place.answers(self._number, published.lease)
+        if answers.is_file():
+            kept.answers.path.mkdir(parents=True, exist_ok=True)
+            answers.rename(kept.answers_of(self._number))
+        if published.counts.failed and journals.folder.is_dir():
+            _link(journals.rows, kept.failed_journals(self._number).rows)
+            _link(journals.answers, kept.failed_journals(self._number).answers)
+        remove(self._place.work_on(self._number))
+
+    def _require_all_rows(self, rows: int) -> None:
+        if self.counts.finished != rows:
+            raise SynthError(
+                f"of the {rows} rows from {self.start} on {self.counts.finished} are in their journal: nothing of them "
+                "was published; repeat the command to process the others"
+            )
 
     def _read(self) -> pa.Table:
         return read_journal(self.journals.rows, self._form.schema)
@@ -209,10 +268,11 @@ class Chunk:
     def _write_shards(self, lines: pa.Table) -> tuple[Shard, Shard]:
         order = np.argsort(lines["_row"].to_numpy(), kind="stable")
         is_output = lines["_kind"].to_numpy()[order] == OUTPUT
-        data = _write_shard(self._place.data(self._number), self._form.outputs, lines, order, is_output)
+        data = _write_shard(self._place.data(self._number, self._lease), self._form.outputs, lines, order, is_output)
         if is_output.all():
             return data, Shard("", 0, 0, "")
-        return data, _write_shard(self._place.rejected(self._number), self._form.rejected, lines, order, ~is_output)
+        path = self._place.rejected(self._number, self._lease)
+        return data, _write_shard(path, self._form.rejected, lines, order, ~is_output)
 
     def close(self) -> None:
         """Close the journals; discards what has not been flushed."""
@@ -233,6 +293,13 @@ def _write_shard(
             if taken.num_rows:
                 writer.write(taken.cast(schema))
         return writer.close()
+
+
+def _copy_journals(source: Journals, target: Journals) -> None:
+    # Rows first: whoever still writes there records the answers of a row before the row.
+    for file, copy in ((source.rows, target.rows), (source.answers, target.answers)):
+        with suppress(FileNotFoundError):
+            shutil.copyfile(file, copy)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,7 +1,7 @@
 """Counts of the outcomes of rows."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -71,11 +71,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Published:
-    """The counts and shards of a published chunk."""
+    """The counts and shards of a published chunk, and the lease under which it was published."""
 
     counts: Counts
     data: Shard
     rejected: Shard
+    lease: str = ""
 
     @property
     def shards(self) -> list[Shard]:
@@ -84,7 +85,16 @@ class Published:
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> "Published":
-        return cls(Counts(**record["counts"]), Shard(**record["data"]), Shard(**record["rejected"]))
+        data, rejected = (Shard(**record[name]) for name in ("data", "rejected"))
+        return cls(Counts(**record["counts"]), data, rejected, record["lease"])
+
+    def settled(self) -> "Published":
+        """The same without the lease, which is chance: the record of the chunk in an output."""
+        data, rejected = (
+            replace(shard, filename=shard.filename.replace(f".{self.lease}.", "."))
+            for shard in (self.data, self.rejected)
+        )
+        return replace(self, data=data, rejected=rejected, lease="")
 
 
 def _histogram(values: pa.Array | pa.ChunkedArray) -> Iterator[tuple[str, int]]:

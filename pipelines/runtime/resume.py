@@ -25,6 +25,9 @@ from synth.schemas.writing.publication import OutputClaim, OutputStatus, publish
 
 __all__ = ["claim_output"]
 
+# The lease under which failed rows are tried again.
+RESTORED = "restored"
+
 
 def claim_output(
     out: Path, identity: Mapping[str, Any], options: Options, chunk_rows: int | None
@@ -52,8 +55,9 @@ def claim_output(
 def _require_answers(out: Path) -> None:
     """Raises `UsageError` if the output, or a chunk of a run that has begun, did not keep the answers that it used."""
     layout, partial = Layout(out), Layout(out).partial
-    begun = {chunk: json.loads(partial.published(chunk).read_text()) for chunk in partial.published_chunks()}
-    tallies = _unrecorded(begun, partial.kept)
+    # A chunk that still has journals was published just before a kill.
+    chunks = sorted({*partial.published_chunks()} - {*partial.begun_chunks()})
+    tallies = _unrecorded({chunk: json.loads(partial.published(chunk).read_text()) for chunk in chunks}, partial.kept)
     if layout.failed_chunks.is_file():
         tallies += _unrecorded(dict(enumerate(json.loads(layout.failed_chunks.read_text())["chunks"])), layout)
     elif layout.record.is_file() and not (layout.answered() or partial.prior_answers()):
@@ -100,7 +104,7 @@ def _restore_chunks(finished: Dataset, claim: OutputClaim) -> None:
         os.link(out.rejected.path / filename, layout.shards / chunk.rejected.filename)
     for number, chunk in enumerate(published):
         if chunk.counts.failed:
-            shutil.copytree(out.failed_journals(number).folder, layout.journals(number).folder)
+            shutil.copytree(out.failed_journals(number).folder, layout.journals(number, RESTORED).folder)
             continue
         write_json(layout.published(number), asdict(chunk))
         if out.answers_of(number).is_file():

@@ -135,7 +135,7 @@ class RowRun:
                 total.add(published.counts)
                 data.append(published.data)
                 rejected.append(published.rejected)
-                records.append(asdict(published))
+                records.append(asdict(published.settled()))
         kept = self._layout.kept
         if kept.answered():
             files = [kept.answers_of(chunk).name for chunk in kept.answered()]
@@ -157,6 +157,7 @@ class RowRun:
                 )
                 chunk.unpublish()
             elif published:
+                chunk.tidy(published)
                 chunk.counts = published.counts
                 self._published.add(published.counts)
         pending = self._pending()

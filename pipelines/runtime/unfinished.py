@@ -58,13 +58,14 @@ def _lines(partial: PartialLayout, chunk: int, form: LineFormat) -> Published | 
     """The record of a published chunk, or the lines of an open one in input order."""
     with suppress(FileNotFoundError):
         return _published(partial, chunk)
-    try:
-        lines = copied_journal(partial.journals(chunk).rows, form.schema)
-    except FileNotFoundError:
-        # It is published by now, or no row of it is finished.
+    # Usually one, or none if no row is finished.
+    lines = form.schema.empty_table()
+    for journals in partial.journals_of(chunk):
         with suppress(FileNotFoundError):
-            return _published(partial, chunk)
-        return form.schema.empty_table()
+            lines = max(lines, copied_journal(journals.rows, form.schema), key=len)
+    with suppress(FileNotFoundError):
+        # It may be published by now.
+        return _published(partial, chunk)
     return lines.take(pa.array(np.argsort(lines["_row"].to_numpy(), kind="stable")))
 
 

@@ -106,7 +106,7 @@ def asked_for(request: Mapping[str, Any]) -> Asked:
 def finished_rows(partial: Path, chunk_rows: int) -> set[int]:
     """The indices of the input rows that journals and published chunks know the end of."""
     finished: set[int] = set()
-    for path in partial.glob("work/*/rows.arrow"):
+    for path in partial.glob("work/*/*/rows.arrow"):
         if schema := _schema(path):
             finished.update(read_journal(path, schema)["_row"].to_pylist())
     for record in partial.glob("shards/*.json"):

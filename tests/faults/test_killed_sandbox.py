@@ -65,7 +65,7 @@ def write_functions(path: Path) -> Path:
 def verdicts(folder: Path) -> dict[tuple[str, bytes], str]:
     """What the sandbox answered, as it is recorded, by the row that asked and what it asked."""
     found: dict[tuple[str, bytes], str] = {}
-    for path in [*folder.glob("work/*/answers.arrow"), *folder.glob("answers/*.arrow")]:
+    for path in [*folder.glob("work/*/*/answers.arrow"), *folder.glob("answers/*.arrow")]:
         for row in read_journal(path, ANSWERS).to_pylist():
             assert (row["row"], row["request_hash"]) not in found
             found[row["row"], row["request_hash"]] = row["answer"]

@@ -221,7 +221,7 @@ def test_a_damaged_chunk_is_done_again_from_the_answers_that_were_kept(
 ) -> None:
     log = tmp_path / "log"
     die(source, tmp_path / "out", log, in_small_chunks(in_flight=1, keep_answers=True), at=22)
-    flip(tmp_path / "out.partial" / "shards" / "00001.arrow")
+    flip(next(tmp_path.glob("out.partial/shards/00001.????????.arrow")))
     with caplog.at_level(logging.WARNING):
         run_two_calls(source, tmp_path / "out", log, in_small_chunks(keep_answers=True))
     assert "rows 4 to 7 is damaged" in caplog.text
@@ -234,7 +234,7 @@ def test_a_damaged_chunk_without_answers_is_asked_for_again_and_no_other(
 ) -> None:
     log = tmp_path / "log"
     die(source, tmp_path / "out", log, in_small_chunks(in_flight=1, keep_answers=False), at=22)
-    flip(tmp_path / "out.partial" / "shards" / "00001.rejected.arrow")
+    flip(next(tmp_path.glob("out.partial/shards/00001.*.rejected.arrow")))
     before = len(asked(log))
     run_two_calls(source, tmp_path / "out", log, in_small_chunks(keep_answers=False))
     assert shard_bytes(tmp_path / "out") == whole

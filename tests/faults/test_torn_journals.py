@@ -32,7 +32,7 @@ def tear(folder: Path, journal: str, every: int) -> int:
         engine = DyingEngine(folder / "log", at, EngineFailed("dead"))
         with pytest.raises(EngineFailed):
             Run(TwoCalls(), [str(source)], begun / "out", Options(in_flight=1), engine=engine).execute()
-    (torn,) = begun.glob(f"out.partial/work/*/{journal}")
+    (torn,) = begun.glob(f"out.partial/work/*/*/{journal}")
     size = torn.stat().st_size
     lost = 0
     for length in range(size - 1024, size, every):

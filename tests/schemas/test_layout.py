@@ -36,10 +36,11 @@ def test_no_other_module_spells_a_name(package: str) -> None:
 
 def test_chunks_are_numbered_alike_everywhere(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "out").partial
-    for path in (layout.data(17), layout.rejected(17), layout.published(17), layout.kept.answers_of(17)):
+    leased = layout.data(17, "3f9c21d0"), layout.rejected(17, "3f9c21d0")
+    for path in (*leased, layout.published(17), layout.kept.answers_of(17)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    layout.journals(17).folder.mkdir(parents=True)
+    layout.journals(17, "3f9c21d0").folder.mkdir(parents=True)
     assert layout.published_chunks() == layout.kept.answered() == [17]
-    assert layout.all_journals() == [layout.journals(17)]
+    assert layout.all_journals() == layout.journals_of(17) == [layout.journals(17, "3f9c21d0")]
     assert layout.path == tmp_path / "out.partial"

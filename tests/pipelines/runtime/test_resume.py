@@ -79,7 +79,7 @@ def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_redone(
     texts = ["one", "two", "three", "crash"]
     with pytest.raises(Partial):
         ask(tmp_path, texts, chunk_rows=2)
-    flip(tmp_path / "out.partial" / "shards" / "00000.arrow")
+    flip(next(tmp_path.glob("out.partial/shards/00000.????????.arrow")))
     engine = CountingEngine()
     ask(tmp_path, texts, engine, max_failures=1)
     assert engine.asked == [], "its answers are kept"

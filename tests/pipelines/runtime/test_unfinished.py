@@ -77,7 +77,8 @@ def test_shards_on_another_file_system_are_there_too(
 
 def test_a_torn_tail_of_a_journal_costs_only_its_own_rows_and_is_left_as_it_is(stopped: Path, tmp_path: Path) -> None:
     partial = Layout(stopped).partial
-    journal = partial.journals(1).rows
+    (journals,) = partial.journals_of(1)
+    journal = journals.rows
     torn = journal.read_bytes()[:-3]
     journal.write_bytes(torn)
     write_snapshot(partial, tmp_path / "seen")
@@ -175,8 +176,7 @@ def test_a_run_that_was_killed_is_shown_without_its_process(tmp_path: Path) -> N
     write_rows(tmp_path / "questions.jsonl", rows)
     echo = ("--engine", "echo", "--engine-arg", "delay=0.3", "-n", "1", "--in-flight", "10")
     run = subprocess.Popen([SYNTH, "reject", "sample", "questions.jsonl", "out", *echo], cwd=tmp_path)
-    journal = tmp_path / "out.partial" / "work" / "00000" / "rows.arrow"
-    while not (journal.exists() and journal.stat().st_size > 10_000):
+    while not any(journal.stat().st_size > 10_000 for journal in tmp_path.glob("out.partial/work/*/*/rows.arrow")):
         time.sleep(0.01)
         assert run.poll() is None
     os.kill(run.pid, signal.SIGKILL)
