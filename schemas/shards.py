@@ -16,7 +16,7 @@ from synth.schemas.storable import require_openable
 
 __all__ = ["ROWS_PER_SHARD", "Shard", "ShardWriter", "file_checksum"]
 
-# The size of shards that are not chunks.
+# The size of data files.
 ROWS_PER_SHARD = 262_144
 # Arrow's writes to a Python file wait for the GIL, so they are few and large.
 _BUFFER = 1 << 20

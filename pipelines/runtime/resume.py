@@ -9,10 +9,12 @@ latter as published.
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from synth.pipelines.runtime.counts import Published
 from synth.pipelines.runtime.options import Options
@@ -21,7 +23,9 @@ from synth.schemas.atomic import write_json
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
 from synth.schemas.layout import Layout
-from synth.schemas.writing.publication import OutputClaim, OutputStatus, published_names
+from synth.schemas.shards import Shard, ShardWriter
+from synth.schemas.writing.data_files import portions
+from synth.schemas.writing.publication import OutputClaim, OutputStatus
 
 __all__ = ["claim_output"]
 
@@ -96,20 +100,32 @@ def _restore_chunks(finished: Dataset, claim: OutputClaim) -> None:
     layout, out = claim.layout, finished.layout
     layout.shards.mkdir()
     published = [Published.read(record) for record in json.loads(out.failed_chunks.read_text())["chunks"]]
-    for shard, filename in published_names([chunk.data for chunk in published]):
-        os.link(out.path / filename, layout.shards / shard.filename)
+    data = _portions(finished, out, "shards", [chunk.data.rows for chunk in published])
     # The shards of chunks may be followed by one of bad rows, which are read from the input again.
-    names = [shard["filename"] for shard in (finished.run or {})["rejected_shards"]]
-    for chunk, filename in zip((chunk for chunk in published if chunk.rejected.rows), names, strict=False):
-        os.link(out.rejected.path / filename, layout.shards / chunk.rejected.filename)
-    for number, chunk in enumerate(published):
+    rejected = _portions(finished, out.rejected, "rejected_shards", [chunk.rejected.rows for chunk in published])
+    for number, (chunk, rows, rejected_rows) in enumerate(zip(published, data, rejected, strict=True)):
         if chunk.counts.failed:
             shutil.copytree(out.failed_journals(number).folder, layout.journals(number, RESTORED).folder)
             continue
-        write_json(layout.published(number), asdict(chunk))
+        restored = Published(
+            chunk.counts,
+            _written(layout.shards / chunk.data.filename, rows),
+            _written(layout.shards / chunk.rejected.filename, rejected_rows) if chunk.rejected.rows else chunk.rejected,
+        )
+        write_json(layout.published(number), asdict(restored))
         if out.answers_of(number).is_file():
             layout.kept.answers.path.mkdir(parents=True, exist_ok=True)
             os.link(out.answers_of(number), layout.kept.answers_of(number))
+
+
+def _portions(finished: Dataset, folder: Layout, kind: str, rows: Sequence[int]) -> Iterator[pa.Table]:
+    return portions(folder.path, [Shard(**file) for file in (finished.run or {})[kind]], rows)
+
+
+def _written(path: Path, rows: pa.Table) -> Shard:
+    with ShardWriter(path, rows.schema) as writer:
+        writer.write(rows)
+        return writer.close()
 
 
 def _carry_over_spending(finished: Dataset, claim: OutputClaim) -> None:

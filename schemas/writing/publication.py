@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +23,9 @@ from synth.schemas.layout import Layout, PartialLayout
 from synth.schemas.shards import Shard
 from synth.schemas.specs import recorded_command
 from synth.schemas.writing.changes import Difference, differences, in_words
+from synth.schemas.writing.data_files import data_file, grouped
 
-__all__ = ["OutputClaim", "OutputStatus", "published_names", "write_datasets_json"]
+__all__ = ["OutputClaim", "OutputStatus", "write_datasets_json"]
 
 
 @dataclass(frozen=True)
@@ -209,10 +210,10 @@ class OutputClaim:
                 remove(entry)
 
     def publish(self, shards: Sequence[Shard], rejected: Sequence[Shard], record: Mapping[str, Any]) -> None:
-        """Publish the finished `shards` under their final names, with the record of the run.
+        """Publish the finished `shards` as numbered data files, with the record of the run.
 
-        Files are linked, not moved, until the directory appears: after a crash the run finds its work in place, and
-        this can be called again.
+        Files are linked or copied, not moved, until the directory appears: after a crash the run finds its work in
+        place, and this can be called again.
         """
         whole, replaced, kept = self.layout.whole, self.layout.replaced, self.layout.kept.path
         for remains in (whole.path, replaced) if self.final.exists() else (whole.path,):
@@ -242,12 +243,13 @@ class OutputClaim:
         shutil.rmtree(self.layout.path)
 
     def _arrange(self, target: Layout, shards: Sequence[Shard]) -> list[Shard]:
-        """Link shards into `target` as numbered data files, with the JSON that `datasets` reads. Skips empty ones."""
+        """Make the data files of `target` from the shards, with the JSON that `datasets` reads."""
         target.path.mkdir()
-        named = []
-        for shard, filename in published_names(shards):
-            os.link(self.layout.shards / shard.filename, target.path / filename)
-            named.append(replace(shard, filename=filename))
+        files = grouped(shards)
+        named = [
+            data_file(target.data(number, len(files)), self.layout.shards, joined)
+            for number, joined in enumerate(files)
+        ]
         write_datasets_json(target, [shard.filename for shard in named], [shard.xxh3 for shard in named])
         sync(target.path)
         return named
@@ -265,12 +267,6 @@ def _remove_remains(final: Path, identity: Mapping[str, Any]) -> None:
             claim = OutputClaim(final, identity)
             shutil.rmtree(partial.path, ignore_errors=True)
             claim.close()
-
-
-def published_names(shards: Sequence[Shard]) -> list[tuple[Shard, str]]:
-    """The shards to publish with their file names: all that have rows, or one empty shard."""
-    filled = [shard for shard in shards if shard.rows] or shards[:1]
-    return [(shard, Layout(Path()).data(number, len(filled)).name) for number, shard in enumerate(filled)]
 
 
 def write_datasets_json(target: Layout, filenames: Sequence[str], checksums: Sequence[str]) -> None:

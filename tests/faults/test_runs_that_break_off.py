@@ -19,6 +19,7 @@ from synth.pipelines.runtime.stage import Rejected, Row, Tools
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import BudgetSpent, EngineFailed, Partial, SynthError
 from synth.schemas.journal import Journal
+from synth.schemas.writing import data_files
 from tests.faults.campaign import (
     TwoCalls,
     WritingEngine,
@@ -263,9 +264,11 @@ def test_answers_are_kept_from_where_they_were_asked_for(tmp_path: Path, source:
     assert Dataset.open(tmp_path / "out" / "answers").table.num_rows > 0
 
 
+@pytest.mark.parametrize("rows_of_a_file", [3, 6, 100])
 def test_trying_failed_rows_again_takes_nothing_from_a_run_with_other_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, rows_of_a_file: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(data_files, "ROWS_PER_SHARD", rows_of_a_file)
     log, out = tmp_path / "log", tmp_path / "out"
     with_failures = questions(tmp_path, ["stumble", *TEXTS[1:]])
     run_two_calls(with_failures, out, log, in_small_chunks(max_failures=1))

@@ -65,7 +65,7 @@ def test_a_flipped_byte_in_a_shard_of_an_input_is_refused_and_the_file_named(tmp
     source = write_questions(tmp_path / "questions.jsonl", 20)
     command = ("reject", "sample", source, tmp_path / "out", "-n", 2, "--engine", "echo")
     finish(*command)
-    shard = tmp_path / "out" / "data-00001-of-00002.arrow"
+    shard = tmp_path / "out" / "data-00000-of-00001.arrow"
     flip(shard)
     said = refused(2, "reject", "select", tmp_path / "out", tmp_path / "next")
     assert f"{shard} is damaged" in said

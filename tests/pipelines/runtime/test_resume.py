@@ -85,8 +85,8 @@ def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_redone(
     assert engine.asked == [], "its answers are kept"
     assert "rows 0 to 1 is damaged" in caplog.text
     assert Dataset.open(tmp_path / "out").table.num_rows == 3
-    flip(tmp_path / "out" / "data-00000-of-00002.arrow")
-    with pytest.raises(InputError, match=r"data-00000-of-00002.arrow is damaged"):
+    flip(tmp_path / "out" / "data-00000-of-00001.arrow")
+    with pytest.raises(InputError, match=r"data-00000-of-00001.arrow is damaged"):
         Run(Ask(), [str(tmp_path / "out")], tmp_path / "next", Options(), engine=engine).execute()
 
 

@@ -31,7 +31,7 @@ def test_every_input_row_is_produced_or_rejected_with_its_reason(tmp_path: Path)
     ]
 
 
-def test_rows_come_out_in_input_order_across_shards(tmp_path: Path) -> None:
+def test_rows_come_out_in_input_order_across_chunks(tmp_path: Path) -> None:
     class Uneven(EchoEngine):
         async def answer(self, request: Request) -> Answer:
             await asyncio.sleep(request.seed % 13 / 1000)
@@ -39,7 +39,7 @@ def test_rows_come_out_in_input_order_across_shards(tmp_path: Path) -> None:
 
     ask(tmp_path, [f"question {i}" for i in range(50)], Uneven(), in_flight=20, chunk_rows=7)
     out = Dataset.open(tmp_path / "out")
-    assert len(out.shards) == 8
+    assert len(out.table.to_batches()) == 8
     assert out.table["id"].to_pylist() == [f"q-{i}/answer" for i in range(50)]
 
 

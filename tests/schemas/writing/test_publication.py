@@ -38,10 +38,7 @@ def test_datasets_opens_the_directory_without_conversion(tmp_path: Path) -> None
     publish(tmp_path / "out")
     opened = load_from_disk(str(tmp_path / "out"))
     assert opened["number"][:] == [0, 1, 2, 3, 4, 9]
-    assert [Path(file["filename"]).name for file in opened.cache_files] == [
-        "data-00000-of-00002.arrow",
-        "data-00001-of-00002.arrow",
-    ]
+    assert [Path(file["filename"]).name for file in opened.cache_files] == ["data-00000-of-00001.arrow"]
     assert load_from_disk(str(tmp_path / "out" / "rejected"))["number"][:] == [7]
 
 
@@ -85,7 +82,8 @@ def test_a_crash_between_any_two_steps_of_publication_is_mended_by_repeating_it(
         out = tmp_path / f"out-{step}"
         claim = OutputClaim.open(out, IDENTITY)
         assert claim is not None
-        shards, rejected = [shard(claim, "a.arrow", [1, 2])], [shard(claim, "r.arrow", [3])]
+        shards = [shard(claim, "a.arrow", [1]), shard(claim, "b.arrow", [2])]
+        rejected = [shard(claim, "r.arrow", [3])]
         calls = 0
 
         def failing(self: Path, target: Path) -> Path:
