@@ -76,9 +76,9 @@ class Chunk:
         record = self._place.published(self._number)
         return Published.read(json.loads(record.read_text())) if record.is_file() else None
 
-    def is_intact(self, published: Published) -> bool:
-        """Whether the shards hold what was published."""
-        return all(shard.is_intact(self._place.shards / shard.filename) for shard in published.shards)
+    def is_whole(self, published: Published) -> bool:
+        """Whether the shards are there, none of them cut off."""
+        return all(shard.is_whole(self._place.shards / shard.filename) for shard in published.shards)
 
     def unpublish(self) -> None:
         """Undo the publication. Answers that were kept become a journal again, so no request is repeated."""

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +107,10 @@ def _restore_chunks(finished: Dataset, claim: OutputClaim) -> None:
         if chunk.counts.failed:
             shutil.copytree(out.failed_journals(number).folder, layout.journals(number, RESTORED).folder)
             continue
-        restored = Published(
-            chunk.counts,
-            _written(layout.shards / chunk.data.filename, rows),
-            _written(layout.shards / chunk.rejected.filename, rejected_rows) if chunk.rejected.rows else chunk.rejected,
-        )
-        write_json(layout.published(number), asdict(restored))
+        chunk = replace(chunk, data=_written(layout.shards / chunk.data.filename, rows))
+        if chunk.rejected.rows:
+            chunk = replace(chunk, rejected=_written(layout.shards / chunk.rejected.filename, rejected_rows))
+        write_json(layout.published(number), asdict(chunk))
         if out.answers_of(number).is_file():
             layout.kept.answers.path.mkdir(parents=True, exist_ok=True)
             os.link(out.answers_of(number), layout.kept.answers_of(number))

@@ -151,9 +151,9 @@ class RowRun:
 
     async def _run(self) -> None:
         for chunk in self._chunks:
-            if (published := chunk.published()) and not chunk.is_intact(published):
+            if (published := chunk.published()) and not chunk.is_whole(published):
                 logging.getLogger("synth").warning(
-                    "a shard of rows %d to %d is damaged; processing these rows again", chunk.start, chunk.stop - 1
+                    "a shard of rows %d to %d is incomplete; processing these rows again", chunk.start, chunk.stop - 1
                 )
                 chunk.unpublish()
             elif published:

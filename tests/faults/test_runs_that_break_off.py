@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import shutil
 import time
@@ -217,30 +218,46 @@ def test_a_value_that_no_column_takes_fails_its_row_alone(tmp_path: Path, source
         Run(Odd(), [str(source)], tmp_path / "out", in_small_chunks(), engine=EchoEngine()).execute()
 
 
-def test_a_damaged_chunk_is_done_again_from_the_answers_that_were_kept(
+def test_a_chunk_that_was_cut_off_is_done_again_from_the_answers_that_were_kept(
     tmp_path: Path, source: Path, whole: dict[str, bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
     log = tmp_path / "log"
     die(source, tmp_path / "out", log, in_small_chunks(in_flight=1, keep_answers=True), at=22)
-    flip(next(tmp_path.glob("out.partial/shards/00001.????????.arrow")))
+    shard = next(tmp_path.glob("out.partial/shards/00001.????????.arrow"))
+    os.truncate(shard, shard.stat().st_size - 1)
     with caplog.at_level(logging.WARNING):
         run_two_calls(source, tmp_path / "out", log, in_small_chunks(keep_answers=True))
-    assert "rows 4 to 7 is damaged" in caplog.text
+    assert "rows 4 to 7 is incomplete" in caplog.text
     assert shard_bytes(tmp_path / "out") == whole
     assert len(asked(log)) == len(set(asked(log)))
 
 
-def test_a_damaged_chunk_without_answers_is_asked_for_again_and_no_other(
+def test_a_lost_chunk_without_answers_is_asked_for_again_and_no_other(
     tmp_path: Path, source: Path, whole: dict[str, bytes]
 ) -> None:
     log = tmp_path / "log"
     die(source, tmp_path / "out", log, in_small_chunks(in_flight=1, keep_answers=False), at=22)
-    flip(next(tmp_path.glob("out.partial/shards/00001.*.rejected.arrow")))
+    next(tmp_path.glob("out.partial/shards/00001.*.rejected.arrow")).unlink()
     before = len(asked(log))
     run_two_calls(source, tmp_path / "out", log, in_small_chunks(keep_answers=False))
     assert shard_bytes(tmp_path / "out") == whole
     again = set(asked(log)[:before]) & set(asked(log)[before:])
     assert {prompt.split(" [")[0] for prompt, _ in again} == set(TEXTS[4:8])
+
+
+def test_a_changed_byte_of_a_chunk_is_found_when_it_is_joined_and_removing_the_file_mends_it(
+    tmp_path: Path, source: Path, whole: dict[str, bytes]
+) -> None:
+    log = tmp_path / "log"
+    die(source, tmp_path / "out", log, in_small_chunks(in_flight=1), at=22)
+    shard = next(tmp_path.glob("out.partial/shards/00001.????????.arrow"))
+    flip(shard)
+    with pytest.raises(SynthError, match=f"{shard.name} is damaged: remove it and repeat the command"):
+        run_two_calls(source, tmp_path / "out", log, in_small_chunks())
+    assert not (tmp_path / "out").exists()
+    shard.unlink()
+    run_two_calls(source, tmp_path / "out", log, in_small_chunks())
+    assert shard_bytes(tmp_path / "out") == whole
 
 
 def test_parsing_again_can_be_broken_off_after_chunks_were_published(tmp_path: Path, source: Path) -> None:

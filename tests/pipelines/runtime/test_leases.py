@@ -64,7 +64,7 @@ def check(place: PartialLayout) -> None:
     assert data["id"].to_pylist() == [f"q-{row}/a" for row in range(ROWS) if row % 5]
     assert rejected["id"].to_pylist() == [f"q-{row}" for row in range(0, ROWS, 5)]
     assert (published.counts.produced, published.counts.rejected) == (data.num_rows, rejected.num_rows)
-    assert all(shard.is_intact(place.shards / shard.filename) for shard in published.shards)
+    assert all(shard.is_whole(place.shards / shard.filename) for shard in published.shards)
     answers = read_journal(place.kept.answers_of(0), ANSWERS)["row"].to_pylist()
     assert sorted(answers) == sorted(f"q-{row}" for row in range(ROWS))
     assert len(list(place.shards.iterdir())) == 3, "the loser's shards are gone"

@@ -1,5 +1,6 @@
 """Runs that start from a finished output: failed rows, kept answers, intact chunks."""
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,17 +74,18 @@ def test_an_engine_is_not_started_if_every_answer_is_recorded(tmp_path: Path) ->
     assert ask(tmp_path, ["one"], Absent(), update=True).counts.produced == 1
 
 
-def test_a_damaged_input_is_refused_and_a_damaged_chunk_is_redone(
+def test_a_damaged_input_is_refused_and_a_chunk_that_was_cut_off_is_redone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     texts = ["one", "two", "three", "crash"]
     with pytest.raises(Partial):
         ask(tmp_path, texts, chunk_rows=2)
-    flip(next(tmp_path.glob("out.partial/shards/00000.????????.arrow")))
+    shard = next(tmp_path.glob("out.partial/shards/00000.????????.arrow"))
+    os.truncate(shard, shard.stat().st_size - 1)
     engine = CountingEngine()
     ask(tmp_path, texts, engine, max_failures=1)
     assert engine.asked == [], "its answers are kept"
-    assert "rows 0 to 1 is damaged" in caplog.text
+    assert "rows 0 to 1 is incomplete" in caplog.text
     assert Dataset.open(tmp_path / "out").table.num_rows == 3
     flip(tmp_path / "out" / "data-00000-of-00001.arrow")
     with pytest.raises(InputError, match=r"data-00000-of-00001.arrow is damaged"):
