@@ -7,6 +7,7 @@ a directory that opens is complete.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,12 +24,36 @@ from synth.schemas.specs import from_record
 __all__ = ["Dataset"]
 
 
-def read_shard(path: Path) -> pa.Table:
-    """One shard as a memory-mapped table. Raises `InputError` for a file that is not a complete Arrow stream."""
+# How many memory maps Linux allows a process.
+MOST_MAPS = Path("/proc/sys/vm/max_map_count")
+
+
+def read_shard(path: Path, *, mapped: bool = True) -> pa.Table:
+    """One shard, memory-mapped or copied. Raises `InputError` for a file that is not a complete Arrow stream."""
     try:
-        return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+        source = pa.memory_map(str(path)) if mapped else pa.OSFile(str(path))
+        return pa.ipc.open_stream(source).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path} is not a readable Arrow stream: {error}") from error
+
+
+def read_shards(paths: Sequence[Path]) -> list[pa.Table]:
+    """Shards that are all open at once. If they are more than can be mapped, the smallest are copied."""
+    room = _maps_left()
+    if len(paths) <= room:
+        return list(map(read_shard, paths))
+    largest = {*sorted(paths, key=lambda path: path.stat().st_size, reverse=True)[:room]}
+    return [read_shard(path, mapped=path in largest) for path in paths]
+
+
+def _maps_left() -> int:
+    """How many files this process may still map, so that a quarter of the maps is left for everything else."""
+    try:
+        with Path("/proc/self/maps").open("rb") as maps:
+            return max(0, int(MOST_MAPS.read_text()) * 3 // 4 - sum(1 for _ in maps))
+    except OSError:
+        # Other systems have no such limit.
+        return sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -62,7 +87,7 @@ class Dataset:
     @cached_property
     def table(self) -> pa.Table:
         """All rows, memory-mapped. For zero rows `datasets` writes no shard, and hence no columns."""
-        return pa.concat_tables([read_shard(shard) for shard in self.shards]) if self.shards else pa.table({})
+        return pa.concat_tables(read_shards(self.shards)) if self.shards else pa.table({})
 
     def only(self, condition: str, scratch: Path) -> "Dataset":
         """The same directory with only the rows that meet an SQL condition, which are copied to the file `scratch`."""

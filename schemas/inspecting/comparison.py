@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from synth.schemas.dataset import Dataset, read_shard
+from synth.schemas.dataset import Dataset, read_shards
 from synth.schemas.fingerprints import Fingerprints, fingerprints
 from synth.schemas.storable import common_type
 
@@ -104,8 +104,11 @@ def compare(a: Dataset, b: Dataset) -> Comparison:
 
 def _without(dataset: Dataset, shared: set[str]) -> pa.Table:
     """The rows of all shards except those with these checksums, which contribute only their columns."""
-    shards = [(dataset.checksums.get(path.name), read_shard(path)) for path in dataset.shards]
-    tables = [table.slice(0, 0) if checksum in shared else table for checksum, table in shards]
+    checksums = [dataset.checksums.get(path.name) for path in dataset.shards]
+    tables = [
+        table.slice(0, 0) if checksum in shared else table
+        for checksum, table in zip(checksums, read_shards(dataset.shards), strict=True)
+    ]
     return pa.concat_tables(tables) if tables else dataset.table
 
 
