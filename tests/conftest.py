@@ -1,4 +1,4 @@
-"""What several test modules share: a random model, and one vLLM over it for the whole session."""
+"""What several test modules share: a random model, one vLLM over it and one object store for the whole session."""
 
 import asyncio
 import json
@@ -9,11 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from synth.pipelines.engines import Answer, Engine, Request
+from tests.object_store import Bucket, object_store
 
 # Tests say nothing of how long anything takes, nor of how busy the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -124,3 +126,21 @@ def vllm_engine(random_model: Path) -> Iterator[LentEngine]:
     engine = LentEngine(Telling(str(random_model), {"dtype": "float32"}))
     yield engine
     engine.take_back()
+
+
+@pytest.fixture(scope="session")
+def object_store_address() -> Iterator[str]:
+    if find_spec("moto") is None:
+        pytest.skip("moto is not installed, and nothing else here is an object store")
+    with object_store() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(object_store_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket that the environment leads to, and an empty cache for copies of it."""
+    made = Bucket(object_store_address, f"bucket-{uuid4().hex[:12]}")
+    for name, value in {**made.environment, "XDG_CACHE_HOME": str(tmp_path / "cache")}.items():
+        monkeypatch.setenv(name, value)
+    made.make()
+    return made

@@ -1,0 +1,1 @@
+"""Object stores: their buckets, and local copies of what is read there."""

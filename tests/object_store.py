@@ -1,0 +1,76 @@
+"""An object store on loopback, and buckets in it."""
+
+import http.client
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from synth.schemas.stores.store import Store
+
+# obstore asks the address of a cloud's machines for credentials if there are none: here it finds nobody.
+NOBODY = "http://127.0.0.1:9"
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of the server at `address`; it exists when `make` was called."""
+
+    address: str
+    name: str
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.name}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads obstore to the server."""
+        return {
+            "AWS_ENDPOINT_URL": self.address,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "reader",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_METADATA_ENDPOINT": NOBODY,
+        }
+
+    def make(self) -> None:
+        assert ask(self.address, "PUT", f"/{self.name}") == 200
+
+    def upload(self, place: Path, key: str) -> str:
+        """Store a file, or all files below a folder, under a key; its URL."""
+        store, _ = Store.of(self.url)
+        files = [place] if place.is_file() else [file for file in sorted(place.rglob("*")) if file.is_file()]
+        for file in files:
+            store.put("/".join([key, *file.relative_to(place).parts]), file)
+        return f"{self.url}/{key}"
+
+
+@contextmanager
+def object_store() -> Iterator[str]:
+    """The address of a server that speaks S3 and has no buckets yet."""
+    from moto.server import ThreadedMotoServer
+
+    # It logs each request.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def ask(address: str, method: str, path: str, body: str = "") -> int:
+    """The status of an answer."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"))
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
