@@ -41,8 +41,8 @@ Change = tuple[str, Any, Any]
 
 
 def diff(
-    first: Annotated[str, typer.Argument(metavar="A", help="Dataset directory.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Dataset directory.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="Dataset directory, or its URL in an object store.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Dataset directory, or its URL in an object store.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     rows: Annotated[
         int,
@@ -100,8 +100,8 @@ def _document(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> d
         return [{"field": field, "a": old, "b": new} for field, old, new in changes]
 
     return {
-        "a": str(a.path),
-        "b": str(b.path),
+        "a": str(a),
+        "b": str(b),
         "equal": found.equal,
         "settings": listed(_settings(a, b)),
         "counts": listed(_counts(a, b)),
@@ -141,7 +141,7 @@ def _changed_rows(found: "Comparison", number: int) -> Iterator[tuple[str, list[
 
 def _page(a: "Dataset", b: "Dataset", found: "Comparison", number: int) -> Iterator[RenderableType]:
     for mark, style, dataset in (("---", "red", a), ("+++", "green", b)):
-        yield Text(literal("  ".join([f"{mark} {dataset.path}", *provenance(dataset)])), style)
+        yield Text(literal("  ".join([f"{mark} {dataset}", *provenance(dataset)])), style)
     for title, part in (
         ("settings", settings_part(_settings(a, b))),
         ("counts", _counts_part(_counts(a, b))),

@@ -70,7 +70,9 @@ class ExportOptions:
 
 @with_options
 def export(
-    source: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Dataset directory.", parser=path)],
+    source: Annotated[
+        str, typer.Argument(metavar="DIRECTORY", help="Dataset directory, or its URL in an object store.")
+    ],
     output: Annotated[str, typer.Argument(metavar="FILE", help="File to write, or - for standard output.")],
     options: ExportOptions,
 ) -> None:
@@ -79,12 +81,12 @@ def export(
     A value that the format cannot represent, such as bytes in JSONL, is an error that names the column; Parquet can
     represent every value.
     """
-    from synth.schemas.dataset import Dataset
+    from synth.schemas.reading.inputs import dataset_at
 
     target = path(output)
-    dataset = Dataset.open(source)
+    dataset = dataset_at(source)
     if options.where is None:
-        _export(dataset, str(source), target, options)
+        _export(dataset, source, target, options)
         return
     with TemporaryDirectory() as scratch:
         matches = dataset.only(options.where, Path(scratch) / "matches")

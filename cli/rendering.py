@@ -64,12 +64,13 @@ def line(text: str) -> str:
 
 
 def provenance(dataset: "Dataset | None") -> list[str]:
-    """Facts about a dataset directory: its rows, the stage that wrote it, and when."""
+    """Facts about a dataset directory, as far as they are known: its rows, the stage that wrote it, and when."""
     if not dataset:
         return []
     run = dataset.run or {}
     made = [run.get("identity", {}).get("stage"), run.get("finished")]
-    return [plural(dataset.table.num_rows, "row"), *(str(fact) for fact in made if fact)]
+    rows = dataset.row_count()
+    return [*([] if rows is None else [plural(rows, "row")]), *(str(fact) for fact in made if fact)]
 
 
 def grid(style: str = "", *, gap: int = 2, widest: int | None = None) -> Table:

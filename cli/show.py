@@ -25,7 +25,9 @@ Row = dict[str, Any]
 
 
 def show(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Dataset directory, file, glob, or hf:NAME.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="Dataset directory, file, glob, URL of an object store, or hf:NAME.")
+    ],
     number: Annotated[int, typer.Option("-n", "--number", min=1, metavar="INTEGER", help="How many rows.")] = 3,
     row: Annotated[str | None, typer.Option(metavar="ID", help="Show the row with this id.")] = None,
     where: Annotated[
@@ -56,7 +58,7 @@ def show(
         if folder is None:
             print(f"{source} has no rejected rows", file=sys.stderr)
             return
-        found = replace(locate(str(folder.path)), spec=str(Path(source, folder.path.name)))
+        found = replace(locate(str(folder.path)), spec=f"{source.rstrip('/')}/{folder.path.name}")
         _print_reasons(found.spec, folder)
     first = next(found.batches(), None)
     names = first.names(0) if first else []

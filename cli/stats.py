@@ -32,7 +32,10 @@ MOST_VALUES = 8
 
 def stats(
     sources: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Dataset directories, files, globs, or hf:NAME.")
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Dataset directories, files, globs, URLs of object stores, or hf:NAME."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list with one object for each input.")] = False,
 ) -> None:

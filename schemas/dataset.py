@@ -20,6 +20,7 @@ import synth.schemas.lean_arrow  # noqa: F401
 from synth.schemas.errors import InputError
 from synth.schemas.layout import Layout
 from synth.schemas.specs import from_record
+from synth.schemas.stores.copies import as_needed, origin, present
 
 __all__ = ["Dataset"]
 
@@ -30,15 +31,17 @@ MOST_MAPS = Path("/proc/sys/vm/max_map_count")
 
 def read_shard(path: Path, *, mapped: bool = True) -> pa.Table:
     """One shard, memory-mapped or copied. Raises `InputError` for a file that is not a complete Arrow stream."""
+    present([path])
     try:
         source = pa.memory_map(str(path)) if mapped else pa.OSFile(str(path))
         return pa.ipc.open_stream(source).read_all()
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} is not a readable Arrow stream: {error}") from error
+        raise InputError(f"{origin(path)} is not a readable Arrow stream: {error}") from error
 
 
 def read_shards(paths: Sequence[Path]) -> list[pa.Table]:
     """Shards that are all open at once. If they are more than can be mapped, the smallest are copied."""
+    present(paths)
     room = _maps_left()
     if len(paths) <= room:
         return list(map(read_shard, paths))
@@ -58,9 +61,16 @@ def _maps_left() -> int:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A complete dataset directory, opened without reading its rows."""
+    """A complete dataset directory, opened without reading its rows.
+
+    The copy of a directory in an object store fetches each shard when it is read.
+    """
 
     path: Path
+
+    def __str__(self) -> str:
+        """What messages call it."""
+        return origin(self.path)
 
     @classmethod
     def open(cls, path: Path) -> "Dataset":
@@ -73,7 +83,7 @@ class Dataset:
                 f"{path} is not finished: its run, in {layout.partial.path}, is in progress or was stopped; "
                 "repeat its command to finish it"
             )
-        raise InputError(f"{path} is not a dataset directory: it has no {layout.state.name}")
+        raise InputError(f"{origin(path)} is not a dataset directory: it has no {layout.state.name}")
 
     @property
     def layout(self) -> Layout:
@@ -128,6 +138,19 @@ class Dataset:
         """The checksums of shards by file name, as far as the run record lists them."""
         return {shard["filename"]: shard["xxh3"] for shard in (self.run or {}).get("shards", [])}
 
+    @cached_property
+    def shard_rows(self) -> list[int] | None:
+        """The rows of each shard, if the run record lists them all."""
+        recorded = {shard["filename"]: int(shard["rows"]) for shard in (self.run or {}).get("shards", [])}
+        names = [shard.name for shard in self.shards]
+        return [recorded[name] for name in names] if recorded.keys() >= {*names} else None
+
+    def row_count(self) -> int | None:
+        """The number of rows; None if shards would have to be fetched to know it."""
+        if all(shard.exists() for shard in self.shards):
+            return int(self.table.num_rows)
+        return sum(self.shard_rows) if self.shard_rows is not None else None
+
     @property
     def rejected(self) -> "Dataset | None":
         folder = self.layout.rejected.path
@@ -135,7 +158,7 @@ class Dataset:
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Rows as dicts, with one record batch in memory."""
-        for shard in self.shards:
+        for shard in as_needed(self.shards):
             table = read_shard(shard)
             for batch in (table.select(list(columns)) if columns else table).to_batches(max_chunksize=1024):
                 yield from batch.to_pylist()

@@ -1,7 +1,7 @@
 """The words that name an input, and how the record of a run keeps them.
 
 A record has paths relative to its dataset directory, so that they hold wherever the reader is, and after inputs and
-outputs were moved together. Older records have them as they were typed.
+outputs were moved together, into an object store as well. Older records have them as they were typed.
 """
 
 import os
@@ -9,16 +9,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HUB", "PACKAGES", "STANDARD_INPUT", "command_folder", "from_record", "recorded_command", "to_record"]
+from synth.schemas.stores.copies import origin
 
-# What is no path: a Hub dataset, standard input, and the standard library with the installed packages.
+__all__ = [
+    "HUB",
+    "PACKAGES",
+    "STANDARD_INPUT",
+    "STORES",
+    "command_folder",
+    "from_record",
+    "recorded_command",
+    "to_record",
+]
+
+# What is no path: a Hub dataset, standard input, the standard library with the installed packages, and the URLs of
+# object stores.
 HUB = "hf:"
 STANDARD_INPUT = "-"
 PACKAGES = "packages:"
+STORES = ("s3://", "gs://", "az://")
 
 
 def _is_path(spec: str) -> bool:
-    return not spec.startswith(HUB) and spec not in (STANDARD_INPUT, PACKAGES)
+    return not spec.startswith((HUB, *STORES)) and spec not in (STANDARD_INPUT, PACKAGES)
 
 
 def to_record(spec: str, out: Path) -> str:
@@ -34,7 +47,8 @@ def from_record(spec: str, out: Path) -> str:
     """An input that the record in `out` names, as a path that is valid in the current directory."""
     if not _is_path(spec) or Path(spec).is_absolute():
         return spec
-    return _from_here(out, spec)
+    place = origin(out)
+    return _beside(place, spec) if place.startswith(STORES) else _from_here(out, spec)
 
 
 def recorded_command(command: Sequence[str], out: Path) -> dict[str, Any]:
@@ -45,6 +59,13 @@ def recorded_command(command: Sequence[str], out: Path) -> dict[str, Any]:
 def command_folder(record: Mapping[str, Any], out: Path) -> Path:
     """The directory in which the command of a record in `out` was typed; for older records, the current one."""
     return Path(_from_here(out, record["folder"])) if "folder" in record else Path()
+
+
+def _beside(url: str, path: str) -> str:
+    """A path relative to a URL as a URL, unless it leaves the bucket."""
+    scheme, _, place = url.partition("://")
+    joined = os.path.normpath(f"{place}/{path}")
+    return f"{scheme}://{joined}" if joined.startswith(f"{place.partition('/')[0]}/") else path
 
 
 def _from_here(out: Path, path: str) -> str:

@@ -26,7 +26,9 @@ def report(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="Dataset directories, files, globs, or hf:NAME.", autocompletion=datasets
+            metavar="INPUT...",
+            help="Dataset directories, files, globs, URLs of object stores, or hf:NAME.",
+            autocompletion=datasets,
         ),
     ],
     output: Annotated[

@@ -23,7 +23,9 @@ __all__ = [
     "usage",
 ]
 
-INPUT_SPEC = "Dataset directory, file, glob, hf:NAME[:CONFIG][:SPLIT], or - for JSONL on standard input."
+INPUT_SPEC = (
+    "Dataset directory, file, glob, URL of an object store, hf:NAME[:CONFIG][:SPLIT], or - for JSONL on standard input."
+)
 
 
 def summary(stage: type[Stage]) -> str:

@@ -18,7 +18,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
 from synth.schemas.layout import Layout
 from synth.schemas.reading.inputs import Input, locate
-from synth.schemas.specs import HUB, STANDARD_INPUT
+from synth.schemas.specs import HUB, STANDARD_INPUT, STORES
 
 __all__ = ["Ancestor", "Place", "RecordedExchange", "ancestry", "chain"]
 
@@ -119,8 +119,8 @@ def chain(specs: Sequence[str]) -> Iterator[Place]:
 
     def follow(spec: str, id_column: str, *, named: bool) -> Iterator[Place]:
         key = os.path.realpath(spec)
-        # The Hub and standard input are read only if they are given.
-        if key in seen or (not named and (spec.startswith(HUB) or spec == STANDARD_INPUT)):
+        # The Hub, object stores and standard input are read only if they are given.
+        if key in seen or (not named and (spec.startswith((HUB, *STORES)) or spec == STANDARD_INPUT)):
             return
         seen.add(key)
         try:

@@ -16,6 +16,7 @@ from synth.schemas.reading.formats.exact import Number
 from synth.schemas.reading.inputs import Input
 from synth.schemas.record import Column, Record
 from synth.schemas.storable import common_type, inner_types, is_list, storable
+from synth.schemas.stores.copies import as_needed, origin
 
 __all__ = [
     "becomes_text",
@@ -87,8 +88,9 @@ def columns_of(source: Input) -> list[Column]:
 
 def declared_schema(source: Input) -> pa.Schema | None:
     """The columns that the files declare, with types for the values of all files; None for JSON."""
-    declared = [(str(file), schema) for file in source.files if (schema := schema_of(file)) is not None]
-    return unified(declared, "files") if len(declared) == len(source.files) else None
+    schemas = _declared(source)
+    named = [(origin(file), schema) for file, schema in schemas.items() if schema is not None]
+    return unified(named, "files") if len(named) == len(schemas) else None
 
 
 def unified(schemas: Iterable[tuple[str, pa.Schema]], what: str) -> pa.Schema:
@@ -121,9 +123,14 @@ def _is_scalar(kind: pa.DataType) -> bool:
 
 
 def _inferred_columns(source: Input) -> list[_InferredColumn]:
-    declared = {file: schema_of(file) for file in source.files}
+    declared = _declared(source)
     schemas = {file: schema for file, schema in declared.items() if schema is not None}
     return _declared_columns(schemas) if len(schemas) == len(declared) else _json_columns(source)
+
+
+def _declared(source: Input) -> dict[Path, pa.Schema | None]:
+    """What each file declares; all shards of a dataset directory declare the same."""
+    return {file: schema_of(file) for file in as_needed(source.files[:1] if source.dataset else source.files)}
 
 
 def _declared_columns(schemas: Mapping[Path, pa.Schema]) -> list[_InferredColumn]:
@@ -134,14 +141,14 @@ def _declared_columns(schemas: Mapping[Path, pa.Schema]) -> list[_InferredColumn
             kind = storable(field.type)
             if kind is None:
                 raise InputError(
-                    f"{file} has a column {field.name} of the type {field.type}, which a dataset directory cannot "
-                    "store: leave it out or convert it"
+                    f"{origin(file)} has a column {field.name} of the type {field.type}, which a dataset directory "
+                    "cannot store: leave it out or convert it"
                 )
             doc = (field.metadata or {}).get(b"doc", b"").decode()
             known = found.setdefault(field.name, _InferredColumn(Column(field.name, kind, doc))).column
             place = places.setdefault(field.name, file)
             both = common_column(known, Column(field.name, kind, doc))
-            why = f"{field.name} is {known.type} in {place} and {kind} in {file}"
+            why = f"{field.name} is {known.type} in {origin(place)} and {kind} in {origin(file)}"
             if both is None:
                 raise InputError(f"{why}: convert one of them")
             if becomes_text(known, both):

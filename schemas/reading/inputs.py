@@ -6,11 +6,13 @@ import logging
 import os
 import shutil
 import sys
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import accumulate
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -33,9 +35,10 @@ from synth.schemas.reading.text_files import (
     readable,
 )
 from synth.schemas.shards import file_checksum
-from synth.schemas.specs import HUB, PACKAGES, STANDARD_INPUT
+from synth.schemas.specs import HUB, PACKAGES, STANDARD_INPUT, STORES
+from synth.schemas.stores.copies import Copy, as_needed, entries, origin, present
 
-__all__ = ["Input", "locate"]
+__all__ = ["Input", "dataset_at", "locate"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Input:
         if self.names:
             yield from read_texts(self.files, self.names)
             return
-        for file in self.files:
+        for file in as_needed(self.files):
             plain = True
             for batch in read(file, lenient=lenient, plain=file in self._plain):
                 plain = plain and batch.plain
@@ -71,10 +74,18 @@ class Input:
             if plain:
                 self._plain.add(file)
 
+    def first(self, limit: int | None) -> "Input":
+        """The same input with only the shards that have its first `limit` rows, if a run record tells which."""
+        rows = self.dataset.shard_rows if self.dataset and limit is not None else None
+        if not self.dataset or not rows or limit is None:
+            return self
+        needed = self.files[: bisect_left(list(accumulate(rows)), limit) + 1]
+        return replace(self, files=needed, dataset=self.dataset.with_shards(needed))
+
     def row_count(self) -> int | None:
         """The number of rows, bad ones included; None if it is not known without reading them."""
         if self.dataset:
-            return int(self.dataset.table.num_rows)
+            return self.dataset.row_count()
         if self.names:
             return len(self.names)
         counts = [row_count(file) for file in self.files]
@@ -83,7 +94,7 @@ class Input:
     def places(self, indices: Sequence[int]) -> list[str]:
         """Where the rows at ascending `indices` of the whole input are. Bad rows count, but have no place."""
         if self.dataset:
-            return [f"row {index + 1} of {self.dataset.path}" for index in indices]
+            return [f"row {index + 1} of {self.dataset}" for index in indices]
         places: list[str] = []
         first = 0
         for batch in self.batches(lenient=True):
@@ -108,18 +119,20 @@ class Input:
             known = checksums(self.files, self.names)
             sums = [*known.values(), *known]
         else:
+            present([file for file in self.files if file.name not in self._checksums])
             sums = [self._checksums.get(file.name) or file_checksum(file) for file in self.files]
         return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
 
     def verify(self) -> None:
         """Raises `InputError` if a shard of a dataset directory does not match its checksum."""
         recorded = [file for file in self.files if file.name in self._checksums]
+        present(recorded)
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
             sums = pool.map(file_checksum, recorded)
         for file, checksum in zip(recorded, sums, strict=True):
             if checksum != self._checksums[file.name]:
                 raise InputError(
-                    f"{file} is damaged: its checksum is not the one in {Layout(file.parent).record}; "
+                    f"{origin(file)} is damaged: its checksum is not the one in {origin(Layout(file.parent).record)}; "
                     "make the directory again, or restore a copy"
                 )
 
@@ -130,10 +143,11 @@ class Input:
 
 def locate(spec: str) -> Input:
     """Raises `InputError` for an input that does not exist or is not complete, `UsageError` for an empty name."""
-    if not spec.strip():
-        raise UsageError("the name of an input is empty: is a shell variable not set?")
+    _require_name(spec)
     if spec.startswith(HUB):
         return _on_the_hub(spec)
+    if spec.startswith(STORES):
+        return _in_a_store(spec)
     if spec == STANDARD_INPUT:
         return Input(spec, "stdin", (_standard_input(),))
     if spec == PACKAGES:
@@ -152,6 +166,17 @@ def locate(spec: str) -> Input:
     if any(character in spec for character in "*?["):
         return _glob(spec)
     raise InputError(f"{spec} does not exist")
+
+
+def dataset_at(spec: str) -> Dataset:
+    """The dataset directory of this name. Raises `InputError` if it is none, or not complete."""
+    _require_name(spec)
+    return Dataset.open(_copied(spec).path if spec.startswith(STORES) else Path(spec))
+
+
+def _require_name(spec: str) -> None:
+    if not spec.strip():
+        raise UsageError("the name of an input is empty: is a shell variable not set?")
 
 
 @cache
@@ -173,11 +198,13 @@ def _directory(spec: str, path: Path) -> Input:
     if layout.state.is_file() or layout.info.is_file():
         dataset = Dataset.open(path)
         return Input(spec, name, tuple(dataset.shards), dataset)
-    if (path / "dataset_dict.json").is_file():
-        splits = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-        raise InputError(f"{spec} has the splits {', '.join(splits)}: name one of them, such as {path / splits[0]}")
-    files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith((".", "_"))]
-    known = [file for file in files if file_format(file)]
+    files, folders = entries(path)
+    if path / "dataset_dict.json" in files:
+        raise InputError(
+            f"{spec} has the splits {', '.join(folder.name for folder in folders)}: "
+            f"name one of them, such as {origin(folders[0])}"
+        )
+    known = [file for file in files if file_format(file) and not file.name.startswith((".", "_"))]
     if not known and layout.partial.path.exists():
         Dataset.open(path)
     for suffix in () if known else SUFFIXES:
@@ -186,6 +213,27 @@ def _directory(spec: str, path: Path) -> Input:
     if not known:
         raise InputError(f"{spec} has no dataset and no file that can be read ({read_from()}, {' or '.join(SUFFIXES)})")
     return Input(spec, name, _of_one_format(spec, known))
+
+
+def _in_a_store(spec: str) -> Input:
+    copy = _copied(spec)
+    path = copy.path
+    if copy.is_file and path.suffix in SUFFIXES:
+        present([path])
+        return _texts(spec, path.stem, {path.name: path})
+    if copy.is_file:
+        return Input(spec, stem(path), (path,))
+    if not any(map(file_format, entries(path)[0])):
+        present([file for file in copy.objects if file.suffix in SUFFIXES])
+    return _directory(spec, path)
+
+
+def _copied(url: str) -> Copy:
+    """The copy of a URL, with what tells which datasets it has."""
+    copy = Copy.of(url)
+    layouts = {file: Layout(file.parent) for file in copy.objects}
+    present([file for file, layout in layouts.items() if file in (layout.state, layout.info, layout.record)])
+    return copy
 
 
 def _glob(spec: str) -> Input:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from synth.schemas.dataset import read_shard
+from synth.schemas.dataset import Dataset, read_shard
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.instructions import INSTANCES, NotText, given_in, with_input
 from synth.schemas.phrases import plural
@@ -29,6 +29,7 @@ from synth.schemas.reading.inputs import Input, locate
 from synth.schemas.record import Column, Record
 from synth.schemas.records.shared import INPUT_TEXT
 from synth.schemas.shards import ShardWriter
+from synth.schemas.stores.copies import origin
 
 __all__ = ["Source"]
 
@@ -111,8 +112,9 @@ class Source:
         A converted input is stored in the file `scratch`, where the next call with the same input finds it. Raises
         `InputError` naming the column and row at fault, or a damaged shard.
         """
-        self.input.verify()
-        table = self._in_place()
+        needed = self.input.first(self.limit)
+        needed.verify()
+        table = self._in_place(needed.dataset)
         reading = Reading(table, bad_table([])) if table is not None else self._converted(scratch)
         reading = self._without_nulls(reading.first(self.limit))
 
@@ -126,9 +128,9 @@ class Source:
         if not reading.table.num_rows:
             rows, first = plural(reading.rows, "row"), reading.bad["detail"][0]
             raise InputError(f"{self.input.spec} has {rows}, none of which can be used: {first}")
-        if self._asked.open and self.input.dataset:
+        if self._asked.open and needed.dataset:
             # What `datasets` stores about the columns, such as class names.
-            metadata = self.input.dataset.table.schema.metadata
+            metadata = needed.dataset.table.schema.metadata
             reading = replace(reading, table=reading.table.replace_schema_metadata(metadata))
         return reading
 
@@ -139,11 +141,11 @@ class Source:
         taken = [given for name, given in self.columns.items() if name != "id"]
         return tuple(name for name in (column.name, *column.aliases) if name not in taken)
 
-    def _in_place(self) -> pa.Table | None:
+    def _in_place(self, dataset: Dataset | None) -> pa.Table | None:
         """The columns of a dataset directory as they are; None if values must be converted or ids generated."""
-        if not self.input.dataset or self.file_column:
+        if not dataset or self.file_column:
             return None
-        table = self.input.dataset.table
+        table = dataset.table
         arrays = []
         for column in self.record.columns:
             if column.takes_input and {*self._candidates(INPUT_TEXT), INSTANCES} & {*table.column_names}:
@@ -179,7 +181,7 @@ class Source:
         for batch in self.input.batches(lenient=self.rejects):
             unseen = {name: given for name, given in unseen.items() if not batch.has(given)}
             if self.file_column and batch.has(self.file_column):
-                raise UsageError(f"--file-column {self.file_column}: {batch.file} has a column of this name")
+                raise UsageError(f"--file-column {self.file_column}: {origin(batch.file)} has a column of this name")
             rows, faults = self._read(batch, first)
             yield rows, self._bad_rows(batch, faults, first)
             first += batch.size
@@ -213,7 +215,7 @@ class Source:
 
     def _misfit(self, column: Column, batch: Batch, misfit: Misfit) -> str:
         given = next(name for name in self._candidates(column) if batch.has(name))
-        place = str(batch.file) if misfit.index is None else batch.place(misfit.index)
+        place = origin(batch.file) if misfit.index is None else batch.place(misfit.index)
         return (
             f"{given} is {misfit.found} in {place}, where {wanted(column)} is needed: "
             f"name another column with --column {column.name}=NAME"
@@ -236,7 +238,7 @@ class Source:
             return [self._generated_id(start + batch.index(i)) if v is _ABSENT else v for i, v in enumerate(values)]
         if not column.optional:
             if not isinstance(batch.rows, list):
-                raise InputError(self._missing(batch.names(0), str(batch.file)))
+                raise InputError(self._missing(batch.names(0), origin(batch.file)))
             for index, value in enumerate(values):
                 if value is _ABSENT and index not in faults:
                     faults[index] = ("missing_column", self._missing(batch.names(index), batch.place(index)))

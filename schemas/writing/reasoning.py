@@ -32,7 +32,7 @@ def with_reasoning(
         raise UsageError("--reasoning needs --as messages, sharegpt, alpaca or llama-factory: in rows it is a column")
     kind = dataset.table["reasoning"].type if "reasoning" in dataset.table.column_names else None
     if kind is None or not (is_text(kind) or pa.types.is_null(kind)):
-        raise InputError(f"{dataset.path} has no text column reasoning: export it without --reasoning")
+        raise InputError(f"{dataset} has no text column reasoning: export it without --reasoning")
     chat = next((chat for chat in (MESSAGES, SHAREGPT) if chat.column in schema.names), None)
     if form == "field":
         if chat is not MESSAGES:

@@ -132,26 +132,22 @@ def shaped(
     else:
         made = SHAPES[shape]
     if named or not (isinstance(made, ChatShape) and made.is_in(table.schema)):
-        return _Exchanges(one_row_per_instance(table), f"{dataset.path}", prompt, response).shaped(made)
+        return _Exchanges(one_row_per_instance(table), str(dataset), prompt, response).shaped(made)
     chats = table.select([name for name in (made.column, TOOLS) if name in table.column_names])
     system = next((name for name in SYSTEMS if name in table.column_names), None)
     if system is None:
         return chats.schema, _portions(chats)
-    return chats.schema, _with_system(table, chats, system, made, f"{dataset.path}")
+    return chats.schema, _with_system(table, chats, system, made, str(dataset))
 
 
 def _chosen(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
     table = dataset.table
     for name in columns:
         if name not in table.column_names:
-            raise InputError(
-                f"--columns {name}: {dataset.path} has no such column, only {', '.join(table.column_names)}"
-            )
+            raise InputError(f"--columns {name}: {dataset} has no such column, only {', '.join(table.column_names)}")
     chosen = with_only_features(table.select(list(columns)) if columns else table)
     if repeated := repeated_names(chosen.schema):
-        raise InputError(
-            f"{dataset.path} has several columns named {', '.join(repeated)}, which no file can tell apart"
-        )
+        raise InputError(f"{dataset} has several columns named {', '.join(repeated)}, which no file can tell apart")
     return chosen
 
 

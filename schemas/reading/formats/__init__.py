@@ -16,6 +16,7 @@ from synth.schemas.reading.formats.format import Batch, Format, UnreadableRow
 from synth.schemas.reading.formats.json_rows import JSON, JSONL, describe
 from synth.schemas.reading.formats.streams import COMPRESSED, input_errors
 from synth.schemas.reading.formats.wet import WET
+from synth.schemas.stores.copies import origin, present
 
 __all__ = [
     "Batch",
@@ -59,8 +60,9 @@ def read(path: Path, *, lenient: bool = False, plain: bool = False) -> Iterator[
     """
     form = file_format(path)
     if form is None:
-        raise InputError(f"{path} has none of the extensions that can be read: {read_from()}")
+        raise InputError(f"{origin(path)} has none of the extensions that can be read: {read_from()}")
     reader = form.read_plain if plain and form.read_plain else form.read
+    present([path])
     with input_errors(path, form.name):
         for batch in reader(path):
             if batch.bad and not lenient:
@@ -74,6 +76,7 @@ def schema_of(path: Path) -> pa.Schema | None:
     form = file_format(path)
     if form is None or form.schema is None:
         return None
+    present([path])
     with input_errors(path, form.name):
         return form.schema(path)
 
@@ -83,6 +86,7 @@ def row_count(path: Path) -> int | None:
     form = file_format(path)
     if form is None or form.count is None or path.suffix.lower() in COMPRESSED:
         return None
+    present([path])
     with input_errors(path, form.name):
         return form.count(path)
 

@@ -24,6 +24,7 @@ from synth.schemas.phrases import plural
 from synth.schemas.reading.formats.columnar import pieces
 from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, UnreadableRow, require_unique
 from synth.schemas.reading.formats.streams import opened_text, undecodable
+from synth.schemas.stores.copies import origin
 
 __all__ = ["CSV", "TSV"]
 
@@ -86,7 +87,7 @@ def _read(path: Path, dialect: Dialect) -> Iterator[Batch]:
             if not end and len(text) > LONGEST_ROW:
                 end = text.rfind(b"\n") + 1
                 if not end:
-                    raise InputError(f"{path}:{line} is longer than {LONGEST_ROW >> 20} MiB")
+                    raise InputError(f"{origin(path)}:{line} is longer than {LONGEST_ROW >> 20} MiB")
                 batches = None
             else:
                 batches = None if end is None else _at_once(path, text[:end], names, dialect, first)
@@ -116,7 +117,7 @@ def _header(path: Path, file: BufferedReader, dialect: Dialect) -> tuple[list[st
 
 def _names(path: Path, record: _Record) -> list[str]:
     if record.fault:
-        raise InputError(f"{path}:{record.line} {record.fault}")
+        raise InputError(f"{origin(path)}:{record.line} {record.fault}")
     require_unique(path, record.fields)
     return list(record.fields)
 
@@ -187,7 +188,9 @@ def _row_by_row(path: Path, records: Sequence[_Record], names: list[str], first:
                 rows.append(record.fields)
                 lines.append(record.line)
             else:
-                bad.append(UnreadableRow(index, f"{path}:{record.line} {fault}", record.raw.decode(errors="replace")))
+                bad.append(
+                    UnreadableRow(index, f"{origin(path)}:{record.line} {fault}", record.raw.decode(errors="replace"))
+                )
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
         batch = pa.record_batch([pa.array(column, pa.string()) for column in columns], names=names)
         yield Batch(path, first, batch, tuple(bad), lines, text_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
+from synth.schemas.stores.copies import origin
 
 __all__ = ["ROWS_PER_BATCH", "Batch", "Format", "UnreadableRow", "require_unique"]
 
@@ -73,8 +74,8 @@ class Batch:
     def place(self, index: int) -> str:
         """Where the row at `index` of this batch is, for messages; counted from 1."""
         if self.lines:
-            return f"{self.file}:{self.lines[index]}"
-        return f"row {self.index(index) + 1} of {self.file}"
+            return f"{origin(self.file)}:{self.lines[index]}"
+        return f"row {self.index(index) + 1} of {origin(self.file)}"
 
 
 @dataclass(frozen=True)
@@ -100,4 +101,4 @@ def require_unique(path: Path, names: Sequence[str]) -> None:
     """Raises `InputError` if two columns of a file have the same name."""
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{path} has two columns named {name or 'with an empty text'}")
+            raise InputError(f"{origin(path)} has two columns named {name or 'with an empty text'}")

@@ -11,6 +11,7 @@ from synth.schemas.errors import InputError
 from synth.schemas.reading.formats.exact import BadJSON, is_lossless, parse, text_of
 from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, UnreadableRow
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH, opened_text
+from synth.schemas.stores.copies import origin
 
 __all__ = ["JSON", "JSONL", "describe"]
 
@@ -57,7 +58,7 @@ def _line_by_line(path: Path, lines: list[bytes], first: int, before: int) -> Ba
             rows.append(_object(parse(line), "each line must be one JSON object"))
             numbers.append(number)
         except BadJSON as error:
-            detail = f"{path}:{number} {error}"
+            detail = f"{origin(path)}:{number} {error}"
             bad.append(UnreadableRow(first + len(rows) + len(bad), detail, line.decode(errors="replace")))
     return Batch(path, first, rows, tuple(bad), numbers)
 
@@ -92,20 +93,22 @@ def _read_json(path: Path) -> Iterator[Batch]:
     try:
         value = parse(text)
     except BadJSON as error:
-        raise InputError(f"{path} {error}") from error
+        raise InputError(f"{origin(path)} {error}") from error
     if isinstance(value, dict):
         lists = [item for item in value.values() if isinstance(item, list)]
         if len(lists) != 1:
-            raise InputError(f"{path} is an object with {len(lists)} lists, where one must have the rows")
+            raise InputError(f"{origin(path)} is an object with {len(lists)} lists, where one must have the rows")
         (value,) = lists
     if not isinstance(value, list):
-        raise InputError(f"{path} is {describe(value)}, where a list of objects is needed")
+        raise InputError(f"{origin(path)} is {describe(value)}, where a list of objects is needed")
     for first in range(0, len(value), ROWS_PER_BATCH):
         items = value[first : first + ROWS_PER_BATCH]
         rows = [item for item in items if isinstance(item, dict)]
         bad = tuple(
             UnreadableRow(
-                index, f"row {index + 1} of {path} is {describe(item)}, where each row must be an object", text_of(item)
+                index,
+                f"row {index + 1} of {origin(path)} is {describe(item)}, where each row must be an object",
+                text_of(item),
             )
             for index, item in enumerate(items, first)
             if not isinstance(item, dict)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from synth.schemas.errors import InputError
 from synth.schemas.phrases import first_line
+from synth.schemas.stores.copies import origin
 
 __all__ = ["BYTES_PER_BATCH", "COMPRESSED", "input_errors", "opened_text", "undecodable"]
 
@@ -26,7 +27,7 @@ def input_errors(path: Path, form: str) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
-        raise InputError(f"{path} cannot be read as {form}: {reason}") from error
+        raise InputError(f"{origin(path)} cannot be read as {form}: {reason}") from error
 
 
 def opened_text(path: Path) -> BufferedReader:
@@ -40,7 +41,7 @@ def opened_text(path: Path) -> BufferedReader:
         name = encoding.upper().replace("-LE", "LE").replace("-BE", "BE")
         source = {".gz": "gzip -dc", ".zst": "zstd -dc"}.get(path.suffix.lower(), "cat")
         raise InputError(
-            f"{path} is {name} text, where UTF-8 is needed: convert it, as in "
+            f"{origin(path)} is {name} text, where UTF-8 is needed: convert it, as in "
             f"`{source} {path} | iconv -f {name} -t UTF-8 > NEW`"
         )
     if encoding == "utf-8-sig":
