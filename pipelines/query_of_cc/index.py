@@ -125,7 +125,7 @@ class Index(TableStage):
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         before = self.extend.documents if self.extend else DOCUMENT.schema.empty_table()
-        _check_ids([before, *tables])
+        _check_ids([before, *tables], output.work)
         settings = self._settings
         analysis = Analysis(stem=settings["stem"])
         words = settings["passage_words"]
@@ -185,12 +185,12 @@ class _Lexical:
             self.writer.add(document, passage)
 
 
-def _check_ids(tables: Sequence[pa.Table]) -> None:
+def _check_ids(tables: Sequence[pa.Table], folder: Path) -> None:
     """Raises `InputError` if an id occurs in two tables; within one they are unique already."""
     if sum(table.num_rows > 0 for table in tables) < 2:
         return
     ids = pa.chunked_array([chunk for table in tables for chunk in table["id"].chunks], pa.string())
-    if repeated := next(duplicates(ids), None):
+    if repeated := next(duplicates(ids, folder), None):
         raise InputError(
             f"id {ids[repeated[0]].as_py()!r} is in two corpora, or in a corpus and in the index of --extend: ids must "
             "be unique, so name another column with --column id=NAME"

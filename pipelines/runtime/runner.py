@@ -119,7 +119,7 @@ class Run:
             readings = [source.read(layout.input(number)) for number, source in enumerate(sources)]
             input_sizes = [reading.rows for reading in readings]
             if stage.input.open:
-                readings = [concatenated(sources, readings)]
+                readings = [concatenated(sources, readings, layout.path)]
             tables = [stage.adapted(reading.table) for reading in readings]
             if stage.inputs_apart:
                 tables = taken_apart(readings[0], tables[0], input_sizes)

@@ -1,8 +1,12 @@
 """The rows of an input: the usable ones, and the bad ones, such as rows with a duplicate id."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.schemas.errors import InputError
-from synth.schemas.fingerprints import fingerprints
+from synth.schemas.fingerprints import Fingerprints, fingerprints
 from synth.schemas.reading.formats.exact import text_of
 
 __all__ = ["SCHEMA", "BadRow", "Reading", "bad_table", "duplicates", "joined_readings"]
@@ -18,6 +22,9 @@ __all__ = ["SCHEMA", "BadRow", "Reading", "bad_table", "duplicates", "joined_rea
 # `number` is the index among all rows of the input; `raw_row` is the row as JSON, or its text if it cannot be parsed.
 SCHEMA = pa.schema([("number", pa.int64()), *((name, pa.string()) for name in ("id", "reason", "detail", "raw_row"))])
 HASHED_AT_ONCE = 1 << 16
+# 128 MiB.
+HASHES_IN_MEMORY = 1 << 24
+NO_HASHES = np.empty(0, np.uint64)
 
 
 class BadRow(NamedTuple):
@@ -65,12 +72,14 @@ class Reading:
         kept = [self.table.slice(one + 1, other - one - 1) for one, other in pairwise(edges)]
         return Reading(pa.concat_tables(kept), pa.concat_tables([self.bad, bad_table(rows)]).sort_by("number"))
 
-    def without_duplicates(self, places: Callable[[Sequence[int]], list[str]], *, rejects: bool) -> "Reading":
+    def without_duplicates(
+        self, places: Callable[[Sequence[int]], list[str]], folder: Path, *, rejects: bool
+    ) -> "Reading":
         """Move rows with the id of an earlier row to the bad ones. `places` describes where rows of the table are.
 
-        Raises `InputError` for the first such row unless `rejects`.
+        `folder` is for temporary files. Raises `InputError` for the first such row unless `rejects`.
         """
-        pairs = list(islice(duplicates(self.table["id"]), None if rejects else 1))
+        pairs = list(islice(duplicates(self.table["id"], folder), None if rejects else 1))
         indices = sorted({index for pair in pairs for index in pair})
         place = dict(zip(indices, places(indices), strict=True)) if indices else {}
         faults = {}
@@ -98,17 +107,47 @@ def joined_readings(readings: Sequence[Reading], table: pa.Table) -> Reading:
     return Reading(table, pa.concat_tables(bad))
 
 
-def duplicates(ids: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
+def duplicates(ids: pa.ChunkedArray, folder: Path) -> Iterator[tuple[int, int]]:
     """For each duplicate id, the index of its first row and its own index.
 
-    Memory is eight bytes per id: only ids with equal hashes are compared.
+    Only ids with equal hashes are compared. The hashes of many rows are in a temporary file in `folder`, eight bytes
+    for each, whose pages the system takes from memory when it needs them.
     """
-    batches = pa.table({"id": ids}).to_batches(max_chunksize=HASHED_AT_ONCE)
-    hashes = np.concatenate([np.empty(0, np.uint64), *(fingerprints(batch.column(0)) for batch in batches)])
-    ordered = np.sort(hashes)
-    shared = ordered[1:][ordered[1:] == ordered[:-1]]
+    shared = _shared_hashes(ids, folder)
     seen: dict[str, int] = {}
-    for index in np.flatnonzero(np.isin(hashes, shared)).tolist() if shared.size else ():
-        earlier = seen.setdefault(ids[index].as_py(), index)
-        if earlier != index:
-            yield earlier, index
+    first = 0
+    for values, hashes in _hashed(ids) if shared.size else ():
+        for place in np.flatnonzero(np.isin(hashes, shared)).tolist():
+            earlier = seen.setdefault(values[place].as_py(), first + place)
+            if earlier != first + place:
+                yield earlier, first + place
+        first += len(hashes)
+
+
+def _shared_hashes(ids: pa.ChunkedArray, folder: Path) -> Fingerprints:
+    """The hashes that several ids have."""
+    with _numbers(len(ids), folder) as hashes:
+        end = 0
+        for _, found in _hashed(ids):
+            hashes[end : end + len(found)] = found
+            end += len(found)
+        hashes.sort()
+        pieces = (hashes[start : start + HASHED_AT_ONCE + 1] for start in range(0, end, HASHED_AT_ONCE))
+        return np.unique(np.concatenate([NO_HASHES, *(piece[1:][piece[1:] == piece[:-1]] for piece in pieces)]))
+
+
+def _hashed(ids: pa.ChunkedArray) -> Iterator[tuple[pa.Array, Fingerprints]]:
+    for batch in pa.table({"id": ids}).to_batches(max_chunksize=HASHED_AT_ONCE):
+        yield batch.column(0), fingerprints(batch.column(0))
+
+
+@contextmanager
+def _numbers(count: int, folder: Path) -> Iterator[Fingerprints]:
+    """Room for so many numbers."""
+    if count <= HASHES_IN_MEMORY:
+        yield np.empty(count, np.uint64)
+        return
+    with TemporaryFile(dir=folder) as file:
+        # Now, because a disk that is full when a mapped file is written to kills the process.
+        os.posix_fallocate(file.fileno(), 0, count * NO_HASHES.itemsize)
+        yield np.memmap(file, np.uint64, "r+", shape=count)

@@ -12,10 +12,11 @@ from synth.schemas.reading.formats.exact import Number, fits_float64, text_of
 from synth.schemas.record import Column
 from synth.schemas.storable import is_text, storable, stored
 
-__all__ = ["Misfit", "column_values", "convert", "misfits", "wanted"]
+__all__ = ["Misfit", "column_values", "convert", "misfits", "null_column", "wanted"]
 
 # Errors of pyarrow and Python for values that do not fit.
 _UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
+NULLS_AT_ONCE = 1 << 16
 
 
 class Misfit(Exception):
@@ -168,3 +169,10 @@ def _is_number(value: Any) -> bool:
             return True
         return False
     return type(value) is int or isinstance(value, Number | Decimal)
+
+
+def null_column(rows: int, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column of nulls, which takes no memory for each of its rows."""
+    block = pa.nulls(NULLS_AT_ONCE, kind)
+    whole, rest = divmod(rows, NULLS_AT_ONCE)
+    return pa.chunked_array([*[block] * whole, block[:rest]], kind)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -36,10 +37,11 @@ def unify_columns(sources: Sequence[Source]) -> None:
         source.record = replace(source.record, columns=tuple(columns[name] for name in source.record.names))
 
 
-def concatenated(sources: Sequence[Source], readings: Sequence[Reading]) -> Reading:
+def concatenated(sources: Sequence[Source], readings: Sequence[Reading], folder: Path) -> Reading:
     """The readings of several sources of an open record as one, with all their columns and unique ids.
 
-    Copies only columns whose types differ. Raises `InputError` for a column without a common type.
+    Copies only columns whose types differ; `folder` is for temporary files. Raises `InputError` for a column without a
+    common type.
     """
     if len(readings) == 1:
         return readings[0]
@@ -55,7 +57,7 @@ def concatenated(sources: Sequence[Source], readings: Sequence[Reading]) -> Read
         return found
 
     whole = joined_readings(readings, pa.concat_tables(tables, promote_options="permissive"))
-    return whole.without_duplicates(places, rejects=any(source.rejects for source in sources))
+    return whole.without_duplicates(places, folder, rejects=any(source.rejects for source in sources))
 
 
 def taken_apart(whole: Reading, table: pa.Table, rows: Sequence[int]) -> list[pa.Table]:

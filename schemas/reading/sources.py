@@ -21,7 +21,7 @@ from synth.schemas.errors import InputError, UsageError
 from synth.schemas.instructions import INSTANCES, NotText, given_in, with_input
 from synth.schemas.phrases import plural
 from synth.schemas.reading.bad_rows import SCHEMA, BadRow, Reading, bad_table
-from synth.schemas.reading.columns import Misfit, convert, misfits, wanted
+from synth.schemas.reading.columns import Misfit, convert, misfits, null_column, wanted
 from synth.schemas.reading.formats import Batch, describe
 from synth.schemas.reading.formats.exact import text_of
 from synth.schemas.reading.inference import infer_record
@@ -122,7 +122,7 @@ class Source:
             return self.input.places(reading.in_input(indices))
 
         if not (self.input.run.get("unique_ids") and "id" not in self.columns):
-            reading = reading.without_duplicates(places, rejects=self.rejects)
+            reading = reading.without_duplicates(places, scratch.parent, rejects=self.rejects)
         if not reading.rows:
             raise InputError(f"{self.input.spec} has no rows")
         if not reading.table.num_rows:
@@ -154,7 +154,7 @@ class Source:
             if given and table.schema.field(given).type == column.type and not column.json:
                 arrays.append(table[given])
             elif not given and column.optional and column.name not in self.columns:
-                arrays.append(pa.chunked_array([pa.nulls(table.num_rows, column.type)]))
+                arrays.append(null_column(table.num_rows, column.type))
             else:
                 return None
         return pa.Table.from_arrays(arrays, schema=self.record.schema)

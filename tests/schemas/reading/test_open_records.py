@@ -86,12 +86,12 @@ def test_the_tables_of_several_inputs_become_one(tmp_path: Path) -> None:
         source(tmp_path / "two.jsonl", [{"id": "b", "n": 0.5, "y": ["z"]}, {"id": "c", "x": "w"}]),
     ]
     readings = [each.read(tmp_path / f"scratch-{number}") for number, each in enumerate(sources)]
-    assert concatenated(sources, readings).table.to_pylist() == [
+    assert concatenated(sources, readings, tmp_path).table.to_pylist() == [
         {"id": "a", "n": 1.0, "x": None, "y": None},
         {"id": "b", "n": 0.5, "x": None, "y": ["z"]},
         {"id": "c", "n": None, "x": "w", "y": None},
     ]
-    assert concatenated(sources[:1], readings[:1]) is readings[0]
+    assert concatenated(sources[:1], readings[:1], tmp_path) is readings[0]
 
 
 def test_inputs_whose_columns_have_no_type_in_common_agree_on_text(
@@ -103,7 +103,7 @@ def test_inputs_whose_columns_have_no_type_in_common_agree_on_text(
     ]
     unify_columns(sources)
     readings = [each.read(tmp_path / f"scratch-{number}") for number, each in enumerate(sources)]
-    assert concatenated(sources, readings).table.to_pylist() == [
+    assert concatenated(sources, readings, tmp_path).table.to_pylist() == [
         {"id": "a", "n": "1", "m": '{"x":1}'},
         {"id": "b", "n": "many", "m": '["y"]'},
     ]
@@ -115,7 +115,7 @@ def test_inputs_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     two = source(tmp_path / "two.jsonl", [{"id": "z"}, {"id": "a", "n": 2}])
     readings = [each.read(tmp_path / f"scratch-{number}") for number, each in enumerate((one, two))]
     with pytest.raises(InputError, match=r"id 'a' stands in .*one.jsonl:1 and again in .*two.jsonl:2: ids must be uni"):
-        concatenated([one, two], readings)
+        concatenated([one, two], readings, tmp_path)
     parquet.write_table(pa.table({"id": ["b"], "n": [b"bytes"]}), tmp_path / "two.parquet")
     with pytest.raises(InputError, match=r"two.parquet does not fit the inputs before it: n is int64 in .*one"):
         unify_columns([one, Source(str(tmp_path / "two.parquet"), ROW, {}, None)])
