@@ -37,7 +37,7 @@ def main() -> None:
     arguments.add_argument("--max-tokens", type=int, default=256)
     arguments.add_argument("--rounds", type=int, default=5)
     given = arguments.parse_args()
-    engine = open_engine("vllm", given.model, None, assignments("--engine-arg")(given.engine_arg or ()))
+    engine = open_engine("vllm", given.model, (), assignments("--engine-arg")(given.engine_arg or ()))
     assert isinstance(engine, VllmEngine)
     stage = SamplePaths(Prompt.load("alpaca", FOLDER), n=given.n, max_tokens=given.max_tokens)
     with scratch() as folder:

@@ -45,7 +45,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3, help="of the benchmark; those of a try are three")
     given = arguments.parse_args()
     args = {"enable_prefix_caching": "false", **assignments("--engine-arg")(given.engine_arg or ())}
-    engine = open_engine("vllm", given.model, None, args)
+    engine = open_engine("vllm", given.model, (), args)
     assert isinstance(engine, VllmEngine)
     stage = Extend(n=given.n, tries=given.tries, max_tokens=given.max_tokens)
     with scratch() as folder:

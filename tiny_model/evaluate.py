@@ -154,7 +154,7 @@ def _tell_by_kind(rows: list[dict[str, str]], greedy: list[set[str]], sampled: l
 
 
 async def _run(model: str) -> dict[str, float]:
-    engine = open_engine("vllm", model, None, {})
+    engine = open_engine("vllm", model, (), {})
     await engine.start()
     try:
         return {**await measure(engine), **await measure_texts(engine)}

@@ -3,14 +3,15 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from synth.pipelines.engines import Engine
 from synth.pipelines.engines.models import is_here
-from synth.schemas.errors import UsageError
+from synth.schemas.errors import EngineFailed, UsageError
+from synth.schemas.phrases import listed
 
 if TYPE_CHECKING:
     from synth.pipelines.engines.openai import Server
@@ -24,46 +25,57 @@ ADDRESS = "OPENAI_BASE_URL"
 def open_engine(
     kind: str | None,
     model: str | None,
-    base_url: str | None,
+    base_urls: Sequence[str],
     args: Mapping[str, str],
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Engine:
     """The engine, not yet started; its `identity` is available.
 
     `kind` is one of `ENGINES`; if None, a server implies `openai`. `model` defaults to SYNTH_MODEL, then to the only
-    model of a server, which is queried only in that case. `base_url` defaults to OPENAI_BASE_URL, but that does not
-    take a model away from this machine: without a `kind` it applies only to models that are not here. `args` are the
-    `--engine-arg`s as typed, `headers` those of requests to a server. Raises `UsageError`, or `EngineFailed` if that
-    server does not answer.
+    model of the first server that answers; servers are queried only in that case. Several `base_urls` share the
+    requests. They default to OPENAI_BASE_URL, which names one, but that does not take a model away from this machine:
+    without a `kind` it applies only to models that are not here. `args` are the `--engine-arg`s as typed, `headers`
+    those of requests to a server. Raises `UsageError`, or `EngineFailed` if no server answers.
     """
     model = model or os.environ.get("SYNTH_MODEL")
-    for flag, value in (("--base-url names a server", base_url), ("--header is sent to a server", headers)):
+    for flag, value in (("--base-url names a server", base_urls), ("--header is sent to a server", headers)):
         if value and kind not in (None, "openai"):
             raise UsageError(f"{flag}, which --engine {kind} does not use; leave one of them out")
-    server = _server("--base-url", base_url, headers) if base_url else None
-    if not server and (kind == "openai" or (kind is None and not (model and is_here(model)))):
-        server = _server_of_environment(headers)
-    kind = kind or ("openai" if server else "vllm")
+    servers = _servers("--base-url", base_urls, headers)
+    if not servers and (kind == "openai" or (kind is None and not (model and is_here(model)))):
+        servers = _server_of_environment(headers)
+    kind = kind or ("openai" if servers else "vllm")
     if kind not in ENGINES:
         raise UsageError(f"--engine {kind}: must be one of {', '.join(ENGINES)}")
-    if headers and not server:
+    if headers and not servers:
         raise UsageError("--header is sent to a server, and none is named: set --base-url")
-    return ENGINES[kind](model, server, args)
+    return ENGINES[kind](model, servers, args)
 
 
-def _server_of_environment(headers: Mapping[str, str]) -> "Server | None":
+def _server_of_environment(headers: Mapping[str, str]) -> "Sequence[Server]":
     """The server that the environment names, with a notice, because requests to it may cost money."""
     address = os.environ.get(ADDRESS)
-    if not address:
-        return None
-    server = _server(ADDRESS, address, headers)
-    logging.getLogger("synth").warning("%s selects the server %s", ADDRESS, server.name)
-    return server
+    servers = _servers(ADDRESS, [address] if address else [], headers)
+    for server in servers:
+        logging.getLogger("synth").warning("%s selects the server %s", ADDRESS, server.name)
+    return servers
+
+
+def _servers(origin: str, addresses: Sequence[str], headers: Mapping[str, str]) -> "Sequence[Server]":
+    servers: dict[str, Server] = {}
+    for address in addresses:
+        server = _server(origin, address, headers)
+        if server.url("") in servers:
+            raise UsageError(f"{origin} {server.name}: given twice")
+        servers[server.url("")] = server
+    return tuple(servers.values())
 
 
 def _server(origin: str, address: str, headers: Mapping[str, str]) -> "Server":
     from synth.pipelines.engines.openai import Server
 
+    if "," in address.partition("?")[0]:
+        raise UsageError(f"{origin} {address} is not one address: repeat --base-url for each server")
     if not _is_address(address):
         raise UsageError(f"{origin} {address} is not an address such as http://localhost:8000/v1")
     if "@" in urlsplit(address).netloc:
@@ -71,13 +83,13 @@ def _server(origin: str, address: str, headers: Mapping[str, str]) -> "Server":
     return Server(address, headers)
 
 
-def _echo(model: str | None, server: "Server | None", args: Mapping[str, str]) -> Engine:  # noqa: ARG001
+def _echo(model: str | None, servers: "Sequence[Server]", args: Mapping[str, str]) -> Engine:  # noqa: ARG001
     from synth.pipelines.engines.echo import EchoEngine
 
     return EchoEngine(**_typed("echo", args, {"reply": str, "delay": float, "context": int}))
 
 
-def _vllm(model: str | None, server: "Server | None", args: Mapping[str, str]) -> Engine:  # noqa: ARG001
+def _vllm(model: str | None, servers: "Sequence[Server]", args: Mapping[str, str]) -> Engine:  # noqa: ARG001
     if not model:
         raise UsageError(
             "no model is named: set --model to a directory, a hub name, or tiny (the model that comes with synth), "
@@ -88,10 +100,11 @@ def _vllm(model: str | None, server: "Server | None", args: Mapping[str, str]) -
     return VllmEngine(model, {name: _json_or_text(value) for name, value in args.items()})
 
 
-def _openai(model: str | None, server: "Server | None", args: Mapping[str, str]) -> Engine:
-    from synth.pipelines.engines.openai import OpenAIEngine, request_fields, served_models
+def _openai(model: str | None, servers: "Sequence[Server]", args: Mapping[str, str]) -> Engine:
+    from synth.pipelines.engines.openai import OpenAIEngine, request_fields
+    from synth.pipelines.engines.openai.replicas import Replicas
 
-    if not server:
+    if not servers:
         raise UsageError(
             f"--engine openai needs a server: set --base-url, such as http://localhost:8000/v1, or {ADDRESS}"
         )
@@ -101,15 +114,33 @@ def _openai(model: str | None, server: "Server | None", args: Mapping[str, str])
         if not value > 0:
             raise UsageError(f"--engine-arg {name}={value:g} is not above 0")
     fields = request_fields({name: _json_or_text(text) for name, text in args.items() if name not in ours})
-    model = model or server.deployment
-    if not model and server.is_azure:
-        raise UsageError(f"choose a --model: the name of a deployment at {server.name}")
-    if not model:
-        names = [card["id"] for card in served_models(server)]
+    model = model or _only_model(servers)
+    engines = [OpenAIEngine(server, model, fields=fields, **options) for server in servers]
+    return engines[0] if len(engines) == 1 else Replicas(engines)
+
+
+def _only_model(servers: "Sequence[Server]") -> str:
+    """The model of the first server that answers. The start checks that the others offer it, too."""
+    from synth.pipelines.engines.openai import served_models
+
+    deployments = list(dict.fromkeys(server.deployment for server in servers if server.deployment))
+    if len(deployments) > 1:
+        raise UsageError(f"choose a --model: the name of the model behind the deployments {listed(deployments)}")
+    if deployments:
+        return deployments[0]
+    failures = []
+    for server in servers:
+        if server.is_azure:
+            raise UsageError(f"choose a --model: the name of a deployment at {server.name}")
+        try:
+            names = [str(card["id"]) for card in served_models(server)]
+        except EngineFailed as failure:
+            failures.append(failure)
+            continue
         if len(names) != 1:
             raise UsageError(f"choose a --model: {server.name} serves {', '.join(names) or 'none'}")
-        (model,) = names
-    return OpenAIEngine(server, model, fields=fields, **options)
+        return names[0]
+    raise EngineFailed("; ".join(map(str, failures)))
 
 
 def _is_address(url: str) -> bool:
@@ -139,8 +170,8 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-# The values of `--engine`: functions of the model, the server and the arguments.
-ENGINES: dict[str, Callable[[str | None, "Server | None", Mapping[str, str]], Engine]] = {
+# The values of `--engine`: functions of the model, the servers and the arguments.
+ENGINES: dict[str, Callable[[str | None, "Sequence[Server]", Mapping[str, str]], Engine]] = {
     "vllm": _vllm,
     "openai": _openai,
     "echo": _echo,

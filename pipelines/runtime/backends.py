@@ -54,15 +54,15 @@ class EngineSpec:
         ),
     ] = None
     base_url: Annotated[
-        str | None,
+        tuple[str, ...],
         Option(
-            "An OpenAI-compatible server, such as http://localhost:8000/v1.",
+            "An OpenAI-compatible server, such as http://localhost:8000/v1. Repeatable: the servers share the work.",
             metavar="URL",
             default="OPENAI_BASE_URL, unless --model is on this machine",
             shown=_without_secret_parameters,
             panel=ENGINE,
         ),
-    ] = None
+    ] = ()
     engine_arg: Annotated[
         Mapping[str, str],
         Option(

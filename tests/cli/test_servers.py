@@ -66,6 +66,26 @@ def test_the_record_of_a_command_keeps_no_secret_in_the_address(folder: Path, sc
     assert "typed" not in record(folder) + done.stderr
 
 
+def test_several_servers_are_recorded_without_their_secrets(folder: Path, script: Script) -> None:
+    with scripted_server() as other:
+        other.replies = script.replies
+        addresses = [word for one in (script, other) for word in ("--base-url", f"{one.url}?api-key=typed")]
+        done = type_synth(*SAMPLE, *addresses, folder=folder)
+        assert done.returncode == 0, done.stderr
+        recorded = [word for one in (script, other) for word in ("--base-url", f"{one.url}?api-key=***")]
+        assert json.loads(record(folder))["command"][-4:] == recorded
+        assert "typed" not in record(folder) + done.stderr
+    # Which servers answered does not matter.
+    again = type_synth(*SAMPLE, "--base-url", script.url, folder=folder)
+    assert (again.returncode, len(script.asked) + len(other.asked)) == (0, 1), again.stderr
+
+
+def test_addresses_with_a_comma_are_refused(folder: Path, script: Script) -> None:
+    done = type_synth(*SAMPLE, "--base-url", f"{script.url},{script.url}", folder=folder)
+    assert done.returncode == 2
+    assert f"--base-url {script.url},{script.url} is not one address: repeat --base-url for each server" in done.stderr
+
+
 def test_a_run_that_stops_keeps_no_secret_either(folder: Path, script: Script) -> None:
     script.replies = [Reply(status=401)]
     done = type_synth(*SAMPLE, "--base-url", script.url, "--header", "X-Key: typed", folder=folder)

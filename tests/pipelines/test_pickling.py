@@ -78,7 +78,7 @@ def test_an_engine_is_opened_from_its_description_anywhere() -> None:
     spec = EngineSpec(engine="echo", engine_arg={"reply": "{i}"})
     assert copied(spec) == spec
     assert copied(spec).open().identity() == spec.open().identity()
-    served = EngineSpec("m", "openai", "http://127.0.0.1:9/v1", {"reasoning_effort": "low"})
+    served = EngineSpec("m", "openai", ("http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"), {"reasoning_effort": "low"})
     assert copied(served).open().identity() == served.open().identity()
     assert served.open().identity()["args"] == {"reasoning_effort": "low"}
 

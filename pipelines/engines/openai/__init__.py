@@ -1,4 +1,4 @@
-"""Any server with the OpenAI protocol, such as `vllm serve`.
+"""Any server with the OpenAI protocol, such as `vllm serve`, or several of them.
 
 One try per call: the caller retries after `EngineBusy`. A vLLM server also gets fields beyond the protocol, whose
 neutral values override the model's generation config, so that it answers like vLLM in process.
@@ -36,7 +36,7 @@ __all__ = ["OpenAIEngine", "Server", "request_fields", "served_models"]
 
 
 class OpenAIEngine:
-    """At most `concurrency` concurrent requests, each with a timeout of `timeout` s.
+    """One server: at most `concurrency` concurrent requests, each with a timeout of `timeout` s.
 
     `fields` are added to the body of each request or replace its fields; None removes a field.
 
@@ -54,9 +54,10 @@ class OpenAIEngine:
         timeout: float = 600,
         fields: Mapping[str, Any] | None = None,
     ) -> None:
+        self.name = server.name
+        self.concurrency = concurrency
         self._server = server
         self._model = model
-        self._concurrency = concurrency
         self._timeout = timeout
         self._fields = dict(fields or {})
         # The field that limits a completion: newer OpenAI models accept only `max_completion_tokens`.
@@ -74,7 +75,7 @@ class OpenAIEngine:
 
     @property
     def starting(self) -> str:
-        return f"reaching {self._server.name}"
+        return f"reaching {self.name}"
 
     async def start(self) -> None:
         """Raises `EngineFailed` if no server answers, `UsageError` if it lists only other models."""
@@ -83,12 +84,12 @@ class OpenAIEngine:
         card = await self._card()
         self._is_vllm = card.get("owned_by") == "vllm"
         self._room = Room(token_count(card.get("max_model_len")) or None)
-        self._slots = asyncio.Semaphore(self._concurrency)
+        self._slots = asyncio.Semaphore(self.concurrency)
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS),
             # uvicorn closes a connection after 5 idle seconds; close it earlier.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
-            proxy=_proxy(self._server.name),
+            proxy=_proxy(self.name),
             # LLM servers set no cookies, and looking for them takes time in every request.
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -107,7 +108,7 @@ class OpenAIEngine:
         card = find_card(self._model, cards)
         if card is None:
             names = ", ".join(card["id"] for card in cards)
-            raise UsageError(f"--model {self._model} is not served at {self._server.name}: it serves {names}")
+            raise UsageError(f"--model {self._model} is not served at {self.name}: it serves {names}")
         return card
 
     async def answer(self, request: Request) -> Answer:
@@ -205,13 +206,13 @@ class OpenAIEngine:
                     if len(keys) == 1:
                         raise
                     keys.rest(key, limited.retry_after)
-        raise EngineBusy(f"{self._server.name} limits the rate of all keys", keys.wait, overloaded=True)
+        raise EngineBusy(f"{self.name} limits the rate of all keys", keys.wait, overloaded=True)
 
     async def _post_with(self, key: str, path: str, body: dict[str, Any]) -> Any:
         from aiohttp import ClientConnectorError, ClientError, ConnectionTimeoutError
 
         assert self._session, "answer before start"
-        name, url, headers = self._server.name, self._server.url(path), self._server.headers(key)
+        name, url, headers = self.name, self._server.url(path), self._server.headers(key)
         try:
             async with self._session.post(url, data=orjson.dumps(body), headers=headers) as response:
                 raw = await response.read()

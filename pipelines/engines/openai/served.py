@@ -7,7 +7,7 @@ from synth.pipelines.engines.openai.refusals import KEY_HINT, KeyRefused
 from synth.pipelines.engines.openai.server import Server
 from synth.schemas.errors import EngineFailed
 
-__all__ = ["CONNECT_SECONDS", "NoModelList", "find_card", "served_models"]
+__all__ = ["CONNECT_SECONDS", "NoModelList", "Unreachable", "find_card", "served_models"]
 
 CONNECT_SECONDS = 30
 
@@ -16,10 +16,15 @@ class NoModelList(EngineFailed):
     """A server answers, but not with a list of models."""
 
 
+class Unreachable(EngineFailed):
+    """No server answers."""
+
+
 def served_models(server: Server) -> list[dict[str, Any]]:
     """The cards of the models of a server, each with its `id`. Blocks.
 
-    Raises `NoModelList` if the server lists no models, `EngineFailed` if it does not answer or refuses all keys.
+    Raises `NoModelList` if the server lists no models, `Unreachable` if it does not answer, and `KeyRefused` if it
+    refuses all keys.
     """
     while True:
         key = server.keys.next
@@ -48,7 +53,7 @@ def _listed(server: Server, key: str) -> list[dict[str, Any]]:
             raise NoModelList(f"{shown} answers {error.code} {error.reason}; {hint}") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise EngineFailed(f"no LLM server answers at {shown} ({reason}); start it or correct --base-url") from error
+        raise Unreachable(f"no LLM server answers at {shown} ({reason}); start it or correct --base-url") from error
     except (ValueError, RecursionError):
         cards = []
     if not cards:

@@ -51,7 +51,7 @@ def _key(headers: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def scripted_server() -> Iterator[Script]:
+def scripted_server(port: int = 0) -> Iterator[Script]:
     script = Script()
     lock = Lock()
 
@@ -95,7 +95,7 @@ def scripted_server() -> Iterator[Script]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         script.url = f"http://127.0.0.1:{server.server_port}/v1"
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -53,13 +53,13 @@ def test_fields_are_part_of_the_identity() -> None:
         "concurrency": "3",
         "timeout": "9",
     }
-    engine = open_engine("openai", "m", "http://127.0.0.1:9/v1", args)
+    engine = open_engine("openai", "m", ("http://127.0.0.1:9/v1",), args)
     assert engine.identity()["args"] == {
         "chat_template_kwargs": {"enable_thinking": False},
         "reasoning_effort": "low",
         "seed": None,
     }
-    plain = open_engine("openai", "m", "http://127.0.0.1:9/v1", {"concurrency": "3", "timeout": "9"})
+    plain = open_engine("openai", "m", ("http://127.0.0.1:9/v1",), {"concurrency": "3", "timeout": "9"})
     assert plain.identity()["args"] == {}
 
 
@@ -86,7 +86,7 @@ def test_fields_are_part_of_the_identity() -> None:
 )
 def test_fields_set_by_options_cannot_be_changed(name: str, value: str, says: str) -> None:
     with pytest.raises(UsageError, match=f"--engine-arg .*{says}"):
-        open_engine("openai", "m", "http://127.0.0.1:9/v1", {name: value})
+        open_engine("openai", "m", ("http://127.0.0.1:9/v1",), {name: value})
 
 
 def unsupported(body: dict[str, Any]) -> Reply:

@@ -81,7 +81,7 @@ def test_without_a_list_a_named_model_is_accepted_with_a_warning(
 def test_without_a_list_a_model_must_be_named(script: Script, reply: Reply, says: str) -> None:
     script.models = reply
     with pytest.raises(EngineFailed, match=says):
-        open_engine("openai", None, script.url, {})
+        open_engine("openai", None, (script.url,), {})
 
 
 def test_a_refused_key_is_reported_at_once(script: Script) -> None:

@@ -43,7 +43,7 @@ def test_a_deployment_at_azure_needs_no_model_and_no_list_of_models(
     script.models = Reply(status=404)
     script.replies = [Reply(completion("fine"))]
     script.url = script.url.replace("/v1", f"{AZURE}?api-version=2024-10-21")
-    identity = open_engine(None, None, script.url, {}).identity()
+    identity = open_engine(None, None, (script.url,), {}).identity()
     assert identity["model"] == "heron"
     (answer,) = ask(script, QUESTION, model="heron")
     assert answer.text == "fine"
@@ -70,7 +70,7 @@ def test_the_key_is_sent_in_the_header_that_the_server_reads(address: str, heade
 
 def test_azure_without_a_deployment_needs_a_model() -> None:
     with pytest.raises(UsageError, match="choose a --model: the name of a deployment"):
-        open_engine(None, None, "https://x.openai.azure.com/openai/v1", {})
+        open_engine(None, None, ("https://x.openai.azure.com/openai/v1",), {})
 
 
 def test_several_keys_are_used_in_turn(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
