@@ -41,6 +41,7 @@ bench-runner: setup  ## Measure start-up, throughput and memory, next to other t
 	$(BIN)/python benchmarks/startup.py --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/overhead.py --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/over_http.py --peers-python $(PEERS)/bin/python
+	$(BIN)/python benchmarks/several_servers.py
 	$(BIN)/python benchmarks/journal.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/select_paths.py $(GSM8K)

@@ -1,6 +1,6 @@
 """synth's side of the contests over rows: a stage that asks once per row, run as any stage is.
 
-usage: ask_once.py INPUT OUT [--echo | --base-url URL] [--in-flight N]
+usage: ask_once.py INPUT OUT [--echo | --base-url URL ...] [--in-flight N]
 """
 
 import argparse
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from synth.pipelines.engines import Answer, Completion, Engine, Message, Request, Sampling
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.engines.openai import OpenAIEngine, Server
+from synth.pipelines.engines.registry import open_engine
 from synth.pipelines.runtime.runner import Options, Run
 from synth.pipelines.runtime.stage import Row, RowStage, Tools
 from synth.schemas.record import Column, Record
@@ -51,12 +51,12 @@ def main() -> None:
     arguments.add_argument("input", type=Path)
     arguments.add_argument("out", type=Path)
     arguments.add_argument("--echo", action="store_true")
-    arguments.add_argument("--base-url")
+    arguments.add_argument("--base-url", action="append", default=[])
     arguments.add_argument("--in-flight", type=int, default=64)
     given = arguments.parse_args()
     engine: Engine = EchoEngine() if given.echo else AtOnce()
     if given.base_url:
-        engine = OpenAIEngine(Server(given.base_url), "loopback", concurrency=given.in_flight)
+        engine = open_engine("openai", "loopback", given.base_url, {"concurrency": str(given.in_flight)})
     started = time.perf_counter()
     summary = Run(AskOnce(), [str(given.input / "rows.arrow")], given.out, Options(), engine=engine).execute()
     print(json.dumps({"rows": summary.counts.outputs, "seconds": time.perf_counter() - started}))

@@ -1,8 +1,9 @@
 """A server that speaks as much of the OpenAI protocol as the contests need, and does next to nothing else.
 
 It answers every request with the same few words, after `--delay` seconds, or after `--slow` seconds where the body says
-"slow"; `GET /counts` tells what it has seen. It is written on asyncio's bare protocol and runs in a process of its own,
-so that it is not what is measured. usage: loopback.py [--delay S] [--slow S]; prints its port.
+"slow". With `--slots` that many requests are under way and the others wait in order. `GET /counts` tells what it has
+seen. It is written on asyncio's bare protocol and runs in a process of its own, so that it is not what is measured.
+usage: loopback.py [--delay S] [--slow S] [--slots N] [--port N]; prints its port.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,10 +59,12 @@ class Counts:
 
 
 class Connection(asyncio.Protocol):
-    def __init__(self, counts: Counts, delay: float, slow: float) -> None:
+    def __init__(self, counts: Counts, delay: float, slow: float, ends: deque[float] | None) -> None:
         self._counts = counts
         self._delay = delay
         self._slow = slow
+        # When the requests in the slots end.
+        self._ends = ends
         self._unread = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,8 +90,13 @@ class Connection(asyncio.Protocol):
         self._counts.arrive(body)
         answer = _CHAT if path.endswith(b"/chat/completions") else _PLAIN
         delay = self._slow if self._slow and b" slow " in body else self._delay
-        if delay:
-            asyncio.get_running_loop().call_later(delay, self._answer, answer, close)
+        loop = asyncio.get_running_loop()
+        if self._ends is not None:
+            begin = max(loop.time(), self._ends[0])
+            self._ends.append(begin + delay)
+            loop.call_at(begin + delay, self._answer, answer, close)
+        elif delay:
+            loop.call_later(delay, self._answer, answer, close)
         else:
             self._answer(answer, close)
 
@@ -105,10 +114,11 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
-async def serve(delay: float, slow: float) -> None:
+async def serve(delay: float, slow: float, slots: int, port: int) -> None:
     counts = Counts()
+    ends = deque([0.0] * slots, slots) if slots else None
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(counts, delay, slow), "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(lambda: Connection(counts, delay, slow, ends), "127.0.0.1", port, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -127,14 +137,20 @@ class Loopback:
         return counts
 
 
+def start(delay: float = 0, slow: float = 0, slots: int = 0, port: int = 0) -> tuple[subprocess.Popen[str], Loopback]:
+    """A fresh server that listens, at any port if that is 0."""
+    options = [f"--delay={delay}", f"--slow={slow}", f"--slots={slots}", f"--port={port}"]
+    server = subprocess.Popen([sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    return server, Loopback(int(server.stdout.readline()))
+
+
 @contextmanager
 def serving(delay: float = 0, slow: float = 0) -> Iterator[Loopback]:
     """A fresh server, its counts at nothing, for as long as the block runs."""
-    command = [sys.executable, __file__, "--delay", str(delay), "--slow", str(slow)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    server, loopback = start(delay, slow)
     try:
-        assert server.stdout
-        yield Loopback(int(server.stdout.readline()))
+        yield loopback
     finally:
         server.terminate()
         server.wait()
@@ -144,5 +160,7 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--delay", type=float, default=0)
     arguments.add_argument("--slow", type=float, default=0)
+    arguments.add_argument("--slots", type=int, default=0)
+    arguments.add_argument("--port", type=int, default=0)
     given = arguments.parse_args()
-    asyncio.run(serve(given.delay, given.slow))
+    asyncio.run(serve(given.delay, given.slow, given.slots, given.port))
