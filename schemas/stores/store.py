@@ -18,8 +18,10 @@ from synth.schemas.phrases import first_line
 
 __all__ = ["Store", "Stored"]
 
-# A store that does not answer is given up after some ten seconds; a slow but steady transfer is not.
-_CLIENT = {"connect_timeout": "3s", "read_timeout": "10s", "timeout": "10m"}
+# A store that does not answer is given up after some ten seconds; a slow but steady transfer is not. What was put in
+# parts may take the store a minute to join, in which it says nothing.
+_READING = {"connect_timeout": "3s", "read_timeout": "10s", "timeout": "10m"}
+_WRITING = {**_READING, "read_timeout": "2m"}
 _RETRIES = {
     "max_retries": 8,
     "retry_timeout": timedelta(seconds=8),
@@ -109,7 +111,7 @@ class Store:
             from obstore.exceptions import AlreadyExistsError
 
             try:
-                obstore.put(self._client, key, file, mode="create" if create else "overwrite")
+                obstore.put(self._writer, key, file, mode="create" if create else "overwrite")
             except AlreadyExistsError:
                 return False
         return True
@@ -123,11 +125,18 @@ class Store:
 
     @cached_property
     def _client(self) -> Any:
+        return self._connected(_READING)
+
+    @cached_property
+    def _writer(self) -> Any:
+        return self._connected(_WRITING)
+
+    def _connected(self, limits: dict[str, str]) -> Any:
         with self._faults():
             from obstore.store import AzureStore, GCSStore, S3Store
 
             made: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self.scheme]
-            return made(self.bucket, retry_config=_RETRIES, **_CLIENT)
+            return made(self.bucket, retry_config=_RETRIES, **limits)
 
     @contextmanager
     def _faults(self, key: str = "") -> Iterator[None]:
@@ -158,7 +167,8 @@ class Store:
             return f"the {kind} {self.url()} is in another region: set AWS_REGION"
         if _UNREACHABLE.search(text):
             endpoint = re.search(r"https?://[^/\s]+", text)
-            return f"the store of {url} cannot be reached{f' at {endpoint[0]}' if endpoint else ''}: check the network"
+            fault = "does not answer" if "TimedOut" in text else "cannot be reached"
+            return f"the store of {url} {fault}{f' at {endpoint[0]}' if endpoint else ''}: check the network"
         if isinstance(error, FileNotFoundError):
             return f"there is no object {url}"
         return f"the store of {url} cannot be used: {first_line(error)}"

@@ -142,6 +142,17 @@ def test_a_store_that_cannot_be_reached(
     )
 
 
+def test_a_store_that_accepts_and_says_nothing(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(stores._READING, "read_timeout", "100ms")
+    monkeypatch.setitem(stores._RETRIES, "max_retries", 0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        assert refusal(f"{bucket.url}/rows") == (
+            f"the store of {bucket.url}/rows does not answer at {address}: check the network"
+        )
+
+
 def test_an_endpoint_without_encryption_has_to_be_allowed(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ALLOW_HTTP")
     assert refusal(bucket.url) == (
