@@ -322,9 +322,13 @@ def shipped(name: str, folder: Path) -> Any:
 
 
 def path(name: str) -> Path:
-    """The path of this name. Raises `UsageError` if it is blank, since that would be the working directory."""
+    """The path of this name. Raises `UsageError` if it is a URL, or blank: that would be the working directory."""
+    from synth.schemas.specs import STORES
+
     if not name.strip():
         raise UsageError("the name of a file or directory is empty: is a shell variable not set?")
+    if name.startswith(STORES):
+        raise UsageError(f"{name} is in an object store, where only inputs can be: name a file or directory on disk")
     return Path(name)
 
 

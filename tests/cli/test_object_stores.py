@@ -198,3 +198,11 @@ def test_what_is_no_dataset_is_said_to_be_none(bucket: Bucket, local: Path) -> N
         f"{splits} has the splits train: name one of them, such as {splits}/train"
     )
     assert len(synth("show", f"{splits}/train", "--json").stdout.splitlines()) == 3
+
+
+def test_an_output_in_a_store_is_refused_before_anything_is_written(local: Path) -> None:
+    for command in (("import", "questions", "s3://any/out"), ("export", "questions", "s3://any/out.jsonl")):
+        refused = invoke(*command)
+        assert refused.exit_code == 1
+        assert "is in an object store, where only inputs can be" in str(refused.exception)
+    assert [entry.name for entry in local.iterdir()] == ["questions"]
