@@ -121,7 +121,7 @@ def _openai(model: str | None, servers: "Sequence[Server]", args: Mapping[str, s
 
 def _only_model(servers: "Sequence[Server]") -> str:
     """The model of the first server that answers. The start checks that the others offer it, too."""
-    from synth.pipelines.engines.openai import served_models
+    from synth.pipelines.engines.openai.served import none_of, served_models
 
     deployments = list(dict.fromkeys(server.deployment for server in servers if server.deployment))
     if len(deployments) > 1:
@@ -140,7 +140,7 @@ def _only_model(servers: "Sequence[Server]") -> str:
         if len(names) != 1:
             raise UsageError(f"choose a --model: {server.name} serves {', '.join(names) or 'none'}")
         return names[0]
-    raise EngineFailed("; ".join(map(str, failures)))
+    raise none_of(failures)
 
 
 def _is_address(url: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synth.pipelines.engines import Answer, EngineBusy, PromptRefused, Request, RequestFailed
-from synth.pipelines.engines.openai.served import Unreachable
+from synth.pipelines.engines.openai.served import Unreachable, none_of
 from synth.schemas.errors import EngineFailed, SynthError
 from synth.schemas.phrases import listed
 
@@ -126,12 +126,14 @@ class Replicas:
     async def start(self) -> None:
         """Raises `EngineFailed` if no server can be used, `UsageError` if one of them lists only other models."""
         outcomes = await asyncio.gather(*(engine.start() for engine in self._engines), return_exceptions=True)
-        failures = [outcome for outcome in outcomes if outcome is not None]
-        for failure in failures:
-            if not isinstance(failure, EngineFailed):
-                raise failure
+        failures = []
+        for outcome in outcomes:
+            if isinstance(outcome, EngineFailed):
+                failures.append(outcome)
+            elif outcome is not None:
+                raise outcome
         if len(failures) == len(self._engines):
-            raise EngineFailed("; ".join(map(str, failures)))
+            raise none_of(failures)
         for replica, outcome in zip(tuple(self._used), outcomes, strict=True):
             replica.is_started = outcome is None
             if isinstance(outcome, Unreachable):

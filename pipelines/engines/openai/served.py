@@ -1,13 +1,15 @@
 """The list of models that a server offers."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from synth.pipelines.engines.openai.refusals import KEY_HINT, KeyRefused
 from synth.pipelines.engines.openai.server import Server
 from synth.schemas.errors import EngineFailed
+from synth.schemas.phrases import listed
 
-__all__ = ["CONNECT_SECONDS", "NoModelList", "Unreachable", "find_card", "served_models"]
+__all__ = ["CONNECT_SECONDS", "NoModelList", "Unreachable", "find_card", "none_of", "served_models"]
 
 CONNECT_SECONDS = 30
 
@@ -17,7 +19,20 @@ class NoModelList(EngineFailed):
 
 
 class Unreachable(EngineFailed):
-    """No server answers."""
+    """No server answers at any of the `places`."""
+
+    def __init__(self, *places: str) -> None:
+        one = "it" if len(places) == 1 else "one of them"
+        super().__init__(f"no LLM server answers at {listed(places)}; start {one} or correct --base-url")
+        self.places = places
+
+
+def none_of(failures: Sequence[EngineFailed]) -> EngineFailed:
+    """The error of servers of which none can be used."""
+    places = [place for failure in failures if isinstance(failure, Unreachable) for place in failure.places]
+    if len(places) == len(failures):
+        return Unreachable(*places)
+    return EngineFailed("; ".join(map(str, failures)))
 
 
 def served_models(server: Server) -> list[dict[str, Any]]:
@@ -53,7 +68,7 @@ def _listed(server: Server, key: str) -> list[dict[str, Any]]:
             raise NoModelList(f"{shown} answers {error.code} {error.reason}; {hint}") from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise Unreachable(f"no LLM server answers at {shown} ({reason}); start it or correct --base-url") from error
+        raise Unreachable(f"{shown} ({reason})") from error
     except (ValueError, RecursionError):
         cards = []
     if not cards:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from threading import Event
@@ -13,6 +14,7 @@ import pytest
 from synth.pipelines.engines import Answer, EngineBusy, PromptRefused, Request
 from synth.pipelines.engines.openai import OpenAIEngine, Server, replicas
 from synth.pipelines.engines.openai.replicas import Replicas
+from synth.pipelines.engines.registry import open_engine
 from synth.schemas.errors import EngineFailed, UsageError
 from tests.pipelines.engines.asking import CHAT, NEUTRAL
 from tests.pipelines.engines.scripted_server import Reply, Script, completion, scripted_server
@@ -21,6 +23,11 @@ QUESTION = Request(CHAT, NEUTRAL)
 FINE = Reply(completion("fine"))
 OVERLOADED = Reply({"error": {"message": "slow down"}}, 503)
 BROKEN = Reply({"error": {"message": "oops"}}, 500)
+
+
+@pytest.fixture(autouse=True)
+def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SYNTH_MODEL", raising=False)
 
 
 @pytest.fixture
@@ -219,10 +226,29 @@ def test_a_server_that_does_not_answer_at_the_start_is_told_once_and_used_when_i
     assert found == f"{closed} answers again"
 
 
-def test_if_no_server_answers_at_the_start_all_are_named(closed: str) -> None:
+def test_if_no_server_answers_at_the_start_all_are_named(one: Script, closed: str) -> None:
     other = "http://127.0.0.1:9/v1"
-    with pytest.raises(EngineFailed, match=f"answers at {closed}/models .*; no LLM server answers at {other}/models"):
-        together(closed, other, requests=1)
+    for model in ("m", None):
+        with pytest.raises(EngineFailed) as failure:
+            asyncio.run(open_engine("openai", model, (closed, other), {}).start())
+        form = rf"no LLM server answers at {closed}/models \(.*\) and {other}/models \(.*\); start one of them .*"
+        assert re.fullmatch(form, str(failure.value))
+    one.models = Reply(status=401)
+    with pytest.raises(
+        EngineFailed, match=f"no LLM server answers at {closed}/models .*; {one.url}/models answers 401"
+    ):
+        together(closed, one.url, requests=1)
+
+
+def test_the_model_is_that_of_the_first_server_that_answers(one: Script, closed: str) -> None:
+    assert open_engine("openai", None, (closed, one.url), {}).identity()["model"] == "m"
+
+
+def test_deployments_of_different_names_may_be_different_models() -> None:
+    at = "https://x.openai.azure.com/openai/deployments"
+    with pytest.raises(UsageError, match=r"choose a --model: .* behind the deployments heron and egret"):
+        open_engine("openai", None, (f"{at}/heron", f"{at}/egret"), {})
+    assert open_engine("openai", "bird", (f"{at}/heron", f"{at}/egret"), {}).identity()["model"] == "bird"
 
 
 def test_a_server_with_another_model_is_named(one: Script, two: Script) -> None:
