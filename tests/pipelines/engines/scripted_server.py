@@ -53,7 +53,7 @@ def _key(headers: Mapping[str, str]) -> str:
 @contextmanager
 def scripted_server(port: int = 0) -> Iterator[Script]:
     script = Script()
-    lock = Lock()
+    lock, choosing = Lock(), Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -68,25 +68,28 @@ def scripted_server(port: int = 0) -> Iterator[Script]:
             with lock:
                 script.under_way += 1
                 script.most_under_way = max(script.most_under_way, script.under_way)
+            with choosing:
                 if own := script.to_key.get(_key(self.headers)):
                     reply = own.pop(0) if len(own) > 1 else own[0]
                 elif script.respond:
                     reply = script.respond(body)
                 else:
                     reply = script.replies.pop(0) if len(script.replies) > 1 else script.replies[0]
-            try:
-                self._answer(reply)
-            finally:
-                with lock:
-                    script.under_way -= 1
+            self._answer(reply, self._end)
 
-        def _answer(self, reply: Reply) -> None:
+        def _end(self) -> None:
+            with lock:
+                script.under_way -= 1
+
+        def _answer(self, reply: Reply, end: Callable[[], None] = lambda: None) -> None:
             body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body) + 100 * reply.hang_up))
             self.end_headers()
+            # Before the client has the whole answer and sends its next request.
+            end()
             if reply.status not in (204, 304):
                 # The client has given up and closed the connection.
                 with suppress(BrokenPipeError):

@@ -174,7 +174,7 @@ def test_retry_after_is_honoured_as_seconds_and_as_a_date(script: Script) -> Non
 
 
 def test_concurrent_requests_are_limited(script: Script) -> None:
-    script.replies = [Reply(completion("a"))]
+    script.respond = lambda _body: time.sleep(0.005) or Reply(completion("a"))
     answers = ask(script, *[Request(CHAT, NEUTRAL)] * 50, concurrency=2)
     assert len(answers) == 50
     assert script.most_under_way <= 2
