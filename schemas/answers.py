@@ -15,9 +15,19 @@ import xxhash
 from numpy.typing import NDArray
 
 from synth.schemas.atomic import atomic
-from synth.schemas.journal import Journal, read_journal
+from synth.schemas.journal import Journal, journal_batches, read_batch, read_journal
 
-__all__ = ["ANSWERS", "TRIES_APART", "AnswerJournal", "PriorAnswers", "compress_answers", "key_of", "request_hash"]
+__all__ = [
+    "ANSWERS",
+    "TRIES_APART",
+    "AnswerJournal",
+    "PriorAnswers",
+    "answers_of_chunks",
+    "compress_answers",
+    "key_of",
+    "request_hash",
+    "write_answers",
+]
 
 # Samples between the tries of a reply whose retries are apart from the first samples of all replies.
 TRIES_APART = 1 << 32
@@ -95,7 +105,9 @@ class PriorAnswers:
 
     def __init__(self, journals: Sequence[Path]) -> None:
         self._journals = journals
-        self._read = lru_cache(2)(lambda number: read_journal(self._journals[number], ANSWERS))
+        # Where each batch is. A journal with the answers of many chunks is never read as a whole.
+        self._places: list[tuple[Path, int]] = []
+        self._read = lru_cache(2)(self._batch)
 
     def of_rows(self, ids: pa.ChunkedArray) -> Iterator[pa.Table]:
         """The answers for the rows with these ids."""
@@ -109,35 +121,56 @@ class PriorAnswers:
         places = np.searchsorted(hashes, wanted, "left"), np.searchsorted(hashes, wanted, "right")
         found = {number for start, end in zip(*places, strict=True) for number in numbers[start:end].tolist()}
         for number in sorted(found):
-            table = self._read(number)
-            yield table.filter(pc.is_in(table["row"], value_set=ids))
+            batch = self._read(number)
+            yield pa.Table.from_batches([batch.filter(pc.is_in(batch["row"], value_set=ids))])
+
+    def _batch(self, number: int) -> pa.RecordBatch:
+        journal, start = self._places[number]
+        return read_batch(journal, ANSWERS, start)
 
     @cached_property
     def _index(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-        """The hashes of the row ids of all answers, sorted, and the number of each one's journal."""
+        """The hashes of the row ids of all answers, sorted, and the number of each one's batch."""
         from synth.schemas.fingerprints import fingerprints
 
         hashes, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.uint32)]
-        for number, journal in enumerate(self._journals):
-            for batch in read_journal(journal, ANSWERS).select(["row"]).to_batches():
-                hashes.append(fingerprints(batch.column(0)))
-                numbers.append(np.full(batch.num_rows, number, np.uint32))
+        for journal in self._journals:
+            for start, batch in journal_batches(journal, ANSWERS):
+                hashes.append(fingerprints(batch["row"]))
+                numbers.append(np.full(batch.num_rows, len(self._places), np.uint32))
+                self._places.append((journal, start))
         unsorted = np.concatenate(hashes)
         order = np.argsort(unsorted)
         return unsorted[order], np.concatenate(numbers)[order]
 
 
-def compress_answers(journal: Path, target: Path) -> None:
-    """Write the answers of a finished journal, if there are any, as a compressed one."""
+def compress_answers(journal: Path, target: Path) -> int:
+    """Write the answers of a finished journal, if there are any, as a compressed one. Returns how many there are."""
     answers = read_journal(journal, ANSWERS).combine_chunks()
-    if not answers.num_rows:
+    write_answers(answers.to_batches(), target)
+    return int(answers.num_rows)
+
+
+def write_answers(batches: Sequence[pa.RecordBatch], target: Path) -> None:
+    """Write answers, if there are any, as a compressed journal."""
+    if not any(batch.num_rows for batch in batches):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic(target, durable=True) as temporary:
         copy = Journal(temporary, ANSWERS, compression="zstd")
-        for batch in answers.to_batches():
+        for batch in batches:
             copy.append(batch)
         copy.close()
+
+
+def answers_of_chunks(journals: Sequence[Path], counts: Sequence[int]) -> Iterator[list[pa.RecordBatch]]:
+    """The answers of each chunk, from journals in which they were joined; `counts` are the numbers of answers."""
+    batches = (batch for journal in journals for _, batch in journal_batches(journal, ANSWERS))
+    for count in counts:
+        own: list[pa.RecordBatch] = []
+        while count > sum(batch.num_rows for batch in own):
+            own.append(next(batches))
+        yield own
 
 
 def key_of(identity: Mapping[str, Any]) -> int:

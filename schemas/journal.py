@@ -4,7 +4,8 @@ A journal is one schema message, then record batches, each with a checksum of it
 follows the last intact batch (a torn tail, or bytes corrupted by a power cut) is truncated when the journal is opened.
 """
 
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any, cast
@@ -12,9 +13,18 @@ from typing import Any, cast
 import pyarrow as pa
 import xxhash
 
+from synth.schemas.atomic import atomic
 from synth.schemas.errors import SynthError
 
-__all__ = ["Journal", "batch_of_columns", "copied_journal", "read_journal"]
+__all__ = [
+    "Journal",
+    "batch_of_columns",
+    "copied_journal",
+    "join_journals",
+    "journal_batches",
+    "read_batch",
+    "read_journal",
+]
 
 _MARK = b"xxh3"
 _ZEROS = b"0" * 16
@@ -91,25 +101,61 @@ def read_journal(path: Path, schema: pa.Schema) -> pa.Table:
 def copied_journal(path: Path, schema: pa.Schema) -> pa.Table:
     """The rows of a journal so far, in memory; a process may be writing to it. Raises `FileNotFoundError`."""
     # A mapped file that its writer truncates would kill this process.
-    source = pa.BufferReader(path.read_bytes())
-    batches, _ = _intact(path, source, schema.serialize().to_pybytes())
-    return pa.Table.from_batches(batches, schema)
+    found = _intact(path, pa.BufferReader(path.read_bytes()), schema.serialize().to_pybytes())
+    return pa.Table.from_batches([batch for _, batch, _ in found], schema)
+
+
+def journal_batches(path: Path, schema: pa.Schema) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The intact batches of a journal that no process is writing to, one at a time, each with its offset."""
+    for start, batch, _ in _intact(path, _opened(path), schema.serialize().to_pybytes()):
+        yield start, batch
+
+
+def read_batch(path: Path, schema: pa.Schema, start: int) -> pa.RecordBatch:
+    """The batch of a journal at this offset, which `journal_batches` has found intact."""
+    source = _opened(path)
+    source.seek(start)
+    return pa.ipc.read_record_batch(pa.ipc.read_message(source), schema)
+
+
+def join_journals(paths: Sequence[Path], target: Path, schema: pa.Schema) -> None:
+    """Write complete journals of one schema as a single one, batch for batch."""
+    header = schema.serialize().to_pybytes()
+    with atomic(target, durable=True) as temporary, temporary.open("wb") as joined:
+        joined.write(header)
+        for path in paths:
+            with path.open("rb") as file:
+                _require_header(path, file.read(len(header)), header)
+                shutil.copyfileobj(file, joined)
+
+
+def _require_header(path: Path, found: bytes, header: bytes) -> None:
+    if found != header:
+        raise SynthError(f"{path} was written by another version of synth: use --fresh to start over")
+
+
+def _opened(path: Path) -> pa.NativeFile:
+    # An empty file cannot be mapped.
+    return pa.memory_map(str(path)) if path.exists() and path.stat().st_size else pa.BufferReader(b"")
 
 
 def _recover(path: Path, header: bytes) -> tuple[list[pa.RecordBatch], int]:
     """The intact batches of a journal, and the end offset of the last one; 0 if even the schema is torn."""
-    if not path.exists() or not path.stat().st_size:
-        return [], 0
-    return _intact(path, pa.memory_map(str(path)), header)
-
-
-def _intact(path: Path, source: pa.NativeFile, header: bytes) -> tuple[list[pa.RecordBatch], int]:
-    if source.size() < len(header):
-        return [], 0
-    if source.read_at(len(header), 0) != header:
-        raise SynthError(f"{path} was written by another version of synth: use --fresh to start over")
-    end = len(header)
+    source = _opened(path)
+    end = len(header) if source.size() >= len(header) else 0
     batches: list[pa.RecordBatch] = []
+    for _, batch, after in _intact(path, source, header):
+        batches.append(batch)
+        end = after
+    return batches, end
+
+
+def _intact(path: Path, source: pa.NativeFile, header: bytes) -> Iterator[tuple[int, pa.RecordBatch, int]]:
+    """Each intact batch of a journal, between the offsets at which it starts and ends."""
+    if source.size() < len(header):
+        return
+    _require_header(path, source.read_at(len(header), 0), header)
+    end = len(header)
     while end < source.size():
         try:
             source.seek(end)
@@ -119,11 +165,11 @@ def _intact(path: Path, source: pa.NativeFile, header: bytes) -> tuple[list[pa.R
             found, message[at : at + len(_ZEROS)] = bytes(message[at : at + len(_ZEROS)]), _ZEROS
             if found != _checksum(message):
                 break
-            batches.append(pa.ipc.read_record_batch(body, pa.ipc.read_schema(pa.py_buffer(header))))
+            batch = pa.ipc.read_record_batch(body, pa.ipc.read_schema(pa.py_buffer(header)))
         except _TORN:
             break
+        yield end, batch, end + len(message)
         end += len(message)
-    return batches, end
 
 
 def _message(batch: pa.RecordBatch, header: int, options: pa.ipc.IpcWriteOptions) -> bytearray:

@@ -2,13 +2,13 @@
 
     OUT/           data-00000-of-00008.arrow  dataset_info.json  state.json  synth.json
       rejected/    a dataset directory of rejected rows and filtered outputs
-      answers/     00017.arrow: the journals of tool answers; also a dataset directory
+      answers/     data-00000-of-00002.arrow: journals of tool answers; also a dataset directory
       failed/      chunks.json  00017/: the journals of chunks with failed rows
     OUT.partial/   lock  synth.json  progress.json  spending.arrow  failed.json  form  input-0
       shards/      00017.3f9c21d0.arrow  00017.3f9c21d0.rejected.arrow  00017.3f9c21d0.answers.arrow  00017.json
       work/        00017/3f9c21d0/: answers.arrow  rows.arrow
       prior/       the answers of earlier runs of this output, for an update
-      kept/        what is published in OUT next to the data, such as answers/ and failed/
+      kept/        what is published in OUT next to the data: failed/, and answers/ with 00017.arrow for each chunk
       whole/  replaced/   OUT just before it is published, and the output that it replaces
 
 Only the functions that list chunk numbers and journals access the disk; no other module spells these names. A chunk
@@ -79,20 +79,20 @@ class Layout:
         return Layout(self.path / "answers")
 
     def answers_of(self, chunk: int) -> Path:
+        """The answers that were kept of a chunk, before they are joined."""
         return self.answers.path / f"{chunk:05d}{_SHARD}"
-
-    def answered(self) -> list[int]:
-        """The chunks whose answers are kept, in order."""
-        return _numbers(self.answers.path, _SHARD)
 
     def failed_journals(self, chunk: int) -> Journals:
         return Journals(self.failed / f"{chunk:05d}")
 
-    def recorded_answers(self) -> dict[int, Path]:
-        """The journal of answers of each chunk that kept them, or that has failed rows."""
+    def kept_answers(self) -> list[Path]:
+        """The journals of the answers that were kept, in order."""
+        return sorted(self.answers.path.glob(f"*{_SHARD}"))
+
+    def failed_answers(self) -> dict[int, Path]:
+        """The journal of answers of each chunk with failed rows."""
         failed = {chunk: self.failed_journals(chunk).answers for chunk in _numbers(self.failed, "")}
-        kept = {chunk: self.answers_of(chunk) for chunk in self.answered()}
-        return {chunk: journal for chunk, journal in {**failed, **kept}.items() if journal.is_file()}
+        return {chunk: journal for chunk, journal in failed.items() if journal.is_file()}
 
     @property
     def partial(self) -> "PartialLayout":

@@ -225,9 +225,8 @@ class Chunk:
         self._require_all_rows((self.stop if stop is None else stop) - self.start)
         data, rejected = self._write_shards(lines)
         answers = self._place.answers(self._number, self._lease)
-        if keep_answers:
-            compress_answers(self.journals.answers, answers)
-        published = Published(self.counts, data, rejected, self._lease)
+        kept = compress_answers(self.journals.answers, answers) if keep_answers else 0
+        published = Published(self.counts, data, rejected, self._lease, kept)
         # Journals that are still there were whole when they were read.
         if not self.is_lost and create_json(self._place.published(self._number), asdict(published)):
             self.tidy(published)

@@ -71,12 +71,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Published:
-    """The counts and shards of a published chunk, and the lease under which it was published."""
+    """The counts and shards of a published chunk, its lease, and the number of its answers that were kept."""
 
     counts: Counts
     data: Shard
     rejected: Shard
     lease: str = ""
+    answers: int = 0
 
     @property
     def shards(self) -> list[Shard]:
@@ -86,7 +87,7 @@ class Published:
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> "Published":
         data, rejected = (Shard(**record[name]) for name in ("data", "rejected"))
-        return cls(Counts(**record["counts"]), data, rejected, record["lease"])
+        return cls(Counts(**record["counts"]), data, rejected, record["lease"], record["answers"])
 
     def settled(self) -> "Published":
         """The same without the lease, which is chance: the record of the chunk in an output."""

@@ -1,13 +1,12 @@
 """Where a run starts: from scratch, from where an earlier run stopped, or from the journals in a complete output.
 
-An output has the journals of answers in `answers/`, one per chunk. An update sets them aside and runs every row again:
-each chunk takes over the answers for its rows, so only requests without an answer are sent. `failed/` has all journals
-of the chunks with failed rows, and the records of all chunks: `--retry-failed` reopens the former and restores the
-latter as published.
+An output has the journals of answers in `answers/`. An update sets them aside and runs every row again: each chunk
+takes over the answers for its rows, so only requests without an answer are sent. `failed/` has all journals of the
+chunks with failed rows, and the records of all chunks: `--retry-failed` reopens the former, and restores the latter
+from the files in which they were joined.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -19,6 +18,7 @@ import pyarrow as pa
 from synth.pipelines.runtime.counts import Published
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.spending import Ledger
+from synth.schemas.answers import answers_of_chunks, write_answers
 from synth.schemas.atomic import write_json
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
@@ -64,7 +64,7 @@ def _require_answers(out: Path) -> None:
     tallies = _unrecorded({chunk: json.loads(partial.published(chunk).read_text()) for chunk in chunks}, partial.kept)
     if layout.failed_chunks.is_file():
         tallies += _unrecorded(dict(enumerate(json.loads(layout.failed_chunks.read_text())["chunks"])), layout)
-    elif layout.record.is_file() and not (layout.answered() or partial.prior_answers()):
+    elif layout.record.is_file() and not (layout.kept_answers() or partial.prior_answers()):
         tallies.append((Dataset(out).run or {}).get("counts", {}).get("tallies", {}))
     if any(used.get(name) for used in tallies for name in ("requests", "programs", "scored_tokens")):
         raise UsageError(
@@ -73,9 +73,10 @@ def _require_answers(out: Path) -> None:
 
 
 def _unrecorded(chunks: Mapping[int, Any], layout: Layout) -> list[Mapping[str, float]]:
-    """What the published chunks used, of those without a journal of answers."""
-    recorded = layout.recorded_answers()
-    return [Published.read(chunk).counts.tallies for number, chunk in chunks.items() if number not in recorded]
+    """What the published chunks used, of those whose answers are not there."""
+    failed = layout.failed_answers()
+    published = {number: Published.read(chunk) for number, chunk in chunks.items() if number not in failed}
+    return [chunk.counts.tallies for chunk in published.values() if not chunk.answers]
 
 
 def _reopened(out: Path, identity: Mapping[str, Any], options: Options, chunk_rows: int | None) -> OutputClaim:
@@ -103,7 +104,9 @@ def _restore_chunks(finished: Dataset, claim: OutputClaim) -> None:
     data = _portions(finished, out, "shards", [chunk.data.rows for chunk in published])
     # The shards of chunks may be followed by one of bad rows, which are read from the input again.
     rejected = _portions(finished, out.rejected, "rejected_shards", [chunk.rejected.rows for chunk in published])
-    for number, (chunk, rows, rejected_rows) in enumerate(zip(published, data, rejected, strict=True)):
+    answers = answers_of_chunks(out.kept_answers(), [chunk.answers for chunk in published])
+    restored = zip(published, data, rejected, answers, strict=True)
+    for number, (chunk, rows, rejected_rows, kept) in enumerate(restored):
         if chunk.counts.failed:
             shutil.copytree(out.failed_journals(number).folder, layout.journals(number, RESTORED).folder)
             continue
@@ -111,9 +114,7 @@ def _restore_chunks(finished: Dataset, claim: OutputClaim) -> None:
         if chunk.rejected.rows:
             chunk = replace(chunk, rejected=_written(layout.shards / chunk.rejected.filename, rejected_rows))
         write_json(layout.published(number), asdict(chunk))
-        if out.answers_of(number).is_file():
-            layout.kept.answers.path.mkdir(parents=True, exist_ok=True)
-            os.link(out.answers_of(number), layout.kept.answers_of(number))
+        write_answers(kept, layout.kept.answers_of(number))
 
 
 def _portions(finished: Dataset, folder: Layout, kind: str, rows: Sequence[int]) -> Iterator[pa.Table]:

@@ -33,7 +33,6 @@ from synth.schemas.errors import Partial, SynthError
 from synth.schemas.layout import PartialLayout
 from synth.schemas.phrases import plural
 from synth.schemas.shards import Shard
-from synth.schemas.writing.publication import write_datasets_json
 
 if TYPE_CHECKING:
     from synth.sandbox.pool import Sandbox
@@ -137,9 +136,6 @@ class RowRun:
                 rejected.append(published.rejected)
                 records.append(asdict(published.settled()))
         kept = self._layout.kept
-        if kept.answered():
-            files = [kept.answers_of(chunk).name for chunk in kept.answered()]
-            write_datasets_json(kept.answers, files, [shard.xxh3 for shard in data])
         if total.failed:
             write_json(kept.failed_chunks, {"chunks": records})
         else:

@@ -13,9 +13,9 @@ from synth.schemas.dataset import read_shard
 from synth.schemas.errors import SynthError
 from synth.schemas.shards import ROWS_PER_SHARD, Shard, ShardWriter, file_checksum
 
-__all__ = ["data_file", "grouped", "portions"]
+__all__ = ["by_size", "data_file", "grouped", "portions"]
 
-# Files with long rows have fewer of them.
+# Of Arrow data. Files with long rows have fewer of them.
 BYTES_PER_FILE = 500_000_000
 
 
@@ -34,6 +34,20 @@ def grouped(shards: Sequence[Shard]) -> list[list[Shard]]:
         rows += shard.rows
         size += shard.bytes
     return files
+
+
+def by_size(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """The files to join in one, of at most `BYTES_PER_FILE` unless it is a single one."""
+    group: list[Path] = []
+    size = 0
+    for path in paths:
+        size += path.stat().st_size
+        if group and size > BYTES_PER_FILE:
+            yield group
+            group, size = [], path.stat().st_size
+        group.append(path)
+    if group:
+        yield group
 
 
 def data_file(path: Path, folder: Path, shards: Sequence[Shard]) -> Shard:

@@ -17,6 +17,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import SynthError, UsageError
 from synth.schemas.phrases import first_line
 from synth.schemas.quiet import quiet_libraries
+from synth.schemas.writing.data_files import by_size
 from synth.schemas.writing.export import write
 from synth.schemas.writing.parts import Part, is_record, split_of
 from synth.schemas.writing.shapes import shaped
@@ -28,8 +29,6 @@ __all__ = ["HubBranch", "Pushed", "check_name"]
 
 CARD = "README.md"
 KIND = "dataset"
-# Bytes of Arrow data in one Parquet file. One shard is never divided, so that an update changes few files.
-BYTES_PER_FILE = 500_000_000
 # Seconds that the hub has for its first answer.
 FIRST_ANSWER_SECONDS = 10
 
@@ -201,25 +200,14 @@ def _sentence(error: Exception, name: str, endpoint: str) -> str:
 
 
 def _files(parts: Sequence[Part]) -> Iterator[tuple[str, Dataset]]:
-    """Each file to push, by its name on the hub, and its rows."""
+    """Each file to push, by its name on the hub, and its rows.
+
+    One shard is never divided, so that an update changes few files.
+    """
     for part in parts:
-        groups = list(_groups(part.dataset.shards)) or [[]]
+        groups = list(by_size(part.dataset.shards)) or [[]]
         for number, shards in enumerate(groups):
             yield part.file(number, len(groups)), part.dataset.with_shards(shards)
-
-
-def _groups(shards: Sequence[Path]) -> Iterator[list[Path]]:
-    """The shards of one file after the other."""
-    group: list[Path] = []
-    size = 0
-    for shard in shards:
-        size += shard.stat().st_size
-        if group and size > BYTES_PER_FILE:
-            yield group
-            group, size = [], shard.stat().st_size
-        group.append(shard)
-    if group:
-        yield group
 
 
 def _write_parquet(file: Path, dataset: Dataset) -> None:

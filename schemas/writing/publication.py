@@ -16,14 +16,16 @@ from typing import Any, Literal
 
 import xxhash
 
+from synth.schemas.answers import ANSWERS
 from synth.schemas.atomic import remove, remove_unfinished, sync, write_json
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Stale, SynthError, UsageError
+from synth.schemas.journal import join_journals
 from synth.schemas.layout import Layout, PartialLayout
 from synth.schemas.shards import Shard
 from synth.schemas.specs import recorded_command
 from synth.schemas.writing.changes import Difference, differences, in_words
-from synth.schemas.writing.data_files import data_file, grouped
+from synth.schemas.writing.data_files import by_size, data_file, grouped
 
 __all__ = ["OutputClaim", "OutputStatus", "write_datasets_json"]
 
@@ -195,7 +197,8 @@ class OutputClaim:
         """Link the journals of answers of the output, and of a run that has begun, into `prior`."""
         layout, out = self.layout, Layout(self.final)
         layout.prior.mkdir(exist_ok=True)
-        journals = [journal for kept in (out, layout.kept) for journal in kept.recorded_answers().values()]
+        journals = [journal for kept in (out, layout.kept) for journal in kept.kept_answers()]
+        journals += [journal for kept in (out, layout.kept) for journal in kept.failed_answers().values()]
         journals += [journals.answers for journals in layout.all_journals()]
         for journal in filter(Path.is_file, journals):
             # Named by the file, so that this can be repeated after a kill.
@@ -215,13 +218,16 @@ class OutputClaim:
         Files are linked or copied, not moved, until the directory appears: after a crash the run finds its work in
         place, and this can be called again.
         """
-        whole, replaced, kept = self.layout.whole, self.layout.replaced, self.layout.kept.path
+        whole, replaced, kept = self.layout.whole, self.layout.replaced, self.layout.kept
         for remains in (whole.path, replaced) if self.final.exists() else (whole.path,):
             shutil.rmtree(remains, ignore_errors=True)
         data = self._arrange(whole, shards)
         rejected = self._arrange(whole.rejected, rejected) if rejected else []
-        for folder in sorted(kept.iterdir()) if kept.is_dir() else ():
-            shutil.copytree(folder, whole.path / folder.name, copy_function=os.link)
+        for folder in sorted(kept.path.iterdir()) if kept.path.is_dir() else ():
+            if folder == kept.answers.path:
+                self._join_answers(whole.answers, [shard.xxh3 for shard in data])
+            else:
+                shutil.copytree(folder, whole.path / folder.name, copy_function=os.link)
             sync(whole.path / folder.name)
         write_json(
             whole.record,
@@ -253,6 +259,15 @@ class OutputClaim:
         write_datasets_json(target, [shard.filename for shard in named], [shard.xxh3 for shard in named])
         sync(target.path)
         return named
+
+    def _join_answers(self, target: Layout, checksums: Sequence[str]) -> None:
+        """Make the files of `target` from the answers that were kept of each chunk. `checksums` are of the data."""
+        target.path.mkdir()
+        files = list(by_size(self.layout.kept.kept_answers()))
+        names = [target.data(number, len(files)) for number in range(len(files))]
+        for path, joined in zip(names, files, strict=True):
+            join_journals(joined, path, ANSWERS)
+        write_datasets_json(target, [path.name for path in names], checksums)
 
     def close(self) -> None:
         """Release the directory; its content stays for the next run."""

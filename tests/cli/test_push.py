@@ -135,7 +135,10 @@ def test_a_repeated_push_sends_nothing_and_makes_no_commit(server: Hub, tmp_path
 
 
 def test_only_files_with_changed_rows_are_sent_again(server: Hub, tmp_path: Path) -> None:
-    program = "import synth.schemas.writing.hub as hub; hub.BYTES_PER_FILE = 1; from synth.cli.main import main; main()"
+    program = (
+        "import synth.schemas.writing.data_files as files; files.BYTES_PER_FILE = 1; "
+        "from synth.cli.main import main; main()"
+    )
 
     def push_in_small_files(rows: list[dict[str, int]]) -> None:
         datasets.Dataset.from_list(rows).save_to_disk(tmp_path / "d", num_shards=3)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from synth.schemas.errors import SynthError
-from synth.schemas.journal import Journal
+from synth.schemas.journal import Journal, join_journals, journal_batches, read_batch
 
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
 BATCHES = [[(10 * batch + i, f"text {i}") for i in range(10)] for batch in range(5)]
@@ -79,3 +79,24 @@ def test_a_journal_of_another_schema_is_refused_not_emptied(written: Path) -> No
     with pytest.raises(SynthError, match="another version"):
         Journal(written, pa.schema([("other", pa.int64())]))
     assert written.read_bytes() == before
+
+
+def test_joined_journals_are_one_journal_of_the_same_batches(tmp_path: Path, written: Path) -> None:
+    second = tmp_path / "second.arrow"
+    journal = Journal(second, SCHEMA, compression="zstd")
+    journal.write([(99, "later")])
+    journal.close()
+    joined = tmp_path / "joined.arrow"
+    join_journals([written, second], joined, SCHEMA)
+    assert rows_in(joined) == [row for batch in BATCHES for row in batch] + [(99, "later")]
+    batches = list(journal_batches(joined, SCHEMA))
+    assert [batch.num_rows for _, batch in batches] == [10, 10, 10, 10, 10, 1]
+    for start, batch in batches:
+        assert read_batch(joined, SCHEMA, start) == batch
+
+
+def test_a_journal_of_other_columns_is_not_joined(tmp_path: Path, written: Path) -> None:
+    other = pa.schema([("number", pa.int64())])
+    with pytest.raises(SynthError, match="was written by another version of synth"):
+        join_journals([written], tmp_path / "joined.arrow", other)
+    assert not (tmp_path / "joined.arrow").exists()

@@ -41,6 +41,7 @@ def test_chunks_are_numbered_alike_everywhere(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     layout.journals(17, "3f9c21d0").folder.mkdir(parents=True)
-    assert layout.published_chunks() == layout.kept.answered() == [17]
+    assert layout.published_chunks() == [17]
+    assert layout.kept.kept_answers() == [layout.kept.answers_of(17)]
     assert layout.all_journals() == layout.journals_of(17) == [layout.journals(17, "3f9c21d0")]
     assert layout.path == tmp_path / "out.partial"

@@ -159,7 +159,7 @@ def test_a_publication_that_was_interrupted_after_its_record_is_completed(
     for _ in range(2):
         chunk.tidy(worker_view(place))
     assert place.begun_chunks() == []
-    assert place.kept.answered() == [0]
+    assert place.kept.kept_answers() == [place.kept.answers_of(0)]
     assert place.kept.failed_journals(0).rows.is_file()
     assert place.kept.failed_journals(0).answers.is_file()
     assert REJECTED_OUTPUT not in read_journal(place.kept.failed_journals(0).rows, FORM.schema)["_kind"].to_pylist()

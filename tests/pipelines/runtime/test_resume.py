@@ -56,13 +56,32 @@ def test_kept_answers_are_a_dataset_and_read_again_without_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     careful(tmp_path, CountingEngine(), max_failures=2, chunk_rows=6)
-    assert load_from_disk(str(tmp_path / "out" / "answers"))["row"][:] == [f"q-{i}" for i in range(20)]
+    answers = load_from_disk(str(tmp_path / "out" / "answers"))
+    assert answers["row"][:] == [f"q-{i}" for i in range(20)]
+    assert len(answers.cache_files) == 1, "those of all chunks are joined"
     monkeypatch.setattr(Careful, "mended", True)
     for _ in range(2):
         engine = CountingEngine()
         counts = careful(tmp_path, engine, update=True).counts
         assert (counts.produced, engine.asked) == (20, [])
         assert all(text.isupper() for text in Dataset.open(tmp_path / "out").table["query"].to_pylist())
+
+
+@pytest.mark.parametrize(("bytes_of_a_file", "files"), [(1, 7), (500_000_000, 1)])
+def test_a_retry_keeps_the_answers_of_all_rows_in_input_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_of_a_file: int, files: int
+) -> None:
+    monkeypatch.setattr("synth.schemas.writing.data_files.BYTES_PER_FILE", bytes_of_a_file)
+    careful(tmp_path, CountingEngine(), max_failures=2, chunk_rows=3)
+    before = load_from_disk(str(tmp_path / "out" / "answers"))[:]
+    monkeypatch.setattr(Careful, "mended", True)
+    careful(tmp_path, CountingEngine(), retry_failed=True)
+    answers = load_from_disk(str(tmp_path / "out" / "answers"))
+    assert answers[:] == before
+    assert len(answers.cache_files) == files
+    engine = CountingEngine()
+    careful(tmp_path, engine, update=True)
+    assert engine.asked == []
 
 
 def test_an_engine_is_not_started_if_every_answer_is_recorded(tmp_path: Path) -> None:
