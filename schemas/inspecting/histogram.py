@@ -43,7 +43,8 @@ class Tally:
     def of(cls, counts: Mapping[int, int]) -> "Tally":
         """From the counts of each number."""
         tally = cls()
-        tally._merge(np.array(list(counts), np.int64), np.array(list(counts.values()), np.int64))
+        numbers = sorted(counts)
+        tally._merge(np.array(numbers, np.int64), np.array([counts[number] for number in numbers], np.int64))
         return tally
 
     def add(self, numbers: NDArray[Any]) -> None:
@@ -60,17 +61,30 @@ class Tally:
     def sorted(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """The distinct numbers in order, and how often each occurs."""
         if self._size:
-            new = np.unique(np.concatenate(self._gathered), return_counts=True)
+            gathered = np.concatenate(self._gathered)
             self._gathered, self._size = [], 0
-            self._merge(*new)
+            self._merge(*np.unique(gathered, return_counts=True))
         return self._values, self._counts
 
     def _merge(self, new: NDArray[Any], counts: NDArray[np.int64]) -> None:
-        values = np.concatenate([self._values, new]) if len(self._values) else new
-        self._values, positions = np.unique(values, return_inverse=True)
-        merged = np.zeros(len(self._values), np.int64)
-        np.add.at(merged, positions, np.concatenate([self._counts, counts]))
-        self._counts = merged
+        """Add distinct numbers in order, and how often each occurs."""
+        if not len(self._values):
+            self._values, self._counts = new, counts
+            return
+        values = self._values.astype(np.result_type(self._values, new), copy=False)
+        places = np.searchsorted(values, new)
+        known = values[np.minimum(places, len(values) - 1)] == new
+        # Not in place: another tally may have the same array.
+        before = self._counts.copy()
+        before[places[known]] += counts[known]
+        # The places of the other new numbers among all of them.
+        places = places[~known] + np.arange(np.count_nonzero(~known))
+        is_old = np.ones(len(values) + len(places), np.bool_)
+        is_old[places] = False
+        self._values = np.empty(len(is_old), values.dtype)
+        self._counts = np.empty(len(is_old), np.int64)
+        self._values[is_old], self._values[places] = values, new[~known]
+        self._counts[is_old], self._counts[places] = before, counts[~known]
 
     def spread(self, like: Spread | None = None) -> Spread | None:
         """None if there are no numbers. The bins are those of `like`, if given, which must cover all numbers."""
@@ -87,9 +101,10 @@ class Tally:
             # Logarithmic if linear bins would put nearly all numbers into the first ones, and the sign allows it.
             logarithmic = high - low > max(8 * (ninth - low), BINS if whole else 0) and low > (-1 if whole else 0)
             edges = _edges(low, high, whole=whole, logarithmic=logarithmic)
-        positions = np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2)
-        bins = np.zeros(len(edges) - 1, np.int64)
-        np.add.at(bins, positions, counts)
+        # How many numbers are below each inner edge.
+        places = np.searchsorted(values, edges[1:-1])
+        below = np.where(places > 0, ends[places - 1], 0)
+        bins = np.diff(below, prepend=0, append=ends[-1])
         return Spread(low, median, ninth, high, edges.tolist(), bins.tolist(), bool(logarithmic))
 
 
