@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 GSM8K ?= ../shared/data/gsm8k-train.jsonl
 
-.PHONY: help setup demo query-of-cc self-lengthen test soak bench bench-runner bench-tables bench-sandbox bench-search bench-instag \
-        bench-lengthen peers picture lint format tiny-model lock clean
+.PHONY: help setup demo query-of-cc self-lengthen test soak bench bench-runner bench-tables bench-large bench-sandbox \
+        bench-search bench-instag bench-lengthen peers picture lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -35,7 +35,8 @@ test: setup  ## Run the tests, and name the slowest
 soak: setup  ## Kill runs at 200 random moments and check that nothing is lost (ten minutes)
 	$(BIN)/python -m tests.faults.soak
 
-bench: bench-runner bench-tables bench-sandbox bench-search bench-instag bench-lengthen  ## Run all benchmarks below (several hours)
+bench: bench-runner bench-tables bench-large bench-sandbox bench-search bench-instag
+bench: bench-lengthen  ## Run all benchmarks below (several hours)
 
 bench-runner: setup  ## Measure start-up, throughput and memory, next to other tools (half an hour; GSM8K=FILE)
 	$(BIN)/python benchmarks/startup.py --peers-python $(PEERS)/bin/python
@@ -50,6 +51,10 @@ bench-runner: setup  ## Measure start-up, throughput and memory, next to other t
 bench-tables: setup  ## Measure the steps between recipes next to DuckDB, and what an edit costs (twenty minutes)
 	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python benchmarks/editing.py
+
+bench-large: setup  ## Measure 100 million rows and a billion ids (half an hour, 30 GB under TMPDIR)
+	$(BIN)/python benchmarks/many_rows.py
+	$(BIN)/python benchmarks/many_ids.py
 
 bench-sandbox: setup  ## Compare the jails with other ways to run programs (ten minutes)
 	$(BIN)/python benchmarks/sandboxes.py
