@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from synth.schemas.errors import SynthError
 from synth.schemas.shards import Shard
 
 __all__ = ["FAILED", "OUTPUT", "REJECTED_INPUT", "REJECTED_OUTPUT", "Counts", "Published"]
@@ -86,8 +87,12 @@ class Published:
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> "Published":
-        data, rejected = (Shard(**record[name]) for name in ("data", "rejected"))
-        return cls(Counts(**record["counts"]), data, rejected, record["lease"], record["answers"])
+        """Raises `SynthError` for a record of another version."""
+        try:
+            data, rejected = (Shard(**record[name]) for name in ("data", "rejected"))
+            return cls(Counts(**record["counts"]), data, rejected, record["lease"], record["answers"])
+        except (KeyError, TypeError) as error:
+            raise SynthError("the output was written by another version of synth: use --fresh to start over") from error
 
     def settled(self) -> "Published":
         """The same without the lease, which is chance: the record of the chunk in an output."""

@@ -1,5 +1,6 @@
 """Runs that start from a finished output: failed rows, kept answers, intact chunks."""
 
+import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.runner import Options, Run, Summary
 from synth.pipelines.runtime.stage import Rejected, Row, Tools
 from synth.schemas.dataset import Dataset
-from synth.schemas.errors import EngineFailed, InputError, Partial
+from synth.schemas.errors import EngineFailed, InputError, Partial, SynthError
 from tests.pipelines.runtime.asking import Ask, CountingEngine, ask, questions
 
 
@@ -82,6 +83,17 @@ def test_a_retry_keeps_the_answers_of_all_rows_in_input_order(
     engine = CountingEngine()
     careful(tmp_path, engine, update=True)
     assert engine.asked == []
+
+
+def test_an_output_of_a_version_that_recorded_chunks_in_another_way_is_refused(tmp_path: Path) -> None:
+    careful(tmp_path, CountingEngine(), max_failures=2)
+    records = tmp_path / "out" / "failed" / "chunks.json"
+    record = json.loads(records.read_text())
+    del record["chunks"][0]["answers"]
+    records.write_text(json.dumps(record))
+    with pytest.raises(SynthError, match="written by another version of synth: use --fresh"):
+        careful(tmp_path, CountingEngine(), retry_failed=True)
+    assert Dataset.open(tmp_path / "out").table.num_rows == 18
 
 
 def test_an_engine_is_not_started_if_every_answer_is_recorded(tmp_path: Path) -> None:
