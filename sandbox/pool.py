@@ -51,6 +51,7 @@ class Sandbox:
         `packages` are distributions, installed alongside synth, that programs may import.
         """
         self._requested = jail
+        self._wanted = workers
         self._workers = workers or len(os.sched_getaffinity(0))
         self._packages = tuple(packages)
         self._modules: list[str] = []
@@ -68,6 +69,14 @@ class Sandbox:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """It pickles as its description."""
+        return type(self), (self._requested, self._wanted, self._packages)
+
+    def share(self, processors: int) -> None:
+        """Use no more than these processors of the machine, unless a number of jails was asked for."""
+        self._workers = self._wanted or processors
 
     async def start(self) -> None:
         """Start a jail that passes the self-test. Raises `SandboxUnavailable` if there is none."""

@@ -4,7 +4,9 @@
       rejected/    a dataset directory of rejected rows and filtered outputs
       answers/     data-00000-of-00002.arrow: journals of tool answers; also a dataset directory
       failed/      chunks.json  00017/: the journals of chunks with failed rows
-    OUT.partial/   lock  synth.json  progress.json  spending.arrow  failed.json  form  input-0
+    OUT.partial/   lock  synth.json  progress.json  failed.json  form  input-0
+      prepared.arrow   the rows as the stage reads them, for workers elsewhere
+      spending/    local.arrow: the tokens that a process asked for
       shards/      00017.3f9c21d0.arrow  00017.3f9c21d0.rejected.arrow  00017.3f9c21d0.answers.arrow  00017.json
       work/        00017/3f9c21d0/: answers.arrow  rows.arrow
       prior/       the answers of earlier runs of this output, for an update
@@ -16,6 +18,7 @@ has the same number everywhere. Whoever works on a chunk does so under a lease, 
 files include: two workers that both believe they have the chunk never write to the same file.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,14 @@ class Journals:
     @property
     def rows(self) -> Path:
         return self.folder / f"rows{_SHARD}"
+
+    def size(self) -> int:
+        """The bytes in both; 0 for what is not there, or no longer."""
+        total = 0
+        for path in (self.answers, self.rows):
+            with suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,14 @@ class Workplace:
     # The shard of unusable input rows.
     bad_rows = _Entry(f"shards/bad.rejected{_SHARD}")
     work = _Entry("work")
+    _spending = _Entry("spending")
+
+    def spending(self, process: str) -> Path:
+        """The tokens that a process and its successors asked for."""
+        return self._spending / f"{process}{_SHARD}"
+
+    def all_spending(self) -> list[Path]:
+        return sorted(self._spending.glob(f"*{_SHARD}"))
 
     @property
     def kept(self) -> Layout:
@@ -172,10 +191,10 @@ class PartialLayout(Workplace):
     # The identity and the command of the run.
     record = _Entry("synth.json")
     progress = _Entry("progress.json")
-    # The tokens that the runs of this output asked for.
-    spending = _Entry(f"spending{_SHARD}")
     # The failures of a run that ended because too many rows failed.
     failures = _Entry("failed.json")
+    # The rows as the stage reads them, for workers elsewhere.
+    prepared = _Entry(f"prepared{_SHARD}")
     # The columns of the rows in the journals.
     form = _Entry("form")
     replaced = _Entry("replaced")

@@ -193,5 +193,9 @@ class Engine(Backend[Request, Answer], Protocol):
     """
 
     @property
+    def gpus_wanted(self) -> int | None:
+        """How many GPUs to keep free for it; None if it is a server, which any number of processes share."""
+
+    @property
     def gpus(self) -> int | None:
         """How many GPUs it uses once started; None if unknown, as for a server."""

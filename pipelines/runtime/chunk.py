@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,7 @@ from synth.schemas.journal import Journal, copied_journal, read_journal
 from synth.schemas.layout import Journals, Workplace
 from synth.schemas.shards import Shard, ShardWriter
 
-__all__ = ["Chunk", "Failure"]
+__all__ = ["Chunk", "Failure", "Trail"]
 
 # Lines sorted and written per batch when a chunk is published.
 SLICE = 8192
@@ -49,6 +49,13 @@ class Failure:
     reason: str = "failed"
 
 
+class Trail(NamedTuple):
+    """What workers have left of an unfinished chunk: the names of their journals, and the bytes in the largest."""
+
+    journals: frozenset[str] = frozenset()
+    size: int = 0
+
+
 class Chunk:
     """Rows `start` to `stop` (exclusive) of `table`, journaled and published in a workplace as lines of `form`."""
 
@@ -60,20 +67,23 @@ class Chunk:
         # Outputs of finished rows, whether flushed or not.
         self.outputs = 0
         self.failures: dict[int, Failure] = {}
-        self._number = number
+        self.number = number
         self._table = table
         self._form = form
         self._place = workplace
         self._waiting: list[EndedRow] = []
         self._remaining = stop - start
+        self.is_open = False
+        # The name of the lease under which it was opened.
+        self.lease = ""
 
     @property
     def is_published(self) -> bool:
-        return self._place.published(self._number).is_file()
+        return self._place.published(self.number).is_file()
 
     def published(self) -> Published | None:
         """The record of this published chunk; None for an open one."""
-        record = self._place.published(self._number)
+        record = self._place.published(self.number)
         return Published.read(json.loads(record.read_text())) if record.is_file() else None
 
     def is_whole(self, published: Published) -> bool:
@@ -82,18 +92,18 @@ class Chunk:
 
     def unpublish(self) -> None:
         """Undo the publication. Answers that were kept become a journal again, so no request is repeated."""
-        kept = self._place.kept.answers_of(self._number)
+        kept = self._place.kept.answers_of(self.number)
         if kept.is_file():
-            journals = self._place.journals(self._number, secrets.token_hex(4))
+            journals = self._place.journals(self.number, secrets.token_hex(4))
             journals.folder.mkdir(parents=True)
             kept.rename(journals.answers)
-        self._place.published(self._number).unlink()
+        self._place.published(self.number).unlink()
 
     def open(self, prior: PriorAnswers | None = None) -> None:
         """Begin a lease: recover the rows that earlier ones finished, and take over all recorded answers."""
-        earlier = self._place.journals_of(self._number)
-        self._lease = secrets.token_hex(4)
-        self.journals = self._place.journals(self._number, self._lease)
+        earlier = self._place.journals_of(self.number)
+        self.lease = secrets.token_hex(4)
+        self.journals = self._place.journals(self.number, self.lease)
         # Without the parents of the workplace, which are gone if the output is published by now.
         self.journals.folder.parent.mkdir(exist_ok=True)
         with atomic(self.journals.folder) as folder:
@@ -115,8 +125,21 @@ class Chunk:
         self.counts = Counts.of(self._journal.recovered)
         self.outputs = self.counts.outputs
         self._remaining = self.stop - self.start - len(self._finished)
+        self.is_open = True
         # Unfinished rows before the last finished one.
         self.overtaken = max(self._finished, default=self.start - 1) + 1 - self.start - len(self._finished)
+
+    def adopt(self, lease: str, counts: Counts, failures: Mapping[int, Failure]) -> None:
+        """Continue the lease of a worker that has closed the chunk."""
+        self.lease = lease
+        self.journals = self._place.journals(self.number, lease)
+        self.counts, self.outputs, self.failures = counts, counts.outputs, dict(failures)
+
+    @property
+    def trail(self) -> Trail:
+        """What workers have left of it."""
+        sizes = {journals.folder.name: journals.size() for journals in self._place.journals_of(self.number)}
+        return Trail(frozenset(sizes), max(sizes.values(), default=0))
 
     def _progress(self, journals: Journals) -> int:
         """How many lines an earlier lease has recorded."""
@@ -204,15 +227,14 @@ class Chunk:
         return rows[number - 1]
 
     def publish(self, *, stop: int | None = None, keep_answers: bool = False) -> None:
-        """Write the shards, without the rows from index `stop` on; failed rows are rejected with their traceback.
+        """Of a closed chunk, write the shards; failed rows are rejected with their traceback.
 
-        Creating the record publishes the chunk. If another lease has done so, or has taken the journals over, the work
-        of this one is discarded.
-        Answers are kept if `keep_answers`, and all journals if rows failed, so that these can be retried.
+        The rows from index `stop` on are left out. Creating the record publishes the chunk. If another lease has done
+        so, or has taken the journals over, the work of this one is discarded. Answers are kept if `keep_answers`, and
+        all journals if rows failed, so that these can be retried.
         """
-        self.flush()
-        self.close()
-        lines = self._read()
+        with suppress(FileNotFoundError):
+            lines = self._read()
         if self.is_lost:
             return
         failures = {index: failure for index, failure in self.failures.items() if stop is None or index < stop}
@@ -224,11 +246,11 @@ class Chunk:
         self.counts = Counts.of(lines)
         self._require_all_rows((self.stop if stop is None else stop) - self.start)
         data, rejected = self._write_shards(lines)
-        answers = self._place.answers(self._number, self._lease)
+        answers = self._place.answers(self.number, self.lease)
         kept = compress_answers(self.journals.answers, answers) if keep_answers else 0
-        published = Published(self.counts, data, rejected, self._lease, kept)
+        published = Published(self.counts, data, rejected, self.lease, kept)
         # Journals that are still there were whole when they were read.
-        if not self.is_lost and create_json(self._place.published(self._number), asdict(published)):
+        if not self.is_lost and create_json(self._place.published(self.number), asdict(published)):
             self.tidy(published)
         else:
             for file in (answers, *(self._place.shards / shard.filename for shard in published.shards)):
@@ -237,15 +259,15 @@ class Chunk:
 
     def tidy(self, published: Published) -> None:
         """Keep of the journals what is to be kept, and remove them. It can be repeated if it was interrupted."""
-        journals, kept = self._place.journals(self._number, published.lease), self._place.kept
-        answers = self._place.answers(self._number, published.lease)
+        journals, kept = self._place.journals(self.number, published.lease), self._place.kept
+        answers = self._place.answers(self.number, published.lease)
         if answers.is_file():
             kept.answers.path.mkdir(parents=True, exist_ok=True)
-            answers.rename(kept.answers_of(self._number))
+            answers.rename(kept.answers_of(self.number))
         if published.counts.failed and journals.folder.is_dir():
-            _link(journals.rows, kept.failed_journals(self._number).rows)
-            _link(journals.answers, kept.failed_journals(self._number).answers)
-        remove(self._place.work_on(self._number))
+            _link(journals.rows, kept.failed_journals(self.number).rows)
+            _link(journals.answers, kept.failed_journals(self.number).answers)
+        remove(self._place.work_on(self.number))
 
     def _require_all_rows(self, rows: int) -> None:
         if self.counts.finished != rows:
@@ -267,14 +289,17 @@ class Chunk:
     def _write_shards(self, lines: pa.Table) -> tuple[Shard, Shard]:
         order = np.argsort(lines["_row"].to_numpy(), kind="stable")
         is_output = lines["_kind"].to_numpy()[order] == OUTPUT
-        data = _write_shard(self._place.data(self._number, self._lease), self._form.outputs, lines, order, is_output)
+        data = _write_shard(self._place.data(self.number, self.lease), self._form.outputs, lines, order, is_output)
         if is_output.all():
             return data, Shard("", 0, 0, "")
-        path = self._place.rejected(self._number, self._lease)
+        path = self._place.rejected(self.number, self.lease)
         return data, _write_shard(path, self._form.rejected, lines, order, ~is_output)
 
     def close(self) -> None:
-        """Close the journals; discards what has not been flushed."""
+        """Close the journals, if they are open; discards what has not been flushed."""
+        if not self.is_open:
+            return
+        self.is_open = False
         self.answers.close()
         self._journal.close()
         del self.answers, self._journal, self._finished

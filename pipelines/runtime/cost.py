@@ -34,6 +34,8 @@ def cost_of(
         "prompt_tokens": spent.prompt_tokens if known else None,
         "completion_tokens": spent.completion_tokens if known else None,
         "reused_tokens": reused,
+        # A crash lost their answers, or their rows failed or were not needed.
+        "unused_requests": None if reused else max(0, spent.requests - int(counts.tallies.get("requests", 0))),
         "engine_seconds": round(engine_seconds, 3),
         "gpus": gpus,
         "accepted": accepted,

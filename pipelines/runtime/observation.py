@@ -1,7 +1,7 @@
 """What can be seen of a run while it goes on: on a terminal, in `progress.json`, and in the events file."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from synth.pipelines.runtime.counts import Counts
@@ -29,6 +29,16 @@ class Observation:
     searches: int = 0
     scores: int = 0
     in_flight: int = 0
+
+    def plus(self, other: "Observation") -> "Observation":
+        """What two workers of a run do; `rows` are the same."""
+        counts = Counts()
+        counts.add(self.counts)
+        counts.add(other.counts)
+        added = ("answers", "tokens", "verdicts", "searches", "scores", "in_flight")
+        sums = {name: getattr(self, name) + getattr(other, name) for name in added}
+        phases = dict.fromkeys(filter(None, (self.phase, other.phase)))
+        return replace(self, counts=counts, phase=", ".join(phases) or None, **sums)
 
     def facts(self) -> dict[str, Any]:
         """As plain data, independent of later changes to the counts."""

@@ -67,6 +67,23 @@ class RowOptions(TableOptions):
         int, Option("Publish although up to this many rows failed (exit 3 beyond).", min=0, panel=PANEL)
     ] = 0
     retry_failed: Annotated[bool, Option("Try the failed rows of a complete OUTPUT again.", panel=PANEL)] = False
+    on: Annotated[
+        str | None,
+        Option(
+            "Run on a Ray cluster, by default the one that RAY_ADDRESS names, else one on this machine.",
+            metavar="ray[:ADDRESS]",
+            panel=PANEL,
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        Option(
+            "Workers on the cluster, each with its own engine and sandbox.",
+            min=1,
+            default="as many as its GPUs allow; without GPUs, one for each node",
+            panel=PANEL,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +140,10 @@ class Options(ToolOptions):
     command: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if self.on is not None and self.on.partition(":")[0] != "ray":
+            raise UsageError(f"--on {self.on}: must be ray or ray:ADDRESS, such as ray:10.0.0.1:6379")
+        if self.workers is not None and self.on is None:
+            raise UsageError("--workers is the number of workers on a cluster: add --on ray")
         if (self.price_in is None) != (self.price_out is None):
             given, other = ("--price-in", "--price-out") if self.price_out is None else ("--price-out", "--price-in")
             raise UsageError(f"{given} alone does not give a cost: set {other}, too (0 if those tokens are free)")

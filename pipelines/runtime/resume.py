@@ -131,9 +131,11 @@ def _carry_over_spending(finished: Dataset, claim: OutputClaim) -> None:
     """What the output has cost so far is part of what it costs with the rows that are tried again."""
     cost = (finished.run or {}).get("cost", {})
     prompt, completion = (cost.get(name) for name in ("prompt_tokens", "completion_tokens"))
-    ledger = Ledger(claim.layout.spending)
+    ledger = Ledger(claim.layout.spending(RESTORED))
     ledger.total.prompt_tokens = prompt or 0
     ledger.total.completion_tokens = completion or 0
     ledger.total.uncounted = int(None in (prompt, completion))
+    asked = (finished.run or {}).get("counts", {}).get("tallies", {}).get("requests", 0)
+    ledger.total.requests = int(asked) + (cost.get("unused_requests") or 0)
     ledger.flush()
     ledger.close()

@@ -111,6 +111,7 @@ class Run:
         from synth.pipelines.runtime.bad_rows import with_bad_rows
         from synth.pipelines.runtime.lines import rejected_schema
         from synth.pipelines.runtime.rows import RowRun
+        from synth.pipelines.runtime.shared import Backends
         from synth.pipelines.runtime.tables import run_table_stage
 
         with claim:
@@ -130,8 +131,8 @@ class Run:
                 if isinstance(stage, RowStage):
                     (table,) = tables
                     options = replace(options, chunk_rows=claim.chunk_rows or options.chunk_rows)
-                    backends = (self.engine, self.sandbox, self.index, stage.scorer)
-                    rows = RowRun(stage.prepare(table), table, layout, *backends, options, progress.observe)
+                    backends = Backends(self.engine, self.sandbox, self.index, stage.scorer)
+                    rows = RowRun(stage.prepare(table), table, layout, backends, options, progress.observe)
                     progress.engine_seconds = lambda: rows.engine_seconds
                     finished = rows.run()
                 else:
@@ -152,24 +153,19 @@ class Run:
                 "counts": asdict(finished.counts),
                 "means": _means(stage, finished.counts),
                 "cost": cost_of(
-                    stage, finished.counts, finished.spent, reused, took["engine_seconds"], self._gpus, options
+                    stage, finished.counts, finished.spent, reused, took["engine_seconds"], finished.gpus, options
                 ),
                 "seconds": round(took["seconds"], 3),
                 "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "software": software(),
                 # None if all verdicts came from the journal: then no jail was started.
-                "sandbox": self.sandbox.record() if self.sandbox else None,
+                "sandbox": finished.sandbox,
             }
             # What was answered before says nothing about time.
             seconds = None if reused else took["seconds"] - finished.start_seconds
             whole = estimate(sources, finished.rows, finished.counts, seconds, options)
             claim.publish(finished.data, finished.rejected, record)
         return self._summary(record, whole=whole)
-
-    @property
-    def _gpus(self) -> int | None:
-        held = self.engine or self.stage.scorer
-        return held.gpus if held else 0
 
     def _summary(
         self, record: Mapping[str, Any], *, already_done: bool = False, whole: Estimate | None = None

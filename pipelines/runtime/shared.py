@@ -1,4 +1,4 @@
-"""Backends shared by all rows of a run: started on first use, closed when the run ends.
+"""Backends shared by all rows of a worker: started on first use, closed when the run ends.
 
 Requests to a busy engine are retried. A request may fail because the engine is down or because of the request itself.
 If the engine answers other requests meanwhile (a neutral probe is sent if there are none), only the row fails;
@@ -9,12 +9,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Backend, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
 from synth.pipelines.engines.probe import check_schemas_enforced
+from synth.pipelines.engines.reward import Conversation, Reward, RewardModel
+from synth.pipelines.retrieval.lookup import DocumentIndex, Found, Query
+from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.observation import Observation
 from synth.pipelines.runtime.spending import Spending
 from synth.sandbox.program import Program
 from synth.sandbox.verdict import Verdict
@@ -25,7 +30,7 @@ from synth.schemas.phrases import plural
 if TYPE_CHECKING:
     from synth.sandbox.pool import Sandbox
 
-__all__ = ["SharedBackend", "SharedEngine", "shared_sandbox"]
+__all__ = ["Backends", "SharedBackend", "SharedBackends", "SharedEngine"]
 
 RequestT = TypeVar("RequestT")
 AnswerT = TypeVar("AnswerT")
@@ -107,6 +112,8 @@ class SharedEngine(SharedBackend[Request, Answer]):
         super().__init__(engine, key_of(engine.identity()))
         self._budget = budget
         self._spent = spent
+        # Tokens of the budget that others have spent.
+        self.spent_elsewhere = 0
         self._proof: asyncio.Task[None] | None = None
         self._check: asyncio.Task[bool] | None = None
         self._before = spent.completion_tokens
@@ -146,9 +153,9 @@ class SharedEngine(SharedBackend[Request, Answer]):
         await super().close()
 
     async def _ask_within(self, budget: int, request: Request) -> Answer:
-        if self._spent.tokens >= budget:
+        if (spent := self._spent.tokens + self.spent_elsewhere) >= budget:
             raise BudgetSpent(
-                f"the budget of {plural(budget, 'token')} is spent ({self._spent.tokens:,}): what was finished is "
+                f"the budget of {plural(budget, 'token')} is spent ({spent:,}): what was finished is "
                 "kept, repeat the command with a larger --budget-tokens to continue"
             )
         answer = await self._ask(request)
@@ -239,7 +246,72 @@ def _neutral(request: Request) -> Request:
     return replace(request, prompt=prompt, sampling=replace(request.sampling, max_tokens=1))
 
 
-def shared_sandbox(sandbox: "Sandbox") -> SharedBackend[Program, Verdict]:
+@dataclass(frozen=True)
+class Backends:
+    """What answers the rows of a run, not yet started; None for what its stage does not use. It pickles."""
+
+    engine: Engine | None = None
+    sandbox: "Sandbox | None" = None
+    index: DocumentIndex | None = None
+    scorer: RewardModel | None = None
+
+    @property
+    def gpus_wanted(self) -> int:
+        """The GPUs that each worker needs."""
+        return sum(held.gpus_wanted or 0 for held in (self.engine, self.scorer) if held)
+
+    @property
+    def gpus(self) -> int | None:
+        """The GPUs that a worker holds once it has started; None if unknown."""
+        held = self.engine or self.scorer
+        return held.gpus if held else 0
+
+    def shared(self, budget: int | None, spent: Spending) -> "SharedBackends":
+        return SharedBackends(
+            SharedEngine(self.engine, budget, spent) if self.engine else None,
+            _shared_sandbox(self.sandbox) if self.sandbox else None,
+            SharedBackend(self.index, key_of(self.index.identity())) if self.index else None,
+            SharedBackend(self.scorer, key_of(self.scorer.identity())) if self.scorer else None,
+        )
+
+
+class SharedBackends(NamedTuple):
+    """The shared backends of a worker."""
+
+    engine: SharedEngine | None = None
+    sandbox: SharedBackend[Program, Verdict] | None = None
+    search: SharedBackend[Query, Found] | None = None
+    scorer: SharedBackend[Conversation, Reward] | None = None
+
+    @property
+    def used(self) -> list[SharedBackend[Any, Any]]:
+        return list(filter(None, self))
+
+    @property
+    def engine_seconds(self) -> float:
+        """Seconds for which the engine or the reward model has been held."""
+        return sum(held.seconds for held in (self.engine, self.scorer) if held)
+
+    def observation(self, rows: int, counts: Counts) -> Observation:
+        """What can be seen of them, with the counts of the rows."""
+        return Observation(
+            rows,
+            counts,
+            phase=", ".join(backend.phase for backend in self.used if backend.phase) or None,
+            answers=self.engine.answered if self.engine else 0,
+            tokens=self.engine.tokens if self.engine else 0,
+            verdicts=self.sandbox.answered if self.sandbox else 0,
+            searches=self.search.answered if self.search else 0,
+            scores=self.scorer.answered if self.scorer else 0,
+            in_flight=sum(backend.in_flight for backend in self.used),
+        )
+
+    async def close(self) -> None:
+        for backend in self.used:
+            await backend.close()
+
+
+def _shared_sandbox(sandbox: "Sandbox") -> SharedBackend[Program, Verdict]:
     """Journal keys include the sandbox's source code; the output's identity does not, so upgrades make none stale."""
     from synth.sandbox.determinants import source_digest
 

@@ -28,6 +28,11 @@ class Stopping:
         self.reason = self.reason or why
         self._began.set()
 
+    def stop_at_fault(self, task: "asyncio.Task[None]") -> None:
+        """Stop if a task that has ended did so with an error: a fault of the runner."""
+        if not task.cancelled() and (fault := task.exception()):
+            self.stop(fault)
+
     async def wait(self) -> None:
         await self._began.wait()
 

@@ -5,24 +5,32 @@ sum over the rows. Tokens are counted as answers arrive, in a journal that is wr
 answer that a crash loses is counted, and counted again when it is asked for again, as a server bills it.
 """
 
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
 
 from synth.pipelines.engines import Answer
-from synth.schemas.journal import Journal
+from synth.schemas.journal import Journal, read_journal
 
 __all__ = ["Ledger", "Spending"]
 
 
 @dataclass
 class Spending:
-    """Tokens that were asked for; `uncounted` answers came without the number of theirs."""
+    """Tokens and requests that were asked for; `uncounted` answers came without the number of their tokens."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     uncounted: int = 0
+    requests: int = 0
+
+    @classmethod
+    def recorded(cls, ledgers: Iterable[Path]) -> "Spending":
+        """The sum of the ledgers at these paths."""
+        tables = [read_journal(path, _SCHEMA) for path in ledgers]
+        return cls(*(sum(sum(table[name].to_pylist()) for table in tables) for name in _SCHEMA.names))
 
     @property
     def tokens(self) -> int:
@@ -32,6 +40,7 @@ class Spending:
         completions = [completion.tokens for completion in answer.completions]
         self.prompt_tokens += (answer.prompt_tokens or 0) * answer.prompts
         self.completion_tokens += sum(filter(None, completions))
+        self.requests += 1
         self.uncounted += answer.prompt_tokens is None or None in completions
 
 
@@ -39,9 +48,10 @@ _SCHEMA = pa.schema([(one.name, pa.int64()) for one in fields(Spending)])
 
 
 class Ledger:
-    """The spending on one output by all its runs, in the journal at `path`."""
+    """The spending on one output by one process and its predecessors, in the journal at `path`."""
 
     def __init__(self, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
         self._journal = Journal(path, _SCHEMA)
         columns = [column.to_pylist() for column in self._journal.recovered.columns]
         self._written = [sum(column) for column in columns]

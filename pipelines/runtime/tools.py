@@ -23,7 +23,7 @@ from synth.sandbox.verdict import Verdict
 from synth.schemas.answers import AnswerJournal
 
 if TYPE_CHECKING:
-    from synth.pipelines.runtime.shared import SharedBackend
+    from synth.pipelines.runtime.shared import SharedBackend, SharedBackends
 
 __all__ = ["REUSED", "Tools"]
 
@@ -52,18 +52,12 @@ class Tools:
         row_id: str,
         seed: str,
         model: str,
-        engine: "SharedBackend[Request, Answer] | None",
-        sandbox: "SharedBackend[Program, Verdict] | None",
-        index: "SharedBackend[Query, Found] | None",
-        scorer: "SharedBackend[Conversation, Reward] | None",
+        backends: "SharedBackends",
         answers: AnswerJournal,
     ) -> None:
         self._row_id = row_id
         self._seed = seed
-        self._engine = engine
-        self._sandbox = sandbox
-        self._index = index
-        self._scorer = scorer
+        self._engine, self._sandbox, self._index, self._scorer = backends
         self._answers = answers
         self.model = model
         self.tallies: dict[str, float] = {}

@@ -44,7 +44,7 @@ class OpenAIEngine:
     of a request with seed + i.
     """
 
-    gpus = None
+    gpus = gpus_wanted = None
 
     def __init__(
         self,

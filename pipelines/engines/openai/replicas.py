@@ -108,7 +108,7 @@ class Replicas:
     longer used, with a warning; the last one ends the run.
     """
 
-    gpus = None
+    gpus = gpus_wanted = None
 
     def __init__(self, engines: Sequence["OpenAIEngine"]) -> None:
         self._engines = engines

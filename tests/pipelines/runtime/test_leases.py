@@ -54,6 +54,7 @@ def process(chunk: Chunk, rows: Iterable[int]) -> None:
 
 def finish(chunk: Chunk) -> None:
     process(chunk, [row for row, _ in chunk.pending()])
+    chunk.close()
     chunk.publish(keep_answers=True)
 
 
@@ -85,6 +86,7 @@ def test_the_second_goes_on_where_the_first_was_and_publishes_before_it(place: P
     finish(second)
     process(zombie, range(15, ROWS))
     assert zombie.is_lost
+    zombie.close()
     zombie.publish(keep_answers=True)
     check(place)
 
@@ -94,6 +96,7 @@ def test_the_first_goes_on_while_the_second_works_and_cannot_publish(place: Part
     process(zombie, range(15))
     second = worker(place)
     process(zombie, range(15, ROWS))
+    zombie.close()
     zombie.publish(keep_answers=True)
     assert Chunk.published(zombie) is None, "its journals were taken over"
     finish(second)
@@ -102,19 +105,23 @@ def test_the_first_goes_on_while_the_second_works_and_cannot_publish(place: Part
 
 def test_both_publish_at_once(place: PartialLayout) -> None:
     """The second one begins after the first has read its journals to publish them."""
-    first, at_once = worker(place), threading.Barrier(2)
+    first, at_once = worker(place), threading.Barrier(2, timeout=10)
     process(first, range(ROWS))
+    first.close()
     read = first._read
 
     def held() -> pa.Table:
         lines = read()
+        at_once.wait()
         at_once.wait()
         return lines
 
     first._read = held  # type: ignore[method-assign]
     publishing = threading.Thread(target=first.publish, kwargs={"keep_answers": True})
     publishing.start()
+    at_once.wait()
     second = worker(place)
+    second.close()
     assert second.is_done
     at_once.wait()
     second.publish(keep_answers=True)
@@ -141,6 +148,7 @@ def test_answers_of_another_lease_are_taken_over(place: PartialLayout) -> None:
 def test_a_chunk_whose_journal_lacks_a_row_is_not_published(place: PartialLayout) -> None:
     chunk = worker(place)
     process(chunk, range(ROWS - 1))
+    chunk.close()
     with pytest.raises(SynthError, match="of the 40 rows from 0 on 39 are in their journal"):
         chunk.publish()
     assert list(place.shards.iterdir()) == []
@@ -152,6 +160,7 @@ def test_a_publication_that_was_interrupted_after_its_record_is_completed(
     chunk = worker(place)
     process(chunk, range(ROWS - 1))
     chunk.fail(ROWS - 1, Failure("q-39", "it failed", "traceback"))
+    chunk.close()
     monkeypatch.setattr(chunk, "tidy", lambda _: None)
     chunk.publish(keep_answers=True)
     assert place.begun_chunks() == [0]

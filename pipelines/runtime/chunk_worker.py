@@ -1,0 +1,359 @@
+"""Processes the rows of the chunks that it is handed: thousands at a time, so that the engine never waits for a batch.
+
+It knows neither signals nor other workers.
+"""
+
+import asyncio
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from synth.pipelines.runtime.chunk import Chunk, Failure
+from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.drive import Lease, Outcome, WorkerLost
+from synth.pipelines.runtime.event_loop import uninterrupted
+from synth.pipelines.runtime.lines import LineFormat
+from synth.pipelines.runtime.observation import Observation
+from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.outcomes import last_replies
+from synth.pipelines.runtime.shared import Backends
+from synth.pipelines.runtime.shutdown import Stopping
+from synth.pipelines.runtime.spending import Ledger, Spending
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unanswered
+from synth.pipelines.runtime.tools import Tools
+from synth.schemas.answers import PriorAnswers
+from synth.schemas.errors import SynthError
+from synth.schemas.layout import PartialLayout
+
+__all__ = ["PUBLISHING", "ChunkWorker", "Task"]
+
+# Chunks published concurrently. Each is held in memory, and the GIL leaves little to gain from more.
+PUBLISHING = 2
+FLUSH_SECONDS = 0.5
+# Rows after which a coroutine yields to the event loop, in case its engine never waits.
+TURN_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to know of a run, except the rows. It pickles."""
+
+    stage: RowStage
+    backends: Backends
+    layout: PartialLayout
+    options: Options
+    form: LineFormat
+
+    def chunk(self, number: int, table: pa.Table) -> Chunk:
+        """A chunk of the whole input `table`."""
+        start = number * self.options.chunk_rows
+        return Chunk(number, table, start, min(start + self.options.chunk_rows, table.num_rows), self.form, self.layout)
+
+
+@dataclass(eq=False)
+class _Job:
+    """A chunk that is worked on, and those before it that were when it was leased."""
+
+    lease: Lease
+    chunk: Chunk
+    before: list["_Job"]
+    rows: Iterator[tuple[int, Row]] | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class ChunkWorker:
+    """Up to `in_flight` coroutines take rows in the order of the leases, and process one row each.
+
+    When it is `stopping`, the rows in progress get a grace period, and the chunks stay open. `name` is that of its
+    ledger.
+    """
+
+    def __init__(self, task: Task, table: pa.Table, stopping: Stopping, name: str = "local") -> None:
+        self._task = task
+        self._table = table
+        self._stopping = stopping
+        options, layout = task.options, task.layout
+        self._until = options.until
+        self._at_once = min(options.in_flight, options.until or options.in_flight)
+        self._prior = PriorAnswers(journals) if (journals := layout.prior_answers()) else None
+        engine = task.backends.engine
+        self._model = str(engine.identity().get("model") if engine else None)
+        self._seed = f"{options.seed}\x00{task.stage.name}"
+        self._outputs = set(task.form.outputs.names)
+        self._ledger = Ledger(layout.spending(name))
+        self._shared = task.backends.shared(options.budget_tokens, self._ledger.total)
+        self.spent_elsewhere(Spending.recorded(layout.all_spending()).tokens - self._ledger.total.tokens)
+        self._jobs: list[_Job] = []
+        # Those of them that have rows to begin with.
+        self._waiting: deque[_Job] = deque()
+        self._rows: set[asyncio.Task[None]] = set()
+        self._rows_in_progress = 0
+        self._overtaken = 0
+        self._background: list[asyncio.Task[None]] = []
+
+    @property
+    def workers(self) -> Sequence["ChunkWorker"]:
+        """Of a run on this machine, it is the only one."""
+        return (self,)
+
+    @property
+    def tokens(self) -> int:
+        """The tokens in its ledger, and those to be written there."""
+        return self._ledger.total.tokens
+
+    @property
+    def sandbox(self) -> dict[str, Any] | None:
+        """The record of the sandbox; None if no program was run."""
+        sandbox = self._task.backends.sandbox
+        return sandbox.record() if sandbox else None
+
+    @property
+    def gpus(self) -> int | None:
+        return self._task.backends.gpus
+
+    @property
+    def engine_seconds(self) -> float:
+        return self._shared.engine_seconds
+
+    @property
+    def has_had_an_engine(self) -> bool:
+        """Whether an engine of this process, and not a server, has been ready to answer."""
+        engine = self._task.backends.engine
+        return bool(engine and engine.gpus_wanted is not None and self._shared.engine and self._shared.engine.is_ready)
+
+    @property
+    def start_seconds(self) -> float:
+        """Seconds until the engine was ready."""
+        return self._shared.engine.start_seconds if self._shared.engine else 0.0
+
+    def spent_elsewhere(self, tokens: int) -> None:
+        """How much of the budget others have spent."""
+        if self._shared.engine:
+            self._shared.engine.spent_elsewhere = tokens
+
+    def observe(self) -> Observation:
+        """What can be seen of the chunks that it works on, and of its backends."""
+        counts = Counts()
+        for of_chunk in self.open_counts().values():
+            counts.add(of_chunk)
+        return self._shared.observation(int(self._table.num_rows), counts)
+
+    def open_counts(self) -> dict[int, Counts]:
+        """The counts of the chunks that it works on."""
+        counts = {}
+        for job in self._jobs:
+            counts[job.lease.chunk] = Counts()
+            job.chunk.add_to(counts[job.lease.chunk])
+        return counts
+
+    async def start(self) -> None:
+        self._background = [asyncio.create_task(self._flush_often()), asyncio.create_task(self._end_when_stopped())]
+        for task in self._background:
+            task.add_done_callback(self._stopping.stop_at_fault)
+
+    async def ready(self) -> None:
+        """It is; its backends start when a row needs them."""
+
+    async def work(self, lease: Lease) -> Outcome:
+        """Process the rows of a chunk. It is published, unless rows failed or the run ends at a number of outputs."""
+        before = [job for job in self._jobs if job.lease.chunk < lease.chunk]
+        job = _Job(lease, self._task.chunk(lease.chunk, self._table), before)
+        self._jobs.append(job)
+        self._waiting.append(job)
+        self._begin_rows(job.chunk.stop - job.chunk.start)
+        chunk = job.chunk
+        try:
+            await job.ended.wait()
+        finally:
+            self._flush(chunk)
+            chunk.close()
+        try:
+            if chunk.is_done and not chunk.failures and self._until is None:
+                await self._publish(chunk)
+            return Outcome(lease.chunk, chunk.lease, chunk.counts, chunk.is_published, chunk.is_done, chunk.failures)
+        finally:
+            self._jobs.remove(job)
+
+    async def close(self) -> None:
+        """Ends the backends; no chunk is worked on any more."""
+        for task in (*self._background, *self._rows):
+            task.cancel()
+        await asyncio.gather(*self._background, *self._rows, return_exceptions=True)
+        await self._shared.close()
+        self._ledger.close()
+
+    def end_rows(self) -> None:
+        """Cancel the rows in progress."""
+        for task in self._rows:
+            task.cancel()
+
+    async def _publish(self, chunk: Chunk) -> None:
+        publishing = asyncio.to_thread(chunk.publish, keep_answers=self._task.options.keep_answers)
+        try:
+            await uninterrupted(asyncio.create_task(publishing))
+        except Exception as fault:
+            self._stopping.stop(fault)
+            return
+        if not chunk.is_published:
+            raise WorkerLost("another worker took its chunk over")
+
+    def _begin_rows(self, size: int) -> None:
+        for _ in range(min(self._at_once - len(self._rows), size)):
+            task = asyncio.create_task(self._process_rows())
+            self._rows.add(task)
+            task.add_done_callback(self._rows_ended)
+        if not self._rows:
+            self._end_jobs()
+
+    def _rows_ended(self, task: asyncio.Task[None]) -> None:
+        """No more rows from this coroutine; does nothing the second time."""
+        if task in self._rows:
+            self._rows.remove(task)
+            if not self._rows:
+                self._end_jobs()
+
+    def _end_jobs(self) -> None:
+        """No row is in progress, and none is to be begun."""
+        self._waiting.clear()
+        for job in self._jobs:
+            job.ended.set()
+
+    async def _process_rows(self) -> None:
+        try:
+            await self._process_waiting_rows()
+        except Exception as fault:
+            # `_row` records the errors of rows.
+            self._stopping.stop(fault)
+        finally:
+            # At once, so that a chunk that comes now gets coroutines of its own.
+            if task := asyncio.current_task():
+                self._rows_ended(task)
+
+    async def _process_waiting_rows(self) -> None:
+        rows = 0
+        while (self._until is None and self._stopping.reason is None) or await self._wants_more():
+            if (taken := self._next_row()) is None:
+                return
+            job, index, row = taken
+            self._rows_in_progress += 1
+            try:
+                await self._row(job.chunk, index, row)
+            finally:
+                self._rows_in_progress -= 1
+            if job.chunk.is_done:
+                job.ended.set()
+            rows += 1
+            if rows % TURN_ROWS == 0:
+                await asyncio.sleep(0)
+
+    def _next_row(self) -> tuple[_Job, int, Row] | None:
+        """The next row in the order of the leases; opens a chunk when its first row is taken."""
+        while self._waiting:
+            job = self._waiting[0]
+            if job.rows is None:
+                job.chunk.open(self._prior)
+                job.rows = job.chunk.pending()
+                self._overtaken = job.chunk.overtaken
+            if (taken := next(job.rows, None)) is not None:
+                self._overtaken -= 1
+                return job, *taken
+            self._waiting.popleft()
+            if job.chunk.is_done:
+                job.ended.set()
+        return None
+
+    async def _wants_more(self) -> bool:
+        """Whether to start another row. Waits while the rows in progress are likely to reach `until`."""
+        while not self._stopping.reason:
+            # An earlier run may have finished rows that follow an unfinished one.
+            if self._until is None or self._overtaken > 0 or not self._waiting:
+                return True
+            job = self._waiting[0]
+            chunks = [one.chunk for one in (*job.before, job)]
+            outputs = job.lease.outputs + sum(chunk.outputs for chunk in chunks)
+            if outputs >= self._until:
+                # A flush finds rows whose values do not fit their columns; these have no outputs.
+                for one in self._jobs:
+                    self._flush(one.chunk)
+                if job.lease.outputs + sum(chunk.outputs for chunk in chunks) >= self._until:
+                    return False
+            finished = job.lease.finished + sum(chunk.counts.finished for chunk in chunks)
+            per_row = outputs / finished if finished else 1.0
+            if outputs + self._rows_in_progress * per_row < self._until:
+                return True
+            await asyncio.sleep(0.2)
+        return False
+
+    async def _row(self, chunk: Chunk, index: int, row: Row) -> None:
+        """Process one row and record its result or error."""
+        row_id: str = row["id"]
+        tools = Tools(row_id, self._seed, self._model, self._shared, chunk.answers)
+        items: list[Row | Rejected] = []
+        outputs = 0
+        # A coroutine processes many rows.
+        last_replies.set(())
+        try:
+            async for item in self._task.stage.process(row, tools):
+                if isinstance(item, Rejected):
+                    self._check(item.row, row_id)
+                else:
+                    self._check(item, row_id)
+                    outputs += 1
+                items.append(item)
+            if not outputs:
+                raise ValueError("the stage yielded neither an output row nor a reason")
+        except Unanswered as unanswered:
+            chunk.fail(index, Failure(row_id, unanswered.detail, unanswered.detail, unanswered.reason))
+        except Reject as reject:
+            if outputs:
+                chunk.fail(index, _failure(row_id, ValueError("the stage rejected a row after it had yielded output")))
+            else:
+                chunk.reject(index, Rejected.because(reject, row), items, tools.tallies)
+        except SynthError as error:
+            self._stopping.stop(error)
+        except Exception as error:
+            chunk.fail(index, _failure(row_id, error))
+        else:
+            chunk.finish(index, items, outputs, tools.tallies)
+
+    def _check(self, output: Row, row_id: str) -> None:
+        if not output.keys() <= self._outputs:
+            raise ValueError(f"the stage yielded undeclared columns: {sorted(output.keys() - self._outputs)}")
+        if not (output["id"] == row_id or output["id"].startswith(f"{row_id}/")):
+            raise ValueError(f"the output id {output['id']!r} does not start with the input id {row_id!r}")
+
+    async def _flush_often(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            for job in self._jobs:
+                self._flush(job.chunk)
+
+    def _flush(self, chunk: Chunk) -> None:
+        if not chunk.is_open:
+            return
+        try:
+            # First, so that no answer is recorded whose tokens are not.
+            self._ledger.flush()
+            chunk.flush()
+        except OSError as error:
+            self._stopping.stop(error)
+
+    async def _end_when_stopped(self) -> None:
+        """Once the run is stopped, end the rows in progress within the grace period."""
+        await self._stopping.wait()
+        if self._rows:
+            engine_answers = self._shared.engine is None or self._shared.engine.is_ready
+            await asyncio.wait(self._rows, timeout=self._stopping.grace(engine_answers=engine_answers))
+        while self._rows:
+            # Repeatedly: a cancellation can be lost to that of a request that times out at the same moment.
+            self.end_rows()
+            await asyncio.wait(self._rows, timeout=0.5)
+        self._end_jobs()
+
+
+def _failure(row_id: str, error: BaseException) -> Failure:
+    return Failure(row_id, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))

@@ -1,0 +1,1 @@
+"""Runs on several machines: the workers of a run on a Ray cluster. Only `crew` imports ray."""

@@ -1,0 +1,78 @@
+"""A Ray cluster whose nodes are processes of this machine, to be killed one by one."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# How soon a dead node is noticed. By default it takes ten seconds.
+HEALTH = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
+
+
+class Simulated:
+    """Nodes with one processor each, beside a head that has none."""
+
+    def __init__(self, nodes: int) -> None:
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        from ray.cluster_utils import Cluster
+
+        head = {"num_cpus": 0, "include_dashboard": False, "_system_config": HEALTH}
+        self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
+        self.nodes = [self._new() for _ in range(nodes)]
+
+    @property
+    def address(self) -> str:
+        return str(self._cluster.address)
+
+    def replace_node(self, rng: random.Random) -> None:
+        """A node dies with all that runs on it, and another one joins."""
+        node = self.nodes.pop(rng.randrange(len(self.nodes)))
+        self._cluster.remove_node(node, allow_graceful=False)
+        self.nodes.append(self._new())
+
+    def close(self) -> None:
+        self._cluster.shutdown()
+
+    def _new(self) -> Any:
+        return self._cluster.add_node(num_cpus=1, include_dashboard=False)
+
+
+@contextmanager
+def simulated(nodes: int) -> Iterator[Simulated]:
+    cluster = Simulated(nodes)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def actors() -> list[int]:
+    """The processes of workers on this machine."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if words.startswith(b"ray::Actor"):
+            found.append(int(folder.name))
+    return found
+
+
+def kill_actor(rng: random.Random) -> bool:
+    """`kill -9` a worker, if there is one."""
+    if not (found := actors()):
+        return False
+    os.kill(rng.choice(found), signal.SIGKILL)
+    return True
+
+
+def wait_for_actors(number: int, timeout: float = 60) -> None:
+    end = time.monotonic() + timeout
+    while len(actors()) < number:
+        assert time.monotonic() < end, "no worker was started"
+        time.sleep(0.1)
