@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import pickle
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +39,7 @@ REPORT_SECONDS = 1.0
 MOST_REPORTS = 100
 # How long a worker may have requests without an answer, or not report, until it is taken for dead.
 HUNG_SECONDS = 1800.0
+CONNECT_SECONDS = 5.0
 # How long a worker waits for a node, and how often it is started in vain.
 PATIENCE_SECONDS = 600.0
 MOST_STARTS = 3
@@ -326,6 +328,14 @@ async def _answer(reference: Any) -> Any:
 
 
 def _connect(address: str | None) -> None:
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address and address.startswith("ray://"):
+        raise UsageError(
+            f"--on ray:{address}: a run cannot go through Ray Client; run the command on a node of the cluster, for "
+            "example with `ray job submit`"
+        )
+    if address and ":" in address:
+        _require_listener(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Otherwise an actor without a GPU would not see those of its machine, and a test could not hide them.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -336,8 +346,20 @@ def _connect(address: str | None) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = f"no Ray cluster answers at {address}" if address else "no Ray cluster can be reached or started"
+        if address == "auto":
+            raise UsageError("--on ray:auto: no cluster runs on this machine; start one with `ray start`") from error
+        where = f"the cluster at {address} cannot be used" if address else "no cluster can be started here"
         raise UsageError(f"--on ray: {where}: {first_line(error)}") from error
+
+
+def _require_listener(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"--on ray: no cluster answers at {address}: {why}") from error
 
 
 def _nodes() -> list[Node]:

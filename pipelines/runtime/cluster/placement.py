@@ -32,30 +32,22 @@ def placed(nodes: Sequence[Node], gpus: int, wanted: int | None) -> Placement:
     Workers without GPUs are one for each node by default. The processors of a node are shared by its workers. Raises
     `UsageError` if the cluster is too small.
     """
-    if gpus:
-        rooms = [node.gpus // gpus for node in nodes]
-        if sum(rooms) < (wanted or 1):
-            each = plural(gpus, "GPU")
-            raise UsageError(
-                f"the cluster has room for {sum(rooms)} workers with {each} each "
-                f"({plural(sum(node.gpus for node in nodes), 'GPU')} on {plural(len(nodes), 'node')}), and "
-                f"{wanted or 1} are needed: lower --workers, or start more nodes"
-            )
-    else:
-        rooms = [node.processors for node in nodes]
-        if sum(rooms) < (wanted or 1):
-            raise UsageError(
-                f"the cluster has {plural(sum(rooms), 'processor')} on {plural(len(nodes), 'node')}, too few for "
-                f"{plural(wanted or 1, 'worker')}: lower --workers, or start more nodes"
-            )
-    workers = wanted or (sum(rooms) if gpus else sum(room > 0 for room in rooms))
-    # The least that lets all of them fit: a node takes as many workers as it has room for.
-    processors = max(
-        share for share in range(1, max(node.processors for node in nodes) + 1) if _fit(nodes, gpus, share) >= workers
-    )
-    return Placement(workers, processors, gpus)
+    rooms = [node.gpus // gpus if gpus else node.processors for node in nodes]
+    needed = wanted or (max(1, sum(rooms)) if gpus else max(1, sum(room > 0 for room in rooms)))
+    shares = range(1, max((node.processors for node in nodes), default=0) + 1)
+    processors = max((share for share in shares if _room(nodes, gpus, share) >= needed), default=0)
+    if not processors:
+        each = f"{plural(gpus, 'GPU')} and a processor each" if gpus else "a processor each"
+        there = [plural(sum(node.processors for node in nodes), "processor"), plural(len(nodes), "node")]
+        if gpus:
+            there.insert(0, plural(sum(node.gpus for node in nodes), "GPU"))
+        raise UsageError(
+            f"{plural(needed, 'worker')} with {each} do not fit on the cluster ({', '.join(there)}), which has room "
+            f"for {_room(nodes, gpus, 1)}: lower --workers, or start more nodes"
+        )
+    return Placement(needed, processors, gpus)
 
 
-def _fit(nodes: Sequence[Node], gpus: int, processors: int) -> int:
+def _room(nodes: Sequence[Node], gpus: int, processors: int) -> int:
     """How many workers fit if each has so many processors."""
     return sum(min(node.processors // processors, node.gpus // gpus if gpus else node.processors) for node in nodes)
