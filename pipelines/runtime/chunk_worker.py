@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from synth.pipelines.runtime.chunk import Chunk, Failure
 from synth.pipelines.runtime.counts import Counts
-from synth.pipelines.runtime.drive import Lease, Outcome, WorkerLost
+from synth.pipelines.runtime.drive import ChunkOutcome, Lease, WorkerLost
 from synth.pipelines.runtime.event_loop import uninterrupted
 from synth.pipelines.runtime.lines import LineFormat
 from synth.pipelines.runtime.observation import Observation
@@ -55,12 +55,12 @@ class Task:
 
 
 @dataclass(eq=False)
-class _Job:
+class _OpenChunk:
     """A chunk that is worked on, and those before it that were when it was leased."""
 
     lease: Lease
     chunk: Chunk
-    before: list["_Job"]
+    before: list["_OpenChunk"]
     rows: Iterator[tuple[int, Row]] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -87,9 +87,9 @@ class ChunkWorker:
         self._ledger = Ledger(layout.spending(name))
         self._shared = task.backends.shared(options.budget_tokens, self._ledger.total)
         self.spent_elsewhere(Spending.recorded(layout.all_spending()).tokens - self._ledger.total.tokens)
-        self._jobs: list[_Job] = []
+        self._jobs: list[_OpenChunk] = []
         # Those of them that have rows to begin with.
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[_OpenChunk] = deque()
         self._rows: set[asyncio.Task[None]] = set()
         self._rows_in_progress = 0
         self._overtaken = 0
@@ -158,10 +158,10 @@ class ChunkWorker:
     async def ready(self) -> None:
         """It is; its backends start when a row needs them."""
 
-    async def work(self, lease: Lease) -> Outcome:
+    async def work(self, lease: Lease) -> ChunkOutcome:
         """Process the rows of a chunk. It is published, unless rows failed or the run ends at a number of outputs."""
         before = [job for job in self._jobs if job.lease.chunk < lease.chunk]
-        job = _Job(lease, self._task.chunk(lease.chunk, self._table), before)
+        job = _OpenChunk(lease, self._task.chunk(lease.chunk, self._table), before)
         self._jobs.append(job)
         self._waiting.append(job)
         self._begin_rows(job.chunk.stop - job.chunk.start)
@@ -174,7 +174,9 @@ class ChunkWorker:
         try:
             if chunk.is_done and not chunk.failures and self._until is None:
                 await self._publish(chunk)
-            return Outcome(lease.chunk, chunk.lease, chunk.counts, chunk.is_published, chunk.is_done, chunk.failures)
+            return ChunkOutcome(
+                lease.chunk, chunk.lease, chunk.counts, chunk.is_published, chunk.is_done, chunk.failures
+            )
         finally:
             self._jobs.remove(job)
 
@@ -250,7 +252,7 @@ class ChunkWorker:
             if rows % TURN_ROWS == 0:
                 await asyncio.sleep(0)
 
-    def _next_row(self) -> tuple[_Job, int, Row] | None:
+    def _next_row(self) -> tuple[_OpenChunk, int, Row] | None:
         """The next row in the order of the leases; opens a chunk when its first row is taken."""
         while self._waiting:
             job = self._waiting[0]

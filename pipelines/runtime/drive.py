@@ -15,7 +15,7 @@ from synth.pipelines.runtime.chunk import Failure, Trail
 from synth.pipelines.runtime.counts import Counts
 from synth.schemas.errors import SynthError
 
-__all__ = ["Lease", "Leases", "Outcome", "Worker", "WorkerLost", "drive"]
+__all__ = ["ChunkOutcome", "Lease", "LeaseWorker", "Leases", "WorkerLost", "drive"]
 
 # Workers that a chunk may cost in a row, without any progress of the run. It would otherwise be tried for ever.
 MOST_LOSSES = 3
@@ -31,7 +31,7 @@ class Lease:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChunkOutcome:
     """What became of a chunk.
 
     It is published; or `is_done`, with all its rows ended and its journals under the lease `journals` for the driver to
@@ -51,13 +51,13 @@ class WorkerLost(Exception):
     """A worker died, or can no longer be reached; the message says what is known about it."""
 
 
-class Worker(Protocol):
+class LeaseWorker(Protocol):
     """Works on several chunks at a time."""
 
     async def ready(self) -> None:
         """Return when it can work; raises `WorkerLost` if it never will."""
 
-    async def work(self, lease: Lease) -> Outcome:
+    async def work(self, lease: Lease) -> ChunkOutcome:
         """Raises `WorkerLost`; the chunk is then handed out again."""
 
 
@@ -139,14 +139,16 @@ class Leases:
         return bool(self._waiting)
 
 
-async def drive(leases: Leases, workers: Sequence[Worker], depth: int, settle: Callable[[Outcome], None]) -> None:
+async def drive(
+    leases: Leases, workers: Sequence[LeaseWorker], depth: int, settle: Callable[[ChunkOutcome], None]
+) -> None:
     """Have all chunks worked on, `depth` at a time by each worker, and `settle` each outcome.
 
     Raises `SynthError` if no worker is left, or a chunk loses too many of them.
     """
     lost: list[WorkerLost] = []
 
-    async def serve(worker: Worker) -> None:
+    async def serve(worker: LeaseWorker) -> None:
         while True:
             try:
                 await worker.ready()

@@ -14,7 +14,7 @@ import pyarrow as pa
 from synth.pipelines.runtime.chunk import Chunk, Failure
 from synth.pipelines.runtime.chunk_worker import PUBLISHING, ChunkWorker, Task
 from synth.pipelines.runtime.counts import Counts
-from synth.pipelines.runtime.drive import Lease, Leases, Outcome, drive
+from synth.pipelines.runtime.drive import ChunkOutcome, Lease, Leases, drive
 from synth.pipelines.runtime.event_loop import tuned_for_rows
 from synth.pipelines.runtime.lines import LineFormat, rejected_schema
 from synth.pipelines.runtime.observation import Observer
@@ -135,11 +135,13 @@ class RowRun:
         self._leases = self._restored()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PUBLISHING))
         with self._stopping.on_signals(self._crew.end_rows), tuned_for_rows():
-            background = [asyncio.create_task(self._report_often()), asyncio.create_task(self._end_when_stopped())]
-            for task in background:
-                task.add_done_callback(self._stopping.stop_at_fault)
+            background: list[asyncio.Task[None]] = []
             try:
+                # First, so that what it writes twice a second is reported then.
                 await self._crew.start()
+                background += [asyncio.create_task(self._report_often()), asyncio.create_task(self._end_when_stopped())]
+                for task in background:
+                    task.add_done_callback(self._stopping.stop_at_fault)
                 await drive(self._leases, self._crew.workers, self._depth, self._settle)
             finally:
                 for task in background:
@@ -180,7 +182,7 @@ class RowRun:
         before = [chunk.counts for chunk in self._chunks[:number]]
         return Lease(number, sum(counts.finished for counts in before), sum(counts.outputs for counts in before))
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: ChunkOutcome) -> None:
         chunk = self._chunks[outcome.chunk]
         chunk.adopt(outcome.journals, outcome.counts, outcome.failures)
         chunk.add_to(self._settled)

@@ -13,7 +13,7 @@ from typing import Any
 
 from synth.pipelines.runtime.chunk_worker import PUBLISHING, ChunkWorker, Task
 from synth.pipelines.runtime.counts import Counts
-from synth.pipelines.runtime.drive import Lease, Outcome, WorkerLost
+from synth.pipelines.runtime.drive import ChunkOutcome, Lease, WorkerLost
 from synth.pipelines.runtime.event_loop import tuned_for_rows
 from synth.pipelines.runtime.observation import Observation
 from synth.pipelines.runtime.shutdown import Stopping
@@ -110,7 +110,7 @@ class Actor:
         table = read_shard(self._task.layout.prepared)
         self._worker = ChunkWorker(self._task, table, self._stopping, setting.name)
 
-    async def work(self, lease: Lease) -> tuple[Outcome, BaseException | None]:
+    async def work(self, lease: Lease) -> tuple[ChunkOutcome, BaseException | None]:
         """The outcome of a chunk, and why the worker is stopping, if it is.
 
         That is `WorkerLost` if its own engine has died: a new process may do better.

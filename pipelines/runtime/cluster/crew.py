@@ -24,7 +24,7 @@ from synth.pipelines.runtime.chunk_worker import Task
 from synth.pipelines.runtime.cluster.actor import Actor, Report, Setting, versions
 from synth.pipelines.runtime.cluster.placement import Node, Placement, placed
 from synth.pipelines.runtime.counts import Counts
-from synth.pipelines.runtime.drive import Lease, Outcome, WorkerLost
+from synth.pipelines.runtime.drive import ChunkOutcome, Lease, WorkerLost
 from synth.pipelines.runtime.observation import Observation
 from synth.pipelines.runtime.shutdown import GRACE_SECONDS, Stopping
 from synth.pipelines.runtime.spending import Spending
@@ -204,11 +204,11 @@ class RayWorker:
             self._opening = asyncio.create_task(self._open())
         await asyncio.shield(self._opening)
 
-    async def work(self, lease: Lease) -> Outcome:
+    async def work(self, lease: Lease) -> ChunkOutcome:
         actor = self._actor
         if actor is None:
             raise WorkerLost("its actor was lost")
-        outcome: Outcome
+        outcome: ChunkOutcome
         self._leased.add(lease.chunk)
         try:
             outcome, reason = await _answer(actor.work.remote(lease))
@@ -342,7 +342,7 @@ def _connect(address: str | None) -> None:
     try:
         import ray
     except ImportError:
-        raise UsageError("--on ray needs Ray: install synth-recipes[ray] on every node") from None
+        raise UsageError("--on ray needs Ray, which is not installed: see docs/install.md") from None
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

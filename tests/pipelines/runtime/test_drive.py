@@ -8,7 +8,7 @@ import pytest
 
 from synth.pipelines.runtime.chunk import Trail
 from synth.pipelines.runtime.counts import Counts
-from synth.pipelines.runtime.drive import Lease, Leases, Outcome, WorkerLost, drive
+from synth.pipelines.runtime.drive import ChunkOutcome, Lease, Leases, WorkerLost, drive
 from synth.schemas.errors import SynthError
 
 
@@ -26,21 +26,21 @@ class Scripted:
         if self._gone:
             raise WorkerLost("its machine is gone")
 
-    async def work(self, lease: Lease) -> Outcome:
+    async def work(self, lease: Lease) -> ChunkOutcome:
         self.leased.append(lease.chunk)
         self._at_once += 1
         self.most = max(self.most, self._at_once)
         await asyncio.sleep(0)
         self._at_once -= 1
         self._fate(lease.chunk)
-        return Outcome(lease.chunk, "", Counts(), is_published=True, is_done=True)
+        return ChunkOutcome(lease.chunk, "", Counts(), is_published=True, is_done=True)
 
 
 def driven(
     chunks: int,
     *workers: Scripted,
     depth: int = 1,
-    settle: Callable[[Outcome], None] | None = None,
+    settle: Callable[[ChunkOutcome], None] | None = None,
     trail: Callable[[int], Trail] | None = None,
 ) -> list[int]:
     """The chunks in the order in which they were settled. By default each lease begins its chunk anew."""
@@ -98,14 +98,14 @@ def test_a_chunk_that_comes_back_at_the_end_is_taken_by_a_worker_that_had_nothin
     slow = asyncio.Event()
 
     class Dying(Scripted):
-        async def work(self, lease: Lease) -> Outcome:
+        async def work(self, lease: Lease) -> ChunkOutcome:
             self.leased.append(lease.chunk)
             await slow.wait()
             self._gone = True
             raise WorkerLost("it was killed")
 
     class Idle(Scripted):
-        async def work(self, lease: Lease) -> Outcome:
+        async def work(self, lease: Lease) -> ChunkOutcome:
             slow.set()
             return await super().work(lease)
 
@@ -147,7 +147,7 @@ def test_no_chunk_is_handed_out_after_the_end() -> None:
     async def run() -> list[int]:
         leases, settled = Leases(range(10), Lease, lambda _: Trail()), []
 
-        def settle(outcome: Outcome) -> None:
+        def settle(outcome: ChunkOutcome) -> None:
             settled.append(outcome.chunk)
             if outcome.chunk == 3:
                 leases.end()
@@ -159,7 +159,7 @@ def test_no_chunk_is_handed_out_after_the_end() -> None:
 
 
 def test_a_fault_in_settling_ends_the_run() -> None:
-    def settle(outcome: Outcome) -> None:
+    def settle(outcome: ChunkOutcome) -> None:
         raise ZeroDivisionError(outcome.chunk)
 
     with pytest.raises(ZeroDivisionError):
