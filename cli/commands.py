@@ -36,12 +36,16 @@ Output = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Dataset director
 def command_of(stage: "type[Stage]") -> Callable[..., None]:
     """The function of a stage's command, with the signature and the docstring from which Typer builds the command."""
     from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
-    from synth.pipelines.runtime.options import Options
+    from synth.pipelines.runtime.options import Options, ScaleOptions
+    from synth.pipelines.runtime.stage import TableStage
 
     groups: list[type] = [run_options(stage)]
     groups += [EngineSpec] if stage.uses_engine else []
     groups += [SandboxSpec] if stage.uses_sandbox else []
     between, options = stage_options(stage)
+    taken = {one.name for one in (*between, *options)}
+    # A table stage has them hidden, to say why it does not take them.
+    scale = [one for one in own(ScaleOptions) if issubclass(stage, TableStage) and one.name not in taken]
     source, *_, target = usage(stage).split()
     kind: Any = list[str] if takes_many_inputs(stage) else str
     parameters = [
@@ -50,6 +54,7 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
         _parameter("out", Path, typer.Argument(metavar=target, help="Dataset directory to write.", parser=path)),
         *map(_of_option, options),
         *(_of_option(one) for group in groups for one in declared(group)),
+        *(_of_option(one, hidden=True) for one in scale),
     ]
 
     def command(**typed: Any) -> None:
@@ -57,6 +62,7 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
         from synth.pipelines.runtime.runner import Run
 
         source, out = typed.pop("source"), typed.pop("out")
+        _refuse_scale(scale, stage, typed)
         made_stage = build(stage, typed)
         if not made_stage.uses_engine:
             _require_none([*declared(EngineSpec), *own(Options)], stage.uses_engine, stage, typed)
@@ -65,7 +71,9 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
         engine = build(EngineSpec, typed).open() if made_stage.uses_engine else None
         sandbox = build(SandboxSpec, typed).open() if made_stage.uses_sandbox else None
         inputs = [source] if isinstance(source, str) else list(source)
-        options = build(Options, typed, command=recorded(sys.argv[1:], groups))
+        # Those of the run only: an option of the stage may have the name of another one that it does not take.
+        of_run = {one.name: typed[one.name] for one in declared(run_options(stage))}
+        options = build(Options, of_run, command=recorded(sys.argv[1:], groups))
         inputs += made_stage.further_inputs
         run_stage(Run(made_stage, inputs, out, options, engine=engine, sandbox=sandbox))
 
@@ -80,6 +88,16 @@ def _require_none(options: Iterable[DeclaredOption], used: Any, stage: "type[Sta
         from synth.schemas.errors import UsageError
 
         raise UsageError(f"{given[0].shown_name} applies only {used.when(stage, bool)}")
+
+
+def _refuse_scale(options: Iterable[DeclaredOption], stage: "type[Stage]", typed: Mapping[str, Any]) -> None:
+    from synth.schemas.errors import UsageError
+
+    for one in options:
+        if typed[one.name] is not None:
+            raise UsageError(
+                f"{stage.name} reads its whole input in one process, so {one.shown_name} does not apply to it"
+            )
 
 
 def recorded(arguments: Sequence[str], groups: Sequence[type]) -> list[str]:
@@ -134,7 +152,7 @@ def _with_parameters(function: Callable[..., None], parameters: list[inspect.Par
     return function
 
 
-def _of_option(one: DeclaredOption) -> inspect.Parameter:
+def _of_option(one: DeclaredOption, *, hidden: bool = False) -> inspect.Parameter:
     option = one.option
     settings: dict[str, Any] = {"help": help_text(one), "metavar": one.metavar}
     if one.cli_type is Path or option.argument:
@@ -149,6 +167,7 @@ def _of_option(one: DeclaredOption) -> inspect.Parameter:
         **settings,
         show_default=False,
         rich_help_panel=option.panel,
+        hidden=hidden,
         autocompletion=one.suggestions if one.suggestions("") else None,
     )
     return _parameter(one.name, kind | None, information, default=None)

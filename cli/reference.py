@@ -16,7 +16,7 @@ from synth.pipelines.runtime.facts import (
     synopsis,
     usage,
 )
-from synth.pipelines.runtime.options import Options, RowOptions, TableOptions, ToolOptions
+from synth.pipelines.runtime.options import Options, RowOptions, ScaleOptions, TableOptions, ToolOptions
 from synth.pipelines.runtime.stage import Stage
 from synth.schemas.record import Record
 
@@ -45,7 +45,7 @@ def _parts() -> Iterator[str]:
     yield "## Options of every command"
     yield _options(declared(TableOptions))
     yield "Commands that process row by row also have these:"
-    yield _options(own(RowOptions))
+    yield _options([*own(RowOptions), *own(ScaleOptions)])
     yield "And these, if they need a model or the sandbox:"
     yield _options(own(ToolOptions))
     yield "## Options of the engine\n\nFor commands that need a model."

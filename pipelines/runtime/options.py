@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from synth.pipelines.runtime.declared import Option, amount, assignments
 from synth.schemas.errors import UsageError
 
-__all__ = ["Options", "RowOptions", "TableOptions", "ToolOptions"]
+__all__ = ["Options", "RowOptions", "ScaleOptions", "TableOptions", "ToolOptions"]
 
 PANEL = "Running"
 
@@ -57,16 +57,9 @@ class TableOptions:
 
 
 @dataclass(frozen=True)
-class RowOptions(TableOptions):
-    """Further options of row stages."""
+class ScaleOptions(TableOptions):
+    """Where the chunks of a row stage are processed."""
 
-    until: Annotated[int | None, Option("Stop when N output rows are complete.", min=1, metavar="N", panel=PANEL)] = (
-        None
-    )
-    max_failures: Annotated[
-        int, Option("Publish although up to this many rows failed (exit 3 beyond).", min=0, panel=PANEL)
-    ] = 0
-    retry_failed: Annotated[bool, Option("Try the failed rows of a complete OUTPUT again.", panel=PANEL)] = False
     on: Annotated[
         str | None,
         Option(
@@ -84,6 +77,19 @@ class RowOptions(TableOptions):
             panel=PANEL,
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class RowOptions(ScaleOptions):
+    """Further options of row stages."""
+
+    until: Annotated[int | None, Option("Stop when N output rows are complete.", min=1, metavar="N", panel=PANEL)] = (
+        None
+    )
+    max_failures: Annotated[
+        int, Option("Publish although up to this many rows failed (exit 3 beyond).", min=0, panel=PANEL)
+    ] = 0
+    retry_failed: Annotated[bool, Option("Try the failed rows of a complete OUTPUT again.", panel=PANEL)] = False
 
 
 @dataclass(frozen=True)
