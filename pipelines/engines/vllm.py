@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from synth.pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
 from synth.pipelines.engines.models import locate, needs_gpu, revision_of
 from synth.pipelines.engines.reasoning import MARKERS, opening_marker
-from synth.pipelines.engines.vllm_start import set_environment, telling_phases
+from synth.pipelines.engines.vllm_start import alone_on_this_machine, set_environment, telling_phases
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
 
 __all__ = ["VllmEngine"]
@@ -158,7 +158,8 @@ class VllmEngine:
 
     def _drive(self) -> None:
         try:
-            engine = self._load()
+            with alone_on_this_machine() if self.gpus_wanted else contextlib.nullcontext():
+                engine = self._load()
         except BaseException as error:
             self._post(self._started.set_exception, _start_failure(self._model, error))
             return
@@ -198,6 +199,8 @@ class VllmEngine:
             "dtype": "float32" if current_platform.is_cpu() and not _has_bfloat16() else "auto",
             **(on_cpu if current_platform.is_cpu() else {}),
             "disable_log_stats": True,
+            # In an actor of Ray, vLLM would choose Ray, and wait for resources that the actor holds already.
+            **({"distributed_executor_backend": "mp"} if self.gpus_wanted > 1 else {}),
             "use_tqdm_on_load": False,
             "structured_outputs_config": {},
             **{name: value for name, value in self._args.items() if name in known},

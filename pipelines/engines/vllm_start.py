@@ -1,13 +1,16 @@
 """How vLLM starts: its settings, and what it is doing, which it tells only its log."""
 
+import fcntl
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from synth.schemas.quiet import quiet_libraries
 
-__all__ = ["set_environment", "telling_phases"]
+__all__ = ["alone_on_this_machine", "set_environment", "telling_phases"]
 
 # What vLLM does after a message of its log, by a part of that message. Other messages change nothing.
 _PHASES = {
@@ -34,6 +37,18 @@ def set_environment() -> None:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     quiet_libraries()
+
+
+@contextmanager
+def alone_on_this_machine() -> Iterator[None]:
+    """Within the block no other process of this user starts an engine here.
+
+    Engines that start at the same time take each other's ports, and compile the same kernels into one cache.
+    """
+    path = Path(tempfile.gettempdir()) / f"synth-vllm-start-{os.getuid()}.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -6,7 +6,7 @@ It knows neither signals nor other workers.
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.outcomes import last_replies
 from synth.pipelines.runtime.shared import Backends
 from synth.pipelines.runtime.shutdown import Stopping
+from synth.pipelines.runtime.software import software
 from synth.pipelines.runtime.spending import Ledger, Spending
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Unanswered
 from synth.pipelines.runtime.tools import Tools
@@ -110,6 +111,10 @@ class ChunkWorker:
         """The record of the sandbox; None if no program was run."""
         sandbox = self._task.backends.sandbox
         return sandbox.record() if sandbox else None
+
+    @property
+    def software(self) -> Mapping[str, str]:
+        return software()
 
     @property
     def gpus(self) -> int | None:

@@ -42,7 +42,7 @@ class Finished:
     """The result of a completed stage: counts over the first `rows` of its input, the shards written, and what it cost.
 
     `start_seconds` of this execution went by until the engine was ready. `gpus` are those of each worker, None if
-    unknown; `sandbox` is its record, None if no jail was started.
+    unknown; `sandbox` is its record, None if no jail was started; `software` is what workers used.
     """
 
     rows: int
@@ -53,6 +53,7 @@ class Finished:
     start_seconds: float = 0.0
     gpus: int | None = 0
     sandbox: Mapping[str, Any] | None = None
+    software: Mapping[str, str] = field(default_factory=dict)
 
 
 def _crew(task: Task, table: pa.Table, stopping: Stopping) -> "ChunkWorker | RayCrew":
@@ -129,7 +130,9 @@ class RowRun:
         rejected = [shard for shard in rejected if shard.rows]
         spent = Spending.recorded(self._layout.all_spending())
         crew = self._crew
-        return Finished(self._rows, total, data, rejected, spent, crew.start_seconds, crew.gpus, crew.sandbox)
+        return Finished(
+            self._rows, total, data, rejected, spent, crew.start_seconds, crew.gpus, crew.sandbox, crew.software
+        )
 
     async def _run(self) -> None:
         self._leases = self._restored()

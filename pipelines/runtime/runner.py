@@ -157,7 +157,7 @@ class Run:
                 ),
                 "seconds": round(took["seconds"], 3),
                 "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "software": software(),
+                "software": {**software(), **finished.software},
                 # None if all verdicts came from the journal: then no jail was started.
                 "sandbox": finished.sandbox,
             }

@@ -57,6 +57,7 @@ class Report:
     start_seconds: float
     gpus: int | None
     sandbox: Mapping[str, Any] | None
+    software: Mapping[str, str]
     warnings: Sequence[str] = ()
 
     @property
@@ -144,6 +145,7 @@ class Actor:
             start_seconds=worker.start_seconds,
             gpus=worker.gpus,
             sandbox=worker.sandbox,
+            software=worker.software,
             warnings=warnings,
         )
 

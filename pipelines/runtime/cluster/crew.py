@@ -97,6 +97,13 @@ class RayCrew:
         return next((worker.last.sandbox for worker in self.workers if worker.last and worker.last.sandbox), None)
 
     @property
+    def software(self) -> Mapping[str, str]:
+        """The versions that the workers have used."""
+        return {
+            name: version for worker in self.workers if worker.last for name, version in worker.last.software.items()
+        }
+
+    @property
     def gpus(self) -> int | None:
         """The GPUs of one worker, as it said."""
         return next((worker.last.gpus for worker in self.workers if worker.last), self._task.backends.gpus)
@@ -123,8 +130,7 @@ class RayCrew:
 
         if self._stop:
             self._stop.cancel()
-        for worker in self.workers:
-            await worker.close()
+        await asyncio.gather(*(worker.close() for worker in self.workers))
         ray.shutdown()
 
     async def _stop_workers(self) -> None:
@@ -234,15 +240,18 @@ class RayWorker:
             self._lose(self._actor)
 
     async def close(self) -> None:
+        import ray
+
         for task in filter(None, (self._opening, self._watching)):
             task.cancel()
             with suppress(asyncio.CancelledError, WorkerLost, SynthError):
                 await task
         if self._actor is not None:
-            # So that its ledger has all that was spent.
+            # So that its ledger has all that was spent. What it says last is part of the record.
             with suppress(WorkerLost, TimeoutError):
                 self.last = await asyncio.wait_for(_answer(self._actor.close.remote()), 2 * GRACE_SECONDS)
-            self.kill()
+            ray.kill(self._actor)
+            self._actor = None
 
     async def _open(self) -> None:
         import ray
@@ -290,7 +299,8 @@ class RayWorker:
                 logging.getLogger("synth").warning("worker %d on %s: %s", self._number, report.node, message)
             if self._actor is not actor:
                 return
-            if self.last is None or report.progress != self.last.progress or not report.seen.in_flight:
+            is_idle = report.seen.phase is not None or not report.seen.in_flight
+            if self.last is None or report.progress != self.last.progress or is_idle:
                 changed = time.monotonic()
             self.last = report
             if time.monotonic() - changed > HUNG_SECONDS:
@@ -337,8 +347,6 @@ def _connect(address: str | None) -> None:
     if address and ":" in address:
         _require_listener(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Otherwise an actor without a GPU would not see those of its machine, and a test could not hide them.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError:
