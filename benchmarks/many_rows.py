@@ -67,7 +67,7 @@ def write_chunks(out: Path, rows: int) -> None:
     from synth.schemas.shards import Shard, ShardWriter
     from synth.schemas.writing.publication import OutputClaim
 
-    claim = OutputClaim.open(out, IDENTITY, chunk_rows=CHUNK_ROWS)
+    claim = OutputClaim.open(out, IDENTITY)
     assert claim is not None
     with claim:
         for number, start in enumerate(range(0, rows, CHUNK_ROWS)):

@@ -48,11 +48,12 @@ class Task:
     layout: PartialLayout
     options: Options
     form: LineFormat
+    chunk_rows: int
 
     def chunk(self, number: int, table: pa.Table) -> Chunk:
         """A chunk of the whole input `table`."""
-        start = number * self.options.chunk_rows
-        return Chunk(number, table, start, min(start + self.options.chunk_rows, table.num_rows), self.form, self.layout)
+        start = number * self.chunk_rows
+        return Chunk(number, table, start, min(start + self.chunk_rows, table.num_rows), self.form, self.layout)
 
 
 @dataclass(eq=False)

@@ -140,8 +140,8 @@ class Options(ToolOptions):
             panel=PANEL,
         ),
     ] = None
-    # Rows published together; a resumed output keeps its chunk size.
-    chunk_rows: int = 4096
+    # Rows published together; by default as many as the number of all rows suggests.
+    chunk_rows: int | None = None
     # The command line, recorded so that it can be repeated.
     command: Sequence[str] = ()
 

@@ -33,9 +33,7 @@ __all__ = ["claim_output"]
 RESTORED = "restored"
 
 
-def claim_output(
-    out: Path, identity: Mapping[str, Any], options: Options, chunk_rows: int | None
-) -> OutputClaim | None:
+def claim_output(out: Path, identity: Mapping[str, Any], options: Options) -> OutputClaim | None:
     """The claim on `out` for this run; None if it is complete and nothing has to be done.
 
     Raises what `OutputClaim.open` raises, and `UsageError` if there are no answers for an update.
@@ -43,14 +41,13 @@ def claim_output(
     status = OutputStatus.of(out, identity, options.stale, options.remake)
     if options.retry_failed and status.state == "complete" and Layout(out).failed.is_dir():
         status.refuse()
-        return _reopened(out, identity, options, chunk_rows)
+        return _reopened(out, identity, options)
     if status.would == "update":
         _require_answers(out)
     return OutputClaim.open(
         out,
         identity,
         command=options.command,
-        chunk_rows=chunk_rows,
         stale=options.stale,
         remake=options.remake,
     )
@@ -79,13 +76,13 @@ def _unrecorded(chunks: Mapping[int, Any], layout: Layout) -> list[Mapping[str, 
     return [chunk.counts.tallies for chunk in published.values() if not chunk.answers]
 
 
-def _reopened(out: Path, identity: Mapping[str, Any], options: Options, chunk_rows: int | None) -> OutputClaim:
+def _reopened(out: Path, identity: Mapping[str, Any], options: Options) -> OutputClaim:
     claim = OutputClaim(out, identity)
     finished = Dataset(out)
     try:
         _restore_chunks(finished, claim)
         # Chunks keep their size.
-        claim.begin(options.command, chunk_rows=(finished.run or {}).get("chunk_rows", chunk_rows))
+        claim.begin(options.command, chunk_rows=(finished.run or {}).get("chunk_rows"))
     except BaseException as error:
         claim.__exit__(type(error))
         raise

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["Finished", "RowRun"]
 
 REPORT_SECONDS = 0.5
+# How many chunks there are, as far as the limits of their rows allow.
+CHUNKS_WANTED = 64
+FEWEST_ROWS, MOST_ROWS = 16, 4096
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,16 @@ def _crew(task: Task, table: pa.Table, stopping: Stopping) -> "ChunkWorker | Ray
     return RayCrew(task, table, stopping, on.partition(":")[2] or None, task.options.workers)
 
 
+def rows_of_a_chunk(rows: int) -> int:
+    """A power of two that depends on the number of all rows only, never on that of workers.
+
+    A few rows are enough chunks for many workers to share them, and the chunks of many rows are large, because each
+    costs some milliseconds.
+    """
+    wanted = max(1, rows // CHUNKS_WANTED)
+    return min(max(1 << (wanted - 1).bit_length(), FEWEST_ROWS), MOST_ROWS)
+
+
 class RowRun:
     """One execution of a row stage over a table.
 
@@ -79,6 +92,7 @@ class RowRun:
         layout: PartialLayout,
         backends: Backends,
         options: Options,
+        chunk_rows: int,
         observe: Observer,
     ) -> None:
         self._layout = layout
@@ -88,10 +102,12 @@ class RowRun:
         rejected = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows, asks=backends.engine is not None)
         form = LineFormat(outputs, rejected)
         form.save(layout.form)
-        task = Task(stage, backends, layout, options, form)
+        task = Task(stage, backends, layout, options, form, chunk_rows)
         # Rows of the input, and how many of them, from the first, the output covers: fewer if `until` ends it early.
         self._input_rows = self._rows = int(table.num_rows)
-        self._chunks = [task.chunk(number, table) for number in range(-(-self._input_rows // options.chunk_rows))]
+        self._chunks = [task.chunk(number, table) for number in range(-(-self._input_rows // chunk_rows))]
+        # Chunks that a worker has at a time: those of its rows in flight, and those being published.
+        self._depth = -(-options.in_flight // chunk_rows) + PUBLISHING
         # Chunks that workers left open, because of failures, `until` or the end of the run.
         self._open: dict[int, Chunk] = {}
         # Of published and open chunks.
@@ -154,11 +170,6 @@ class RowRun:
         self._report()
         if self._stopping.reason:
             raise self._stopping.reason
-
-    @property
-    def _depth(self) -> int:
-        """Chunks that a worker has at a time: those of its rows in flight, and those being published."""
-        return -(-self._options.in_flight // self._options.chunk_rows) + PUBLISHING
 
     def _restored(self) -> Leases:
         """Take over the chunks that an earlier run published; the leases of the others."""

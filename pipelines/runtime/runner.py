@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,8 +98,7 @@ class Run:
         stage, options = self.stage, self.options
         observe(Observation(phase=f"reading {', '.join(self.inputs)}"))
         sources = self._sources()
-        chunk_rows = options.chunk_rows if isinstance(stage, RowStage) else None
-        claim = claim_output(self.out, self._identity(sources), options, chunk_rows)
+        claim = claim_output(self.out, self._identity(sources), options)
         if claim is None:
             # So that `make` finds it up to date even if the input has a newer time stamp.
             with contextlib.suppress(OSError):
@@ -110,7 +109,7 @@ class Run:
         # Imported only when there is something to do.
         from synth.pipelines.runtime.bad_rows import with_bad_rows
         from synth.pipelines.runtime.lines import rejected_schema
-        from synth.pipelines.runtime.rows import RowRun
+        from synth.pipelines.runtime.rows import RowRun, rows_of_a_chunk
         from synth.pipelines.runtime.shared import Backends
         from synth.pipelines.runtime.tables import run_table_stage
 
@@ -130,9 +129,9 @@ class Run:
             with progress:
                 if isinstance(stage, RowStage):
                     (table,) = tables
-                    options = replace(options, chunk_rows=claim.chunk_rows or options.chunk_rows)
+                    chunk_rows = claim.in_chunks(options.chunk_rows or rows_of_a_chunk(input_rows))
                     backends = Backends(self.engine, self.sandbox, self.index, stage.scorer)
-                    rows = RowRun(stage.prepare(table), table, layout, backends, options, progress.observe)
+                    rows = RowRun(stage.prepare(table), table, layout, backends, options, chunk_rows, progress.observe)
                     progress.engine_seconds = lambda: rows.engine_seconds
                     finished = rows.run()
                 else:

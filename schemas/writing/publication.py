@@ -121,7 +121,6 @@ class OutputClaim:
         identity: Mapping[str, Any],
         *,
         command: Sequence[str] = (),
-        chunk_rows: int | None = None,
         stale: Literal["refuse", "update", "fresh"] = "refuse",
         remake: Literal["update", "fresh"] | None = None,
     ) -> "OutputClaim | None":
@@ -145,7 +144,7 @@ class OutputClaim:
                 claim.set_aside_answers()
             if status.would != "resume":
                 claim.clear(prior=status.would == "start over")
-            claim.begin(command, chunk_rows=chunk_rows, replaces=status.would in ("update", "start over"))
+            claim.begin(command, replaces=status.would in ("update", "start over"))
         except BaseException:
             claim.close()
             raise
@@ -174,21 +173,28 @@ class OutputClaim:
     def begin(self, command: Sequence[str], *, chunk_rows: int | None = None, replaces: bool = False) -> None:
         """Create the folders, and record the identity, the command line, and whether to replace an existing output.
 
-        A run that is resumed keeps its `chunk_rows`.
+        `chunk_rows` are those of an output that is tried again.
         """
         for folder in (self.layout.shards, self.layout.work, self.layout.kept.path):
             folder.mkdir(exist_ok=True)
         remove_unfinished(self.layout.path)
         self.chunk_rows = _begun(self.layout).get("chunk_rows", chunk_rows)
-        write_json(
-            self.layout.record,
-            {
-                "identity": self._identity,
-                **recorded_command(command, self.final),
-                "anew": replaces or _replaces(self.layout, self._identity),
-                **self._chunk_size(),
-            },
-        )
+        self._record = {
+            "identity": self._identity,
+            **recorded_command(command, self.final),
+            "anew": replaces or _replaces(self.layout, self._identity),
+        }
+        self._write_record()
+
+    def in_chunks(self, rows: int) -> int:
+        """The rows of a chunk: those that earlier runs of this output had, else `rows`, from now on."""
+        if self.chunk_rows is None:
+            self.chunk_rows = rows
+            self._write_record()
+        return self.chunk_rows
+
+    def _write_record(self) -> None:
+        write_json(self.layout.record, {**self._record, **self._chunk_size()})
 
     def _chunk_size(self) -> dict[str, int]:
         return {"chunk_rows": self.chunk_rows} if self.chunk_rows else {}

@@ -66,7 +66,7 @@ def setting(folder: Path, engine: Any = None) -> Setting:
     layout = Layout(folder / "out").partial
     layout.path.mkdir()
     layout.record.write_text("{}")
-    task = Task(TwoCalls(), Backends(engine), layout, Options(), LineFormat(QUERY.schema, QUERY.schema))
+    task = Task(TwoCalls(), Backends(engine), layout, Options(), LineFormat(QUERY.schema, QUERY.schema), 4096)
     keys = [backend.key for backend in task.backends.shared(None, Spending()).used]
     return Setting("0", folder, {}, versions(), layout, "{}", 1, keys, pickle.dumps(task))
 

@@ -148,7 +148,7 @@ class RayCrew:
         # Read by every worker, so it is memory-mapped there and never sent.
         if not layout.prepared.exists():
             with ShardWriter(layout.prepared, self._table.schema) as writer:
-                for batch in self._table.to_batches(max_chunksize=self._task.options.chunk_rows):
+                for batch in self._table.to_batches(max_chunksize=self._task.chunk_rows):
                     writer.write(batch)
                 writer.close()
         return Setting(

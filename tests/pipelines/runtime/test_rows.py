@@ -10,6 +10,7 @@ import pytest
 
 from synth.pipelines.engines import Answer, Completion, EngineBusy, PromptTooLong, Request
 from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.rows import rows_of_a_chunk
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import BudgetSpent, EngineFailed, Interrupted, Partial
 from tests.pipelines.runtime.asking import CountingEngine, ask, shard_bytes
@@ -212,3 +213,19 @@ def test_a_signal_stops_a_run_whose_engine_never_waits(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         ask(tmp_path, [f"question {i}" for i in range(20_000)], engine)
     assert 1_000 < len(engine.asked) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"), [(1, 16), (1_000, 16), (7_473, 128), (100_000, 2_048), (200_000, 4_096), (10**9, 4_096)]
+)
+def test_the_size_of_chunks_follows_the_number_of_rows(rows: int, size: int) -> None:
+    assert rows_of_a_chunk(rows) == size
+
+
+def test_an_output_keeps_the_size_of_its_chunks(tmp_path: Path) -> None:
+    texts = ["one", "two", "three", "crash"]
+    with pytest.raises(Partial):
+        ask(tmp_path, texts, chunk_rows=3)
+    for options in ({}, {"retry_failed": True}):
+        ask(tmp_path, texts, max_failures=1, **options)
+        assert (Dataset.open(tmp_path / "out").run or {})["chunk_rows"] == 3
