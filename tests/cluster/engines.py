@@ -23,6 +23,15 @@ class Slow(WritingEngine):
         return await super().answer(request)
 
 
+class Split(Slow):
+    """A model that is split over two GPUs; it notes which ones it was given."""
+
+    gpus_wanted = 2
+
+    async def start(self) -> None:
+        self._log.with_name(f"gpus-{os.getpid()}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+
+
 class Deadly(Slow):
     """Fails for good so many times, over all processes, each time it is asked about `at`, else at its tenth answer."""
 

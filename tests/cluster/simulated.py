@@ -34,6 +34,15 @@ class Simulated:
         self._cluster.remove_node(node, allow_graceful=False)
         self.nodes.append(self._new())
 
+    @contextmanager
+    def with_gpus(self, gpus: int) -> Iterator[None]:
+        """For a while, a node that is believed to have GPUs."""
+        node = self._cluster.add_node(num_cpus=4, num_gpus=gpus, include_dashboard=False)
+        try:
+            yield
+        finally:
+            self._cluster.remove_node(node)
+
     def close(self) -> None:
         self._cluster.shutdown()
 

@@ -11,8 +11,8 @@ from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.runtime.cluster import crew
 from synth.pipelines.runtime.runner import Run, Summary
 from synth.schemas.dataset import Dataset
-from synth.schemas.errors import BudgetSpent, EngineFailed, Partial, SynthError
-from tests.cluster.engines import Deadly, Slow, Stuck
+from synth.schemas.errors import BudgetSpent, EngineFailed, Partial, SynthError, UsageError
+from tests.cluster.engines import Deadly, Slow, Split, Stuck
 from tests.cluster.fire import under_fire
 from tests.cluster.simulated import Simulated
 from tests.faults.campaign import TwoCalls, asked, in_small_chunks, questions, shard_bytes
@@ -126,6 +126,20 @@ def test_a_chunk_that_kills_every_worker_ends_the_run_and_is_named(tmp_path: Pat
     engine = Deadly(tmp_path / "log", deaths=100, at="What is 99?")
     with pytest.raises(SynthError, match="chunk 24 has cost 3 workers in a row"):
         run(tmp_path, "out", TEXTS, engine, on=f"ray:{cluster.address}", workers=1)
+
+
+def test_each_worker_has_gpus_of_its_own(tmp_path: Path, cluster: Simulated) -> None:
+    engine = Split(tmp_path / "there.log", seconds=0.1)
+    on = f"ray:{cluster.address}"
+    with pytest.raises(UsageError, match="1 worker with 2 GPUs and a processor each do not fit on the cluster"):
+        run(tmp_path, "there", TEXTS, engine, on=on)
+    with cluster.with_gpus(5):
+        run(tmp_path, "there", TEXTS, engine, on=on, in_flight=8)
+    given = sorted(path.read_text() for path in tmp_path.glob("gpus-*"))
+    assert len(given) == 2
+    assert len({gpu for gpus in given for gpu in gpus.split(",")}) == 4
+    run(tmp_path, "here", TEXTS)
+    assert published(tmp_path / "there") == published(tmp_path / "here")
 
 
 def test_progress_counts_each_row_once_over_all_workers(tmp_path: Path, cluster: Simulated) -> None:
