@@ -57,12 +57,12 @@ class Task:
 
 
 @dataclass(eq=False)
-class _OpenChunk:
-    """A chunk that is worked on, and those before it that were when it was leased."""
+class _Held:
+    """A chunk that is worked on. With `until`, also the chunks before it that were when it was leased."""
 
     lease: Lease
     chunk: Chunk
-    before: list["_OpenChunk"]
+    before: list[Chunk]
     rows: Iterator[tuple[int, Row]] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -89,9 +89,9 @@ class ChunkWorker:
         self._ledger = Ledger(layout.spending(name))
         self._shared = task.backends.shared(options.budget_tokens, self._ledger.total)
         self.spent_elsewhere(Spending.recorded(layout.all_spending()).tokens - self._ledger.total.tokens)
-        self._jobs: list[_OpenChunk] = []
+        self._held: list[_Held] = []
         # Those of them that have rows to begin with.
-        self._waiting: deque[_OpenChunk] = deque()
+        self._waiting: deque[_Held] = deque()
         self._rows: set[asyncio.Task[None]] = set()
         self._rows_in_progress = 0
         self._overtaken = 0
@@ -151,9 +151,9 @@ class ChunkWorker:
     def open_counts(self) -> dict[int, Counts]:
         """The counts of the chunks that it works on."""
         counts = {}
-        for job in self._jobs:
-            counts[job.lease.chunk] = Counts()
-            job.chunk.add_to(counts[job.lease.chunk])
+        for held in self._held:
+            counts[held.lease.chunk] = Counts()
+            held.chunk.add_to(counts[held.lease.chunk])
         return counts
 
     async def start(self) -> None:
@@ -166,14 +166,14 @@ class ChunkWorker:
 
     async def work(self, lease: Lease) -> ChunkOutcome:
         """Process the rows of a chunk. It is published, unless rows failed or the run ends at a number of outputs."""
-        before = [job for job in self._jobs if job.lease.chunk < lease.chunk]
-        job = _OpenChunk(lease, self._task.chunk(lease.chunk, self._table), before)
-        self._jobs.append(job)
-        self._waiting.append(job)
-        self._begin_rows(job.chunk.stop - job.chunk.start)
-        chunk = job.chunk
+        before = [held.chunk for held in self._held if self._until and held.lease.chunk < lease.chunk]
+        held = _Held(lease, self._task.chunk(lease.chunk, self._table), before)
+        self._held.append(held)
+        self._waiting.append(held)
+        self._begin_rows(held.chunk.stop - held.chunk.start)
+        chunk = held.chunk
         try:
-            await job.ended.wait()
+            await held.ended.wait()
         finally:
             self._flush(chunk)
             chunk.close()
@@ -184,7 +184,7 @@ class ChunkWorker:
                 lease.chunk, chunk.lease, chunk.counts, chunk.is_published, chunk.is_done, chunk.failures
             )
         finally:
-            self._jobs.remove(job)
+            self._held.remove(held)
 
     async def close(self) -> None:
         """Ends the backends; no chunk is worked on any more."""
@@ -215,20 +215,20 @@ class ChunkWorker:
             self._rows.add(task)
             task.add_done_callback(self._rows_ended)
         if not self._rows:
-            self._end_jobs()
+            self._end_held()
 
     def _rows_ended(self, task: asyncio.Task[None]) -> None:
         """No more rows from this coroutine; does nothing the second time."""
         if task in self._rows:
             self._rows.remove(task)
             if not self._rows:
-                self._end_jobs()
+                self._end_held()
 
-    def _end_jobs(self) -> None:
+    def _end_held(self) -> None:
         """No row is in progress, and none is to be begun."""
         self._waiting.clear()
-        for job in self._jobs:
-            job.ended.set()
+        for held in self._held:
+            held.ended.set()
 
     async def _process_rows(self) -> None:
         try:
@@ -246,32 +246,32 @@ class ChunkWorker:
         while (self._until is None and self._stopping.reason is None) or await self._wants_more():
             if (taken := self._next_row()) is None:
                 return
-            job, index, row = taken
+            held, index, row = taken
             self._rows_in_progress += 1
             try:
-                await self._row(job.chunk, index, row)
+                await self._row(held.chunk, index, row)
             finally:
                 self._rows_in_progress -= 1
-            if job.chunk.is_done:
-                job.ended.set()
+            if held.chunk.is_done:
+                held.ended.set()
             rows += 1
             if rows % TURN_ROWS == 0:
                 await asyncio.sleep(0)
 
-    def _next_row(self) -> tuple[_OpenChunk, int, Row] | None:
+    def _next_row(self) -> tuple[_Held, int, Row] | None:
         """The next row in the order of the leases; opens a chunk when its first row is taken."""
         while self._waiting:
-            job = self._waiting[0]
-            if job.rows is None:
-                job.chunk.open(self._prior)
-                job.rows = job.chunk.pending()
-                self._overtaken = job.chunk.overtaken
-            if (taken := next(job.rows, None)) is not None:
+            held = self._waiting[0]
+            if held.rows is None:
+                held.chunk.open(self._prior)
+                held.rows = held.chunk.pending()
+                self._overtaken = held.chunk.overtaken
+            if (taken := next(held.rows, None)) is not None:
                 self._overtaken -= 1
-                return job, *taken
+                return held, *taken
             self._waiting.popleft()
-            if job.chunk.is_done:
-                job.ended.set()
+            if held.chunk.is_done:
+                held.ended.set()
         return None
 
     async def _wants_more(self) -> bool:
@@ -280,16 +280,16 @@ class ChunkWorker:
             # An earlier run may have finished rows that follow an unfinished one.
             if self._until is None or self._overtaken > 0 or not self._waiting:
                 return True
-            job = self._waiting[0]
-            chunks = [one.chunk for one in (*job.before, job)]
-            outputs = job.lease.outputs + sum(chunk.outputs for chunk in chunks)
+            held = self._waiting[0]
+            chunks = [*held.before, held.chunk]
+            outputs = held.lease.outputs + sum(chunk.outputs for chunk in chunks)
             if outputs >= self._until:
                 # A flush finds rows whose values do not fit their columns; these have no outputs.
-                for one in self._jobs:
+                for one in self._held:
                     self._flush(one.chunk)
-                if job.lease.outputs + sum(chunk.outputs for chunk in chunks) >= self._until:
+                if held.lease.outputs + sum(chunk.outputs for chunk in chunks) >= self._until:
                     return False
-            finished = job.lease.finished + sum(chunk.counts.finished for chunk in chunks)
+            finished = held.lease.finished + sum(chunk.counts.finished for chunk in chunks)
             per_row = outputs / finished if finished else 1.0
             if outputs + self._rows_in_progress * per_row < self._until:
                 return True
@@ -337,8 +337,8 @@ class ChunkWorker:
     async def _flush_often(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
-            for job in self._jobs:
-                self._flush(job.chunk)
+            for held in self._held:
+                self._flush(held.chunk)
 
     def _flush(self, chunk: Chunk) -> None:
         if not chunk.is_open:
@@ -360,7 +360,7 @@ class ChunkWorker:
             # Repeatedly: a cancellation can be lost to that of a request that times out at the same moment.
             self.end_rows()
             await asyncio.wait(self._rows, timeout=0.5)
-        self._end_jobs()
+        self._end_held()
 
 
 def _failure(row_id: str, error: BaseException) -> Failure:
