@@ -16,6 +16,7 @@ from synth.pipelines.query_of_cc.index_reader import OpenedIndex
 from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import RowStage, Stage, TableStage
+from synth.sandbox.pool import Sandbox
 from tests.pipelines.query_of_cc.searching import index
 
 T = TypeVar("T")
@@ -87,3 +88,22 @@ def test_a_sandbox_is_opened_from_its_description_anywhere() -> None:
     spec = SandboxSpec("bwrap", 2, ("numpy",))
     assert copied(spec) == spec
     assert copied(spec).open().identity() == spec.open().identity()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [EngineSpec("tiny"), EngineSpec("m", "openai", ("http://127.0.0.1:9/v1", "http://127.0.0.1:8/v1"))],
+    ids=["vllm", "servers"],
+)
+def test_an_engine_that_has_not_started_travels_as_its_description(spec: EngineSpec) -> None:
+    engine = spec.open()
+    assert copied(engine).identity() == engine.identity()
+    assert copied(engine).gpus_wanted == engine.gpus_wanted
+
+
+def test_a_sandbox_uses_as_many_jails_as_it_was_told_or_as_its_share_of_the_processors() -> None:
+    asked, free = Sandbox("bwrap", 2), Sandbox("bwrap")
+    for sandbox in (asked, free):
+        sandbox.share(5)
+    assert copied(asked).starting == asked.starting == "starting 2 jails"
+    assert free.starting == "starting 5 jails"

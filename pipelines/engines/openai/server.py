@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from string import Template
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from synth.schemas.errors import EngineFailed, UsageError
@@ -87,6 +88,10 @@ class Server:
         self.is_azure = bool(deployment or _AZURE_HOST.search(parts.hostname or ""))
         # The deployment that the address selects, whatever model a request names.
         self.deployment = deployment[1] if deployment else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With the keys and headers of this machine's environment, which other machines may not have."""
+        return {**self.__dict__, "keys": self.keys, "_own": self._own}
 
     def url(self, path: str) -> str:
         return f"{self.name}{path}{self._query}"

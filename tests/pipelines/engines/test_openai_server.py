@@ -1,6 +1,7 @@
 """Addresses, keys and headers of servers."""
 
 import logging
+import pickle
 from typing import Any
 
 import pytest
@@ -180,6 +181,17 @@ def test_headers_are_sent_with_variables_of_the_environment(script: Script, monk
 def test_a_header_that_cannot_be_sent_is_named(script: Script, name: str, value: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         ask(script, headers={name: value})
+
+
+def test_a_server_takes_keys_and_headers_along_to_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "one")
+    monkeypatch.setenv("TEAM", "blue")
+    packed = pickle.dumps(Server("http://127.0.0.1:9/v1", {"x-team": "$TEAM"}))
+    for name in ("OPENAI_API_KEY", "TEAM"):
+        monkeypatch.delenv(name)
+    server: Server = pickle.loads(packed)
+    headers = server.headers(server.keys.next)
+    assert (headers["authorization"], headers["x-team"]) == ("Bearer one", "blue")
 
 
 def test_address_keys_and_headers_are_not_part_of_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
