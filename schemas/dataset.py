@@ -20,7 +20,8 @@ import synth.schemas.lean_arrow  # noqa: F401
 from synth.schemas.errors import InputError
 from synth.schemas.layout import Layout
 from synth.schemas.specs import from_record
-from synth.schemas.stores.copies import as_needed, origin, present
+from synth.schemas.stores.copies import as_needed, present
+from synth.schemas.stores.places import origin
 
 __all__ = ["Dataset"]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synth.schemas.stores.copies import origin
+from synth.schemas.stores.places import origin
 
 __all__ = [
     "HUB",

@@ -16,7 +16,8 @@ from synth.schemas.reading.formats.exact import Number
 from synth.schemas.reading.inputs import Input
 from synth.schemas.record import Column, Record
 from synth.schemas.storable import common_type, inner_types, is_list, storable
-from synth.schemas.stores.copies import as_needed, origin
+from synth.schemas.stores.copies import as_needed
+from synth.schemas.stores.places import origin
 
 __all__ = [
     "becomes_text",

@@ -36,7 +36,8 @@ from synth.schemas.reading.text_files import (
 )
 from synth.schemas.shards import file_checksum
 from synth.schemas.specs import HUB, PACKAGES, STANDARD_INPUT, STORES
-from synth.schemas.stores.copies import Copy, as_needed, entries, origin, present
+from synth.schemas.stores.copies import Copy, as_needed, entries, present
+from synth.schemas.stores.places import origin
 
 __all__ = ["Input", "dataset_at", "locate"]
 

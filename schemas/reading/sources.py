@@ -29,7 +29,7 @@ from synth.schemas.reading.inputs import Input, locate
 from synth.schemas.record import Column, Record
 from synth.schemas.records.shared import INPUT_TEXT
 from synth.schemas.shards import ShardWriter
-from synth.schemas.stores.copies import origin
+from synth.schemas.stores.places import origin
 
 __all__ = ["Source"]
 

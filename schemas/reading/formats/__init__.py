@@ -16,7 +16,8 @@ from synth.schemas.reading.formats.format import Batch, Format, UnreadableRow
 from synth.schemas.reading.formats.json_rows import JSON, JSONL, describe
 from synth.schemas.reading.formats.streams import COMPRESSED, input_errors
 from synth.schemas.reading.formats.wet import WET
-from synth.schemas.stores.copies import origin, present
+from synth.schemas.stores.copies import present
+from synth.schemas.stores.places import origin
 
 __all__ = [
     "Batch",

@@ -24,7 +24,7 @@ from synth.schemas.phrases import plural
 from synth.schemas.reading.formats.columnar import pieces
 from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, UnreadableRow, require_unique
 from synth.schemas.reading.formats.streams import opened_text, undecodable
-from synth.schemas.stores.copies import origin
+from synth.schemas.stores.places import origin
 
 __all__ = ["CSV", "TSV"]
 

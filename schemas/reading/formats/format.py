@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
-from synth.schemas.stores.copies import origin
+from synth.schemas.stores.places import origin
 
 __all__ = ["ROWS_PER_BATCH", "Batch", "Format", "UnreadableRow", "require_unique"]
 

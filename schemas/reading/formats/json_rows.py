@@ -11,7 +11,7 @@ from synth.schemas.errors import InputError
 from synth.schemas.reading.formats.exact import BadJSON, is_lossless, parse, text_of
 from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, UnreadableRow
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH, opened_text
-from synth.schemas.stores.copies import origin
+from synth.schemas.stores.places import origin
 
 __all__ = ["JSON", "JSONL", "describe"]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from synth.schemas.errors import InputError
 from synth.schemas.phrases import first_line
-from synth.schemas.stores.copies import origin
+from synth.schemas.stores.places import origin
 
 __all__ = ["BYTES_PER_BATCH", "COMPRESSED", "input_errors", "opened_text", "undecodable"]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from synth.schemas.errors import InputError
-from synth.schemas.stores import copies
-from synth.schemas.stores.copies import Copy, as_needed, entries, origin, present
-from synth.schemas.stores.store import Store
+from synth.schemas.stores import transfer
+from synth.schemas.stores.copies import Copy, as_needed, entries, present
+from synth.schemas.stores.places import origin
+from synth.schemas.stores.store import Store, Stored
 from tests.object_store import Bucket
 
 
@@ -42,7 +43,7 @@ def test_a_copy_has_the_bytes_and_tells_the_urls(bucket: Bucket, files: Path) ->
 
 
 def test_a_file_of_many_parts_is_put_together(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copies, "PART", 1000)
+    monkeypatch.setattr(transfer, "PART", 1000)
     (file := tmp_path / "file").write_bytes(os.urandom(99_999))
     copy = Copy.of(bucket.upload(file, "file"))
     assert copy.is_file
@@ -77,11 +78,11 @@ def test_what_was_fetched_is_found_again_until_an_object_changes(bucket: Bucket,
 def test_nothing_is_left_of_a_file_that_could_not_be_fetched(
     bucket: Bucket, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copies, "PART", 100)
+    monkeypatch.setattr(transfer, "PART", 100)
     copy = Copy.of(bucket.upload(files, "files"))
     read = Store.read
 
-    def fail_late(store: Store, stored: copies.Stored, start: int, end: int) -> memoryview:
+    def fail_late(store: Store, stored: Stored, start: int, end: int) -> memoryview:
         return read(store, stored, start, end - (start == 500))
 
     monkeypatch.setattr(Store, "read", fail_late)
