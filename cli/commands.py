@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from synth.pipelines.runtime.declared import ByOption, DeclaredOption, build, declared, own, path
+from synth.pipelines.runtime.declared import ByOption, DeclaredOption, build, declared, output, own, path
 from synth.pipelines.runtime.facts import (
     INPUT_SPEC,
     columns_in_words,
@@ -21,6 +21,7 @@ from synth.pipelines.runtime.facts import (
     summary,
     takes_many_inputs,
     usage,
+    writes_to_stores,
 )
 
 if TYPE_CHECKING:
@@ -48,10 +49,13 @@ def command_of(stage: "type[Stage]") -> Callable[..., None]:
     scale = [one for one in own(ScaleOptions) if issubclass(stage, TableStage) and one.name not in taken]
     source, *_, target = usage(stage).split()
     kind: Any = list[str] if takes_many_inputs(stage) else str
+    writes, parser = "Dataset directory to write.", path
+    if writes_to_stores(stage):
+        writes, parser = "Dataset directory to write, or the URL of one in an object store.", output
     parameters = [
         _parameter("source", kind, typer.Argument(metavar=source, help=stage.reads or INPUT_SPEC)),
         *map(_of_option, between),
-        _parameter("out", Path, typer.Argument(metavar=target, help="Dataset directory to write.", parser=path)),
+        _parameter("out", Path, typer.Argument(metavar=target, help=writes, parser=parser)),
         *map(_of_option, options),
         *(_of_option(one) for group in groups for one in declared(group)),
         *(_of_option(one, hidden=True) for one in scale),

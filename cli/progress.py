@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from synth.cli.summaries import about, breakdown, duration, money, price, wrapped
 from synth.schemas.layout import Layout
 from synth.schemas.phrases import listed, plural
+from synth.schemas.stores.places import origin
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.cost import Estimate
@@ -129,12 +130,12 @@ def _lines(label: str) -> "Observer":
 def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyType({})) -> None:
     """Print the outcome of a run to stderr, with `advice` (by reason) if one reason rejected most rows."""
     if summary.already_done:
-        print(f"{summary.out} is complete already: nothing to do", file=sys.stderr)
+        print(f"{origin(summary.out)} is complete already: nothing to do", file=sys.stderr)
         return
     record = summary.record
     counts = record["counts"]
     lines = [
-        f"{summary.out}: {plural(counts['outputs'], 'row')} from {counts['produced']:,} of "
+        f"{origin(summary.out)}: {plural(counts['outputs'], 'row')} from {counts['produced']:,} of "
         f"{record['input_rows']:,} input rows in {record['seconds']:,.1f} s"
     ]
     lines += breakdown(counts, record.get("means", {}))
@@ -145,7 +146,7 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
         if reasons and not warnings:
             warnings = [f"  warning: no row came out, most often because of {max(reasons, key=reasons.__getitem__)}"]
         if Layout(summary.out).rejected.path.is_dir():
-            warnings.append(f"  `synth show {summary.out} --rejected` shows the rejected rows")
+            warnings.append(f"  `synth show {origin(summary.out)} --rejected` shows the rejected rows")
     lines += warnings
     if summary.whole_input:
         lines += wrapped(_whole(summary.whole_input))

@@ -40,10 +40,15 @@ def run_stage(run: "Run") -> None:
     """Execute `run`, and print the outcome."""
     from synth.cli.progress import observing, print_summary
     from synth.schemas.errors import EngineFailed, Interrupted, Partial
+    from synth.schemas.layout import Layout
+    from synth.schemas.stores.places import is_output, origin
 
     if is_asked_why(run.status):
         return
     stage = run.stage
+    if is_output(run.out):
+        workplace = Layout(run.out).partial.path
+        print(f"{origin(run.out)}: what is not finished is kept in {workplace}", file=sys.stderr)
     try:
         with observing(stage.name) as observe:
             summary = run.execute(observe)

@@ -30,10 +30,13 @@ class ObservedRun:
     def find(cls, named: Path) -> "ObservedRun":
         """The run with the output or the partial directory `named`. Raises `InputError` if there is none."""
         from synth.schemas.errors import InputError
+        from synth.schemas.stores.places import origin
 
         run = cls.of(named)
         if run is None or run.state() == "absent":
-            raise InputError(f"no run is making {named}, and it is no dataset directory: name the OUTPUT of a run")
+            raise InputError(
+                f"no run is making {origin(named)}, and it is no dataset directory: name the OUTPUT of a run"
+            )
         return run
 
     @classmethod
@@ -43,6 +46,12 @@ class ObservedRun:
 
         path = named.resolve() if named.name in ("", "..") else named
         return cls(path.with_name(path.name.removesuffix(PARTIAL))) if path.name.removesuffix(PARTIAL) else None
+
+    def __str__(self) -> str:
+        """What messages call its output."""
+        from synth.schemas.stores.places import origin
+
+        return origin(self.out)
 
     @property
     def layout(self) -> "Layout":
@@ -107,7 +116,7 @@ class ObservedRun:
             folder = command_folder(begun, self.out)
             change = "" if folder.samefile(".") else f"cd {shlex.quote(str(folder))} && "
             repeat = f": {change}{shlex.join(['synth', *begun['command']])}"
-        return f"the run that writes {self.out} has stopped {where}{failed}; repeat its command to resume{repeat}"
+        return f"the run that writes {self} has stopped {where}{failed}; repeat its command to resume{repeat}"
 
     def record(self) -> Facts | None:
         """The record of the complete output; None if there is none."""
@@ -118,9 +127,9 @@ class ObservedRun:
 
         record = self.record()
         if not record or "counts" not in record:
-            return [f"{self.out} is complete"]
+            return [f"{self} is complete"]
         rows = f"{plural(record['counts']['outputs'], 'row')}, finished {record.get('finished', 'at an unknown time')}"
-        return [f"{self.out} is complete: {rows}", *breakdown(record["counts"], record.get("means", {}))]
+        return [f"{self} is complete: {rows}", *breakdown(record["counts"], record.get("means", {}))]
 
 
 def _read(path: Path) -> Facts | None:

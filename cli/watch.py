@@ -8,7 +8,7 @@ import typer
 
 from synth.cli.completion import outputs
 from synth.cli.runs import Facts, ObservedRun
-from synth.pipelines.runtime.declared import path
+from synth.pipelines.runtime.declared import output as output_path
 
 __all__ = ["watch"]
 
@@ -16,7 +16,7 @@ __all__ = ["watch"]
 def watch(
     output: Annotated[
         Path,
-        typer.Argument(metavar="OUTPUT", help="Output of the run.", autocompletion=outputs, parser=path),
+        typer.Argument(metavar="OUTPUT", help="Output of the run.", autocompletion=outputs, parser=output_path),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each change.")] = False,
 ) -> None:

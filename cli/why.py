@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth.pipelines.runtime.declared import path
+from synth.pipelines.runtime.declared import output
 from synth.schemas.phrases import plural
+from synth.schemas.stores.places import origin
 
 if TYPE_CHECKING:
     from synth.schemas.writing.publication import OutputStatus
@@ -39,7 +40,7 @@ def why(
     run. Nothing is run or changed. The exit code is 0 if nothing would run, 3 if something would, 4 if the command
     would be refused because settings differ.
     """
-    outs = [path(word) for word in takewhile(lambda word: not word.startswith("-"), words)]
+    outs = [output(word) for word in takewhile(lambda word: not word.startswith("-"), words)]
     options = words[len(outs) :]
     if "--json" in options:
         options.remove("--json")
@@ -49,7 +50,8 @@ def why(
         record = _record(out)
         status = _ask(context, out, record, options)
         if as_json:
-            print(json.dumps({"out": str(out), "would": status.would, **_document(status, record)}, ensure_ascii=False))
+            facts = {"out": origin(out), "would": status.would, **_document(status, record)}
+            print(json.dumps(facts, ensure_ascii=False))
         else:
             _explain(out, status, record)
         codes.append(EXIT_CODES[status.would])
@@ -58,18 +60,21 @@ def why(
 
 def _record(out: Path) -> dict[str, Any]:
     from synth.schemas.errors import InputError
-    from synth.schemas.layout import Layout
+    from synth.schemas.writing.shelf import shelf_of
 
-    layout = Layout(out)
-    for written in (layout, layout.partial):
-        if written.record.is_file():
-            record: dict[str, Any] = json.loads(written.record.read_text())
-            if not record.get("command"):
-                raise InputError(f"{written.path} does not record the command that wrote it")
-            return record
-    raise InputError(
-        f"{out} is not an output of synth: there is no {layout.record.name} in it or in {layout.partial.path}"
-    )
+    shelf = shelf_of(out)
+    shelf.look()
+    complete: dict[str, Any] = json.loads(shelf.out.record.read_text()) if shelf.out.record.is_file() else {}
+    record = complete or shelf.begun()
+    if not record:
+        raise InputError(
+            f"{origin(out)} is not an output of synth: there is no {shelf.out.record.name} in it or in "
+            f"{origin(shelf.partial.path)}"
+        )
+    if not record.get("command"):
+        where = shelf.out if complete else shelf.partial
+        raise InputError(f"{origin(where.path)} does not record the command that wrote it")
+    return record
 
 
 def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: Sequence[str]) -> "OutputStatus":
@@ -85,14 +90,15 @@ def _ask(context: typer.Context, out: Path, record: Mapping[str, Any], options: 
     places = (out.resolve(), Layout(out.resolve()).partial.path)
     folder = command_folder(record, out)
     if not folder.is_dir():
-        raise InputError(f"{out} was moved: {folder}, where its command was run, does not exist")
+        raise InputError(f"{origin(out)} was moved: {folder}, where its command was run, does not exist")
     with asking_why() as found, chdir(folder):
         context.find_root().command.main(command, standalone_mode=False)
         (status,) = found
         where = status.where.resolve()
     if where not in places:
         remedy = "move it back" if "folder" in record else "run this in the directory of that command"
-        raise InputError(f"{out} was written as {status.where} by `synth {shlex.join(record['command'])}`: {remedy}")
+        command_line = shlex.join(["synth", *record["command"]])
+        raise InputError(f"{origin(out)} was written as {origin(status.where)} by `{command_line}`: {remedy}")
     return replace(status, where=where)
 
 
@@ -117,7 +123,7 @@ def _explain(out: Path, status: "OutputStatus", record: Mapping[str, Any]) -> No
     from synth.cli.rendering import DataConsole
 
     console = DataConsole()
-    console.print(f"{out}: {_sentence(status)}", soft_wrap=True)
+    console.print(f"{origin(out)}: {_sentence(status)}", soft_wrap=True)
     for part in settings_part(status.changed):
         console.print(part)
     if software := _software(record):

@@ -9,7 +9,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic", "create_json", "remove", "remove_unfinished", "sync", "temporary_beside", "write_json"]
+__all__ = [
+    "atomic",
+    "create_json",
+    "json_text",
+    "remove",
+    "remove_unfinished",
+    "sync",
+    "temporary_beside",
+    "write_json",
+]
 
 _TEMPORARY = ".tmp"
 
@@ -39,14 +48,14 @@ def atomic(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = True) -> None:
     with atomic(path, durable=durable) as temporary:
-        _dump(value, temporary)
+        temporary.write_text(json_text(value), encoding="utf-8")
 
 
 def create_json(path: Path, value: Mapping[str, Any]) -> bool:
     """Write a file that does not exist yet; False, without any effect, if it does. One of many writers succeeds."""
     temporary = temporary_beside(path)
     try:
-        _dump(value, temporary)
+        temporary.write_text(json_text(value), encoding="utf-8")
         sync(temporary)
         # Unlike a rename, a link replaces nothing.
         os.link(temporary, path)
@@ -57,10 +66,8 @@ def create_json(path: Path, value: Mapping[str, Any]) -> bool:
     return True
 
 
-def _dump(value: Mapping[str, Any], path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False)
-        file.write("\n")
+def json_text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
 def sync(path: Path) -> None:

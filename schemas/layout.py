@@ -1,6 +1,7 @@
 """The names of all files in a dataset directory `OUT` and in `OUT.partial`, in which it is built.
 
     OUT/           data-00000-of-00008.arrow  dataset_info.json  state.json  synth.json
+                   (data-00000-of-00008.3f9c21d0.arrow, where an output in a store has replaced another one)
       rejected/    a dataset directory of rejected rows and filtered outputs
       answers/     data-00000-of-00002.arrow: journals of tool answers; also a dataset directory
       failed/      chunks.json  00017/: the journals of chunks with failed rows
@@ -78,8 +79,8 @@ class Layout:
     # How each chunk of a run was published, for runs with failed rows.
     failed_chunks = _Entry("failed/chunks.json")
 
-    def data(self, number: int, of: int) -> Path:
-        return self.path / f"data-{number:05d}-of-{of:05d}{_SHARD}"
+    def data(self, number: int, of: int, tag: str = "") -> Path:
+        return self.path / f"data-{number:05d}-of-{of:05d}{tag and f'.{tag}'}{_SHARD}"
 
     @property
     def rejected(self) -> "Layout":
@@ -124,6 +125,11 @@ class Workplace:
     bad_rows = _Entry(f"shards/bad.rejected{_SHARD}")
     work = _Entry("work")
     _spending = _Entry("spending")
+
+    @property
+    def out(self) -> Layout:
+        """The output that is made."""
+        return Layout(self.path.with_name(self.path.name.removesuffix(PARTIAL)))
 
     def spending(self, process: str) -> Path:
         """The tokens that a process and its successors asked for."""

@@ -1,7 +1,8 @@
 """The words that name an input, and how the record of a run keeps them.
 
 A record has paths relative to its dataset directory, so that they hold wherever the reader is, and after inputs and
-outputs were moved together, into an object store as well. Older records have them as they were typed.
+outputs were moved together, into an object store as well. One that was written to an object store has absolute paths,
+and older records have them as they were typed.
 """
 
 import os
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synth.schemas.stores.places import origin
+from synth.schemas.stores.places import is_output, origin
 
 __all__ = [
     "HUB",
@@ -40,7 +41,7 @@ def to_record(spec: str, out: Path) -> str:
         return spec
     path = Path(spec)
     # Symbolic links of folders are resolved, as the system does for `..`; an input keeps its own name.
-    return os.path.relpath(Path(os.path.realpath(path.parent), path.name), os.path.realpath(out))
+    return _as_seen_from(out, Path(os.path.realpath(path.parent), path.name))
 
 
 def from_record(spec: str, out: Path) -> str:
@@ -53,12 +54,17 @@ def from_record(spec: str, out: Path) -> str:
 
 def recorded_command(command: Sequence[str], out: Path) -> dict[str, Any]:
     """The parts of the record in `out` from which its command can be repeated: its words, and where they were typed."""
-    return {"command": list(command), "folder": os.path.relpath(Path.cwd(), os.path.realpath(out))}
+    return {"command": list(command), "folder": _as_seen_from(out, Path.cwd())}
 
 
 def command_folder(record: Mapping[str, Any], out: Path) -> Path:
     """The directory in which the command of a record in `out` was typed; for older records, the current one."""
     return Path(_from_here(out, record["folder"])) if "folder" in record else Path()
+
+
+def _as_seen_from(out: Path, path: Path) -> str:
+    """An absolute path, relative to an output unless that is in an object store."""
+    return str(path) if is_output(out) else os.path.relpath(path, os.path.realpath(out))
 
 
 def _beside(url: str, path: str) -> str:

@@ -138,9 +138,10 @@ def object_store_address() -> Iterator[str]:
 
 @pytest.fixture
 def bucket(object_store_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """An empty bucket that the environment leads to, and an empty cache for copies of it."""
+    """An empty bucket that the environment leads to, with folders of their own for copies and workplaces."""
     made = Bucket(object_store_address, f"bucket-{uuid4().hex[:12]}")
-    for name, value in {**made.environment, "XDG_CACHE_HOME": str(tmp_path / "cache")}.items():
+    folders = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_STATE_HOME": str(tmp_path / "state")}
+    for name, value in {**made.environment, **folders}.items():
         monkeypatch.setenv(name, value)
     made.make()
     return made

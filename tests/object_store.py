@@ -47,6 +47,11 @@ class Bucket:
             store.put("/".join([key, *file.relative_to(place).parts]), file)
         return f"{self.url}/{key}"
 
+    def objects(self, key: str = "") -> dict[str, bytes]:
+        """What lies below a key, by the rest of the key."""
+        store, _ = Store.of(self.url)
+        return {found.key.removeprefix(f"{key}/"): store.get(found.key) for found in store.below(key)}
+
 
 @contextmanager
 def object_store() -> Iterator[str]:

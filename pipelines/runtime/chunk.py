@@ -27,11 +27,12 @@ from synth.pipelines.runtime.counts import FAILED, OUTPUT, REJECTED_INPUT, Count
 from synth.pipelines.runtime.lines import EndedRow, LineFormat
 from synth.pipelines.runtime.stage import Rejected, Row
 from synth.schemas.answers import ANSWERS, AnswerJournal, PriorAnswers, compress_answers
-from synth.schemas.atomic import atomic, create_json, remove
+from synth.schemas.atomic import atomic, remove
 from synth.schemas.errors import SynthError
 from synth.schemas.journal import Journal, copied_journal, read_journal
 from synth.schemas.layout import Journals, Workplace
 from synth.schemas.shards import Shard, ShardWriter
+from synth.schemas.writing.shelf import shelf_of
 
 __all__ = ["Chunk", "Failure", "Trail"]
 
@@ -71,6 +72,7 @@ class Chunk:
         self._table = table
         self._form = form
         self._place = workplace
+        self._shelf = shelf_of(workplace.out.path)
         self._waiting: list[EndedRow] = []
         self._remaining = stop - start
         self.is_open = False
@@ -88,7 +90,7 @@ class Chunk:
 
     def is_whole(self, published: Published) -> bool:
         """Whether the shards are there, none of them cut off."""
-        return all(shard.is_whole(self._place.shards / shard.filename) for shard in published.shards)
+        return all(map(self._shelf.is_whole, published.shards))
 
     def unpublish(self) -> None:
         """Undo the publication. Answers that were kept become a journal again, so no request is repeated."""
@@ -97,7 +99,7 @@ class Chunk:
             journals = self._place.journals(self.number, secrets.token_hex(4))
             journals.folder.mkdir(parents=True)
             kept.rename(journals.answers)
-        self._place.published(self.number).unlink()
+        self._shelf.withdraw(self._place.published(self.number))
 
     def open(self, prior: PriorAnswers | None = None) -> None:
         """Begin a lease: recover the rows that earlier ones finished, and take over all recorded answers."""
@@ -249,13 +251,35 @@ class Chunk:
         answers = self._place.answers(self.number, self.lease)
         kept = compress_answers(self.journals.answers, answers) if keep_answers else 0
         published = Published(self.counts, data, rejected, self.lease, kept)
+        files = self._files(published)
         # Journals that are still there were whole when they were read.
-        if not self.is_lost and create_json(self._place.published(self.number), asdict(published)):
+        if self.is_lost:
+            self._shelf.discard(files)
+        elif self._shelf.create(self._place.published(self.number), asdict(published), files):
             self.tidy(published)
         else:
-            for file in (answers, *(self._place.shards / shard.filename for shard in published.shards)):
-                file.unlink(missing_ok=True)
             remove(self.journals.folder)
+
+    def _files(self, published: Published) -> list[Path]:
+        """What is published of the chunk: shards, answers to keep, and the journals if rows failed."""
+        files = [self._place.shards / shard.filename for shard in published.shards]
+        if published.answers:
+            files.append(self._place.answers(self.number, published.lease))
+        if published.counts.failed:
+            journals = self._place.journals(self.number, published.lease)
+            files += [journals.rows, journals.answers]
+        return files
+
+    def missing(self, published: Published) -> list[Path]:
+        """Those of its files that only other workers have; `tidy` them when they are here."""
+        kept = self._place.kept
+        journals, failed = self._place.journals(self.number, published.lease), kept.failed_journals(self.number)
+        tidied = {
+            self._place.answers(self.number, published.lease): kept.answers_of(self.number),
+            journals.rows: failed.rows,
+            journals.answers: failed.answers,
+        }
+        return [file for file in self._files(published) if not (file.exists() or tidied.get(file, file).exists())]
 
     def tidy(self, published: Published) -> None:
         """Keep of the journals what is to be kept, and remove them. It can be repeated if it was interrupted."""

@@ -43,6 +43,7 @@ __all__ = [
     "condition",
     "declared",
     "names",
+    "output",
     "own",
     "path",
     "shipped",
@@ -325,11 +326,25 @@ def path(name: str) -> Path:
     """The path of this name. Raises `UsageError` if it is a URL, or blank: that would be the working directory."""
     from synth.schemas.specs import STORES
 
+    if name.startswith(STORES):
+        raise UsageError(
+            f"{name} is in an object store, where only steps that process row by row can write: "
+            "name a place on disk, and copy it there"
+        )
     if not name.strip():
         raise UsageError("the name of a file or directory is empty: is a shell variable not set?")
-    if name.startswith(STORES):
-        raise UsageError(f"{name} is in an object store, where only inputs can be: name a file or directory on disk")
     return Path(name)
+
+
+def output(name: str) -> Path:
+    """The path of the output of a row stage; of a URL, the one that stands for it on this machine.
+
+    Raises `UsageError` if the name is blank, or a URL without a place in a bucket.
+    """
+    from synth.schemas.specs import STORES
+    from synth.schemas.stores.places import output_at
+
+    return output_at(name) if name.startswith(STORES) else path(name)
 
 
 def assignments(

@@ -12,6 +12,7 @@ from typing import Any, Self
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.observation import Observation
 from synth.schemas.errors import Interrupted, Partial, SynthError, UsageError
+from synth.schemas.stores.places import origin
 
 __all__ = ["Events", "event_line"]
 
@@ -33,7 +34,7 @@ class Events:
 
     def __init__(self, path: Path | None, stage: str, out: Path) -> None:
         self._path = path
-        self._run = {"stage": stage, "out": str(out), "pid": os.getpid()}
+        self._run = {"stage": stage, "out": origin(out), "pid": os.getpid()}
         self._file: int | None = None
         self._seen = Observation()
         self._told: dict[str, Any] = {}

@@ -21,6 +21,7 @@ __all__ = [
     "synopsis",
     "takes_many_inputs",
     "usage",
+    "writes_to_stores",
 ]
 
 INPUT_SPEC = (
@@ -48,6 +49,11 @@ def usage(stage: type[Stage]) -> str:
     source, target = stage.arguments
     several = "..." * (takes_many_inputs(stage) and not source.endswith("..."))
     return " ".join((f"{source}{several}", *(one.shown_name for one in stage_options(stage)[0]), target))
+
+
+def writes_to_stores(stage: type[Stage]) -> bool:
+    """Whether the output may be in an object store: what goes there is a chunk of rows at a time."""
+    return issubclass(stage, RowStage)
 
 
 def records(stage: type[Stage], side: str) -> Iterator[tuple[str, Record]]:

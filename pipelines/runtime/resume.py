@@ -19,13 +19,14 @@ from synth.pipelines.runtime.counts import Published
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.spending import Ledger
 from synth.schemas.answers import answers_of_chunks, write_answers
-from synth.schemas.atomic import write_json
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import UsageError
 from synth.schemas.layout import Layout
 from synth.schemas.shards import Shard, ShardWriter
+from synth.schemas.stores.places import origin
 from synth.schemas.writing.data_files import portions
 from synth.schemas.writing.publication import OutputClaim, OutputStatus
+from synth.schemas.writing.shelf import shelf_of
 
 __all__ = ["claim_output"]
 
@@ -39,10 +40,13 @@ def claim_output(out: Path, identity: Mapping[str, Any], options: Options) -> Ou
     Raises what `OutputClaim.open` raises, and `UsageError` if there are no answers for an update.
     """
     status = OutputStatus.of(out, identity, options.stale, options.remake)
+    shelf = shelf_of(out)
     if options.retry_failed and status.state == "complete" and Layout(out).failed.is_dir():
         status.refuse()
+        shelf.fetch_output()
         return _reopened(out, identity, options)
     if status.would == "update":
+        shelf.fetch_answers()
         _require_answers(out)
     return OutputClaim.open(
         out,
@@ -65,7 +69,8 @@ def _require_answers(out: Path) -> None:
         tallies.append((Dataset(out).run or {}).get("counts", {}).get("tallies", {}))
     if any(used.get(name) for used in tallies for name in ("requests", "programs", "scored_tokens")):
         raise UsageError(
-            f"{out} has no recorded answers (it was made with --no-keep-answers): --fresh asks for all of them again"
+            f"{origin(out)} has no recorded answers (it was made with --no-keep-answers): "
+            "--fresh asks for all of them again"
         )
 
 
@@ -110,8 +115,10 @@ def _restore_chunks(finished: Dataset, claim: OutputClaim) -> None:
         chunk = replace(chunk, data=_written(layout.shards / chunk.data.filename, rows))
         if chunk.rejected.rows:
             chunk = replace(chunk, rejected=_written(layout.shards / chunk.rejected.filename, rejected_rows))
-        write_json(layout.published(number), asdict(chunk))
-        write_answers(kept, layout.kept.answers_of(number))
+        to_keep = layout.answers(number, chunk.lease)
+        write_answers(kept, to_keep)
+        files = [to_keep, *(layout.shards / shard.filename for shard in chunk.shards)]
+        claim.shelf.create(layout.published(number), asdict(chunk), files)
 
 
 def _portions(finished: Dataset, folder: Layout, kind: str, rows: Sequence[int]) -> Iterator[pa.Table]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from synth.pipelines.runtime.chunk import Chunk, Failure
 from synth.pipelines.runtime.chunk_worker import PUBLISHING, ChunkWorker, Task
-from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.counts import Counts, Published
 from synth.pipelines.runtime.drive import ChunkOutcome, Lease, Leases, drive
 from synth.pipelines.runtime.event_loop import tuned_for_rows
 from synth.pipelines.runtime.lines import LineFormat, rejected_schema
@@ -28,6 +28,7 @@ from synth.schemas.errors import Partial
 from synth.schemas.layout import PartialLayout
 from synth.schemas.phrases import plural
 from synth.schemas.shards import Shard
+from synth.schemas.writing.shelf import shelf_of
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.cluster.crew import RayCrew
@@ -129,26 +130,33 @@ class RowRun:
             asyncio.run(self._run())
         except OSError as error:
             raise unwritable(self._layout.path, error) from error
+        chunks = [chunk for chunk in self._chunks if chunk.start < self._rows]
+        finished = {chunk: published for chunk in chunks if (published := chunk.published())}
+        self._gather(finished)
         total = Counts()
-        records, data, rejected = [], [], []
-        for chunk in self._chunks:
-            if chunk.start < self._rows and (published := chunk.published()):
-                total.add(published.counts)
-                data.append(published.data)
-                rejected.append(published.rejected)
-                records.append(asdict(published.settled()))
+        for published in finished.values():
+            total.add(published.counts)
         kept = self._layout.kept
         if total.failed:
+            records = [asdict(published.settled()) for published in finished.values()]
             write_json(kept.failed_chunks, {"chunks": records})
         else:
             # Left by chunks that have since been processed again.
             shutil.rmtree(kept.failed, ignore_errors=True)
-        rejected = [shard for shard in rejected if shard.rows]
+        data = [published.data for published in finished.values()]
+        rejected = [published.rejected for published in finished.values() if published.rejected.rows]
         spent = Spending.recorded(self._layout.all_spending())
         crew = self._crew
         return Finished(
             self._rows, total, data, rejected, spent, crew.start_seconds, crew.gpus, crew.sandbox, crew.software
         )
+
+    def _gather(self, finished: Mapping[Chunk, Published]) -> None:
+        """Bring the files of chunks here that other workers have published."""
+        missing = {chunk: files for chunk, published in finished.items() if (files := chunk.missing(published))}
+        shelf_of(self._layout.out.path).fetch(file for files in missing.values() for file in files)
+        for chunk in missing:
+            chunk.tidy(finished[chunk])
 
     async def _run(self) -> None:
         self._leases = self._restored()

@@ -21,12 +21,13 @@ from synth.pipelines.runtime.software import software
 from synth.pipelines.runtime.stage import RowStage, Stage, TableStage, row_schemas
 from synth.pipelines.runtime.tools import REUSED
 from synth.schemas.dataset import Dataset
-from synth.schemas.errors import Interrupted, SynthError
+from synth.schemas.errors import Interrupted, SynthError, UsageError
 from synth.schemas.layout import Layout
 from synth.schemas.reading.bad_rows import joined_readings
 from synth.schemas.reading.joining import concatenated, taken_apart, unify_columns
 from synth.schemas.reading.sources import Source
 from synth.schemas.specs import recorded_command, to_record
+from synth.schemas.stores.places import is_output, origin
 from synth.schemas.writing.publication import OutputStatus
 
 if TYPE_CHECKING:
@@ -96,6 +97,10 @@ class Run:
     def _execute(self, events: Events, observe: Observer) -> Summary:
         started = time.monotonic()
         stage, options = self.stage, self.options
+        if is_output(self.out) and options.on:
+            raise UsageError(
+                f"{origin(self.out)} is in an object store: leave out --on, or write to a shared directory"
+            )
         observe(Observation(phase=f"reading {', '.join(self.inputs)}"))
         sources = self._sources()
         claim = claim_output(self.out, self._identity(sources), options)

@@ -38,6 +38,7 @@ from synth.schemas.shards import file_checksum
 from synth.schemas.specs import HUB, PACKAGES, STANDARD_INPUT, STORES
 from synth.schemas.stores.copies import Copy, as_needed, entries, present
 from synth.schemas.stores.places import origin
+from synth.schemas.stores.store import Store
 
 __all__ = ["Input", "dataset_at", "locate"]
 
@@ -231,10 +232,25 @@ def _in_a_store(spec: str) -> Input:
 
 def _copied(url: str) -> Copy:
     """The copy of a URL, with what tells which datasets it has."""
-    copy = Copy.of(url)
+    try:
+        copy = Copy.of(url)
+    except InputError:
+        _require_no_run(url)
+        raise
     layouts = {file: Layout(file.parent) for file in copy.objects}
     present([file for file, layout in layouts.items() if file in (layout.state, layout.info, layout.record)])
     return copy
+
+
+def _require_no_run(url: str) -> None:
+    """Raises `InputError` if a run has begun to write to this URL, at which there is nothing yet."""
+    store, key = Store.of(url)
+    partial = Layout(Path(key)).partial if key else None
+    if partial and store.find(partial.record.as_posix()):
+        raise InputError(
+            f"{url} is not finished: its run, in {store.url(str(partial.path))}, is in progress or was stopped; "
+            "repeat its command to finish it"
+        )
 
 
 def _glob(spec: str) -> Input:

@@ -104,14 +104,21 @@ class Store:
             except PreconditionError as error:
                 raise InputError(f"{self.url(stored.key)} changed while it was read: repeat the command") from error
 
-    def put(self, key: str, file: Path, *, create: bool = False) -> bool:
-        """Store a file under a key; if it is to be created and the key is taken, change nothing and return False."""
+    def get(self, key: str) -> bytes:
+        """The bytes of a small object."""
+        with self._faults(key):
+            import obstore
+
+            return bytes(obstore.get(self._client, key).bytes())
+
+    def put(self, key: str, content: Path | bytes, *, create: bool = False) -> bool:
+        """Store a file or bytes. If the object is to be created and is there, change nothing and return False."""
         with self._faults(key):
             import obstore
             from obstore.exceptions import AlreadyExistsError
 
             try:
-                obstore.put(self._writer, key, file, mode="create" if create else "overwrite")
+                obstore.put(self._writer, key, content, mode="create" if create else "overwrite")
             except AlreadyExistsError:
                 return False
         return True

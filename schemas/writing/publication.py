@@ -1,7 +1,7 @@
 """Publishing dataset directories, which appear only when they are complete.
 
-A directory `OUT` is built in `OUT.partial`, by one process at a time, and renamed at the end. Both record the identity
-of their run; a run with another identity is refused.
+A directory `OUT` is built in `OUT.partial`, by one process at a time, and renamed at the end; one in a store is sent
+there. Both record the identity of their run; a run with another identity is refused.
 """
 
 import contextlib
@@ -21,11 +21,13 @@ from synth.schemas.atomic import remove, remove_unfinished, sync, write_json
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Stale, SynthError, UsageError
 from synth.schemas.journal import join_journals
-from synth.schemas.layout import Layout, PartialLayout
+from synth.schemas.layout import Layout
 from synth.schemas.shards import Shard
 from synth.schemas.specs import recorded_command
+from synth.schemas.stores.places import origin
 from synth.schemas.writing.changes import Difference, differences, in_words
 from synth.schemas.writing.data_files import by_size, data_file, grouped
+from synth.schemas.writing.shelf import Shelf, shelf_of
 
 __all__ = ["OutputClaim", "OutputStatus", "write_datasets_json"]
 
@@ -67,27 +69,28 @@ class OutputStatus:
         remake: Literal["update", "fresh"] | None = None,
     ) -> "OutputStatus":
         """Raises `UsageError` if `final` exists and was not written by `synth`."""
-        partial = Layout(final).partial
+        shelf = shelf_of(final)
+        shelf.look()
         if final.exists():
-            if not Layout(final).record.is_file():
-                raise UsageError(f"{final} exists and is not a directory that synth wrote: name another output")
-            if not _replaces(partial, identity):
+            if not shelf.out.record.is_file():
+                raise UsageError(f"{origin(final)} exists and is not a directory that synth wrote: name another output")
+            if not _replaces(shelf, identity):
                 return cls(final, "complete", _changed(Dataset(final).run or {}, identity), stale, remake)
-        if not partial.record.is_file():
+        if not (begun := shelf.begun()):
             return cls(final, "absent", (), stale, remake)
-        changed = _changed(_begun(partial), identity)
+        changed = _changed(begun, identity)
         # Without any work, other settings do no harm.
-        if changed and not _has_work(partial):
+        if changed and not shelf.has_work():
             return cls(final, "absent", (), stale, remake)
-        return cls(partial.path, "begun", changed, stale, remake)
+        return cls(shelf.partial.path, "begun", changed, stale, remake)
 
     def refuse(self) -> None:
         """Raises `Stale` if the identity differs, saying what changed and how to go on."""
         if self.changed:
             inputs = (Dataset(self.where).run or {}).get("inputs", ())
             raise Stale(
-                f"{self.where} is stale: {in_words(self.changed, inputs)}; --stale update remakes it and keeps the "
-                "answers that still apply, --fresh starts over"
+                f"{origin(self.where)} is stale: {in_words(self.changed, inputs)}; --stale update remakes it and keeps "
+                "the answers that still apply, --fresh starts over"
             )
 
 
@@ -101,7 +104,8 @@ class OutputClaim:
     def __init__(self, final: Path, identity: Mapping[str, Any]) -> None:
         """Raises `SynthError` if the directory cannot be created, or another process owns it."""
         self.final = final
-        self.layout = Layout(final).partial
+        self.shelf = shelf_of(final)
+        self.layout = self.shelf.partial
         # Rows per chunk, if there are chunks; constant over all runs for one output.
         self.chunk_rows: int | None = None
         self._identity = identity
@@ -112,7 +116,8 @@ class OutputClaim:
             raise SynthError(f"{self.layout.path} cannot be written: {error.strerror}") from error
         if not self._is_locked():
             os.close(self._lock)
-            raise SynthError(f"{final} is being written by another synth process")
+            raise SynthError(f"{origin(final)} is being written by another synth process")
+        self.shelf.take()
 
     @classmethod
     def open(
@@ -139,14 +144,14 @@ class OutputClaim:
         claim = cls(final, identity)
         try:
             if OutputStatus.of(final, identity, stale, remake) != status:
-                raise SynthError(f"{final} was just written by another synth process: repeat the command")
+                raise SynthError(f"{origin(final)} was just written by another synth process: repeat the command")
             if status.would == "update":
                 claim.set_aside_answers()
             if status.would != "resume":
                 claim.clear(prior=status.would == "start over")
             claim.begin(command, replaces=status.would in ("update", "start over"))
-        except BaseException:
-            claim.close()
+        except BaseException as error:
+            claim.__exit__(type(error))
             raise
         return claim
 
@@ -162,13 +167,16 @@ class OutputClaim:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind and issubclass(kind, UsageError) and not _has_work(self.layout):
+        if kind and issubclass(kind, UsageError) and not self.shelf.has_work():
+            with contextlib.suppress(SynthError):
+                self.shelf.clear()
             shutil.rmtree(self.layout.path, ignore_errors=True)
         self.close()
 
     def is_begun(self) -> bool:
         """Whether a run with this identity has begun here."""
-        return self.layout.record.is_file() and not _changed(_begun(self.layout), self._identity)
+        begun = self.shelf.begun()
+        return bool(begun) and not _changed(begun, self._identity)
 
     def begin(self, command: Sequence[str], *, chunk_rows: int | None = None, replaces: bool = False) -> None:
         """Create the folders, and record the identity, the command line, and whether to replace an existing output.
@@ -178,11 +186,11 @@ class OutputClaim:
         for folder in (self.layout.shards, self.layout.work, self.layout.kept.path):
             folder.mkdir(exist_ok=True)
         remove_unfinished(self.layout.path)
-        self.chunk_rows = _begun(self.layout).get("chunk_rows", chunk_rows)
+        self.chunk_rows = self.shelf.begun().get("chunk_rows", chunk_rows)
         self._record = {
             "identity": self._identity,
             **recorded_command(command, self.final),
-            "anew": replaces or _replaces(self.layout, self._identity),
+            "anew": replaces or _replaces(self.shelf, self._identity),
         }
         self._write_record()
 
@@ -194,7 +202,7 @@ class OutputClaim:
         return self.chunk_rows
 
     def _write_record(self) -> None:
-        write_json(self.layout.record, {**self._record, **self._chunk_size()})
+        self.shelf.begin({**self._record, **self._chunk_size()})
 
     def _chunk_size(self) -> dict[str, int]:
         return {"chunk_rows": self.chunk_rows} if self.chunk_rows else {}
@@ -214,6 +222,7 @@ class OutputClaim:
 
     def clear(self, *, prior: bool = False) -> None:
         """Remove everything but the lock and, unless `prior`, the answers that were set aside."""
+        self.shelf.clear()
         for entry in self.layout.path.iterdir():
             if entry != self.layout.lock and (prior or entry != self.layout.prior):
                 remove(entry)
@@ -221,8 +230,8 @@ class OutputClaim:
     def publish(self, shards: Sequence[Shard], rejected: Sequence[Shard], record: Mapping[str, Any]) -> None:
         """Publish the finished `shards` as numbered data files, with the record of the run.
 
-        Files are linked or copied, not moved, until the directory appears: after a crash the run finds its work in
-        place, and this can be called again.
+        Files are linked or copied, not moved, until the output appears: after a crash the run finds its work in place,
+        and this can be called again.
         """
         whole, replaced, kept = self.layout.whole, self.layout.replaced, self.layout.kept
         for remains in (whole.path, replaced) if self.final.exists() else (whole.path,):
@@ -246,20 +255,14 @@ class OutputClaim:
             },
         )
         sync(whole.path)
-        if self.final.exists():
-            self.final.rename(replaced)
-        whole.path.rename(self.final)
-        # Without its record, a partly removed directory counts as remains.
-        self.layout.record.unlink(missing_ok=True)
-        sync(self.final.parent)
-        shutil.rmtree(self.layout.path)
+        self.shelf.publish()
 
     def _arrange(self, target: Layout, shards: Sequence[Shard]) -> list[Shard]:
         """Make the data files of `target` from the shards, with the JSON that `datasets` reads."""
         target.path.mkdir()
         files = grouped(shards)
         named = [
-            data_file(target.data(number, len(files)), self.layout.shards, joined)
+            data_file(target.data(number, len(files), self.shelf.tag), self.layout.shards, joined)
             for number, joined in enumerate(files)
         ]
         write_datasets_json(target, [shard.filename for shard in named], [shard.xxh3 for shard in named])
@@ -270,7 +273,7 @@ class OutputClaim:
         """Make the files of `target` from the answers that were kept of each chunk. `checksums` are of the data."""
         target.path.mkdir()
         files = list(by_size(self.layout.kept.kept_answers()))
-        names = [target.data(number, len(files)) for number in range(len(files))]
+        names = [target.data(number, len(files), self.shelf.tag) for number in range(len(files))]
         for path, joined in zip(names, files, strict=True):
             join_journals(joined, path, ANSWERS)
         write_datasets_json(target, [path.name for path in names], checksums)
@@ -282,11 +285,12 @@ class OutputClaim:
 
 def _remove_remains(final: Path, identity: Mapping[str, Any]) -> None:
     """Remove the remains of a publication killed at its end, but not a run that will replace `final`."""
-    partial = Layout(final).partial
-    if partial.path.is_dir() and not partial.record.exists():
+    shelf = shelf_of(final)
+    if shelf.has_remains():
         with contextlib.suppress(SynthError):
             claim = OutputClaim(final, identity)
-            shutil.rmtree(partial.path, ignore_errors=True)
+            shelf.clear()
+            shutil.rmtree(shelf.partial.path, ignore_errors=True)
             claim.close()
 
 
@@ -312,19 +316,7 @@ def _changed(record: Mapping[str, Any], identity: Mapping[str, Any]) -> list[Dif
     return differences(record.get("identity", {}), json.loads(json.dumps(identity)))
 
 
-def _begun(partial: PartialLayout) -> dict[str, Any]:
-    """The record of the run that has begun here; empty if there is none."""
-    begun: dict[str, Any] = json.loads(partial.record.read_text()) if partial.record.is_file() else {}
-    return begun
-
-
-def _replaces(partial: PartialLayout, identity: Mapping[str, Any]) -> bool:
+def _replaces(shelf: Shelf, identity: Mapping[str, Any]) -> bool:
     """Whether a run with this identity has begun that will replace the existing output."""
-    begun = _begun(partial)
+    begun = shelf.begun()
     return bool(begun.get("anew")) and not _changed(begun, identity)
-
-
-def _has_work(partial: PartialLayout) -> bool:
-    # Shards count only once their chunk is published; a stage rewrites others.
-    begun = (path for folder in (partial.work, partial.prior, partial.kept.path) for path in folder.rglob("*"))
-    return bool(partial.published_chunks()) or any(path.is_file() for path in begun)

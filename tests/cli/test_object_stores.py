@@ -204,5 +204,5 @@ def test_an_output_in_a_store_is_refused_before_anything_is_written(local: Path)
     for command in (("import", "questions", "s3://any/out"), ("export", "questions", "s3://any/out.jsonl")):
         refused = invoke(*command)
         assert refused.exit_code == 1
-        assert "is in an object store, where only inputs can be" in str(refused.exception)
+        assert "is in an object store, where only steps that process row by row can write" in str(refused.exception)
     assert [entry.name for entry in local.iterdir()] == ["questions"]

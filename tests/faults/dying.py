@@ -3,10 +3,14 @@
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from synth.pipelines.runtime.options import Options
+from synth.schemas.stores.places import output_at
+from synth.schemas.stores.store import Store
 from tests.faults.campaign import TwoCalls, run_two_calls
 
 # Steps between which a file system can be found after a crash. An open file is a step where it may be written.
@@ -32,3 +36,27 @@ def dying(step: int, folder: Path, source: Path, options: Options, mended: bool)
 
     sys.addaudithook(count)
     run_two_calls(source, folder / "out", folder.parent / f"{folder.name}.log", options)
+
+
+def dying_at_a_store(
+    request: int, url: str, source: Path, log: Path, options: Options, environment: Mapping[str, str]
+) -> None:
+    """Run, and be killed before the request of this number that would change the store."""
+    os.environ.update(environment)
+    lock, requests = Lock(), 0
+
+    def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal requests
+            # Other threads wait, as a request that was begun might arrive.
+            with lock:
+                if requests == request:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                requests += 1
+                return method(*arguments, **named)
+
+        return call
+
+    for name in ("put", "delete"):
+        setattr(Store, name, counted(getattr(Store, name)))
+    run_two_calls(source, output_at(url), log, options)

@@ -1,11 +1,13 @@
 """Two workers that both believe to have a chunk: one was thought dead and goes on, a zombie.
 
-Whatever their order, the chunk is published once, with all its rows, and the record says what the shards hold.
+Whatever their order, the chunk is published once, with all its rows, and the record says what the shards hold. The two
+share a directory, or an object store, where each has journals on a disk of its own.
 """
 
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -19,24 +21,56 @@ from synth.schemas.dataset import read_shard
 from synth.schemas.errors import SynthError
 from synth.schemas.journal import read_journal
 from synth.schemas.layout import Layout, PartialLayout
+from synth.schemas.stores.places import output_at
+from synth.schemas.writing.shelf import StoreShelf, shelf_of
 
 ROWS = 40
 COLUMNS = pa.schema([("id", pa.string()), ("text", pa.string())])
+TABLE = pa.table({"id": [f"q-{row}" for row in range(ROWS)], "text": ["?"] * ROWS}, schema=COLUMNS)
 FORM = LineFormat(COLUMNS, rejected_schema(COLUMNS, COLUMNS, raw=False, asks=True))
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> PartialLayout:
-    layout = Layout(tmp_path / "out").partial
+    return workplace(tmp_path / "out")
+
+
+def workplace(out: Path) -> PartialLayout:
+    layout = Layout(out).partial
     for folder in (layout.shards, layout.work, layout.kept.path):
         folder.mkdir(parents=True)
+    # Which knows the folders of this machine from now on.
+    shelf_of(out)
     return layout
+
+
+class Places(NamedTuple):
+    """Where the two workers have the chunk: in one directory, or on two machines that share a store."""
+
+    first: PartialLayout
+    second: PartialLayout
+
+    @property
+    def share_journals(self) -> bool:
+        return self.first == self.second
+
+
+@pytest.fixture(params=["directory", "store"])
+def places(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    if request.param == "directory":
+        place = workplace(tmp_path / "out")
+        return Places(place, place)
+    url = f"{request.getfixturevalue('bucket').url}/out"
+    machines = []
+    for name in ("one", "other"):
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / name))
+        machines.append(workplace(output_at(url)))
+    return Places(*machines)
 
 
 def worker(place: PartialLayout) -> Chunk:
     """A worker that begins, or goes on with, the chunk."""
-    table = pa.table({"id": [f"q-{row}" for row in range(ROWS)], "text": ["?"] * ROWS}, schema=COLUMNS)
-    chunk = Chunk(0, table, 0, ROWS, FORM, place)
+    chunk = Chunk(0, TABLE, 0, ROWS, FORM, place)
     chunk.open()
     return chunk
 
@@ -56,6 +90,21 @@ def finish(chunk: Chunk) -> None:
     process(chunk, [row for row, _ in chunk.pending()])
     chunk.close()
     chunk.publish(keep_answers=True)
+
+
+def check_both(places: Places) -> None:
+    """Whoever of the two sums up finds the same."""
+    for place in places:
+        view, published = Chunk(0, TABLE, 0, ROWS, FORM, place), worker_view(place)
+        shelf_of(place.out.path).fetch(view.missing(published))
+        view.tidy(published)
+        check(place)
+    if not places.share_journals:
+        shelf = shelf_of(places.first.out.path)
+        assert isinstance(shelf, StoreShelf)
+        names = [path.name for path in shelf.listed(places.first.path)]
+        assert len(names) == 4, "the loser's objects are gone"
+        assert sum(published.lease in name for name in names) == 3
 
 
 def check(place: PartialLayout) -> None:
@@ -78,34 +127,35 @@ def worker_view(place: PartialLayout) -> Published:
     return published
 
 
-def test_the_second_goes_on_where_the_first_was_and_publishes_before_it(place: PartialLayout) -> None:
-    zombie = worker(place)
+def test_the_second_goes_on_where_the_first_was_and_publishes_before_it(places: Places) -> None:
+    zombie = worker(places.first)
     process(zombie, range(15))
-    second = worker(place)
-    assert [row for row, _ in second.pending()] == list(range(15, ROWS)), "nothing finished is repeated"
+    second = worker(places.second)
+    if places.share_journals:
+        assert [row for row, _ in second.pending()] == list(range(15, ROWS)), "nothing finished is repeated"
     finish(second)
     process(zombie, range(15, ROWS))
-    assert zombie.is_lost
+    assert zombie.is_lost == places.share_journals
     zombie.close()
     zombie.publish(keep_answers=True)
-    check(place)
+    check_both(places)
 
 
-def test_the_first_goes_on_while_the_second_works_and_cannot_publish(place: PartialLayout) -> None:
-    zombie = worker(place)
+def test_the_first_goes_on_while_the_second_works_and_publishes_if_it_has_its_journals(places: Places) -> None:
+    zombie = worker(places.first)
     process(zombie, range(15))
-    second = worker(place)
+    second = worker(places.second)
     process(zombie, range(15, ROWS))
     zombie.close()
     zombie.publish(keep_answers=True)
-    assert Chunk.published(zombie) is None, "its journals were taken over"
+    assert (Chunk.published(zombie) is None) == places.share_journals, "they were taken over"
     finish(second)
-    check(place)
+    check_both(places)
 
 
-def test_both_publish_at_once(place: PartialLayout) -> None:
+def test_both_publish_at_once(places: Places) -> None:
     """The second one begins after the first has read its journals to publish them."""
-    first, at_once = worker(place), threading.Barrier(2, timeout=10)
+    first, at_once = worker(places.first), threading.Barrier(2, timeout=10)
     process(first, range(ROWS))
     first.close()
     read = first._read
@@ -120,13 +170,14 @@ def test_both_publish_at_once(place: PartialLayout) -> None:
     publishing = threading.Thread(target=first.publish, kwargs={"keep_answers": True})
     publishing.start()
     at_once.wait()
-    second = worker(place)
+    second = worker(places.second)
+    process(second, [row for row, _ in second.pending()])
     second.close()
     assert second.is_done
     at_once.wait()
     second.publish(keep_answers=True)
     publishing.join()
-    check(place)
+    check_both(places)
 
 
 def test_answers_of_another_lease_are_taken_over(place: PartialLayout) -> None:
