@@ -170,7 +170,7 @@ class ChunkWorker:
         held = _Held(lease, self._task.chunk(lease.chunk, self._table), before)
         self._held.append(held)
         self._waiting.append(held)
-        self._begin_rows(held.chunk.stop - held.chunk.start)
+        self._begin_rows()
         chunk = held.chunk
         try:
             await held.ended.wait()
@@ -209,13 +209,15 @@ class ChunkWorker:
         if not chunk.is_published:
             raise WorkerLost("another worker took its chunk over")
 
-    def _begin_rows(self, size: int) -> None:
-        for _ in range(min(self._at_once - len(self._rows), size)):
+    def _begin_rows(self) -> None:
+        """Start another coroutine, if there is room for it. Once it has a row, it starts the next one.
+
+        An engine that answers at once needs few of them for a chunk, and not thousands.
+        """
+        if len(self._rows) < self._at_once:
             task = asyncio.create_task(self._process_rows())
             self._rows.add(task)
             task.add_done_callback(self._rows_ended)
-        if not self._rows:
-            self._end_held()
 
     def _rows_ended(self, task: asyncio.Task[None]) -> None:
         """No more rows from this coroutine; does nothing the second time."""
@@ -247,6 +249,8 @@ class ChunkWorker:
             if (taken := self._next_row()) is None:
                 return
             held, index, row = taken
+            if not rows:
+                self._begin_rows()
             self._rows_in_progress += 1
             try:
                 await self._row(held.chunk, index, row)

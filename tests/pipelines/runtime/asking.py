@@ -72,4 +72,6 @@ def ask(folder: Path, texts: list[str], engine: EchoEngine | None = None, **opti
 
 
 def shard_bytes(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.arrow"))}
+    """The files below a folder, except raw answers, which lie in the order in which they came."""
+    paths = [path for path in sorted(folder.rglob("*.arrow")) if path.parent.name != "answers"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}

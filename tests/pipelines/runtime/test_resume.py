@@ -58,7 +58,7 @@ def test_kept_answers_are_a_dataset_and_read_again_without_requests(
 ) -> None:
     careful(tmp_path, CountingEngine(), max_failures=2, chunk_rows=6)
     answers = load_from_disk(str(tmp_path / "out" / "answers"))
-    assert answers["row"][:] == [f"q-{i}" for i in range(20)]
+    assert sorted(answers["row"]) == sorted(f"q-{i}" for i in range(20))
     assert len(answers.cache_files) == 1, "those of all chunks are joined"
     monkeypatch.setattr(Careful, "mended", True)
     for _ in range(2):

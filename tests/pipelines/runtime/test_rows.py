@@ -215,6 +215,19 @@ def test_a_signal_stops_a_run_whose_engine_never_waits(tmp_path: Path) -> None:
     assert 1_000 < len(engine.asked) < 20_000
 
 
+def test_an_engine_that_never_waits_needs_few_coroutines(tmp_path: Path) -> None:
+    class Watching(EchoEngine):
+        most = 0
+
+        async def answer(self, request: Request) -> Answer:
+            self.most = max(self.most, len(asyncio.all_tasks()))
+            return await super().answer(request)
+
+    engine = Watching()
+    ask(tmp_path, [f"question {i}" for i in range(3_000)], engine)
+    assert engine.most < 200, "of 2,048 rows that may be in flight"
+
+
 @pytest.mark.parametrize(
     ("rows", "size"), [(1, 16), (1_000, 16), (7_473, 128), (100_000, 2_048), (200_000, 4_096), (10**9, 4_096)]
 )
