@@ -4,7 +4,8 @@ Every contender reads the same rows, gives each one answer, and writes as many r
 seconds are those of the run, its start and its imports left out. synth journals every answer and every row and syncs
 its shards; nobody else does. The engines only say what they were asked; with `--echo` it is the engine of that name,
 which also counts and cuts as a model would. distilabel gets a twentieth of the rows, for its rate does not rise with
-more; Curator runs no engine in process but an old vLLM.
+more; Curator runs no engine in process but an old vLLM. Every other round is in reverse; "faster by" and "CPU less by"
+are medians of the ratios of each round.
 """
 
 from pathlib import Path
@@ -44,16 +45,15 @@ def main() -> None:
     rounds = Rounds()
     with scratch() as folder:
         for number in range(given.rounds):
-            for contender in contenders:
+            for contender in contenders if number % 2 else reversed(contenders):
                 if not rounds.problem(contender):
                     say(f"round {number + 1}: {contender.name}")
                     contest(contender, rows_in(folder, int(given.rows * contender.share)), rounds)
-    synth = rounds.figure(contenders[0], "rate")
     print_table(
         f"One request and one output row for each of {given.rows:,} rows, engine in process",
-        ["contender", "rows", "rows/s", "CPU s/1k rows", "peak MiB", "synth is faster by"],
-        [[contender.name, *figures(contender, rounds, synth)] for contender in contenders]
-        + [["curator", "no engine to run", *"----"]],
+        ["contender", "rows", "rows/s", "CPU s/1k rows", "peak MiB", "synth is faster by", "CPU less by"],
+        [[contender.name, *figures(contender, rounds, contenders[0])] for contender in contenders]
+        + [["curator", "no engine to run", *"-----"]],
     )
 
 
@@ -68,11 +68,12 @@ def contest(contender: Contender, rows: Path, rounds: Rounds) -> None:
     rounds.add(contender, rows=expected, rate=rate, cpu=1000 * outcome.cpu / expected, peak=outcome.peak)
 
 
-def figures(contender: Contender, rounds: Rounds, synth: float) -> list[str]:
+def figures(contender: Contender, rounds: Rounds, synth: Contender) -> list[str]:
     if problem := rounds.problem(contender):
-        return [problem, *"----"]
+        return [problem, *"-----"]
     rows, rate, cpu, peak = (rounds.figure(contender, name) for name in ("rows", "rate", "cpu", "peak"))
-    return [f"{rows:,.0f}", f"{rate:,.0f}", f"{cpu:.3f}", f"{peak:,.0f}", multiple(synth / rate)]
+    ratios = [rounds.ratio(synth, contender, "rate"), rounds.ratio(contender, synth, "cpu")]
+    return [f"{rows:,.0f}", f"{rate:,.0f}", f"{cpu:.3f}", f"{peak:,.0f}", *map(multiple, ratios)]
 
 
 if __name__ == "__main__":
