@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 GSM8K ?= ../shared/data/gsm8k-train.jsonl
 
-.PHONY: help setup demo query-of-cc self-lengthen test soak bench bench-runner bench-tables bench-large bench-sandbox \
-        bench-search bench-instag bench-lengthen peers picture lint format tiny-model lock clean
+.PHONY: help setup demo query-of-cc self-lengthen test soak bench bench-runner bench-scale bench-tables \
+        bench-large bench-sandbox bench-search bench-instag bench-lengthen peers picture lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -35,7 +35,7 @@ test: setup  ## Run the tests, and name the slowest
 soak: setup  ## Kill runs at 200 random moments and check that nothing is lost (ten minutes)
 	$(BIN)/python -m tests.faults.soak
 
-bench: bench-runner bench-tables bench-large bench-sandbox bench-search bench-instag
+bench: bench-runner bench-scale bench-tables bench-large bench-sandbox bench-search bench-instag
 bench: bench-lengthen  ## Run all benchmarks below (several hours)
 
 bench-runner: setup  ## Measure start-up, throughput and memory, next to other tools (half an hour; GSM8K=FILE)
@@ -47,6 +47,10 @@ bench-runner: setup  ## Measure start-up, throughput and memory, next to other t
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/select_paths.py $(GSM8K)
 	$(BIN)/python benchmarks/parity.py
+
+bench-scale: setup  ## Measure what limits many workers, on a simulated cluster (ten minutes; needs strace)
+	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/workers.py
 
 bench-tables: setup  ## Measure the steps between recipes next to DuckDB, and what an edit costs (twenty minutes)
 	$(BIN)/python benchmarks/tables.py

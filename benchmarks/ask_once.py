@@ -1,6 +1,6 @@
 """synth's side of the contests over rows: a stage that asks once per row, run as any stage is.
 
-usage: ask_once.py INPUT OUT [--echo | --base-url URL ...] [--in-flight N]
+usage: ask_once.py INPUT OUT [--echo | --base-url URL ...] [--in-flight N] [--chunk-rows N]
 """
 
 import argparse
@@ -53,12 +53,14 @@ def main() -> None:
     arguments.add_argument("--echo", action="store_true")
     arguments.add_argument("--base-url", action="append", default=[])
     arguments.add_argument("--in-flight", type=int, default=64)
+    arguments.add_argument("--chunk-rows", type=int)
     given = arguments.parse_args()
     engine: Engine = EchoEngine() if given.echo else AtOnce()
     if given.base_url:
         engine = open_engine("openai", "loopback", given.base_url, {"concurrency": str(given.in_flight)})
     started = time.perf_counter()
-    summary = Run(AskOnce(), [str(given.input / "rows.arrow")], given.out, Options(), engine=engine).execute()
+    options = Options(chunk_rows=given.chunk_rows)
+    summary = Run(AskOnce(), [str(given.input / "rows.arrow")], given.out, options, engine=engine).execute()
     print(json.dumps({"rows": summary.counts.outputs, "seconds": time.perf_counter() - started}))
 
 

@@ -61,7 +61,8 @@ def timed(function: Any, *arguments: Any) -> float:
     return time.perf_counter() - started
 
 
-def write_chunks(out: Path, rows: int) -> None:
+def write_chunks(out: Path, rows: int, padding: str = "") -> None:
+    """`padding` makes each row longer."""
     from synth.pipelines.runtime.counts import Counts, Published
     from synth.schemas.atomic import write_json
     from synth.schemas.shards import Shard, ShardWriter
@@ -71,7 +72,7 @@ def write_chunks(out: Path, rows: int) -> None:
     assert claim is not None
     with claim:
         for number, start in enumerate(range(0, rows, CHUNK_ROWS)):
-            batch = _rows(start, min(start + CHUNK_ROWS, rows))
+            batch = _rows(start, min(start + CHUNK_ROWS, rows), padding)
             with ShardWriter(claim.layout.data(number, LEASE), batch.schema) as writer:
                 writer.write(batch)
                 data = writer.close()
@@ -94,14 +95,14 @@ def publish(out: Path, rows: int) -> None:
         claim.publish([Published.read(record).data for record in records], [], {"input_rows": rows})
 
 
-def _rows(start: int, stop: int) -> Any:
+def _rows(start: int, stop: int, padding: str) -> Any:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     numbers = pa.array(np.arange(start, stop))
     digits = numbers.cast(pa.string())
-    texts = pc.binary_join_element_wise("What is", digits, "and seven?", " ")
+    texts = pc.binary_join_element_wise("What is", digits, f"and seven?{padding}", " ")
     return pa.record_batch([pc.binary_join_element_wise("row", digits, "-"), texts, numbers], ["id", "query", "number"])
 
 
