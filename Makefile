@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 GSM8K ?= ../shared/data/gsm8k-train.jsonl
 
-.PHONY: help setup demo query-of-cc self-lengthen test soak bench bench-runner bench-scale bench-tables \
+.PHONY: help setup demo query-of-cc self-lengthen test soak soak-ray bench bench-runner bench-scale bench-tables \
         bench-large bench-sandbox bench-search bench-instag bench-lengthen peers picture lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
@@ -34,6 +34,9 @@ test: setup  ## Run the tests, and name the slowest
 
 soak: setup  ## Kill runs at 200 random moments and check that nothing is lost (ten minutes)
 	$(BIN)/python -m tests.faults.soak
+
+soak-ray: setup  ## Kill workers and nodes of a simulated cluster at 20 random moments of a run (ten minutes)
+	$(BIN)/python -m tests.cluster.soak
 
 bench: bench-runner bench-scale bench-tables bench-large bench-sandbox bench-search bench-instag
 bench: bench-lengthen  ## Run all benchmarks below (several hours)

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.cluster.simulated import Simulated, kill_actor, wait_for_actors
@@ -19,20 +20,30 @@ def under_fire(
     seconds: float,
     in_flight: int,
     chunk_rows: int = 4,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Run `folder`'s questions into `there`; how many kills there were before it ended, half of them of nodes."""
+    """Run `folder`'s questions into `there`; how many kills there were before it ended.
+
+    Half of the kills are of nodes, the others of workers, in random order.
+    """
     arguments = (folder, "there", cluster.address, seconds, in_flight, chunk_rows)
-    run = subprocess.Popen([sys.executable, "-m", "tests.cluster.there", *map(str, arguments)])
+    command = [sys.executable, "-m", "tests.cluster.there", *map(str, arguments)]
+    said = folder / "there.said"
+    with said.open("wb") as stderr:
+        run = subprocess.Popen(command, stderr=stderr)
     wait_for_actors(1)
+    victims = ["node", "worker"] * (kills // 2)
+    rng.shuffle(victims)
     done = 0
-    while done < kills and run.poll() is None:
+    while done < len(victims):
         time.sleep(rng.uniform(*between))
         if run.poll() is not None:
             break
-        if rng.random() < 0.5:
+        if victims[done] == "node":
             cluster.replace_node(rng)
-            done += 1
-        else:
-            done += kill_actor(rng)
-    assert run.wait(timeout=600) == 0
+        elif not kill_actor(rng):
+            continue
+        done += 1
+        tell(f"{done} killed, the last one a {victims[done - 1]}")
+    assert run.wait(timeout=600) == 0, said.read_text()
     return done
