@@ -5,7 +5,8 @@
       rejected/    a dataset directory of rejected rows and filtered outputs
       answers/     data-00000-of-00002.arrow: journals of tool answers; also a dataset directory
       failed/      chunks.json  00017/: the journals of chunks with failed rows
-    OUT.partial/   lock  synth.json  progress.json  failed.json  form  input-0
+    OUT.partial/   lock  turn  synth.json  progress.json  failed.json  form  input-0
+      slices/      3-of-64/: lock  progress.json  failed.json, for each slice of a run
       prepared.arrow   the rows as the stage reads them, for workers elsewhere
       spending/    local.arrow: the tokens that a process asked for
       shards/      00017.3f9c21d0.arrow  00017.3f9c21d0.rejected.arrow  00017.3f9c21d0.answers.arrow  00017.json
@@ -24,10 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARTIAL", "Journals", "Layout", "PartialLayout", "Workplace"]
+from synth.schemas.slices import Slice
+
+__all__ = ["PARTIAL", "Journals", "Layout", "PartialLayout", "ProcessLayout", "Workplace"]
 
 PARTIAL = ".partial"
 _SHARD = ".arrow"
+_OF = "-of-"
 
 
 class _Entry:
@@ -190,20 +194,39 @@ class Workplace:
 
 
 @dataclass(frozen=True)
-class PartialLayout(Workplace):
-    """`OUT.partial`: the workplace, and the files of the process that owns its lock."""
+class ProcessLayout:
+    """The files of a process that makes an output, or a slice of it."""
+
+    path: Path
 
     lock = _Entry("lock")
-    # The identity and the command of the run.
-    record = _Entry("synth.json")
     progress = _Entry("progress.json")
     # The failures of a run that ended because too many rows failed.
     failures = _Entry("failed.json")
+
+
+@dataclass(frozen=True)
+class PartialLayout(Workplace, ProcessLayout):
+    """`OUT.partial`: the workplace, and the files of the process that makes the whole output."""
+
+    # Locked by one slice at a time while it joins the others.
+    turn = _Entry("turn")
+    # The identity and the command of the run.
+    record = _Entry("synth.json")
+    _slices = _Entry("slices")
     # The rows as the stage reads them, for workers elsewhere.
     prepared = _Entry(f"prepared{_SHARD}")
     # The columns of the rows in the journals.
     form = _Entry("form")
     replaced = _Entry("replaced")
+
+    def slice(self, one: Slice) -> ProcessLayout:
+        return ProcessLayout(self._slices / f"{one.number}{_OF}{one.of}")
+
+    def slices(self) -> list[Slice]:
+        """Those that a process has ever worked on here, in order."""
+        names = [folder.name.split(_OF) for folder in self._slices.glob(f"*{_OF}*")]
+        return sorted(Slice(int(number), int(of)) for number, of in names)
 
     @property
     def whole(self) -> Layout:

@@ -5,7 +5,6 @@ there. Both record the identity of their run; a run with another identity is ref
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -22,6 +21,8 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import Stale, SynthError, UsageError
 from synth.schemas.journal import join_journals
 from synth.schemas.layout import Layout
+from synth.schemas.locks import lock, lock_alone, running_slices
+from synth.schemas.phrases import plural
 from synth.schemas.shards import Shard
 from synth.schemas.specs import recorded_command
 from synth.schemas.stores.places import origin
@@ -29,7 +30,9 @@ from synth.schemas.writing.changes import Difference, differences, in_words
 from synth.schemas.writing.data_files import by_size, data_file, grouped
 from synth.schemas.writing.shelf import Shelf, shelf_of
 
-__all__ = ["OutputClaim", "OutputStatus", "write_datasets_json"]
+__all__ = ["OutputClaim", "OutputStatus", "remove_remains", "write_datasets_json"]
+
+REMEDY = "--stale update remakes it and keeps the answers that still apply, --fresh starts over"
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,11 @@ class OutputStatus:
             return cls(final, "absent", (), stale, remake)
         return cls(shelf.partial.path, "begun", changed, stale, remake)
 
-    def refuse(self) -> None:
+    def refuse(self, remedy: str = REMEDY) -> None:
         """Raises `Stale` if the identity differs, saying what changed and how to go on."""
         if self.changed:
             inputs = (Dataset(self.where).run or {}).get("inputs", ())
-            raise Stale(
-                f"{origin(self.where)} is stale: {in_words(self.changed, inputs)}; --stale update remakes it and keeps "
-                "the answers that still apply, --fresh starts over"
-            )
+            raise Stale(f"{origin(self.where)} is stale: {in_words(self.changed, inputs)}; {remedy}")
 
 
 class OutputClaim:
@@ -100,6 +100,9 @@ class OutputClaim:
     Workers write rows into its `layout`; the claim starts, clears and publishes it. After a usage error, a directory
     without work is removed.
     """
+
+    # Whether other claims of this kind may own the directory as well.
+    is_shared = False
 
     def __init__(self, final: Path, identity: Mapping[str, Any]) -> None:
         """Raises `SynthError` if the directory cannot be created, or another process owns it."""
@@ -111,13 +114,23 @@ class OutputClaim:
         self._identity = identity
         try:
             self.layout.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            owned = lock(self.layout.lock, shared=self.is_shared)
         except OSError as error:
             raise SynthError(f"{self.layout.path} cannot be written: {error.strerror}") from error
-        if not self._is_locked():
-            os.close(self._lock)
-            raise SynthError(f"{origin(final)} is being written by another synth process")
+        if owned is None:
+            raise SynthError(self._owner())
+        self._locks = [owned]
         self.shelf.take()
+
+    def _owner(self) -> str:
+        """Who owns the directory instead, in a sentence."""
+        if slices := running_slices(self.layout):
+            are = "is" if len(slices) == 1 else "are"
+            return (
+                f"{plural(len(slices), 'slice')} of {self.final} {are} still being written: repeat the command when "
+                "all slices have ended"
+            )
+        return f"{origin(self.final)} is being written by another synth process"
 
     @classmethod
     def open(
@@ -139,7 +152,7 @@ class OutputClaim:
         if status.would == "refuse":
             status.refuse()
         if status.would == "nothing":
-            _remove_remains(final, identity)
+            remove_remains(final, identity)
             return None
         claim = cls(final, identity)
         try:
@@ -155,19 +168,11 @@ class OutputClaim:
             raise
         return claim
 
-    def _is_locked(self) -> bool:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The previous owner may have removed the file that was locked.
-            return os.path.samestat(os.fstat(self._lock), self.layout.lock.stat())
-        except OSError:
-            return False
-
     def __enter__(self) -> "OutputClaim":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind and issubclass(kind, UsageError) and not self.shelf.has_work():
+        if kind and issubclass(kind, UsageError) and not self.shelf.has_work() and lock_alone(self._locks[0]):
             with contextlib.suppress(SynthError):
                 self.shelf.clear()
             shutil.rmtree(self.layout.path, ignore_errors=True)
@@ -175,23 +180,21 @@ class OutputClaim:
 
     def is_begun(self) -> bool:
         """Whether a run with this identity has begun here."""
-        begun = self.shelf.begun()
-        return bool(begun) and not _changed(begun, self._identity)
+        return bool(self.shelf.begun()) and not self.changed()
+
+    def changed(self) -> list[Difference]:
+        """The fields in which the identity of the run that has begun here differs."""
+        return _changed(self.shelf.begun(), self._identity)
 
     def begin(self, command: Sequence[str], *, chunk_rows: int | None = None, replaces: bool = False) -> None:
         """Create the folders, and record the identity, the command line, and whether to replace an existing output.
 
         `chunk_rows` are those of an output that is tried again.
         """
-        for folder in (self.layout.shards, self.layout.work, self.layout.kept.path):
-            folder.mkdir(exist_ok=True)
+        self._make_folders()
         remove_unfinished(self.layout.path)
         self.chunk_rows = self.shelf.begun().get("chunk_rows", chunk_rows)
-        self._record = {
-            "identity": self._identity,
-            **recorded_command(command, self.final),
-            "anew": replaces or _replaces(self.shelf, self._identity),
-        }
+        self._record = self._record_of(command, replaces=replaces)
         self._write_record()
 
     def in_chunks(self, rows: int) -> int:
@@ -200,6 +203,17 @@ class OutputClaim:
             self.chunk_rows = rows
             self._write_record()
         return self.chunk_rows
+
+    def _make_folders(self) -> None:
+        for folder in (self.layout.shards, self.layout.work, self.layout.kept.path):
+            folder.mkdir(exist_ok=True)
+
+    def _record_of(self, command: Sequence[str], *, replaces: bool = False) -> dict[str, Any]:
+        return {
+            "identity": self._identity,
+            **recorded_command(command, self.final),
+            "anew": replaces or _replaces(self.shelf, self._identity),
+        }
 
     def _write_record(self) -> None:
         self.shelf.begin({**self._record, **self._chunk_size()})
@@ -221,10 +235,10 @@ class OutputClaim:
                 os.link(journal, target)
 
     def clear(self, *, prior: bool = False) -> None:
-        """Remove everything but the lock and, unless `prior`, the answers that were set aside."""
+        """Remove everything but the locks and, unless `prior`, the answers that were set aside."""
         self.shelf.clear()
         for entry in self.layout.path.iterdir():
-            if entry != self.layout.lock and (prior or entry != self.layout.prior):
+            if entry not in (self.layout.lock, self.layout.turn) and (prior or entry != self.layout.prior):
                 remove(entry)
 
     def publish(self, shards: Sequence[Shard], rejected: Sequence[Shard], record: Mapping[str, Any]) -> None:
@@ -280,10 +294,11 @@ class OutputClaim:
 
     def close(self) -> None:
         """Release the directory; its content stays for the next run."""
-        os.close(self._lock)
+        while self._locks:
+            os.close(self._locks.pop())
 
 
-def _remove_remains(final: Path, identity: Mapping[str, Any]) -> None:
+def remove_remains(final: Path, identity: Mapping[str, Any]) -> None:
     """Remove the remains of a publication killed at its end, but not a run that will replace `final`."""
     shelf = shelf_of(final)
     if shelf.has_remains():
