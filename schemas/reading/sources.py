@@ -19,6 +19,7 @@ import xxhash
 from synth.schemas.dataset import Dataset, read_shard
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.instructions import INSTANCES, NotText, given_in, with_input
+from synth.schemas.locks import turn
 from synth.schemas.phrases import plural
 from synth.schemas.reading.bad_rows import SCHEMA, BadRow, Reading, bad_table
 from synth.schemas.reading.columns import Misfit, convert, misfits, null_column, wanted
@@ -164,15 +165,17 @@ class Source:
         key = [self.fingerprint, self.name, dict(self.columns), self.limit, types, self.rejects, self.file_column]
         schema = self.record.schema.with_metadata({"input": json.dumps(key)})
         aside = scratch.with_name(f"{scratch.name}.bad")
-        if not (scratch.exists() and read_shard(scratch).schema.equals(schema, check_metadata=True)):
-            with ShardWriter(scratch, schema) as usable, ShardWriter(aside, SCHEMA) as bad:
-                for rows, bad_rows in self._batches():
-                    usable.write(rows)
-                    if bad_rows:
-                        bad.write(bad_table(bad_rows))
-                # `scratch` gets its name last, so that both files are complete where it exists.
-                bad.close()
-                usable.close()
+        # If several processes read the input, one converts it, and the others find it converted.
+        with turn(scratch.with_name(f"{scratch.name}.lock")):
+            if not (scratch.exists() and read_shard(scratch).schema.equals(schema, check_metadata=True)):
+                with ShardWriter(scratch, schema) as usable, ShardWriter(aside, SCHEMA) as bad:
+                    for rows, bad_rows in self._batches():
+                        usable.write(rows)
+                        if bad_rows:
+                            bad.write(bad_table(bad_rows))
+                    # `scratch` gets its name last, so that both files are complete where it exists.
+                    bad.close()
+                    usable.close()
         return Reading(read_shard(scratch).replace_schema_metadata(None), read_shard(aside))
 
     def _batches(self) -> Iterator[tuple[pa.RecordBatch, list[BadRow]]]:

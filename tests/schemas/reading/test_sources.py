@@ -2,10 +2,13 @@
 
 import gzip
 import json
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import datasets
@@ -224,6 +227,26 @@ def test_what_was_converted_is_used_again_until_the_input_changes(tmp_path: Path
     assert len(read(path)) == 3
     path.write_bytes(lines(ROWS[:1]))
     assert read(path) == ROWS[:1]
+
+
+def test_of_several_that_read_an_input_at_once_one_converts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(lines(ROWS))
+    convert, conversions, has_begun = Source._batches, [], Event()
+
+    def slowly(source: Source) -> Any:
+        conversions.append(source)
+        has_begun.set()
+        # The others come meanwhile.
+        time.sleep(0.5)
+        yield from convert(source)
+
+    monkeypatch.setattr(Source, "_batches", slowly)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(read, tmp_path / "rows.jsonl")
+        has_begun.wait()
+        others = [pool.submit(read, tmp_path / "rows.jsonl") for _ in range(3)]
+        assert [reading.result() for reading in (first, *others)] == [ROWS] * 4
+    assert len(conversions) == 1
 
 
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
