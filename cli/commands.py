@@ -105,13 +105,15 @@ def _refuse_scale(options: Iterable[DeclaredOption], stage: "type[Stage]", typed
 
 
 def recorded(arguments: Sequence[str], groups: Sequence[type]) -> list[str]:
-    """The command line as its output records it: without the secrets in the values of options."""
-    shown_by = {
-        flag: one.option.shown for group in groups for one in declared(group) if one.option.shown for flag in one.flags
-    }
+    """The command line as its output records it: without the secrets in the values of options, to be repeated."""
+    options = {flag: one.option for group in groups for one in declared(group) for flag in one.flags}
+    shown_by = {flag: option.shown for flag, option in options.items() if option.shown}
+    left_out = {flag for flag, option in options.items() if not option.recorded}
     words: list[str] = []
     for before, word in zip(["", *arguments], arguments, strict=False):
         flag, _, value = word.partition("=")
+        if before in left_out or flag in left_out:
+            continue
         if before in shown_by:
             words.append(shown_by[before](word))
         else:

@@ -132,6 +132,9 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
     if summary.already_done:
         print(f"{origin(summary.out)} is complete already: nothing to do", file=sys.stderr)
         return
+    if summary.slice:
+        _print_slice(summary)
+        return
     record = summary.record
     counts = record["counts"]
     lines = [
@@ -151,6 +154,16 @@ def print_summary(summary: "Summary", advice: Mapping[str, str] = MappingProxyTy
     if summary.whole_input:
         lines += wrapped(_whole(summary.whole_input))
     print(*lines, sep="\n", file=sys.stderr)
+
+
+def _print_slice(summary: "Summary") -> None:
+    record, counts = summary.record, summary.record["counts"]
+    done = (
+        f"{summary.out}: slice {summary.slice} is finished, {plural(counts['outputs'], 'row')} from "
+        f"{counts['produced']:,} of {record['input_rows']:,} input rows in {record['seconds']:,.1f} s"
+    )
+    how = "when all slices are done, repeat the command without --slice to publish the output"
+    print(done, *breakdown(counts), *wrapped(how), sep="\n", file=sys.stderr)
 
 
 def _warnings(counts: Mapping[str, Any], advice: Mapping[str, str]) -> Iterator[str]:

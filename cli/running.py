@@ -59,7 +59,7 @@ def run_stage(run: "Run") -> None:
     print_summary(summary, stage.advice)
     for remark in summary.remarks:
         print(f"  {remark}", file=sys.stderr)
-    if stage.prints_rows:
+    if stage.prints_rows and not summary.slice:
         _print_rows(run.out)
 
 

@@ -1,6 +1,5 @@
 """A run that another process makes, or has left, as it is seen from outside. Writes nothing."""
 
-import fcntl
 import json
 import shlex
 import time
@@ -71,15 +70,10 @@ class ObservedRun:
         return "stopped" if self.partial.path.is_dir() else "absent"
 
     def _is_locked(self) -> bool:
-        """Whether a process has locked the partial directory."""
-        try:
-            with self.partial.lock.open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return False
+        """Whether a process makes the output, or a slice of it."""
+        from synth.schemas.locks import is_locked, running_slices
+
+        return is_locked(self.partial.lock) or bool(running_slices(self.partial))
 
     def _is_complete(self) -> bool:
         """Whether `out` exists and is no older than a partial directory: with `--fresh` both may exist."""
@@ -89,13 +83,30 @@ class ObservedRun:
         return not (record.is_file() and begun.is_file()) or record.stat().st_mtime >= begun.stat().st_mtime
 
     def progress(self) -> Facts | None:
-        """The run's last report; None before the first one."""
+        """The run's last report, or the sum of what its slices reported last; None before the first report."""
         from synth.schemas.errors import InputError
 
+        if slices := self._slices():
+            return _sum_of(slices)
         facts = _read(self.partial.progress)
         if facts is not None and not {"stage", "rows", "counts"} <= facts.keys():
             raise InputError(f"{self.partial.progress} was written by another version of synth")
         return facts
+
+    def _slices(self) -> list[Facts]:
+        """The last reports of the slices; none if a process that does all of the output has reported since."""
+        from synth.pipelines.runtime.progress import reports_of_slices
+        from synth.schemas.locks import running_slices
+
+        partial, reports = self.partial, reports_of_slices(self.partial)
+        times = {one: _changed(partial.slice(one).progress) for one in reports}
+        latest = max(times, key=lambda one: times[one], default=None)
+        if latest is None or _changed(partial.progress) > times[latest]:
+            return []
+        running = running_slices(partial)
+        idle = {"in_flight": 0, "phase": None}
+        # Slices of another number, which were done before, have the same chunks.
+        return [facts if one in running else {**facts, **idle} for one, facts in reports.items() if one.of == latest.of]
 
     def observations(self) -> Iterator[Facts]:
         """The run's reports, twice a second, until it ends."""
@@ -110,13 +121,14 @@ class ObservedRun:
         facts = self.progress()
         begun = _read(self.partial.record) or {}
         where = f"at {_finished(facts):,} of {facts['rows']:,} rows" if facts else "before its first row"
+        to = "publish them" if facts and _finished(facts) == facts["rows"] else "resume"
         failed = f", {facts['counts']['failed']:,} of them failed" if facts and facts["counts"]["failed"] else ""
         repeat = ""
         if begun.get("command"):
             folder = command_folder(begun, self.out)
             change = "" if folder.samefile(".") else f"cd {shlex.quote(str(folder))} && "
             repeat = f": {change}{shlex.join(['synth', *begun['command']])}"
-        return f"the run that writes {self} has stopped {where}{failed}; repeat its command to resume{repeat}"
+        return f"the run that writes {self} has stopped {where}{failed}; repeat its command to {to}{repeat}"
 
     def record(self) -> Facts | None:
         """The record of the complete output; None if there is none."""
@@ -130,6 +142,30 @@ class ObservedRun:
             return [f"{self} is complete"]
         rows = f"{plural(record['counts']['outputs'], 'row')}, finished {record.get('finished', 'at an unknown time')}"
         return [f"{self} is complete: {rows}", *breakdown(record["counts"], record.get("means", {}))]
+
+
+def _sum_of(slices: list[Facts]) -> Facts:
+    from synth.pipelines.runtime.observation import Observation
+
+    seen, *others = map(Observation.of, slices)
+    for other in others:
+        seen = seen.plus(other)
+    seconds = {name: sum(facts[name] for facts in slices) for name in ("seconds", "engine_seconds")}
+    return {
+        "stage": slices[0]["stage"],
+        **seconds,
+        **seen.facts(),
+        "rows": slices[0]["slice"]["input_rows"],
+        "slices": len(slices),
+    }
+
+
+def _changed(path: Path) -> float:
+    """When the file was last written; 0 if it is not there, or no longer."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _read(path: Path) -> Facts | None:

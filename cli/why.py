@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synth.cli.runs import ObservedRun
 from synth.pipelines.runtime.declared import output
 from synth.schemas.phrases import plural
 from synth.schemas.stores.places import origin
@@ -152,11 +153,9 @@ def _sentence(status: "OutputStatus") -> str:
 
 
 def _progress(partial: Path) -> str:
-    from synth.schemas.layout import PartialLayout
-
-    path = PartialLayout(partial).progress
-    if not path.is_file():
+    run = ObservedRun.of(partial)
+    progress = run.progress() if run else None
+    if not progress:
         return ""
-    progress = json.loads(path.read_text())
     finished = sum(progress["counts"][name] for name in ("produced", "rejected"))
     return f"{finished:,} of {plural(progress['rows'], 'row')} finished, "

@@ -61,8 +61,8 @@ class Option:
     `min` and `max` are inclusive. `flag` is a short form, `long` replaces the field's name. `default` is shown in help
     instead of the default value. `choices` lists the allowed strings if the type does not. `read` converts the string
     (the tuple of strings of a repeatable option) from the command line; `shown` makes of each string what the record of
-    the command shows, without secrets. An `argument` is positional, between input and output, and named by its
-    `metavar`.
+    the command shows, without secrets; an option that is not `recorded` is left out there. An `argument` is positional,
+    between input and output, and named by its `metavar`.
     """
 
     help: str
@@ -76,6 +76,7 @@ class Option:
     env: str | None = None
     read: Callable[[Any], Any] | None = None
     shown: Callable[[str], str] | None = None
+    recorded: bool = True
     argument: bool = False
     panel: str | None = None
 

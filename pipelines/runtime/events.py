@@ -76,8 +76,8 @@ class Events:
             self._tell("progress", **facts)
         self._told = facts
 
-    def complete(self, counts: Counts, *, already: bool) -> None:
-        self._end("complete", 0, counts, reason="it is complete already" if already else "all rows are finished")
+    def complete(self, counts: Counts, reason: str) -> None:
+        self._end("complete", 0, counts, reason)
 
     def _end(self, state: str, exit_code: int, counts: Counts, reason: str) -> None:
         self._tell("end", state, exit_code=exit_code, reason=reason, counts=asdict(counts))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from synth.pipelines.runtime.declared import Option, amount, assignments
 from synth.schemas.errors import UsageError
+from synth.schemas.slices import Slice
 
 __all__ = ["Options", "RowOptions", "ScaleOptions", "TableOptions", "ToolOptions"]
 
@@ -74,6 +75,17 @@ class ScaleOptions(TableOptions):
             "Workers on the cluster, each with its own engine and sandbox.",
             min=1,
             default="as many as its GPUs allow; without GPUs, one for each node",
+            panel=PANEL,
+        ),
+    ] = None
+    slice: Annotated[
+        Slice | None,
+        Option(
+            "Do only slice I of N, from 0 to N-1. When all are done, the command without --slice publishes OUTPUT.",
+            metavar="I/N",
+            read=Slice.parse,
+            # What is repeated to finish the output is the command without it.
+            recorded=False,
             panel=PANEL,
         ),
     ] = None
@@ -150,9 +162,27 @@ class Options(ToolOptions):
             raise UsageError(f"--on {self.on}: must be ray or ray:ADDRESS, such as ray:10.0.0.1:6379")
         if self.workers is not None and self.on is None:
             raise UsageError("--workers is the number of workers on a cluster: add --on ray")
+        if self.slice is not None:
+            self._require_a_part(self.slice)
         if (self.price_in is None) != (self.price_out is None):
             given, other = ("--price-in", "--price-out") if self.price_out is None else ("--price-out", "--price-in")
             raise UsageError(f"{given} alone does not give a cost: set {other}, too (0 if those tokens are free)")
+
+    def _require_a_part(self, part: Slice) -> None:
+        """Raises `UsageError` for an option that a process with some of the chunks cannot obey."""
+        whole = {
+            "--on": self.on,
+            "--until": self.until,
+            "--fresh": self.fresh,
+            "--retry-failed": self.retry_failed,
+            "--update": self.update,
+            f"--stale {self.stale}": self.stale != "refuse",
+        }
+        for flag, given in whole.items():
+            if given:
+                raise UsageError(
+                    f"{flag} is about the whole output, of which --slice {part} is a part: leave one of the two out"
+                )
 
     def price(self, prompt_tokens: float, completion_tokens: float) -> float | None:
         """What these tokens cost; None without prices."""

@@ -27,6 +27,7 @@ from synth.schemas.stores.places import origin
 from synth.schemas.writing.data_files import portions
 from synth.schemas.writing.publication import OutputClaim, OutputStatus
 from synth.schemas.writing.shelf import shelf_of
+from synth.schemas.writing.slices import SliceClaim
 
 __all__ = ["claim_output"]
 
@@ -37,8 +38,10 @@ RESTORED = "restored"
 def claim_output(out: Path, identity: Mapping[str, Any], options: Options) -> OutputClaim | None:
     """The claim on `out` for this run; None if it is complete and nothing has to be done.
 
-    Raises what `OutputClaim.open` raises, and `UsageError` if there are no answers for an update.
+    Raises what `OutputClaim.open` and `SliceClaim.join` raise, and `UsageError` if there are no answers for an update.
     """
+    if options.slice is not None:
+        return SliceClaim.join(out, identity, options.slice, command=options.command)
     status = OutputStatus.of(out, identity, options.stale, options.remake)
     shelf = shelf_of(out)
     if options.retry_failed and status.state == "complete" and Layout(out).failed.is_dir():

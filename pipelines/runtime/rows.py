@@ -4,7 +4,7 @@ import asyncio
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from synth.pipelines.runtime.event_loop import tuned_for_rows
 from synth.pipelines.runtime.lines import LineFormat, rejected_schema
 from synth.pipelines.runtime.observation import Observer
 from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.progress import reports_of_slices
 from synth.pipelines.runtime.shared import Backends
 from synth.pipelines.runtime.shutdown import Stopping, unwritable
 from synth.pipelines.runtime.spending import Spending
@@ -28,6 +29,7 @@ from synth.schemas.errors import Partial
 from synth.schemas.layout import PartialLayout
 from synth.schemas.phrases import plural
 from synth.schemas.shards import Shard
+from synth.schemas.slices import Slice
 from synth.schemas.writing.shelf import shelf_of
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ REPORT_SECONDS = 0.5
 # How many chunks there are, as far as the limits of their rows allow.
 CHUNKS_WANTED = 64
 FEWEST_ROWS, MOST_ROWS = 16, 4096
+# How often a slice looks, at most, what the others have spent.
+BUDGET_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,24 @@ class Finished:
     sandbox: Mapping[str, Any] | None = None
     software: Mapping[str, str] = field(default_factory=dict)
 
+    def with_slices(self, facts: Sequence[Mapping[str, Any]]) -> "Finished":
+        """With what the slices held, as far as this execution held nothing, because they had left nothing to do.
+
+        And with the software of all.
+        """
+        used = {name: version for one in facts for name, version in one["software"].items()}
+        gpus = next((one["gpus"] for one in facts if one["gpus"] is not None), None)
+        sandbox = next((one["sandbox"] for one in facts if one["sandbox"]), None)
+        held = self.gpus if self.gpus is not None else gpus
+        return replace(self, gpus=held, sandbox=self.sandbox or sandbox, software={**used, **self.software})
+
 
 def _crew(task: Task, table: pa.Table, stopping: Stopping) -> "ChunkWorker | RayCrew":
     """All workers of a run: the only one on this machine, or those on a cluster."""
-    on = task.options.on
+    on, part = task.options.on, task.options.slice
     if on is None:
-        return ChunkWorker(task, table, stopping)
+        name = task.layout.slice(part).path.name if part else "local"
+        return ChunkWorker(task, table, stopping, name)
     from synth.pipelines.runtime.cluster.crew import RayCrew
 
     return RayCrew(task, table, stopping, on.partition(":")[2] or None, task.options.workers)
@@ -106,7 +122,12 @@ class RowRun:
         task = Task(stage, backends, layout, options, form, chunk_rows)
         # Rows of the input, and how many of them, from the first, the output covers: fewer if `until` ends it early.
         self._input_rows = self._rows = int(table.num_rows)
-        self._chunks = [task.chunk(number, table) for number in range(-(-self._input_rows // chunk_rows))]
+        # All chunks, or those of the slice, by number.
+        numbers = range(-(-self._input_rows // chunk_rows))
+        part = options.slice
+        self._chunks = {number: task.chunk(number, table) for number in numbers if part is None or part.has(number)}
+        # The rows that are to be processed.
+        self.rows = sum(chunk.stop - chunk.start for chunk in self._chunks.values())
         # Chunks that a worker has at a time: those of its rows in flight, and those being published.
         self._depth = -(-options.in_flight // chunk_rows) + PUBLISHING
         # Chunks that workers left open, because of failures, `until` or the end of the run.
@@ -126,11 +147,8 @@ class RowRun:
 
         After any of these, the next execution in the same directory resumes.
         """
-        try:
-            asyncio.run(self._run())
-        except OSError as error:
-            raise unwritable(self._layout.path, error) from error
-        chunks = [chunk for chunk in self._chunks if chunk.start < self._rows]
+        self._run_chunks()
+        chunks = [chunk for chunk in self._chunks.values() if chunk.start < self._rows]
         finished = {chunk: published for chunk in chunks if (published := chunk.published())}
         self._gather(finished)
         total = Counts()
@@ -158,6 +176,29 @@ class RowRun:
         for chunk in missing:
             chunk.tidy(finished[chunk])
 
+    def run_slice(self) -> Counts:
+        """Run the rows of the slice. Raises as `run`, and `Partial` if any row failed."""
+        self._run_chunks()
+        return self._settled
+
+    def slice_facts(self) -> dict[str, Any]:
+        """What those who sum up all slices need: the rows of the whole input, and what the slice has used."""
+        crew = self._crew
+        assert isinstance(crew, ChunkWorker)
+        return {
+            "input_rows": self._input_rows,
+            "tokens": crew.tokens,
+            "gpus": crew.gpus,
+            "sandbox": crew.sandbox,
+            "software": crew.software,
+        }
+
+    def _run_chunks(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except OSError as error:
+            raise unwritable(self._layout.path, error) from error
+
     async def _run(self) -> None:
         self._leases = self._restored()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PUBLISHING))
@@ -167,6 +208,8 @@ class RowRun:
                 # First, so that what it writes twice a second is reported then.
                 await self._crew.start()
                 background += [asyncio.create_task(self._report_often()), asyncio.create_task(self._end_when_stopped())]
+                if self._options.slice and self._options.budget_tokens:
+                    background.append(asyncio.create_task(self._share_budget(self._options.slice)))
                 for task in background:
                     task.add_done_callback(self._stopping.stop_at_fault)
                 await drive(self._leases, self._crew.workers, self._depth, self._settle)
@@ -182,7 +225,7 @@ class RowRun:
     def _restored(self) -> Leases:
         """Take over the chunks that an earlier run published; the leases of the others."""
         unpublished = []
-        for chunk in self._chunks:
+        for chunk in self._chunks.values():
             published = chunk.published()
             if published and not chunk.is_whole(published):
                 logging.getLogger("synth").warning(
@@ -201,7 +244,7 @@ class RowRun:
     def _lease(self, number: int) -> Lease:
         if self._options.until is None:
             return Lease(number)
-        before = [chunk.counts for chunk in self._chunks[:number]]
+        before = [chunk.counts for chunk in self._chunks.values() if chunk.number < number]
         return Lease(number, sum(counts.finished for counts in before), sum(counts.outputs for counts in before))
 
     def _settle(self, outcome: ChunkOutcome) -> None:
@@ -224,7 +267,22 @@ class RowRun:
         counts = Counts()
         counts.add(self._settled)
         counts.add(seen.counts)
-        self._observe(replace(seen, counts=counts))
+        self._observe(replace(seen, rows=self.rows, counts=counts))
+
+    async def _share_budget(self, part: Slice) -> None:
+        """Tell the worker what other slices spend, because the budget is that of the whole output."""
+        assert isinstance(self._crew, ChunkWorker)
+        before = Spending.recorded(self._layout.all_spending()).tokens - self._crew.tokens
+
+        def reported() -> int:
+            reports = reports_of_slices(self._layout).items()
+            return sum(report["slice"]["tokens"] for one, report in reports if one != part)
+
+        before -= reported()
+        while True:
+            # All slices together read so many files a second, whatever their number.
+            await asyncio.sleep(max(BUDGET_SECONDS, part.of / 10))
+            self._crew.spent_elsewhere(before + reported())
 
     async def _end_when_stopped(self) -> None:
         await self._stopping.wait()
@@ -237,7 +295,9 @@ class RowRun:
         self._rows = self._rows_wanted()
         open_chunks = [chunk for number, chunk in sorted(self._open.items()) if chunk.start < self._rows]
         failures = [failure for chunk in open_chunks for index, failure in chunk.failures.items() if index < self._rows]
-        if len(failures) > self._options.max_failures:
+        # What the whole output may have, a slice cannot know.
+        allowed = 0 if self._options.slice else self._options.max_failures
+        if len(failures) > allowed:
             self._stopping.stop(self._partial(failures))
             return
         for chunk in open_chunks:
@@ -249,7 +309,7 @@ class RowRun:
         if self._options.until is None:
             return self._input_rows
         wanted = self._options.until
-        for chunk in self._chunks:
+        for chunk in self._chunks.values():
             if wanted <= 0:
                 return chunk.start
             if chunk.number in self._open and chunk.counts.outputs >= wanted:
@@ -261,13 +321,22 @@ class RowRun:
         return self._input_rows
 
     def _partial(self, failures: list[Failure]) -> Partial:
-        log = self._layout.failures
+        layout, part = self._layout, self._options.slice
+        log = (layout.slice(part) if part else layout).failures
         write_json(log, {"failed": list(map(asdict, failures))})
         reasons = Counter(one.reason for one in failures)
         named = "" if reasons.keys() == {"failed"} else f" ({', '.join(f'{name} {n}' for name, n in reasons.items())})"
         first = failures[0]
+        what = (
+            f"{len(failures)} of {plural(self.rows, 'row')}{f' of slice {part}' if part else ''} failed{named}, the "
+            f"first is {first.id} ({first.error})"
+        )
+        if part:
+            return Partial(
+                f"{what}: their chunks stay open, {log} has the details; repeat the command to retry them, or retry "
+                "or allow (--max-failures) those of all slices with the command without --slice"
+            )
         return Partial(
-            f"{len(failures)} of {plural(self._input_rows, 'row')} failed{named}, the first is {first.id} "
-            f"({first.error}): nothing was published, {log} has the details; "
+            f"{what}: nothing was published, {log} has the details; "
             "repeat the command to retry them, or allow them with --max-failures"
         )

@@ -26,12 +26,13 @@ from synth.schemas.layout import Layout
 from synth.schemas.reading.bad_rows import joined_readings
 from synth.schemas.reading.joining import concatenated, taken_apart, unify_columns
 from synth.schemas.reading.sources import Source
+from synth.schemas.slices import Slice
 from synth.schemas.specs import recorded_command, to_record
 from synth.schemas.stores.places import is_output, origin
 from synth.schemas.writing.publication import OutputStatus
 
 if TYPE_CHECKING:
-    from synth.pipelines.runtime.rows import Finished
+    from synth.pipelines.runtime.rows import Finished, RowRun
     from synth.sandbox.pool import Sandbox
 
 __all__ = ["Run", "Summary"]
@@ -41,7 +42,7 @@ __all__ = ["Run", "Summary"]
 class Summary:
     """The result of a run: the record in `synth.json`, whether it was complete already, and the stage's remarks.
 
-    `whole_input` is for a trial of its first rows.
+    `whole_input` is for a trial of its first rows. Of a slice, `record` has only `counts`, `input_rows` and `seconds`.
     """
 
     out: Path
@@ -49,10 +50,18 @@ class Summary:
     already_done: bool = False
     remarks: tuple[str, ...] = ()
     whole_input: Estimate | None = None
+    slice: Slice | None = None
 
     @property
     def counts(self) -> Counts:
         return Counts(**self.record["counts"])
+
+    @property
+    def reason(self) -> str:
+        """Why it has ended."""
+        if self.already_done:
+            return "it is complete already"
+        return f"all rows of slice {self.slice} are finished" if self.slice else "all rows are finished"
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,14 @@ class Run:
     engine: Engine | None = None
     sandbox: "Sandbox | None" = None
     index: DocumentIndex | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for a slice of an output in an object store."""
+        if self.options.slice and is_output(self.out):
+            raise UsageError(
+                f"{origin(self.out)} is in an object store, where slices cannot see one another: name an output on a "
+                "file system that all of them share"
+            )
 
     def status(self) -> OutputStatus:
         """The status of `out` for this run, without running it. Raises `SynthError`."""
@@ -91,7 +108,7 @@ class Run:
                 summary = self._execute(events, tell)
             except KeyboardInterrupt:
                 raise Interrupted from None
-            events.complete(summary.counts, already=summary.already_done)
+            events.complete(summary.counts, summary.reason)
         return summary
 
     def _execute(self, events: Events, observe: Observer) -> Summary:
@@ -130,17 +147,21 @@ class Run:
                 tables = taken_apart(readings[0], tables[0], input_sizes)
             input_rows = sum(table.num_rows for table in tables)
             events.start(input_rows)
-            progress = Progress(layout.progress, stage.name, input_rows, observe, started)
-            with progress:
-                if isinstance(stage, RowStage):
-                    (table,) = tables
-                    chunk_rows = claim.in_chunks(options.chunk_rows or rows_of_a_chunk(input_rows))
-                    backends = Backends(self.engine, self.sandbox, self.index, stage.scorer)
-                    rows = RowRun(stage.prepare(table), table, layout, backends, options, chunk_rows, progress.observe)
-                    progress.engine_seconds = lambda: rows.engine_seconds
-                    finished = rows.run()
-                else:
-                    assert isinstance(stage, TableStage)
+            progress = Progress(layout, options.slice, stage.name, input_rows, observe, started)
+            if isinstance(stage, RowStage):
+                (table,) = tables
+                chunk_rows = claim.in_chunks(options.chunk_rows or rows_of_a_chunk(input_rows))
+                backends = Backends(self.engine, self.sandbox, self.index, stage.scorer)
+                rows = RowRun(stage.prepare(table), table, layout, backends, options, chunk_rows, progress.observe)
+                progress.engine_seconds = lambda: rows.engine_seconds
+                progress.of_slice = rows.slice_facts if options.slice else None
+                with progress:
+                    if options.slice:
+                        return self._summary_of_slice(rows, progress)
+                    finished = rows.run().with_slices([report["slice"] for report in progress.slices])
+            else:
+                assert isinstance(stage, TableStage)
+                with progress:
                     finished = run_table_stage(stage, tables, _names(sources), layout, options, progress.observe)
             if options.rejects_bad_rows:
                 bad = joined_readings(readings, tables[0]).bad
@@ -162,7 +183,7 @@ class Run:
                 "seconds": round(took["seconds"], 3),
                 "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "software": {**software(), **finished.software},
-                # None if all verdicts came from the journal: then no jail was started.
+                # None if all verdicts came from journals: then no jail was started.
                 "sandbox": finished.sandbox,
             }
             # What was answered before says nothing about time.
@@ -176,6 +197,11 @@ class Run:
     ) -> Summary:
         remarks = self.stage.published(self.out, Counts(**record["counts"]))
         return Summary(self.out, record, already_done, tuple(remarks), whole)
+
+    def _summary_of_slice(self, rows: "RowRun", progress: Progress) -> Summary:
+        counts = asdict(rows.run_slice())
+        record = {"counts": counts, "input_rows": rows.rows, "seconds": round(progress.spent["seconds"], 3)}
+        return Summary(self.out, record, slice=self.options.slice)
 
     def _sources(self) -> list[Source]:
         record, options = self.stage.input, self.options

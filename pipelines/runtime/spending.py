@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from synth.pipelines.engines import Answer
-from synth.schemas.journal import Journal, read_journal
+from synth.schemas.journal import Journal, copied_journal
 
 __all__ = ["Ledger", "Spending"]
 
@@ -28,8 +28,8 @@ class Spending:
 
     @classmethod
     def recorded(cls, ledgers: Iterable[Path]) -> "Spending":
-        """The sum of the ledgers at these paths."""
-        tables = [read_journal(path, _SCHEMA) for path in ledgers]
+        """The sum of the ledgers at these paths, to which other processes may be writing."""
+        tables = [copied_journal(path, _SCHEMA) for path in ledgers]
         return cls(*(sum(sum(table[name].to_pylist()) for table in tables) for name in _SCHEMA.names))
 
     @property

@@ -11,7 +11,7 @@ TABLE_STAGES = ("dedup", "reject select", "mix")
 
 
 @pytest.mark.parametrize("stage", TABLE_STAGES)
-@pytest.mark.parametrize("given", [("--on", "ray"), ("--workers", 4)], ids=lambda given: given[0])
+@pytest.mark.parametrize("given", [("--on", "ray"), ("--workers", 4), ("--slice", "0/2")], ids=lambda given: given[0])
 def test_a_table_stage_refuses_them_in_one_sentence(tmp_path: Path, stage: str, given: tuple[object, ...]) -> None:
     done = type_synth(*stage.split(), "in/", "out/", *given, folder=tmp_path)
     assert done.returncode == 2
@@ -20,7 +20,7 @@ def test_a_table_stage_refuses_them_in_one_sentence(tmp_path: Path, stage: str, 
 
 @pytest.mark.parametrize("stage", TABLE_STAGES)
 def test_its_help_does_not_offer_them(stage: str) -> None:
-    assert not {"--on", "--workers"} & {*synth(*stage.split(), "--help").output.split()}
+    assert not {"--on", "--workers", "--slice"} & {*synth(*stage.split(), "--help").output.split()}
 
 
 def test_a_table_stage_may_have_an_option_of_the_same_name(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from synth.schemas.layout import Layout
 from synth.schemas.slices import Slice
 from synth.schemas.writing.publication import OutputClaim
 from synth.schemas.writing.slices import SliceClaim
+from tests.command import type_synth
+from tests.rows import write_rows
 
 IDENTITY = {"stage": "test", "options": {"n": 4}}
 OTHER = {"stage": "test", "options": {"n": 5}}
@@ -101,3 +103,11 @@ def test_of_two_that_begin_at_the_same_moment_one_does(tmp_path: Path, monkeypat
     partial = Layout(tmp_path / "out").partial
     assert json.loads(partial.record.read_text())["identity"] == OTHER
     assert partial.published_chunks() == [0]
+
+
+def test_an_output_in_an_object_store_has_no_slices(tmp_path: Path) -> None:
+    write_rows(tmp_path / "questions.jsonl", [{"id": "q-1", "question": "Why?", "answer": "#### 1"}])
+    command = ("reject", "sample", "questions.jsonl", "s3://bucket/out", "--engine", "echo", "--slice", "0/2")
+    done = type_synth(*command, folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("synth: s3://bucket/out is in an object store, where slices cannot see one another: ")
