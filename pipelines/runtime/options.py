@@ -176,7 +176,7 @@ class Options(ToolOptions):
             "--fresh": self.fresh,
             "--retry-failed": self.retry_failed,
             "--update": self.update,
-            f"--stale {self.stale}": self.stale != "refuse",
+            f"--stale {self.stale} (or SYNTH_STALE)": self.stale != "refuse",
         }
         for flag, given in whole.items():
             if given:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from synth.pipelines.runtime.options import Options
+from synth.schemas.slices import Slice
 from tests.faults.campaign import (
     CHUNK_ROWS,
     Asked,
@@ -37,18 +38,20 @@ def kill_at_every_step(
     quick_path: Path,
     options: Options,
     *,
+    then: Options | None = None,
     prepare: Callable[[Path, Path], None] = lambda _source, _folder: None,
     mended: bool = True,
     starts_over: bool = False,
     check: Callable[[Path, set[Asked], list[Asked]], None] = lambda _folder, _before, _after: None,
 ) -> int:
-    """After each kill the run is repeated and must end as an unbroken one; how often it was killed."""
+    """After each kill the run is repeated (as `then`) and must end as an unbroken one; how often it was killed."""
+    then = then or options
     source = questions(quick_path, TEXTS)
     prepared, whole = quick_path / "prepared", quick_path / "whole"
     prepared.mkdir()
     prepare(source, prepared)
     shutil.copytree(prepared, whole)
-    run_two_calls(source, whole / "out", quick_path / "whole.log", options)
+    run_two_calls(source, whole / "out", quick_path / "whole.log", then)
     step, code, left_over = 0, -signal.SIGKILL, 0
     while code:
         folder = quick_path / f"step-{step}"
@@ -63,7 +66,7 @@ def kill_at_every_step(
         finished = {TEXTS[index] for index in finished_rows(folder / "out.partial", CHUNK_ROWS) if index < len(TEXTS)}
         if starts_over:
             kept, finished = set(), set()
-        run_two_calls(source, folder / "out", log, options)
+        run_two_calls(source, folder / "out", log, then)
         after = asked(log)[len(before) :]
         assert shard_bytes(folder / "out") == shard_bytes(whole / "out"), f"killed before step {step}"
         record_of(folder / "out")
@@ -89,6 +92,11 @@ def test_a_run_that_keeps_its_answers_and_allows_a_failure(quick_path: Path, mon
     monkeypatch.setattr(TwoCalls, "mended", False)
     options = in_small_chunks(in_flight=3, keep_answers=True, max_failures=1)
     assert kill_at_every_step(quick_path, options, mended=False) > 40
+
+
+def test_a_slice_whose_rest_the_command_alone_does(quick_path: Path) -> None:
+    options = in_small_chunks(in_flight=3, slice=Slice(1, 2))
+    assert kill_at_every_step(quick_path, options, then=in_small_chunks()) > 20
 
 
 def test_a_run_until(quick_path: Path) -> None:
