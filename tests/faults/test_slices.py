@@ -296,34 +296,38 @@ def test_a_typing_error_leaves_nothing_behind(tmp_path: Path, questions: Path) -
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("part", "reason"),
     [
-        (("--slice", "3/2"), "--slice 3/2: I counts from 0, so it must be less than N"),
-        (("--slice", "64/64"), "--slice 64/64: I counts from 0, so it must be less than N"),
-        (("--slice", "0/0"), "--slice 0/0: I counts from 0, so it must be less than N"),
-        (("--slice", "1"), "--slice 1: expected I/N, such as 0/64"),
-        (("--slice", "-1/4"), "--slice -1/4: expected I/N, such as 0/64"),
-        (("--slice", "/64"), "--slice /64: expected I/N, such as 0/64"),
-        *(
-            (("--slice", "0/2", *others), f"{' '.join(others[:2]) if others[0] == '--stale' else others[0]} is about")
-            for others in (
-                ("--on", "ray"),
-                ("--until", "3"),
-                ("--fresh",),
-                ("--retry-failed",),
-                ("--update",),
-                ("--stale", "fresh"),
-                ("--stale", "update"),
-            )
-        ),
+        ("3/2", "I counts from 0, so it must be less than N"),
+        ("64/64", "I counts from 0, so it must be less than N"),
+        ("0/0", "I counts from 0, so it must be less than N"),
+        ("1", "expected I/N, such as 0/64"),
+        ("-1/4", "expected I/N, such as 0/64"),
+        ("/64", "expected I/N, such as 0/64"),
+    ],
+)
+def test_a_slice_that_cannot_be_is_refused(tmp_path: Path, questions: Path, part: str, reason: str) -> None:
+    done = type_synth(*command(questions, tmp_path / "out"), *NOWHERE, "--slice", part, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"synth: --slice {part}: {reason}\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (("--on", "ray"), "--on"),
+        (("--until", "3"), "--until"),
+        (("--fresh",), "--fresh"),
+        (("--retry-failed",), "--retry-failed"),
+        (("--update",), "--update"),
+        (("--stale", "fresh"), "--stale fresh (or SYNTH_STALE)"),
+        (("--stale", "update"), "--stale update (or SYNTH_STALE)"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_what_a_slice_cannot_be_is_one_sentence(
-    tmp_path: Path, questions: Path, given: tuple[str, ...], reason: str
+def test_what_is_about_the_whole_output_is_refused_with_a_slice(
+    tmp_path: Path, questions: Path, given: tuple[str, ...], named: str
 ) -> None:
-    done = type_synth(*command(questions, tmp_path / "out"), *NOWHERE, *given, folder=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"synth: {reason}")
-    assert done.stderr.count("\n") == 1
+    done = type_synth(*command(questions, tmp_path / "out"), *NOWHERE, "--slice", "0/2", *given, folder=tmp_path)
+    reason = "is about the whole output, of which --slice 0/2 is a part: leave one of the two out"
+    assert (done.returncode, done.stderr) == (2, f"synth: {named} {reason}\n")
     assert not (tmp_path / "out.partial").exists()
