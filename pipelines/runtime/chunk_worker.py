@@ -88,7 +88,8 @@ class ChunkWorker:
         self._outputs = set(task.form.outputs.names)
         self._ledger = Ledger(layout.spending(name))
         self._shared = task.backends.shared(options.budget_tokens, self._ledger.total)
-        self.spent_elsewhere(Spending.recorded(layout.all_spending()).tokens - self._ledger.total.tokens)
+        if options.budget_tokens:
+            self.spent_elsewhere(Spending.recorded(layout.all_spending()).tokens - self._ledger.total.tokens)
         self._held: list[_Held] = []
         # Those of them that have rows to begin with.
         self._waiting: deque[_Held] = deque()

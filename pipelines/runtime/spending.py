@@ -6,12 +6,14 @@ answer that a crash loses is counted, and counted again when it is asked for aga
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
 
 from synth.pipelines.engines import Answer
+from synth.schemas.atomic import atomic
 from synth.schemas.journal import Journal, copied_journal
 
 __all__ = ["Ledger", "Spending"]
@@ -52,6 +54,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
+        self._path = path
         self._journal = Journal(path, _SCHEMA)
         columns = [column.to_pylist() for column in self._journal.recovered.columns]
         self._written = [sum(column) for column in columns]
@@ -65,4 +68,10 @@ class Ledger:
             self._written = total
 
     def close(self) -> None:
+        """Leave one line: others read the ledgers of all processes, and hours are tens of thousands of lines."""
         self._journal.close()
+        # On a full disk the lines stay as they are.
+        with suppress(OSError), atomic(self._path) as temporary:
+            joined = Journal(temporary, _SCHEMA)
+            joined.write([astuple(self.total)])
+            joined.close()
