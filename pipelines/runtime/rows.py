@@ -333,8 +333,8 @@ class RowRun:
         )
         if part:
             return Partial(
-                f"{what}: their chunks stay open, {log} has the details; repeat the command to retry them, or retry "
-                "or allow (--max-failures) those of all slices with the command without --slice"
+                f"{what}: their chunks stay open, {log} has the details; repeat the command to retry them, as the "
+                "command without --slice does, too, to which --max-failures applies"
             )
         return Partial(
             f"{what}: nothing was published, {log} has the details; "
