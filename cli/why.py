@@ -61,7 +61,7 @@ def why(
 
 def _record(out: Path) -> dict[str, Any]:
     from synth.schemas.errors import InputError
-    from synth.schemas.writing.shelf import shelf_of
+    from synth.schemas.writing.store_shelf import shelf_of
 
     shelf = shelf_of(out)
     shelf.look()

@@ -128,7 +128,7 @@ class Workplace:
     # The shard of unusable input rows.
     bad_rows = _Entry(f"shards/bad.rejected{_SHARD}")
     work = _Entry("work")
-    _spending = _Entry("spending")
+    ledgers = _Entry("spending")
 
     @property
     def out(self) -> Layout:
@@ -137,10 +137,10 @@ class Workplace:
 
     def spending(self, process: str) -> Path:
         """The tokens that a process and its successors asked for."""
-        return self._spending / f"{process}{_SHARD}"
+        return self.ledgers / f"{process}{_SHARD}"
 
     def all_spending(self) -> list[Path]:
-        return sorted(self._spending.glob(f"*{_SHARD}"))
+        return sorted(self.ledgers.glob(f"*{_SHARD}"))
 
     @property
     def kept(self) -> Layout:

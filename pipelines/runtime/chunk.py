@@ -32,7 +32,7 @@ from synth.schemas.errors import SynthError
 from synth.schemas.journal import Journal, copied_journal, read_journal
 from synth.schemas.layout import Journals, Workplace
 from synth.schemas.shards import Shard, ShardWriter
-from synth.schemas.writing.shelf import shelf_of
+from synth.schemas.writing.store_shelf import shelf_of
 
 __all__ = ["Chunk", "Failure", "Trail"]
 
@@ -103,6 +103,7 @@ class Chunk:
 
     def open(self, prior: PriorAnswers | None = None) -> None:
         """Begin a lease: recover the rows that earlier ones finished, and take over all recorded answers."""
+        self._shelf.fetch_journals(self.number)
         earlier = self._place.journals_of(self.number)
         self.lease = secrets.token_hex(4)
         self.journals = self._place.journals(self.number, self.lease)
@@ -131,6 +132,15 @@ class Chunk:
         # Unfinished rows before the last finished one.
         self.overtaken = max(self._finished, default=self.start - 1) + 1 - self.start - len(self._finished)
 
+    def announce(self) -> None:
+        """Let those who have no access to the journals see that the lease has begun."""
+        self._shelf.announce(self.journals)
+
+    def share(self) -> None:
+        """Let others go on from the journals of this closed chunk."""
+        if self.lease and not self.is_lost:
+            self._shelf.share((self.journals.rows, self.journals.answers))
+
     def adopt(self, lease: str, counts: Counts, failures: Mapping[int, Failure]) -> None:
         """Continue the lease of a worker that has closed the chunk."""
         self.lease = lease
@@ -140,7 +150,7 @@ class Chunk:
     @property
     def trail(self) -> Trail:
         """What workers have left of it."""
-        sizes = {journals.folder.name: journals.size() for journals in self._place.journals_of(self.number)}
+        sizes = self._shelf.leases(self.number)
         return Trail(frozenset(sizes), max(sizes.values(), default=0))
 
     def _progress(self, journals: Journals) -> int:
@@ -301,6 +311,7 @@ class Chunk:
             )
 
     def _read(self) -> pa.Table:
+        self._shelf.fetch((self.journals.rows, self.journals.answers))
         return read_journal(self.journals.rows, self._form.schema)
 
     def _failed_lines(self, failures: Mapping[int, Failure]) -> pa.Table:

@@ -6,8 +6,10 @@ It knows neither signals nor other workers.
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +31,7 @@ from synth.pipelines.runtime.tools import Tools
 from synth.schemas.answers import PriorAnswers
 from synth.schemas.errors import SynthError
 from synth.schemas.layout import PartialLayout
+from synth.schemas.writing.store_shelf import shelf_of
 
 __all__ = ["PUBLISHING", "ChunkWorker", "Task"]
 
@@ -65,6 +68,7 @@ class _Held:
     before: list[Chunk]
     rows: Iterator[tuple[int, Row]] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    announced: asyncio.Task[bool] | None = None
 
 
 class ChunkWorker:
@@ -86,6 +90,7 @@ class ChunkWorker:
         self._model = str(engine.identity().get("model") if engine else None)
         self._seed = f"{options.seed}\x00{task.stage.name}"
         self._outputs = set(task.form.outputs.names)
+        self._shelf = shelf_of(layout.out.path)
         self._ledger = Ledger(layout.spending(name))
         self._shared = task.backends.shared(options.budget_tokens, self._ledger.total)
         if options.budget_tokens:
@@ -97,6 +102,7 @@ class ChunkWorker:
         self._rows_in_progress = 0
         self._overtaken = 0
         self._background: list[asyncio.Task[None]] = []
+        self._sharing = Lock()
 
     @property
     def workers(self) -> Sequence["ChunkWorker"]:
@@ -179,8 +185,11 @@ class ChunkWorker:
             self._flush(chunk)
             chunk.close()
         try:
+            if held.announced:
+                await held.announced
             if chunk.is_done and not chunk.failures and self._until is None:
                 await self._publish(chunk)
+            await self._in_a_thread(self._hand_on, chunk)
             return ChunkOutcome(
                 lease.chunk, chunk.lease, chunk.counts, chunk.is_published, chunk.is_done, chunk.failures
             )
@@ -194,6 +203,7 @@ class ChunkWorker:
         await asyncio.gather(*self._background, *self._rows, return_exceptions=True)
         await self._shared.close()
         self._ledger.close()
+        await self._in_a_thread(self._shelf.share, [self._ledger.path])
 
     def end_rows(self) -> None:
         """Cancel the rows in progress."""
@@ -201,14 +211,26 @@ class ChunkWorker:
             task.cancel()
 
     async def _publish(self, chunk: Chunk) -> None:
-        publishing = asyncio.to_thread(chunk.publish, keep_answers=self._task.options.keep_answers)
+        publish = partial(chunk.publish, keep_answers=self._task.options.keep_answers)
+        if await self._in_a_thread(publish) and not chunk.is_published:
+            raise WorkerLost("another worker took its chunk over")
+
+    def _hand_on(self, chunk: Chunk) -> None:
+        """Let others see what they need of a chunk that has ended, or is left open."""
+        if not chunk.is_published:
+            chunk.share()
+        # One after the other, so that the last one is there in the end.
+        with self._sharing:
+            self._shelf.share([self._ledger.path])
+
+    async def _in_a_thread(self, function: Callable[..., None], *arguments: Any) -> bool:
+        """Whether the function could be carried out; if not, the run stops."""
         try:
-            await uninterrupted(asyncio.create_task(publishing))
+            await uninterrupted(asyncio.create_task(asyncio.to_thread(function, *arguments)))
         except Exception as fault:
             self._stopping.stop(fault)
-            return
-        if not chunk.is_published:
-            raise WorkerLost("another worker took its chunk over")
+            return False
+        return True
 
     def _begin_rows(self) -> None:
         """Start another coroutine, if there is room for it. Once it has a row, it starts the next one.
@@ -271,6 +293,7 @@ class ChunkWorker:
                 held.chunk.open(self._prior)
                 held.rows = held.chunk.pending()
                 self._overtaken = held.chunk.overtaken
+                held.announced = asyncio.create_task(self._in_a_thread(held.chunk.announce))
             if (taken := next(held.rows, None)) is not None:
                 self._overtaken -= 1
                 return held, *taken

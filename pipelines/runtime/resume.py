@@ -26,8 +26,8 @@ from synth.schemas.shards import Shard, ShardWriter
 from synth.schemas.stores.places import origin
 from synth.schemas.writing.data_files import portions
 from synth.schemas.writing.publication import OutputClaim, OutputStatus
-from synth.schemas.writing.shelf import shelf_of
 from synth.schemas.writing.slices import SliceClaim
+from synth.schemas.writing.store_shelf import shelf_of
 
 __all__ = ["claim_output"]
 

@@ -30,7 +30,7 @@ from synth.schemas.layout import PartialLayout
 from synth.schemas.phrases import plural
 from synth.schemas.shards import Shard
 from synth.schemas.slices import Slice
-from synth.schemas.writing.shelf import shelf_of
+from synth.schemas.writing.store_shelf import shelf_of
 
 if TYPE_CHECKING:
     from synth.pipelines.runtime.cluster.crew import RayCrew
@@ -148,6 +148,7 @@ class RowRun:
         After any of these, the next execution in the same directory resumes.
         """
         self._run_chunks()
+        shelf_of(self._layout.out.path).update()
         chunks = [chunk for chunk in self._chunks.values() if chunk.start < self._rows]
         finished = {chunk: published for chunk in chunks if (published := chunk.published())}
         self._gather(finished)

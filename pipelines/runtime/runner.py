@@ -114,10 +114,6 @@ class Run:
     def _execute(self, events: Events, observe: Observer) -> Summary:
         started = time.monotonic()
         stage, options = self.stage, self.options
-        if is_output(self.out) and options.on:
-            raise UsageError(
-                f"{origin(self.out)} is in an object store: leave out --on, or write to a shared directory"
-            )
         observe(Observation(phase=f"reading {', '.join(self.inputs)}"))
         sources = self._sources()
         claim = claim_output(self.out, self._identity(sources), options)

@@ -53,6 +53,7 @@ class Ledger:
     """The spending on one output by one process and its predecessors, in the journal at `path`."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         path.parent.mkdir(exist_ok=True)
         self._path = path
         self._journal = Journal(path, _SCHEMA)

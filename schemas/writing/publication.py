@@ -28,7 +28,8 @@ from synth.schemas.specs import recorded_command
 from synth.schemas.stores.places import origin
 from synth.schemas.writing.changes import Difference, differences, in_words
 from synth.schemas.writing.data_files import by_size, data_file, grouped
-from synth.schemas.writing.shelf import Shelf, shelf_of
+from synth.schemas.writing.shelf import Shelf
+from synth.schemas.writing.store_shelf import shelf_of
 
 __all__ = ["OutputClaim", "OutputStatus", "remove_remains", "write_datasets_json"]
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 # How soon a dead node is noticed. By default it takes ten seconds.
@@ -20,6 +21,7 @@ class Simulated:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         from ray.cluster_utils import Cluster
 
+        self._disks = TemporaryDirectory(prefix="synth-nodes-")
         head = {"num_cpus": 0, "include_dashboard": False, "_system_config": HEALTH}
         self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         self.nodes = [self._new() for _ in range(nodes)]
@@ -27,6 +29,11 @@ class Simulated:
     @property
     def address(self) -> str:
         return str(self._cluster.address)
+
+    @property
+    def disks(self) -> Path:
+        """Below it, each node has a disk of its own."""
+        return Path(self._disks.name)
 
     def replace_node(self, rng: random.Random) -> None:
         """A node dies with all that runs on it, and another one joins."""
@@ -45,9 +52,12 @@ class Simulated:
 
     def close(self) -> None:
         self._cluster.shutdown()
+        self._disks.cleanup()
 
     def _new(self) -> Any:
-        return self._cluster.add_node(num_cpus=1, include_dashboard=False)
+        # Folders of one machine, as those of a node.
+        own = {"XDG_STATE_HOME": mkdtemp(dir=self._disks.name)}
+        return self._cluster.add_node(num_cpus=1, include_dashboard=False, env_vars=own)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.shared import Backends
 from synth.pipelines.runtime.spending import Spending
 from synth.schemas.errors import UsageError
-from synth.schemas.layout import Layout, PartialLayout
+from synth.schemas.layout import Layout
 from synth.schemas.records import QUERY
 from tests.cluster.simulated import Simulated, kill_actor
 from tests.command import SYNTH, run_synth
@@ -68,7 +68,7 @@ def setting(folder: Path, engine: Any = None) -> Setting:
     layout.record.write_text("{}")
     task = Task(TwoCalls(), Backends(engine), layout, Options(), LineFormat(QUERY.schema, QUERY.schema), 4096)
     keys = [backend.key for backend in task.backends.shared(None, Spending()).used]
-    return Setting("0", folder, {}, versions(), layout, "{}", 1, keys, pickle.dumps(task))
+    return Setting("0", folder, {}, versions(), str(folder / "out"), "{}", 1, keys, pickle.dumps(task))
 
 
 def unfit(told: Setting) -> str:
@@ -87,10 +87,10 @@ def test_a_node_with_another_version_is_named(tmp_path: Path) -> None:
 def test_a_node_without_the_directory_is_named(tmp_path: Path) -> None:
     told = setting(tmp_path)
     assert "it does not see /nowhere: use directories on a file system" in unfit(replace(told, folder=Path("/nowhere")))
-    elsewhere = PartialLayout(tmp_path / "elsewhere.partial")
-    assert f"it does not see {elsewhere.path}" in unfit(replace(told, output=elsewhere))
+    elsewhere = tmp_path / "elsewhere"
+    assert f"it does not see {elsewhere}.partial" in unfit(replace(told, output=str(elsewhere)))
     # A directory of that name, which is not the same one.
-    assert f"it does not see {told.output.path}" in unfit(replace(told, begun="of another run"))
+    assert f"it does not see {told.output}.partial" in unfit(replace(told, begun="of another run"))
 
 
 def test_a_node_without_the_model_or_with_another_one_is_named(tmp_path: Path) -> None:

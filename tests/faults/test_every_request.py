@@ -72,7 +72,7 @@ def kill_at_every_request(
         code = process.exitcode or 0
         assert code in (0, -signal.SIGKILL)
         kept = set() if elsewhere or starts_over else recorded(state)
-        records = [name for name in bucket.objects(f"{key}.partial/shards") if name.endswith(".json")]
+        records = [name for name in bucket.objects(f"{key}.partial") if "/shards/" in name and name.endswith(".json")]
         finished = {TEXTS[row] for name in records for row in rows_of(name)} if not starts_over else set()
         before = len(asked(log))
         assert before >= done

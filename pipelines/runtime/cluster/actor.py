@@ -7,12 +7,13 @@ import pickle
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from synth.pipelines.runtime.chunk_worker import PUBLISHING, ChunkWorker, Task
 from synth.pipelines.runtime.counts import Counts
+from synth.pipelines.runtime.declared import output
 from synth.pipelines.runtime.drive import ChunkOutcome, Lease, WorkerLost
 from synth.pipelines.runtime.event_loop import tuned_for_rows
 from synth.pipelines.runtime.observation import Observation
@@ -21,7 +22,9 @@ from synth.pipelines.runtime.software import software
 from synth.pipelines.runtime.spending import Spending
 from synth.schemas.dataset import read_shard
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
-from synth.schemas.layout import PartialLayout
+from synth.schemas.stores.places import origin
+from synth.schemas.writing.shelf import Shelf
+from synth.schemas.writing.store_shelf import shelf_of
 
 __all__ = ["Actor", "Report", "Setting", "versions"]
 
@@ -30,15 +33,15 @@ __all__ = ["Actor", "Report", "Setting", "versions"]
 class Setting:
     """What the driver tells a worker: first what both must have in common, then the task, pickled.
 
-    `name` is that of its ledger, `folder` the current directory, `begun` the record of the run in the directory
-    `output`, and `keys` are those of the backends.
+    `name` is that of its ledger, `folder` the current directory, `begun` the record of the run that makes `output`, a
+    directory or a URL, and `keys` are those of the backends.
     """
 
     name: str
     folder: Path
     environment: Mapping[str, str]
     versions: Mapping[str, str]
-    output: PartialLayout
+    output: str
     begun: str
     processors: int
     keys: Sequence[int]
@@ -78,6 +81,7 @@ class Actor:
 
     _contexts: ExitStack = field(default_factory=ExitStack)
     _warnings: list[str] = field(default_factory=list)
+    _shelf: Shelf | None = None
 
     async def open(self, setting: Setting) -> None:
         """Prepare to work. Raises `UsageError` if this machine is not fit for the run."""
@@ -92,13 +96,14 @@ class Actor:
             if (mine := versions().get(name)) != version:
                 raise UsageError(f"it has {name} {mine} instead of {version}: install the same version on all nodes")
         os.environ.update(setting.environment)
-        record = setting.output.record
-        sees_output = record.is_file() and record.read_text() == setting.begun
-        for folder, is_there in ((setting.folder, setting.folder.is_dir()), (setting.output.path, sees_output)):
-            if not is_there:
-                raise UsageError(f"it does not see {folder}: use directories on a file system that all nodes share")
+        if not setting.folder.is_dir():
+            raise _not_seen(setting.folder)
         os.chdir(setting.folder)
-        self._task: Task = pickle.loads(setting.task)
+        # In an object store, it has a workplace of its own here.
+        shelf = self._shelf = shelf_of(output(setting.output))
+        if not shelf.join(setting.begun):
+            raise _not_seen(origin(shelf.partial.path))
+        self._task: Task = replace(pickle.loads(setting.task), layout=shelf.partial)
         backends = self._task.backends
         if [backend.key for backend in backends.shared(None, Spending()).used] != setting.keys:
             raise UsageError("its model or its sandbox is another one: install the same everywhere")
@@ -129,8 +134,14 @@ class Actor:
     async def stop(self, reason: BaseException) -> None:
         self._stopping.stop(reason)
 
+    async def leave(self) -> None:
+        """Give up the place where it works, or would have worked."""
+        if self._shelf:
+            self._shelf.leave()
+
     async def close(self) -> Report:
         await self._worker.close()
+        await self.leave()
         self._contexts.close()
         return self._report(self._warnings)
 
@@ -152,6 +163,10 @@ class Actor:
     def _note(self, record: logging.LogRecord) -> bool:
         self._warnings.append(record.getMessage())
         return False
+
+
+def _not_seen(place: Path | str) -> UsageError:
+    return UsageError(f"it does not see {place}: use directories on a file system that all nodes share")
 
 
 def _node() -> str:

@@ -31,6 +31,8 @@ from synth.pipelines.runtime.spending import Spending
 from synth.schemas.errors import BudgetSpent, SynthError, UsageError
 from synth.schemas.phrases import first_line
 from synth.schemas.shards import ShardWriter
+from synth.schemas.stores.places import origin
+from synth.schemas.writing.store_shelf import shelf_of
 
 __all__ = ["RayCrew"]
 
@@ -151,12 +153,13 @@ class RayCrew:
                 for batch in self._table.to_batches(max_chunksize=self._task.chunk_rows):
                     writer.write(batch)
                 writer.close()
+        shelf_of(layout.out.path).share([layout.prepared, *layout.prior_answers()])
         return Setting(
             name="",
             folder=Path.cwd(),
             environment=_environment(),
             versions=versions(),
-            output=layout,
+            output=origin(layout.out.path),
             begun=layout.record.read_text(),
             processors=place.processors,
             keys=[backend.key for backend in self._task.backends.shared(None, Spending()).used],
@@ -270,6 +273,11 @@ class RayWorker:
             setting = replace(self._setting, name=f"{self._number}-{token_hex(4)}")
             try:
                 await asyncio.wait_for(_answer(actor.open.remote(setting)), PATIENCE_SECONDS)
+            except asyncio.CancelledError:
+                # The run has ended without it.
+                with suppress(WorkerLost, TimeoutError):
+                    await asyncio.wait_for(_answer(actor.leave.remote()), GRACE_SECONDS)
+                raise
             except (WorkerLost, TimeoutError) as loss:
                 ray.kill(actor)
                 if isinstance(loss, TimeoutError):

@@ -22,7 +22,7 @@ from synth.schemas.errors import SynthError
 from synth.schemas.journal import read_journal
 from synth.schemas.layout import Layout, PartialLayout
 from synth.schemas.stores.places import output_at
-from synth.schemas.writing.shelf import StoreShelf, shelf_of
+from synth.schemas.writing.store_shelf import StoreShelf, shelf_of
 
 ROWS = 40
 COLUMNS = pa.schema([("id", pa.string()), ("text", pa.string())])
@@ -65,6 +65,9 @@ def places(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     for name in ("one", "other"):
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / name))
         machines.append(workplace(output_at(url)))
+    first, second = (shelf_of(place.out.path) for place in machines)
+    first.begin({"identity": "of a run"})
+    second.look()
     return Places(*machines)
 
 
