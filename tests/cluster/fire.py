@@ -29,8 +29,8 @@ def under_fire(
     arguments = (folder, "there", cluster.address, seconds, in_flight, chunk_rows)
     command = [sys.executable, "-m", "tests.cluster.there", *map(str, arguments)]
     said = folder / "there.said"
-    with said.open("wb") as stderr:
-        run = subprocess.Popen(command, stderr=stderr)
+    with said.open("wb") as file:
+        run = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
     wait_for_actors(1)
     victims = ["node", "worker"] * (kills // 2)
     rng.shuffle(victims)
@@ -46,4 +46,5 @@ def under_fire(
         done += 1
         tell(f"{done} killed, the last one a {victims[done - 1]}")
     assert run.wait(timeout=600) == 0, said.read_text()
+    assert "raylet" not in said.read_text(), "Ray's own log is not for users"
     return done

@@ -355,6 +355,8 @@ def _connect(address: str | None) -> None:
     if address and ":" in address:
         _require_listener(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray would print pages of its log to stdout when a node dies; `log_to_driver` does not stop that.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     try:
         import ray
     except ImportError:
