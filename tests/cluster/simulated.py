@@ -70,16 +70,21 @@ def simulated(nodes: int) -> Iterator[Simulated]:
 
 
 def actors() -> list[int]:
-    """The processes of workers on this machine."""
+    """The processes of workers on the clusters of this process, whose nodes are its children."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes()
+            if words.startswith(b"ray::Actor") and _parent(_parent(int(folder.name))) == os.getpid():
+                found.append(int(folder.name))
         except OSError:
             continue
-        if words.startswith(b"ray::Actor"):
-            found.append(int(folder.name))
     return found
+
+
+def _parent(process: int) -> int:
+    # The name, which is in parentheses, may have spaces.
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def kill_actor(rng: random.Random) -> bool:
