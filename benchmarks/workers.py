@@ -20,34 +20,36 @@ from tests.cluster.simulated import simulated
 DELAY = 0.2
 IN_FLIGHT = 64
 CHUNK_ROWS = 256
+# The workers on the cluster.
+CONTENDERS = {"without Ray": 0, "one worker": 1, "two workers": 2}
 
 
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--rows", type=int, default=12_000)
     rows = arguments.parse_args().rows
-    table, rates = [], []
+    measured = {}
     with scratch() as folder, simulated(2) as cluster:
         source = rows_in(folder, rows)
-        for name, workers in (("without Ray", 0), ("one worker", 1), ("two workers", 2)):
+        for name, workers in CONTENDERS.items():
             say(name)
             options = {"on": f"ray:{cluster.address}", "workers": workers} if workers else {}
             (seconds, engine_seconds), _ = call_apart(run, source, folder / name, options)
-            rates.append(rows * max(workers, 1) / engine_seconds)
-            ideal = max(workers, 1) * IN_FLIGHT / DELAY
-            table.append(
-                [
-                    name,
-                    f"{rates[-1]:,.0f}",
-                    f"{rates[-1] / ideal:.3f}",
-                    f"{rates[-1] / rates[min(1, len(rates) - 1)]:.3f}",
-                    f"{seconds:.1f}",
-                ]
-            )
+            measured[name] = rows * max(workers, 1) / engine_seconds, seconds
+    one, _ = measured["one worker"]
     print_table(
         f"{rows:,} rows in chunks of {CHUNK_ROWS}, {IN_FLIGHT} in flight at {DELAY} s an answer",
         ["contender", "rows/s", "of the ideal", "of one worker", "seconds in all"],
-        table,
+        [
+            [
+                name,
+                f"{rate:,.0f}",
+                f"{rate / max(CONTENDERS[name], 1) / (IN_FLIGHT / DELAY):.3f}",
+                f"{rate / one:.3f}",
+                f"{seconds:.1f}",
+            ]
+            for name, (rate, seconds) in measured.items()
+        ],
     )
 
 
