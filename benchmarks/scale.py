@@ -272,12 +272,11 @@ def restore(out: Path) -> None:
 
 
 def record_size(out: Path) -> float:
-    """Mean bytes of the record of a chunk."""
+    """Bytes of the record of a chunk."""
     from synth.schemas.layout import Layout
 
     layout = Layout(out).partial
-    sizes = [layout.published(number).stat().st_size for number in layout.published_chunks()]
-    return sum(sizes) / len(sizes)
+    return median(layout.published(number).stat().st_size for number in layout.published_chunks())
 
 
 def memory_of_chunks() -> float:
@@ -326,11 +325,14 @@ def run_seconds(gpus: int) -> float:
 
 
 def asked_per_second(measured: Measured, gpus: int) -> dict[str, tuple[float, float]]:
-    """What a run asks for in a second, and what was measured here."""
+    """What a run asks for in a second, and what was measured here. A report is a call of an actor, as a lease is."""
+    from synth.pipelines.runtime.cluster.crew import MOST_REPORTS
+
     chunks = CHUNKS / run_seconds(gpus)
     return {
         "leases": (chunks, measured.leases[ON_RAY]),
-        "workers asked how far they are": (2 * gpus, 1 / measured.observed),
+        "reports of workers": (min(gpus, MOST_REPORTS), measured.leases[ON_RAY]),
+        "workers added up for progress": (2 * gpus, 1 / measured.observed),
         f"files {CHANGED}": (chunks * measured.calls[CHANGED], measured.changes),
         "files synced": (chunks * measured.calls["synced"], measured.syncs),
         "appends to journals": (gpus * measured.worker_appends, measured.appends),
