@@ -96,9 +96,13 @@ class StoreShelf(Shelf):
         self._bring_new()
 
     def begin(self, record: Mapping[str, Any]) -> None:
-        self._begun = {**record, "run": self._run}
+        is_new, self._begun = not self._begun, {**record, "run": self._run}
+        text = json_text(self._begun).encode()
         # Also tells whether the store can be written to, before anything is asked for.
-        self._store.put(self._key(self.partial.record), json_text(self._begun).encode())
+        is_written = self._store.put(self._key(self.partial.record), text, create=is_new)
+        if not is_written and self._read(self.partial.record).get("run") != self._run:
+            self._know({})
+            raise SynthError(f"{origin(self.out.path)} was just begun by another synth process: repeat the command")
         super().begin(self._begun)
 
     def clear(self) -> None:
