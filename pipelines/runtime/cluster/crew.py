@@ -1,8 +1,8 @@
 """Workers on a Ray cluster: actors with an engine and a sandbox of their own. The only module that imports ray.
 
-The output, the input and the current directory must be on a file system that all nodes share. Actors are never
-restarted by Ray: a worker whose actor is lost gets a new one, and what the old one may still do is fenced by the lease
-of its chunk.
+The output, the input and the current directory must be on a file system that all nodes share, unless the output is in
+an object store, through which the input then comes, too. Actors are never restarted by Ray: a worker whose actor is
+lost gets a new one, and what the old one may still do is fenced by the lease of its chunk.
 """
 
 import asyncio
