@@ -122,8 +122,14 @@ class SharedEngine(SharedBackend[Request, Answer]):
     def answer(self, request: Request) -> Coroutine[Any, Any, Answer]:
         """Raises `RequestFailed`, `BudgetSpent`, or `EngineFailed` after `patience` seconds without an answer."""
         # Fast path: most requests only have to be sent, and each nested coroutine costs time.
-        is_plain = self.is_ready and request.schema is None and self._budget is None
-        return self._ask(request) if is_plain else self._ask_prepared(request)
+        if self.is_ready and request.schema is None and self._budget is None:
+            return self._ask_noted(request)
+        return self._ask_prepared(request)
+
+    def _ask_noted(self, request: Request) -> Coroutine[Any, Any, Answer]:
+        # Before it is sent, so that a process that dies has noted most of what it asked for in vain.
+        self._spent.requests += 1
+        return self._ask(request)
 
     async def _ask_prepared(self, request: Request) -> Answer:
         if not self.is_ready:
@@ -134,7 +140,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
             await asyncio.shield(self._proof)
         if self._budget is not None:
             return await self._ask_within(self._budget, request)
-        return await self._ask(request)
+        return await self._ask_noted(request)
 
     @property
     def tokens(self) -> int:
@@ -158,7 +164,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
                 f"the budget of {plural(budget, 'token')} is spent ({spent:,}): what was finished is "
                 "kept, repeat the command with a larger --budget-tokens to continue"
             )
-        answer = await self._ask(request)
+        answer = await self._ask_noted(request)
         if answer.tokens is None:
             raise UsageError("the server does not count tokens (no usage in its answer), so leave out --budget-tokens")
         return answer

@@ -21,7 +21,7 @@ __all__ = ["Ledger", "Spending"]
 
 @dataclass
 class Spending:
-    """Tokens and requests that were asked for; `uncounted` answers came without the number of their tokens."""
+    """Tokens that were asked for, and requests that rows sent; `uncounted` answers came without their tokens."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -42,7 +42,6 @@ class Spending:
         completions = [completion.tokens for completion in answer.completions]
         self.prompt_tokens += (answer.prompt_tokens or 0) * answer.prompts
         self.completion_tokens += sum(filter(None, completions))
-        self.requests += 1
         self.uncounted += answer.prompt_tokens is None or None in completions
 
 
