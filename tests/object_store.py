@@ -1,7 +1,8 @@
 """An object store on loopback, and buckets in it."""
 
 import http.client
-import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,17 @@ from synth.schemas.stores.store import Store
 
 # obstore asks the address of a cloud's machines for credentials if there are none: here it finds nobody.
 NOBODY = "http://127.0.0.1:9"
+# In a process of its own, because vLLM does not start where Flask was imported. It ends with its standard input.
+SERVER = """
+import logging, sys
+from moto.server import ThreadedMotoServer
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+server.stop()
+"""
 
 
 @dataclass(frozen=True)
@@ -56,17 +68,15 @@ class Bucket:
 @contextmanager
 def object_store() -> Iterator[str]:
     """The address of a server that speaks S3 and has no buckets yet."""
-    from moto.server import ThreadedMotoServer
-
-    # It logs each request.
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        try:
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()
 
 
 def ask(address: str, method: str, path: str, body: str = "") -> int:

@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case "late":
                 # The wrong answer comes when the client has given up, on the connection on which it waited.
-                time.sleep(1.5)
+                time.sleep(3)
                 self._send(json.dumps(answer("somebody else's", 0, body.get("n", 1))).encode())
             case "few choices":
                 self.server.answered.append((body["prompt"], body["seed"]))

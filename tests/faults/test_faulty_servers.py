@@ -34,7 +34,7 @@ def whole(questions: Path) -> dict[str, bytes]:
 
 
 def command(source: Path, out: Path, server: FaultyServer) -> tuple[object, ...]:
-    patience = ("--engine-arg", "timeout=1")
+    patience = ("--engine-arg", "timeout=2")
     return ("reject", "sample", source, out, "-n", 3, "--in-flight", 8, "--base-url", server.url, *patience)
 
 
