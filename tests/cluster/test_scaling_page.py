@@ -21,13 +21,16 @@ from tests.counting_server import counting_server
 from tests.faults.campaign import asked
 
 PAGE = ROOT / "docs" / "scaling.md"
-# Processes and ports that nobody else has, because `ray stop` ends all of a user's.
+# Processes and ports that nobody else has: `ray stop` ends all of a user's, and a Ray that is started by itself takes
+# ports that the nodes of a simulated cluster need.
 APART = ("unshare", "--pid", "--net", "--fork", "--mount-proc")
 can_run_apart = shutil.which("unshare") and not subprocess.run([*APART, "true"], capture_output=True).returncode
 ALONE = """
 import fcntl, socket, struct
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH14s", b"lo", 0x41, b""))
 """
+
+LOCAL = "synth reject sample questions.jsonl local/ --engine echo -n 16 --on ray:local"
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def test_all_commands_of_the_page_write_the_same_bytes(
                 (r"http://node-b:8000/v1", other.url),
                 # A server is not split over the GPUs of this machine, which has none.
                 (r"--engine-arg tensor_parallel_size=4", ""),
-                (r"ray:auto", f"ray:{cluster.address}"),
+                (r"ray:(auto|local)", f"ray:{cluster.address}"),
             ):
                 line = re.sub(shown, used, line)
             words = shlex.split(line)[1:]
@@ -62,7 +65,7 @@ def test_all_commands_of_the_page_write_the_same_bytes(
 
 
 @pytest.mark.skipif(not can_run_apart, reason="needs the right to make namespaces")
-def test_the_job_of_the_page_starts_ray_and_runs_the_command(folder: Path) -> None:
+def test_the_job_of_the_page_starts_ray_and_runs_the_command_as_ray_local_does(folder: Path) -> None:
     (job,) = re.findall(r"^```\n(#!/bin/bash\n.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     (folder / "job").write_text(re.sub(r"--model \S+", "--engine echo", job))
     for command, does in (("srun", 'exec "$@"'), ("scontrol", "echo 127.0.0.1")):
@@ -74,7 +77,7 @@ def test_the_job_of_the_page_starts_ray_and_runs_the_command(folder: Path) -> No
         path = f"{folder}:{Path(SYNTH).parent}:{os.environ['PATH']}"
         slurm = {"SLURM_JOB_NODELIST": "node", "SLURM_NNODES": "1"}
         done = subprocess.run(
-            [*APART, "bash", "-c", f"{sys.executable} alone.py && bash job; exit $?"],
+            [*APART, "bash", "-c", f"{sys.executable} alone.py && bash job && {LOCAL}; exit $?"],
             cwd=folder,
             env={**os.environ, **slurm, "PATH": path, "RAY_TMPDIR": temporary},
             capture_output=True,
@@ -82,6 +85,7 @@ def test_the_job_of_the_page_starts_ray_and_runs_the_command(folder: Path) -> No
         )
     assert done.returncode == 0, done.stderr
     assert (folder / "slurm" / "state.json").is_file(), done.stdout + done.stderr
+    assert published(folder / "local") == published(folder / "slurm")
 
 
 def test_a_command_that_is_killed_takes_its_workers_along_and_goes_on_elsewhere(
