@@ -111,7 +111,7 @@ class Chunk:
         self.journals.folder.parent.mkdir(exist_ok=True)
         with atomic(self.journals.folder) as folder:
             folder.mkdir()
-            furthest = max(earlier, key=self._progress, default=None)
+            furthest = max(earlier, key=Journals.size, default=None)
             if furthest:
                 _copy_journals(furthest, Journals(folder))
         self.answers = AnswerJournal(self.journals.answers)
@@ -152,12 +152,6 @@ class Chunk:
         """What workers have left of it."""
         sizes = self._shelf.leases(self.number)
         return Trail(frozenset(sizes), max(sizes.values(), default=0))
-
-    def _progress(self, journals: Journals) -> int:
-        """How many lines an earlier lease has recorded."""
-        with suppress(FileNotFoundError):
-            return int(copied_journal(journals.rows, self._form.schema).num_rows)
-        return 0
 
     def pending(self) -> Iterator[tuple[int, Row]]:
         """The unfinished rows, each with its index in the input."""
