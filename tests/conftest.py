@@ -130,8 +130,6 @@ def vllm_engine(random_model: Path) -> Iterator[LentEngine]:
 
 @pytest.fixture(scope="session")
 def object_store_address() -> Iterator[str]:
-    if find_spec("moto") is None:
-        pytest.skip("moto is not installed, and nothing else here is an object store")
     with object_store() as address:
         yield address
 
