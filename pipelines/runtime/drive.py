@@ -32,11 +32,11 @@ class Lease:
 
 @dataclass(frozen=True)
 class ChunkOutcome:
-    """What became of a chunk.
+    """The state of a chunk when its lease ends.
 
-    It is published; or `is_done`, with all its rows ended and its journals under the lease `journals` for the driver to
-    publish; or neither, because the run stops or has enough outputs. `counts` are without the `failures`, which are by
-    row index.
+    `is_published`; or only `is_done`: all rows have ended, and the driver publishes the chunk from the journals of the
+    lease `journals`; or neither, because the run stops or has enough outputs. `counts` exclude the `failures`, which
+    are by row index.
     """
 
     chunk: int

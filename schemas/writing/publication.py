@@ -213,7 +213,7 @@ class OutputClaim:
         return {
             "identity": self._identity,
             **recorded_command(command, self.final),
-            "anew": replaces or _replaces(self.shelf, self._identity),
+            "replaces": replaces or _replaces(self.shelf, self._identity),
         }
 
     def _write_record(self) -> None:
@@ -335,4 +335,4 @@ def _changed(record: Mapping[str, Any], identity: Mapping[str, Any]) -> list[Dif
 def _replaces(shelf: Shelf, identity: Mapping[str, Any]) -> bool:
     """Whether a run with this identity has begun that will replace the existing output."""
     begun = shelf.begun()
-    return bool(begun.get("anew")) and not _changed(begun, identity)
+    return bool(begun.get("replaces")) and not _changed(begun, identity)

@@ -42,7 +42,7 @@ class Shelf:
 
     def has_remains(self) -> bool:
         """Whether there is anything of a run that has ended."""
-        return self.partial.path.is_dir() and not self.begun().get("anew")
+        return self.partial.path.is_dir() and not self.begun().get("replaces")
 
     def take(self) -> None:
         """Make the workplace one of the run that has begun; its lock is held."""

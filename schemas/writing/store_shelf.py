@@ -86,7 +86,7 @@ class StoreShelf(Shelf):
         return bool(self._records()) or (self._is_of_the_run() and super().has_work())
 
     def has_remains(self) -> bool:
-        return (self.partial.path.is_dir() or self._has_objects) and not self._begun.get("anew")
+        return (self.partial.path.is_dir() or self._has_objects) and not self._begun.get("replaces")
 
     def take(self) -> None:
         if not self._is_of_the_run():

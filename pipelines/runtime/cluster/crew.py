@@ -39,13 +39,13 @@ __all__ = ["RayCrew"]
 REPORT_SECONDS = 1.0
 # Reports that the driver takes in a second, whatever the number of workers.
 MOST_REPORTS = 100
-# How long a worker may have requests without an answer, or not report, until it is taken for dead.
+# After this time without an answer to its requests, or without a report, a worker counts as dead.
 HUNG_SECONDS = 1800.0
 CONNECT_SECONDS = 5.0
-# How long a worker waits for a node, and how often it is started in vain.
+# How long a worker waits for a node with room for it, and how many failed starts in a row end it.
 PATIENCE_SECONDS = 600.0
 MOST_STARTS = 3
-# Of the environment, what workers need to know: what libraries and keys are called by.
+# The first letters of the environment variables that workers get, except those that describe one process.
 ENVIRONMENT = ("AWS_", "AZURE_", "GOOGLE_", "HF_", "HUGGING", "OPENAI_", "SYNTH_", "TRANSFORMERS_", "VLLM_")
 NOT_SHARED = "VLLM_DP_"
 
