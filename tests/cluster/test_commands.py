@@ -4,32 +4,39 @@ import asyncio
 import json
 import pickle
 import random
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.engines.models import TINY_FOLDER
 from synth.pipelines.engines.vllm import VllmEngine
 from synth.pipelines.runtime.chunk_worker import Task
+from synth.pipelines.runtime.cluster import crew
 from synth.pipelines.runtime.cluster.actor import Actor, Setting, versions
 from synth.pipelines.runtime.lines import LineFormat
 from synth.pipelines.runtime.options import Options
+from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.shared import Backends
 from synth.pipelines.runtime.spending import Spending
-from synth.schemas.errors import UsageError
+from synth.schemas.errors import SynthError, UsageError
 from synth.schemas.layout import Layout
 from synth.schemas.records import QUERY
+from tests.cli.test_documentation import ROOT
 from tests.cluster.simulated import Simulated, kill_actor
 from tests.command import SYNTH, run_synth
-from tests.faults.campaign import TwoCalls, shard_bytes
+from tests.faults.campaign import TwoCalls, questions, shard_bytes
 from tests.rows import write_rows
 
 SAMPLE = ("reject", "sample", "questions.jsonl")
@@ -68,7 +75,7 @@ def setting(folder: Path, engine: Any = None) -> Setting:
     layout.record.write_text("{}")
     task = Task(TwoCalls(), Backends(engine), layout, Options(), LineFormat(QUERY.schema, QUERY.schema), 4096)
     keys = [backend.key for backend in task.backends.shared(None, Spending()).used]
-    return Setting("0", folder, {}, versions(), str(folder / "out"), "{}", 1, keys, pickle.dumps(task))
+    return Setting("0", folder, (), {}, versions(), str(folder / "out"), "{}", 1, keys, pickle.dumps(task))
 
 
 def unfit(told: Setting) -> str:
@@ -91,6 +98,34 @@ def test_a_node_without_the_directory_is_named(tmp_path: Path) -> None:
     assert f"it does not see {elsewhere}.partial" in unfit(replace(told, output=str(elsewhere)))
     # A directory of that name, which is not the same one.
     assert f"it does not see {told.output}.partial" in unfit(replace(told, begun="of another run"))
+
+
+def test_a_node_without_the_code_of_the_step_is_named(tmp_path: Path) -> None:
+    told = replace(setting(tmp_path), task=b"cnowhere\nStep\n.")
+    assert "it cannot load the code of the step (ModuleNotFoundError: No module named 'nowhere')" in unfit(told)
+
+
+def test_a_node_without_synth_ends_the_run(tmp_path: Path, cluster: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = ModuleType("nowhere")
+    elsewhere.Actor = type("Actor", (Actor,), {"__module__": "nowhere"})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "nowhere", elsewhere)
+    monkeypatch.setattr(crew, "Actor", elsewhere.Actor)
+    source = str(questions(tmp_path, ["one"]))
+    run = Run(TwoCalls(), [source], tmp_path / "out", Options(on=f"ray:{cluster.address}"), engine=EchoEngine())
+    with pytest.raises(SynthError, match=r"no worker is left, .* it cannot start .* is synth installed on all nodes\?"):
+        run.execute()
+
+
+def test_a_step_of_your_own_runs_there_wherever_its_file_is(tmp_path: Path, cluster: Simulated) -> None:
+    (tmp_path / "steps").mkdir()
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own-stage.md").read_text(), re.DOTALL)
+    (tmp_path / "steps" / "louder.py").write_text(code)
+    questions(tmp_path, ["one", "two"])
+    for out, on in (("here", ()), ("there", ("--on", f"ray:{cluster.address}"))):
+        step = ("run", "steps/louder.py:Louder", "questions.jsonl", out, "--engine", "echo")
+        ended = run_synth(*step, *on, folder=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+    assert shard_bytes(tmp_path / "there") == shard_bytes(tmp_path / "here")
 
 
 def test_a_node_without_the_model_or_with_another_one_is_named(tmp_path: Path) -> None:
@@ -144,10 +179,10 @@ def test_programs_run_in_jails_there(tmp_path: Path, cluster: Simulated) -> None
 
 
 def test_a_model_that_is_killed_in_the_middle_writes_the_same_texts(tmp_path: Path, cluster: Simulated) -> None:
-    questions = [
+    asked = [
         {"id": f"q-{i}", "question": f"Tom has {i} apples and buys 3. How many?", "answer": "#### 1"} for i in range(24)
     ]
-    write_rows(tmp_path / "questions.jsonl", questions)
+    write_rows(tmp_path / "questions.jsonl", asked)
     command = (*SAMPLE, "there", "--model", "tiny", "-n", "2", "--max-tokens", "60", "--in-flight", "2")
     with started(tmp_path, *command, "--on", f"ray:{cluster.address}", "--workers", "1") as run:
         wait_until(lambda: len(list(tmp_path.glob("there.partial/work/*/*/rows.arrow"))) > 0)

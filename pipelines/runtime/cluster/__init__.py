@@ -1,1 +1,1 @@
-"""Runs on several machines: the workers of a run on a Ray cluster. Only `crew` imports ray."""
+"""Runs on several machines: the workers of a run on a Ray cluster. Only `connection` and `crew` import ray."""

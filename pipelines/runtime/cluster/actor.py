@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import pickle
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -33,12 +34,13 @@ __all__ = ["Actor", "Report", "Setting", "versions"]
 class Setting:
     """What the driver tells a worker: first what both must have in common, then the task, pickled.
 
-    `name` is that of its ledger, `folder` the current directory, `begun` the record of the run that makes `output`, a
-    directory or a URL, and `keys` are those of the backends.
+    `name` is that of its ledger, `folder` the current directory, `path` where modules are searched for, `begun` the
+    record of the run that makes `output`, a directory or a URL, and `keys` are those of the backends.
     """
 
     name: str
     folder: Path
+    path: Sequence[str]
     environment: Mapping[str, str]
     versions: Mapping[str, str]
     output: str
@@ -103,7 +105,9 @@ class Actor:
         shelf = self._shelf = shelf_of(output(setting.output))
         if not shelf.join(setting.begun):
             raise _not_seen(origin(shelf.partial.path))
-        self._task: Task = replace(pickle.loads(setting.task), layout=shelf.partial)
+        # A stage may be in a file of the user's.
+        sys.path += [folder for folder in setting.path if folder not in sys.path]
+        self._task: Task = replace(_loaded(setting.task), layout=shelf.partial)
         backends = self._task.backends
         if [backend.key for backend in backends.shared(None, Spending()).used] != setting.keys:
             raise UsageError("its model or its sandbox is another one: install the same everywhere")
@@ -163,6 +167,19 @@ class Actor:
     def _note(self, record: logging.LogRecord) -> bool:
         self._warnings.append(record.getMessage())
         return False
+
+
+def _loaded(task: bytes) -> Task:
+    try:
+        loaded: Task = pickle.loads(task)
+    except SynthError:
+        raise
+    # Whatever the import of a module raises.
+    except Exception as error:
+        raise UsageError(
+            f"it cannot load the code of the step ({type(error).__name__}: {error}): have it on all nodes"
+        ) from error
+    return loaded
 
 
 def _not_seen(place: Path | str) -> UsageError:

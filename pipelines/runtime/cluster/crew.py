@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: actors with an engine and a sandbox of their own. The only module that imports ray.
+"""Workers on a Ray cluster: actors with an engine and a sandbox of their own.
 
 The output, the input and the current directory must be on a file system that all nodes share, unless the output is in
 an object store, through which the input then comes, too. Actors are never restarted by Ray: a worker whose actor is
@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import pickle
-import socket
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,13 +22,14 @@ import pyarrow as pa
 
 from synth.pipelines.runtime.chunk_worker import Task
 from synth.pipelines.runtime.cluster.actor import Actor, Report, Setting, versions
-from synth.pipelines.runtime.cluster.placement import Node, Placement, placed
+from synth.pipelines.runtime.cluster.connection import connect, nodes
+from synth.pipelines.runtime.cluster.placement import Placement, placed
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.drive import ChunkOutcome, Lease, WorkerLost
 from synth.pipelines.runtime.observation import Observation
 from synth.pipelines.runtime.shutdown import GRACE_SECONDS, Stopping
 from synth.pipelines.runtime.spending import Spending
-from synth.schemas.errors import BudgetSpent, SynthError, UsageError
+from synth.schemas.errors import BudgetSpent, SynthError
 from synth.schemas.phrases import first_line
 from synth.schemas.shards import ShardWriter
 from synth.schemas.stores.places import origin
@@ -41,7 +42,6 @@ REPORT_SECONDS = 1.0
 MOST_REPORTS = 100
 # After this time without an answer to its requests, or without a report, a worker counts as dead.
 HUNG_SECONDS = 1800.0
-CONNECT_SECONDS = 5.0
 # How long a worker waits for a node with room for it, and how many failed starts in a row end it.
 PATIENCE_SECONDS = 600.0
 MOST_STARTS = 3
@@ -67,8 +67,8 @@ class RayCrew:
 
     async def start(self) -> None:
         """Connect to the cluster. Raises `UsageError` if there is none, or if it has not what the run needs."""
-        _connect(self._address)
-        place = placed(_nodes(), self._task.backends.gpus_wanted, self._wanted)
+        connect(self._address)
+        place = placed(nodes(), self._task.backends.gpus_wanted, self._wanted)
         setting = self._setting(place)
         self.workers = [RayWorker(number, place, setting, self) for number in range(place.workers)]
         self._stop = asyncio.create_task(self._stop_workers())
@@ -157,6 +157,7 @@ class RayCrew:
         return Setting(
             name="",
             folder=Path.cwd(),
+            path=sys.path,
             environment=_environment(),
             versions=versions(),
             output=origin(layout.out.path),
@@ -283,7 +284,7 @@ class RayWorker:
                 if isinstance(loss, TimeoutError):
                     raise WorkerLost(f"no node had room for it within {PATIENCE_SECONDS:.0f} s") from None
                 if self._starts >= MOST_STARTS:
-                    raise
+                    raise WorkerLost(f"it cannot start ({loss}; is synth installed on all nodes?)") from loss
             else:
                 self._starts, self._actor = 0, actor
                 self._watching = asyncio.create_task(self._watch(actor))
@@ -342,49 +343,7 @@ async def _answer(reference: Any) -> Any:
             raise error.cause from None
         raise
     except ray.exceptions.RayError as error:
-        raise WorkerLost(first_line(error)) from error
-
-
-def _connect(address: str | None) -> None:
-    address = address or os.environ.get("RAY_ADDRESS")
-    if address and address.startswith("ray://"):
-        raise UsageError(
-            f"--on ray:{address}: a run cannot go through Ray Client; run the command on a node of the cluster, for "
-            "example with `ray job submit`"
-        )
-    if address and ":" in address:
-        _require_listener(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray would print pages of its log to stdout when a node dies; `log_to_driver` does not stop that.
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
-    try:
-        import ray
-    except ImportError:
-        raise UsageError("--on ray needs Ray, which is not installed: see docs/install.md") from None
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        if address == "auto":
-            raise UsageError("--on ray:auto: no cluster runs on this machine; start one with `ray start`") from error
-        where = f"the cluster at {address} cannot be used" if address else "no cluster can be started here"
-        raise UsageError(f"--on ray: {where}: {first_line(error)}") from error
-
-
-def _require_listener(address: str) -> None:
-    """Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"--on ray: no cluster answers at {address}: {why}") from error
-
-
-def _nodes() -> list[Node]:
-    import ray
-
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Node(int(resources.get("CPU", 0)), int(resources.get("GPU", 0))) for resources in alive]
+        raise WorkerLost(first_line(error).rstrip(".")) from error
 
 
 def _environment() -> Mapping[str, str]:
