@@ -204,15 +204,14 @@ class RowRun:
         self._leases = self._restored()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PUBLISHING))
         with self._stopping.on_signals(self._crew.end_rows), tuned_for_rows():
-            background: list[asyncio.Task[None]] = []
+            # First, so that what it writes twice a second is reported then.
+            await self._crew.start()
+            background = [asyncio.create_task(self._report_often()), asyncio.create_task(self._end_when_stopped())]
+            if self._options.slice and self._options.budget_tokens:
+                background.append(asyncio.create_task(self._share_budget(self._options.slice)))
+            for task in background:
+                task.add_done_callback(self._stopping.stop_at_fault)
             try:
-                # First, so that what it writes twice a second is reported then.
-                await self._crew.start()
-                background += [asyncio.create_task(self._report_often()), asyncio.create_task(self._end_when_stopped())]
-                if self._options.slice and self._options.budget_tokens:
-                    background.append(asyncio.create_task(self._share_budget(self._options.slice)))
-                for task in background:
-                    task.add_done_callback(self._stopping.stop_at_fault)
                 await drive(self._leases, self._crew.workers, self._depth, self._settle)
             finally:
                 for task in background:

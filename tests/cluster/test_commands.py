@@ -68,6 +68,16 @@ def test_what_cannot_be_used_is_said_in_one_sentence(folder: Path, cluster: Simu
     assert many.startswith("3 workers with a processor each do not fit on the cluster (2 processors, 3 nodes)")
 
 
+def test_without_ray_it_is_said_how_to_install_it(folder: Path) -> None:
+    (folder / "hidden").mkdir()
+    (folder / "hidden" / "ray.py").write_text("raise ImportError")
+    command = (*SAMPLE, "out", "--engine", "echo", "--on", "ray:local")
+    ended = run_synth(*command, folder=folder, PYTHONPATH=str(folder / "hidden"))
+    assert ended.stderr == "synth: --on ray needs Ray, which is not installed: pip install '.[ray]'\n"
+    assert ended.returncode == 2
+    assert not (folder / "out.partial").exists()
+
+
 def setting(folder: Path, engine: Any = None) -> Setting:
     """What the driver of a run in `folder` would tell a worker on another machine."""
     layout = Layout(folder / "out").partial

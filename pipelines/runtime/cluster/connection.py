@@ -8,7 +8,7 @@ from synth.pipelines.runtime.cluster.placement import Node
 from synth.schemas.errors import UsageError
 from synth.schemas.phrases import first_line
 
-__all__ = ["connect", "nodes"]
+__all__ = ["connect", "disconnect", "nodes"]
 
 CONNECT_SECONDS = 5.0
 
@@ -29,7 +29,7 @@ def connect(address: str | None) -> None:
     try:
         import ray
     except ImportError:
-        raise UsageError("--on ray needs Ray, which is not installed: see docs/install.md") from None
+        raise UsageError("--on ray needs Ray, which is not installed: pip install '.[ray]'") from None
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -37,6 +37,12 @@ def connect(address: str | None) -> None:
             raise UsageError("--on ray:auto: no cluster runs on this machine; start one with `ray start`") from error
         where = f"the cluster at {address} cannot be used" if address else "no cluster can be started here"
         raise UsageError(f"--on ray: {where}: {first_line(error)}") from error
+
+
+def disconnect() -> None:
+    import ray
+
+    ray.shutdown()
 
 
 def _require_listener(address: str) -> None:

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from synth.pipelines.runtime.chunk_worker import Task
 from synth.pipelines.runtime.cluster.actor import Actor, Report, Setting, versions
-from synth.pipelines.runtime.cluster.connection import connect, nodes
+from synth.pipelines.runtime.cluster.connection import connect, disconnect, nodes
 from synth.pipelines.runtime.cluster.placement import Placement, placed
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.drive import ChunkOutcome, Lease, WorkerLost
@@ -68,8 +68,12 @@ class RayCrew:
     async def start(self) -> None:
         """Connect to the cluster. Raises `UsageError` if there is none, or if it has not what the run needs."""
         connect(self._address)
-        place = placed(nodes(), self._task.backends.gpus_wanted, self._wanted)
-        setting = self._setting(place)
+        try:
+            place = placed(nodes(), self._task.backends.gpus_wanted, self._wanted)
+            setting = self._setting(place)
+        except BaseException:
+            disconnect()
+            raise
         self.workers = [RayWorker(number, place, setting, self) for number in range(place.workers)]
         self._stop = asyncio.create_task(self._stop_workers())
         self._stop.add_done_callback(self._stopping.stop_at_fault)
@@ -128,12 +132,10 @@ class RayCrew:
             worker.kill()
 
     async def close(self) -> None:
-        import ray
-
         if self._stop:
             self._stop.cancel()
         await asyncio.gather(*(worker.close() for worker in self.workers))
-        ray.shutdown()
+        disconnect()
 
     async def _stop_workers(self) -> None:
         await self._stopping.wait()
