@@ -229,7 +229,8 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
         "sentence-transformers", "sentence_transformers", "no text embeddings", "pip install sentence-transformers"
     ),
     _package("math-verify", "math_verify", "--boxed cannot compare answers", "pip install '.[math]'"),
-    _package("obstore", "obstore", "no object store can be read", "pip install '.[s3]'"),
+    _package("obstore", "obstore", "no object store can be read or written", "pip install '.[s3]'"),
+    _package("ray", "ray", "no run on a cluster (--on ray)", "pip install '.[ray]'"),
     _package("vl-convert-python", "vl_convert", "synth report cannot draw", "pip install '.[report]'"),
 )
 
