@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -89,7 +89,8 @@ def setting(folder: Path, engine: Any = None) -> Setting:
 
 
 def unfit(told: Setting) -> str:
-    with pytest.raises(UsageError) as refused:
+    # A worker goes to the folder of its driver, and this process has to come back.
+    with pytest.raises(UsageError) as refused, chdir(Path.cwd()):
         asyncio.run(Actor().open(told))
     return str(refused.value)
 
