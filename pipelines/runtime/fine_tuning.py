@@ -37,15 +37,18 @@ class FineTuneConfig:
 
     `full` trains all weights; otherwise low-rank adapters (of rank `rank`) are trained on every linear layer and merged
     at the end. The learning rate warms up linearly over the fraction `warmup` of the steps, then decays as a cosine.
-    A step trains on `batch` chats, each truncated to `cutoff` tokens.
+    A step trains on `batch` chats, each truncated to `cutoff` tokens; `micro_batch` of them, which divides `batch`, go
+    through the model at once. `steps` overrides `epochs`: trainings on sets of different sizes are then equally long.
     """
 
     full: bool = False
     rank: int = 8
     epochs: int = 4
+    steps: int | None = None
     learning_rate: float = 1e-4
     warmup: float = 0.1
     batch: int = 8
+    micro_batch: int = 1
     cutoff: int = 16_384
 
 
@@ -171,8 +174,9 @@ def fine_tune(
     arguments = TrainingArguments(
         output_dir=str(work),
         num_train_epochs=recipe.epochs,
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=recipe.batch,
+        max_steps=recipe.steps or -1,
+        per_device_train_batch_size=recipe.micro_batch,
+        gradient_accumulation_steps=recipe.batch // recipe.micro_batch,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=recipe.warmup,
@@ -221,12 +225,16 @@ def _dtype_of(location: str) -> Any:
 
 
 def _collated(chats: Sequence[Chat]) -> dict[str, Any]:
-    """A batch of one chat, which needs no padding."""
+    """A batch, padded on the right, where the causal mask hides the padding from all tokens that are trained."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
-    (chat,) = chats
-    tokens = torch.tensor([chat.tokens])
-    return {"input_ids": tokens, "labels": tokens.where(torch.tensor([list(chat.mask)]) > 0, _IGNORED)}
+    tokens = [torch.tensor(chat.tokens) for chat in chats]
+    labels = [row.where(torch.tensor(list(chat.mask)) > 0, _IGNORED) for row, chat in zip(tokens, chats, strict=True)]
+    return {
+        "input_ids": pad_sequence(tokens, batch_first=True),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=_IGNORED),
+    }
 
 
 def _last_whole(work: Path) -> str | None:

@@ -65,11 +65,15 @@ class Train(TableStage):
     ] = None
     rank: Annotated[int | None, Option("Rank of the adapters.", min=1, default="8"), BUILT_IN] = None
     epochs: Annotated[int, Option("Passes over the chats.", min=1), BUILT_IN] = FineTuneConfig.epochs
+    steps: Annotated[int | None, Option("Steps, instead of --epochs.", min=1), BUILT_IN] = FineTuneConfig.steps
     learning_rate: Annotated[float, Option("Peak learning rate."), BUILT_IN] = FineTuneConfig.learning_rate
     warmup: Annotated[float, Option("Share of the steps with a rising rate.", min=0, max=0.9), BUILT_IN] = (
         FineTuneConfig.warmup
     )
     batch: Annotated[int, Option("Chats per step.", min=1), BUILT_IN] = FineTuneConfig.batch
+    micro_batch: Annotated[
+        int, Option("Chats that go through the model at once; it divides --batch.", min=1), BUILT_IN
+    ] = FineTuneConfig.micro_batch
     cutoff: Annotated[int, Option("Maximum tokens of a chat.", min=2), BUILT_IN] = FineTuneConfig.cutoff
     command: Annotated[
         str | None,
@@ -82,6 +86,8 @@ class Train(TableStage):
             self._words(dict.fromkeys(_PLACEHOLDERS, ""))
         elif self.rank is not None and self.recipe.full:
             raise UsageError("--rank applies only to adapters, but all weights are trained; add --lora")
+        if self.batch % self.micro_batch:
+            raise UsageError(f"--micro-batch {self.micro_batch} does not divide --batch {self.batch}")
 
     @cached_property
     def recipe(self) -> FineTuneConfig:
@@ -89,9 +95,11 @@ class Train(TableStage):
             full=is_small(self._location) if self.full is None else self.full,
             rank=self.rank or FineTuneConfig.rank,
             epochs=self.epochs,
+            steps=self.steps,
             learning_rate=self.learning_rate,
             warmup=self.warmup,
             batch=self.batch,
+            micro_batch=self.micro_batch,
             cutoff=self.cutoff,
         )
 

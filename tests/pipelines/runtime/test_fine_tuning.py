@@ -1,5 +1,6 @@
 import os
 import signal
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ from synth.schemas.errors import Interrupted, UsageError
 pytest.importorskip("accelerate", reason="the extra `train` is not installed")
 pytest.importorskip("peft", reason="the extra `train` is not installed")
 
-CHATS = [(f"What comes after {n}?", f"After {n} comes {n + 1}.") for n in range(6)]
+CHATS = [(f"What comes after {n}?", f"After {n} comes {n + 1}.") for n in (1, 20, 3, 400, 5, 60)]
 QUICKLY = FineTuneConfig(full=True, epochs=3, learning_rate=3e-3, batch=2)
 STEPS = 9
 
@@ -154,6 +155,23 @@ def test_the_loss_covers_only_assistant_tokens(random_model: Path, chats: list[C
     recipe = FineTuneConfig(full=True, epochs=1, batch=len(chats))
     (log,) = fine_tune(str(random_model), chats, recipe, 0, tmp_path / "work", tmp_path / "out")
     assert log["loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-3)
+
+
+def test_padded_chats_that_go_through_the_model_at_once_change_nothing(
+    chats: list[Chat], random_model: Path, trained: tuple[Path, Any], tmp_path: Path
+) -> None:
+    assert len({len(chat.tokens) for chat in chats}) > 1
+    _, single = trained
+    at_once = replace(QUICKLY, micro_batch=2)
+    logs = fine_tune(str(random_model), chats, at_once, 0, tmp_path / "work", tmp_path / "out")
+    assert [log["loss"] for log in logs] == pytest.approx([log["loss"] for log in single], rel=1e-3)
+
+
+def test_steps_end_a_training_in_the_middle_of_an_epoch(chats: list[Chat], random_model: Path, tmp_path: Path) -> None:
+    logs = fine_tune(str(random_model), chats, replace(QUICKLY, steps=4), 0, tmp_path / "work", tmp_path / "out")
+    assert [log["step"] for log in logs] == [1, 2, 3, 4]
+    assert logs[-1]["epoch"] == pytest.approx(4 / 3)
+    assert logs[-1]["learning_rate"] < logs[1]["learning_rate"]
 
 
 def test_adapters_change_all_linear_layers_and_nothing_else(

@@ -90,6 +90,11 @@ def test_a_training_that_was_begun_is_not_gone_on_with_otherwise(
     assert load_from_disk(str(tmp_path / "out"))["step"] == [1, 2, 3, 4]
 
 
+def test_a_micro_batch_that_does_not_divide_the_batch_is_refused(random_model: Path) -> None:
+    with pytest.raises(UsageError, match="--micro-batch 3 does not divide --batch 8"):
+        Train(str(random_model), batch=8, micro_batch=3)
+
+
 @pytest.mark.usefixtures("extra")
 def test_chats_of_which_none_can_be_learnt_from_are_an_error(random_model: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
