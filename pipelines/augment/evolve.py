@@ -1,16 +1,17 @@
 """Query evolution: five new questions from each question (MuggleMath, arXiv 2310.05506, section 3)."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
-from synth.pipelines.runtime.asking import first_readable
-from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Temperature, Tries
+from synth.pipelines.runtime.asking import Ask, Form
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import shipped
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.runtime.text.json_values import json_in
 from synth.schemas.record import Record
 from synth.schemas.records import EVOLVED, QUERY
 
@@ -24,6 +25,12 @@ EVOLUTIONS = (
     "Combine multiple concepts",
     "Include a conditional statement",
     "Increase the complexity of the problem",
+)
+
+FORM = Form.of(
+    # Longer ones are those of weak models that do not end.
+    {name: {"type": "string", "minLength": 1, "maxLength": 800} for name in EVOLUTIONS},
+    "Reply with a JSON object instead of the list: the kinds of change are its keys, the new problems its values.",
 )
 
 # `2. **Name**: text`, `2) **Name:** text`
@@ -40,7 +47,7 @@ class Evolve(RowStage):
     the question is rejected. All five rows carry the reasoning that came before the reply.
 
     The paper gives no temperature; the default is that of the chat models it used. With `tries` above 1, another sample
-    is drawn when a reply cannot be parsed.
+    is drawn when a reply cannot be parsed. With `schema`, the reply is a JSON object instead of the paper's list.
     """
 
     name: ClassVar[str] = "augment evolve"
@@ -56,12 +63,15 @@ class Evolve(RowStage):
     prompt: PromptFile = shipped("evolve", FOLDER)
     temperature: Temperature = 1.0
     max_tokens: MaxTokens = 1024
+    schema: Schema = False
     tries: Tries = 1
+    repairs: Repairs = 0
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         prompt = self.prompt.render(query=row["query"])
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
-        questions, reasoning = await first_readable(tools, prompt, [sampling] * self.tries, _read)
+        ask = Ask(tools, prompt, FORM if self.schema else None, self.repairs)
+        questions, reasoning = await ask.first_readable([sampling] * self.tries, _read)
         for number, (name, question) in enumerate(zip(EVOLUTIONS, questions, strict=True), start=1):
             evolved_id = f"{row['id']}/evolve-{number}"
             yield {
@@ -87,12 +97,15 @@ def _read(completion: Completion) -> tuple[list[str], str | None]:
 def parse_evolutions(reply: str) -> list[str]:
     """The five questions of a numbered list whose items start with the name of the change in bold and a colon.
 
+    A JSON object is read as such a list, with its keys as the names.
     A question runs to the next item, over several lines and blank lines, and may contain a list: a numbered line is an
     item only if it starts with bold text and has either one of the five names or the next number. The last question
     ends with its first paragraph that contains a question mark, or with its first paragraph if none does, which drops a
     closing remark. (A public re-implementation reads one line per question and accepts fewer than five.)
     Raises `Reject`: `wrong_count`, `wrong_name`, `empty_question`.
     """
+    if isinstance(members := json_in(reply), dict):
+        return _questions_of(members)
     items: list[re.Match[str]] = []
     for match in _ITEM.finditer(reply):
         if int(match[1]) == len(items) + 1 or _normalized(match[2]) in _NAMES:
@@ -111,6 +124,16 @@ def parse_evolutions(reply: str) -> list[str]:
         if not question:
             raise Reject("empty_question", f"item {number} holds no question")
     return questions
+
+
+def _questions_of(members: Mapping[str, Any]) -> list[str]:
+    given = {_normalized(name): value for name, value in members.items()}
+    questions = [given.get(_normalized(name)) for name in EVOLUTIONS]
+    if missing := [name for name, question in zip(EVOLUTIONS, questions, strict=True) if not isinstance(question, str)]:
+        raise Reject("wrong_count", f"there is no text for {missing[0]!r}")
+    if empty := [name for name, question in zip(EVOLUTIONS, questions, strict=True) if not str(question).strip()]:
+        raise Reject("empty_question", f"{empty[0]!r} holds no question")
+    return [str(question).strip() for question in questions]
 
 
 def _normalized(name: str) -> str:

@@ -1,22 +1,25 @@
 """Calls to try a function with, written by a model or drawn from expected types (arXiv 2407.12504, section 3.2)."""
 
 import ast
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from synth.pipelines.case2code.candidates import with_imports
 from synth.pipelines.case2code.drawing import draw_calls
+from synth.pipelines.case2code.evidence import Evidence
 from synth.pipelines.case2code.expectation import expectations
-from synth.pipelines.case2code.literals import read_arguments, source_of, write_call
+from synth.pipelines.case2code.forms import as_expected, form_of_calls
+from synth.pipelines.case2code.literals import read_arguments, source_of, write_call, write_value
 from synth.pipelines.case2code.replies import examples_in
 from synth.pipelines.case2code.signature import Signature, read_signature
 from synth.pipelines.engines import Completion, Sampling
-from synth.pipelines.runtime.asking import first_readable
-from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Temperature, TopP, Tries
+from synth.pipelines.runtime.asking import Ask
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, TopP, Tries
 from synth.pipelines.runtime.declared import ByOption, Option, shipped
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
+from synth.pipelines.runtime.text.json_values import json_in
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import INPUTS, RAW_FUNCTION
@@ -37,7 +40,9 @@ class Inputs(RowStage):
     `inputs_from`: `model` asks a model, up to `tries` times until `min_inputs` calls are usable (the paper asks up to
     three times, until a reply is not empty); `types` derives calls from annotations, defaults and uses, without a
     model; `both` adds derived calls to those of the model, also if no reply can be obtained. Replies are parsed, never
-    run: values are literals and a few constructors. The row stores the reasoning before the last reply.
+    run: values are literals and a few constructors. With `schema`, a reply is a JSON object whose values are held to
+    the expected types; tuples, sets and bytes are read from lists and texts. The row stores the reasoning before the
+    last reply.
 
     Unusable calls are filtered: `not_a_call`, `not_a_literal`, `not_a_value`, `too_large`, `unknown_argument`,
     `missing_argument`, `duplicate_input`. A function is rejected before any request if it cannot be parsed
@@ -69,7 +74,9 @@ class Inputs(RowStage):
     temperature: Temperature = 0.2
     top_p: TopP = 0.95
     max_tokens: MaxTokens = 2048
+    schema: Schema = False
     tries: Tries = 3
+    repairs: Repairs = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,7 +89,7 @@ class Inputs(RowStage):
         expected = expectations(signature)
         if objects := [one.name for one in signature.parameters if one.required and expected[one.name].needs_object]:
             raise Reject("needs_object", f"{', '.join(objects)} must be an object that no literal stands for")
-        calls = _Calls(signature, row)
+        calls = _Calls(signature, expected, row)
         fault: Reject | None = None
         if self.inputs_from != "types" and self.min_inputs > 0:
             try:
@@ -121,14 +128,16 @@ class Inputs(RowStage):
 
         prompt = self.prompt.render(code=code.strip("\n"), n=self.n)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        await first_readable(tools, prompt, [sampling] * self.tries, read)
+        form = form_of_calls(calls.signature, calls.expected, self.min_inputs, self.n) if self.schema else None
+        await Ask(tools, prompt, form, self.repairs).first_readable([sampling] * self.tries, read)
 
 
 class _Calls:
     """The usable calls with their origin, and the unusable ones of a model."""
 
-    def __init__(self, signature: Signature, row: Row) -> None:
-        self._signature = signature
+    def __init__(self, signature: Signature, expected: Mapping[str, Evidence], row: Row) -> None:
+        self.signature = signature
+        self.expected = expected
         self._row = row
         self.origins: dict[str, str] = {}
         self.filtered: list[Rejected] = []
@@ -142,9 +151,22 @@ class _Calls:
         self.reasoning = completion.reasoning
         if completion.no_answer:
             raise Reject(*completion.no_answer)
-        for example in examples_in(completion.text, is_cut=completion.finish_reason == "length"):
+        for example in self._examples(completion):
             if len(self.origins) < most:
                 self._add(example)
+
+    def _examples(self, completion: Completion) -> list[ast.expr]:
+        """The sets of arguments in a reply, which is Python or JSON, as expressions."""
+        found = json_in(completion.text)
+        if not isinstance(found, dict) or not isinstance(examples := found.get("examples"), list):
+            return examples_in(completion.text, is_cut=completion.finish_reason == "length")
+        values = [
+            {name: as_expected(value, self.expected.get(name, Evidence())) for name, value in example.items()}
+            if isinstance(example, dict)
+            else example
+            for example in examples
+        ]
+        return [ast.parse(write_value(value), mode="eval").body for value in values]
 
     def fewer_than(self, least: int) -> Reject | None:
         if len(self.origins) >= least:
@@ -156,13 +178,13 @@ class _Calls:
         try:
             arguments = read_arguments(example)
             call = write_call(arguments)
-            self._signature.check(set(arguments))
+            self.signature.check(set(arguments))
             if call in self.origins:
                 raise Reject("duplicate_input", "the same call stands before")
         except Reject as reject:
             filtered = {
                 "id": f"{self._row['id']}/call-{len(self.filtered)}",
-                "func_name": self._signature.name,
+                "func_name": self.signature.name,
                 "example_inputs": [call or source_of(example)],
             }
             self.filtered.append(Rejected(filtered, reject.reason, reject.detail))

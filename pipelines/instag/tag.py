@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.instag.queries import queries_of
 from synth.pipelines.instag.replies import TagReading, read_tags
-from synth.pipelines.runtime.asking import first_readable, gather_settled, warmer_retries
-from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Schema, Temperature, Tries
+from synth.pipelines.runtime.asking import Ask, Form, gather_settled, warmer_retries
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, Unanswered
 from synth.schemas.record import Record
@@ -73,6 +73,7 @@ class Tag(RowStage):
     max_tokens: MaxTokens = 512
     max_tag_chars: Annotated[int, Option("Longest tag, in characters; longer ones are dropped.", min=1)] = 80
     tries: Tries = 3
+    repairs: Repairs = 0
 
     @property
     def means(self) -> Mapping[str, str]:
@@ -115,19 +116,19 @@ class Tag(RowStage):
                 raise _fault(reading, completion)
             return reading.tags
 
-        return await first_readable(tools, prompt, warmer_retries(sampling, self.tries), read, self._form)
+        ask = Ask(tools, prompt, self._form, self.repairs)
+        return await ask.first_readable(warmer_retries(sampling, self.tries), read)
 
     @cached_property
-    def _form(self) -> Mapping[str, Any] | None:
-        """The JSON schema of a reply: the list that the prompt asks for."""
+    def _form(self) -> Form | None:
+        """The list that the prompt asks for."""
         if not self.schema:
             return None
         texts = {
             "tag": {"type": "string", "minLength": 1, "maxLength": self.max_tag_chars},
             "explanation": {"type": "string", "maxLength": LONGEST_EXPLANATION},
         }
-        tag = {"type": "object", "properties": texts, "required": list(texts), "additionalProperties": False}
-        return {"type": "array", "items": tag, "minItems": 1, "maxItems": MOST_TAGS}
+        return Form({"type": "array", "items": Form.of(texts).schema, "minItems": 1, "maxItems": MOST_TAGS})
 
 
 def _fault(reading: TagReading, completion: Completion) -> Reject:

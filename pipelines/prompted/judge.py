@@ -15,8 +15,8 @@ from synth.pipelines.engines.reward import RewardModel
 from synth.pipelines.prompted.conversation import check_conversations, conversation_in
 from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.prompted.files import check_variables, own_prompt, whole_text, with_columns
-from synth.pipelines.runtime.asking import first_readable, gather_settled, warmer_retries
-from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Schema, Temperature, Tries
+from synth.pipelines.runtime.asking import Ask, Form, gather_settled, warmer_retries
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, nothing_kept
@@ -83,6 +83,7 @@ class Judge(RowStage):
     temperature: Annotated[Temperature, BY_RUBRIC] = 0.7
     max_tokens: Annotated[MaxTokens, BY_RUBRIC] = 512
     tries: Annotated[Tries, BY_RUBRIC] = 3
+    repairs: Annotated[Repairs, BY_RUBRIC] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,9 +150,9 @@ class Judge(RowStage):
         prompt = self.prompt.render(rubric=rubric, low=low, high=high)
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         tries = warmer_retries(sampling, self.tries)
+        ask = Ask(tools, prompt, self._form, self.repairs)
         found = await gather_settled(
-            first_readable(tools, prompt, tries, self._read, self._form, first_sample=vote * self.tries)
-            for vote in range(self.votes)
+            ask.first_readable(tries, self._read, first_sample=vote * self.tries) for vote in range(self.votes)
         )
         votes = [vote for vote in found if not isinstance(vote, Reject)]
         if not votes:
@@ -175,8 +176,8 @@ class Judge(RowStage):
         return Fields({"type": "object", "properties": properties, "required": list(properties)})
 
     @property
-    def _form(self) -> Mapping[str, Any] | None:
-        return {**self._fields.schema, "additionalProperties": False} if self.schema else None
+    def _form(self) -> Form | None:
+        return Form({**self._fields.schema, "additionalProperties": False}) if self.schema else None
 
     def _is_kept(self, score: float, votes: tuple[int, ...] | None) -> bool:
         return _meets(self.keep or "true", self.into, score, votes)

@@ -10,11 +10,11 @@ from synth.pipelines.engines import Completion, Message, Sampling
 from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.prompted.files import check_variables, own_prompt, whole_text, with_columns
 from synth.pipelines.prompted.variation import Variation
-from synth.pipelines.runtime.asking import first_readable, gather_all, warmer_retries
-from synth.pipelines.runtime.common_options import MaxTokens, Temperature, TopP, Tries
+from synth.pipelines.runtime.asking import Ask, Form, gather_all, warmer_retries
+from synth.pipelines.runtime.common_options import MaxTokens, Repairs, Temperature, TopP, Tries
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, nothing_kept
 from synth.schemas.answers import TRIES_APART
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
@@ -67,6 +67,7 @@ class Map(RowStage):
     top_p: TopP = 1.0
     max_tokens: MaxTokens = 1024
     tries: Tries = 3
+    repairs: Repairs = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,29 +118,24 @@ class Map(RowStage):
         varied = self.vary.draw(tools.random("vary", numbers[0])) if self.vary else {}
         messages, turns = self._messages(row, varied)
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        form = self.schema.schema if self.schema else None
-        first = await allow_empty(
-            tools.llm.generate(messages, sampling, n=len(numbers), first_sample=numbers[0], schema=form)
-        )
+        ask = Ask(tools, messages, Form(self.schema.schema) if self.schema else None, self.repairs)
+        first = await ask.samples(sampling, len(numbers), numbers[0])
         retries = warmer_retries(sampling, self.tries)[1:]
+
+        def read(one: Completion) -> tuple[Completion, dict[str, Any]]:
+            return one, self._read(one)
 
         async def output(number: int, completion: Completion) -> Row | Rejected:
             base = {**row, **varied, "id": row["id"] if self.n == 1 else f"{row['id']}/map-{number + 1}"}
             try:
-                values = self._read(completion)
+                completion, values = await ask.repaired(completion, read, sampling, number)
             except Reject as fault:
                 if not retries:
-                    return Rejected(base, fault.reason, fault.detail, [completion.said])
+                    return Rejected.because(fault, base)
                 # Far from the first samples of all replies: which samples a reply has does not depend on `n`.
                 try:
-                    completion, values = await first_readable(
-                        tools,
-                        messages,
-                        retries,
-                        lambda one: (one, self._read(one)),
-                        form,
-                        first_sample=number + TRIES_APART,
-                        apart=TRIES_APART,
+                    completion, values = await ask.first_readable(
+                        retries, read, first_sample=number + TRIES_APART, apart=TRIES_APART
                     )
                 except Reject as again:
                     return Rejected.because(again, base)

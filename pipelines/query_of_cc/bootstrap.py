@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Completion, Message, Sampling
 from synth.pipelines.query_of_cc.replies import cut, plain, read_questions, read_thought, words
-from synth.pipelines.runtime.asking import gather_settled
-from synth.pipelines.runtime.common_options import MaxTokens, Temperature
+from synth.pipelines.runtime.asking import Ask, Form, gather_settled
+from synth.pipelines.runtime.common_options import MaxTokens, Repairs, Schema, Temperature
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, nothing_kept
 from synth.pipelines.runtime.text.near import NearDuplicates
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY_POOL, SEED
@@ -21,6 +22,9 @@ __all__ = ["KINDS", "Bootstrap"]
 FOLDER = Path(__file__).parent
 
 KINDS = ("category", "question", "phrase", "passage", "thought")
+# The longest question in JSON, in characters: weak models would not end it.
+LONGEST_QUESTION = 300
+NO_LIST = ("no_list", "the reply has no list of questions")
 # A seed without a kind that has at least this many words counts as a passage.
 PASSAGE_WORDS = 25
 
@@ -40,7 +44,7 @@ class Bootstrap(RowStage):
     Queries have ids such as `<seed>/q2/t0/q1`. Within a tree, queries that duplicate or nearly duplicate an
     earlier one, including the seed, are filtered. Trees are independent, so they grow concurrently, in any order, and
     can resume; remove duplicates across seeds with `synth dedup`. A seed without queries is rejected for the reason
-    that all its outputs share, or as `nothing_kept`.
+    that all its outputs share, or as `nothing_kept`. With `schema`, questions come as JSON.
 
     The rows of a pool are valid seeds: its seeds are rejected as `already_extended`; its questions and thoughts are
     extended but not written again. So each round can be run separately, with deduplication of the pool in between.
@@ -70,10 +74,22 @@ class Bootstrap(RowStage):
     temperature: Annotated[Temperature, Option("Sampling temperature of questions.", min=0)] = 1.0
     thought_temperature: Annotated[Temperature, Option("Sampling temperature of thoughts.", min=0)] = 0.7
     max_tokens: MaxTokens = 1024
+    schema: Schema = False
+    repairs: Repairs = 0
     max_query_chars: Annotated[int, Option("Maximum characters of a query; longer thoughts are cut.", min=1)] = 1000
     min_query_words: Annotated[int, Option("Minimum words of a query.", min=0)] = 4
     threshold: Annotated[float, Option("Minimum Jaccard similarity of near duplicates.", min=0.1, max=1)] = 0.8
     shingle: Annotated[int, Option("Words in a shingle, the unit of comparison.", min=1)] = 5
+
+    @cached_property
+    def form(self) -> Form | None:
+        if not self.schema:
+            return None
+        question = {"type": "string", "minLength": 1, "maxLength": min(self.max_query_chars, LONGEST_QUESTION)}
+        questions = {"type": "array", "items": question, "minItems": 1, "maxItems": self.questions_per_seed}
+        return Form.of(
+            {"questions": questions}, 'Reply with a JSON object instead of the list: "questions" is the list.'
+        )
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
         tree = _Tree(self, row, tools)
@@ -145,17 +161,30 @@ class _Tree:
         """The queries kept from the replies to the prompt of each parent. Prompts are sent concurrently."""
         read = self._questions if kind == "question" else self._thoughts
         sampling = Sampling(temperature=temperature, max_tokens=self._stage.max_tokens)
-        answers = await gather_settled(
-            allow_empty(self._tools.llm.generate(prompt, sampling, n=n)) for prompt in prompts
-        )
+        replied = await gather_settled(self._replies(kind, prompt, sampling, n) for prompt in prompts)
         kept: list[Row] = []
-        for parent, answer in zip(parents, answers, strict=True):
-            if isinstance(answer, Reject):
-                self.filtered.append(Rejected.because(answer, self._row(parent, kind, 0, "")))
+        for parent, replies in zip(parents, replied, strict=True):
+            if isinstance(replies, Reject):
+                self.filtered.append(Rejected.because(replies, self._row(parent, kind, 0, "")))
             else:
-                for sample, completion in enumerate(answer.completions):
+                for sample, completion in enumerate(replies):
                     kept += read(parent, sample, completion)
         return kept
+
+    async def _replies(
+        self, kind: str, prompt: str | tuple[Message, ...], sampling: Sampling, n: int
+    ) -> list[Completion]:
+        """The replies to a prompt. One that should have a list and has none is replaced by its repair."""
+        if kind == "thought":
+            return [*(await Ask(self._tools, prompt).samples(sampling, n)).completions]
+        ask = Ask(self._tools, prompt, self._stage.form, self._stage.repairs)
+        replies = (await ask.samples(sampling, n)).completions
+        repaired = await gather_settled(
+            ask.repaired(reply, _with_list, sampling, sample) for sample, reply in enumerate(replies)
+        )
+        return [
+            reply if isinstance(repair, Reject) else repair for reply, repair in zip(replies, repaired, strict=True)
+        ]
 
     def _questions(self, parent: Row, sample: int, completion: Completion) -> list[Row]:
         wanted = self._stage.questions_per_seed
@@ -166,7 +195,7 @@ class _Tree:
         ]
         if len(texts) > len(rows):
             self._tools.tally("surplus_questions", len(texts) - len(rows))
-        if fault := completion.no_answer or (None if texts else ("no_list", "the reply has no list of questions")):
+        if fault := completion.no_answer or (None if texts else NO_LIST):
             self.filtered.append(Rejected(rows[0], *fault, [completion.said]))
             return []
         if completion.cut and len(rows) == len(texts):
@@ -214,6 +243,12 @@ class _Tree:
         if similar := self._near.seen(query_id, text):
             return "near_duplicate", f"of {similar}"
         return None
+
+
+def _with_list(completion: Completion) -> Completion:
+    if not read_questions(completion.text):
+        raise Reject(*NO_LIST)
+    return completion
 
 
 def _root(row: Row) -> Row:

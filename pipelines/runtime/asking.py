@@ -1,45 +1,121 @@
-"""Retrying until a reply can be parsed, and sending several requests concurrently."""
+"""Asking for replies that can be parsed: their form, repairs and retries; and sending several requests concurrently."""
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from synth.pipelines.engines import Completion, Message, Sampling
-from synth.pipelines.runtime.outcomes import Reject, allow_empty, last_replies
+from synth.pipelines.engines import Answer, Completion, Message, Sampling
+from synth.pipelines.runtime.outcomes import Reject, Unanswered, allow_empty, last_replies
 from synth.pipelines.runtime.tools import Tools
 
-__all__ = ["first_readable", "gather_all", "gather_settled", "warmer_retries"]
+__all__ = ["Ask", "Form", "gather_all", "gather_settled", "warmer_retries"]
 
 T = TypeVar("T")
 # The temperature of retries after a greedy first try.
 WARM = 1.0
+REPAIR = "This cannot be used: {}. Reply again, whole, in the form that was asked for, and with nothing else."
 
 
-async def first_readable(
-    tools: Tools,
-    prompt: str | tuple[Message, ...],
-    samplings: Sequence[Sampling],
-    read: Callable[[Completion], T],
-    schema: Mapping[str, Any] | None = None,
-    *,
-    first_sample: int = 0,
-    apart: int = 1,
-) -> T:
-    """The result of `read` for the first reply that it does not reject; each try is `apart` samples after the last.
+@dataclass(frozen=True)
+class Form:
+    """A JSON schema for replies, and the sentence that asks for it, unless the prompt does so already."""
 
-    There is one try for each of `samplings`, at least one. `read` gets blank and refused replies too. Raises the last
-    `Reject` of `read`, and `Unanswered` at once.
-    """
-    for number, sampling in zip(count(first_sample, apart), samplings, strict=False):
-        answer = await allow_empty(tools.llm.generate(prompt, sampling, first_sample=number, schema=schema))
-        (completion,) = answer.completions
-        try:
-            return read(completion)
-        except Reject as reject:
-            fault = reject
-    raise fault
+    schema: Mapping[str, Any]
+    request: str = ""
+
+    @classmethod
+    def of(cls, properties: Mapping[str, Any], request: str = "") -> "Form":
+        """An object with all of these properties and no others, in this order."""
+        closed = {"type": "object", "required": list(properties), "additionalProperties": False}
+        return cls({**closed, "properties": properties}, request)
+
+    def asked_in(self, prompt: str | tuple[Message, ...]) -> str | tuple[Message, ...]:
+        """The prompt with the sentence at its end, which is that of the last message of the user in a chat."""
+        if not self.request:
+            return prompt
+        if isinstance(prompt, str):
+            return f"{prompt}\n\n{self.request}"
+        last = max((at for at, message in enumerate(prompt) if message["role"] == "user"), default=len(prompt) - 1)
+        message = prompt[last]
+        asked = Message(role=message["role"], content=f"{message['content']}\n\n{self.request}")
+        return (*prompt[:last], asked, *prompt[last + 1 :])
+
+
+class Ask:
+    """What is asked of the model: a prompt whose replies have a `form` or are free, and how often each is repaired."""
+
+    def __init__(
+        self, tools: Tools, prompt: str | tuple[Message, ...], form: Form | None = None, repairs: int = 0
+    ) -> None:
+        self._tools = tools
+        self._prompt = form.asked_in(prompt) if form else prompt
+        self._schema = form.schema if form else None
+        # Raw prompts have no turns, and a reply that continues the model's own words is not a turn by itself.
+        self._repairs = repairs if not isinstance(prompt, str) and prompt[-1]["role"] == "user" else 0
+
+    async def samples(self, sampling: Sampling, n: int = 1, first_sample: int = 0) -> Answer:
+        """As `Tools.generate`; blank and refused replies are answers, too."""
+        return await self._reply(self._prompt, sampling, n, first_sample)
+
+    async def repaired(self, completion: Completion, read: Callable[[Completion], T], sampling: Sampling, at: int) -> T:
+        """The result of `read` for a reply, which is sample `at`, or for the first that repairs it.
+
+        The model is shown what it said and what is wrong with it, as further turns, and replies again. Blank, refused
+        and cut replies are not worth that, and neither is what then exceeds the context. Raises the last `Reject` of
+        `read`, and `Unanswered`.
+        """
+        prompt = self._prompt
+        for left in range(self._repairs, -1, -1):
+            # Of several samples, a rejection is about this one.
+            last_replies.set((completion.said,))
+            try:
+                return read(completion)
+            except Reject as reject:
+                if not left or completion.no_answer or completion.cut:
+                    raise
+                fault = reject
+            turns = (("assistant", completion.text), ("user", REPAIR.format(fault.detail or fault.reason)))
+            prompt = (*prompt, *(Message(role=role, content=content) for role, content in turns))
+            try:
+                answer = await self._reply(prompt, sampling, 1, at)
+            except Unanswered as unanswered:
+                if unanswered.reason != "prompt_too_long":
+                    raise
+                raise fault from None
+            self._tools.tally("repairs")
+            (completion,) = answer.completions
+        raise AssertionError("the last round returns or raises")
+
+    async def first_readable(
+        self,
+        samplings: Sequence[Sampling],
+        read: Callable[[Completion], T],
+        *,
+        first_sample: int = 0,
+        apart: int = 1,
+    ) -> T:
+        """The result of `read` for the first reply that it does not reject; each try is `apart` samples after the last.
+
+        There is one try for each of `samplings`, at least one. `read` gets blank and refused replies too. Raises the
+        last `Reject` of `read`, and `Unanswered` at once.
+        """
+        for number, sampling in zip(count(first_sample, apart), samplings, strict=False):
+            (completion,) = (await self.samples(sampling, first_sample=number)).completions
+            try:
+                return await self.repaired(completion, read, sampling, number)
+            except Unanswered:
+                raise
+            except Reject as reject:
+                fault = reject
+        raise fault
+
+    async def _reply(self, prompt: str | tuple[Message, ...], sampling: Sampling, n: int, first_sample: int) -> Answer:
+        return await allow_empty(
+            self._tools.llm.generate(prompt, sampling, n=n, first_sample=first_sample, schema=self._schema)
+        )
 
 
 def warmer_retries(sampling: Sampling, tries: int) -> list[Sampling]:

@@ -13,6 +13,7 @@ __all__ = [
     "MemoryMb",
     "PlainEquations",
     "PromptFile",
+    "Repairs",
     "Repeat",
     "Schema",
     "Seconds",
@@ -28,6 +29,7 @@ Temperature = Annotated[float, Option("Sampling temperature.", min=0)]
 TopP = Annotated[float, Option("Nucleus sampling: the cumulative probability to sample from.", min=0, max=1)]
 MaxTokens = Annotated[int, Option("Maximum length of a reply, in tokens.", min=1)]
 Tries = Annotated[int, Option("Samples to draw until a reply is usable.", min=1)]
+Repairs = Annotated[int, Option("Times to show the model an unreadable reply with its fault, for each sample.", min=0)]
 Schema = Annotated[bool, Option("Enforce a JSON schema while decoding; needs engine support.")]
 
 Seconds = Annotated[float, Option("Time limit of a program for all its calls, in seconds.", min=0.1)]

@@ -9,11 +9,12 @@ from random import Random
 from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
-from synth.pipelines.runtime.asking import first_readable
-from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Temperature, TopP, Tries
+from synth.pipelines.runtime.asking import Ask, Form
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, TopP, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.instructions import input_of
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.runtime.text.json_values import member_of
 from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
 from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
@@ -34,6 +35,11 @@ SHARES = (0.40, 0.25, 0.10, 0.25)
 TWICE, NUMERALS = 0.2, 0.5
 # A rewritten instruction may be this many words longer than the original, or this many times as long.
 ADDED_WORDS, TIMES = 60, 2
+
+FORM = Form.of(
+    {"assignment": {"type": "string", "minLength": 1, "maxLength": 4000}},
+    'Reply with a JSON object: the new assignment as "assignment".',
+)
 
 _PHRASES: Mapping[language.Language, Mapping[Kind, str]] = {
     "en": {
@@ -98,7 +104,9 @@ class Constrain(RowStage):
     temperature: Temperature = 0.7
     top_p: TopP = 0.8
     max_tokens: MaxTokens = 2048
+    schema: Schema = False
     tries: Tries = 10
+    repairs: Repairs = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,13 +156,14 @@ class Constrain(RowStage):
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
 
         def read(completion: Completion) -> tuple[str, str | None]:
-            text = _unquoted(completion.text.strip(), instruction)
+            text = _unquoted(member_of(completion.text, "assignment").strip(), instruction)
             if fault := self._fault(completion, text, instruction, label):
                 tools.tally("refused_rewritings")
                 raise Reject(*fault)
             return text, completion.reasoning
 
-        return await first_readable(tools, prompt, [sampling] * self.tries, read)
+        ask = Ask(tools, prompt, FORM if self.schema else None, self.repairs)
+        return await ask.first_readable([sampling] * self.tries, read)
 
     def _fault(self, completion: Completion, text: str, instruction: str, label: Label) -> tuple[str, str] | None:
         if fault := fault_of(completion, "truncated"):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
-from synth.pipelines.runtime.asking import first_readable, warmer_retries
-from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Schema, Tries
+from synth.pipelines.runtime.asking import Ask, Form, warmer_retries
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Tries
 from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
 from synth.pipelines.runtime.instructions import with_its_input
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
@@ -28,7 +28,7 @@ MAX_ANALYSIS_LENGTH = 2000
 _JUDGEMENT = ("analysis", *CRITERIA, "judge_reasoning")
 _MARK = {"type": "integer", "minimum": MARKS[0], "maximum": MARKS[-1]}
 _FIELDS = {"analysis": {"type": "string", "maxLength": MAX_ANALYSIS_LENGTH}, **dict.fromkeys(CRITERIA, _MARK)}
-SCHEMA = {"type": "object", "properties": _FIELDS, "required": list(_FIELDS), "additionalProperties": False}
+FORM = Form.of(_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class EvaluateLengths(RowStage):
     ] = 0.0
     max_tokens: Annotated[MaxTokens, Only("judge", True)] = 1024
     tries: Annotated[Tries, Only("judge", True)] = 3
+    repairs: Annotated[Repairs, Only("judge", True)] = 0
 
     @property
     def means(self) -> Mapping[str, str]:
@@ -112,7 +113,8 @@ class EvaluateLengths(RowStage):
         prompt = self.prompt.render(instruction=with_its_input(row), response=row["response"], criteria=CRITERIA)
         samplings = warmer_retries(Sampling(temperature=self.temperature, max_tokens=self.max_tokens), self.tries)
         try:
-            judgement = await first_readable(tools, prompt, samplings, _judgement, SCHEMA if self.schema else None)
+            ask = Ask(tools, prompt, FORM if self.schema else None, self.repairs)
+            judgement = await ask.first_readable(samplings, _judgement)
         except Reject as reject:
             tools.tally(f"not_judged_{reject.reason}")
             judgement = {}

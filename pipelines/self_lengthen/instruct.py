@@ -11,11 +11,12 @@ import pyarrow as pa
 from msgspec import Struct
 
 from synth.pipelines.engines import Sampling
-from synth.pipelines.runtime.asking import gather_all
-from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Tries
+from synth.pipelines.runtime.asking import Ask, Form, gather_all
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Schema, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, allow_empty
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools
+from synth.pipelines.runtime.text.json_values import member_of
 from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.tries import EndOfText, Writing, check_not_empty, fault_of, until_kept
 from synth.schemas.errors import UsageError
@@ -35,6 +36,10 @@ END_OF_ITEM = ("\n\n", "\n4.", "\n4、")
 _NUMBER = re.compile(r"\A\s*3\s*[.、](?!\d)")
 _NO_LETTERS = re.compile(r"[\W_]+")
 _YES = {"yes", "是", "是的"}
+# The judgement, not the instruction: that continues a list which the prompt begins.
+SUITED = Form.of(
+    {"suitable": {"type": "string", "enum": ["yes", "no"]}}, 'Reply with a JSON object: "yes" or "no" as "suitable".'
+)
 
 
 class Seed(Struct, frozen=True):
@@ -89,6 +94,7 @@ class Instruct(Writing):
     # More tokens would mean too many words.
     max_tokens: MaxTokens = 1024
     stop: EndOfText = END_OF_ITEM
+    schema: Annotated[Schema, Option("Enforce a JSON schema on the judgement; needs engine support.")] = False
     # The whole input, set by `prepare`.
     seeds: tuple[Seed, ...] = field(default=(), compare=False)
 
@@ -218,12 +224,12 @@ class _Pool:
         # one word, but reasoning may precede it.
         sampling = Sampling(temperature=0, max_tokens=self._stage.sampling.max_tokens)
         prompt = self._stage.judge_prompt.render(instruction=text, language=self._language)
-        answer = await allow_empty(self._tools.llm.generate(prompt, sampling))
-        (verdict,) = answer.completions
+        ask = Ask(self._tools, prompt, SUITED if self._stage.schema else None)
+        (verdict,) = (await ask.samples(sampling)).completions
         if verdict.no_answer:
             reason, detail = verdict.no_answer
             return "not_judged", f"{reason}: {detail}"
-        if _NO_LETTERS.sub("", verdict.text).casefold() in _YES:
+        if _NO_LETTERS.sub("", member_of(verdict.text, "suitable")).casefold() in _YES:
             return None
         return "not_suited", "the model does not say yes"
 

@@ -23,6 +23,7 @@ class ScriptedTools:
     def __init__(self, script: Sequence[str | tuple[str, str]]) -> None:
         self._script = [line if isinstance(line, tuple) else (line, "stop") for line in script]
         self.requests: list[tuple[Prompted, Sampling, range]] = []
+        self.schemas: list[Any] = []
         self.tallies: dict[str, float] = defaultdict(float)
 
     @property
@@ -32,7 +33,7 @@ class ScriptedTools:
     async def generate(
         self, prompt: Prompted, sampling: Sampling, *, n: int = 1, first_sample: int = 0, schema: Any = None
     ) -> Answer:
-        assert schema is None
+        self.schemas.append(schema)
         samples = range(first_sample, first_sample + n)
         self.requests.append((prompt, sampling, samples))
         answer = Answer(tuple(await self.completions(prompt, samples)), prompt_tokens=11)

@@ -263,7 +263,7 @@ def stages_that_ask() -> set[str]:
     found: set[str] = set()
     for module_info in pkgutil.walk_packages(synth.pipelines.__path__, "synth.pipelines."):
         source = inspect.getsource(import_module(module_info.name))
-        if "llm.generate(" not in source and "first_readable(" not in source:
+        if "llm.generate(" not in source and "Ask(" not in source:
             continue
         for member in vars(import_module(module_info.name)).values():
             if inspect.isclass(member) and issubclass(member, RowStage) and member.__module__ == module_info.name:

@@ -1,3 +1,6 @@
+import json
+from typing import Any
+
 import pytest
 
 from synth.pipelines.augment.evolve import EVOLUTIONS, Evolve, parse_evolutions
@@ -52,6 +55,26 @@ def test_a_question_may_span_lines_and_contain_lists() -> None:
 )
 def test_a_closing_remark_is_dropped_from_the_last_question(last: str, question: str) -> None:
     assert parse_evolutions(reply([*QUESTIONS[:4], last]))[-1] == question
+
+
+def test_an_object_is_read_by_its_names() -> None:
+    members = dict(zip(EVOLUTIONS, QUESTIONS, strict=True))
+    assert parse_evolutions(json.dumps(members)) == QUESTIONS
+    backwards = {name.upper(): members[name] for name in reversed(members)}
+    assert parse_evolutions(f"```json\n{json.dumps(backwards, indent=2)}\n```") == QUESTIONS
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({EVOLUTIONS[2]: None}, "wrong_count"),
+        ({EVOLUTIONS[2]: ["And?"]}, "wrong_count"),
+        ({EVOLUTIONS[2]: " "}, "empty"),
+    ],
+)
+def test_an_object_without_one_of_the_questions_is_rejected(changed: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Reject, match=f"{reason}.*'Combine multiple concepts'"):
+        parse_evolutions(json.dumps({**dict(zip(EVOLUTIONS, QUESTIONS, strict=True)), **changed}))
 
 
 RIGHT = reply(QUESTIONS)

@@ -44,6 +44,22 @@ def test_where_there_is_no_list_nothing_is_read(reply: str) -> None:
     assert read_questions(reply) == []
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"questions": ["What is a port?", " Why  dredge it? ", 3]}',
+        '```json\n[\n  "What is a port?",\n  "**Depth**: Why dredge it?"\n]\n```',
+    ],
+)
+def test_questions_in_json_are_read(reply: str) -> None:
+    assert read_questions(reply) == ["What is a port?", "Why dredge it?"]
+
+
+def test_json_without_questions_has_none() -> None:
+    assert read_questions('{"questions": "What is a port"}') == []
+    assert read_questions('{"questions": []}') == []
+
+
 def test_what_numbers_and_quotes_stand_in_a_question_stays_there() -> None:
     questions = ['"Listen" or "bind": which comes first?', "Is 3.5 GHz\n2.4 times as much?", "Explain `ls -l`"]
     reply = "\n".join(f"{number}. {question}" for number, question in enumerate(questions, start=1))
