@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS ?= .venv-peers
+DATA_JUICER ?= .venv-peers-data-juicer
 GSM8K ?= ../shared/data/gsm8k-train.jsonl
 
 .PHONY: help setup demo query-of-cc self-lengthen test soak soak-ray bench bench-runner bench-scale bench-tables \
-        bench-large bench-sandbox bench-search bench-instag bench-lengthen peers picture lint format tiny-model lock clean
+        bench-large bench-sandbox bench-search bench-instag bench-lengthen peers side-by-side \
+        picture lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -84,7 +86,15 @@ $(PEERS)/installed: benchmarks/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers.txt
 	touch $@
 
-peers: $(PEERS)/installed  ## Install the tools that the benchmarks compare with, in a separate environment
+$(DATA_JUICER)/installed: benchmarks/peers-data-juicer.txt
+	$(PYTHON) -m venv $(DATA_JUICER)
+	$(DATA_JUICER)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers-data-juicer.txt
+	touch $@
+
+peers: $(PEERS)/installed $(DATA_JUICER)/installed  ## Install the tools to compare with, apart (3 GB)
+
+side-by-side: setup peers  ## Run one job on each of them: lines of code, rows/s, memory, what a kill -9 costs (20 minutes)
+	$(BIN)/python benchmarks/side_by_side.py --peers $(PEERS) --data-juicer $(DATA_JUICER)
 
 picture: setup  ## Record docs/resume.svg: a run that is killed and resumed
 	$(BIN)/python -m docs.resume

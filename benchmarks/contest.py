@@ -108,7 +108,7 @@ def run_watched(command: Sequence[str]) -> tuple[Outcome, float]:
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run_apart, command)
         while not running.done():
-            peak = max(peak, sum(map(_own_kib, _started_by(os.getpid()))))
+            peak = max(peak, sum(map(_own_kib, started_by(os.getpid()))))
             time.sleep(0.02)
     outcome = running.result()
     if outcome.fault:
@@ -116,12 +116,12 @@ def run_watched(command: Sequence[str]) -> tuple[Outcome, float]:
     return outcome, peak / 1024
 
 
-def _started_by(pid: int) -> Iterator[int]:
+def started_by(pid: int) -> Iterator[int]:
     with suppress(OSError):  # It has ended meanwhile.
         for task in Path(f"/proc/{pid}/task").iterdir():
             for started in map(int, (task / "children").read_text().split()):
                 yield started
-                yield from _started_by(started)
+                yield from started_by(started)
 
 
 def _own_kib(pid: int) -> int:

@@ -2,7 +2,9 @@
 
 It answers every request with the same few words, after `--delay` seconds, or after `--slow` seconds where the body says
 "slow". With `--slots` that many requests are under way and the others wait in order. `GET /counts` tells what it has
-seen. It is written on asyncio's bare protocol and runs in a process of its own, so that it is not what is measured.
+seen, `GET /asked` how many answers to each order (see `contest.QUESTION`) it was asked for, those of a request with `n`
+counted one by one. It is written on asyncio's bare protocol and runs in a process of its own, so that it is not what is
+measured.
 usage: loopback.py [--delay S] [--slow S] [--slots N] [--port N]; prints its port.
 """
 
@@ -13,27 +15,37 @@ import re
 import subprocess
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.request import urlopen
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
-_USAGE = {"prompt_tokens": 40, "completion_tokens": 8, "total_tokens": 48}
-_TEXT = "There are 24 buns left in the evening."
+_SAMPLES = re.compile(rb'"n": *(\d+)')
+_ORDER = re.compile(rb"Order (\d+) ")
 
 
-def _completion(choice: dict[str, Any]) -> bytes:
-    made = {"index": 0, "finish_reason": "stop", "logprobs": None, **choice}
+def _text(sample: int) -> str:
+    """The same answer by another calculation for each sample of a request."""
+    return f"There are {24 - sample}+{sample} = <<{24 - sample}+{sample}=24>>24 buns left in the evening.\n#### 24"
+
+
+@cache
+def _completion(samples: int, chat: bool) -> bytes:
+    choices = [
+        {"index": index, "finish_reason": "stop", "logprobs": None}
+        | ({"message": {"role": "assistant", "content": _text(index)}} if chat else {"text": _text(index)})
+        for index in range(samples)
+    ]
+    usage = {"prompt_tokens": 40, "completion_tokens": 20 * samples, "total_tokens": 40 + 20 * samples}
     answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "loopback"}
-    return json.dumps({**answer, "choices": [made], "usage": _USAGE}).encode()
+    return json.dumps({**answer, "choices": choices, "usage": usage}).encode()
 
 
-_CHAT = _completion({"message": {"role": "assistant", "content": _TEXT}})
-_PLAIN = _completion({"text": _TEXT})
 _MODELS = json.dumps({"object": "list", "data": [{"id": "loopback", "object": "model"}]}).encode()
 
 
@@ -43,15 +55,18 @@ class Counts:
     def __init__(self) -> None:
         self.requests = self.repeats = self.in_flight = self.peak = 0
         self.first: float | None = None
+        self.asked: Counter[str] = Counter()
         self._seen: set[int] = set()
 
-    def arrive(self, body: bytes) -> None:
+    def arrive(self, body: bytes, samples: int) -> None:
         self.first = self.first or time.monotonic()
         self.requests += 1
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         self.repeats += hash(body) in self._seen
         self._seen.add(hash(body))
+        if order := _ORDER.search(body):
+            self.asked[order[1].decode()] += samples
 
     def as_json(self) -> bytes:
         seen = {"requests": self.requests, "repeats": self.repeats, "peak": self.peak, "first": self.first}
@@ -85,10 +100,11 @@ class Connection(asyncio.Protocol):
         method, path, _ = head.split(b" ", 2)
         close = _CLOSE.search(head) is not None
         if method == b"GET":
-            self._say(_MODELS if path.endswith(b"/models") else self._counts.as_json(), close)
+            self._say(self._what(path), close)
             return
-        self._counts.arrive(body)
-        answer = _CHAT if path.endswith(b"/chat/completions") else _PLAIN
+        samples = int(match[1]) if (match := _SAMPLES.search(body)) else 1
+        self._counts.arrive(body, samples)
+        answer = _completion(samples, path.endswith(b"/chat/completions"))
         delay = self._slow if self._slow and b" slow " in body else self._delay
         loop = asyncio.get_running_loop()
         if self._ends is not None:
@@ -99,6 +115,11 @@ class Connection(asyncio.Protocol):
             loop.call_later(delay, self._answer, answer, close)
         else:
             self._answer(answer, close)
+
+    def _what(self, path: bytes) -> bytes:
+        if path.endswith(b"/models"):
+            return _MODELS
+        return json.dumps(self._counts.asked).encode() if path.endswith(b"/asked") else self._counts.as_json()
 
     def _answer(self, answer: bytes, close: bool) -> None:
         self._counts.in_flight -= 1
@@ -132,9 +153,16 @@ class Loopback:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def counts(self) -> dict[str, Any]:
-        with urlopen(f"http://127.0.0.1:{self.port}/counts") as answer:
-            counts: dict[str, Any] = json.load(answer)
-        return counts
+        return self._get("counts")
+
+    def asked(self) -> dict[str, int]:
+        """How many answers to each order were asked for."""
+        return self._get("asked")
+
+    def _get(self, what: str) -> dict[str, Any]:
+        with urlopen(f"http://127.0.0.1:{self.port}/{what}") as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
 
 
 def start(delay: float = 0, slow: float = 0, slots: int = 0, port: int = 0) -> tuple[subprocess.Popen[str], Loopback]:

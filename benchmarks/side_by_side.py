@@ -1,0 +1,365 @@
+"""The same job written for each tool, as its users would: what they write, wait for, and lose.
+
+The job (benchmarks/rivals/jobs/) draws four answers to each question from a server and keeps those whose last number is
+the question's, as JSON lines. Each tool's own checkpoints are switched on, and 256 answers are under way at once: 64
+requests of four, or 256 of one. distilabel sends batches of 64 and waits for the slowest; data-juicer would start a
+process for each request, so its operator has 64 threads. The job is run three times:
+
+1. On a server that answers every request after 0.1 s and is no limit else. "rows/s" is answers drawn between the first
+   request and the end of the job; "start-up" is from exec to the first request; "peak" is the memory of the job's
+   processes together (PSS, twice a second).
+2. On a real vLLM that serves the embedded model, the same server for all, without its prefix cache, so that nobody
+   profits from who was there before; `synth` once more with the engine in process, before that server is started.
+   "answers/s" is over the whole job. The peers' own ways to run vLLM in process want its builds for GPUs.
+3. As 1, with kill -9 of all its processes when half of the requests are there, and then the same command again. "lost"
+   and "doubled" are accepted answers that are missing or are there once more than they should, "asked again" the
+   answers that the server was asked for beyond four a question. A second run that takes a minute and three times as
+   long as the first job has hung, and is killed.
+
+"lines" are those of the job's files that are neither blank nor comments. Every other round is in reverse; figures are
+medians.
+"""
+
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+from contest import (
+    HERE,
+    QUESTION,
+    ROOT,
+    Contender,
+    Rounds,
+    multiple,
+    parser,
+    print_table,
+    say,
+    scratch,
+    started_by,
+)
+from loopback import serving
+
+JOBS = HERE / "rivals" / "jobs"
+EXAMPLES = ROOT / "examples" / "questions.jsonl"
+SAMPLES = 4
+DELAY = 0.1
+# What the server says to every question, and what it should have said to one of four.
+RIGHT, OTHER = 24, 18
+
+
+@dataclass(frozen=True)
+class Tool(Contender):
+    """A job in some files, of which the first is run, with the programs of an environment.
+
+    `command` takes QUESTIONS OUT BASE_URL MODEL and leaves the accepted rows in OUT/accepted.jsonl, or OUT/accepted/*.
+    """
+
+    files: tuple[str, ...] = ()
+    programs: Path = Path(sys.executable).parent
+
+    def missing(self) -> str:
+        return "" if (self.programs / "python").exists() else "not installed: make peers"
+
+    @property
+    def lines(self) -> int:
+        return sum(_lines((JOBS / file).read_text(), python=file.endswith(".py")) for file in self.files)
+
+
+def tool(name: str, *files: str, programs: Path = Path(sys.executable).parent, before: tuple[str, ...] = ()) -> Tool:
+    runner = str(programs / "python") if files[0].endswith(".py") else shutil.which("bash") or "bash"
+    return Tool(name, [runner, *before, str(JOBS / files[0])], files=files, programs=programs)
+
+
+def tools(peers: Path, data_juicer: Path) -> list[Tool]:
+    without_network = (str(JOBS / "without_network.py"),)
+    return [
+        tool("synth", "synth_sample.sh"),
+        tool("datatrove", "datatrove_sample.py", programs=peers),
+        tool("curator", "curator_sample.py", programs=peers, before=without_network),
+        tool("distilabel", "distilabel_sample.py", programs=peers),
+        tool("data-juicer", "data_juicer_sample.sh", "data_juicer_sample.yaml", "data_juicer_sample.py",
+             programs=data_juicer),
+    ]  # fmt: skip
+
+
+def _lines(text: str, *, python: bool) -> int:
+    """The lines that somebody has to write: no blank ones, no comments, no docstrings."""
+    documented = set()
+    if python:
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.end_lineno:
+                documented.update(range(node.lineno, node.end_lineno + 1))
+    return sum(
+        bool(line.strip()) and not line.lstrip().startswith("#") and number not in documented
+        for number, line in enumerate(text.splitlines(), 1)
+    )
+
+
+@dataclass(frozen=True)
+class Ran:
+    """When a job was started and when it ended (monotonic seconds), its peak MiB, and what went wrong."""
+
+    started: float
+    ended: float
+    peak: float
+    fault: str
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
+
+
+def run(
+    tool: Tool, questions: Path, out: Path, base_url: str, model: str, limit: float,
+    kill_when: Callable[[], bool] = lambda: False,
+) -> Ran:  # fmt: skip
+    """Run a job to its end, or to its death by signal 9, which it gets when it is time or has taken `limit` seconds."""
+    out.mkdir(exist_ok=True)
+    environment = {
+        **os.environ,
+        "PATH": f"{tool.programs}:{os.environ['PATH']}",
+        # No telemetry, and no list of prices from the network.
+        "TELEMETRY_ENABLED": "false",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "HF_HUB_OFFLINE": "1",
+        "HOME": str(out.parent),
+    }
+    talk = out.parent / "talk"
+    with talk.open("ab") as file:
+        started = time.monotonic()
+        job = subprocess.Popen(
+            [*tool.command, str(questions), str(out), base_url, model],
+            stdout=file, stderr=file, env=environment, cwd=out, start_new_session=True,
+        )  # fmt: skip
+        peak, fault, looked = 0, "", started
+        while job.poll() is None:
+            time.sleep(0.02)
+            if kill_when() or time.monotonic() - started > limit:
+                fault = "killed"
+                kill(job)
+            elif time.monotonic() - looked > 0.5:
+                looked = time.monotonic()
+                peak = max(peak, sum(map(_share_of_memory, [job.pid, *started_by(job.pid)])))
+        ended = time.monotonic()
+    if job.returncode and not fault:
+        fault = f"exit {job.returncode}: {talk.read_text(errors='replace')[-800:]}"
+    return Ran(started, ended, peak / 1024, fault)
+
+
+def kill(job: subprocess.Popen[bytes]) -> None:
+    for pid in [job.pid, *started_by(job.pid)]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    job.wait()
+
+
+def _share_of_memory(pid: int) -> int:
+    """KiB of a process; what several have in common is divided among them (PSS)."""
+    with suppress(OSError):
+        if found := re.search(r"^Pss: *(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE):
+            return int(found[1])
+    return 0
+
+
+def accepted(out: Path) -> list[str]:
+    files = [out / "accepted.jsonl"] if (out / "accepted.jsonl").exists() else sorted((out / "accepted").glob("*"))
+    return [line for file in files for line in file.read_text().splitlines()]
+
+
+def write_questions(folder: Path, rows: int) -> Path:
+    """Questions that the loopback server answers, three of four correctly, and the system prompt beside them."""
+    path = folder / "questions.jsonl"
+    with path.open("w") as file:
+        for number in range(rows):
+            answer = OTHER if number % 4 == 3 else RIGHT
+            row = {"id": f"order-{number}", "question": QUESTION.format(number, "plain"), "answer": f"#### {answer}"}
+            file.write(json.dumps(row) + "\n")
+    return _with_system_prompt(path)
+
+
+def repeat_examples(folder: Path, times: int) -> Path:
+    """The example questions so many times, each under an id of its own."""
+    path = folder / "questions.jsonl"
+    rows = [json.loads(line) for line in EXAMPLES.read_text().splitlines()]
+    path.write_text(
+        "".join(json.dumps({**row, "id": f"{row['id']}-{turn}"}) + "\n" for turn in range(times) for row in rows)
+    )
+    return _with_system_prompt(path)
+
+
+def _with_system_prompt(questions: Path) -> Path:
+    """What `synth reject sample --prompt chat` tells a model, for the jobs that have to say it themselves."""
+    text = (ROOT / "pipelines" / "reject" / "prompts" / "chat.md").read_text()
+    system = text.removeprefix("# system\n").split("\n# user\n")[0].strip()
+    questions.with_name("system.txt").write_text(system)
+    return questions
+
+
+def sample(tool: Tool, questions: Path, rows: int, rounds: Rounds) -> None:
+    with scratch() as folder, serving(DELAY) as server:
+        out = folder / "out"
+        ran = run(tool, questions, out, server.base_url, "loopback", 600)
+        kept, right = len(accepted(out)), rows - rows // 4
+        counts = server.counts()
+    if ran.fault or kept != right * SAMPLES:
+        rounds.fail(tool, ran.fault or f"{kept} rows came out instead of {right * SAMPLES}")
+        return
+    say(f"{tool.name}: first request after {counts['first'] - ran.started:.1f} s, {ran.seconds:.1f} s in all")
+    rounds.add(
+        tool,
+        start_up=counts["first"] - ran.started,
+        rate=rows * SAMPLES / (ran.ended - counts["first"]),
+        seconds=ran.seconds,
+        peak=ran.peak,
+        requests=counts["requests"],
+        in_flight=counts["peak"],
+    )
+
+
+def kill_and_resume(tool: Tool, questions: Path, rows: int, rounds: Rounds) -> None:
+    half = rounds.figure(tool, "requests") / 2
+    limit = 60 + 3 * rounds.figure(tool, "seconds")
+    with scratch() as folder, serving(DELAY) as server:
+        out = folder / "out"
+        run(tool, questions, out, server.base_url, "loopback", 600, lambda: server.counts()["requests"] >= half)
+        before = server.counts()["requests"]
+        resumed = run(tool, questions, out, server.base_url, "loopback", limit)
+        asked = server.asked()
+        of_order = Counter(found[1] for line in accepted(out) if (found := re.search(r"Order (\d+) ", line)))
+    say(f"{tool.name}: killed after {before:,} requests; then {resumed.seconds:.1f} s, {resumed.fault or 'exit 0'}")
+    right = [str(number) for number in range(rows) if number % 4 != 3]
+    rounds.add(
+        tool,
+        hung=resumed.fault == "killed",
+        lost=sum(max(0, SAMPLES - of_order[order]) for order in right),
+        doubled=sum(max(0, of_order[order] - SAMPLES) for order in right),
+        again=sum(max(0, answers - SAMPLES) for answers in asked.values()),
+    )
+
+
+def batch(tool: Tool, questions: Path, rows: int, base_url: str, rounds: Rounds) -> None:
+    with scratch() as folder:
+        out = folder / "out"
+        ran = run(tool, questions, out, base_url, "tiny", 600)
+        kept = len(accepted(out))
+    if ran.fault or not kept:
+        say(f"{tool.name} with vLLM failed: {ran.fault or 'nothing was accepted'}")
+        return
+    say(f"{tool.name}: {rows * SAMPLES} answers from vLLM in {ran.seconds:.1f} s, {kept} accepted")
+    rounds.add(tool, vllm=rows * SAMPLES / ran.seconds, vllm_kept=kept / (rows * SAMPLES), vllm_peak=ran.peak)
+
+
+@contextmanager
+def vllm() -> Iterator[str]:
+    """A server of the embedded model, as anybody would start it on a machine without a GPU."""
+    command = [
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(ROOT / "pipelines/engines/tiny"),
+        "--served-model-name", "tiny", "--port", "8017", "--enforce-eager", "--no-enable-prefix-caching",
+        "--max-num-seqs", "256", "--disable-log-stats", "--disable-uvicorn-access-log",
+    ]  # fmt: skip
+    say("starting vLLM")
+    with scratch() as folder, (folder / "talk").open("wb") as talk:
+        environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1"}
+        server = subprocess.Popen(command, stdout=talk, stderr=talk, env=environment, start_new_session=True)
+        try:
+            while not _answers("http://127.0.0.1:8017/health"):
+                if server.poll() is not None:
+                    raise SystemExit(f"vLLM does not start: {(folder / 'talk').read_text()[-2000:]}")
+                time.sleep(0.5)
+            yield "http://127.0.0.1:8017/v1"
+        finally:
+            kill(server)
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError), urlopen(url) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--questions", type=int, default=1_000, help="for the server with a fixed latency")
+    arguments.add_argument("--times", type=int, default=2, help="how often the 80 example questions go to vLLM")
+    arguments.add_argument("--rounds", type=int, default=1, help="each tool once a round; medians are shown")
+    arguments.add_argument("--only", action="append", help="a tool to run alone")
+    arguments.add_argument("--no-vllm", action="store_true", help="leave out the second job")
+    arguments.add_argument("--peers", type=Path, default=ROOT / ".venv-peers", help="the environment of `make peers`")
+    arguments.add_argument(
+        "--data-juicer", type=Path, default=ROOT / ".venv-peers-data-juicer", help="that of data-juicer"
+    )
+    given = arguments.parse_args()
+    entered = tools(given.peers.absolute() / "bin", given.data_juicer.absolute() / "bin")
+    entered = [tool for tool in entered if not given.only or tool.name in given.only]
+    in_process = tool("synth, vLLM in process", "synth_in_process.sh")
+    rounds = Rounds()
+
+    def turns(number: int, of: list[Tool], what: str) -> Iterator[Tool]:
+        for entrant in of if number % 2 else reversed(of):
+            if not rounds.problem(entrant):
+                say(f"round {number + 1}: {entrant.name}, {what}")
+                yield entrant
+
+    with scratch() as folder:
+        questions = write_questions(folder, given.questions)
+        for number in range(given.rounds):
+            for entrant in turns(number, entered, "a server with a fixed latency"):
+                sample(entrant, questions, given.questions, rounds)
+            for entrant in turns(number, entered, "kill -9"):
+                kill_and_resume(entrant, questions, given.questions, rounds)
+    if not given.no_vllm:
+        with scratch() as folder:
+            examples = repeat_examples(folder, given.times)
+            rows = len(examples.read_text().splitlines())
+            for _ in range(given.rounds):
+                say("synth, vLLM in process")
+                batch(in_process, examples, rows, "-", rounds)
+            with vllm() as base_url:
+                for number in range(given.rounds):
+                    for entrant in turns(number, entered, "vLLM"):
+                        batch(entrant, examples, rows, base_url, rounds)
+    print_table(
+        f"Four answers to each of {given.questions:,} questions, and the right ones kept",
+        ["tool", "lines", "start-up, s", "rows/s", "synth is faster by", "in flight", "peak MiB", "vLLM, answers/s",
+         "accepted", "lost", "doubled", "asked again"],
+        [[entrant.name, *figures(entrant, rounds, entered[0])] for entrant in [*entered, in_process]],
+    )  # fmt: skip
+
+
+def figures(tool: Tool, rounds: Rounds, synth: Tool) -> list[str]:
+    if problem := rounds.problem(tool):
+        return [f"{tool.lines}", problem, *"---------"]
+
+    def figure(name: str, form: str = ",.0f") -> str:
+        value = rounds.figure(tool, name)
+        return "-" if value != value else format(value, form)
+
+    return [
+        f"{tool.lines}",
+        figure("start_up", ".1f"),
+        figure("rate"),
+        multiple(rounds.ratio(synth, tool, "rate")),
+        figure("in_flight"),
+        figure("peak"),
+        figure("vllm", ".1f"),
+        figure("vllm_kept", ".0%"),
+        figure("lost") + (" (hung)" if rounds.figure(tool, "hung") > 0 else ""),
+        figure("doubled"),
+        figure("again"),
+    ]
+
+
+if __name__ == "__main__":
+    main()
