@@ -7,7 +7,7 @@ DATA_JUICER ?= .venv-peers-data-juicer
 GSM8K ?= ../shared/data/gsm8k-train.jsonl
 
 .PHONY: help setup demo query-of-cc self-lengthen test soak soak-ray bench bench-runner bench-scale bench-tables \
-        bench-large bench-sandbox bench-search bench-instag bench-lengthen peers side-by-side \
+        bench-large bench-sandbox bench-search bench-instag bench-lengthen learn peers side-by-side \
         picture lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
@@ -80,6 +80,10 @@ bench-instag: setup  ## Compare tag normalization of ten million rows with other
 
 bench-lengthen: setup  ## Measure whether `extend` keeps the engine busy (ten minutes)
 	$(BIN)/python benchmarks/self_lengthen.py --rows 32 -n 2 --rounds 1 --engine-arg max_num_seqs=16
+
+learn: setup  ## Train small models on what the recipes make of a few seeds, and measure them (an hour)
+	$(BIN)/python -m benchmarks.learning.rft --chart docs/learning-rft.svg
+	$(BIN)/python -m benchmarks.learning.evolution --chart docs/learning-evolution.svg
 
 $(PEERS)/installed: benchmarks/peers.txt
 	$(PYTHON) -m venv $(PEERS)
