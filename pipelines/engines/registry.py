@@ -108,7 +108,7 @@ def _openai(model: str | None, servers: "Sequence[Server]", args: Mapping[str, s
         raise UsageError(
             f"--engine openai needs a server: set --base-url, such as http://localhost:8000/v1, or {ADDRESS}"
         )
-    ours = {"concurrency": int, "timeout": float}
+    ours = {"concurrency": int, "timeout": float, "wait": float}
     options = _typed("openai", {name: args[name] for name in args if name in ours}, ours)
     for name, value in options.items():
         if not value > 0:

@@ -6,6 +6,7 @@ neutral values override the model's generation config, so that it answers like v
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ from synth.pipelines.engines.openai.refusals import (
     response_error,
 )
 from synth.pipelines.engines.openai.room import Room
-from synth.pipelines.engines.openai.served import CONNECT_SECONDS, NoModelList, find_card, served_models
+from synth.pipelines.engines.openai.served import CONNECT_SECONDS, NoModelList, Unreachable, find_card, served_models
 from synth.pipelines.engines.openai.server import Server
 from synth.schemas.errors import EngineFailed, UsageError
 
@@ -34,10 +35,14 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenAIEngine", "Server", "request_fields", "served_models"]
 
+# Seconds between looks whether a server has come up.
+LOOK_SECONDS = 0.5
+
 
 class OpenAIEngine:
     """One server: at most `concurrency` concurrent requests, each with a timeout of `timeout` s.
 
+    A server that does not answer at the start may have been started together with this run, and gets `wait` s.
     `fields` are added to the body of each request or replace its fields; None removes a field.
 
     If a server ignores `n`, the missing samples are requested with their own seeds. Only vLLM is known to draw sample i
@@ -52,6 +57,7 @@ class OpenAIEngine:
         model: str,
         concurrency: int = 64,
         timeout: float = 600,
+        wait: float = 0,
         fields: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = server.name
@@ -59,6 +65,7 @@ class OpenAIEngine:
         self._server = server
         self._model = model
         self._timeout = timeout
+        self._wait = wait
         self._fields = dict(fields or {})
         # The field that limits a completion: newer OpenAI models accept only `max_completion_tokens`.
         self._limit_field = "max_completion_tokens" if self._fields.get("max_completion_tokens") else "max_tokens"
@@ -101,7 +108,7 @@ class OpenAIEngine:
             # Azure lists models rather than the deployments that requests name.
             return unknown
         try:
-            cards = await asyncio.to_thread(served_models, self._server)
+            cards = await self._cards()
         except NoModelList as error:
             logging.getLogger("synth").warning("--model %s is not checked: %s", self._model, error)
             return unknown
@@ -110,6 +117,16 @@ class OpenAIEngine:
             names = ", ".join(card["id"] for card in cards)
             raise UsageError(f"--model {self._model} is not served at {self.name}: it serves {names}")
         return card
+
+    async def _cards(self) -> list[dict[str, Any]]:
+        latest = time.monotonic() + self._wait
+        while True:
+            try:
+                return await asyncio.to_thread(served_models, self._server)
+            except Unreachable:
+                if time.monotonic() > latest:
+                    raise
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def answer(self, request: Request) -> Answer:
         completions: list[Completion] = []

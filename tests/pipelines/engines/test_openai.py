@@ -1,6 +1,7 @@
 """Faults of servers, and the exact requests."""
 
 import asyncio
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -9,6 +10,7 @@ import pytest
 
 from synth.pipelines.engines import EngineBusy, Message, Request, Sampling
 from synth.pipelines.engines.openai import OpenAIEngine, Server
+from synth.schemas.errors import EngineFailed
 from tests.pipelines.engines.asking import CHAT, NEUTRAL, ask
 from tests.pipelines.engines.scripted_server import Reply, Script, completion, scripted_server
 
@@ -145,6 +147,25 @@ def test_a_server_that_went_away_is_busy() -> None:
     with pytest.raises(EngineBusy, match="does not answer") as busy:
         asyncio.run(run())
     assert busy.value.overloaded
+
+
+def test_a_server_that_is_started_with_the_run_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        port = place.getsockname()[1]
+
+    async def run(wait: float) -> None:
+        engine = OpenAIEngine(Server(f"http://127.0.0.1:{port}/v1"), "m", wait=wait)
+        starting = asyncio.create_task(engine.start())
+        await asyncio.sleep(0.2)
+        with scripted_server(port) as script:
+            await starting
+            script.replies = [Reply(completion("late"))]
+            assert (await engine.answer(Request(CHAT, NEUTRAL))).completions
+            await engine.close()
+
+    with pytest.raises(EngineFailed, match="no LLM server answers"):
+        asyncio.run(run(wait=0))
+    asyncio.run(run(wait=60))
 
 
 def test_the_error_of_a_slow_request_states_the_timeout(script: Script) -> None:
