@@ -60,6 +60,7 @@ class Retrieve(TableStage):
     """
 
     name: ClassVar[str] = "query-of-cc retrieve"
+    version: ClassVar[int] = 2
     input: ClassVar[Record] = SEARCH
     output: ClassVar[Record] = RETRIEVED
     commands: ClassVar[tuple[str, ...]] = (
@@ -234,6 +235,7 @@ class _Rows:
             "queries": pa.ListArray.from_arrays(offsets, self._ids.take(pa.array(hits["query"]))),
             "scores": pa.ListArray.from_arrays(offsets, pa.array(hits["score"])),
             "best_score": pa.array(hits["score"][starts]),
+            "query": self._texts.take(pa.array(best, pa.int64())).combine_chunks(),
             "terms": [self._analysis.occurring(self._cached_terms(query), text.as_py()) for text, query in texts],
         }
         return pa.table(columns, schema=RETRIEVED.schema)

@@ -80,6 +80,7 @@ RETRIEVED = Record(
         Column("queries", pa.list_(pa.string()), "Ids of the queries that found it, the best score first."),
         Column("scores", pa.list_(pa.float32()), "Score of each of these queries."),
         Column("best_score", pa.float32(), "The first of the scores."),
+        Column("query", pa.string(), "Text of the first query."),
         Column("terms", pa.list_(pa.string()), "Words of the first query that occur in the text, the rarest first."),
     ),
 )

@@ -36,6 +36,7 @@ def test_a_document_comes_once_with_its_queries_the_best_first(tmp_path: Path) -
     for row in documents:
         assert row["scores"] == sorted(row["scores"], reverse=True)
         assert row["best_score"] == row["scores"][0]
+        assert [row["query"]] == [query["text"] for query in QUERIES if query["id"] == row["queries"][0]]
     assert documents[0]["text"] == CORPUS[0]["text"]
     assert documents[0]["url"] == CORPUS[0]["url"]
     assert [row["terms"] for row in documents] == [
