@@ -37,12 +37,20 @@ def stats(
             metavar="INPUT...", help="Dataset directories, files, globs, URLs of object stores, or hf:NAME."
         ),
     ],
+    as_table: Annotated[
+        bool, typer.Option("--table", help="Only a line for each run, in one table with a line for each recipe.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list with one object for each input.")] = False,
 ) -> None:
     """Summarise datasets: rows, reasons, tokens, columns.
 
     Columns are shown with histograms of their values or lengths.
     """
+    if as_table:
+        from synth.cli.run_table import run_table
+
+        DataConsole().print(run_table(sources))
+        return
     from synth.cli.inputs import input_to_look_at
     from synth.schemas.inspecting.statistics import statistics
 

@@ -124,3 +124,26 @@ def test_a_reader_that_goes_away_is_no_error(chain: Path) -> None:
         ["bash", "-c", f"{SYNTH} stats samples accepted | head -n 1"], cwd=chain, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("samples\n", "")
+
+
+def test_a_table_has_a_line_for_each_run_and_for_each_recipe(chain: Path) -> None:
+    text = stats("--table", "samples", "accepted", folder=chain)
+    header, recipe, sampled, selected = (line.split() for line in text.splitlines())
+    assert header == ["step", "rows", "in", "rows", "out", "tokens", "time", "not", "kept"]
+    assert recipe[:4] == ["RFT", "80", "80", "18"]
+    assert sampled[:5] == ["reject", "sample", "80", "320", "18"]
+    assert selected[:4] == ["reject", "select", "320", "80"]
+    assert selected[-2:] == ["no_answer", "320"]
+
+
+def test_steps_of_no_recipe_belong_to_that_whose_rows_they_read(chain: Path) -> None:
+    assert synth("sample", "samples", "few", "-n", 5, folder=chain).returncode == 0
+    assert synth("sample", ROOT / "examples" / "questions.jsonl", "others", "-n", 7, folder=chain).returncode == 0
+    lines = stats("--table", "samples", "few", "others", folder=chain).splitlines()
+    assert [line[:12].rstrip() for line in lines] == ["step", "RFT", "  reject sam", "  sample", "sample"]
+    assert lines[1].split()[1:3] == ["80", "5"]
+
+
+def test_a_table_shows_what_was_not_made(chain: Path) -> None:
+    lines = stats("--table", "samples", "nowhere", folder=chain).splitlines()
+    assert lines[-1].split() == ["nowhere", "not", "made"]
