@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,9 +28,10 @@ EVOLUTIONS = (
     "Increase the complexity of the problem",
 )
 
+# The shortest and the longest problem in JSON, in characters.
+SHORTEST, LONGEST = 20, 800
 FORM = Form.of(
-    # Longer ones are those of weak models that do not end.
-    {name: {"type": "string", "minLength": 1, "maxLength": 800} for name in EVOLUTIONS},
+    {name: {"type": "string", "minLength": SHORTEST, "maxLength": LONGEST} for name in EVOLUTIONS},
     "Reply with a JSON object instead of the list: the kinds of change are its keys, the new problems its values.",
 )
 
@@ -47,7 +49,8 @@ class Evolve(RowStage):
     the question is rejected. All five rows carry the reasoning that came before the reply.
 
     The paper gives no temperature; the default is that of the chat models it used. With `tries` above 1, another sample
-    is drawn when a reply cannot be parsed. With `schema`, the reply is a JSON object instead of the paper's list.
+    is drawn when a reply cannot be parsed. With `schema`, the reply is a JSON object instead of the paper's list, whose
+    questions must be new (`repeated_question`).
     """
 
     name: ClassVar[str] = "augment evolve"
@@ -71,7 +74,7 @@ class Evolve(RowStage):
         prompt = self.prompt.render(query=row["query"])
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         ask = Ask(tools, prompt, FORM if self.schema else None, self.repairs)
-        questions, reasoning = await ask.first_readable([sampling] * self.tries, _read)
+        questions, reasoning = await ask.first_readable([sampling] * self.tries, partial(_read, row["query"]))
         for number, (name, question) in enumerate(zip(EVOLUTIONS, questions, strict=True), start=1):
             evolved_id = f"{row['id']}/evolve-{number}"
             yield {
@@ -86,26 +89,27 @@ class Evolve(RowStage):
             }
 
 
-def _read(completion: Completion) -> tuple[list[str], str | None]:
+def _read(query: str, completion: Completion) -> tuple[list[str], str | None]:
     if completion.cut:
         raise Reject("truncated", completion.cut)
     if completion.no_answer:
         raise Reject(*completion.no_answer)
-    return parse_evolutions(completion.text), completion.reasoning
+    return parse_evolutions(completion.text, query), completion.reasoning
 
 
-def parse_evolutions(reply: str) -> list[str]:
+def parse_evolutions(reply: str, query: str = "") -> list[str]:
     """The five questions of a numbered list whose items start with the name of the change in bold and a colon.
 
-    A JSON object is read as such a list, with its keys as the names.
+    A JSON object is read as such a list, with its keys as the names; its questions must differ from
+    one another and from `query`.
     A question runs to the next item, over several lines and blank lines, and may contain a list: a numbered line is an
     item only if it starts with bold text and has either one of the five names or the next number. The last question
     ends with its first paragraph that contains a question mark, or with its first paragraph if none does, which drops a
     closing remark. (A public re-implementation reads one line per question and accepts fewer than five.)
-    Raises `Reject`: `wrong_count`, `wrong_name`, `empty_question`.
+    Raises `Reject`: `wrong_count`, `wrong_name`, `empty_question`, `repeated_question`.
     """
     if isinstance(members := json_in(reply), dict):
-        return _questions_of(members)
+        return _questions_of(members, query)
     items: list[re.Match[str]] = []
     for match in _ITEM.finditer(reply):
         if int(match[1]) == len(items) + 1 or _normalized(match[2]) in _NAMES:
@@ -126,14 +130,20 @@ def parse_evolutions(reply: str) -> list[str]:
     return questions
 
 
-def _questions_of(members: Mapping[str, Any]) -> list[str]:
+def _questions_of(members: Mapping[str, Any], query: str) -> list[str]:
+    """The questions of an object. That an engine enforced its form says nothing of them, so more is asked here."""
     given = {_normalized(name): value for name, value in members.items()}
-    questions = [given.get(_normalized(name)) for name in EVOLUTIONS]
-    if missing := [name for name, question in zip(EVOLUTIONS, questions, strict=True) if not isinstance(question, str)]:
+    values = {name: given.get(_normalized(name)) for name in EVOLUTIONS}
+    questions = {name: value.strip() for name, value in values.items() if isinstance(value, str)}
+    if missing := [name for name in EVOLUTIONS if name not in questions]:
         raise Reject("wrong_count", f"there is no text for {missing[0]!r}")
-    if empty := [name for name, question in zip(EVOLUTIONS, questions, strict=True) if not str(question).strip()]:
-        raise Reject("empty_question", f"{empty[0]!r} holds no question")
-    return [str(question).strip() for question in questions]
+    first = {_normalized(query): "the problem itself"}
+    for name, question in questions.items():
+        if len(question) < SHORTEST:
+            raise Reject("empty_question", f"{name!r} holds no question: {question!r}")
+        if (same := first.setdefault(_normalized(question), name)) != name:
+            raise Reject("repeated_question", f"{name!r} repeats {same!r}")
+    return [*questions.values()]
 
 
 def _normalized(name: str) -> str:

@@ -38,11 +38,13 @@ def read_questions(reply: str) -> list[str]:
     Items are the numbered lines, or, if no numbered line is a question, the bulleted lines, or else the lines that
     end in a question mark. An item continues over lines until an end mark or the next item. Numbers, quotes, bold
     type and bold titles are removed. Other text, such as a preamble, is ignored. A reply in JSON is a list of texts, or
-    an object with such a list as `questions`.
+    an object with such a list as `questions`; at least one of them has to be a question.
     """
     found = json_in(reply)
     if isinstance(listed := found.get("questions") if isinstance(found, dict) else found, list):
-        return [text for text in (_clean(_CONTROL.sub("", item)) for item in listed if isinstance(item, str)) if text]
+        texts = [_clean(_CONTROL.sub("", item)) for item in listed if isinstance(item, str)]
+        # An engine enforces a list of texts, whatever they say.
+        return [*filter(None, texts)] if any(text.endswith(_ASKS) for text in texts) else []
     lines = _CONTROL.sub("", reply).splitlines()
     lists = [[_clean(item) for item in _items(lines, mark)] for mark in (_NUMBER, _BULLET)]
     asking = [items for items in lists if any(item.endswith(_ASKS) for item in items)]

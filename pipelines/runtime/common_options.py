@@ -30,7 +30,9 @@ TopP = Annotated[float, Option("Nucleus sampling: the cumulative probability to 
 MaxTokens = Annotated[int, Option("Maximum length of a reply, in tokens.", min=1)]
 Tries = Annotated[int, Option("Samples to draw until a reply is usable.", min=1)]
 Repairs = Annotated[int, Option("Times to show the model an unreadable reply with its fault, for each sample.", min=0)]
-Schema = Annotated[bool, Option("Enforce a JSON schema while decoding; needs engine support.")]
+Schema = Annotated[
+    bool, Option("Enforce a JSON schema while decoding; needs engine support.", long="--schema/--no-schema")
+]
 
 Seconds = Annotated[float, Option("Time limit of a program for all its calls, in seconds.", min=0.1)]
 MemoryMb = Annotated[int, Option("Memory limit of a program, in MB.", min=64)]

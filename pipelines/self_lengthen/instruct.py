@@ -65,7 +65,7 @@ class Instruct(Writing):
     An instruction is accepted if it has more than `min_words` and fewer than `max_words` words, is in the right
     language, repeats nothing in its pool, and the model answers yes when asked whether it suits an article of more than
     2,000 words. (The published code accepts `yes` but not `Yes.`; here case, punctuation and emphasis are ignored, but
-    no further word is allowed.)
+    no further word is allowed.) With `schema`, that answer is a JSON object.
 
     Other tries are filtered as `<id>/i0/t3`: `cut`, `refused`, `empty_answer`, `too_short`, `too_long`, `repeats`,
     `other_language`, `not_suited`, `not_judged`, or if the engine gives no answer (`prompt_too_long`). A seed is
@@ -94,7 +94,7 @@ class Instruct(Writing):
     # More tokens would mean too many words.
     max_tokens: MaxTokens = 1024
     stop: EndOfText = END_OF_ITEM
-    schema: Annotated[Schema, Option("Enforce a JSON schema on the judgement; needs engine support.")] = False
+    schema: Schema = False
     # The whole input, set by `prepare`.
     seeds: tuple[Seed, ...] = field(default=(), compare=False)
 

@@ -66,7 +66,7 @@ class Obedient(EchoEngine):
                 return self._value(first, asked)
             case {"type": "string"}:
                 # What is asked is in it, where the stage wants to find it again.
-                return f"What is {next(self._numbers)} of it? {asked}"[: schema.get("maxLength")]
+                return f"{asked[:200]} What is {next(self._numbers)} of it?"
             case {"type": "integer"}:
                 return min(next(self._numbers), schema.get("maximum", 9))
             case {"type": "array", "items": items}:

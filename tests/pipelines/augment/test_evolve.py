@@ -67,14 +67,17 @@ def test_an_object_is_read_by_its_names() -> None:
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({EVOLUTIONS[2]: None}, "wrong_count"),
-        ({EVOLUTIONS[2]: ["And?"]}, "wrong_count"),
-        ({EVOLUTIONS[2]: " "}, "empty"),
+        (None, "wrong_count"),
+        (["And?"], "wrong_count"),
+        (" 42 ", "empty_question"),
+        (QUESTIONS[0].upper(), "repeated_question"),
+        ("How many buns are  there?", "repeated_question"),
     ],
 )
-def test_an_object_without_one_of_the_questions_is_rejected(changed: dict[str, Any], reason: str) -> None:
+def test_an_object_without_five_new_questions_is_rejected(changed: Any, reason: str) -> None:
+    members = {**dict(zip(EVOLUTIONS, QUESTIONS, strict=True)), EVOLUTIONS[2]: changed}
     with pytest.raises(Reject, match=f"{reason}.*'Combine multiple concepts'"):
-        parse_evolutions(json.dumps({**dict(zip(EVOLUTIONS, QUESTIONS, strict=True)), **changed}))
+        parse_evolutions(json.dumps(members), "How many buns are there?")
 
 
 RIGHT = reply(QUESTIONS)

@@ -58,6 +58,7 @@ def test_questions_in_json_are_read(reply: str) -> None:
 def test_json_without_questions_has_none() -> None:
     assert read_questions('{"questions": "What is a port"}') == []
     assert read_questions('{"questions": []}') == []
+    assert read_questions('{"questions": ["a port", "the depth of it"]}') == []
 
 
 def test_what_numbers_and_quotes_stand_in_a_question_stays_there() -> None:
