@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contest import parser, say
+from benchmarks.learning import world
 from benchmarks.learning.fresh import make
 from benchmarks.learning.results import Result
 
@@ -20,6 +21,7 @@ __all__ = ["compare", "experiment", "rows", "synth"]
 
 # A thread that spins while it waits slows its fellow down several times over as soon as anything else runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+CALCULATIONS = 4000
 # The question alone, as a chat: students know no instructions.
 PROMPT = Path(__file__).with_name("question.md")
 
@@ -32,6 +34,7 @@ def experiment(doc: str | None, name: str) -> argparse.ArgumentParser:
     arguments.add_argument("--teacher", default="tiny", help="the model that makes the data")
     arguments.add_argument("--questions", type=int, default=128, help="of the seed data")
     arguments.add_argument("--held-out", type=int, default=200, help="questions to measure with")
+    arguments.add_argument("--lessons", type=int, default=800, help="steps of calculations before; 0 for none")
     arguments.add_argument("--steps", type=int, default=240, help="of each training")
     arguments.add_argument("--batch", type=int, default=16, help="rows of a step")
     arguments.add_argument("--learning-rate", type=float, default=3e-3)
@@ -57,15 +60,21 @@ def rows(dataset: Path) -> int:
 def compare(sets: Mapping[str, Path], held_out: Path, texts: Iterable[str], given: argparse.Namespace) -> list[Result]:
     """Students of each set and each seed, and the share of held-out questions that they solve.
 
-    Students of one seed begin with the same random weights. All are trained before any is measured, because vLLM binds
-    its process to a part of the machine.
+    Students of one seed begin with the same random weights, and learn to calculate before they are given any set, as
+    the models of the papers have learnt to in their pretraining. All are trained before any is measured, because vLLM
+    binds its process to a part of the machine.
     """
     students, vocabulary, trained = given.out / "students", list(texts), {}
+    calculations = given.out / "calculations"
+    synth("import", world.write(given.out / "calculations.jsonl", world.calculations(CALCULATIONS)), calculations)
+    lessons = _chats(calculations)
     chats = {arm: _chats(data) for arm, data in sets.items()}
     for seed in range(given.seeds):
         base = _student(vocabulary, students / f"base-{seed}", seed)
+        if given.lessons:
+            base = _train(lessons, base, students / f"taught-{seed}", seed, given.lessons, given)
         for arm, data in sets.items():
-            trained[arm, seed] = _train(chats[arm], base, students / f"{data.name}-{seed}", seed, given)
+            trained[arm, seed] = _train(chats[arm], base, students / f"{data.name}-{seed}", seed, given.steps, given)
     scores = {key: _accuracy(model, held_out, given.out / "solved" / model.name) for key, model in trained.items()}
     return [Result(arm, seed, rows(sets[arm]), score) for (arm, seed), score in scores.items()]
 
@@ -84,9 +93,9 @@ def _chats(dataset: Path) -> Path:
     return chats
 
 
-def _train(chats: Path, base: Path, out: Path, seed: int, given: argparse.Namespace) -> Path:
+def _train(chats: Path, base: Path, out: Path, seed: int, steps: int, given: argparse.Namespace) -> Path:
     """The student `base` after training on the chats."""
-    length = ("--steps", given.steps, "--batch", given.batch, "--micro-batch", given.batch)
+    length = ("--steps", steps, "--batch", given.batch, "--micro-batch", given.batch)
     rate = ("--learning-rate", given.learning_rate)
     synth("self-lengthen", "train", chats, out, "--model", base, "--full", "--seed", seed, *length, *rate)
     return out

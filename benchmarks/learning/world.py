@@ -15,7 +15,7 @@ from typing import Any
 from tiny_model import money, things
 from tiny_model.problems import Family, families
 
-__all__ = ["held_out", "seeds", "texts", "variations", "write"]
+__all__ = ["calculations", "held_out", "seeds", "texts", "variations", "write"]
 
 # Kinds with many ways to the same answer: two routes or more, and sums and products whose operands can be swapped.
 STORIES = (things.BAKERY, money.TICKETS)
@@ -40,6 +40,20 @@ def held_out(number: int, seen: Iterable[Mapping[str, str]]) -> list[dict[str, s
 def _row(name: str, place: int, family: Family, random: Random) -> dict[str, str]:
     problem = family.seed
     return {"id": f"{name}-{place}", "question": problem.question, "answer": random.choice(problem.paths)}
+
+
+def calculations(number: int) -> list[dict[str, str]]:
+    """Bare calculations in the form that solutions have them, with operands of the size of the stories'."""
+    random = Random("calculations")
+    rows = []
+    for place in range(number):
+        a, b, small = random.randint(2, 120), random.randint(2, 80), random.randint(2, 9)
+        many = random.randint(2, random.choice([9, 60]))
+        asked, result = random.choice(
+            [(f"{a}+{b}", a + b), (f"{many}*{small}", many * small), (f"{small}*{many}", small * many)]
+        )
+        rows.append({"id": f"sum-{place}", "query": f"{asked}?", "response": f"{asked} = <<{asked}={result}>>{result}"})
+    return rows
 
 
 def write(file: Path, rows: Iterable[Mapping[str, Any]]) -> Path:

@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 import pytest
 from datasets import load_from_disk
 
-from benchmarks.learning import evolution, rft, world
+from benchmarks.learning import evolution, mistakes, rft, world
 from benchmarks.learning.results import Result, line_fit, of_amounts, of_sets, table, tell
+from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
 
 RESULTS = [Result(arm, seed, rows, score) for arm, seed, rows, score in (
     ("alone", 0, 10, 0.25), ("alone", 1, 10, 0.5), ("k = 1", 0, 20, 0.75), ("k = 1", 1, 20, 0.75),
@@ -104,3 +105,17 @@ def test_a_chart_is_a_file_with_a_point_for_each_student(chart: dict[str, object
     ElementTree.fromstring(drawn)
     assert "var(" not in drawn
     assert drawn.count("<title>") >= len(RESULTS)
+
+
+def test_calculations_are_right_and_in_the_form_of_solutions() -> None:
+    for row in world.calculations(50):
+        (equation,) = find_equations(row["response"])
+        assert equation_fault(equation) is None
+        assert row["query"].removesuffix("?") in row["response"]
+
+
+def test_mistakes_are_told_apart() -> None:
+    asked = {"query": "2 boxes of 3 and 4 more?", "answer": "2*3 = <<2*3=6>>6\n6+4 = <<6+4=10>>10\n#### 10"}
+    replies = ["<<2*3=7>>\n<<7+4=11>>", "<<5*3=15>>\n<<15+4=19>>", "<<2+3=5>>", "I do not know."]
+    laid_out, read, right = mistakes.shares([{**asked, "response": reply} for reply in replies])
+    assert (laid_out, read, right) == (0.5, 0.5, 0.8)

@@ -20,6 +20,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Options of other programs, and those that belong to `synth` itself rather than to a command.
 FOREIGN = {
     "docs/engines.md": {"--enforce-eager", "--no-enable-chunked-prefill", "--reasoning-parser"},
+    "docs/learning.md": {"--lessons", "--questions", "--samples", "--seeds"},
     "docs/inspecting.md": {"--install-completion", "--show-completion"},
 }
 
