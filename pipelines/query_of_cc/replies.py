@@ -42,7 +42,7 @@ def read_questions(reply: str) -> list[str]:
     """
     found = json_in(reply)
     if isinstance(listed := found.get("questions") if isinstance(found, dict) else found, list):
-        texts = [_clean(_CONTROL.sub("", item)) for item in listed if isinstance(item, str)]
+        texts = [_clean(_NUMBER.sub("", _CONTROL.sub("", item))) for item in listed if isinstance(item, str)]
         # An engine enforces a list of texts, whatever they say.
         return [*filter(None, texts)] if any(text.endswith(_ASKS) for text in texts) else []
     lines = _CONTROL.sub("", reply).splitlines()

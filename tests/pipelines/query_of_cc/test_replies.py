@@ -47,7 +47,7 @@ def test_where_there_is_no_list_nothing_is_read(reply: str) -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        '{"questions": ["What is a port?", " Why  dredge it? ", 3]}',
+        '{"questions": ["1. What is a port?", " Why  dredge it? ", 3]}',
         '```json\n[\n  "What is a port?",\n  "**Depth**: Why dredge it?"\n]\n```',
     ],
 )
