@@ -8,8 +8,8 @@ GSM8K ?= ../shared/data/gsm8k-train.jsonl
 DATA ?= ../shared/data
 SMOLLM2 := build/smollm2
 
-.PHONY: help setup demo query-of-cc self-lengthen test soak soak-ray bench bench-runner bench-scale bench-tables \
-        bench-large bench-sandbox bench-search bench-instag bench-lengthen learn reality peers side-by-side \
+.PHONY: help setup demo demo-math query-of-cc self-lengthen test soak soak-ray bench bench-runner bench-scale \
+        bench-tables bench-large bench-sandbox bench-search bench-instag bench-lengthen learn reality peers side-by-side \
         picture lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
@@ -24,14 +24,19 @@ $(VENV)/installed: requirements.lock pyproject.toml
 
 setup: $(VENV)/installed  ## Create the environment: CPU build of vLLM and development tools (3.3 GB)
 
-demo: setup  ## Run the mathematics recipes on the example questions with the embedded model
-	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth
+EXAMPLES := $(MAKE) --no-print-directory --directory examples SYNTH=$(abspath $(BIN))/synth PYTHON=$(abspath $(BIN))/python
+
+demo: setup  ## Make one training set with all six recipes from the examples, with the embedded model (five minutes)
+	PYTHON=$(BIN)/python examples/serving.sh pipelines/engines/tiny $(EXAMPLES) --jobs=2 --output-sync $@
+
+demo-math: setup  ## Run the mathematics recipes on the example questions with the embedded model
+	$(EXAMPLES) $@
 
 query-of-cc: setup  ## Retrieve the documents of a domain, starting from a few seeds
-	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth $@
+	$(EXAMPLES) $@
 
 self-lengthen: setup  ## Train the embedded model to write longer texts from its own output (ten minutes)
-	$(MAKE) --directory examples SYNTH=$(abspath $(BIN))/synth $@
+	$(EXAMPLES) $@
 
 test: setup  ## Run the tests, and name the slowest
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25

@@ -68,7 +68,7 @@ def test_every_link_leads_to_a_file_and_to_a_heading(page: Path) -> None:
 def test_every_option_that_the_text_names_exists_in_some_command(page: Path) -> None:
     known = {"--version", *FOREIGN.get(name(page), ())}.union(*map(options_of, COMMANDS))
     for code in re.findall(r"`([^`]+)`", without_blocks(page.read_text())):
-        if code.startswith(("pip ", "du ", "faketime", "docker ", "kill ", "python ", "vllm ")):
+        if code.startswith(("pip ", "du ", "faketime", "docker ", "kill ", "make ", "python ", "vllm ")):
             continue
         for option in re.findall(r"(?<!\S)--?[a-z][a-z-]*", code):
             assert option in known, f"{name(page)}: {code}"
