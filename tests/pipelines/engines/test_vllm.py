@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from synth.pipelines.case2code.inputs import Inputs
-from synth.pipelines.case2code.literals import read_call
 from synth.pipelines.engines import Completion, Engine, Message, PromptRefused, Request, Sampling
 from synth.pipelines.engines.reasoning import separate_reasoning
 from synth.pipelines.engines.vllm import VllmEngine, _marks_reasoning_by_special_tokens, _ReasoningParser
@@ -148,19 +146,6 @@ def marked_tokenizer(random_model: Path) -> Any:
     tokenizer = AutoTokenizer.from_pretrained(random_model)
     tokenizer.add_tokens(["<think>", "</think>"])
     return tokenizer
-
-
-def test_a_random_model_calls_a_function_with_values_of_its_types(vllm_engine: LentEngine, tmp_path: Path) -> None:
-    code = "def f(a: int, b: tuple[bool, float], c: dict[str, bool]):\n    return a, b, c\n"
-    write_rows(tmp_path / "in.jsonl", [{"source_id": "s", "code": code, "func_name": "f"}])
-    stage = Inputs(
-        prompt=Prompt("# user\ncall it", "mine.md"), n=2, schema=True, tries=6, max_tokens=300, temperature=1
-    )
-    Run(stage, [str(tmp_path / "in.jsonl")], tmp_path / "out", Options(), engine=vllm_engine).execute()
-    (row,) = rows_of(tmp_path / "out")
-    for call in map(read_call, row["example_inputs"]):
-        assert [type(call["a"]), *map(type, call["b"])] in ([int, bool, float], [int, bool, int])
-        assert {*map(type, call["c"].values())} <= {bool}
 
 
 def test_a_parser_of_vllm_separates_reasoning_from_the_answer(marked_tokenizer: Any) -> None:
