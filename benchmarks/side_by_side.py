@@ -6,15 +6,15 @@ requests of four, or 256 of one. distilabel sends batches of 64 and waits for th
 process for each request, so its operator has 64 threads. The job is run three times:
 
 1. On a server that answers every request after 0.1 s and is no limit else. "rows/s" is answers drawn between the first
-   request and the end of the job; "start-up" is from exec to the first request; "peak" is the memory of the job's
-   processes together (PSS, twice a second).
+   request and the end of the job; "start-up" is from exec to the first request; "CPU" are seconds of the whole job
+   for 1,000 answers; "peak" is the memory of the job's processes together (PSS, twice a second).
 2. On a real vLLM that serves the embedded model, the same server for all, without its prefix cache, so that nobody
    profits from who was there before; `synth` once more with the engine in process, before that server is started.
    "answers/s" is over the whole job. The peers' own ways to run vLLM in process want its builds for GPUs.
 3. As 1, with kill -9 of all its processes when half of the requests are there, and then the same command again. "lost"
    and "doubled" are accepted answers that are missing or are there once more than they should, "asked again" the
-   answers that the server was asked for beyond four a question. A second run that takes a minute and three times as
-   long as the first job has hung, and is killed.
+   answers that the server was asked for beyond four a question. A second run that takes a minute longer than the
+   whole job did has hung, and is killed.
 
 "lines" are those of the job's files that are neither blank nor comments. Every other round is in reverse; figures are
 medians.
@@ -109,10 +109,11 @@ def _lines(text: str, *, python: bool) -> int:
 
 @dataclass(frozen=True)
 class Ran:
-    """When a job was started and when it ended (monotonic seconds), its peak MiB, and what went wrong."""
+    """When a job was started and when it ended (monotonic seconds), its CPU seconds, peak MiB, and what went wrong."""
 
     started: float
     ended: float
+    cpu: float
     peak: float
     fault: str
 
@@ -144,25 +145,26 @@ def run(
             stdout=file, stderr=file, env=environment, cwd=out, start_new_session=True,
         )  # fmt: skip
         peak, fault, looked = 0, "", started
-        while job.poll() is None:
+        while not (end := os.wait4(job.pid, os.WNOHANG))[0]:
             time.sleep(0.02)
             if kill_when() or time.monotonic() - started > limit:
                 fault = "killed"
-                kill(job)
+                kill(job.pid)
             elif time.monotonic() - looked > 0.5:
                 looked = time.monotonic()
                 peak = max(peak, sum(map(_share_of_memory, [job.pid, *started_by(job.pid)])))
         ended = time.monotonic()
+    _, status, usage = end
+    job.returncode = os.waitstatus_to_exitcode(status)
     if job.returncode and not fault:
         fault = f"exit {job.returncode}: {talk.read_text(errors='replace')[-800:]}"
-    return Ran(started, ended, peak / 1024, fault)
+    return Ran(started, ended, usage.ru_utime + usage.ru_stime, peak / 1024, fault)
 
 
-def kill(job: subprocess.Popen[bytes]) -> None:
-    for pid in [job.pid, *started_by(job.pid)]:
+def kill(job: int) -> None:
+    for pid in [job, *started_by(job)]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    job.wait()
 
 
 def _share_of_memory(pid: int) -> int:
@@ -189,13 +191,12 @@ def write_questions(folder: Path, rows: int) -> Path:
     return _with_system_prompt(path)
 
 
-def repeat_examples(folder: Path, times: int) -> Path:
-    """The example questions so many times, each under an id of its own."""
+def repeat_examples(folder: Path, rows: int) -> Path:
+    """So many example questions, one after the other and from the first again, each under an id of its own."""
     path = folder / "questions.jsonl"
-    rows = [json.loads(line) for line in EXAMPLES.read_text().splitlines()]
-    path.write_text(
-        "".join(json.dumps({**row, "id": f"{row['id']}-{turn}"}) + "\n" for turn in range(times) for row in rows)
-    )
+    examples = [json.loads(line) for line in EXAMPLES.read_text().splitlines()]
+    repeated = ({**examples[number % len(examples)], "id": f"question-{number}"} for number in range(rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in repeated))
     return _with_system_prompt(path)
 
 
@@ -216,21 +217,28 @@ def sample(tool: Tool, questions: Path, rows: int, rounds: Rounds) -> None:
     if ran.fault or kept != right * SAMPLES:
         rounds.fail(tool, ran.fault or f"{kept} rows came out instead of {right * SAMPLES}")
         return
-    say(f"{tool.name}: first request after {counts['first'] - ran.started:.1f} s, {ran.seconds:.1f} s in all")
-    rounds.add(
+    note(
         tool,
+        rounds,
         start_up=counts["first"] - ran.started,
         rate=rows * SAMPLES / (ran.ended - counts["first"]),
         seconds=ran.seconds,
+        cpu=1000 * ran.cpu / (rows * SAMPLES),
         peak=ran.peak,
         requests=counts["requests"],
         in_flight=counts["peak"],
     )
 
 
+def note(tool: Tool, rounds: Rounds, **figures: float) -> None:
+    """Keep the figures of a job, and say them at once, for the table comes late."""
+    rounds.add(tool, **figures)
+    say(f"{tool.name}: " + ", ".join(f"{name} {value:,.5g}" for name, value in figures.items()))
+
+
 def kill_and_resume(tool: Tool, questions: Path, rows: int, rounds: Rounds) -> None:
     half = rounds.figure(tool, "requests") / 2
-    limit = 60 + 3 * rounds.figure(tool, "seconds")
+    limit = 60 + rounds.figure(tool, "seconds")
     with scratch() as folder, serving(DELAY) as server:
         out = folder / "out"
         run(tool, questions, out, server.base_url, "loopback", 600, lambda: server.counts()["requests"] >= half)
@@ -238,10 +246,13 @@ def kill_and_resume(tool: Tool, questions: Path, rows: int, rounds: Rounds) -> N
         resumed = run(tool, questions, out, server.base_url, "loopback", limit)
         asked = server.asked()
         of_order = Counter(found[1] for line in accepted(out) if (found := re.search(r"Order (\d+) ", line)))
-    say(f"{tool.name}: killed after {before:,} requests; then {resumed.seconds:.1f} s, {resumed.fault or 'exit 0'}")
     right = [str(number) for number in range(rows) if number % 4 != 3]
-    rounds.add(
+    if resumed.fault:
+        say(f"{tool.name} again: {resumed.fault}")
+    note(
         tool,
+        rounds,
+        killed_after=before,
         hung=resumed.fault == "killed",
         lost=sum(max(0, SAMPLES - of_order[order]) for order in right),
         doubled=sum(max(0, of_order[order] - SAMPLES) for order in right),
@@ -257,8 +268,7 @@ def batch(tool: Tool, questions: Path, rows: int, base_url: str, rounds: Rounds)
     if ran.fault or not kept:
         say(f"{tool.name} with vLLM failed: {ran.fault or 'nothing was accepted'}")
         return
-    say(f"{tool.name}: {rows * SAMPLES} answers from vLLM in {ran.seconds:.1f} s, {kept} accepted")
-    rounds.add(tool, vllm=rows * SAMPLES / ran.seconds, vllm_kept=kept / (rows * SAMPLES), vllm_peak=ran.peak)
+    note(tool, rounds, vllm=rows * SAMPLES / ran.seconds, vllm_kept=kept / (rows * SAMPLES), vllm_peak=ran.peak)
 
 
 @contextmanager
@@ -280,7 +290,8 @@ def vllm() -> Iterator[str]:
                 time.sleep(0.5)
             yield "http://127.0.0.1:8017/v1"
         finally:
-            kill(server)
+            kill(server.pid)
+            server.wait()
 
 
 def _answers(url: str) -> bool:
@@ -291,11 +302,10 @@ def _answers(url: str) -> bool:
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--questions", type=int, default=1_000, help="for the server with a fixed latency")
-    arguments.add_argument("--times", type=int, default=2, help="how often the 80 example questions go to vLLM")
+    arguments.add_argument("--questions", type=int, default=1_000, help="for jobs 1 and 3; 0 leaves them out")
+    arguments.add_argument("--vllm-questions", type=int, default=160, help="for job 2; 0 leaves it out")
     arguments.add_argument("--rounds", type=int, default=1, help="each tool once a round; medians are shown")
     arguments.add_argument("--only", action="append", help="a tool to run alone")
-    arguments.add_argument("--no-vllm", action="store_true", help="leave out the second job")
     arguments.add_argument("--peers", type=Path, default=ROOT / ".venv-peers", help="the environment of `make peers`")
     arguments.add_argument(
         "--data-juicer", type=Path, default=ROOT / ".venv-peers-data-juicer", help="that of data-juicer"
@@ -307,22 +317,28 @@ def main() -> None:
     rounds = Rounds()
 
     def turns(number: int, of: list[Tool], what: str) -> Iterator[Tool]:
-        for entrant in of if number % 2 else reversed(of):
+        for entrant in reversed(of) if number % 2 else of:
             if not rounds.problem(entrant):
                 say(f"round {number + 1}: {entrant.name}, {what}")
                 yield entrant
 
     with scratch() as folder:
         questions = write_questions(folder, given.questions)
-        for number in range(given.rounds):
+        for number in range(given.rounds if given.questions else 0):
             for entrant in turns(number, entered, "a server with a fixed latency"):
                 sample(entrant, questions, given.questions, rounds)
             for entrant in turns(number, entered, "kill -9"):
                 kill_and_resume(entrant, questions, given.questions, rounds)
-    if not given.no_vllm:
+    if given.questions:
+        print_table(
+            f"Four answers to each of {given.questions:,} questions, and the right ones kept",
+            ["tool", "lines", "start-up, s", "rows/s", "synth is faster by", "CPU s/1k", "CPU less by", "in flight",
+             "peak MiB", "lost", "doubled", "asked again"],
+            [[entrant.name, *figures(entrant, rounds, entered[0])] for entrant in entered],
+        )  # fmt: skip
+    if rows := given.vllm_questions:
         with scratch() as folder:
-            examples = repeat_examples(folder, given.times)
-            rows = len(examples.read_text().splitlines())
+            examples = repeat_examples(folder, rows)
             for _ in range(given.rounds):
                 say("synth, vLLM in process")
                 batch(in_process, examples, rows, "-", rounds)
@@ -330,34 +346,42 @@ def main() -> None:
                 for number in range(given.rounds):
                     for entrant in turns(number, entered, "vLLM"):
                         batch(entrant, examples, rows, base_url, rounds)
-    print_table(
-        f"Four answers to each of {given.questions:,} questions, and the right ones kept",
-        ["tool", "lines", "start-up, s", "rows/s", "synth is faster by", "in flight", "peak MiB", "vLLM, answers/s",
-         "accepted", "lost", "doubled", "asked again"],
-        [[entrant.name, *figures(entrant, rounds, entered[0])] for entrant in [*entered, in_process]],
-    )  # fmt: skip
+        print_table(
+            f"The same of a real vLLM, {rows} questions",
+            ["tool", "answers/s", "synth is faster by", "accepted", "peak MiB"],
+            [[entrant.name, *batch_figures(entrant, rounds, entered[0])] for entrant in [*entered, in_process]],
+        )
 
 
 def figures(tool: Tool, rounds: Rounds, synth: Tool) -> list[str]:
     if problem := rounds.problem(tool):
         return [f"{tool.lines}", problem, *"---------"]
 
-    def figure(name: str, form: str = ",.0f") -> str:
-        value = rounds.figure(tool, name)
-        return "-" if value != value else format(value, form)
-
     return [
         f"{tool.lines}",
-        figure("start_up", ".1f"),
-        figure("rate"),
+        f"{rounds.figure(tool, 'start_up'):.1f}",
+        f"{rounds.figure(tool, 'rate'):,.0f}",
         multiple(rounds.ratio(synth, tool, "rate")),
-        figure("in_flight"),
-        figure("peak"),
-        figure("vllm", ".1f"),
-        figure("vllm_kept", ".0%"),
-        figure("lost") + (" (hung)" if rounds.figure(tool, "hung") > 0 else ""),
-        figure("doubled"),
-        figure("again"),
+        f"{rounds.figure(tool, 'cpu'):.2f}",
+        multiple(rounds.ratio(tool, synth, "cpu")),
+        f"{rounds.figure(tool, 'in_flight'):.0f}",
+        f"{rounds.figure(tool, 'peak'):,.0f}",
+        f"{rounds.figure(tool, 'lost'):,.0f}" + (" (hung)" if rounds.figure(tool, "hung") else ""),
+        f"{rounds.figure(tool, 'doubled'):,.0f}",
+        f"{rounds.figure(tool, 'again'):,.0f}",
+    ]
+
+
+def batch_figures(tool: Tool, rounds: Rounds, synth: Tool) -> list[str]:
+    rate = rounds.figure(tool, "vllm")
+    if problem := rounds.problem(tool) or ("failed" if rate != rate else ""):
+        return [problem, *"---"]
+    faster = multiple(rounds.ratio(synth, tool, "vllm"))
+    return [
+        f"{rate:.1f}",
+        faster,
+        f"{rounds.figure(tool, 'vllm_kept'):.0%}",
+        f"{rounds.figure(tool, 'vllm_peak'):,.0f}",
     ]
 
 
