@@ -73,10 +73,7 @@ class EvaluateFunctions(RowStage):
 
     prompt: PromptFile = shipped("evaluate", FOLDER)
     n: Annotated[int, Option("Samples for each task.", min=1, flag="-n", long="--samples")] = 1
-    k: Annotated[
-        tuple[int, ...],
-        Option("Estimate pass@K. Repeatable.", min=1, metavar="K", read=lambda given: tuple(sorted(set(given)))),
-    ] = (1,)
+    k: Annotated[tuple[int, ...], Option("Estimate pass@K. Repeatable.", min=1, metavar="K")] = (1,)
     temperature: Temperature = 0.0
     top_p: TopP = 0.95
     max_tokens: MaxTokens = 2048
@@ -86,6 +83,7 @@ class EvaluateFunctions(RowStage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "k", tuple(sorted(set(self.k))))
         if self.n > 1 and self.temperature == 0:
             raise UsageError(f"-n {self.n} samples at --temperature 0 are all the same; raise --temperature")
         if not self.k:
