@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
+
+S = TypeVar("S", bound=ThreadingHTTPServer)
 
 
 def solution(seed: int) -> str:
@@ -28,8 +30,16 @@ class CountingServer(ThreadingHTTPServer):
         self.times: list[float] = []
 
     @property
+    def host(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+        return f"{self.host}/v1"
+
+    def text(self, body: dict[str, Any], seed: int) -> str:  # noqa: ARG002
+        """What is answered to a request as the sample of this seed."""
+        return self.says(seed)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed leaves a broken connection, which is what these tests are about."""
@@ -47,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.times.append(time.monotonic())
         self.server.asked.append(body)
         time.sleep(self.server.delay)
-        texts = [self.server.says(body["seed"] + i) for i in range(body.get("n", 1))]
+        texts = [self.server.text(body, body["seed"] + i) for i in range(body.get("n", 1))]
         choices = [
             {"index": i, "text": text, "message": {"content": text}, "finish_reason": "stop"}
             for i, text in enumerate(texts)
@@ -68,7 +78,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def counting_server(delay: float = 0.0, says: Callable[[int], str] = solution) -> Iterator[CountingServer]:
-    server = CountingServer(delay, says)
+    with serving(CountingServer(delay, says)) as server:
+        yield server
+
+
+@contextmanager
+def serving(server: S) -> Iterator[S]:
+    """A server that answers in a thread of its own."""
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.command import SYNTH, run_synth
+from tests.pages.page import Page
 from tests.rows import rejected_of, rows_of, write_rows
 
-PAGE = (Path(__file__).parents[1] / "docs" / "own-stage.md").read_text()
-(CODE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-(ENTRY,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+PAGE = Page("docs/own-stage.md")
+CODE = PAGE.files["louder.py"]
+(ENTRY,) = re.findall(r"```toml\n(.*?)```", PAGE.text, re.DOTALL)
 
 
 @pytest.fixture

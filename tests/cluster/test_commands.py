@@ -4,7 +4,6 @@ import asyncio
 import json
 import pickle
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -33,10 +32,10 @@ from synth.pipelines.runtime.spending import Spending
 from synth.schemas.errors import SynthError, UsageError
 from synth.schemas.layout import Layout
 from synth.schemas.records import QUERY
-from tests.cli.test_documentation import ROOT
 from tests.cluster.simulated import Simulated, kill_actor
 from tests.command import SYNTH, run_synth
 from tests.faults.campaign import TwoCalls, questions, shard_bytes
+from tests.pages.page import Page
 from tests.rows import write_rows
 
 SAMPLE = ("reject", "sample", "questions.jsonl")
@@ -129,8 +128,7 @@ def test_a_node_without_synth_ends_the_run(tmp_path: Path, cluster: Simulated, m
 
 def test_a_step_of_your_own_runs_there_wherever_its_file_is(tmp_path: Path, cluster: Simulated) -> None:
     (tmp_path / "steps").mkdir()
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own-stage.md").read_text(), re.DOTALL)
-    (tmp_path / "steps" / "louder.py").write_text(code)
+    (tmp_path / "steps" / "louder.py").write_text(Page("docs/own-stage.md").files["louder.py"])
     questions(tmp_path, ["one", "two"])
     for out, on in (("here", ()), ("there", ("--on", f"ray:{cluster.address}"))):
         step = ("run", "steps/louder.py:Louder", "questions.jsonl", out, "--engine", "echo")

@@ -13,14 +13,15 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.cli.test_documentation import ROOT, commands_of, reply
 from tests.cluster.simulated import Simulated, actors
 from tests.cluster.test_same_bytes import TEXTS, published, run
 from tests.command import SYNTH, run_synth
-from tests.counting_server import counting_server
+from tests.counting_server import serving
 from tests.faults.campaign import asked
+from tests.pages.page import ROOT, Page
+from tests.pages.recorded import RecordedServer
 
-PAGE = ROOT / "docs" / "scaling.md"
+PAGE = Page("docs/scaling.md")
 # Processes and ports that nobody else has: `ray stop` ends all of a user's, and a Ray that is started by itself takes
 # ports that the nodes of a simulated cluster need.
 APART = ("unshare", "--pid", "--net", "--fork", "--mount-proc")
@@ -44,8 +45,8 @@ def test_all_commands_of_the_page_write_the_same_bytes(
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     outputs = []
-    with counting_server(says=reply) as one, counting_server(says=reply) as other:
-        for line in commands_of(PAGE):
+    with serving(RecordedServer()) as one, serving(RecordedServer()) as other:
+        for line in [line for line in PAGE.commands if line.startswith("synth ")]:
             for shown, used in (
                 (r"--model \S+", f"--base-url {one.url}"),
                 (r"http://node-a:8000/v1", one.url),
@@ -66,8 +67,7 @@ def test_all_commands_of_the_page_write_the_same_bytes(
 
 @pytest.mark.skipif(not can_run_apart, reason="needs the right to make namespaces")
 def test_the_job_of_the_page_starts_ray_and_runs_the_command_as_ray_local_does(folder: Path) -> None:
-    (job,) = re.findall(r"^```\n(#!/bin/bash\n.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    (folder / "job").write_text(re.sub(r"--model \S+", "--engine echo", job))
+    (folder / "job.sh").write_text(re.sub(r"--model \S+", "--engine echo", PAGE.files["job.sh"]))
     for command, does in (("srun", 'exec "$@"'), ("scontrol", "echo 127.0.0.1")):
         (folder / command).write_text(f"#!/bin/bash\n{does}\n")
         (folder / command).chmod(0o755)
@@ -77,7 +77,7 @@ def test_the_job_of_the_page_starts_ray_and_runs_the_command_as_ray_local_does(f
         path = f"{folder}:{Path(SYNTH).parent}:{os.environ['PATH']}"
         slurm = {"SLURM_JOB_NODELIST": "node", "SLURM_NNODES": "1"}
         done = subprocess.run(
-            [*APART, "bash", "-c", f"{sys.executable} alone.py && bash job && {LOCAL}; exit $?"],
+            [*APART, "bash", "-c", f"{sys.executable} alone.py && bash job.sh && {LOCAL}; exit $?"],
             cwd=folder,
             env={**os.environ, **slurm, "PATH": path, "RAY_TMPDIR": temporary},
             capture_output=True,

@@ -15,7 +15,9 @@ __all__ = ["reward_model", "transformers_scores"]
 CONTEXT = 256
 
 
-def reward_model(folder: Path, *, padded: bool = True, labels: int = 1, template: bool = True) -> str:
+def reward_model(
+    folder: Path, *, padded: bool = True, labels: int = 1, template: bool = True, context: int = CONTEXT
+) -> str:
     """The directory of a Qwen2 with one output and the tokenizer of the embedded model; `padded` names its padding."""
     torch.manual_seed(7)
     tokenizer = AutoTokenizer.from_pretrained(TINY_FOLDER)
@@ -26,7 +28,7 @@ def reward_model(folder: Path, *, padded: bool = True, labels: int = 1, template
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         num_labels=labels,
         pad_token_id=tokenizer.pad_token_id if padded else None,
         initializer_range=0.5,

@@ -1,0 +1,149 @@
+"""A server that answers the recipes' own prompts as a model would that follows them, and any JSON schema."""
+
+import asyncio
+import json
+import random
+import re
+from typing import Any
+
+from docs.resume import REPLY
+from synth.pipelines.engines import Request, Sampling
+from synth.pipelines.engines.echo import EchoEngine
+from tests.counting_server import CountingServer, solution
+from tests.pages.page import ROOT
+
+TAGS = ("arithmetic", "word problem", "multiplication", "unit price", "comparison", "percentages")
+SUBJECTS = [
+    "A socket",
+    "The server",
+    "An address",
+    "A connection",
+    "This protocol",
+    "The client",
+    "A certificate",
+    "The network",
+]
+VERBS = ["keeps", "opens", "names", "checks", "closes", "sends", "waits for", "encrypts"]
+OBJECTS = [
+    "every request",
+    "a new stream",
+    "the host",
+    "some bytes",
+    "one message",
+    "the other end",
+    "its port",
+    "a short answer",
+]
+QUESTIONS = (ROOT / "examples" / "questions.jsonl").read_text().splitlines()
+ANSWERS = {row["question"]: row["answer"] for row in map(json.loads, QUESTIONS)}
+FUNCTIONS = """\
+def initials(name):
+    return "".join(word[0].upper() for word in name.split())
+
+
+def shorten(text, width):
+    return text if len(text) <= width else text[:width] + "..."
+
+
+def second_largest(numbers):
+    return sorted(set(numbers))[-{rank}]
+"""
+TESTS = {
+    "initials": 'assert initials("ada lovelace") == "AL"',
+    "second_largest": "assert second_largest([3, 9, 7]) == 7",
+}
+CALLS = {
+    "initials": 'dict(name="ada lovelace"), dict(name="alan"), dict(name="a b c")',
+    "shorten": 'dict(text="a long text", width=4), dict(text="ab", width=4), dict(text="", width=0)',
+    "second_largest": "dict(numbers=[3, 9, 7]), dict(numbers=[1, 2]), dict(numbers=[5, 5, 4])",
+}
+
+
+class RecordedServer(CountingServer):
+    def __init__(self) -> None:
+        super().__init__(0.0, solution)
+
+    def text(self, body: dict[str, Any], seed: int) -> str:
+        said = [message["content"] for message in body.get("messages", [])] or [body["prompt"]]
+        whole, asked = "\n".join(said), said[-1]
+        if "label instructions" in whole:
+            return tags(seed)
+        if "response_format" in body:
+            return instance(body["response_format"]["json_schema"]["schema"])
+        for part, reply in REPLIES.items():
+            if part in whole:
+                return reply(asked if part != "Put it in such a way" else said[0], seed)
+        return prose(seed, 6)
+
+
+def instance(schema: dict[str, Any]) -> str:
+    """The least that a schema allows."""
+    answer = asyncio.run(EchoEngine().answer(Request("", Sampling(), schema=schema)))
+    return answer.completions[0].text
+
+
+def tags(seed: int) -> str:
+    chosen = [TAGS[(seed + step) % len(TAGS)] for step in range(2 + seed % 2)]
+    return str([{"tag": tag, "explanation": f"It is about {tag}."} for tag in chosen]).replace("'", '"')
+
+
+def prose(seed: int, sentences: int) -> str:
+    drawn = random.Random(seed)
+    lines = []
+    for number in range(sentences):
+        parts = [drawn.choice(SUBJECTS), drawn.choice(VERBS), drawn.choice(OBJECTS), f"in case {seed % 97}-{number}"]
+        lines.append(" ".join(parts) + "." + ("\n\n" if number % 5 == 4 else ""))
+    return " ".join(lines).replace("\n\n ", "\n\n").strip()
+
+
+def solved(asked: str, seed: int) -> str:
+    """The answer of an example in one of five ways, but every third time, and for other questions, another one."""
+    answer = next((answer for question, answer in ANSWERS.items() if question in asked), None)
+    if answer is None or seed % 3 == 0:
+        return solution(seed)
+    return f"First 2+{seed % 5}=<<2+{seed % 5}={2 + seed % 5}>>{2 + seed % 5}.\n{answer}"
+
+
+def inputs(asked: str, seed: int) -> str:  # noqa: ARG001
+    calls = next((calls for name, calls in CALLS.items() if f"def {name}(" in asked), "")
+    return f"```python\nexamples = [{calls}]\n```"
+
+
+def program(asked: str, seed: int) -> str:  # noqa: ARG001
+    """Every fourth one is wrong about the second largest number."""
+    return f"```python\n{FUNCTIONS.format(rank=1 if seed % 4 == 0 else 2)}```"
+
+
+def test(asked: str, seed: int) -> str:  # noqa: ARG001
+    return "```python\n" + next(test for name, test in TESTS.items() if f"`{name}`" in asked) + "\n```"
+
+
+def questions(asked: str, seed: int) -> str:  # noqa: ARG001
+    return "\n".join(
+        f"{number}. How does {SUBJECTS[number].lower()} know that case {seed % 997} {VERBS[number]} {number}?"
+        for number in (1, 2)
+    )
+
+
+def constrained(asked: str, seed: int) -> str:  # noqa: ARG001
+    (length,) = re.findall(r"how long the text is to be: (.*)\.\n", asked)
+    (assignment,) = re.findall(r"\[begin of the assignment\]\n(.*?)\n\[end", asked, re.DOTALL)
+    return f"{assignment} Write {length}."
+
+
+# By what the prompts of the recipes say.
+REPLIES = {
+    "You try out Python functions": inputs,
+    "You write Python programs": program,
+    "You test Python programs": test,
+    "Give the whole function": program,
+    "You draw up reading lists": questions,
+    "You think aloud": lambda _, seed: prose(seed, 15),
+    "would be a suitable answer to it": lambda _, seed: "yes",  # noqa: ARG005
+    "List three assignments": lambda _, seed: f"Explain how {SUBJECTS[seed % 8].lower()} works in case {seed}.",
+    "You write texts out of outlines": lambda _, seed: prose(seed, 8),
+    "Put it in such a way": constrained,
+    "exercises from old ones": lambda _, seed: REPLY,  # noqa: ARG005
+    "school mathematics": solved,
+    "Write a response that appropriately": solved,
+}

@@ -1,0 +1,72 @@
+"""Runs the commands of a page as its reader types them, with stand-ins for what this machine does not have.
+
+A model or a server that a command names is a server on loopback, a bucket one of the test server; a command that
+trains gets a small model of random weights, and one epoch.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.command import SYNTH, run_synth, type_synth
+from tests.pages.page import ROOT, Page
+
+# These end with another code where they do what the page says.
+ENDS_WITH = {"synth diff": 1, "synth why samples/ -n 50": 4}
+# Its libraries read their variables once in a process.
+APART = ("synth push",)
+
+
+@dataclass
+class Shell:
+    """A folder like the one that the page names, below `root`; `stand_ins` replace patterns in commands."""
+
+    page: Page
+    root: Path
+    stand_ins: dict[str, str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shutil.copytree(ROOT / "examples", self.root / "examples", ignore=shutil.ignore_patterns("out"))
+        self.folder = self.root / self.page.folder
+        for name, content in self.page.files.items():
+            self.give(name, content)
+
+    def give(self, name: str, content: str) -> None:
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        if content.startswith("#!"):
+            file.chmod(0o755)
+
+    def run(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run it; it has to succeed."""
+        ended = self._end(self.used(line))
+        expected = next((code for start, code in ENDS_WITH.items() if line.startswith(start)), 0)
+        assert ended.returncode == expected, f"{self.page}: {line}\n{ended.stderr}"
+        return ended
+
+    def used(self, line: str) -> str:
+        """The command with stand-ins."""
+        for pattern, used in self.stand_ins.items():
+            line = re.sub(pattern, used, line)
+        return line
+
+    def _end(self, line: str) -> subprocess.CompletedProcess[str]:
+        if line.startswith("export "):
+            self.environment.update(word.split("=", 1) for word in shlex.split(line)[1:])
+            return subprocess.CompletedProcess(line, 0, "", "")
+        if line.startswith("make"):
+            line = line.replace("make", "make --dry-run", 1)
+            return subprocess.run(line, shell=True, cwd=ROOT / self.page.folder, capture_output=True, text=True)
+        if line.startswith("synth "):
+            run = run_synth if line.startswith(APART) else type_synth
+            return run(*shlex.split(line)[1:], folder=self.folder, **self.environment)
+        path = f"{Path(SYNTH).parent}:{os.environ['PATH']}"
+        environment = {**os.environ, **self.environment, "PATH": path}
+        bash = ["bash", "-c", line]
+        return subprocess.run(bash, cwd=self.folder, env=environment, capture_output=True, text=True)
