@@ -104,9 +104,8 @@ def shell(
         bucket.upload(tmp_path / "examples" / "questions.jsonl", "questions/questions.jsonl")
         stand_ins["s3://data"] = bucket.url
     if any("self-lengthen train" in command for command in page.commands):
-        stand_ins[r"^(synth self-lengthen train .*)--model \S+"] = (
-            rf"\1--model {small_model(tmp_path / 'small')} --epochs 1"
-        )
+        stand_ins[r"^(synth self-lengthen train .*)--model \S+"] = rf"\1--model {small_model(tmp_path / 'small')}"
+        stand_ins[r"^(synth self-lengthen train (?!.*--train-command).*)"] = r"\1 --epochs 1"
     if any("synth push" in command for command in page.commands):
         with hub() as running:
             shell.environment.update(running.environment(tmp_path))
