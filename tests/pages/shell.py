@@ -17,6 +17,8 @@ from tests.pages.page import ROOT, Page
 
 # These end with another code where they do what the page says.
 ENDS_WITH = {"synth diff": 1, "synth why samples/ -n 50": 4}
+# Seconds for a command other than `synth`; one that takes longer belongs among those that are not run.
+PATIENCE = 120
 # Its libraries read their variables once in a process.
 APART = ("synth push",)
 
@@ -69,4 +71,4 @@ class Shell:
         path = f"{Path(SYNTH).parent}:{os.environ['PATH']}"
         environment = {**os.environ, **self.environment, "PATH": path}
         bash = ["bash", "-c", line]
-        return subprocess.run(bash, cwd=self.folder, env=environment, capture_output=True, text=True)
+        return subprocess.run(bash, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
