@@ -9,6 +9,10 @@ from random import Random
 
 from synth.pipelines.augment.evolve import Evolve
 from synth.pipelines.augment.respond import Respond
+from synth.pipelines.case2code import inputs
+from synth.pipelines.case2code.compose import Compose
+from synth.pipelines.case2code.evaluate import EvaluateFunctions
+from synth.pipelines.case2code.inputs import Inputs
 from synth.pipelines.engines import Message
 from synth.pipelines.reject import sample
 from synth.pipelines.reject.sample import SamplePaths
@@ -16,6 +20,7 @@ from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.self_lengthen import instruct
 from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.extend import Extend
+from tiny_model.functions import SmallFunction, training_functions
 from tiny_model.problems import Family, Problem, examples, families
 from tiny_model.texts import Subject, example_instructions, instruction, short_text, subjects, unsuited
 
@@ -28,6 +33,8 @@ _ALPACA, _CHAT = SamplePaths().prompt, Prompt.load("chat", sample.FOLDER)
 _RESPOND, _EVOLVE = Respond().prompt, Evolve().prompt
 _INSTRUCT, _SUITED = (Prompt.load(name, instruct.FOLDER) for name in ("instruct", "suited"))
 _DRAFT, _EXTEND = DraftResponses().prompt, Extend().prompt
+_INPUTS, _INPUTS_PLAIN = Inputs().prompt, Prompt.load("inputs-plain", inputs.FOLDER)
+_INDUCE = EvaluateFunctions().prompt
 
 Example = tuple[str, str]
 
@@ -43,6 +50,9 @@ def prompt_digests() -> dict[str, str]:
         "suited": _SUITED.render(instruction="?", language="en"),
         "draft": _DRAFT.render(instruction="?", language="en"),
         "extend": _EXTEND.render(instruction="?", outline="!", language="en"),
+        "inputs": _INPUTS.render(code="?", n=Inputs().n),
+        "inputs-plain": _INPUTS_PLAIN.render(code="?", n=Inputs().n),
+        "evaluate": _INDUCE.render(prompt="?"),
     }
     return {name: sha256(render(prompt).encode()).hexdigest() for name, prompt in rendered.items()}
 
@@ -54,6 +64,7 @@ class Sources:
         self.random = Random(seed)
         self._families = training_families(seed)
         self._subjects = _training_subjects(seed)
+        self._functions = training_functions(seed)
 
     def problem(self) -> Problem:
         """Evolved questions as often as plain ones: evolution 1 is as plain as the seed."""
@@ -68,6 +79,9 @@ class Sources:
 
     def instruction(self) -> str:
         return instruction(self.subject(), self.random)
+
+    def function(self) -> SmallFunction:
+        return next(self._functions)
 
 
 def training_families(seed: str) -> Iterator[Family]:
@@ -171,6 +185,24 @@ def _extend(sources: Sources) -> Example:
     return render(_EXTEND.render(instruction=asked, outline=str(outline), language="en")), str(longer)
 
 
+def _inputs(sources: Sources) -> Example:
+    function = sources.function()
+    return render(_INPUTS.render(code=function.code, n=Inputs().n)), function.inputs_reply(sources.random)
+
+
+def _inputs_plain(sources: Sources) -> Example:
+    function = sources.function()
+    reply = function.inputs_reply(sources.random)
+    return render(_INPUTS_PLAIN.render(code=function.code, n=Inputs().n)), f" {reply}"
+
+
+def _induce(sources: Sources) -> Example:
+    """As often in the wording of evaluation as in any other."""
+    function = sources.function()
+    task = function.task(sources.random, Compose(evaluation=sources.random.random() < 0.5))
+    return render(_INDUCE.render(prompt=task)), f"```python\n{function.answer}\n```"
+
+
 # How often a batch is of this kind, and how many examples it holds.
 TASKS: dict[Callable[[Sources], Example], tuple[float, int]] = {
     _alpaca: (0.40, 24),
@@ -183,4 +215,7 @@ TASKS: dict[Callable[[Sources], Example], tuple[float, int]] = {
     _suited: (0.01, 24),
     _draft: (0.03, 24),
     _extend: (0.08, 8),
+    _inputs: (0.08, 16),
+    _inputs_plain: (0.02, 16),
+    _induce: (0.16, 16),
 }

@@ -58,6 +58,10 @@ class Compose(RowStage):
     visible: Annotated[int, Option("Number of calls, from the first, that may be shown.", min=1)] = 10
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        yield self.task(row, tools.random("compose"))
+
+    def task(self, row: Row, random: Random) -> Row:
+        """The task of an executed function. Raises `Reject`."""
         if row["exec_status"] is False:
             raise Reject("not_executed", "its calls were not run to their end")
         inputs = calls_of(row)
@@ -65,7 +69,6 @@ class Compose(RowStage):
         if len(inputs) != len(outputs):
             raise Reject("count_mismatch", f"{len(inputs)} inputs but {len(outputs)} outputs")
         signature = read_signature(row["code"], row["func_name"])
-        random = tools.random("compose")
         shown = self._chosen(outputs, random)
         prompt = self._prompt(signature, [(recorded_call(inputs[one]), outputs[one]) for one in shown], random)
         if len(prompt) > MAX_PROMPT_CHARS:
@@ -73,7 +76,7 @@ class Compose(RowStage):
         lead_in = self._one_of(wording.LEAD_INS, random)
         output = f"{lead_in}\n```python\n{row['code'].strip()}\n```"
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
-        yield {
+        return {
             "id": row["id"],
             "prompt": prompt,
             "output": output,
