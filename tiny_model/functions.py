@@ -74,8 +74,12 @@ class SmallFunction:
 
     def task(self, random: Random, compose: Compose) -> str:
         """A task to find the function from its results; see `Compose`."""
+        return str(compose.task(self.executed(random), random)["prompt"])
+
+    def executed(self, random: Random) -> dict[str, Any]:
+        """A row as `synth case2code execute` writes it."""
         calls = self.calls(random)
-        row = {
+        return {
             "id": self.name,
             "code": self.code,
             "func_name": self.name,
@@ -83,7 +87,6 @@ class SmallFunction:
             "example_outputs": [{"return": result, "error": None} for result in self.results(calls)],
             "exec_status": True,
         }
-        return str(compose.task(row, random)["prompt"])
 
     def results(self, calls: Sequence[dict[str, Any]]) -> list[str]:
         """What each call returns, as Python writes it. It runs here: the code is our own."""

@@ -13,7 +13,10 @@ from synth.pipelines.case2code.literals import read_arguments, write_call
 from synth.pipelines.case2code.replies import examples_in, function_in
 from synth.pipelines.case2code.signature import read_signature
 from synth.pipelines.engines.models import TINY_FOLDER
+from tests.counting_server import counting_server
+from tests.jails import why_not
 from tiny_model import EXAMPLES
+from tiny_model.evaluate_functions import held_out, measure_functions
 from tiny_model.functions import (
     KINDS,
     SmallFunction,
@@ -127,4 +130,23 @@ def test_an_example_fits_well_into_the_context(name: str) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(TINY_FOLDER, local_files_only=True)
     (task,) = (task for task in TASKS if task.__name__ == f"_{name}")
     sources = Sources("lengths")
-    assert max(len(tokenizer.encode("".join(task(sources)))) for _ in range(200)) < 1800
+    texts = ["".join(task(sources)) for _ in range(100)]
+    assert max(map(len, tokenizer(texts)["input_ids"])) < 1800
+
+
+@pytest.mark.skipif(bool(why_not("landlock")), reason=why_not("landlock"))
+def test_a_model_is_measured_by_the_inputs_and_the_functions_that_it_writes() -> None:
+    """This one knows functions from their results by name alone, and so not all of them."""
+
+    def says(_: int) -> str:
+        asked = server.asked[-1]["messages"][-1]["content"]
+        if function := codes.get(asked):
+            return function.inputs_reply(Random(0))
+        return next((one.answer for one in codes.values() if f"`{one.name}`" in asked), "")
+
+    codes = {f"```python\n{one.code}\n```": one for one in dict(held_out(1)).values()}
+    with counting_server(says=says) as server:
+        scores = measure_functions(["--base-url", server.url, "--model", "counted", "--in-flight", "1"], per_kind=1)
+    calls, complete, found = scores.values()
+    assert (calls, complete) == (10, 1)
+    assert 0.5 < found <= 1
