@@ -19,7 +19,7 @@ from synth.pipelines.augment.evolve import EVOLUTIONS
 from tiny_model import money, things
 from tiny_model.story import NAMES, PARTS, Change, Story
 
-__all__ = ["STORIES", "Family", "Problem", "examples", "families"]
+__all__ = ["STORIES", "Family", "Problem", "calculations", "examples", "families"]
 
 STORIES = (
     things.BAKERY,
@@ -58,6 +58,11 @@ class Problem:
     def answer(self) -> str:
         return self.paths[0].rpartition("#### ")[2]
 
+    def solution(self, random: Random) -> str:
+        """Any of the paths, half of the time in another wording."""
+        path = random.choice(self.paths)
+        return path if random.random() < 0.5 else _connected(path)
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -83,6 +88,11 @@ def families(seed: str | int, stories: Sequence[Story] = STORIES) -> Iterator[Fa
     random = Random(seed)
     while True:
         yield _family(random.choice(stories), random)
+
+
+def calculations(problem: Problem) -> list[str]:
+    """Those of its first path, such as `4*6=24`."""
+    return re.findall("<<(.*?)>>", problem.paths[0])
 
 
 def examples() -> Iterator[dict[str, str]]:
@@ -184,6 +194,17 @@ def _orders(line: str, known: Values) -> list[str]:
         calculation = f"{expression} = <<{expression}={result}>>{result}"
         written.append(_fill(line[: match.start()] + calculation + line[match.end() :], known))
     return written
+
+
+def _connected(path: str) -> str:
+    """The same steps, each with a word that says how it follows from the others."""
+    *steps, answer = path.split("\n")
+    openings = ["First", *["Then"] * (len(steps) - 2), "So"][-len(steps) :]
+    return "\n".join((*(f"{word} {_inside(step)}" for word, step in zip(openings, steps, strict=True)), answer))
+
+
+def _inside(sentence: str) -> str:
+    return sentence if sentence.startswith(NAMES) else sentence[0].lower() + sentence[1:]
 
 
 def _fill(template: str, values: Values) -> str:

@@ -3,6 +3,7 @@
 An example is a rendered prompt and the completion that is learnt.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from random import Random
@@ -21,7 +22,7 @@ from synth.pipelines.self_lengthen import instruct
 from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.extend import Extend
 from tiny_model.functions import SmallFunction, training_functions
-from tiny_model.problems import Family, Problem, examples, families
+from tiny_model.problems import Family, Problem, calculations, examples, families
 from tiny_model.texts import Subject, example_instructions, instruction, short_text, subjects, unsuited
 
 __all__ = ["END", "TASKS", "TURNS", "Example", "Sources", "prompt_digests", "render", "training_families"]
@@ -112,12 +113,12 @@ def render(prompt: str | tuple[Message, ...]) -> str:
 
 def _alpaca(sources: Sources) -> Example:
     problem = sources.problem()
-    return render(_ALPACA.render(question=problem.question)), "\n" + sources.random.choice(problem.paths)
+    return render(_ALPACA.render(question=problem.question)), "\n" + problem.solution(sources.random)
 
 
 def _chat(sources: Sources) -> Example:
     problem = sources.problem()
-    return render(_CHAT.render(question=problem.question)), sources.random.choice(problem.paths)
+    return render(_CHAT.render(question=problem.question)), problem.solution(sources.random)
 
 
 def _respond(sources: Sources) -> Example:
@@ -130,8 +131,8 @@ def _respond_with_shots(sources: Sources) -> Example:
 
 def _respond_after(shots: int, sources: Sources) -> Example:
     *solved, problem = (sources.problem() for _ in range(shots + 1))
-    shown = [{"question": known.question, "answer": sources.random.choice(known.paths)} for known in solved]
-    return render(_RESPOND.render(query=problem.question, shots=shown)), sources.random.choice(problem.paths)
+    shown = [{"question": known.question, "answer": known.solution(sources.random)} for known in solved]
+    return render(_RESPOND.render(query=problem.question, shots=shown)), problem.solution(sources.random)
 
 
 def _evolve(sources: Sources) -> Example:
@@ -140,17 +141,23 @@ def _evolve(sources: Sources) -> Example:
 
 
 def _calculate(sources: Sources) -> Example:
-    """Bare calculations, of which the problems alone hold too few to learn to carry."""
-    lines = []
-    for _ in range(8):
-        a, b = (sources.random.randint(2, sources.random.choice([100, 300])) for _ in range(2))
-        small = sources.random.randint(2, 10)
-        calculations = [(f"{a}+{b}", a + b), (f"{max(a, b)}-{min(a, b)}", abs(a - b))]
-        if a <= 100:
-            calculations += [(f"{a}*{small}", a * small), (f"{small}*{a}", a * small), (f"{a * small}/{small}", a)]
-        expression, result = sources.random.choice(calculations)
-        lines.append(f"{expression} = <<{expression}={result}>>{result}")
-    return "Calculate:", "\n" + "\n".join(lines)
+    """Bare calculations, without the words between them: half of them as problems need them, half of them any."""
+    known = (calculation for _ in itertools.count() for calculation in calculations(sources.problem()))
+    return "Calculate:", "".join(f"\n<<{next(known)}>>\n<<{_any_calculation(sources.random)}>>" for _ in range(10))
+
+
+def _any_calculation(random: Random) -> str:
+    a, b, small = random.randint(2, 150), random.randint(2, 150), random.randint(2, 12)
+    few = random.randint(2, 60)
+    return random.choice(
+        (
+            f"{a}+{b}={a + b}",
+            f"{a + b}-{b}={a}",
+            f"{few}*{small}={few * small}",
+            f"{small}*{few}={few * small}",
+            f"{few * small}/{small}={few}",
+        )
+    )
 
 
 def _instruct(sources: Sources) -> Example:
@@ -205,17 +212,17 @@ def _induce(sources: Sources) -> Example:
 
 # How often a batch is of this kind, and how many examples it holds.
 TASKS: dict[Callable[[Sources], Example], tuple[float, int]] = {
-    _alpaca: (0.40, 24),
-    _chat: (0.05, 24),
-    _respond: (0.22, 24),
-    _respond_with_shots: (0.06, 8),
-    _evolve: (0.12, 10),
-    _calculate: (0.01, 24),
+    _alpaca: (0.27, 32),
+    _chat: (0.03, 32),
+    _respond: (0.15, 32),
+    _respond_with_shots: (0.02, 10),
+    _evolve: (0.09, 12),
+    _calculate: (0.08, 24),
     _instruct: (0.02, 24),
     _suited: (0.01, 24),
     _draft: (0.03, 24),
-    _extend: (0.08, 8),
-    _inputs: (0.08, 16),
-    _inputs_plain: (0.02, 16),
-    _induce: (0.16, 16),
+    _extend: (0.06, 8),
+    _inputs: (0.07, 12),
+    _inputs_plain: (0.01, 12),
+    _induce: (0.09, 24),
 }

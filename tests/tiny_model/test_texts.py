@@ -113,8 +113,7 @@ def test_calculations_are_right() -> None:
     sources = Sources("calculations")
     for _ in range(100):
         equations = find_equations(calculate(sources)[1])
-        assert len(equations) == 8
-        assert [equation_fault(equation) for equation in equations] == [None] * 8
+        assert [equation_fault(equation) for equation in equations] == [None] * 20
 
 
 def test_the_model_was_trained_on_the_prompts_as_they_are() -> None:
@@ -175,15 +174,3 @@ def test_a_checkpoint_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: p
     train.train(tmp_path / "killed", 5, 0)
     assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
     assert (tmp_path / "whole" / "prompts.json").is_file()
-
-
-@pytest.mark.usefixtures("small")
-def test_a_trained_model_is_what_further_training_begins_with(tmp_path: Path) -> None:
-    from tiny_model import train
-
-    train.train(tmp_path / "first", 1, 0)
-    train.train(tmp_path / "same", 0, 1, tmp_path / "first")
-    train.train(tmp_path / "further", 1, 1, tmp_path / "first")
-    assert weights(tmp_path / "same") == weights(tmp_path / "first") != weights(tmp_path / "further")
-    tokenizers = [(tmp_path / name / "tokenizer.json").read_text() for name in ("first", "further")]
-    assert tokenizers[0] == tokenizers[1]
