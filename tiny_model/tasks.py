@@ -15,6 +15,8 @@ from synth.pipelines.case2code.compose import Compose
 from synth.pipelines.case2code.evaluate import EvaluateFunctions
 from synth.pipelines.case2code.inputs import Inputs
 from synth.pipelines.engines import Message
+from synth.pipelines.instag.tag import Tag
+from synth.pipelines.query_of_cc.bootstrap import Bootstrap
 from synth.pipelines.reject import sample
 from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.runtime.prompts import Prompt
@@ -23,6 +25,8 @@ from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.extend import Extend
 from tiny_model.functions import SmallFunction, training_functions
 from tiny_model.problems import Family, Problem, calculations, examples, families
+from tiny_model.questions import KINDS, Topic, numbered, questions, thought, training_topics
+from tiny_model.tags import Label, problem_labels, question_labels, reply, task_labels, text_labels
 from tiny_model.texts import Subject, example_instructions, instruction, short_text, subjects, unsuited
 
 __all__ = ["END", "TASKS", "TURNS", "Example", "Sources", "prompt_digests", "render", "training_families"]
@@ -36,6 +40,8 @@ _INSTRUCT, _SUITED = (Prompt.load(name, instruct.FOLDER) for name in ("instruct"
 _DRAFT, _EXTEND = DraftResponses().prompt, Extend().prompt
 _INPUTS, _INPUTS_PLAIN = Inputs().prompt, Prompt.load("inputs-plain", inputs.FOLDER)
 _INDUCE = EvaluateFunctions().prompt
+_QUESTIONS, _THOUGHT = Bootstrap().questions_prompt, Bootstrap().thought_prompt
+_TAG = Tag().prompt
 
 Example = tuple[str, str]
 
@@ -54,6 +60,9 @@ def prompt_digests() -> dict[str, str]:
         "inputs": _INPUTS.render(code="?", n=Inputs().n),
         "inputs-plain": _INPUTS_PLAIN.render(code="?", n=Inputs().n),
         "evaluate": _INDUCE.render(prompt="?"),
+        "questions": "".join(render(_QUESTIONS.render(domain="?", kind=kind, text="!", n=10)) for kind in KINDS),
+        "thought": _THOUGHT.render(domain="?", question="!"),
+        "tag": _TAG.render(query="?"),
     }
     return {name: sha256(render(prompt).encode()).hexdigest() for name, prompt in rendered.items()}
 
@@ -66,6 +75,7 @@ class Sources:
         self._families = training_families(seed)
         self._subjects = _training_subjects(seed)
         self._functions = training_functions(seed)
+        self._topics = training_topics(seed)
 
     def problem(self) -> Problem:
         """Evolved questions as often as plain ones: evolution 1 is as plain as the seed."""
@@ -77,6 +87,10 @@ class Sources:
 
     def subject(self) -> Subject:
         return next(self._subjects)
+
+    def topic(self, *kinds: str) -> Topic:
+        """A topic of one of the kinds, or of any."""
+        return next(topic for topic in self._topics if topic.kind in (kinds or KINDS))
 
     def instruction(self) -> str:
         return instruction(self.subject(), self.random)
@@ -210,6 +224,55 @@ def _induce(sources: Sources) -> Example:
     return render(_INDUCE.render(prompt=task)), f"```python\n{function.answer}\n```"
 
 
+def _ask(sources: Sources) -> Example:
+    """As many questions as the recipe asks for by default, or fewer."""
+    random, topic = sources.random, sources.topic()
+    most = Bootstrap().questions_per_seed
+    n = most if random.random() < 0.4 else random.randint(3, most)
+    prompt = _QUESTIONS.render(domain=topic.domain, kind=topic.kind, text=topic.text, n=n)
+    return render(prompt), numbered(questions(topic, n, random))
+
+
+def _think(sources: Sources) -> Example:
+    topic = sources.topic("question")
+    return render(_THOUGHT.render(domain=topic.domain, question=topic.text)), thought(topic, sources.random)
+
+
+def _tag(sources: Sources) -> Example:
+    """Instructions of every recipe, those about the domains twice as often: they are the most various."""
+    text, labels = sources.random.choice((_problem, _text, _longer_text, _task, _question, _question))(sources)
+    return render(_TAG.render(query=text)), reply(labels)
+
+
+def _problem(sources: Sources) -> tuple[str, list[Label]]:
+    family = sources.family()
+    text = sources.random.choice(family.problems).question
+    return text, problem_labels(family.kind, text)
+
+
+def _text(sources: Sources) -> tuple[str, list[Label]]:
+    text = sources.instruction()
+    return text, text_labels(text)
+
+
+def _longer_text(sources: Sources) -> tuple[str, list[Label]]:
+    subject = sources.subject()
+    outline = str(short_text(subject, sources.random))
+    prompt = _EXTEND.render(instruction=instruction(subject, sources.random), outline=outline, language="en")
+    text = render(prompt).removeprefix("<|user|>").removesuffix(END + TURNS[-1])
+    return text, text_labels(text)
+
+
+def _task(sources: Sources) -> tuple[str, list[Label]]:
+    text = sources.function().task(sources.random, Compose())
+    return text, task_labels(text)
+
+
+def _question(sources: Sources) -> tuple[str, list[Label]]:
+    topic = sources.topic("question", "passage", "thought")
+    return topic.text, question_labels(topic.domain, topic.text)
+
+
 # How often a batch is of this kind, and how many examples it holds.
 TASKS: dict[Callable[[Sources], Example], tuple[float, int]] = {
     _alpaca: (0.27, 32),
@@ -225,4 +288,7 @@ TASKS: dict[Callable[[Sources], Example], tuple[float, int]] = {
     _inputs: (0.07, 12),
     _inputs_plain: (0.01, 12),
     _induce: (0.09, 24),
+    _ask: (0.05, 12),
+    _think: (0.03, 24),
+    _tag: (0.04, 24),
 }
