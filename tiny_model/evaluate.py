@@ -3,8 +3,8 @@
 On questions of which none was in the training data: how many it solves greedily, for how many 16 samples hold two
 distinct correct paths, how many replies to the evolution prompt can be read, and on how many evolved questions the
 samples agree. And on instructions of which it saw none: how many new ones it writes that it finds fit, how long its
-drafts are, and how many of them it makes longer by more than a fifth in one pass. Of functions: see
-`evaluate_functions`.
+drafts are, and how many of them it makes longer by more than a fifth in one pass. Of functions, queries and tags: see
+`evaluate_functions` and `evaluate_queries`.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from synth.pipelines.self_lengthen import instruct, quality, words
 from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.extend import Extend
 from tiny_model.evaluate_functions import measure_functions
+from tiny_model.evaluate_queries import measure_queries, measure_tags
 from tiny_model.problems import examples
 from tiny_model.texts import example_instructions, subjects, unsuited
 
@@ -168,5 +169,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tiny", help="a model directory, or tiny for the one that ships")
     model = parser.parse_args().model
-    scores = {**asyncio.run(_run(model)), **measure_functions(["--model", model])}
+    scores = asyncio.run(_run(model))
+    for measured in (measure_functions, measure_queries, measure_tags):
+        scores |= measured(["--model", model])
     sys.stdout.write(json.dumps({name: round(score, 3) for name, score in scores.items()}, indent=1) + "\n")

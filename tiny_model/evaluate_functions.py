@@ -4,17 +4,14 @@ How many of the calls that it is asked for can be used, for how many functions t
 results tell something, and how many functions it finds from the results of other calls.
 """
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from synth.pipelines.case2code.inputs import Inputs
+from tiny_model.commands import run, written
 from tiny_model.functions import KINDS, SmallFunction, held_out_functions
 
 __all__ = ["held_out", "measure_functions"]
@@ -33,10 +30,17 @@ def measure_functions(engine: Sequence[str], per_kind: int = PER_KIND) -> dict[s
         folder = Path(temporary)
         executed = [{**function.executed(random), "id": name} for name, function in drawn.items()]
         sources = [{name: row[name] for name in ("id", "code", "func_name")} for row in executed]
-        calls = _run("inputs", _written(folder / "functions.jsonl", sources), folder / "calls", *engine)
-        complete = _run("execute", folder / "calls", folder / "executed") if calls["produced"] else {"produced": 0}
-        _run("compose", _written(folder / "executed.jsonl", executed), folder / "tasks", "--evaluation")
-        found = _run("evaluate", folder / "tasks", folder / "scores", *engine)
+        calls = run("case2code inputs", written(folder / "functions.jsonl", sources), folder / "calls", options=engine)
+        complete = (
+            run("case2code execute", folder / "calls", folder / "executed") if calls["produced"] else {"produced": 0}
+        )
+        run(
+            "case2code compose",
+            written(folder / "executed.jsonl", executed),
+            folder / "tasks",
+            options=["--evaluation"],
+        )
+        found = run("case2code evaluate", folder / "tasks", folder / "scores", options=engine)
     return {
         f"calls that can be used, of {Inputs().n}": calls["tallies"].get("inputs_from_model", 0) / len(drawn),
         "functions with a complete sample": complete["produced"] / len(drawn),
@@ -49,16 +53,3 @@ def held_out(per_kind: int) -> Iterable[tuple[str, SmallFunction]]:
     for kind in KINDS:
         of_kind = islice(held_out_functions(f"evaluate/{kind.kind}", [kind]), per_kind)
         yield from ((f"{kind.kind}-{number}", function) for number, function in enumerate(of_kind))
-
-
-def _written(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def _run(step: str, source: Path, out: Path, *options: str) -> dict[str, Any]:
-    """What a step counted."""
-    synth = Path(sys.executable).with_name("synth")
-    subprocess.run([synth, "case2code", step, source, out, *options], check=True)
-    counts: dict[str, Any] = json.loads((out / "synth.json").read_text())["counts"]
-    return counts

@@ -60,7 +60,7 @@ Term = tuple[str, str]  # the term with its article, and what it serves to do
 
 @dataclass(frozen=True)
 class Topic:
-    """A seed: `terms` are those that its text names, and `near` all of their branches."""
+    """A seed: `terms` are those that its text names, or tells the purpose of, and `near` all of their branches."""
 
     domain: str
     kind: str
@@ -132,6 +132,7 @@ def _topic(domain: str, kind: str, random: Random) -> Topic:
         terms = tuple(random.sample(near, 3))
         text = " ".join(_fill(random.choice(_PURPOSE), [term]) for term in terms)
     else:
+        terms = terms[:2]
         text = _thought(terms, near, random)
     return Topic(domain, kind, text, terms, near)
 
