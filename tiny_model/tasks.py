@@ -280,7 +280,7 @@ TASKS: dict[Callable[[Sources], Example], tuple[float, int]] = {
     _respond: (0.15, 32),
     _respond_with_shots: (0.02, 10),
     _evolve: (0.09, 12),
-    _calculate: (0.08, 24),
+    _calculate: (0.08, 16),
     _instruct: (0.02, 24),
     _suited: (0.01, 24),
     _draft: (0.03, 24),
