@@ -116,19 +116,6 @@ def test_the_example_seeds_grow(tmp_path: Path) -> None:
     assert summary.counts.produced == summary.record["input_rows"] > 0
 
 
-def test_the_example_pool_is_one_that_could_have_grown_from_the_example_seeds(tmp_path: Path) -> None:
-    seeds = [json.loads(line) for line in (EXAMPLES / "seeds.jsonl").read_text().splitlines()]
-    pool = Source(str(EXAMPLES / "queries.jsonl"), QUERY_POOL, {}, None).table(tmp_path / "pool").to_pylist()
-    assert {row["id"]: row["text"] for row in pool if row["kind"] == "seed"} == {
-        row["id"]: row["text"] for row in seeds
-    }
-    known = {row["id"] for row in pool}
-    for row in pool:
-        assert row["round"] == 0 or (row["parent_id"] in known and row["id"].startswith(f"{row['parent_id']}/"))
-    near = NearDuplicates()
-    assert not [row for row in pool if near.seen(row["id"], row["text"])]
-
-
 def test_a_tree_grows_on_around_a_request_that_is_not_answered(tmp_path: Path) -> None:
     """The thought about one question is too long a prompt; the seed is given up only where nothing else is left."""
 
