@@ -13,8 +13,6 @@ from synth.pipelines.runtime.runner import Options, Run, Summary
 from synth.pipelines.runtime.text.near import NearDuplicates
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import BudgetSpent, EngineFailed
-from synth.schemas.reading.sources import Source
-from synth.schemas.records import QUERY_POOL
 from tests.pipelines.query_of_cc.talking import TalkingEngine, attentive, small
 from tests.rows import write_rows
 
