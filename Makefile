@@ -91,6 +91,7 @@ bench-lengthen: setup  ## Measure whether `extend` keeps the engine busy (ten mi
 learn: setup  ## Train small models on what the recipes make of a few seeds, and measure them (an hour)
 	$(BIN)/python -m benchmarks.learning.rft --chart docs/learning-rft.svg
 	$(BIN)/python -m benchmarks.learning.evolution --chart docs/learning-evolution.svg
+	$(BIN)/python -m benchmarks.learning.domain --chart docs/learning-domain.svg
 
 # In a folder of their own, so that they take no part in the environment.
 $(SMOLLM2)/saved: benchmarks/smollm2.py | $(VENV)/installed

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.learning import world
 from benchmarks.learning.results import line_fit, of_amounts, tell
-from benchmarks.learning.steps import compare, experiment, rows, synth
+from benchmarks.learning.steps import add_teacher, compare, experiment, rows, synth
 
 __all__ = ["datasets", "main"]
 
@@ -25,7 +25,9 @@ SMALLEST = 32
 
 
 def main() -> None:
-    given = experiment(__doc__, "evolution").parse_args()
+    arguments = experiment(__doc__, "evolution")
+    add_teacher(arguments)
+    given = arguments.parse_args()
     seed_rows = world.seeds(given.questions)
     seeds = world.write(given.out / "seed.jsonl", seed_rows)
     held_out = world.write(given.out / "held-out.jsonl", world.held_out(given.held_out, seed_rows))
@@ -33,12 +35,12 @@ def main() -> None:
     synth("augment", "evolve", seeds, evolved, "--model", given.teacher)
     synth("augment", "respond", evolved, augmented, "--model", given.teacher, "--keep", "agreement")
     sets = {f"{amount:,} evolved": data for amount, data in datasets(seeds, augmented, given.out)}
-    results = compare(sets, held_out, world.variations(), given)
-    counted = [result._replace(rows=result.rows - given.questions) for result in results]
+    solved = compare(sets, held_out, world.variations(), given)
+    counted = [result._replace(rows=result.rows - given.questions) for result in solved.results]
     points = [(result.rows, result.score) for result in counted if result.rows]
     told = [line_fit(points).described] if len({x for x, _ in points}) > 1 else []
-    chart = of_amounts(counted, "evolved questions")
-    tell("Evolution", "held-out questions solved", counted, given.out, given.chart, chart, told)
+    solved = solved._replace(results=counted)
+    tell("Evolution", [solved], of_amounts(solved, "evolved questions"), given.out, given.chart, told)
 
 
 def datasets(seeds: Path, augmented: Path, out: Path) -> list[tuple[int, Path]]:

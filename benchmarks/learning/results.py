@@ -11,19 +11,54 @@ from benchmarks.contest import print_table, say
 from benchmarks.learning.drawing import write
 from synth.cli.report.frame import WIDTH, Chart, framed, quantity
 
-__all__ = ["LineFit", "Result", "line_fit", "of_amounts", "of_sets", "table", "tell"]
+__all__ = [
+    "LOSSES",
+    "SHARES",
+    "WORDS",
+    "Finding",
+    "LineFit",
+    "Result",
+    "Unit",
+    "gap",
+    "line_fit",
+    "of_amounts",
+    "of_sets",
+    "table",
+    "tell",
+]
 
 BLUE, GREY = "var(--series-1)", "var(--soft)"
-SHARE = {"format": ".2~%"}
+
+
+class Unit(NamedTuple):
+    """How scores are written in a table and on the axis of a chart, and whether that begins at zero."""
+
+    title: str
+    in_table: str
+    on_axis: str
+    from_zero: bool = True
+
+
+SHARES = Unit("share", ".1%", ".2~%")
+LOSSES = Unit("nats for each token", ".3f", ".2f", from_zero=False)
+WORDS = Unit("words", ".1f", "~f")
 
 
 class Result(NamedTuple):
-    """A student: the set that it was trained on, its seed, the rows of the set, and its score, a share."""
+    """A student: the set that it was trained on, its seed, the rows of the set, and its score."""
 
     arm: str
     seed: int
     rows: int
     score: float
+
+
+class Finding(NamedTuple):
+    """What was measured of all students, and in which unit."""
+
+    measure: str
+    unit: Unit
+    results: Sequence[Result]
 
 
 class LineFit(NamedTuple):
@@ -49,60 +84,73 @@ def line_fit(points: Sequence[tuple[float, float]]) -> LineFit:
     return LineFit(at_one, slope, 1 - left / spread if spread else 1.0)
 
 
+def gap(finding: Finding, arm: str, other: str) -> str:
+    """By how much the students of one set are above those of another that began with the same random weights."""
+    scores = {(result.arm, result.seed): result.score for result in finding.results}
+    gaps = [score - scores[other, seed] for (name, seed), score in scores.items() if name == arm]
+    mean_gap, low, high = (format(value, f"+{finding.unit.in_table}") for value in (mean(gaps), min(gaps), max(gaps)))
+    return f"{finding.measure}, {arm} less {other}: {mean_gap} ({low} to {high} by seed)"
+
+
 def tell(
-    name: str,
-    measure: str,
-    results: Sequence[Result],
-    out: Path,
-    drawn: Path | None,
-    chart: Chart,
-    told: Sequence[str] = (),
+    name: str, findings: Sequence[Finding], chart: Chart, out: Path, drawn: Path | None, told: Sequence[str] = ()
 ) -> None:
-    """Write `results.jsonl` and `chart.svg` to the directory `out`, the chart also to `drawn`, and print a table."""
-    lines = [json.dumps({"experiment": name, "measure": measure, **result._asdict()}) + "\n" for result in results]
+    """Write `results.jsonl` and `chart.svg` to the directory `out`, the chart also to `drawn`, and print tables."""
+    lines = [
+        json.dumps({"experiment": name, "measure": finding.measure, **result._asdict()}) + "\n"
+        for finding in findings
+        for result in finding.results
+    ]
     (out / "results.jsonl").write_text("".join(lines))
     for file in (out / "chart.svg", *([drawn] if drawn else [])):
-        write(chart, f"{name}: {measure}", file)
+        write(chart, f"{name}: {findings[0].measure}", file)
         say(f"{file}: drawn")
-    print_table(f"{name}: {measure}", ["trained on", "rows", "mean", "lowest", "highest"], table(results))
+    for finding in findings:
+        columns = ["trained on", "rows", "mean", "lowest", "highest"]
+        print_table(f"{name}: {finding.measure}", columns, table(finding))
     for line in told:
         print(line)
 
 
-def table(results: Sequence[Result]) -> list[list[str]]:
+def table(finding: Finding) -> list[list[str]]:
     """A line for each set, with the spread of its students."""
     lines = []
-    for arm, students in _by_arm(results).items():
+    for arm, students in _by_arm(finding.results).items():
         scores = [student.score for student in students]
-        shares = [f"{share:.1%}" for share in (mean(scores), min(scores), max(scores))]
-        lines.append([arm, f"{students[0].rows:,}", *shares])
+        written = [format(score, finding.unit.in_table) for score in (mean(scores), min(scores), max(scores))]
+        lines.append([arm, f"{students[0].rows:,}", *written])
     return lines
 
 
-def of_sets(results: Sequence[Result]) -> Chart:
-    """A line for each set: its students as points, and their mean as a bar."""
-    arms = _by_arm(results)
+def of_sets(finding: Finding) -> Chart:
+    """A line for each set: its students as points, and their mean as a bar; as a tick if the axis is not from zero."""
+    arms, unit = _by_arm(finding.results), finding.unit
     axis = {"title": None, "domain": False, "ticks": False, "labelColor": "var(--ink)", "labelLimit": 200}
     y = {"field": "arm", "type": "nominal", "sort": list(arms), "axis": axis}
     means = [{"arm": arm, "mean": mean(student.score for student in students)} for arm, students in arms.items()]
+    scale = {"zero": unit.from_zero}
+    mark = {"type": "bar", "opacity": 0.35} if unit.from_zero else {"type": "tick", "thickness": 2}
     layers = [
         {
             "data": {"values": means},
-            "mark": {"type": "bar", "color": BLUE, "opacity": 0.35},
-            "encoding": {"y": y, "x": quantity("mean", axis={"title": "share", **SHARE})},
+            "mark": {"color": BLUE, **mark},
+            "encoding": {"y": y, "x": quantity("mean", axis=_axis(unit), scale=scale)},
         },
-        {"mark": {"type": "point", "filled": True, "size": 45, "color": BLUE}, "encoding": {"y": y, "x": _score()}},
+        {
+            "mark": {"type": "point", "filled": True, "size": 45, "color": BLUE},
+            "encoding": {"y": y, "x": quantity("score", scale=scale)},
+        },
     ]
-    return framed(_values(results), {"layer": layers, "width": WIDTH}, 48 + 26 * len(arms))
+    return framed(_values(finding.results), {"layer": layers, "width": WIDTH}, 48 + 26 * len(arms))
 
 
-def of_amounts(results: Sequence[Result], unit: str) -> Chart:
+def of_amounts(finding: Finding, amounts_of: str) -> Chart:
     """Students by the amount of data on a logarithmic axis, and the straight line through them; none at zero."""
-    some = [result for result in results if result.rows]
+    some = [result for result in finding.results if result.rows]
     amounts = sorted({result.rows for result in some})
-    axis = {"title": unit, "grid": False, "values": amounts}
+    axis = {"title": amounts_of, "grid": False, "values": amounts}
     x = quantity("rows", scale={"type": "log", "nice": False}, axis=axis)
-    y = quantity("score", axis={"title": "share", **SHARE})
+    y = quantity("score", axis=_axis(finding.unit))
     layers: list[Chart] = [
         {"mark": {"type": "point", "filled": True, "size": 45, "color": BLUE}, "encoding": {"x": x, "y": y}}
     ]
@@ -114,8 +162,8 @@ def of_amounts(results: Sequence[Result], unit: str) -> Chart:
     return framed(_values(some), {"layer": layers})
 
 
-def _score() -> Chart:
-    return quantity("score")
+def _axis(unit: Unit) -> Chart:
+    return {"title": unit.title, "format": unit.on_axis}
 
 
 def _values(results: Sequence[Result]) -> list[Chart]:

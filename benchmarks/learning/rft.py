@@ -18,8 +18,8 @@ epochs of the seed data alone, so that any larger set would win that comparison.
 from pathlib import Path
 
 from benchmarks.learning import world
-from benchmarks.learning.results import of_sets, tell
-from benchmarks.learning.steps import compare, experiment, synth
+from benchmarks.learning.results import gap, of_sets, tell
+from benchmarks.learning.steps import add_teacher, compare, experiment, synth
 
 __all__ = ["datasets", "main"]
 
@@ -33,6 +33,7 @@ FIRST = (
 
 def main() -> None:
     arguments = experiment(__doc__, "rft")
+    add_teacher(arguments)
     arguments.add_argument("--samples", type=int, default=64, help="that the teacher draws for each question")
     given = arguments.parse_args()
     rows = world.seeds(given.questions)
@@ -42,8 +43,8 @@ def main() -> None:
     drawing = ("-n", given.samples, "--temperature", 1.0, "--prompt", "chat")
     synth("reject", "sample", seeds, samples, "--model", given.teacher, *drawing)
     sets = datasets(samples, given.out)
-    results = compare(sets, held_out, world.texts(rows), given)
-    tell("RFT", "held-out questions solved", results, given.out, given.chart, of_sets(results))
+    solved = compare(sets, held_out, world.texts(rows), given)
+    tell("RFT", [solved], of_sets(solved), given.out, given.chart, [gap(solved, f"k = {K[-1]}", "as many duplicates")])
 
 
 def datasets(samples: Path, out: Path) -> dict[str, Path]:

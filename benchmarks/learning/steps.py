@@ -8,16 +8,30 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contest import parser, say
 from benchmarks.learning import world
 from benchmarks.learning.fresh import make
-from benchmarks.learning.results import Result
+from benchmarks.learning.results import SHARES, Finding, Result
 
-__all__ = ["compare", "experiment", "rows", "synth"]
+__all__ = [
+    "Sets",
+    "Students",
+    "add_teacher",
+    "beginners",
+    "chats",
+    "compare",
+    "experiment",
+    "loss",
+    "record",
+    "rows",
+    "scored",
+    "synth",
+    "trained",
+]
 
 # A thread that spins while it waits slows its fellow down several times over as soon as anything else runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -25,21 +39,28 @@ CALCULATIONS = 4000
 # The question alone, as a chat: students know no instructions.
 PROMPT = Path(__file__).with_name("question.md")
 
+Sets = Mapping[str, Sequence[Path]]  # by name: one for each seed, or one for all
+Students = dict[tuple[str, int], Path]  # by the name of the set that they learnt from, and seed
 
-def experiment(doc: str | None, name: str) -> argparse.ArgumentParser:
-    """The options that all experiments have."""
+
+def experiment(doc: str | None, name: str, *, lessons: int = 800, steps: int = 240) -> argparse.ArgumentParser:
+    """The options that all experiments with students have."""
     arguments = parser(doc)
     arguments.add_argument("--out", type=Path, default=Path("build/learning") / name, help="work directory")
     arguments.add_argument("--chart", type=Path, help="an SVG file to write")
-    arguments.add_argument("--teacher", default="tiny", help="the model that makes the data")
-    arguments.add_argument("--questions", type=int, default=128, help="of the seed data")
-    arguments.add_argument("--held-out", type=int, default=200, help="questions to measure with")
-    arguments.add_argument("--lessons", type=int, default=800, help="steps of calculations before; 0 for none")
-    arguments.add_argument("--steps", type=int, default=240, help="of each training")
+    arguments.add_argument("--lessons", type=int, default=lessons, help="steps before any set is given; 0 for none")
+    arguments.add_argument("--steps", type=int, default=steps, help="of each training")
     arguments.add_argument("--batch", type=int, default=16, help="rows of a step")
     arguments.add_argument("--learning-rate", type=float, default=3e-3)
     arguments.add_argument("--seeds", type=int, default=3, help="students for each set")
     return arguments
+
+
+def add_teacher(arguments: argparse.ArgumentParser) -> None:
+    """The options of the experiments on mathematics."""
+    arguments.add_argument("--teacher", default="tiny", help="the model that makes the data")
+    arguments.add_argument("--questions", type=int, default=128, help="of the seed data")
+    arguments.add_argument("--held-out", type=int, default=200, help="questions to measure with")
 
 
 def synth(*words: object) -> None:
@@ -54,62 +75,93 @@ def synth(*words: object) -> None:
 
 
 def rows(dataset: Path) -> int:
-    return int(_record(dataset)["counts"]["outputs"])
+    return int(record(dataset)["counts"]["outputs"])
 
 
-def compare(sets: Mapping[str, Path], held_out: Path, texts: Iterable[str], given: argparse.Namespace) -> list[Result]:
+def record(dataset: Path) -> dict[str, Any]:
+    """What a command wrote about its run."""
+    written: dict[str, Any] = json.loads((dataset / "synth.json").read_text())
+    return written
+
+
+def compare(sets: Mapping[str, Path], held_out: Path, texts: Iterable[str], given: argparse.Namespace) -> Finding:
     """Students of each set and each seed, and the share of held-out questions that they solve.
 
-    Students of one seed begin with the same random weights, and learn to calculate before they are given any set, as
-    the models of the papers have learnt to in their pretraining. All are trained before any is measured, because vLLM
-    binds its process to a part of the machine.
+    They learn to calculate before they are given any set, as the models of the papers have in their pretraining.
     """
-    students, vocabulary, trained = given.out / "students", list(texts), {}
     calculations = given.out / "calculations"
     synth("import", world.write(given.out / "calculations.jsonl", world.calculations(CALCULATIONS)), calculations)
-    lessons = _chats(calculations)
-    chats = {arm: _chats(data) for arm, data in sets.items()}
-    for seed in range(given.seeds):
-        base = _student(vocabulary, students / f"base-{seed}", seed)
-        if given.lessons:
-            base = _train(lessons, base, students / f"taught-{seed}", seed, given.lessons, given)
-        for arm, data in sets.items():
-            trained[arm, seed] = _train(chats[arm], base, students / f"{data.name}-{seed}", seed, given.steps, given)
-    scores = {key: _accuracy(model, held_out, given.out / "solved" / model.name) for key, model in trained.items()}
-    return [Result(arm, seed, rows(sets[arm]), score) for (arm, seed), score in scores.items()]
+    taught = beginners(texts, chats(calculations), given)
+    students = trained({arm: [chats(data)] for arm, data in sets.items()}, taught, given)
+    one_each = {arm: [data] for arm, data in sets.items()}
+
+    def accuracy(model: Path) -> float:
+        """The share of the questions whose greedy solution has the right answer and only correct equations."""
+        out = given.out / "solved" / model.name
+        greedy = ("--prompt", PROMPT, "-n", 1, "--temperature", 0, "--max-tokens", 160)
+        synth("reject", "sample", held_out, out, "--model", model, *greedy)
+        counts = record(out)["counts"]
+        return float(counts["tallies"]["correct_paths"] / counts["produced"])
+
+    return Finding("held-out questions solved", SHARES, scored(students, one_each, accuracy))
 
 
-def _student(texts: Iterable[str], out: Path, seed: int) -> Path:
-    """A model with random weights, unless it is there already."""
-    if not (out / "model.safetensors").is_file():
-        make(texts, out, seed)
-    return out
-
-
-def _chats(dataset: Path) -> Path:
+def chats(dataset: Path) -> Path:
     """The questions and responses as a trainer reads them."""
-    chats = dataset.with_name(f"{dataset.name}.messages.jsonl")
-    synth("export", dataset, chats, "--as", "messages", "--force")
-    return chats
+    file = dataset.with_name(f"{dataset.name}.messages.jsonl")
+    synth("export", dataset, file, "--as", "messages", "--force")
+    return file
 
 
-def _train(chats: Path, base: Path, out: Path, seed: int, steps: int, given: argparse.Namespace) -> Path:
-    """The student `base` after training on the chats."""
+def beginners(texts: Iterable[str], lessons: Path, given: argparse.Namespace) -> dict[int, Path]:
+    """A student for each seed, with random weights, after lessons. Texts have all words that it is to know."""
+    vocabulary, students = list(texts), {}
+    for seed in range(given.seeds):
+        student = given.out / "students" / f"base-{seed}"
+        if not (student / "model.safetensors").is_file():
+            make(vocabulary, student, seed)
+        if given.lessons:
+            student = _train(lessons, student, student.with_name(f"taught-{seed}"), seed, given.lessons, given)
+        students[seed] = student
+    return students
+
+
+def trained(sets: Sets, beginners: Mapping[int, Path], given: argparse.Namespace) -> Students:
+    """Students after training on each of the sets, which are chats."""
+    students = {}
+    for seed, base in beginners.items():
+        for arm, of_seeds in sets.items():
+            data = of_seeds[seed % len(of_seeds)]
+            out = given.out / "students" / f"{data.name.partition('.')[0]}-{seed}"
+            students[arm, seed] = _train(data, base, out, seed, given.steps, given)
+    return students
+
+
+def scored(students: Students, sets: Sets, score: Callable[[Path], float]) -> list[Result]:
+    """What each student scores.
+
+    All are trained before any is measured, because vLLM binds its process to a part of the machine.
+    """
+    sizes = {arm: rows(data[0]) for arm, data in sets.items()}
+    return [Result(arm, seed, sizes.get(arm, 0), score(model)) for (arm, seed), model in students.items()]
+
+
+def loss(model: Path, held_out: Path, out: Path) -> float:
+    """Nats for each token that the assistant says in the chats of a dataset.
+
+    A step of training reports the loss before it. One over all chats at a rate of zero changes nothing, and measures.
+    """
+    whole = ("--steps", 1, "--batch", rows(held_out), "--micro-batch", rows(held_out), "--learning-rate", 0)
+    synth("self-lengthen", "train", held_out, out, "--model", model, "--full", *whole)
+    from datasets import load_from_disk
+
+    (step,) = load_from_disk(str(out))
+    return float(step["loss"])
+
+
+def _train(data: Path, base: Path, out: Path, seed: int, steps: int, given: argparse.Namespace) -> Path:
+    """The student `base` after training on chats."""
     length = ("--steps", steps, "--batch", given.batch, "--micro-batch", given.batch)
     rate = ("--learning-rate", given.learning_rate)
-    synth("self-lengthen", "train", chats, out, "--model", base, "--full", "--seed", seed, *length, *rate)
+    synth("self-lengthen", "train", data, out, "--model", base, "--full", "--seed", seed, *length, *rate)
     return out
-
-
-def _accuracy(model: Path, questions: Path, out: Path) -> float:
-    """The share of the questions whose greedy solution has the right answer and only correct equations."""
-    greedy = ("--prompt", PROMPT, "-n", 1, "--temperature", 0, "--max-tokens", 160)
-    synth("reject", "sample", questions, out, "--model", model, *greedy)
-    counts = _record(out)["counts"]
-    return float(counts["tallies"]["correct_paths"] / counts["produced"])
-
-
-def _record(dataset: Path) -> dict[str, Any]:
-    """What a command wrote about its run."""
-    record: dict[str, Any] = json.loads((dataset / "synth.json").read_text())
-    return record

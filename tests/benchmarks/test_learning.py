@@ -11,13 +11,15 @@ from xml.etree import ElementTree
 import pytest
 from datasets import load_from_disk
 
-from benchmarks.learning import evolution, mistakes, rft, world
-from benchmarks.learning.results import Result, line_fit, of_amounts, of_sets, table, tell
+from benchmarks.learning import domain, evolution, mistakes, rft, world
+from benchmarks.learning.results import LOSSES, SHARES, Finding, Result, gap, line_fit, of_amounts, of_sets, table, tell
 from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
+from tiny_model.train import build_tokenizer
 
 RESULTS = [Result(arm, seed, rows, score) for arm, seed, rows, score in (
     ("alone", 0, 10, 0.25), ("alone", 1, 10, 0.5), ("k = 1", 0, 20, 0.75), ("k = 1", 1, 20, 0.75),
 )]  # fmt: skip
+SOLVED, LOSS = (Finding("measured", unit, RESULTS) for unit in (SHARES, LOSSES))
 
 
 def test_held_out_questions_are_none_of_the_seed_questions() -> None:
@@ -85,22 +87,35 @@ def test_a_straight_line_is_fitted_over_the_logarithm() -> None:
 
 
 def test_the_table_has_the_spread_of_the_students(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert table(RESULTS) == [
+    assert table(SOLVED) == [
         ["alone", "10", "37.5%", "25.0%", "50.0%"],
         ["k = 1", "20", "75.0%", "75.0%", "75.0%"],
     ]
-    tell("Test", "solved", RESULTS, tmp_path, tmp_path / "docs" / "chart.svg", of_sets(RESULTS), ["so it is"])
+    assert table(LOSS)[0] == ["alone", "10", "0.375", "0.250", "0.500"]
+    tell("Test", [SOLVED, LOSS], of_sets(SOLVED), tmp_path, tmp_path / "docs" / "chart.svg", ["so it is"])
     printed = capsys.readouterr().out
     assert "k = 1" in printed
     assert "so it is" in printed
     rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
-    assert rows[0] == {"experiment": "Test", "measure": "solved", "arm": "alone", "seed": 0, "rows": 10, "score": 0.25}
+    assert rows[0] == {
+        "experiment": "Test",
+        "measure": "measured",
+        "arm": "alone",
+        "seed": 0,
+        "rows": 10,
+        "score": 0.25,
+    }
     assert (tmp_path / "docs" / "chart.svg").read_text() == (tmp_path / "chart.svg").read_text()
 
 
-@pytest.mark.parametrize("chart", [of_sets(RESULTS), of_amounts(RESULTS, "rows")])
+def test_students_of_the_same_random_weights_are_compared() -> None:
+    assert gap(SOLVED, "k = 1", "alone") == "measured, k = 1 less alone: +37.5% (+25.0% to +50.0% by seed)"
+    assert gap(LOSS, "alone", "k = 1") == "measured, alone less k = 1: -0.375 (-0.500 to -0.250 by seed)"
+
+
+@pytest.mark.parametrize("chart", [of_sets(SOLVED), of_sets(LOSS), of_amounts(SOLVED, "rows")])
 def test_a_chart_is_a_file_with_a_point_for_each_student(chart: dict[str, object], tmp_path: Path) -> None:
-    tell("Test", "solved", RESULTS, tmp_path, None, chart)
+    tell("Test", [SOLVED], chart, tmp_path, None)
     drawn = (tmp_path / "chart.svg").read_text()
     ElementTree.fromstring(drawn)
     assert "var(" not in drawn
@@ -119,3 +134,51 @@ def test_mistakes_are_told_apart() -> None:
     replies = ["<<2*3=7>>\n<<7+4=11>>", "<<5*3=15>>\n<<15+4=19>>", "<<2+3=5>>", "I do not know."]
     laid_out, read, right = mistakes.shares([{**asked, "response": reply} for reply in replies])
     assert (laid_out, read, right) == (0.5, 0.5, 0.8)
+
+
+def documents() -> list[dict[str, str]]:
+    """Forty documents of sixty different words, a quarter of them about one domain."""
+    return [
+        {
+            "id": f"module.name_{n}",
+            "domain": "text" if n % 4 else "files",
+            "text": " ".join(f"{'word' if n % 4 else 'path'}_{n}_{place}" for place in range(60)),
+        }
+        for n in range(40)
+    ]
+
+
+def test_passages_have_equally_many_tokens_and_those_of_a_document_are_held_out_together() -> None:
+    tokenizer = build_tokenizer([document["text"] for document in documents()])
+    passages = list(domain.passages(documents(), tokenizer))
+    lengths = [len(tokenizer(passage["text"])["input_ids"]) for passage in passages]
+    assert set(lengths) <= set(range(domain.TOKENS - 3, domain.TOKENS + 4))
+    assert passages[0]["text"] == documents()[0]["text"][: len(passages[0]["text"])]
+    parts: dict[str, set[str]] = {}
+    for passage in passages:
+        parts.setdefault(passage["id"].partition("/")[0], set()).add(passage["part"])
+        assert passage["messages"] == [{"role": "assistant", "content": passage["text"]}]
+    assert all(len(found) == 1 for found in parts.values())
+    assert {part for found in parts.values() for part in found} == {"held out", "pool"}
+    (general,) = domain.passages([{"id": "a", "domain": "other", "text": "word " * domain.TOKENS}], tokenizer)
+    assert general["part"] == "general"
+
+
+def test_retrieved_and_random_sets_are_equally_large_and_nothing_that_is_held_out_can_be_found(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer([document["text"] for document in documents()])
+    general = {"id": "general", "domain": "other", "text": " ".join(f"general_{place}" for place in range(60))}
+    corpus = world.write(tmp_path / "passages.jsonl", domain.passages([*documents(), general], tokenizer))
+    asked = world.write(tmp_path / "asked.jsonl", [{"id": "q", "text": "path", "domain": "files"}])
+    sets, tests = domain.datasets(corpus, "files", asked, 2, tmp_path)
+    (retrieved,), randoms, (labelled,) = (
+        [load_from_disk(str(folder)) for folder in folders] for folders in sets.values()
+    )
+    held_out = {name: load_from_disk(str(folder)) for name, folder in tests.items()}
+    assert [len(rows) for rows in randoms] == [len(retrieved)] * 2
+    assert randoms[0]["id"] != randoms[1]["id"]
+    assert 0 < len(retrieved) < len(labelled)
+    assert set(retrieved["domain"]) == set(labelled["domain"]) == {"files"}
+    assert {part for rows in (retrieved, *randoms, labelled) for part in rows["part"]} == {"pool"}
+    assert set(held_out["the domain"]["domain"]) == {"files"}
+    assert set(held_out["other domains"]["domain"]) == {"text"}
+    assert {part for rows in held_out.values() for part in rows["part"]} == {"held out"}
