@@ -88,10 +88,11 @@ bench-instag: setup  ## Compare tag normalization of ten million rows with other
 bench-lengthen: setup  ## Measure whether `extend` keeps the engine busy (ten minutes)
 	$(BIN)/python benchmarks/self_lengthen.py --rows 32 -n 2 --rounds 1 --engine-arg max_num_seqs=16
 
-learn: setup  ## Train small models on what the recipes make of a few seeds, and measure them (an hour)
+learn: setup  ## Train small models on what the recipes make of a few seeds, and measure them (two hours)
 	$(BIN)/python -m benchmarks.learning.rft --chart docs/learning-rft.svg
 	$(BIN)/python -m benchmarks.learning.evolution --chart docs/learning-evolution.svg
 	$(BIN)/python -m benchmarks.learning.domain --chart docs/learning-domain.svg
+	$(BIN)/python -m benchmarks.learning.selection --chart docs/learning-selection.svg
 
 # In a folder of their own, so that they take no part in the environment.
 $(SMOLLM2)/saved: benchmarks/smollm2.py | $(VENV)/installed

@@ -27,7 +27,18 @@ from typing import Any
 from benchmarks.contest import ROOT
 from benchmarks.learning import world
 from benchmarks.learning.results import LOSSES, Finding, gap, of_sets, tell
-from benchmarks.learning.steps import Sets, beginners, experiment, loss, record, rows, scored, synth, trained
+from benchmarks.learning.steps import (
+    Sets,
+    add_training,
+    beginners,
+    experiment,
+    loss,
+    record,
+    rows,
+    scored,
+    synth,
+    trained,
+)
 from tiny_model.train import build_tokenizer
 
 __all__ = ["datasets", "main", "passages", "queries"]
@@ -38,8 +49,8 @@ HELD_OUT = 5  # one docstring in so many
 
 
 def main() -> None:
-    arguments = experiment(__doc__, "domain", lessons=600, steps=100)
-    arguments.set_defaults(learning_rate=2e-3)
+    arguments = experiment(__doc__, "domain")
+    add_training(arguments, lessons=600, steps=100, learning_rate=2e-3)
     arguments.add_argument("--teacher", default="tiny", help="the model that asks and thinks")
     arguments.add_argument("--domain", default="network programming")
     given = arguments.parse_args()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.learning import world
 from benchmarks.learning.results import line_fit, of_amounts, tell
-from benchmarks.learning.steps import add_teacher, compare, experiment, rows, synth
+from benchmarks.learning.steps import add_mathematics, compare, experiment, rows, synth
 
 __all__ = ["datasets", "main"]
 
@@ -26,7 +26,7 @@ SMALLEST = 32
 
 def main() -> None:
     arguments = experiment(__doc__, "evolution")
-    add_teacher(arguments)
+    add_mathematics(arguments)
     given = arguments.parse_args()
     seed_rows = world.seeds(given.questions)
     seeds = world.write(given.out / "seed.jsonl", seed_rows)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.learning import world
 from benchmarks.learning.results import gap, of_sets, tell
-from benchmarks.learning.steps import add_teacher, compare, experiment, synth
+from benchmarks.learning.steps import add_mathematics, compare, experiment, synth
 
 __all__ = ["datasets", "main"]
 
@@ -33,7 +33,7 @@ FIRST = (
 
 def main() -> None:
     arguments = experiment(__doc__, "rft")
-    add_teacher(arguments)
+    add_mathematics(arguments)
     arguments.add_argument("--samples", type=int, default=64, help="that the teacher draws for each question")
     given = arguments.parse_args()
     rows = world.seeds(given.questions)

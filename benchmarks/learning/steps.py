@@ -20,7 +20,8 @@ from benchmarks.learning.results import SHARES, Finding, Result
 __all__ = [
     "Sets",
     "Students",
-    "add_teacher",
+    "add_mathematics",
+    "add_training",
     "beginners",
     "chats",
     "compare",
@@ -43,21 +44,26 @@ Sets = Mapping[str, Sequence[Path]]  # by name: one for each seed, or one for al
 Students = dict[tuple[str, int], Path]  # by the name of the set that they learnt from, and seed
 
 
-def experiment(doc: str | None, name: str, *, lessons: int = 800, steps: int = 240) -> argparse.ArgumentParser:
-    """The options that all experiments with students have."""
+def experiment(doc: str | None, name: str) -> argparse.ArgumentParser:
+    """The options that all experiments have."""
     arguments = parser(doc)
     arguments.add_argument("--out", type=Path, default=Path("build/learning") / name, help="work directory")
     arguments.add_argument("--chart", type=Path, help="an SVG file to write")
-    arguments.add_argument("--lessons", type=int, default=lessons, help="steps before any set is given; 0 for none")
-    arguments.add_argument("--steps", type=int, default=steps, help="of each training")
-    arguments.add_argument("--batch", type=int, default=16, help="rows of a step")
-    arguments.add_argument("--learning-rate", type=float, default=3e-3)
-    arguments.add_argument("--seeds", type=int, default=3, help="students for each set")
+    arguments.add_argument("--seeds", type=int, default=3, help="repetitions")
     return arguments
 
 
-def add_teacher(arguments: argparse.ArgumentParser) -> None:
+def add_training(arguments: argparse.ArgumentParser, *, lessons: int, steps: int, learning_rate: float = 3e-3) -> None:
+    """The options of experiments with students, with the defaults of one."""
+    arguments.add_argument("--lessons", type=int, default=lessons, help="steps before any set is given; 0 for none")
+    arguments.add_argument("--steps", type=int, default=steps, help="of each training")
+    arguments.add_argument("--batch", type=int, default=16, help="rows of a step")
+    arguments.add_argument("--learning-rate", type=float, default=learning_rate)
+
+
+def add_mathematics(arguments: argparse.ArgumentParser) -> None:
     """The options of the experiments on mathematics."""
+    add_training(arguments, lessons=800, steps=240)
     arguments.add_argument("--teacher", default="tiny", help="the model that makes the data")
     arguments.add_argument("--questions", type=int, default=128, help="of the seed data")
     arguments.add_argument("--held-out", type=int, default=200, help="questions to measure with")

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from datasets import load_from_disk
 
-from benchmarks.learning import domain, evolution, mistakes, rft, world
+from benchmarks.learning import domain, evolution, mistakes, rft, selection, skills, world
 from benchmarks.learning.results import LOSSES, SHARES, Finding, Result, gap, line_fit, of_amounts, of_sets, table, tell
 from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
 from tiny_model.train import build_tokenizer
@@ -182,3 +182,31 @@ def test_retrieved_and_random_sets_are_equally_large_and_nothing_that_is_held_ou
     assert set(held_out["the domain"]["domain"]) == {"files"}
     assert set(held_out["other domains"]["domain"]) == {"text"}
     assert {part for rows in held_out.values() for part in rows["part"]} == {"held out"}
+
+
+def test_few_skills_have_most_of_the_mixture_and_held_out_instructions_are_none_of_it() -> None:
+    rows = skills.mixture(300)
+    counts = [sum(row["skill"] == skill for row in rows) for skill in skills.SKILLS]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] >= 2
+    assert sum(counts[:6]) > len(rows) / 2
+    assert len({row["id"] for row in rows}) == len(rows) == pytest.approx(300, abs=len(skills.SKILLS))
+    seen = {row["query"] for row in rows}
+    rarest = skills.held_out(skills.SKILLS[-1], 5, seen)
+    assert {row["skill"] for row in rarest} == {skills.SKILLS[-1]}
+    assert not seen & {row["query"] for row in rarest}
+
+
+def test_a_selection_by_tags_has_more_of_the_rare_skills_than_random_rows(tmp_path: Path) -> None:
+    pool = world.write(tmp_path / "pool.jsonl", skills.mixture(600))
+    sets = {
+        name: [list(load_from_disk(str(folder))["skill"]) for folder in folders]
+        for name, folders in selection.datasets(pool, 60, 2, tmp_path).items()
+    }
+    assert {name: {len(of) for of in parts} for name, parts in sets.items()} == {
+        "selected": {60},
+        "random": {60},
+        "the whole pool": {597},
+    }
+    rare = {name: sum(skill in selection.RAREST for skill in parts[0]) for name, parts in sets.items()}
+    assert rare["selected"] > rare["random"]
