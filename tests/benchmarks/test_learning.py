@@ -11,9 +11,11 @@ from xml.etree import ElementTree
 import pytest
 from datasets import load_from_disk
 
-from benchmarks.learning import domain, evolution, mistakes, rft, selection, skills, world
+from benchmarks.learning import cases, domain, evolution, mistakes, rft, selection, skills, world
 from benchmarks.learning.results import LOSSES, SHARES, Finding, Result, gap, line_fit, of_amounts, of_sets, table, tell
 from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
+from tests.jails import why_not
+from tiny_model.functions import training_functions
 from tiny_model.train import build_tokenizer
 
 RESULTS = [Result(arm, seed, rows, score) for arm, seed, rows, score in (
@@ -210,3 +212,24 @@ def test_a_selection_by_tags_has_more_of_the_rare_skills_than_random_rows(tmp_pa
     }
     rare = {name: sum(skill in selection.RAREST for skill in parts[0]) for name, parts in sets.items()}
     assert rare["selected"] > rare["random"]
+
+
+@pytest.mark.skipif(bool(why_not("bwrap")), reason=f"no bwrap jail: {why_not('bwrap')}")
+def test_held_out_functions_are_asked_for_in_words_and_by_results_and_none_is_learnt_from(tmp_path: Path) -> None:
+    sets = {name: load_from_disk(str(folder)) for name, folder in cases.datasets(4, 6, tmp_path).items()}
+    tests = {name: load_from_disk(str(folder)) for name, folder in cases.measured(5, tmp_path).items()}
+    alone, both = sets["descriptions"], sets["descriptions and tasks"]
+    assert set(alone["query"]) < set(both["query"])
+    assert len(both) > len(alone) == 4
+    in_words, by_results = tests["a description"], tests["results"]
+    assert list(in_words["code"]) == list(by_results["code"])
+    assert all(code not in response for code in in_words["code"] for response in both["response"])
+    assert all(name in prompt for name, prompt in zip(in_words["func_name"], in_words["prompt"], strict=True))
+    assert all(
+        len(shown) <= 3 < len(row) for shown, row in zip(by_results["shown"], by_results["example_inputs"], strict=True)
+    )
+
+
+def test_a_description_has_the_signature_of_the_function() -> None:
+    function = next(function for function in training_functions("any") if function.name == "clamp")
+    assert cases.described(function).startswith(f"Write clamp({', '.join(function.parameters)}). ")
