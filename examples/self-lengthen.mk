@@ -18,8 +18,9 @@ rounds:
 	$(SYNTH) self-lengthen curate $(ROUNDS:%=%/drafts) $(ROUNDS:%=%/extended) $(OUT)/texts --role generator
 	$(PYTHON) lengths.py $(ROUNDS) $(OUT)/lengthen-3
 
-# One round.
+# One round. With another SEED the model writes other instructions.
 N ?= 1
+SEED ?= 0
 GENERATOR ?= $(MODEL)
 EXTENDER ?= $(MODEL)
 ROUND := $(OUT)/lengthen-$(N)
@@ -38,7 +39,7 @@ iteration: generator extender
 instructions:
 	mkdir -p $(ROUND)
 	sed 's/"id": "/&round-$(N)-/' instructions.jsonl > $(ROUND)/seeds.jsonl
-	$(GPU) self-lengthen instruct $(ROUND)/seeds.jsonl $(ROUND)/$@ --model $(MODEL) -n $(INSTRUCTIONS) --seed $(N)
+	$(GPU) self-lengthen instruct $(ROUND)/seeds.jsonl $(ROUND)/$@ --model $(MODEL) -n $(INSTRUCTIONS) --seed $(SEED)$(N)
 
 drafts: instructions
 	$(GPU) self-lengthen draft $(ROUND)/$< $(ROUND)/$@ --model $(GENERATOR) $(TEXTS)

@@ -4,6 +4,7 @@ That they run from end to end takes hours: `make learn`.
 """
 
 import json
+import subprocess
 from math import log2
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from datasets import load_from_disk
 
-from benchmarks.learning import cases, domain, evolution, mistakes, rft, selection, skills, world
+from benchmarks.learning import cases, domain, evolution, lengths, mistakes, rft, selection, skills, world
 from benchmarks.learning.results import LOSSES, SHARES, Finding, Result, gap, line_fit, of_amounts, of_sets, table, tell
 from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
 from tests.jails import why_not
@@ -233,3 +234,25 @@ def test_held_out_functions_are_asked_for_in_words_and_by_results_and_none_is_le
 def test_a_description_has_the_signature_of_the_function() -> None:
     function = next(function for function in training_functions("any") if function.name == "clamp")
     assert cases.described(function).startswith(f"Write clamp({', '.join(function.parameters)}). ")
+
+
+def test_a_round_goes_on_with_the_models_that_the_round_before_has_trained(tmp_path: Path) -> None:
+    steps = {}
+    for number in lengths.ROUNDS:
+        make, *words = lengths.round_command(number, 7, tmp_path, "tiny", 5)
+        steps[number] = subprocess.run([make, "-n", *words], check=True, capture_output=True, text=True).stdout
+    assert "-n 5 --seed 71" in steps[1]
+    assert "-n 5 --seed 73" in steps[3]
+    assert (
+        f"self-lengthen draft {tmp_path}/lengthen-1/instructions {tmp_path}/lengthen-1/drafts --model tiny" in steps[1]
+    )
+    assert f"{tmp_path}/lengthen-2/drafts --model {tmp_path}/lengthen-1/generator" in steps[2]
+    assert f"{tmp_path}/lengthen-3/extended --model {tmp_path}/lengthen-2/extender" in steps[3]
+    assert [steps[number].count("self-lengthen train") for number in lengths.ROUNDS] == [2, 2, 0]
+
+
+def test_a_text_keeps_to_the_season_of_its_instruction() -> None:
+    asked = "Describe the garden of Ada in spring."
+    assert lengths.keeps_season(asked, "The garden is green. Offspring of the winterer play.")
+    assert lengths.keeps_season(asked, "In spring the garden is green.")
+    assert not lengths.keeps_season(asked, "In spring all is well, and in winter, too.")
