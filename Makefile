@@ -88,7 +88,7 @@ bench-instag: setup  ## Compare tag normalization of ten million rows with other
 bench-lengthen: setup  ## Measure whether `extend` keeps the engine busy (ten minutes)
 	$(BIN)/python benchmarks/self_lengthen.py --rows 32 -n 2 --rounds 1 --engine-arg max_num_seqs=16
 
-learn: setup  ## Train small models on what the recipes make of a few seeds, and measure them (two hours)
+learn: setup  ## Train small models on what the recipes make of a few seeds, and measure them (several hours)
 	$(BIN)/python -m benchmarks.learning.rft --chart docs/learning-rft.svg
 	$(BIN)/python -m benchmarks.learning.evolution --chart docs/learning-evolution.svg
 	$(BIN)/python -m benchmarks.learning.domain --chart docs/learning-domain.svg

@@ -91,20 +91,21 @@ def _texts(folder: Path) -> int:
 
 
 def _mean_words(folder: Path) -> float:
-    return float(record(folder)["means"]["words"])
+    return float(record(folder)["means"].get("words", 0.0))
 
 
 def _accepted(folder: Path) -> float:
     """Of an extended text, each round of extension is a try."""
     counts = _counts(folder)
-    return float(counts["outputs"] / (counts["outputs"] + sum(counts["output_reasons"].values())))
+    tries = counts["outputs"] + sum(counts["output_reasons"].values())
+    return float(counts["outputs"] / max(1, tries))
 
 
 def _keeping_season(folder: Path) -> float:
     from datasets import load_from_disk
 
     rows = load_from_disk(str(folder))
-    return sum(keeps_season(row["instruction"], row["response"]) for row in rows) / len(rows)
+    return sum(keeps_season(row["instruction"], row["response"]) for row in rows) / max(1, len(rows))
 
 
 def _counts(folder: Path) -> dict[str, Any]:

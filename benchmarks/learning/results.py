@@ -106,7 +106,7 @@ def tell(
         write(chart, f"{name}: {findings[0].measure}", file)
         say(f"{file}: drawn")
     for finding in findings:
-        columns = ["trained on", "rows", "mean", "lowest", "highest"]
+        columns = ["set", "rows", "mean", "lowest", "highest"]
         print_table(f"{name}: {finding.measure}", columns, table(finding))
     for line in told:
         print(line)
