@@ -4,6 +4,7 @@ A model or a server that a command names is a server on loopback, a bucket one o
 trains gets a small model of random weights, and one epoch.
 """
 
+import json
 import os
 import re
 import shlex
@@ -17,6 +18,13 @@ from tests.pages.page import ROOT, Page
 
 # These end with another code where they do what the page says.
 ENDS_WITH = {"synth diff": 1, "synth why samples/ -n 50": 4}
+# What these write may be empty, because the recorded server has no better texts and no better opinion of them, and
+# because a script that stands for another trainer only copies.
+MAY_BE_EMPTY = (
+    "synth dstc",
+    "synth judge answers/",
+    "synth self-lengthen train for-generator/ by-another-trainer/",
+)
 # Seconds for a command other than `synth`; one that takes longer belongs among those that are not run.
 PATIENCE = 120
 # Its libraries read their variables once in a process.
@@ -46,11 +54,18 @@ class Shell:
             file.chmod(0o755)
 
     def run(self, line: str) -> subprocess.CompletedProcess[str]:
-        """Run it; it has to succeed."""
+        """Run it; it has to succeed, and what it writes must not be empty."""
+        before = self._outputs()
         ended = self._end(self.used(line))
         expected = next((code for start, code in ENDS_WITH.items() if line.startswith(start)), 0)
         assert ended.returncode == expected, f"{self.page}: {line}\n{ended.stderr}"
+        made = () if line.startswith(MAY_BE_EMPTY) else self._outputs().items() - before.items()
+        for record, content in made:
+            assert json.loads(content)["counts"]["outputs"] > 0, f"{self.page}: {line}: {record.parent.name}"
         return ended
+
+    def _outputs(self) -> dict[Path, str]:
+        return {record: record.read_text() for record in self.root.rglob("synth.json")}
 
     def used(self, line: str) -> str:
         """The command with stand-ins."""

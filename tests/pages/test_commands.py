@@ -32,7 +32,7 @@ ELSEWHERE = {"docs/scaling.md": "tests/cluster/test_scaling_page.py"}
 # Files that readers bring along.
 GIVEN: dict[str, dict[str, str]] = {
     "docs/self-lengthen.md": {"train.sh": '#!/bin/sh\ncp -r "$2" "$3"\n'},
-    "docs/query-of-cc.md": {"qrels.txt": "sockets 0 socket 1\nmail 0 smtplib 1\n"},
+    "docs/query-of-cc.md": {"qrels.txt": "network-category 0 http.cookiejar 1\nnetwork-phrase 0 ssl 1\n"},
 }
 # The models of embeddings that pages name, by their place below the folder, which comes before the hub.
 ENCODERS = (
