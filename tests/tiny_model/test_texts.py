@@ -140,7 +140,7 @@ def test_the_model_has_weights_for_every_token() -> None:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training of a model of some thousand weights."""
+    """Training of a model of some thousand weights on batches of two examples."""
     pytest.importorskip("transformers", reason="training needs transformers")
     from tiny_model import train
 
@@ -149,6 +149,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "VOCABULARY", 400)
     monkeypatch.setattr(train, "CHECKPOINT_STEPS", 2)
     monkeypatch.setattr(train, "TOKENIZER_EXAMPLES", 10)
+    monkeypatch.setattr(train, "TASKS", {task: (weight, 2) for task, (weight, _) in train.TASKS.items()})
 
 
 def weights(model: Path) -> bytes:
