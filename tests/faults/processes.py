@@ -1,4 +1,4 @@
-"""`synth` as a process: started, watched, killed, finished."""
+"""`synth` as a process: started, watched, killed; then, in this process, finished or refused."""
 
 import json
 import os
@@ -11,28 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from tests.command import type_synth
 from tests.counting_server import CountingServer
+from tests.faults import smaller_chunks
 from tests.faults.campaign import Asked, asked_for, finished_rows, record_of, recorded, shard_bytes
 
 CHUNK_ROWS = 16
-# The command itself, in smaller chunks, so that a run of seconds publishes many.
-SYNTH = """
-from dataclasses import replace
-from synth.pipelines.runtime.runner import Run
-execute = Run.execute
-Run.execute = lambda run, observe: execute(
-    replace(run, options=replace(run.options, chunk_rows={chunk_rows})), observe
-)
-from synth.cli.main import main
-main()
-"""
 # Answers are flushed twice a second; what was asked for this long before a kill may be asked for again.
 UNFLUSHED_SECONDS = 1.0
 
 
 def start(*arguments: object, chunk_rows: int = CHUNK_ROWS, given: int | None = None) -> subprocess.Popen[str]:
     """With the file descriptor `given` as its standard input."""
-    command = [sys.executable, "-c", SYNTH.format(chunk_rows=chunk_rows), *map(str, arguments)]
+    command = [sys.executable, smaller_chunks.__file__, str(chunk_rows), *map(str, arguments)]
     return subprocess.Popen(command, stdin=given, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -43,15 +34,26 @@ def end(process: subprocess.Popen[str], timeout: float = 60) -> tuple[int, str]:
     return process.returncode, said
 
 
+def typed(*arguments: object, chunk_rows: int = CHUNK_ROWS) -> tuple[int, str]:
+    """Exit code, and what it said on stderr, of a command that nobody kills, without a process of its own."""
+    with smaller_chunks.chunks_of(chunk_rows):
+        done = type_synth(*arguments, folder=Path.cwd())
+    return done.returncode, done.stderr
+
+
 def finish(*arguments: object, chunk_rows: int = CHUNK_ROWS) -> str:
-    code, said = end(start(*arguments, chunk_rows=chunk_rows))
+    code, said = typed(*arguments, chunk_rows=chunk_rows)
     assert code == 0, said
     return said
 
 
 def refused(code: int, *arguments: object) -> str:
     """Run what must end with this exit code; the one sentence that it says."""
-    found, said = end(start(*arguments))
+    return sentence(code, typed(*arguments))
+
+
+def sentence(code: int, ended: tuple[int, str]) -> str:
+    found, said = ended
     assert found == code, said
     assert said.startswith("synth: ")
     assert said.count("\n") == 1, said

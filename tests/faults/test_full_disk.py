@@ -12,7 +12,7 @@ import pytest
 
 from tests.counting_server import counting_server
 from tests.faults.campaign import asked_for, record_of, recorded, shard_bytes
-from tests.faults.processes import finish, refused, write_questions
+from tests.faults.processes import end, sentence, start, write_questions
 
 
 def mount(*arguments: object) -> None:
@@ -32,6 +32,17 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+# Processes of their own: what cannot be written to a full disk stays open in them until they end, and keeps it busy.
+def finish(*command: object) -> str:
+    code, said = end(start(*command))
+    assert code == 0, said
+    return said
+
+
+def refused(*command: object) -> str:
+    return sentence(1, end(start(*command)))
+
+
 @pytest.mark.parametrize(
     ("kilobytes", "options"), [(8, ()), (64, ()), (64, ("--keep-answers",)), (120, ("--keep-answers",)), (200, ())]
 )
@@ -43,7 +54,7 @@ def test_a_disk_that_is_full_ends_the_run_and_room_lets_it_go_on(
         command = ("-n", 8, "--in-flight", 8, "--base-url", server.url, *options)
         finish("reject", "sample", source, tmp_path / "whole", *command)
         server.asked.clear()
-        said = refused(1, "reject", "sample", source, disk / "out", *command)
+        said = refused("reject", "sample", source, disk / "out", *command)
         assert "No space left on device" in said
         assert not (disk / "out").exists()
         kept, before = recorded(disk), len(server.asked)
@@ -64,7 +75,7 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         (disk / "begun.partial").mkdir()
         mount("-o", "remount,ro", disk)
         for out in ("out", "begun"):
-            said = refused(1, "reject", "sample", source, disk / out, *command)
+            said = refused("reject", "sample", source, disk / out, *command)
             assert f"{out}.partial" in said
             assert "Read-only file system" in said
         assert "complete already" in finish("reject", "sample", source, disk / "there", *command)
@@ -74,9 +85,7 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     source = write_questions(tmp_path / "questions.jsonl", 4)
     (tmp_path / "closed").mkdir(mode=0o500)
-    assert "Permission denied" in refused(
-        1, "reject", "sample", source, tmp_path / "closed" / "out", "--engine", "echo"
-    )
+    assert "Permission denied" in refused("reject", "sample", source, tmp_path / "closed" / "out", "--engine", "echo")
 
 
 def test_an_index_on_a_full_disk_goes_on_when_there_is_room(tmp_path: Path) -> None:
@@ -86,7 +95,7 @@ def test_an_index_on_a_full_disk_goes_on_when_there_is_room(tmp_path: Path) -> N
     corpus.write_text("".join(json.dumps({"id": f"d{n}", "text": text}) + "\n" for n, text in enumerate(texts)))
     finish("query-of-cc", "index", corpus, tmp_path / "whole")
     with small_disk(tmp_path / "disk", 5600) as disk:
-        said = refused(1, "query-of-cc", "index", corpus, disk / "index")
+        said = refused("query-of-cc", "index", corpus, disk / "index")
         assert "bm25 cannot be written, perhaps because the disk is full" in said
         mount("-o", "remount,size=64m", disk)
         finish("query-of-cc", "index", corpus, disk / "index")

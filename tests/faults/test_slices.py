@@ -23,7 +23,17 @@ from tests.faults.campaign import (
     shard_bytes,
 )
 from tests.faults.campaign import questions as queries
-from tests.faults.processes import CHUNK_ROWS, end, finish, kill, refused, start, wait_until, write_questions
+from tests.faults.processes import (
+    CHUNK_ROWS,
+    end,
+    finish,
+    kill,
+    refused,
+    start,
+    typed,
+    wait_until,
+    write_questions,
+)
 
 ROWS = 100
 # A server that nobody can reach: whoever starts this engine fails.
@@ -151,7 +161,7 @@ def test_a_budget_is_that_of_all_slices(tmp_path: Path, questions: Path) -> None
     with counting_server() as server:
         sliced = (*command(questions, out), "--base-url", server.url, "--budget-tokens", 400)
         # Each request costs 5 and 14 tokens.
-        assert end(start(*sliced, "--slice", "0/2"))[0] == 3
+        assert typed(*sliced, "--slice", "0/2")[0] == 3
         spent = len(server.asked)
         assert 400 // 19 <= spent <= 400 // 19 + 4
         assert "the budget of 400 tokens is spent" in refused(3, *sliced, "--slice", "1/2")
