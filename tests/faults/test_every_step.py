@@ -96,7 +96,7 @@ def test_a_run_that_keeps_its_answers_and_allows_a_failure(quick_path: Path, mon
 
 def test_a_slice_whose_rest_the_command_alone_does(quick_path: Path) -> None:
     options = in_small_chunks(in_flight=3, slice=Slice(1, 2))
-    assert kill_at_every_step(quick_path, options, then=in_small_chunks()) > 20
+    assert kill_at_every_step(quick_path, options, then=in_small_chunks(in_flight=8)) > 20
 
 
 def test_a_run_until(quick_path: Path) -> None:
@@ -105,31 +105,33 @@ def test_a_run_until(quick_path: Path) -> None:
 
 def test_parsing_again(quick_path: Path) -> None:
     def prepare(source: Path, folder: Path) -> None:
-        run_two_calls(source, folder / "out", folder / "log", in_small_chunks(keep_answers=True))
+        run_two_calls(source, folder / "out", folder / "log", in_small_chunks(in_flight=8, keep_answers=True))
 
     def nothing_asked(_folder: Path, before: set[Asked], after: list[Asked]) -> None:
         assert not before
         assert not after
 
-    kill_at_every_step(quick_path, in_small_chunks(update=True), prepare=prepare, check=nothing_asked)
+    kill_at_every_step(quick_path, in_small_chunks(in_flight=8, update=True), prepare=prepare, check=nothing_asked)
 
 
 def test_trying_failed_rows_again(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def prepare(source: Path, folder: Path) -> None:
         monkeypatch.setattr(TwoCalls, "mended", False)
-        run_two_calls(source, folder / "out", folder / "log", in_small_chunks(max_failures=1))
+        run_two_calls(source, folder / "out", folder / "log", in_small_chunks(in_flight=8, max_failures=1))
         monkeypatch.setattr(TwoCalls, "mended", True)
 
     def only_the_failed_row(_folder: Path, _before: set[Asked], after: list[Asked]) -> None:
         assert {prompt for prompt, _ in after} <= {prompt for prompt, _ in after if "six" in prompt}
 
-    kill_at_every_step(quick_path, in_small_chunks(retry_failed=True), prepare=prepare, check=only_the_failed_row)
+    kill_at_every_step(
+        quick_path, in_small_chunks(in_flight=8, retry_failed=True), prepare=prepare, check=only_the_failed_row
+    )
 
 
 def test_starting_over_where_something_lies(quick_path: Path) -> None:
     """Repeated with `--fresh`, it starts over again, so that only what comes out can be the same."""
 
     def prepare(source: Path, folder: Path) -> None:
-        run_two_calls(source, folder / "out", folder / "log", in_small_chunks(seed=1))
+        run_two_calls(source, folder / "out", folder / "log", in_small_chunks(in_flight=8, seed=1))
 
-    kill_at_every_step(quick_path, in_small_chunks(fresh=True), prepare=prepare, starts_over=True)
+    kill_at_every_step(quick_path, in_small_chunks(in_flight=8, fresh=True), prepare=prepare, starts_over=True)
