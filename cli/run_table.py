@@ -13,6 +13,7 @@ from synth.cli.inputs import input_to_look_at
 from synth.cli.rendering import grid, literal
 from synth.cli.summaries import REASONS, about, commonest, duration, tokens
 from synth.pipelines.recipes import paper_of
+from synth.schemas.layout import Layout
 
 __all__ = ["run_table"]
 
@@ -69,7 +70,7 @@ def _steps(specs: Sequence[str]) -> list[_Step]:
     method: str | None = None
     for spec in specs:
         place = Path(spec).absolute()
-        run = input_to_look_at(spec).run if place.exists() or place.with_name(f"{place.name}.partial").exists() else {}
+        run = input_to_look_at(spec).run if place.exists() or Layout(place).partial.path.exists() else {}
         if run:
             paper = paper_of(run["identity"]["stage"])
             reads = {Path(path).resolve() for path in run.get("inputs", ())}

@@ -5,7 +5,7 @@ It knows neither signals nor other workers.
 
 import asyncio
 import traceback
-from collections import deque
+from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -67,12 +67,13 @@ class _Held:
     chunk: Chunk
     before: list[Chunk]
     rows: Iterator[tuple[int, Row]] | None = None
+    overtaken: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     announced: asyncio.Task[bool] | None = None
 
 
 class ChunkWorker:
-    """Up to `in_flight` coroutines take rows in the order of the leases, and process one row each.
+    """Up to `in_flight` coroutines take rows in the order of the input, and process one row each.
 
     When it is `stopping`, the rows in progress get a grace period, and the chunks stay open. `name` is that of its
     ledger.
@@ -96,11 +97,10 @@ class ChunkWorker:
         if options.budget_tokens:
             self.spent_elsewhere(Spending.recorded(layout.all_spending()).tokens - self._ledger.total.tokens)
         self._held: list[_Held] = []
-        # Those of them that have rows to begin with.
-        self._waiting: deque[_Held] = deque()
+        # Those of them that have rows to begin with, in input order, in which leases need not come.
+        self._waiting: list[_Held] = []
         self._rows: set[asyncio.Task[None]] = set()
         self._rows_in_progress = 0
-        self._overtaken = 0
         self._background: list[asyncio.Task[None]] = []
         self._sharing = Lock()
 
@@ -176,7 +176,7 @@ class ChunkWorker:
         before = [held.chunk for held in self._held if self._until and held.lease.chunk < lease.chunk]
         held = _Held(lease, self._task.chunk(lease.chunk, self._table), before)
         self._held.append(held)
-        self._waiting.append(held)
+        insort(self._waiting, held, key=lambda held: held.lease.chunk)
         self._begin_rows()
         chunk = held.chunk
         try:
@@ -286,18 +286,18 @@ class ChunkWorker:
                 await asyncio.sleep(0)
 
     def _next_row(self) -> tuple[_Held, int, Row] | None:
-        """The next row in the order of the leases; opens a chunk when its first row is taken."""
+        """The next row in the order of the input; opens a chunk when its first row is taken."""
         while self._waiting:
             held = self._waiting[0]
             if held.rows is None:
                 held.chunk.open(self._prior)
                 held.rows = held.chunk.pending()
-                self._overtaken = held.chunk.overtaken
+                held.overtaken = held.chunk.overtaken
                 held.announced = asyncio.create_task(self._in_a_thread(held.chunk.announce))
             if (taken := next(held.rows, None)) is not None:
-                self._overtaken -= 1
+                held.overtaken -= 1
                 return held, *taken
-            self._waiting.popleft()
+            self._waiting.pop(0)
             if held.chunk.is_done:
                 held.ended.set()
         return None
@@ -306,7 +306,7 @@ class ChunkWorker:
         """Whether to start another row. Waits while the rows in progress are likely to reach `until`."""
         while not self._stopping.reason:
             # An earlier run may have finished rows that follow an unfinished one.
-            if self._until is None or self._overtaken > 0 or not self._waiting:
+            if self._until is None or not self._waiting or self._waiting[0].overtaken > 0:
                 return True
             held = self._waiting[0]
             chunks = [*held.before, held.chunk]
