@@ -1,7 +1,7 @@
 """Trains and measures students with the commands of `synth`, all in one process, which imports torch and vLLM once.
 
 Every output stays in the work directory. Repeated commands find their outputs up to date, so an interrupted experiment
-goes on where it was. One with other settings is refused, or made afresh with SYNTH_STALE=fresh.
+resumes. Outputs of other settings are refused as stale, or replaced with SYNTH_STALE=fresh.
 """
 
 import argparse

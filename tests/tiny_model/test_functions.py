@@ -12,7 +12,6 @@ from synth.pipelines.case2code.inputs import Inputs
 from synth.pipelines.case2code.literals import read_arguments, write_call
 from synth.pipelines.case2code.replies import examples_in, function_in
 from synth.pipelines.case2code.signature import read_signature
-from synth.pipelines.engines.models import TINY_FOLDER
 from tests.counting_server import counting_server
 from tests.jails import why_not
 from tiny_model import EXAMPLES
@@ -25,7 +24,7 @@ from tiny_model.functions import (
     held_out_functions,
     training_functions,
 )
-from tiny_model.tasks import TASKS, Sources
+from tiny_model.tasks import Sources
 
 FUNCTIONS = EXAMPLES.with_name("functions.jsonl")
 
@@ -122,16 +121,6 @@ def chosen(function: SmallFunction) -> str:
 def test_the_tasks_of_training_take_their_functions_from_those_that_are_not_held_out() -> None:
     sources = Sources("0")
     assert not any(sources.function().is_held_out for _ in range(500))
-
-
-@pytest.mark.parametrize("name", ["inputs", "inputs_plain", "induce"])
-def test_an_example_fits_well_into_the_context(name: str) -> None:
-    transformers = pytest.importorskip("transformers", reason="the model's tokenizer needs transformers")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY_FOLDER, local_files_only=True)
-    (task,) = (task for task in TASKS if task.__name__ == f"_{name}")
-    sources = Sources("lengths")
-    texts = ["".join(task(sources)) for _ in range(100)]
-    assert max(map(len, tokenizer(texts)["input_ids"])) < 1800
 
 
 @pytest.mark.skipif(bool(why_not("landlock")), reason=why_not("landlock"))

@@ -7,7 +7,6 @@ from random import Random
 
 import pytest
 
-from synth.pipelines.engines.models import TINY_FOLDER
 from synth.pipelines.query_of_cc import bootstrap
 from synth.pipelines.query_of_cc.replies import read_questions, read_thought, words
 from tests.counting_server import counting_server
@@ -15,7 +14,6 @@ from tiny_model import EXAMPLES
 from tiny_model.domains import DOMAINS
 from tiny_model.evaluate_queries import measure_queries
 from tiny_model.questions import KINDS, Topic, example_seeds, numbered, questions, thought, topics, training_topics
-from tiny_model.tasks import TASKS, Sources
 
 SEEDS = EXAMPLES.with_name("seeds.jsonl")
 CORPUS = EXAMPLES.with_name("docstrings.py")
@@ -86,16 +84,6 @@ def test_the_corpus_has_documents_of_every_domain() -> None:
     assert modules.keys() == DOMAINS.keys()
     listed = " ".join(modules.values()).split()
     assert len(set(listed)) == len(listed)
-
-
-@pytest.mark.parametrize("name", ["ask", "think", "tag"])
-def test_an_example_fits_well_into_the_context(name: str) -> None:
-    transformers = pytest.importorskip("transformers", reason="the model's tokenizer needs transformers")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY_FOLDER, local_files_only=True)
-    (task,) = (task for task in TASKS if task.__name__ == f"_{name}")
-    sources = Sources("lengths")
-    texts = ["".join(task(sources)) for _ in range(100)]
-    assert max(map(len, tokenizer(texts)["input_ids"])) < 1800
 
 
 def test_questions_that_a_model_knows_find_their_own_domain() -> None:
