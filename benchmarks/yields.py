@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from synth.pipelines.query_of_cc.ranking import hits_by_query
 from synth.schemas.dataset import Dataset
 
 Row = Mapping[str, Any]
@@ -39,17 +40,13 @@ def functions(out: Path) -> Iterator[bool]:
 
 
 def queries(out: Path) -> Iterator[bool]:
-    """Queries about a domain whose best document is labelled with it. Distractors have no domain or another one."""
-    domains = {row["id"]: row.get("domain") for row in rows_of(out / "docstrings.jsonl")}
-    if not any(domains.values()):
-        return
-    pool = {row["id"]: row["domain"] for row in rows_of(Path(record(out / "retrieved")["inputs"][0]))}
-    best: dict[str, tuple[float, str]] = {}
-    for document in rows_of(out / "retrieved"):
-        for query, score in zip(document["queries"], document["scores"], strict=True):
-            best[query] = max(best.get(query, (0.0, "")), (score, document["id"]))
-    for query, domain in pool.items():
-        yield query in best and domains[best[query][1]] == domain
+    """Queries about a domain whose best document is labelled with it. Distractors are labelled `other`."""
+    domains = {row["id"]: row["domain"] for row in rows_of(out / "docstrings.jsonl")}
+    first: dict[str, str] = {}
+    for query, document, _ in hits_by_query(out / "retrieved"):
+        first.setdefault(query, document)
+    for query in rows_of(Path(record(out / "retrieved")["inputs"][0])):
+        yield query["id"] in first and domains[first[query["id"]]] == query["domain"]
 
 
 def tagged(out: Path) -> Iterator[bool]:
