@@ -30,6 +30,11 @@ class _Step:
     method: str | None
 
     @property
+    def absence(self) -> str:
+        """Why there is no record."""
+        return "no record of a run" if Path(self.spec).exists() else "not made"
+
+    @property
     def rows_in(self) -> int:
         return int(self.run.get("input_rows") or 0)
 
@@ -59,7 +64,7 @@ def run_table(specs: Sequence[str]) -> Table:
                 name = step.run["identity"]["stage"]
                 table.add_row(Text(f"{indent}{literal(name)}", "cyan"), *_figures([step]), _not_kept(step.run))
             else:
-                table.add_row(Text(f"{indent}{literal(Path(step.spec).name)}", "cyan"), "", "", "", "", "not made")
+                table.add_row(Text(f"{indent}{literal(Path(step.spec).name)}", "cyan"), "", "", "", "", step.absence)
     return table
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from synth.cli.rendering import DataConsole, add_bars, grid, line, literal
 from synth.cli.summaries import REASONS, commonest, number, run_facts, share, size
+from synth.schemas.errors import UsageError
 from synth.schemas.phrases import plural
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def stats(
 
     Columns are shown with histograms of their values or lengths.
     """
+    if as_table and as_json:
+        raise UsageError("--table and --json: give one of them")
     if as_table:
         from synth.cli.run_table import run_table
 

@@ -147,3 +147,13 @@ def test_steps_of_no_recipe_belong_to_that_whose_rows_they_read(chain: Path) -> 
 def test_a_table_shows_what_was_not_made(chain: Path) -> None:
     lines = stats("--table", "samples", "nowhere", folder=chain).splitlines()
     assert lines[-1].split() == ["nowhere", "not", "made"]
+
+
+def test_a_file_that_no_run_made_is_not_called_missing(chain: Path) -> None:
+    (chain / "mine.jsonl").write_text('{"text": "mine"}\n')
+    assert "no record of a run" in stats("--table", "mine.jsonl", folder=chain)
+
+
+def test_a_table_is_not_json(chain: Path) -> None:
+    ended = synth("stats", "--table", "--json", "samples", folder=chain)
+    assert (ended.returncode, ended.stderr) == (2, "synth: --table and --json: give one of them\n")
