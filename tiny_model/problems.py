@@ -90,9 +90,9 @@ def families(seed: str | int, stories: Sequence[Story] = STORIES) -> Iterator[Fa
         yield _family(random.choice(stories), random)
 
 
-def calculations(problem: Problem) -> list[str]:
-    """Those of its first path, such as `4*6=24`."""
-    return re.findall("<<(.*?)>>", problem.paths[0])
+def calculations(problem: Problem, random: Random) -> list[str]:
+    """Those of any of its paths, such as `4*6=24`."""
+    return re.findall("<<(.*?)>>", random.choice(problem.paths))
 
 
 def examples() -> Iterator[dict[str, str]]:
@@ -130,13 +130,16 @@ def _changed(facts: str, story: Story, change: Change, values: Values) -> Proble
 
 
 def _numbers(story: Story, random: Random, result_multiple: int) -> Values:
-    """Quantities for which every step of every route is a positive whole number, and the result is not tiny."""
+    """Quantities for which each step of each route is a whole number from 1 to 100, and the result is not tiny.
+
+    So the model can learn all calculations that occur: of larger numbers it sees each too rarely.
+    """
     while True:
         values: Values = {name: Fraction(random.randint(low, high)) for name, (low, high) in story.numbers.items()}
         word, percent, divisor = random.choice(PARTS)
         values |= {"share": word, "percent": percent, "s": Fraction(divisor), "sf": Fraction(1, divisor)}
         results = [_calculate(route, values) for route in story.routes]
-        if all(value > 0 and value.denominator == 1 for steps in results for value in steps.values()):
+        if all(0 < value <= 100 and value.denominator == 1 for steps in results for value in steps.values()):
             result = results[0]["r"]
             if result >= 8 and result % result_multiple == 0:
                 return values

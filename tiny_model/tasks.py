@@ -155,23 +155,9 @@ def _evolve(sources: Sources) -> Example:
 
 
 def _calculate(sources: Sources) -> Example:
-    """Bare calculations, without the words between them: half of them as problems need them, half of them any."""
-    known = (calculation for _ in itertools.count() for calculation in calculations(sources.problem()))
-    return "Calculate:", "".join(f"\n<<{next(known)}>>\n<<{_any_calculation(sources.random)}>>" for _ in range(10))
-
-
-def _any_calculation(random: Random) -> str:
-    a, b, small = random.randint(2, 150), random.randint(2, 150), random.randint(2, 12)
-    few = random.randint(2, 60)
-    return random.choice(
-        (
-            f"{a}+{b}={a + b}",
-            f"{a + b}-{b}={a}",
-            f"{few}*{small}={few * small}",
-            f"{small}*{few}={few * small}",
-            f"{few * small}/{small}={few}",
-        )
-    )
+    """Bare calculations as problems need them, without the words between them."""
+    known = (calculation for _ in itertools.count() for calculation in calculations(sources.problem(), sources.random))
+    return "Calculate:", "".join(f"\n<<{next(known)}>>" for _ in range(20))
 
 
 def _instruct(sources: Sources) -> Example:
@@ -275,20 +261,20 @@ def _question(sources: Sources) -> tuple[str, list[Label]]:
 
 # How often a batch is of this kind, and how many examples it holds.
 TASKS: dict[Callable[[Sources], Example], tuple[float, int]] = {
-    _alpaca: (0.27, 32),
+    _alpaca: (0.26, 32),
     _chat: (0.03, 32),
-    _respond: (0.15, 32),
+    _respond: (0.13, 32),
     _respond_with_shots: (0.02, 10),
-    _evolve: (0.09, 12),
+    _evolve: (0.07, 12),
     _calculate: (0.08, 16),
     _instruct: (0.02, 24),
     _suited: (0.01, 24),
     _draft: (0.03, 24),
-    _extend: (0.06, 8),
-    _inputs: (0.07, 12),
+    _extend: (0.05, 8),
+    _inputs: (0.06, 12),
     _inputs_plain: (0.01, 12),
-    _induce: (0.09, 24),
-    _ask: (0.05, 12),
+    _induce: (0.10, 24),
+    _ask: (0.07, 12),
     _think: (0.03, 24),
-    _tag: (0.04, 24),
+    _tag: (0.05, 24),
 }
