@@ -95,6 +95,7 @@ learn: setup  ## Train small models on what the recipes make of a few seeds, and
 	$(BIN)/python -m benchmarks.learning.selection --chart docs/learning-selection.svg
 	$(BIN)/python -m benchmarks.learning.cases --chart docs/learning-cases.svg
 	$(BIN)/python -m benchmarks.learning.lengths --chart docs/learning-lengths.svg
+	$(BIN)/python -m benchmarks.learning.report build/learning
 
 # In a folder of their own, so that they take no part in the environment.
 $(SMOLLM2)/saved: benchmarks/smollm2.py | $(VENV)/installed

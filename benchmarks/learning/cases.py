@@ -57,7 +57,7 @@ def main() -> None:
         one_each = {arm: [data] for arm, data in sets.items()}
         findings.append(Finding(f"held-out functions written from {name}", SHARES, scored(students, one_each, score)))
     told = [gap(finding, "descriptions and tasks", "descriptions") for finding in findings]
-    tell("Case2Code", findings, of_sets(findings[0]), given.out, given.chart, told)
+    tell("Case2Code", findings, of_sets, given.out, given.chart, told)
 
 
 def datasets(descriptions: int, tasks: int, out: Path) -> dict[str, Path]:

@@ -72,7 +72,7 @@ def main() -> None:
         findings.append(Finding(f"loss on held-out text of {name}", LOSSES, scored(students, sets, score)))
     told = [gap(finding, "retrieved", "random") for finding in findings]
     told += [_described(arm, data[0], students[arm, 0], given.domain) for arm, data in sets.items()]
-    tell("Query of CC", findings, of_sets(findings[0]), given.out, given.chart, told)
+    tell("Query of CC", findings, of_sets, given.out, given.chart, told)
 
 
 def passages(documents: Iterable[Mapping[str, str]], tokenizer: Any) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ the seed data, as in the paper's main table; of the five changes only the first 
 Held equal: seed data, the students' random weights (by seed), batch, learning rate and its schedule, and the steps.
 """
 
+from functools import partial
 from pathlib import Path
 
 from benchmarks.learning import world
@@ -40,7 +41,7 @@ def main() -> None:
     points = [(result.rows, result.score) for result in counted if result.rows]
     told = [line_fit(points).described] if len({x for x, _ in points}) > 1 else []
     solved = solved._replace(results=counted)
-    tell("Evolution", [solved], of_amounts(solved, "evolved questions"), given.out, given.chart, told)
+    tell("Evolution", [solved], partial(of_amounts, amounts_of="evolved questions"), given.out, given.chart, told)
 
 
 def datasets(seeds: Path, augmented: Path, out: Path) -> list[tuple[int, Path]]:

@@ -57,7 +57,7 @@ def main() -> None:
             ("accepted texts that keep to their season", SHARES, _keeping_season),
         )
     ]
-    tell("Self-Lengthen", findings, of_sets(findings[0]), given.out, given.chart)
+    tell("Self-Lengthen", findings, of_sets, given.out, given.chart)
 
 
 def round_command(number: int, seed: int, out: Path, model: str, instructions: int) -> list[str]:

@@ -1,7 +1,7 @@
 """What came out of an experiment: JSON Lines, a table, and a chart that shows every student."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log2
 from pathlib import Path
 from statistics import mean
@@ -27,6 +27,7 @@ __all__ = [
     "tell",
 ]
 
+COLUMNS = ["set", "rows", "mean", "lowest", "highest"]
 BLUE, GREY = "var(--series-1)", "var(--soft)"
 
 
@@ -93,21 +94,35 @@ def gap(finding: Finding, arm: str, other: str) -> str:
 
 
 def tell(
-    name: str, findings: Sequence[Finding], chart: Chart, out: Path, drawn: Path | None, told: Sequence[str] = ()
+    name: str,
+    findings: Sequence[Finding],
+    chart: Callable[[Finding], Chart],
+    out: Path,
+    drawn: Path | None,
+    told: Sequence[str] = (),
 ) -> None:
-    """Write `results.jsonl` and `chart.svg` to the directory `out`, the chart also to `drawn`, and print tables."""
+    """Write what came out to the directory `out`, and print it as tables.
+
+    `results.jsonl` has the students, `chart.svg` the first finding, which is also written to `drawn`, and
+    `chapter.json` the charts and tables of all findings, for `report`.
+    """
     lines = [
         json.dumps({"experiment": name, "measure": finding.measure, **result._asdict()}) + "\n"
         for finding in findings
         for result in finding.results
     ]
     (out / "results.jsonl").write_text("".join(lines))
+    charts = [chart(finding) for finding in findings]
     for file in (out / "chart.svg", *([drawn] if drawn else [])):
-        write(chart, f"{name}: {findings[0].measure}", file)
+        write(charts[0], f"{name}: {findings[0].measure}", file)
         say(f"{file}: drawn")
+    figures = [
+        {"title": finding.measure, "chart": drawing, "head": COLUMNS, "rows": table(finding)}
+        for finding, drawing in zip(findings, charts, strict=True)
+    ]
+    (out / "chapter.json").write_text(json.dumps({"title": name, "told": told, "figures": figures}) + "\n")
     for finding in findings:
-        columns = ["set", "rows", "mean", "lowest", "highest"]
-        print_table(f"{name}: {finding.measure}", columns, table(finding))
+        print_table(f"{name}: {finding.measure}", COLUMNS, table(finding))
     for line in told:
         print(line)
 

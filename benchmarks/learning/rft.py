@@ -44,7 +44,7 @@ def main() -> None:
     synth("reject", "sample", seeds, samples, "--model", given.teacher, *drawing)
     sets = datasets(samples, given.out)
     solved = compare(sets, held_out, world.texts(rows), given)
-    tell("RFT", [solved], of_sets(solved), given.out, given.chart, [gap(solved, f"k = {K[-1]}", "as many duplicates")])
+    tell("RFT", [solved], of_sets, given.out, given.chart, [gap(solved, f"k = {K[-1]}", "as many duplicates")])
 
 
 def datasets(samples: Path, out: Path) -> dict[str, Path]:

@@ -71,7 +71,7 @@ def main() -> None:
     ]
     told = [gap(one, "selected", "random") for one in findings]
     told += [_described(arm, data) for arm, data in sets.items()]
-    tell("InsTag", findings, of_sets(findings[0]), given.out, given.chart, told)
+    tell("InsTag", findings, of_sets, given.out, given.chart, told)
 
 
 def datasets(pool: Path, number: int, seeds: int, out: Path) -> Sets:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tiny_model import money, things
 from tiny_model.problems import Family, families
+from tiny_model.problems import calculations as problem_calculations
 
 __all__ = ["calculations", "held_out", "seeds", "texts", "variations", "write"]
 
@@ -43,16 +44,14 @@ def _row(name: str, place: int, family: Family, random: Random) -> dict[str, str
 
 
 def calculations(number: int) -> list[dict[str, str]]:
-    """Bare calculations in the form that solutions have them, with operands of the size of the stories'."""
+    """Bare calculations in the form that solutions have them, drawn from the stories as often as these need them."""
     random = Random("calculations")
+    problems = (problem for family in families("calculations", STORIES) for problem in family.problems)
+    drawn = (calculation for problem in problems for calculation in problem_calculations(problem, random))
     rows = []
-    for place in range(number):
-        a, b, small = random.randint(2, 120), random.randint(2, 80), random.randint(2, 9)
-        many = random.randint(2, random.choice([9, 60]))
-        asked, result = random.choice(
-            [(f"{a}+{b}", a + b), (f"{many}*{small}", many * small), (f"{small}*{many}", small * many)]
-        )
-        rows.append({"id": f"sum-{place}", "query": f"{asked}?", "response": f"{asked} = <<{asked}={result}>>{result}"})
+    for place, calculation in enumerate(islice(drawn, number)):
+        asked, _, result = calculation.partition("=")
+        rows.append({"id": f"sum-{place}", "query": f"{asked}?", "response": f"{asked} = <<{calculation}>>{result}"})
     return rows
 
 

@@ -5,6 +5,8 @@ That they run from end to end takes hours: `make learn`.
 
 import json
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from math import log2
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,8 +14,9 @@ from xml.etree import ElementTree
 import pytest
 from datasets import load_from_disk
 
-from benchmarks.learning import cases, domain, evolution, lengths, mistakes, rft, selection, skills, world
+from benchmarks.learning import cases, domain, evolution, lengths, mistakes, report, rft, selection, skills, world
 from benchmarks.learning.results import LOSSES, SHARES, Finding, Result, gap, line_fit, of_amounts, of_sets, table, tell
+from synth.cli.report.frame import Chart
 from synth.pipelines.runtime.answers.equations import equation_fault, find_equations
 from tests.jails import why_not
 from tiny_model.functions import training_functions
@@ -95,7 +98,7 @@ def test_the_table_has_the_spread_of_the_students(capsys: pytest.CaptureFixture[
         ["k = 1", "20", "75.0%", "75.0%", "75.0%"],
     ]
     assert table(LOSS)[0] == ["alone", "10", "0.375", "0.250", "0.500"]
-    tell("Test", [SOLVED, LOSS], of_sets(SOLVED), tmp_path, tmp_path / "docs" / "chart.svg", ["so it is"])
+    tell("Test", [SOLVED, LOSS], of_sets, tmp_path, tmp_path / "docs" / "chart.svg", ["so it is"])
     printed = capsys.readouterr().out
     assert "k = 1" in printed
     assert "so it is" in printed
@@ -116,13 +119,27 @@ def test_students_of_the_same_random_weights_are_compared() -> None:
     assert gap(LOSS, "alone", "k = 1") == "measured, alone less k = 1: -0.375 (-0.500 to -0.250 by seed)"
 
 
-@pytest.mark.parametrize("chart", [of_sets(SOLVED), of_sets(LOSS), of_amounts(SOLVED, "rows")])
-def test_a_chart_is_a_file_with_a_point_for_each_student(chart: dict[str, object], tmp_path: Path) -> None:
-    tell("Test", [SOLVED], chart, tmp_path, None)
+@pytest.mark.parametrize(
+    ("chart", "finding"), [(of_sets, SOLVED), (of_sets, LOSS), (partial(of_amounts, amounts_of="rows"), SOLVED)]
+)
+def test_a_chart_is_a_file_with_a_point_for_each_student(
+    chart: Callable[[Finding], Chart], finding: Finding, tmp_path: Path
+) -> None:
+    tell("Test", [finding], chart, tmp_path, None)
     drawn = (tmp_path / "chart.svg").read_text()
     ElementTree.fromstring(drawn)
     assert "var(" not in drawn
     assert drawn.count("<title>") >= len(RESULTS)
+
+
+def test_the_report_has_the_charts_and_tables_of_the_experiments_that_have_ended(tmp_path: Path) -> None:
+    (tmp_path / "cases").mkdir()
+    tell("Test", [SOLVED, LOSS], of_sets, tmp_path / "cases", None, ["so it is"])
+    written = report.page(tmp_path)
+    assert written.count("<svg") == 2
+    assert written.count("<h2>") == 1
+    for expected in ("Does the data teach?", "so it is", "k = 1", "37.5%"):
+        assert expected in written
 
 
 def test_calculations_are_right_and_in_the_form_of_solutions() -> None:
