@@ -8,6 +8,7 @@ A document has the domain of its module, so that one can check what a query find
 import ast
 import json
 import platform
+import signal
 import sys
 import sysconfig
 import warnings
@@ -78,4 +79,6 @@ def definitions(name: str, node: Definition) -> Iterator[tuple[str, Definition]]
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(encoding="utf-8")
+    # `| head` ends it without a traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     main()
