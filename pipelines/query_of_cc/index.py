@@ -53,8 +53,8 @@ class Index(TableStage):
     arguments: ClassVar[tuple[str, str]] = ("CORPUS...", "INDEX")
     reads: ClassVar[str] = "Rows with a column `text`, WET archives (*.warc.wet.gz), or folders of .txt files."
     commands: ClassVar[tuple[str, ...]] = (
-        "synth query-of-cc index crawl/*.warc.wet.gz index/ --stem",
-        "synth query-of-cc index more.jsonl index-2/ --extend index/ --dense sentence-transformers/all-MiniLM-L6-v2",
+        "synth query-of-cc index crawl/*.warc.wet.gz index/ --stem --dense sentence-transformers/all-MiniLM-L6-v2",
+        "synth query-of-cc index more.jsonl index-2/ --extend index/",
     )
 
     passage_words: Annotated[int | None, Option("Words per passage, the unit of search.", min=1, default="200")] = None
