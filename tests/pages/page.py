@@ -1,7 +1,8 @@
 """The pages of the documentation: the files that they show, and their commands in order.
 
 An unlabelled block holds commands. A block below a line such as "`task.md`:" is the file of that name. Commands run in
-the root of the repository, unless the page says that they run in a folder of it.
+the root of the repository, unless the page says that they run in a folder of it. The reference of the commands has
+indented lines instead: how a command is called, and examples.
 """
 
 import re
@@ -41,6 +42,17 @@ class Page:
         blocks = [content for name, label, content in BLOCK.findall(self.text) if not name and not label]
         lines = "".join(blocks).replace("\\\n", " ").splitlines()
         return [" ".join(re.sub(r"\s+# .*", "", line).split()) for line in lines if line.strip()]
+
+    @cached_property
+    def examples(self) -> dict[str, list[str]]:
+        """The examples of a reference, by the command to whose section they belong."""
+        found = {}
+        for section in re.split(r"^##+ ", self.text, flags=re.MULTILINE):
+            # The first line shows how the command is called.
+            examples = re.findall(r"^    (synth .*)", section, re.MULTILINE)[1:]
+            if examples:
+                found[section.partition("\n")[0]] = examples
+        return found
 
     @property
     def prose(self) -> str:

@@ -49,8 +49,8 @@ def second_largest(numbers):
     return sorted(set(numbers))[-{rank}]
 """
 TESTS = {
-    "initials": 'assert initials("ada lovelace") == "AL"',
-    "second_largest": "assert second_largest([3, 9, 7]) == 7",
+    "initials": ['assert initials("ada lovelace") == "AL"'],
+    "second_largest": ["assert second_largest([3, 9, 7]) == 7", "assert second_largest([1, 2]) == 1"],
 }
 CALLS = {
     "initials": 'dict(name="ada lovelace"), dict(name="alan"), dict(name="a b c")',
@@ -66,7 +66,7 @@ class RecordedServer(CountingServer):
     def text(self, body: dict[str, Any], seed: int) -> str:
         said = [message["content"] for message in body.get("messages", [])] or [body["prompt"]]
         whole, asked = "\n".join(said), said[-1]
-        if "label instructions" in whole:
+        if any(part in whole for part in ASKS_FOR_TAGS):
             return tags(seed)
         if "response_format" in body:
             return instance(body["response_format"]["json_schema"]["schema"])
@@ -114,8 +114,9 @@ def program(asked: str, seed: int) -> str:  # noqa: ARG001
     return f"```python\n{FUNCTIONS.format(rank=1 if seed % 4 == 0 else 2)}```"
 
 
-def test(asked: str, seed: int) -> str:  # noqa: ARG001
-    return "```python\n" + next(test for name, test in TESTS.items() if f"`{name}`" in asked) + "\n```"
+def test(asked: str, seed: int) -> str:
+    tests = next(tests for name, tests in TESTS.items() if f"`{name}`" in asked)
+    return f"```python\n{tests[seed % len(tests)]}\n```"
 
 
 def questions(asked: str, seed: int) -> str:  # noqa: ARG001
@@ -131,7 +132,8 @@ def constrained(asked: str, seed: int) -> str:  # noqa: ARG001
     return f"{assignment} Write {length}."
 
 
-# By what the prompts of the recipes say.
+# By what the prompts of the recipes say. That for tags comes with a schema, which says less.
+ASKS_FOR_TAGS = ("label instructions", "Tag what the user wants")
 REPLIES = {
     "You try out Python functions": inputs,
     "You write Python programs": program,

@@ -21,10 +21,11 @@ ENDS_WITH = {"synth diff": 1, "synth why samples/ -n 50": 4}
 # What these write may be empty, because the recorded server has no better texts and no better opinion of them, and
 # because a script that stands for another trainer only copies.
 MAY_BE_EMPTY = (
-    "synth dstc",
     "synth judge answers/",
     "synth self-lengthen train for-generator/ by-another-trainer/",
+    "synth self-lengthen train chats/ out/",
 )
+RUNS_PROGRAMS = ("synth case2code execute", "synth case2code evaluate", "synth dstc", "synth run-code")
 # Seconds for a command other than `synth`; one that takes longer belongs among those that are not run.
 PATIENCE = 120
 # Its libraries read their variables once in a process.
@@ -37,7 +38,7 @@ class Shell:
 
     page: Page
     root: Path
-    stand_ins: dict[str, str]
+    stand_ins: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -46,11 +47,11 @@ class Shell:
         for name, content in self.page.files.items():
             self.give(name, content)
 
-    def give(self, name: str, content: str) -> None:
-        file = self.folder / name
+    def give(self, name: str, content: str | bytes) -> None:
+        file, written = self.folder / name, content.encode() if isinstance(content, str) else content
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
-        if content.startswith("#!"):
+        file.write_bytes(written)
+        if written.startswith(b"#!"):
             file.chmod(0o755)
 
     def run(self, line: str) -> subprocess.CompletedProcess[str]:
