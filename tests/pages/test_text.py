@@ -1,6 +1,10 @@
-"""README.md and docs/ say what is true: links lead somewhere, options, targets and modules exist."""
+"""README.md, docs/ and the page of the embedded model say what is true: links lead somewhere, options, targets and
+modules exist."""
 
 import re
+import runpy
+import sys
+from argparse import ArgumentParser, Namespace
 from functools import cache
 from importlib.util import find_spec
 
@@ -17,6 +21,7 @@ FOREIGN = {
     "docs/learning.md": {"--lessons", "--questions", "--samples", "--seeds"},
     "docs/inspecting.md": {"--install-completion", "--show-completion"},
 }
+EMBEDDED_MODEL = Page("pipelines/engines/tiny/README.md")
 OPTION = re.compile(r"(?<!\S)--?[a-z][a-z-]*")
 
 
@@ -72,6 +77,28 @@ def test_every_target_script_and_module_exists(page: Page) -> None:
         assert (ROOT / script).is_file(), script
     for module in re.findall(r"python -m ((?!vllm)[\w.]+)", page.text):
         assert find_spec(module), module
+
+
+@pytest.mark.parametrize("command", re.findall(r"python -m [^`\n]+", EMBEDDED_MODEL.text))
+def test_the_commands_that_make_and_measure_the_embedded_model_take_their_options(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take hours, so here they end when they have read their options."""
+    read = ArgumentParser.parse_args
+
+    def end(parser: ArgumentParser) -> Namespace:
+        read(parser)
+        raise SystemExit(0)
+
+    words = command.split()[2:]
+    spec = find_spec(words[0])
+    assert spec is not None
+    assert spec.origin is not None
+    monkeypatch.setattr(ArgumentParser, "parse_args", end)
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(spec.origin, run_name="__main__")
+    assert ended.value.code == 0
 
 
 def test_the_picture_shows_a_run_that_is_killed_and_asks_for_no_answer_twice() -> None:
