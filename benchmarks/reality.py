@@ -14,6 +14,7 @@ self-instruct-user-instructions.jsonl, as their authors publish them.
 
 import gzip
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -286,7 +287,9 @@ def serving(model: Path, url: str | None) -> Iterator[str]:
     command += [*options, "--served-model-name", "smollm2", "--structured-outputs-config", outputs]
     say(shlex.join(command))
     with scratch() as folder, (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
+        # By default vLLM takes most of the memory for what it has read, and does not start where others use some.
+        environment = {"VLLM_CPU_KVCACHE_SPACE": "2", **os.environ}
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             while not _answers(url := f"http://127.0.0.1:{port}/v1"):
                 if server.poll() is not None:
