@@ -255,7 +255,7 @@ def train(out: Path, steps: int, seed: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     train(arguments.out, arguments.steps, arguments.seed)
