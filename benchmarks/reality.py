@@ -93,7 +93,7 @@ class Step:
 
 STEPS = (
     Step("samples", "questions", "reject sample", "-n 2 --max-tokens 256 --prompt chat", {}),
-    Step("accepted", "samples", "reject select", "", {"accepted paths of samples": outputs_kept}),
+    Step("accepted", "samples", "reject select", "--no-gold", {"accepted paths of samples": outputs_kept}),
     Step("evolved", "questions", "augment evolve", "--max-tokens 640", {"questions evolved": with_output}),
     Step(
         "answered",

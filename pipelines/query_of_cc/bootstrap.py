@@ -24,6 +24,7 @@ FOLDER = Path(__file__).parent
 KINDS = ("category", "question", "phrase", "passage", "thought")
 # The longest question in JSON, in characters: weak models would not end it.
 LONGEST_QUESTION = 300
+SHORTEST_QUESTION = 10
 NO_LIST = ("no_list", "the reply has no list of questions")
 # A seed without a kind that has at least this many words counts as a passage.
 PASSAGE_WORDS = 25
@@ -85,7 +86,10 @@ class Bootstrap(RowStage):
     def form(self) -> Form | None:
         if not self.schema:
             return None
-        question = {"type": "string", "minLength": 1, "maxLength": min(self.max_query_chars, LONGEST_QUESTION)}
+        # One sentence that ends as a question does: weak models else fill strings with spaces or statements. Engines
+        # take a pattern for the text as it stands in JSON, where a quote would end it.
+        most = min(self.max_query_chars, LONGEST_QUESTION)
+        question = {"type": "string", "pattern": rf'^\w[^\n"\\?？]{{{SHORTEST_QUESTION},{most}}}[?？]$'}
         questions = {"type": "array", "items": question, "minItems": 1, "maxItems": self.questions_per_seed}
         return Form.of(
             {"questions": questions}, 'Reply with a JSON object instead of the list: "questions" is the list.'

@@ -24,7 +24,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = (ROOT / "examples" / "questions.jsonl").read_text().splitlines()
     (folder / "questions.jsonl").write_text("\n".join(lines[:: len(lines) // QUESTIONS][:QUESTIONS]))
     for command in (
-        "augment evolve questions.jsonl evolved --model tiny",
+        "augment evolve questions.jsonl evolved --model tiny --tries 3",
         "augment respond evolved augmented --model tiny",
         "reject sample questions.jsonl samples --model tiny -n 16",
         "reject select samples accepted",

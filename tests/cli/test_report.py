@@ -122,7 +122,7 @@ def test_runs_are_told_with_their_rows_reasons_and_cost(paths: Path) -> None:
     for reason, count in reasons.items():
         assert f"accepted, {reason}: {count}" in page.marks()
     cells = page.of("td")
-    assert "3,488 prompt, 14,272 completion, 44.6 a row" in cells
+    assert "3,497 prompt, 14,308 completion, 44.7 a row" in cells
     assert "synth reject sample" in page.source
     assert any(cell.startswith("python 3.") for cell in cells)
     assert "Why rows of samples were rejected, failed or filtered: none were." in page.of("li")

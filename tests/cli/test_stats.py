@@ -41,7 +41,7 @@ def test_a_run_tells_what_became_of_its_input_and_what_it_cost(chain: Path) -> N
     assert "320 in 1 shard" in text
     assert "reject sample" in text
     assert "80 rows: 80 accepted (100.0%), 0 rejected, 0 failed" in text
-    assert "3,488 prompt, 14,272 completion, 44.6 a row" in text
+    assert "3,497 prompt, 14,308 completion, 44.7 a row" in text
 
 
 def test_rejected_rows_are_counted_by_reason_with_their_share(chain: Path) -> None:
@@ -54,9 +54,9 @@ def test_rejected_rows_are_counted_by_reason_with_their_share(chain: Path) -> No
 def test_every_column_has_its_line_and_its_bars(chain: Path) -> None:
     lines = stats("samples", folder=chain).splitlines()
     (position,) = [number for number, line in enumerate(lines) if line.startswith("response ")]
-    assert lines[position].rstrip().endswith("221 to 336 characters")
+    assert lines[position].rstrip().endswith("221 to 332 characters")
     assert lines[position + 1].startswith("string, 320 distinct")
-    assert lines[position + 1].rstrip().endswith("median 269, 90% 293")
+    assert lines[position + 1].rstrip().endswith("median 268, 90% 290")
     assert "█" in lines[position + 1]
     (line,) = [line for line in lines if line.startswith("finish_reason")]
     assert line.split() == ["finish_reason", "stop", "█" * 16, "320", "100.0%"]
@@ -74,7 +74,7 @@ def test_json_is_one_list_with_an_object_for_each_input(chain: Path) -> None:
     assert accepted["counts"]["reasons"] == {"no_answer": 320}
     columns = {column["name"]: column for column in samples["columns"]}
     assert columns["id"]["distinct"] == 320
-    assert columns["response"]["spread"]["maximum"] == 336
+    assert columns["response"]["spread"]["maximum"] == 332
     assert sum(columns["response"]["spread"]["bins"]) == 320
     assert columns["finish_reason"]["values"] == {"stop": 320}
 
