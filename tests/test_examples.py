@@ -84,7 +84,7 @@ def test_a_change_remakes_what_depends_on_it_and_nothing_else(examples: Path, se
     # Of a row of the input: all that is asked is about it, and so about nothing that was asked before.
     second = made(examples)
     questions = examples / "questions.jsonl"
-    questions.write_text(questions.read_text().replace("Paul", "Nobody"))
+    questions.write_text(questions.read_text().replace("Luis", "Nobody"))
     assert {"evolved", "samples", "accepted"} <= remade(second, "SAMPLES=6")
     assert server.asked
     assert all("Nobody" in json.dumps(asked) for asked in server.asked)
