@@ -135,16 +135,15 @@ class Dataset:
         return record
 
     @cached_property
-    def checksums(self) -> dict[str, str]:
-        """The checksums of shards by file name, as far as the run record lists them."""
-        return {shard["filename"]: shard["xxh3"] for shard in (self.run or {}).get("shards", [])}
+    def checksums(self) -> dict[Path, str]:
+        """The checksums of shards, as far as the run record lists them."""
+        return {self.path / shard["filename"]: shard["xxh3"] for shard in (self.run or {}).get("shards", [])}
 
     @cached_property
     def shard_rows(self) -> list[int] | None:
         """The rows of each shard, if the run record lists them all."""
-        recorded = {shard["filename"]: int(shard["rows"]) for shard in (self.run or {}).get("shards", [])}
-        names = [shard.name for shard in self.shards]
-        return [recorded[name] for name in names] if recorded.keys() >= {*names} else None
+        recorded = {self.path / shard["filename"]: int(shard["rows"]) for shard in (self.run or {}).get("shards", [])}
+        return [recorded[shard] for shard in self.shards] if recorded.keys() >= {*self.shards} else None
 
     def row_count(self) -> int | None:
         """The number of rows; None if shards would have to be fetched to know it."""

@@ -3,6 +3,8 @@
     OUT/           data-00000-of-00008.arrow  dataset_info.json  state.json  synth.json
                    (data-00000-of-00008.3f9c21d0.arrow, where an output in a store has replaced another one)
       rejected/    a dataset directory of rejected rows and filtered outputs
+      bucket_8/    a dataset directory with a part of the rows, in an output that has parts: then the data files lie in
+                   these, and dataset_dict.json names them
       answers/     data-00000-of-00002.arrow: journals of tool answers; also a dataset directory
       failed/      chunks.json  00017/: the journals of chunks with failed rows
     OUT.partial/   lock  turn  synth.json  progress.json  failed.json  form  input-0
@@ -77,11 +79,16 @@ class Layout:
     # Its presence makes a directory a complete dataset.
     state = _Entry("state.json")
     info = _Entry("dataset_info.json")
+    # The names of parts, for `datasets.DatasetDict.load_from_disk`.
+    parts = _Entry("dataset_dict.json")
     # The record of the run, which marks a directory as written by synth.
     record = _Entry("synth.json")
     failed = _Entry("failed")
     # How each chunk of a run was published, for runs with failed rows.
     failed_chunks = _Entry("failed/chunks.json")
+
+    def part(self, name: str) -> "Layout":
+        return Layout(self.path / name)
 
     def data(self, number: int, of: int, tag: str = "") -> Path:
         return self.path / f"data-{number:05d}-of-{of:05d}{tag and f'.{tag}'}{_SHARD}"
@@ -157,8 +164,8 @@ class Workplace:
     def prior_answers(self) -> list[Path]:
         return sorted(self.prior.glob(f"*{_SHARD}"))
 
-    def data(self, number: int, lease: str | None = None) -> Path:
-        return self.shards / f"{_leased(number, lease)}{_SHARD}"
+    def data(self, number: int, lease: str | None = None, part: str = "") -> Path:
+        return self.shards / part / f"{_leased(number, lease)}{_SHARD}"
 
     def rejected(self, number: int, lease: str | None = None) -> Path:
         return self.shards / f"{_leased(number, lease)}.rejected{_SHARD}"

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,24 @@ _BUFFER = 1 << 20
 
 @dataclass(frozen=True)
 class Shard:
-    """One closed shard: its file name, rows, bytes and XXH3-128 checksum (hex)."""
+    """One closed shard: its file name, rows, bytes and XXH3-128 checksum (hex).
+
+    The name of a shard of a part begins with the folder of that part.
+    """
 
     filename: str
     rows: int
     bytes: int
     xxh3: str
+
+    @property
+    def part(self) -> str:
+        """The part of the rows that it belongs to; empty if they are not divided."""
+        return self.filename.rpartition("/")[0]
+
+    def within(self, part: str) -> "Shard":
+        """The same shard, named from the folder above its part."""
+        return replace(self, filename=f"{part}/{self.filename}") if part else self
 
     def is_whole(self, path: Path) -> bool:
         """Whether the file at `path` has all bytes that were written. Its checksum is for those who read them."""

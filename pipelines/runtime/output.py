@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,10 +22,10 @@ TABLES_AHEAD = 2
 
 
 class _Shards:
-    """Rows of one schema, buffered into batches and split into shards, which a thread writes."""
+    """Rows of one schema, of one part, buffered into batches and split into shards, which a thread writes."""
 
-    def __init__(self, path_of: Callable[[int], Path], schema: pa.Schema) -> None:
-        self._path_of, self._schema = path_of, schema
+    def __init__(self, path_of: Callable[[int], Path], schema: pa.Schema, part: str = "") -> None:
+        self._path_of, self._schema, self._part = path_of, schema, part
         self._rows: list[Row] = []
         self._writer: ShardWriter | None = None
         self._written = 0
@@ -62,7 +63,7 @@ class _Shards:
 
     def _close(self) -> None:
         if self._writer is not None:
-            self._closed.append(self._writer.close())
+            self._closed.append(self._writer.close().within(self._part))
             self._writer = None
 
     def abandon(self) -> None:
@@ -85,7 +86,7 @@ class Output:
 
     On resume a stage starts over with the same folders. `work` holds intermediate results that are expensive to
     recompute, and is deleted when the run ends; `kept` becomes part of the output.
-    `sources` are the names of the inputs, in order.
+    `sources` are the names of the inputs, in order. If there are `parts`, each table belongs to one of them.
     """
 
     def __init__(
@@ -97,12 +98,15 @@ class Output:
         stage: str,
         sources: Sequence[str],
         observe: Callable[[Counts, int], None],
+        parts: Sequence[str] = (),
     ) -> None:
         self.work, self.kept = workplace.work, workplace.kept.path
         self.seed, self._stage = seed, stage
         self.sources = sources
         self.counts = Counts()
-        self._data = _Shards(workplace.data, outputs)
+        self._parts = {part: _Shards(partial(workplace.data, part=part), outputs, part) for part in parts or ("",)}
+        for part in parts:
+            (workplace.shards / part).mkdir()
         self._rejected = _Shards(workplace.rejected, rejected)
         self._rejected_schema = rejected
         self._names = set(outputs.names)
@@ -118,13 +122,13 @@ class Output:
         for row in rows:
             if not row.keys() <= self._names:
                 raise ValueError(f"the stage wrote undeclared columns: {sorted(row.keys() - self._names)}")
-            self._data.add(row)
+            self._parts[""].add(row)
             self.counts.outputs += 1
         self._account(accounts_for)
 
-    def write_table(self, table: pa.Table, *, accounts_for: int) -> None:
+    def write_table(self, table: pa.Table, *, accounts_for: int, part: str = "") -> None:
         """Add a table of output rows, whose columns are those of the stage's output, in the same order."""
-        self._data.add_table(table)
+        self._parts[part].add_table(table)
         self.counts.outputs += table.num_rows
         self._account(accounts_for)
 
@@ -165,11 +169,13 @@ class Output:
 
     def close(self) -> tuple[list[Shard], list[Shard]]:
         """The shards of output rows and of rejected rows."""
-        return self._data.close(), [shard for shard in self._rejected.close() if shard.rows]
+        data = [shard for shards in self._parts.values() for shard in shards.close()]
+        return data, [shard for shard in self._rejected.close() if shard.rows]
 
     def abandon(self) -> None:
         """Delete the shards that are being written."""
-        self._data.abandon()
+        for shards in self._parts.values():
+            shards.abandon()
         self._rejected.abandon()
 
     def _account(self, rows: int) -> None:

@@ -109,6 +109,11 @@ class Stage:
         """Inputs named by options, read after the others."""
         return ()
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What a table stage divides its output rows among: names of folders, each a dataset directory of its own."""
+        return ()
+
     def output_schema(self, inputs: pa.Schema) -> pa.Schema:
         """The columns of the output, for an input with these columns."""
         if not self.output.open:

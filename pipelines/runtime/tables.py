@@ -35,7 +35,7 @@ def run_table_stage(
     def report(counts: Counts, prepared: int) -> None:
         observe(Observation(rows, counts, prepared))
 
-    output = Output(outputs, schema, workplace, options.seed, stage.name, sources, report)
+    output = Output(outputs, schema, workplace, options.seed, stage.name, sources, report, stage.parts)
     try:
         stage.process(tables, output)
         data, rejected = output.close()

@@ -104,7 +104,7 @@ def compare(a: Dataset, b: Dataset) -> Comparison:
 
 def _without(dataset: Dataset, shared: set[str]) -> pa.Table:
     """The rows of all shards except those with these checksums, which contribute only their columns."""
-    checksums = [dataset.checksums.get(path.name) for path in dataset.shards]
+    checksums = [dataset.checksums.get(path) for path in dataset.shards]
     tables = [
         table.slice(0, 0) if checksum in shared else table
         for checksum, table in zip(checksums, read_shards(dataset.shards), strict=True)

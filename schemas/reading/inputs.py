@@ -121,25 +121,25 @@ class Input:
             known = checksums(self.files, self.names)
             sums = [*known.values(), *known]
         else:
-            present([file for file in self.files if file.name not in self._checksums])
-            sums = [self._checksums.get(file.name) or file_checksum(file) for file in self.files]
+            present([file for file in self.files if file not in self._checksums])
+            sums = [self._checksums.get(file) or file_checksum(file) for file in self.files]
         return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
 
     def verify(self) -> None:
         """Raises `InputError` if a shard of a dataset directory does not match its checksum."""
-        recorded = [file for file in self.files if file.name in self._checksums]
+        recorded = [file for file in self.files if file in self._checksums]
         present(recorded)
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
             sums = pool.map(file_checksum, recorded)
         for file, checksum in zip(recorded, sums, strict=True):
-            if checksum != self._checksums[file.name]:
+            if self.dataset and checksum != self._checksums[file]:
                 raise InputError(
-                    f"{origin(file)} is damaged: its checksum is not the one in {origin(Layout(file.parent).record)}; "
+                    f"{origin(file)} is damaged: its checksum is not the one in {origin(self.dataset.layout.record)}; "
                     "make the directory again, or restore a copy"
                 )
 
     @property
-    def _checksums(self) -> Mapping[str, str]:
+    def _checksums(self) -> Mapping[Path, str]:
         return self.dataset.checksums if self.dataset else {}
 
 
@@ -201,7 +201,7 @@ def _directory(spec: str, path: Path) -> Input:
         dataset = Dataset.open(path)
         return Input(spec, name, tuple(dataset.shards), dataset)
     files, folders = entries(path)
-    if path / "dataset_dict.json" in files:
+    if layout.parts in files:
         raise InputError(
             f"{spec} has the splits {', '.join(folder.name for folder in folders)}: "
             f"name one of them, such as {origin(folders[0])}"

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -251,14 +252,16 @@ class OutputClaim:
         whole, replaced, kept = self.layout.whole, self.layout.replaced, self.layout.kept
         for remains in (whole.path, replaced) if self.final.exists() else (whole.path,):
             shutil.rmtree(remains, ignore_errors=True)
-        data = self._arrange(whole, shards)
+        data = self._arrange_parts(whole, shards)
         rejected = self._arrange(whole.rejected, rejected) if rejected else []
-        for folder in sorted(kept.path.iterdir()) if kept.path.is_dir() else ():
-            if folder == kept.answers.path:
+        for entry in sorted(kept.path.iterdir()) if kept.path.is_dir() else ():
+            if entry == kept.answers.path:
                 self._join_answers(whole.answers, [shard.xxh3 for shard in data])
+            elif entry.is_dir():
+                shutil.copytree(entry, whole.path / entry.name, copy_function=os.link)
             else:
-                shutil.copytree(folder, whole.path / folder.name, copy_function=os.link)
-            sync(whole.path / folder.name)
+                os.link(entry, whole.path / entry.name)
+            sync(whole.path / entry.name)
         write_json(
             whole.record,
             {
@@ -271,6 +274,18 @@ class OutputClaim:
         )
         sync(whole.path)
         self.shelf.publish()
+
+    def _arrange_parts(self, whole: Layout, shards: Sequence[Shard]) -> list[Shard]:
+        """Like `_arrange`; if rows are divided, each part is a dataset directory, and `whole` refers to their files."""
+        parts = {part: list(of_part) for part, of_part in groupby(shards, lambda shard: shard.part)}
+        if not any(parts):
+            return self._arrange(whole, shards)
+        whole.path.mkdir()
+        arranged = {part: self._arrange(whole.part(part), of_part) for part, of_part in parts.items()}
+        named = [shard.within(part) for part, of_part in arranged.items() for shard in of_part]
+        write_datasets_json(whole, [shard.filename for shard in named], [shard.xxh3 for shard in named])
+        write_json(whole.parts, {"splits": list(parts)})
+        return named
 
     def _arrange(self, target: Layout, shards: Sequence[Shard]) -> list[Shard]:
         """Make the data files of `target` from the shards, with the JSON that `datasets` reads."""

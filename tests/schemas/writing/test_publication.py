@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from datasets import load_from_disk
+from datasets import DatasetDict, load_from_disk
 
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale, SynthError, UsageError
@@ -52,6 +52,40 @@ def test_the_run_record_holds_a_checksum_of_every_shard(tmp_path: Path) -> None:
     for recorded, path in zip(dataset.run["shards"], dataset.shards, strict=True):
         assert recorded["xxh3"] == xxhash.xxh3_128(path.read_bytes()).hexdigest()
         assert recorded["bytes"] == path.stat().st_size
+
+
+def test_parts_are_dataset_directories_whose_files_the_whole_refers_to(tmp_path: Path) -> None:
+    claim = OutputClaim.open(tmp_path / "out", IDENTITY)
+    assert claim is not None
+    parts = {"even": [[0, 2], [4]], "odd": [[]], "rest": [[1, 3]]}
+    shards = []
+    for part, tables in parts.items():
+        (claim.layout.shards / part).mkdir()
+        shards += [shard(claim, f"{part}/{n}.arrow", numbers).within(part) for n, numbers in enumerate(tables)]
+    claim.publish(shards, [shard(claim, "r.arrow", [7])], {})
+    claim.close()
+    out = tmp_path / "out"
+    assert load_from_disk(str(out))["number"][:] == [0, 2, 4, 1, 3]
+    opened = DatasetDict.load_from_disk(str(out))
+    assert {name: part["number"][:] for name, part in opened.items()} == {"even": [0, 2, 4], "odd": [], "rest": [1, 3]}
+    dataset = Dataset.open(out)
+    assert [path.relative_to(out).as_posix() for path in dataset.shards] == [
+        f"{part}/data-00000-of-00001.arrow" for part in parts
+    ]
+    assert [*dataset.checksums] == dataset.shards
+    assert dataset.shard_rows == [3, 0, 2]
+
+
+def test_what_was_kept_is_published_be_it_a_file_or_a_folder(tmp_path: Path) -> None:
+    claim = OutputClaim.open(tmp_path / "out", IDENTITY)
+    assert claim is not None
+    (claim.layout.kept.path / "folder").mkdir()
+    (claim.layout.kept.path / "folder" / "a.txt").write_text("a")
+    (claim.layout.kept.path / "b.txt").write_text("b")
+    claim.publish([shard(claim, "a.arrow", [1])], [], {})
+    claim.close()
+    assert (tmp_path / "out" / "folder" / "a.txt").read_text() == "a"
+    assert (tmp_path / "out" / "b.txt").read_text() == "b"
 
 
 def test_an_output_of_no_rows_can_be_opened(tmp_path: Path) -> None:
