@@ -1,6 +1,7 @@
-"""The number of tokens of each row's texts, as a model's tokenizer counts them, without the template of a chat."""
+"""A model's tokenizer, and the number of tokens of each row's texts, without the template of a chat."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import chain
@@ -19,21 +20,21 @@ from synth.schemas.errors import UsageError
 from synth.schemas.phrases import first_line
 from synth.schemas.quiet import without_bars
 
-__all__ = ["TokenCounter", "TokenCounts"]
+__all__ = ["BYTES_AT_A_TIME", "ModelTokenizer", "TokenCounter", "TokenCounts"]
 
 # Rows whose counts are saved together, and the bytes that are tokenized at a time: each takes some 100 bytes meanwhile.
 ROWS_PER_FILE = 1 << 16
 BYTES_AT_A_TIME = 1 << 20
-_FILE = "tokenizer.json"
+_FILE, _SETTINGS = "tokenizer.json", "tokenizer_config.json"
 
 # Tokens of each row.
 TokenCounts = NDArray[np.uint32]
 
 
-class TokenCounter:
-    """Counts with the tokenizer of `model`: a model directory, a hub name, or `tiny`, as given with `flag`.
+class ModelTokenizer:
+    """The tokenizer of `model`: a model directory, a hub name, or `tiny`, as given with `flag`.
 
-    `identity` tells it from other tokenizers, wherever it is. Tokenizes on all cores.
+    `identity` tells it from other tokenizers, wherever it is.
     """
 
     def __init__(self, model: str, flag: str) -> None:
@@ -41,6 +42,40 @@ class TokenCounter:
         self._model, self._flag = model, flag
         self._location = locate(model, option=flag)
         self.identity = revision_of(self._location, option=flag)
+
+    @cached_property
+    def backend(self) -> Any:
+        """The tokenizer, as one of the library `tokenizers`; it cuts no text off.
+
+        Raises `UsageError` if it cannot be loaded.
+        """
+        tokenizer = self._read(_loaded)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @cached_property
+    def end_token(self) -> str | None:
+        """The token that ends a text, if the model names one. Raises `UsageError` if that cannot be read."""
+        token: str | None = self._read(_end_token)
+        return token
+
+    def _read(self, read: Callable[[str], Any]) -> Any:
+        if find_spec("transformers") is None:
+            raise UsageError(
+                f"{self._flag} needs transformers, which is not installed: pip install '.[cpu]' (or '.[gpu]')"
+            )
+        try:
+            return read(self._location)
+        # A tokenizer's files are read by several libraries, whose errors share no base class.
+        except Exception as error:
+            raise UsageError(
+                f"{self._flag} {self._model}: its tokenizer cannot be loaded: {first_line(error)}"
+            ) from error
+
+
+class TokenCounter(ModelTokenizer):
+    """Counts tokens, on all cores."""
 
     def counts(self, table: pa.Table, columns: Sequence[str], folder: Path) -> Iterator[TokenCounts]:
         """The tokens in these columns of each row, in portions of the table.
@@ -60,27 +95,10 @@ class TokenCounter:
             yield np.load(path)
 
     def _count(self, rows: Sequence[Sequence[str]]) -> TokenCounts:
-        encoded = self._tokenizer.encode_batch_fast(list(chain.from_iterable(rows)), add_special_tokens=False)
+        encoded = self.backend.encode_batch_fast(list(chain.from_iterable(rows)), add_special_tokens=False)
         totals = np.cumsum([0, *map(len, encoded)])
         ends = np.cumsum([0, *map(len, rows)])
         return np.diff(totals[ends]).astype(np.uint32)
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        if find_spec("transformers") is None:
-            raise UsageError(
-                f"{self._flag} needs transformers, which is not installed: pip install '.[cpu]' (or '.[gpu]')"
-            )
-        try:
-            tokenizer = _loaded(self._location)
-        # A tokenizer's files are read by several libraries, whose errors share no base class.
-        except Exception as error:
-            raise UsageError(
-                f"{self._flag} {self._model}: its tokenizer cannot be loaded: {first_line(error)}"
-            ) from error
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
 
 
 def _loaded(location: str) -> Any:
@@ -89,7 +107,22 @@ def _loaded(location: str) -> Any:
 
     if (Path(location) / _FILE).is_file():
         return Tokenizer.from_file(str(Path(location) / _FILE))
+    return _of_transformers(location).backend_tokenizer
+
+
+def _end_token(location: str) -> str | None:
+    settings = Path(location) / _SETTINGS
+    named = json.loads(settings.read_text()).get("eos_token") if settings.is_file() else None
+    if named is None:
+        # Some classes of transformers have one of their own.
+        named = _of_transformers(location).eos_token
+    # With its properties, as older versions of transformers save it.
+    token: str | None = named["content"] if isinstance(named, dict) else named
+    return token
+
+
+def _of_transformers(location: str) -> Any:
     without_bars()
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(location, use_fast=True).backend_tokenizer
+    return AutoTokenizer.from_pretrained(location, use_fast=True)
