@@ -37,6 +37,7 @@ __all__ = [
     "Only",
     "Option",
     "amount",
+    "amounts",
     "assignments",
     "build",
     "check",
@@ -380,6 +381,11 @@ def amount(flag: str) -> Callable[[str | float], float]:
         return number
 
     return read
+
+
+def amounts(flag: str) -> Callable[[str], tuple[float, ...]]:
+    """A `read` function for numbers separated by commas."""
+    return lambda text: tuple(map(amount(flag), text.split(",")))
 
 
 def names(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from synth.pipelines.engines.models import TINY_FOLDER
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.text.tokens import TokenCounter, TokenCounts
-from synth.pipelines.tables.mix import Mix
-from synth.schemas.errors import Interrupted, Stale, SynthError, UsageError
+from synth.pipelines.tables.mix import Mix, weights_read
+from synth.schemas.errors import InputError, Interrupted, Stale, SynthError, UsageError
 from tests.rows import rows_of, write_rows
 
 SIZES = {"math": 60, "code": 30, "prose": 10}
@@ -81,6 +81,71 @@ def test_two_inputs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert sources == dict.fromkeys(same, 3)
 
 
+def test_weights_in_a_file_are_those_of_the_inputs_with_these_names(tmp_path: Path, inputs: list[str]) -> None:
+    file = tmp_path / "mixture.json"
+    file.write_text('{"weights": {"prose": 1, "math": 2, "code": 1}, "eta": 0.5}')
+    weights = weights_read(str(file))
+    assert mixed(tmp_path, inputs, weights=weights)[1] == {"math": 20, "code": 10, "prose": 10}
+    with pytest.raises(UsageError, match="--weights: there is a weight of prose, which is none of math, code"):
+        mixed(tmp_path, inputs[:2], weights=weights)
+
+
+def test_a_file_with_weights_counts_by_its_content(tmp_path: Path, inputs: list[str]) -> None:
+    file = tmp_path / "mixture.json"
+
+    def mix(content: str) -> Summary:
+        file.write_text(content)
+        return Run(Mix(weights=weights_read(str(file))), inputs, tmp_path / "mixed", Options()).execute()
+
+    mix('{"weights": {"math": 2, "code": 1, "prose": 1}}')
+    assert mix('{"weights": {"prose": 1, "math": 2, "code": 1}, "step": 7}').already_done
+    with pytest.raises(Stale):
+        mix('{"weights": {"math": 2, "code": 1, "prose": 2}}')
+
+
+def test_rows_are_repeated_where_an_input_has_too_few(tmp_path: Path, inputs: list[str]) -> None:
+    summary, sources = mixed(tmp_path, inputs, weights=(1.0, 1.0, 1.0), take=75, max_repeats=3)
+    assert sources == {"math": 25, "code": 25, "prose": 25}
+    rows = rows_of(tmp_path / "mixed")
+    times = Counter(row["text"] for row in rows if row["source"] == "prose")
+    assert sorted(times.values()) == [2] * 5 + [3] * 5
+    assert all(row["repeat"] == 1 for row in rows if row["source"] != "prose")
+    assert {row["id"] for row in rows if row["text"] == "prose 3"} >= {"prose-3", "prose-3/repeat-2"}
+    assert all(row["id"].endswith(f"/repeat-{row['repeat']}") for row in rows if row["repeat"] > 1)
+    assert len({row["id"] for row in rows}) == len(rows)
+    # An input row counts once, however often it is taken.
+    assert (summary.counts.produced, summary.counts.rejected) == (60, 40)
+    assert summary.remarks[-1] == "15 rows are repeats"
+
+
+def test_no_row_comes_more_often_than_it_may_and_the_rest_is_missing(tmp_path: Path, inputs: list[str]) -> None:
+    summary, sources = mixed(tmp_path, inputs, weights=(1.0, 1.0, 1.0), take=99, max_repeats=2)
+    assert sources == {"math": 33, "code": 33, "prose": 20}
+    assert summary.remarks[-1] == "13 fewer rows than --take 99: an input has too few"
+    # Without --take, the mix is as large as weights and repeats allow.
+    assert mixed(tmp_path, inputs, weights=(1.0, 1.0, 1.0), max_repeats=2)[1] == {"math": 20, "code": 20, "prose": 20}
+
+
+def test_repeats_are_shuffled_among_the_others_and_leave_the_first_times_in_their_order(
+    tmp_path: Path, inputs: list[str]
+) -> None:
+    mixed(tmp_path, inputs[:1], take=60, weights=(1.0,))
+    once = [row["id"] for row in rows_of(tmp_path / "mixed")]
+    mixed(tmp_path, inputs[:1], take=120, weights=(1.0,), max_repeats=2)
+    twice = rows_of(tmp_path / "mixed")
+    assert [row["id"] for row in twice if row["repeat"] == 1] == once
+    places = [place for place, row in enumerate(twice) if row["repeat"] == 2]
+    assert 40 < sum(places) / len(places) < 80
+
+
+def test_a_mix_of_repeats_is_told_where_an_id_would_come_twice(tmp_path: Path) -> None:
+    rows = [{"id": "a", "text": "x"}, {"id": "a/repeat-2", "text": "y"}]
+    source = str(write_rows(tmp_path / "rows.jsonl", rows))
+    with pytest.raises(InputError, match="a repeated row would get the id 'a/repeat-2', which another row has"):
+        mixed(tmp_path, [source], take=4, weights=(1.0,), max_repeats=2)
+    mixed(tmp_path, [source], take=2, weights=(1.0,), max_repeats=2)
+
+
 @pytest.fixture
 def texts(tmp_path: Path) -> list[str]:
     """Chats, and plain texts that are ten times as long."""
@@ -127,6 +192,25 @@ def test_take_counts_tokens_and_without_weights_all_is_taken(tmp_path: Path, tex
     summary, _ = mixed(tmp_path, texts, weights=(1.0, 0.0), take=10**6, **BY_TOKENS)
     missing = 10**6 - most["chats"]
     assert summary.remarks[-1] == f"{missing:,} fewer tokens than --take 1,000,000: an input has too few"
+
+
+def test_by_tokens_rows_are_repeated_until_there_are_enough(tmp_path: Path, texts: list[str]) -> None:
+    mixed(tmp_path, texts, **BY_TOKENS)
+    most = tokens_of(tmp_path)
+    wanted = int(3.5 * most["chats"])
+    mixed(tmp_path, texts, weights=(1.0, 0.0), take=wanted, max_repeats=4, **BY_TOKENS)
+    assert wanted <= tokens_of(tmp_path)["chats"] < wanted + 10
+    assert max(row["repeat"] for row in rows_of(tmp_path / "mixed")) == 4
+
+
+def test_token_ids_count_without_a_tokenizer(tmp_path: Path) -> None:
+    inputs = [
+        str(write_rows(tmp_path / f"{name}.jsonl", [{"tokens": [7] * size} for _ in range(40)]))
+        for name, size in (("short", 3), ("long", 9))
+    ]
+    summary, sources = mixed(tmp_path, inputs, weights=(2.0, 1.0), by="tokens", text=("tokens",))
+    assert sources == {"short": 40, "long": 7}
+    assert summary.counts.tallies == {"short": 120, "long": 63}
 
 
 def test_tokens_that_were_counted_are_not_counted_again(
@@ -194,6 +278,7 @@ def test_tokens_that_cannot_be_counted_are_refused(
         ({"weights": (1.0,)}, "--weights has 1 numbers for 3 inputs"),
         ({"weights": (1.0, -1.0, 1.0)}, "must not be negative"),
         ({"source_column": "text"}, "an input has a column text"),
+        ({"source_column": "repeat", "max_repeats": 2}, "an input has a column repeat"),
     ],
 )
 def test_a_mix_that_cannot_be_made_is_a_usage_error(
