@@ -64,8 +64,9 @@ bench-scale: setup  ## Measure what limits many workers, on a simulated cluster 
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/workers.py
 
-bench-tables: setup  ## Measure the steps between recipes next to DuckDB, and what an edit costs (twenty minutes)
+bench-tables: setup  ## Measure the steps between recipes next to DuckDB, packing, and what an edit costs (half an hour)
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/decomposition.py
 	$(BIN)/python benchmarks/editing.py
 
 bench-large: setup  ## Measure 100 million rows and a billion ids (half an hour, 30 GB under TMPDIR)

@@ -17,9 +17,10 @@ RECIPES = {
     "query-of-cc": "Find documents of a domain in a corpus (Query of CC).",
     "instag": "Tag instructions and select by tags (InsTag).",
     "self-lengthen": "Train a model to write longer texts from its own output (Self-Lengthen).",
+    "pack": "Pack documents into sequences for pre-training.",
 }
 
-# The paper of each recipe: the name of its method, and its arXiv id.
+# The paper of each recipe, or of a stage that has another one: the name of its method, and its arXiv id.
 PAPERS = {
     "augment": ("MuggleMath", "2310.05506"),
     "reject": ("RFT", "2308.01825"),
@@ -28,6 +29,8 @@ PAPERS = {
     "query-of-cc": ("Query of CC", "2401.14624"),
     "instag": ("InsTag", "2308.07074"),
     "self-lengthen": ("Self-Lengthen", "2410.23933"),
+    "pack buckets": ("Dataset decomposition", "2405.13226"),
+    "pack curriculum": ("Dataset decomposition", "2405.13226"),
 }
 
 # Stages that belong to no recipe.
@@ -73,6 +76,8 @@ STAGES = {
     "self-lengthen constrain": "self_lengthen.constrain:Constrain",
     "self-lengthen evaluate": "self_lengthen.evaluate:EvaluateLengths",
     "self-lengthen train": "self_lengthen.train:Train",
+    "pack buckets": "decomposition.buckets:Buckets",
+    "pack curriculum": "decomposition.curriculum:Curriculum",
     "import": "tables.import_:Import",
     "map": "prompted.map:Map",
     "judge": "prompted.judge:Judge",
@@ -89,7 +94,7 @@ STAGES = {
 
 def paper_of(stage: str) -> tuple[str, str] | None:
     """The method and the arXiv id of the paper that a stage follows, or None if it follows none."""
-    return PAPERS.get(stage.split()[0]) if stage in STAGES else None
+    return PAPERS.get(stage) or PAPERS.get(stage.split()[0]) if stage in STAGES else None
 
 
 def stage_named(name: str) -> "type[Stage]":

@@ -44,6 +44,7 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "evaluation.jsonl").write_text('{"text": "one"}\n')
     return {
+        "Buckets": {"tokenizer": "tiny"},
         "Columns": {"drop": ("text",)},
         "Curate": {"role": "generator"},
         "Decontaminate": {"against": (str(tmp_path / "evaluation.jsonl"),)},
