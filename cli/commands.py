@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from synth.pipelines.recipes import STAGES, stage_named
 from synth.pipelines.runtime.declared import ByOption, DeclaredOption, build, declared, output, own, path
 from synth.pipelines.runtime.facts import (
     INPUT_SPEC,
@@ -126,6 +127,9 @@ def _help(stage: "type[Stage]") -> str:
     for side, verb in (("input", "Reads"), ("output", "Writes")):
         for condition, record in records(stage, side):
             paragraphs.append(f"{verb}{f' {condition}' if condition else ''}: {columns_in_words(record)}.")
+    if below := [name for name in STAGES if name.startswith(f"{stage.name} ")]:
+        listed = (f"  synth {name}: {summary(stage_named(name))}" for name in below)
+        paragraphs.append("\b\nFurther commands:\n" + "\n".join(listed))
     if stage.commands:
         paragraphs.append("\b\nExamples:\n" + "\n".join(f"  {example}" for example in stage.commands))
     return "\n\n".join(paragraphs)

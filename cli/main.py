@@ -82,6 +82,12 @@ class Commands(TyperGroup):
         except BrokenPipeError as error:
             raise BrokenPipeError from error
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """A stage may have others below it: `mix skill-it` is one, and any other `mix` is the stage itself."""
+        if args[0] in STAGES and (name := " ".join(args[:2])) in STAGES:
+            return name, self.get_command(ctx, name), args[2:]
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         if not self.prefix:
             return [name for names in _panels().values() for name in names]

@@ -38,7 +38,7 @@ def _parts() -> Iterator[str]:
     yield OPENING
     for recipe, purpose in {**RECIPES, **DATA}.items():
         names = [name for name in STAGES if name.split()[0] == recipe]
-        if names != [recipe]:
+        if recipe not in names:
             yield f"## {recipe}\n\n{purpose}"
         for name in names:
             yield from _stage(name, stage_named(name), "##" if name == recipe else "###")

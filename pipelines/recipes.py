@@ -31,6 +31,7 @@ PAPERS = {
     "self-lengthen": ("Self-Lengthen", "2410.23933"),
     "pack buckets": ("Dataset decomposition", "2405.13226"),
     "pack curriculum": ("Dataset decomposition", "2405.13226"),
+    "mix skill-it": ("Skill-It", "2307.14430"),
 }
 
 # Stages that belong to no recipe.
@@ -82,6 +83,7 @@ STAGES = {
     "map": "prompted.map:Map",
     "judge": "prompted.judge:Judge",
     "mix": "tables.mix:Mix",
+    "mix skill-it": "skill_it.skill_it:SkillIt",
     "filter": "tables.filter:Filter",
     "sample": "tables.sample:Sample",
     "split": "tables.split:Split",

@@ -61,7 +61,7 @@ def test_every_option_of_a_shown_command_is_an_option_of_that_command(page: Page
         # The options of `synth run` are those of the class.
         if not found or words.startswith(("run ", "--")):
             continue
-        command = next(command for command in COMMANDS if words.startswith(command))
+        command = max((command for command in COMMANDS if words.startswith(command)), key=len)
         for option in OPTION.findall(words.removeprefix(command)):
             assert option in options_of(command), f"{page}: {line}"
 

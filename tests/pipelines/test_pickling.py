@@ -56,6 +56,7 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "Retrieve": {"index": OpenedIndex(index(tmp_path))},
         "Sample": {"n": 3},
         "SelectRows": {"n": 3},
+        "SkillIt": {"eta": 0.5},
         "Split": {"end": 0.5},
         "Train": {"base": str(tmp_path)},
     }
