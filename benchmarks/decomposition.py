@@ -2,8 +2,9 @@
 
 The tokenizer alone encodes texts that are in memory already, on all cores, and throws the result away. `datasets.map`
 with a process for each core, the usual way to tokenize a corpus, reads and writes as much, but leaves each document in
-one piece. The time of a command is from exec to exit. Its memory is what it and its processes have of their own
-(RssAnon): mapped files are not in it.
+one piece. The time of a command is from exec to exit, and so are its seconds of CPU, for the tokenizer alone with those
+of its start and of reading the texts. Its memory is what it and its processes have of their own (RssAnon): mapped files
+are not in it.
 
 Documents have 20 to 20,000 words of Python's sources by Zipf's law; the logarithm of their number is uniform. The
 tokenizer is a byte-level BPE of 32,000 tokens, trained on the first documents, unless --tokenizer names another one.
@@ -38,42 +39,29 @@ def main() -> None:
         if not given.tokenizer:
             say("training a tokenizer")
             call_apart(train, corpus, tokenizer)
+        places = [str(corpus), str(tokenizer)]
+        pack = [SYNTH, "pack", "buckets", str(corpus), str(folder / "out"), "--tokenizer", str(tokenizer), "--fresh"]
         commands = {
-            LIMIT: [sys.executable, __file__, "alone", str(corpus), str(tokenizer)],
-            OURS: [
-                SYNTH,
-                "pack",
-                "buckets",
-                str(corpus),
-                str(folder / "out"),
-                "--tokenizer",
-                str(tokenizer),
-                "--fresh",
-            ],
-            USUAL: [sys.executable, __file__, "map", str(corpus), str(tokenizer), str(folder / "mapped")],
+            LIMIT: [sys.executable, __file__, "alone", *places],
+            OURS: pack,
+            USUAL: [sys.executable, __file__, "map", *places, str(folder / "mapped")],
         }
-        seconds: dict[str, list[float]] = {name: [] for name in commands}
-        memory: dict[str, list[float]] = {name: [] for name in commands}
+        measured: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
         for number in range(given.rounds):
             for name, command in commands.items():
                 say(f"{name}, round {number + 1}")
                 outcome, own = run_watched(command)
-                seconds[name].append(outcome.report["seconds"] if name == LIMIT else outcome.seconds)
-                memory[name].append(own)
+                seconds = outcome.report["seconds"] if name == LIMIT else outcome.seconds
+                measured[name].append((seconds, outcome.cpu, own))
     rows = []
-    for name in commands:
-        ratios = [alone / took for alone, took in zip(seconds[LIMIT], seconds[name], strict=True)]
-        speed = size / 1e6 / median(seconds[name])
+    for name, rounds in measured.items():
+        seconds, cpu, own = map(median, zip(*rounds, strict=True))
+        ratio = median(limit[0] / each[0] for limit, each in zip(measured[LIMIT], rounds, strict=True))
         rows.append(
-            [
-                name,
-                f"{median(seconds[name]):.1f}",
-                f"{speed:.1f}",
-                multiple(median(ratios)),
-                f"{median(memory[name]):,.0f}",
-            ]
+            [name, f"{seconds:.1f}", f"{size / 1e6 / seconds:.1f}", multiple(ratio), f"{cpu:.1f}", f"{own:,.0f}"]
         )
-    print_table(f"{size / 1e6:,.0f} MB of text", ["what", "s", "MB/s", "of the tokenizer's speed", "own MiB"], rows)
+    columns = ["what", "s", "MB/s", "of the tokenizer's speed", "CPU s", "own MiB"]
+    print_table(f"{size / 1e6:,.0f} MB of text", columns, rows)
 
 
 def write_corpus(folder: Path, size: int) -> int:

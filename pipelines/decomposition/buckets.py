@@ -52,7 +52,7 @@ class Buckets(TableStage):
 
     Documents without text are rejected as `no_text`, those of which nothing is kept as `too_short`.
 
-    Memory: for each core, the text and the tokens of three portions of 16 MB. Disk, meanwhile: 4 bytes for each token.
+    Memory: 200 MB for each core. Disk, meanwhile: 4 bytes for each token besides those of the output.
     """
 
     name: ClassVar[str] = "pack buckets"

@@ -22,8 +22,8 @@ from synth.schemas.shards import ShardWriter
 
 __all__ = ["Documents", "tokenized"]
 
-# What a process is given at a time: some seconds of work.
-ROWS_PER_PORTION, BYTES_PER_PORTION = 1 << 16, 16 << 20
+# What a process is given at a time is not more, nor 4 MB: some seconds of work.
+ROWS_PER_PORTION = 1 << 14
 SCHEMA = pa.schema([("tokens", pa.list_(pa.int32()))])
 
 
@@ -64,7 +64,7 @@ def tokenized(
 
     def work() -> Iterator[_Portion]:
         first = 0
-        for texts in portions(table.select([column]), ROWS_PER_PORTION, BYTES_PER_PORTION):
+        for texts in portions(table.select([column]), ROWS_PER_PORTION):
             path = folder / f"{first:012d}.arrow"
             yield _Portion(first, texts.num_rows, path, None if path.exists() else pack(texts))
             first += texts.num_rows
