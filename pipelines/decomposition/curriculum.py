@@ -51,7 +51,7 @@ class Curriculum(TableStage):
     cycles: Annotated[int, Option("Cycles of the training.", min=1)] = 8
     batch_tokens: Annotated[int, Option("Tokens in a batch.", min=1)] = 64 * 8192
     odds: Annotated[
-        tuple[float, ...] | None,
+        Sequence[float] | None,
         Option(
             "Odds of each bucket, the shortest sequences first.",
             metavar="N,...",

@@ -40,6 +40,7 @@ class Example:
 
 
 EXAMPLES = [Example(command, line) for command, lines in PAGE.examples.items() for line in lines]
+OUTPUTS = {example.output for example in EXAMPLES}
 
 
 def lines(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -123,6 +124,12 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
         "scores.jsonl": lines({"question": row["question"], "score": 4} for row in ASKED),
         "tags/tags.jsonl": lines([{"row_id": "row-1", "tags": ["sums"]}]),
     },
+    "mix skill-it": {
+        "graph.csv": Page("docs/skill-it.md").files["graph.csv"],
+        "pairs.jsonl": lines([{"skill": "spanish-qg", "loss": 2.1}]),
+        "losses.jsonl": lines([{"step": 100, "skill": "spanish-qg", "loss": 2.0}]),
+    },
+    "pack buckets": {"corpus/pages.jsonl": lines({"text": prose(number, 400)} for number in range(4))},
     "dedup": {
         "corpus/pages.jsonl": lines(
             {"text": text, "url": f"https://a.example/{n % 9}"} for n, text in enumerate(TEXTS)
@@ -136,8 +143,11 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
         "test.parquet": parquet(ASKED),
     },
 }
-# Without -n there are 5,000 of them.
-FEW_INSTRUCTIONS = {r"^(synth self-lengthen instruct (?!.* -n ).*)": r"\1 -n 8"}
+# By default there are 5,000 instructions, and batches of half a million tokens.
+SMALL = {
+    r"^(synth self-lengthen instruct (?!.* -n ).*)": r"\1 -n 8",
+    r"^(synth pack curriculum .*)": r"\1 --cycles 1 --batch-tokens 8192",
+}
 
 
 @dataclass
@@ -153,7 +163,7 @@ class Workshop:
         if example not in self.folders:
             if example.line.startswith(RUNS_PROGRAMS) and (reason := why_not("bwrap")):
                 pytest.skip(reason)
-            shell = Shell(PAGE, Path(mkdtemp(dir=self.root)), dict(FEW_INSTRUCTIONS))
+            shell = Shell(PAGE, Path(mkdtemp(dir=self.root)), dict(SMALL))
             lend_models(shell, [example.line], self.server)
             self._give_inputs(shell, example)
             shell.run(example.line)
@@ -166,9 +176,11 @@ class Workshop:
                 for name, content in files.items():
                     shell.give(name, content)
         for word in shlex.split(example.line):
-            place = shell.folder / word
-            if word.endswith("/") and word != example.output and not place.exists():
-                place.symlink_to(self.run(maker(word, example)) / word)
+            name, slash, inside = word.partition("/")
+            directory = name + slash
+            is_input = slash and directory != example.output and (not inside or directory in OUTPUTS)
+            if is_input and not (place := shell.folder / directory).exists():
+                place.symlink_to(self.run(maker(directory, example)) / directory)
 
 
 def maker(word: str, example: Example) -> Example:
