@@ -7,7 +7,7 @@ seed `request.seed + i`, so the samples of a row do not depend on batching.
 from collections.abc import Mapping
 from typing import Any, Protocol, TypedDict, TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from synth.schemas.phrases import plural
 
@@ -23,6 +23,8 @@ __all__ = [
     "Request",
     "RequestFailed",
     "Sampling",
+    "Scores",
+    "Windows",
 ]
 
 
@@ -48,8 +50,22 @@ class Sampling(Struct, frozen=True):
     stop: tuple[str, ...] = ()
 
 
+class Windows(Struct, frozen=True):
+    """How a text is scored: in windows of at most `max_tokens` tokens, each by itself.
+
+    With `bos`, each window begins with what the tokenizer puts before a text, if anything; without that, its first
+    token has no score, because nothing precedes it. The tokens right after the token `skip_after`, such as the first
+    of a document that follows another one, have none either. With `keep`, the answer has the score of each token.
+    """
+
+    max_tokens: int
+    bos: bool = True
+    skip_after: str | None = None
+    keep: bool = False
+
+
 class Request(Struct, frozen=True):
-    """One prompt and how to complete it.
+    """One prompt and how to complete it, or with `windows` a text to score, which nothing completes.
 
     `prompt` is raw text for a plain completion, or chat messages for the model's chat template. If the last message is
     the assistant's, the model continues it, and the completion has only the continuation.
@@ -61,6 +77,12 @@ class Request(Struct, frozen=True):
     n: int = 1
     seed: int = 0
     schema: Mapping[str, Any] | None = None
+    # Unset rather than null, so that it is not part of the requests that journals have.
+    windows: Windows | UnsetType = UNSET
+
+    @classmethod
+    def to_score(cls, text: str, windows: Windows) -> "Request":
+        return cls(text, Sampling(), n=0, windows=windows)
 
 
 class Completion(Struct, frozen=True):
@@ -108,15 +130,32 @@ class Completion(Struct, frozen=True):
         return self.text if self.text.strip() else self.reasoning or self.text
 
 
+class Scores(Struct, frozen=True, omit_defaults=True):
+    """The negative log-likelihood of a text: `nll` is the sum in nats over the `tokens` that have a score.
+
+    `tokenizer` is the fingerprint of the tokenizer, equal for all engines that make the same tokens of a text. `dtype`
+    is the number type that the model computes in, such as `bfloat16`; None if unknown. `each`, if it was asked for, has
+    a value for every token of the text, None for those without a score.
+    """
+
+    nll: float
+    tokens: int
+    tokenizer: str
+    dtype: str | None = None
+    each: tuple[float | None, ...] | None = None
+
+
 class Answer(Struct, frozen=True, omit_defaults=True):
     """The `n` completions of a request in sample order, and the number of tokens of its prompt (None if unknown).
 
-    `prompts` is how often the prompt was sent to get them.
+    `prompts` is how often the prompt was sent to get them. Of a text to score it has the `scores`, and `prompt_tokens`
+    are those of all its windows.
     """
 
     completions: tuple[Completion, ...]
     prompt_tokens: int | None
     prompts: int = 1
+    scores: Scores | None = None
 
     @property
     def text(self) -> str:
@@ -187,7 +226,7 @@ class Backend(Protocol[RequestT, AnswerT]):
 
 
 class Engine(Backend[Request, Answer], Protocol):
-    """A backend that completes prompts, identified by kind, model, revision and arguments.
+    """A backend that completes prompts and scores texts, identified by kind, model, revision and arguments.
 
     Errors of `answer`: `RequestFailed`, `EngineBusy`, and `EngineFailed` when the engine cannot continue.
     """

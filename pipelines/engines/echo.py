@@ -1,16 +1,20 @@
 """An engine that echoes its prompt at once: for Makefiles in CI, tests, and benchmarks of everything else.
 
-Tokens are words separated by white space. Answers depend only on (prompt, seed).
+Tokens are words separated by white space. Answers depend only on (prompt, seed). To score a text, each word has the
+negative log-probability of as many nats as it has characters.
 """
 
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from msgspec import UNSET
+
 from synth.pipelines.engines import Answer, Completion, Message, PromptTooLong, Request, Sampling
+from synth.pipelines.engines.scoring import TextScorer
 
 __all__ = ["EchoEngine"]
 
@@ -29,6 +33,7 @@ class EchoEngine:
         self._reply = reply
         self._delay = delay
         self._context = context
+        self._scorer: TextScorer[str] = TextScorer(self._words, self._logprobs)
 
     def identity(self) -> dict[str, Any]:
         given = {"reply": self._reply, "context": self._context}
@@ -39,17 +44,29 @@ class EchoEngine:
         pass
 
     async def answer(self, request: Request) -> Answer:
-        messages = _as_messages(request.prompt)
-        words = sum([len(message["content"].split()) for message in messages])
-        if self._context is not None and words >= self._context:
-            raise PromptTooLong(f"the prompt has {words} words and the context holds {self._context}")
         if self._delay:
             await asyncio.sleep(self._delay)
+        if request.windows is not UNSET:
+            return await self._scorer.answer(request)
+        messages = _as_messages(request.prompt)
+        words = sum([len(message["content"].split()) for message in messages])
+        self._require_room(words)
         seeds = range(request.seed, request.seed + request.n)
         return Answer(tuple([_cut(self._text(request, messages, seed), request.sampling) for seed in seeds]), words)
 
     async def close(self) -> None:
         pass
+
+    async def _words(self, text: str, special: bool) -> list[str]:  # noqa: ARG002
+        return text.split()
+
+    async def _logprobs(self, windows: Sequence[Sequence[str]]) -> list[list[float]]:
+        self._require_room(max(map(len, windows)))
+        return [[-float(len(word)) for word in window[1:]] for window in windows]
+
+    def _require_room(self, words: int) -> None:
+        if self._context is not None and words >= self._context:
+            raise PromptTooLong(f"the prompt has {words} words and the context holds {self._context}")
 
     def _text(self, request: Request, messages: tuple[Message, ...], seed: int) -> str:
         if request.schema is not None:

@@ -6,7 +6,7 @@ to the loop at once. No other module imports vllm.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import count
 from math import prod
@@ -15,11 +15,13 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
 from synth.pipelines.engines.models import locate, needs_gpu, revision_of
 from synth.pipelines.engines.reasoning import MARKERS, opening_marker
+from synth.pipelines.engines.scoring import TextScorer
 from synth.pipelines.engines.vllm_start import alone_on_this_machine, set_environment, telling_phases
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
 
@@ -45,7 +47,7 @@ TAIL_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Generation:
+class _Submission:
     id: str
     tokens: list[int]
     params: Any
@@ -63,13 +65,13 @@ class VllmEngine:
         self._args = {name.replace("-", "_"): value for name, value in args.items()}
         self._location = locate(model, self._args.get("revision") or "main")
         self._revision = revision_of(self._location, self._args.get("revision") or "main")
-        self._inbox: SimpleQueue[_Generation | None] = SimpleQueue()
+        self._inbox: SimpleQueue[_Submission | None] = SimpleQueue()
         self._names = count()
         self._template: Mapping[str, Any] = self._args.get(TEMPLATE) or {}
         self._sampling = {name: value for name, value in self._args.items() if name in SAMPLING}
         self._parser: _ReasoningParser | None = None
         # These three belong to the event loop's thread; the driver changes them only through `_post`.
-        self._waiting: dict[str, asyncio.Future[Answer]] = {}
+        self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._failure: SynthError | None = None
         self._thread: Thread | None = None
         self.gpus: int | None = None
@@ -97,19 +99,16 @@ class VllmEngine:
         self._thread.start()
         # Shielded, so that `close` can tell a cancelled start from a completed one.
         await asyncio.shield(self._started)
+        self._scorer = TextScorer(self._tokens, self._logprobs, self._dtype)
 
     async def answer(self, request: Request) -> Answer:
         if self._failure:
             raise self._failure
+        if request.windows is not UNSET:
+            return await self._scorer.answer(request)
         tokens = self._encode(request.prompt)
-        if len(tokens) >= self._context:
-            raise PromptTooLong(f"the prompt has {len(tokens)} tokens and the model's context holds {self._context}")
         params = _sampling_params(request, self._sampling, skip_special_tokens=not self._keeps_special_tokens)
-        job = _Generation(str(next(self._names)), tokens, params)
-        answer: asyncio.Future[Answer] = self._loop.create_future()
-        self._waiting[job.id] = answer
-        self._inbox.put(job)
-        return self._with_reasoning(await answer, request, tokens)
+        return self._with_reasoning(await self._result(tokens, params), request, tokens)
 
     async def close(self) -> None:
         thread, self._thread = self._thread, None
@@ -120,6 +119,23 @@ class VllmEngine:
         # Loading a model cannot be interrupted: the thread ends with the process.
         if self._started.done():
             await asyncio.to_thread(thread.join)
+
+    def _result(self, tokens: list[int], params: Any) -> "asyncio.Future[Any]":
+        """What the driver makes of a prompt. Raises `PromptTooLong`."""
+        if len(tokens) >= self._context:
+            raise PromptTooLong(f"the prompt has {len(tokens)} tokens and the model's context holds {self._context}")
+        job = _Submission(str(next(self._names)), tokens, params)
+        result = self._waiting[job.id] = self._loop.create_future()
+        self._inbox.put(job)
+        return result
+
+    async def _tokens(self, text: str, special: bool) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=special))
+
+    async def _logprobs(self, windows: Sequence[list[int]]) -> list[list[float]]:
+        params = _scoring_params()
+        found: list[list[float]] = await asyncio.gather(*[self._result(window, params) for window in windows])
+        return found
 
     def _with_reasoning(self, answer: Answer, request: Request, tokens: list[int]) -> Answer:
         """The answer with its reasoning separated by vLLM's parser, or with the marker that the chat template opens."""
@@ -171,6 +187,7 @@ class VllmEngine:
                 self._parser and self._parser.needs_special_tokens
             )
             self._context = int(engine.model_config.max_model_len)
+            self._dtype = str(engine.model_config.dtype).removeprefix("torch.")
             parallel = engine.vllm_config.parallel_config
             self.gpus = parallel.world_size_across_dp if engine.vllm_config.device_config.device_type == "cuda" else 0
             self._post(self._started.set_result, None)
@@ -230,18 +247,18 @@ class VllmEngine:
                 self._add(engine, job)
             if not engine.has_unfinished_requests():
                 continue
-            results = {output.request_id: _answer(output) for output in engine.step() if output.finished}
+            results = {output.request_id: _result_of(output) for output in engine.step() if output.finished}
             if results:
                 self._post(self._deliver, results)
 
-    def _arrivals(self, wait: bool) -> Iterator[_Generation | None]:
+    def _arrivals(self, wait: bool) -> Iterator[_Submission | None]:
         if wait:
             yield self._inbox.get()
         with contextlib.suppress(Empty):
             while True:
                 yield self._inbox.get_nowait()
 
-    def _add(self, engine: Any, job: _Generation) -> None:
+    def _add(self, engine: Any, job: _Submission) -> None:
         try:
             engine.add_request(job.id, {"type": "token", "prompt_token_ids": job.tokens}, job.params)
         except Exception as error:  # vLLM rejects this request, for example a schema that it cannot enforce
@@ -255,7 +272,7 @@ class VllmEngine:
 
     # Posted by the driver, run by the loop.
 
-    def _deliver(self, results: Mapping[str, Answer | Exception]) -> None:
+    def _deliver(self, results: Mapping[str, Answer | list[float] | Exception]) -> None:
         for name, result in results.items():
             future = self._waiting.pop(name, None)
             if future is None or future.done():
@@ -317,8 +334,7 @@ class _ReasoningParser:
 
 
 def _sampling_params(request: Request, more: Mapping[str, Any], *, skip_special_tokens: bool) -> Any:
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+    from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
     sampling = request.sampling
     try:
@@ -341,12 +357,25 @@ def _sampling_params(request: Request, more: Mapping[str, Any], *, skip_special_
         raise UsageError(f"vLLM rejects these sampling options: {_sentence(error)}") from error
 
 
-def _answer(output: Any) -> Answer | RequestFailed:
+def _scoring_params() -> Any:
+    """For the log-probabilities of the tokens of a prompt. vLLM has to generate one more, of which nothing is made."""
+    from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+    kind = RequestOutputKind.FINAL_ONLY
+    return SamplingParams(
+        max_tokens=1, temperature=0, prompt_logprobs=0, flat_logprobs=True, detokenize=False, output_kind=kind
+    )
+
+
+def _result_of(output: Any) -> Answer | list[float] | RequestFailed:
+    """The answer to a request, or the log-probabilities of its prompt if it asked for those."""
     completions = []
     for choice in output.outputs:
         if choice.finish_reason not in ("stop", "length"):  # for example, a schema failed to compile
             return RequestFailed(f"vLLM gave a request up ({choice.finish_reason}); SYNTH_VLLM_LOG=INFO says more")
         completions.append(Completion(choice.text, choice.finish_reason, len(choice.token_ids)))
+    if output.prompt_logprobs is not None:
+        return list(output.prompt_logprobs.logprobs)
     return Answer(tuple(completions), len(output.prompt_token_ids))
 
 

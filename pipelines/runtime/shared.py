@@ -8,14 +8,15 @@ otherwise the run stops.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Backend, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
-from synth.pipelines.engines.probe import check_schemas_enforced
+from synth.pipelines.engines.probe import Answering, check_schemas_enforced, check_texts_scored
 from synth.pipelines.engines.reward import Conversation, Reward, RewardModel
 from synth.pipelines.retrieval.lookup import DocumentIndex, Found, Query
 from synth.pipelines.runtime.counts import Counts
@@ -40,7 +41,8 @@ LONGEST_PAUSE = 30.0
 # A fault of a single request goes away soon or never; a restarting server needs longer pauses.
 LONGEST_PAUSE_AFTER_FAULT = 8.0
 SECONDS_BETWEEN_WARNINGS = 30.0
-NEUTRAL = "Hello"
+# Of several tokens, because a single one has no score.
+NEUTRAL = "Hello there"
 
 
 class SharedBackend(Generic[RequestT, AnswerT]):
@@ -98,7 +100,7 @@ class SharedBackend(Generic[RequestT, AnswerT]):
 
 
 class SharedEngine(SharedBackend[Request, Answer]):
-    """Retries while the engine is busy, checks constrained decoding once, stops when `budget` tokens are spent.
+    """Retries while the engine is busy, checks constrained decoding and scoring once, stops at a `budget` of tokens.
 
     All answers count as `spent`, including those to requests of its own.
     """
@@ -114,7 +116,8 @@ class SharedEngine(SharedBackend[Request, Answer]):
         self._spent = spent
         # Tokens of the budget that others have spent.
         self.spent_elsewhere = 0
-        self._proof: asyncio.Task[None] | None = None
+        # By what is proved, in words.
+        self._proofs: dict[str, asyncio.Task[None]] = {}
         self._check: asyncio.Task[bool] | None = None
         self._before = spent.completion_tokens
         self._warned = -SECONDS_BETWEEN_WARNINGS
@@ -122,7 +125,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
     def answer(self, request: Request) -> Coroutine[Any, Any, Answer]:
         """Raises `RequestFailed`, `BudgetSpent`, or `EngineFailed` after `patience` seconds without an answer."""
         # Fast path: most requests only have to be sent, and each nested coroutine costs time.
-        if self.is_ready and request.schema is None and self._budget is None:
+        if self.is_ready and request.schema is None and request.windows is UNSET and self._budget is None:
             return self._ask_noted(request)
         return self._ask_prepared(request)
 
@@ -135,12 +138,18 @@ class SharedEngine(SharedBackend[Request, Answer]):
         if not self.is_ready:
             await self._started()
         if request.schema is not None:
-            if self._proof is None:
-                self._proof = asyncio.create_task(check_schemas_enforced(self._ask))
-            await asyncio.shield(self._proof)
+            await self._prove("constrained decoding", check_schemas_enforced)
+        if request.windows is not UNSET:
+            await self._prove("scores of texts", check_texts_scored)
         if self._budget is not None:
             return await self._ask_within(self._budget, request)
         return await self._ask_noted(request)
+
+    async def _prove(self, what: str, check: Callable[[Answering], Coroutine[Any, Any, None]]) -> None:
+        """Raises `EngineFailed` if the engine does not do it. The check is made once."""
+        if what not in self._proofs:
+            self._proofs[what] = asyncio.create_task(check(self._ask))
+        await asyncio.shield(self._proofs[what])
 
     @property
     def tokens(self) -> int:
@@ -149,11 +158,10 @@ class SharedEngine(SharedBackend[Request, Answer]):
 
     @property
     def phase(self) -> str | None:
-        is_proving = self._proof is not None and not self._proof.done()
-        return super().phase or ("proving constrained decoding" if is_proving else None)
+        return super().phase or next((f"proving {what}" for what, one in self._proofs.items() if not one.done()), None)
 
     async def close(self) -> None:
-        for task in (self._proof, self._check):
+        for task in (*self._proofs.values(), self._check):
             if task:
                 task.cancel()
         await super().close()

@@ -13,7 +13,16 @@ import msgspec
 import xxhash
 from msgspec.structs import replace
 
-from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed, Sampling
+from synth.pipelines.engines import (
+    Answer,
+    Completion,
+    Message,
+    Request,
+    RequestFailed,
+    Sampling,
+    Scores,
+    Windows,
+)
 from synth.pipelines.engines.reasoning import opening_marker, separate_reasoning
 from synth.pipelines.engines.reward import Conversation, Reward
 from synth.pipelines.retrieval.lookup import Found, Query
@@ -101,6 +110,21 @@ class Tools:
         _require_an_answer(answer)
         return answer
 
+    async def score_text(self, text: str, windows: Windows) -> Scores:
+        """The negative log-likelihood of a text under the model.
+
+        Raises `Unanswered`: `prompt_too_long` if a window exceeds the model's context, `engine_error`, `refused`.
+        """
+        if self._engine is None:
+            raise RuntimeError("this stage was run without an engine")
+        try:
+            answer = await self._sampled(self._engine, Request.to_score(text, windows))
+        except RequestFailed as failure:
+            raise Unanswered(failure.reason, str(failure)) from None
+        self._count(answer)
+        assert answer.scores, "it was proved that the engine gives scores"
+        return answer.scores
+
     @property
     def sandbox(self) -> "Tools":
         return self
@@ -153,6 +177,8 @@ class Tools:
                 self._reuse(answer.prompt_tokens, *answer.completions)
             return answer
         drawn, prompt_tokens = self._drawn(engine, request)
+        if not drawn:
+            return await self._answer(engine, request, _read_answer)
         if len(drawn) == request.n:
             return Answer(drawn, prompt_tokens)
         rest = replace(request, n=request.n - len(drawn), seed=request.seed + len(drawn))

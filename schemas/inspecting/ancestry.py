@@ -210,9 +210,9 @@ def _exchanges(place: Place, lineage: Sequence[str]) -> dict[str, list[RecordedE
     recorded: dict[str, list[tuple[Row, Row]]] = {}
     for index in _positions(table["row"], lineage):
         (kept,) = table.slice(index, 1).to_pylist()
-        # Other rows are verdicts of the sandbox.
-        if kept["request_hash"] == request_hash(kept["request"].encode(), by):
-            request = json.loads(kept["request"])
+        # Other rows are verdicts of the sandbox. A text that was scored was not completed.
+        request = json.loads(kept["request"])
+        if kept["request_hash"] == request_hash(kept["request"].encode(), by) and "windows" not in request:
             recorded.setdefault(kept["row"], []).append((request, json.loads(kept["answer"])))
     return {row: _numbered(row, pairs) for row, pairs in recorded.items()}
 

@@ -8,9 +8,18 @@ from typing import Any
 
 import pytest
 
-from synth.pipelines.engines import Answer, EngineBusy, Message, PromptRefused, Request, RequestFailed, Sampling
+from synth.pipelines.engines import (
+    Answer,
+    EngineBusy,
+    Message,
+    PromptRefused,
+    Request,
+    RequestFailed,
+    Sampling,
+    Windows,
+)
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.runtime.shared import SharedEngine
+from synth.pipelines.runtime.shared import NEUTRAL, SharedEngine
 from synth.pipelines.runtime.spending import Spending
 from synth.schemas.errors import EngineFailed, UsageError
 
@@ -66,7 +75,7 @@ def test_a_refused_prompt_fails_by_itself_although_nobody_else_asks() -> None:
     engine = Choosy(only_for(BAD, PromptRefused("flagged")))
     (bad,) = ask(engine, BAD)
     assert isinstance(bad, PromptRefused)
-    assert engine.asked == {BAD: 1, "Hello": 1}
+    assert engine.asked == {BAD: 1, NEUTRAL: 1}
 
 
 def test_an_engine_that_refuses_every_request_has_failed_in_its_own_words() -> None:
@@ -175,6 +184,34 @@ def test_a_request_that_failed_is_no_longer_in_flight() -> None:
     assert asyncio.run(in_flight()) == 0
 
 
+def test_texts_are_scored_once_the_engine_has_proved_that_it_does() -> None:
+    engine = Choosy(lambda _: None)
+    texts = ["one two", "three four five"]
+
+    async def scored() -> list[Answer]:
+        shared = SharedEngine(engine, None, Spending())
+        return await asyncio.gather(*(shared.answer(Request.to_score(text, Windows(8))) for text in texts))
+
+    answers = asyncio.run(scored())
+    assert [answer.scores.tokens for answer in answers if answer.scores] == [1, 2]
+    proof, *asked = engine.asked
+    assert "The sky" in proof
+    assert sorted(asked) == texts
+    assert set(engine.asked.values()) == {1}
+
+
+def test_an_engine_that_scores_no_text_of_several_tokens_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SharedEngine, "patience", 0.05)
+    engine = Choosy(lambda text: EngineBusy("answers 500: oops") if " " in text and "The sky" not in text else None)
+
+    async def scored() -> None:
+        await SharedEngine(engine, None, Spending()).answer(Request.to_score("two words", Windows(8)))
+
+    with pytest.raises(EngineFailed, match="answers 500: oops"):
+        asyncio.run(scored())
+    assert engine.asked[NEUTRAL] > 0
+
+
 def test_an_engine_says_what_it_waits_for_until_it_can_answer() -> None:
     class Slow(EchoEngine):
         starting = "loading a model"
@@ -190,12 +227,11 @@ def test_an_engine_says_what_it_waits_for_until_it_can_answer() -> None:
             await self.proved.wait()
             return await super().answer(request)
 
-    async def phases() -> list[str | None]:
+    async def phases(request: Request) -> list[str | None]:
         engine = Slow()
         shared = SharedEngine(engine, None, Spending())
         seen = [shared.phase]
-        schema = {"type": "string", "enum": ["a"]}
-        asked = asyncio.create_task(shared.answer(Request("one", Sampling(), schema=schema)))
+        asked = asyncio.create_task(shared.answer(request))
         for event in (engine.loaded, engine.proved):
             await asyncio.sleep(0.05)
             seen.append(shared.phase)
@@ -205,4 +241,7 @@ def test_an_engine_says_what_it_waits_for_until_it_can_answer() -> None:
         await shared.close()
         return seen
 
-    assert asyncio.run(phases()) == [None, "loading a model", "proving constrained decoding", None]
+    constrained = Request("one", Sampling(), schema={"type": "string", "enum": ["a"]})
+    assert asyncio.run(phases(constrained)) == [None, "loading a model", "proving constrained decoding", None]
+    scored = Request.to_score("one", Windows(8))
+    assert asyncio.run(phases(scored)) == [None, "loading a model", "proving scores of texts", None]

@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
+from msgspec import UNSET
 
 from synth.pipelines.engines import Answer, Completion, EngineBusy, Message, PromptRefused, Request
-from synth.pipelines.engines.openai.answers import parsed, read_answer, shortened, token_count
+from synth.pipelines.engines.openai.answers import (
+    parsed,
+    read_answer,
+    read_logprobs,
+    read_tokens,
+    shortened,
+    token_count,
+)
 from synth.pipelines.engines.openai.fields import advice, request_fields
 from synth.pipelines.engines.openai.refusals import (
     FieldRefused,
@@ -28,6 +36,7 @@ from synth.pipelines.engines.openai.refusals import (
 from synth.pipelines.engines.openai.room import Room
 from synth.pipelines.engines.openai.served import CONNECT_SECONDS, NoModelList, Unreachable, find_card, served_models
 from synth.pipelines.engines.openai.server import Server
+from synth.pipelines.engines.scoring import TextScorer
 from synth.schemas.errors import EngineFailed, UsageError
 
 if TYPE_CHECKING:
@@ -88,6 +97,7 @@ class OpenAIEngine:
         """Raises `EngineFailed` if no server answers, `UsageError` if it lists only other models."""
         import aiohttp
 
+        self._scorer = TextScorer(self._tokens, self._logprobs)
         card = await self._card()
         self._is_vllm = card.get("owned_by") == "vllm"
         self._room = Room(token_count(card.get("max_model_len")) or None)
@@ -129,6 +139,8 @@ class OpenAIEngine:
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def answer(self, request: Request) -> Answer:
+        if request.windows is not UNSET:
+            return await self._scorer.answer(request)
         completions: list[Completion] = []
         prompt_tokens = None
         prompts = 0
@@ -165,7 +177,7 @@ class OpenAIEngine:
         path = "/completions" if isinstance(request.prompt, str) else "/chat/completions"
         body = self._body(request, first, limit)
         try:
-            answer = read_answer(await self._post(path, body), body.get("n", 1))
+            answer = read_answer(await self._post(self._server.url(path), body), body.get("n", 1))
         except FieldRefused as refusal:
             if refusal.field == "max_tokens" and "max_completion_tokens" in refusal.words:
                 self._limit_field = "max_completion_tokens"
@@ -210,13 +222,26 @@ class OpenAIEngine:
         body |= {**self._fields, self._limit_field: limit if self._has_limit else None}
         return {name: value for name, value in body.items() if value is not None}
 
-    async def _post(self, path: str, body: dict[str, Any]) -> Any:
+    async def _tokens(self, text: str, special: bool) -> list[int]:
+        body = {"model": self._model, "prompt": text, "add_special_tokens": special}
+        try:
+            return read_tokens(await self._post(self._server.url_of_tokenizer, body))
+        except NotFound as refusal:
+            raise EngineFailed(f"{refusal}; scoring needs a server that makes tokens, such as `vllm serve`") from None
+
+    async def _logprobs(self, windows: list[list[int]]) -> list[list[float]]:
+        """In one request, which asks for the prompts back and for nothing after them."""
+        body = {"model": self._model, "prompt": windows, "echo": True, "max_tokens": 0, "logprobs": 0, **self._fields}
+        sent = {name: value for name, value in body.items() if value is not None}
+        return read_logprobs(await self._post(self._server.url("/completions"), sent), len(windows))
+
+    async def _post(self, url: str, body: dict[str, Any]) -> Any:
         """The answer to a request, sent with one key after another until one of them is neither limited nor refused."""
         keys = self._server.keys
         async with self._slots:
             while (key := keys.take()) is not None:
                 try:
-                    return await self._post_with(key, path, body)
+                    return await self._post_with(key, url, body)
                 except KeyRefused as refusal:
                     keys.drop(key, refusal)
                 except RateLimited as limited:
@@ -225,11 +250,11 @@ class OpenAIEngine:
                     keys.rest(key, limited.retry_after)
         raise EngineBusy(f"{self.name} limits the rate of all keys", keys.wait, overloaded=True)
 
-    async def _post_with(self, key: str, path: str, body: dict[str, Any]) -> Any:
+    async def _post_with(self, key: str, url: str, body: dict[str, Any]) -> Any:
         from aiohttp import ClientConnectorError, ClientError, ConnectionTimeoutError
 
         assert self._session, "answer before start"
-        name, url, headers = self.name, self._server.url(path), self._server.headers(key)
+        name, headers = self.name, self._server.headers(key)
         try:
             async with self._session.post(url, data=orjson.dumps(body), headers=headers) as response:
                 raw = await response.read()

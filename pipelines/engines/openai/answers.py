@@ -3,14 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
+from math import nan
 from typing import Any
 
 import orjson
 from msgspec.structs import replace
 
-from synth.pipelines.engines import Answer, Completion, EngineBusy
+from synth.pipelines.engines import Answer, Completion, EngineBusy, RequestFailed
 
-__all__ = ["error_text", "parsed", "read_answer", "shortened", "token_count"]
+__all__ = ["error_text", "parsed", "read_answer", "read_logprobs", "read_tokens", "shortened", "token_count"]
 
 # Gateways pass on the finish reasons of the API behind them: Anthropic, Gemini, Bedrock, Cohere, Mistral, TGI, ...
 _FINISHES = {
@@ -99,6 +100,29 @@ def read_answer(body: Any, n: int) -> Answer:
         for completion, share in zip(read, shares, strict=True)
     ]
     return Answer(tuple(counted[:n]), prompt_tokens)
+
+
+def read_tokens(body: Any) -> list[int]:
+    """The tokens of a text. Raises `EngineBusy` if there are none in `body`."""
+    tokens = body.get("tokens") if isinstance(body, dict) else None
+    if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
+        raise EngineBusy(f"the server's answer has no tokens: {shortened(error_text(body))}")
+    return tokens
+
+
+def read_logprobs(body: Any, prompts: int) -> list[list[float]]:
+    """The log-probabilities of the tokens of each prompt, but the first one, in a body that repeats the prompts.
+
+    Raises `RequestFailed` if they are not there; NaN stands for a null among them.
+    """
+    choices = body.get("choices") if isinstance(body, dict) else None
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise _no_completion(body)
+    found = [choice.get("logprobs") for choice in _in_order(choices)]
+    of_tokens = [one.get("token_logprobs") if isinstance(one, dict) else None for one in found]
+    if len(of_tokens) != prompts or not all(isinstance(one, list) and one for one in of_tokens):
+        raise RequestFailed("the server gives no log-probabilities of a prompt (echo with logprobs)")
+    return [[nan if value is None else float(value) for value in one[1:]] for one in of_tokens if one]
 
 
 def _looks_like_an_answer(body: Any) -> bool:

@@ -96,6 +96,11 @@ class Server:
     def url(self, path: str) -> str:
         return f"{self.name}{path}{self._query}"
 
+    @property
+    def url_of_tokenizer(self) -> str:
+        """Beside the protocol's own addresses: vLLM and SGLang make tokens of texts there."""
+        return f"{self.name.removesuffix('/v1')}/tokenize{self._query}"
+
     @cached_property
     def keys(self) -> Keys:
         """The keys in OPENAI_API_KEY. Raises `UsageError` if one is not valid in a header."""

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from synth.pipelines.engines import Answer, Engine, Message, PromptTooLong, Request, Sampling
+from synth.pipelines.engines import Answer, Engine, Message, PromptTooLong, Request, Sampling, Scores, Windows
 from synth.pipelines.engines.echo import EchoEngine
-from synth.pipelines.engines.probe import check_schemas_enforced
+from synth.pipelines.engines.probe import check_schemas_enforced, check_texts_scored
+from synth.pipelines.engines.scoring import SPECIMEN, fingerprint
 from tests.conftest import CONTEXT
 
 
@@ -150,3 +152,80 @@ def test_thousands_of_concurrent_requests_get_their_own_answers(engine: Engine) 
     alone = [ask(engine, request)[0] for request in few]
     assert len({(answer.text, answer.prompt_tokens) for answer in alone}) == len(few)
     assert ask(engine, *few * 100) == alone * 100
+
+
+WHOLE = Windows(CONTEXT - 1)
+TEXT = "two herons and a cow have eight legs between them"
+
+
+def scores(engine: Engine, windows: Windows, *asked: str) -> list[Scores]:
+    answers = ask(engine, *(Request.to_score(text, windows) for text in asked))
+    assert all(answer.completions == () for answer in answers)
+    return [answer.scores for answer in answers if answer.scores]
+
+
+def test_scores_are_those_of_transformers(model: Engine, random_model: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(random_model)
+    network = AutoModelForCausalLM.from_pretrained(random_model, dtype=torch.float32).eval()
+    ids = torch.tensor(tokenizer.encode(TEXT))
+    with torch.inference_mode():
+        logprobs = torch.log_softmax(network(ids[None]).logits[0, :-1], -1)
+    each = [-one for one in logprobs.gather(1, ids[1:, None])[:, 0].tolist()]
+    (found,) = scores(model, Windows(CONTEXT - 1, keep=True), TEXT)
+    assert found.each is not None
+    assert found.each[0] is None
+    assert found.each[1:] == pytest.approx(each, abs=2e-4)
+    assert (found.tokens, found.nll) == (len(TEXT) - 1, pytest.approx(sum(each), abs=2e-3))
+    # Whichever engine makes the tokens, they are the same.
+    assert found.tokenizer == fingerprint(tokenizer.encode(SPECIMEN))
+
+
+def test_windows_are_scored_by_themselves_and_add_up(engine: Engine) -> None:
+    size = 4 if isinstance(engine, EchoEngine) else 20
+    tokens = TEXT.split() if isinstance(engine, EchoEngine) else list(TEXT)
+    joint = " " if isinstance(engine, EchoEngine) else ""
+    pieces = [joint.join(tokens[start : start + size]) for start in range(0, len(tokens), size)]
+    assert len(pieces) == 3
+    (whole,) = scores(engine, Windows(size), TEXT)
+    apart = scores(engine, WHOLE, *pieces)
+    assert whole.nll == pytest.approx(sum(one.nll for one in apart), rel=1e-5)
+    assert whole.tokens == sum(one.tokens for one in apart) == len(tokens) - len(pieces)
+
+
+def test_a_text_of_a_single_token_has_no_score(engine: Engine) -> None:
+    assert [(one.nll, one.tokens) for one in scores(engine, WHOLE, "a", "")] == [(0, 0)] * 2
+
+
+def test_the_token_after_a_marked_one_has_no_score_and_the_others_have_the_same(engine: Engine) -> None:
+    mark = "cow" if isinstance(engine, EchoEngine) else "w"
+    (every,) = scores(engine, Windows(CONTEXT - 1, keep=True), TEXT)
+    (some,) = scores(engine, Windows(CONTEXT - 1, keep=True, skip_after=mark), TEXT)
+    assert every.each is not None
+    assert some.each is not None
+    tokens = TEXT.split() if isinstance(engine, EchoEngine) else list(TEXT)
+    left_out = {at + 1 for at, token in enumerate(tokens) if token == mark}
+    assert [at for at, score in enumerate(some.each) if score is None] == sorted({0} | left_out)
+    kept = [score for at, score in enumerate(every.each) if score is not None and at not in left_out]
+    assert (some.tokens, some.nll) == (len(kept), pytest.approx(sum(kept), rel=1e-5))
+
+
+def test_scores_do_not_depend_on_batching(engine: Engine) -> None:
+    texts = [TEXT[: 7 * number] for number in range(2, 8)]
+    alone = [scores(engine, WHOLE, text)[0].nll for text in texts]
+    together = [one.nll for one in scores(engine, WHOLE, *texts * 20)]
+    assert together == pytest.approx(alone * 20, rel=1e-5)
+
+
+def test_only_the_text_whose_window_is_too_long_is_refused(engine: Engine) -> None:
+    long = "a " * CONTEXT
+    with pytest.raises(PromptTooLong, match=rf"{CONTEXT}.*; lower --max-tokens"):
+        scores(engine, Windows(CONTEXT), long)
+    (found,) = scores(engine, WHOLE, long)
+    assert found.tokens > 0
+
+
+def test_scoring_passes_the_check(engine: Engine) -> None:
+    asyncio.run(check_texts_scored(engine.answer))
