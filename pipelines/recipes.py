@@ -18,9 +18,11 @@ RECIPES = {
     "instag": "Tag instructions and select by tags (InsTag).",
     "self-lengthen": "Train a model to write longer texts from its own output (Self-Lengthen).",
     "pack": "Pack documents into sequences for pre-training.",
+    "score": "Score texts with a model.",
+    "select": "Select what to train on, and in which order.",
 }
 
-# The paper of each recipe, or of a stage that has another one: the name of its method, and its arXiv id.
+# The paper of each recipe, or of a single stage: the name of its method, and its arXiv id.
 PAPERS = {
     "augment": ("MuggleMath", "2310.05506"),
     "reject": ("RFT", "2308.01825"),
@@ -32,6 +34,7 @@ PAPERS = {
     "pack buckets": ("Dataset decomposition", "2405.13226"),
     "pack curriculum": ("Dataset decomposition", "2405.13226"),
     "mix skill-it": ("Skill-It", "2307.14430"),
+    "select difference": ("MiniPLM", "2410.17215"),
 }
 
 # Stages that belong to no recipe.
@@ -79,6 +82,8 @@ STAGES = {
     "self-lengthen train": "self_lengthen.train:Train",
     "pack buckets": "decomposition.buckets:Buckets",
     "pack curriculum": "decomposition.curriculum:Curriculum",
+    "score nll": "miniplm.nll:ScoreTexts",
+    "select difference": "miniplm.difference:Difference",
     "import": "tables.import_:Import",
     "map": "prompted.map:Map",
     "judge": "prompted.judge:Judge",
@@ -96,7 +101,7 @@ STAGES = {
 
 def paper_of(stage: str) -> tuple[str, str] | None:
     """The method and the arXiv id of the paper that a stage follows, or None if it follows none."""
-    return PAPERS.get(stage) or PAPERS.get(stage.split()[0]) if stage in STAGES else None
+    return (PAPERS.get(stage) or PAPERS.get(stage.split()[0])) if stage in STAGES else None
 
 
 def stage_named(name: str) -> "type[Stage]":

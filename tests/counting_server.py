@@ -16,7 +16,11 @@ def solution(seed: int) -> str:
 
 
 class CountingServer(ThreadingHTTPServer):
-    """`asked` holds every request body; `delay` seconds pass before each answer, which `says` makes of the seed."""
+    """`asked` holds every request body; `delay` seconds pass before each answer, which `says` makes of the seed.
+
+    Its tokens are characters, of which it makes them without being asked for an answer. In the scores of a text, those
+    that are rare in English cost the most.
+    """
 
     daemon_threads = True
     request_queue_size = 256
@@ -54,9 +58,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.endswith("/tokenize"):
+            self._send({"tokens": list(map(ord, body["prompt"]))})
+            return
         self.server.times.append(time.monotonic())
         self.server.asked.append(body)
         time.sleep(self.server.delay)
+        if body.get("echo"):
+            found = [[None, *map(_logprob, window[1:])] for window in body["prompt"]]
+            self._send({"choices": [{"index": i, "logprobs": {"token_logprobs": one}} for i, one in enumerate(found)]})
+            return
         texts = [self.server.text(body, body["seed"] + i) for i in range(body.get("n", 1))]
         choices = [
             {"index": i, "text": text, "message": {"content": text}, "finish_reason": "stop"}
@@ -74,6 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def _logprob(token: int) -> float:
+    return -0.25 * (1 + " etaoinshrdlu".find(chr(token)) % 14)
 
 
 @contextmanager

@@ -99,9 +99,11 @@ def recorded(*folders: Path) -> set[Asked]:
 
 
 def asked_for(request: Mapping[str, Any]) -> Asked:
-    """Of a request as it is recorded, or as a server receives it."""
+    """Of a request as it is recorded, or as a server receives it, whose tokens are characters."""
     prompt = request.get("prompt") or request["messages"]
-    return prompt if isinstance(prompt, str) else prompt[-1]["content"], request["seed"]
+    if "echo" in request:
+        prompt = "".join(chr(token) for window in prompt for token in window)
+    return prompt if isinstance(prompt, str) else prompt[-1]["content"], request.get("seed", 0)
 
 
 def finished_rows(partial: Path, chunk_rows: int) -> set[int]:

@@ -16,6 +16,7 @@ COMMANDS = {
     "keeping answers": ("reject", "sample", "-n", 4, "--keep-answers"),
     "until distinct": ("reject", "sample", "-n", 2, "--until-distinct", 3, "--max-samples", 8),
     "two calls": ("augment", "respond", "-n", 2),
+    "scores": ("score", "nll", "--text", "question", "--keep-tokens"),
 }
 
 

@@ -48,6 +48,7 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "Columns": {"drop": ("text",)},
         "Curate": {"role": "generator"},
         "Decontaminate": {"against": (str(tmp_path / "evaluation.jsonl"),)},
+        "Difference": {"reference": str(tmp_path / "evaluation.jsonl")},
         "Filter": {"where": "true"},
         "Judge": {"rubric": Prompt("{{ text }}", "rubric.md")},
         "Join": {"other": str(tmp_path / "evaluation.jsonl")},

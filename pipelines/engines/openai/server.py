@@ -98,7 +98,7 @@ class Server:
 
     @property
     def url_of_tokenizer(self) -> str:
-        """Beside the protocol's own addresses: vLLM and SGLang make tokens of texts there."""
+        """Beside the addresses of the protocol: vLLM makes tokens of texts there."""
         return f"{self.name.removesuffix('/v1')}/tokenize{self._query}"
 
     @cached_property
