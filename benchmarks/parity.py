@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from contest import ROOT, parser, print_table, say, scratch
 
@@ -25,6 +25,8 @@ from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.declared import assignments
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Options, Run
+
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -56,10 +58,18 @@ def main() -> None:
         # The first round warms both sides up, and tells which requests the runner sends.
         through_the_runner(0)
         requests = tuple(lent.requests)
-        bare.generate(requests)
+
+        def generate(llm: Any) -> int:
+            """The tokens that `LLM.generate` answers all of the requests with."""
+            prompts = [request.prompt for request in requests]
+            params = [_sampling_params(request, {}, skip_special_tokens=True) for request in requests]
+            outputs = llm.generate(prompts, params, use_tqdm=False)
+            return sum(len(completion.token_ids) for output in outputs for completion in output.outputs)
+
+        bare.call(generate)
         ratios, table = [], []
         for number in range(1, given.rounds + 1):
-            turns = [lambda number=number: through_the_runner(number), lambda: bare.generate(requests)]
+            turns = [lambda number=number: through_the_runner(number), lambda: bare.call(generate)]
             # Who goes first alternates, for what one leaves behind the other finds.
             if number % 2:
                 (synths, tokens), (bares, bare_tokens) = timed(turns[0]), timed(turns[1])
@@ -119,24 +129,21 @@ class Bare:
 
         engine._add = add_or_call
 
-    def generate(self, requests: tuple[Request, ...]) -> int:
-        """The tokens that `LLM.generate` answers all of the requests with."""
-        done: SimpleQueue[int | BaseException] = SimpleQueue()
-        self._engine._inbox.put(lambda llm_engine: done.put(self._attempt(llm_engine, requests)))
-        tokens = done.get()
-        if isinstance(tokens, BaseException):
-            raise tokens
-        return tokens
+    def call(self, work: Callable[[Any], T]) -> T:
+        """What `work` makes of the `vllm.LLM`."""
+        done: SimpleQueue[T | BaseException] = SimpleQueue()
+        self._engine._inbox.put(lambda llm_engine: done.put(self._attempt(llm_engine, work)))
+        found = done.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
 
-    def _attempt(self, llm_engine: Any, requests: tuple[Request, ...]) -> int | BaseException:
+    def _attempt(self, llm_engine: Any, work: Callable[[Any], T]) -> T | BaseException:
         try:
             self._llm = self._llm or llm_over(llm_engine)
-            prompts = [request.prompt for request in requests]
-            params = [_sampling_params(request, {}, skip_special_tokens=True) for request in requests]
-            outputs = self._llm.generate(prompts, params, use_tqdm=False)
+            return work(self._llm)
         except BaseException as error:
             return error
-        return sum(len(completion.token_ids) for output in outputs for completion in output.outputs)
 
 
 def llm_over(llm_engine: Any) -> Any:
@@ -149,7 +156,7 @@ def llm_over(llm_engine: Any) -> Any:
         return LLM(model=llm_engine.model_config.model)
 
 
-def timed(work: Callable[[], int]) -> tuple[float, int]:
+def timed(work: Callable[[], T]) -> tuple[float, T]:
     started = time.perf_counter()
     made = work()
     return time.perf_counter() - started, made
