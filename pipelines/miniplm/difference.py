@@ -1,10 +1,11 @@
 """Keep the texts with the largest differences between two models' scores (arXiv 2410.17215, difference sampling)."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
+from itertools import chain
 from math import log
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -18,6 +19,7 @@ from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.declared import Option, amount
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.schemas.errors import InputError, UsageError
+from synth.schemas.phrases import listed
 from synth.schemas.reading.sources import Source
 from synth.schemas.record import Record
 from synth.schemas.records import DIFFERENCE, ROW
@@ -30,11 +32,11 @@ ROWS_AT_A_TIME = 1 << 16
 SCORE = {"nll": "", "tokens": "_tokens", "bytes": "_bytes", "tokenizer": "_tokenizer", "dtype": "_dtype"}
 TYPES = {"nll": pa.float64(), "tokens": pa.int64(), "bytes": pa.int64(), "tokenizer": pa.string(), "dtype": pa.string()}
 # A row for each of the teacher's, in their order. `length` is in the unit of the means.
-PAIRS = f"""
+PAIRS = """
 SELECT
-    teacher.id AS id,
-    {", ".join(f"{side}.{name} AS {side}_{name}" for side in ("teacher", "reference") for name in SCORE)},
     reference.nll / reference.length - teacher.nll / teacher.length AS difference,
+    teacher.bytes <> reference.bytes AS has_other_bytes,
+    teacher.tokens <> reference.tokens AS has_other_tokens,
     CASE
         WHEN excluded.id IS NOT NULL THEN 'excluded'
         WHEN reference.id IS NULL THEN 'no_reference'
@@ -43,15 +45,17 @@ SELECT
         WHEN isnan(teacher.nll) OR isnan(reference.nll) THEN 'not_a_number'
         WHEN isinf(teacher.nll) OR isinf(reference.nll) THEN 'infinite'
         WHEN teacher.length <= 0 OR reference.length <= 0 THEN 'zero_length'
-        WHEN teacher.tokens < {{least}} OR reference.tokens < {{least}} THEN 'too_short'
-    END AS reason
+        WHEN teacher.tokens < {least} OR reference.tokens < {least} THEN 'too_short'
+    END AS reason,
+    CASE WHEN reason NOT IN ('excluded', 'no_reference') THEN CAST(struct_pack(
+        teacher := teacher.nll, teacher_tokens := teacher.tokens,
+        reference := reference.nll, reference_tokens := reference.tokens
+    ) AS VARCHAR) END AS detail
 FROM teacher
     LEFT JOIN reference ON teacher.id = reference.id
     LEFT JOIN (SELECT DISTINCT id FROM excluded) AS excluded ON teacher.id = excluded.id
 ORDER BY teacher.row
 """
-# Rows that are counted, and not copied to rejected/.
-COUNTED = ("not_selected", "excluded", "no_reference")
 
 
 def decimal(text: str) -> Decimal:
@@ -143,7 +147,6 @@ class Difference(TableStage):
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
         pairs = self._pairs(table, output.work)
-        self._require_comparable(pairs)
         differences = pairs["difference"].to_numpy()
         can_be_compared = pairs["reason"].is_null().to_numpy()
         is_kept = self._largest(differences, can_be_compared)
@@ -151,10 +154,10 @@ class Difference(TableStage):
         output.tally("below_zero", int(np.count_nonzero(differences[can_be_compared] < 0)))
         if is_kept.any():
             output.tally("least_kept", float(differences[is_kept].min()))
-        reasons = pc.if_else(pa.array(can_be_compared & ~is_kept), "not_selected", pairs["reason"])
-        for reason in COUNTED:
-            output.skip(pc.sum(pc.equal(reasons, reason)).as_py() or 0, reason)
-        self._write(table, is_kept, pairs.set_column(pairs.num_columns - 1, "reason", reasons), output)
+        output.skip(int(np.count_nonzero(can_be_compared & ~is_kept)), "not_selected")
+        for reason in ("excluded", "no_reference"):
+            output.skip(pc.sum(pc.equal(pairs["reason"], reason)).as_py() or 0, reason)
+        self._write(table, is_kept, pairs, output)
 
     def published(self, out: Path, counts: Counts) -> Iterator[str]:  # noqa: ARG002
         found = counts.tallies
@@ -164,17 +167,37 @@ class Difference(TableStage):
             yield f"the least difference kept is {found['least_kept']:.4f} {unit}; {below:.1%} of the rows are below 0"
 
     def _pairs(self, table: pa.Table, work: Path) -> pa.Table:
-        """The rows of `PAIRS`."""
+        """The rows of `PAIRS`. Raises `InputError` for scores that cannot be subtracted."""
         other = self._reference.table(work / "reference") if self._reference else table
         teacher = self._scores(table, self.teacher_score, "--teacher-score")
+        reference = self._scores(other, self.reference_score, "--reference-score")
+        if len(types := _values(teacher, reference, "dtype")) > 1:
+            logging.getLogger("synth").warning(
+                "the scores were computed in %s: small differences may come from that", listed(types)
+            )
+        if self.per == "token" and len(tokenizers := _values(teacher, reference, "tokenizer")) > 1:
+            raise InputError(
+                f"the scores are of tokens of different tokenizers ({listed(tokenizers)}), whose means cannot be "
+                "compared: use --per byte"
+            )
         ids = [source.table(work / f"exclude-{number}").select(["id"]) for number, source in enumerate(self._excluded)]
         tables = {
             "teacher": teacher.append_column("row", pa.array(np.arange(table.num_rows))),
-            "reference": self._scores(other, self.reference_score, "--reference-score"),
+            "reference": reference,
             "excluded": pa.concat_tables([*ids, teacher.select(["id"]).slice(0, 0)]),
         }
         sql = PAIRS.format(least=self.min_tokens)
-        return query(sql, tables, "--reference", self.reference or self.reference_score, work)
+        pairs = query(sql, tables, "--reference", self.reference or self.reference_score, work)
+        if (at := pc.index(pairs["has_other_bytes"], True).as_py()) >= 0:
+            raise InputError(
+                f"the row {table['id'][at]} has a text of another length in the reference: it is another one"
+            )
+        if self.per == "token" and (at := pc.index(pairs["has_other_tokens"], True).as_py()) >= 0:
+            raise InputError(
+                f"the row {table['id'][at]} has scores of another number of tokens in the reference: score both in the "
+                "same windows, or use --per byte"
+            )
+        return pairs.select(["difference", "reason", "detail"])
 
     def _scores(self, table: pa.Table, name: str, flag: str) -> pa.Table:
         """The id and the score of each row; columns that are not needed and not there are null."""
@@ -195,27 +218,6 @@ class Difference(TableStage):
         columns["length"] = pc.multiply(columns["bytes"], log(2)) if self.per == "byte" else columns["tokens"]
         return pa.table(columns)
 
-    def _require_comparable(self, pairs: pa.Table) -> None:
-        """Raises `InputError` for scores that cannot be subtracted."""
-        if fault := _first_difference(pairs, "bytes"):
-            raise InputError("the text of the row {} has {} bytes, and {} in the reference".format(*fault))
-        if fault := _first_difference(pairs, "dtype"):
-            logging.getLogger("synth").warning(
-                "the teacher computed in %s and the reference in %s: small differences may come from that", *fault[1:]
-            )
-        if self.per == "byte":
-            return
-        if fault := _first_difference(pairs, "tokenizer"):
-            raise InputError(
-                "the tokenizer of the teacher is not that of the reference (row {}: {}, {}), so means of tokens cannot "
-                "be compared: use --per byte".format(*fault)
-            )
-        if fault := _first_difference(pairs, "tokens"):
-            raise InputError(
-                "the row {} has scores of {} tokens by the teacher and of {} by the reference: score both in the same "
-                "windows, or use --per byte".format(*fault)
-            )
-
     def _largest(self, differences: NDArray[np.float64], can_be_compared: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which rows to keep."""
         if self.threshold is not None:
@@ -229,20 +231,19 @@ class Difference(TableStage):
         return is_kept
 
     def _write(self, table: pa.Table, is_kept: NDArray[np.bool_], pairs: pa.Table, output: Output) -> None:
+        """The rows that are kept, with their differences, and those that are copied to rejected/, with a detail."""
         names = self.output_schema(table.schema).names
-        is_copied = pc.and_(pairs["reason"].is_valid(), pc.invert(pc.is_in(pairs["reason"], pa.array(COUNTED))))
         for start in range(0, table.num_rows, ROWS_AT_A_TIME):
             rows, found = table.slice(start, ROWS_AT_A_TIME), pairs.slice(start, ROWS_AT_A_TIME)
-            kept = pa.array(is_kept[start : start + ROWS_AT_A_TIME])
             columns = {**dict(zip(rows.column_names, rows.columns, strict=True)), "difference": found["difference"]}
-            chosen = pa.table([columns[name] for name in names], names).filter(kept)
-            if chosen.num_rows:
-                output.write_table(chosen, accounts_for=chosen.num_rows)
-            copied = is_copied.slice(start, ROWS_AT_A_TIME)
-            faulty = found.filter(copied)
-            if faulty.num_rows:
-                details = [_in_words(pair) for pair in faulty.to_pylist()]
-                output.reject_table(rows.filter(copied), faulty["reason"].to_pylist(), details)
+            kept = pa.table([columns[name] for name in names], names)
+            kept = kept.filter(pa.array(is_kept[start : start + ROWS_AT_A_TIME]))
+            if kept.num_rows:
+                output.write_table(kept, accounts_for=kept.num_rows)
+            copied = found.filter(found["detail"].is_valid())
+            if copied.num_rows:
+                faulty = rows.filter(found["detail"].is_valid())
+                output.reject_table(faulty, copied["reason"].to_pylist(), copied["detail"].to_pylist())
 
 
 def _source(spec: str, flag: str) -> Source:
@@ -252,15 +253,7 @@ def _source(spec: str, flag: str) -> Source:
         raise InputError(f"{flag}: {error}") from error
 
 
-def _first_difference(pairs: pa.Table, role: str) -> tuple[str, Any, Any] | None:
-    """The id of the first row of which the two models have different values, and these. Null differs from nothing."""
-    ours, theirs = pairs[f"teacher_{role}"], pairs[f"reference_{role}"]
-    at = pc.index(pc.not_equal(ours, theirs), True).as_py()
-    return None if at < 0 else (pairs["id"][at].as_py(), ours[at].as_py(), theirs[at].as_py())
-
-
-def _in_words(pair: Mapping[str, Any]) -> str:
-    return (
-        f"the teacher gives {pair['teacher_nll']} nats to {pair['teacher_tokens']} tokens, "
-        f"the reference {pair['reference_nll']} to {pair['reference_tokens']}"
-    )
+def _values(teacher: pa.Table, reference: pa.Table, role: str) -> list[str]:
+    """The values that both have together, without null."""
+    found = (pc.unique(scores[role]).drop_null().to_pylist() for scores in (teacher, reference))
+    return sorted(set(chain.from_iterable(found)))

@@ -102,6 +102,8 @@ def scripted_server(port: int = 0) -> Iterator[Script]:
         script.url = f"http://127.0.0.1:{server.server_port}/v1"
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield script
-        server.shutdown()
-        thread.join()
+        try:
+            yield script
+        finally:
+            server.shutdown()
+            thread.join()

@@ -81,7 +81,7 @@ def test_scores_that_are_no_scores_are_rejected_by_name(tmp_path: Path) -> None:
         "short": "too_short",
     }
     assert rejected_of(tmp_path / "out")[1]["detail"] == (
-        "the teacher gives nan nats to 100 tokens, the reference 500.0 to 100"
+        "{'teacher': nan, 'teacher_tokens': 100, 'reference': 500.0, 'reference_tokens': 100}"
     )
     assert summary.counts.reasons["no_reference"] == 1
 
@@ -129,20 +129,20 @@ BYTES = {"nll_bytes": 400}
 def test_bits_for_each_byte_compare_models_with_different_tokenizers(tmp_path: Path) -> None:
     teacher = [score("a", 2.0, 100, nll_tokenizer="one", **BYTES)]
     reference = [score("a", 2.0, 200, nll_tokenizer="other", **BYTES)]
-    with pytest.raises(InputError, match=r"the tokenizer .* \(row a: one, other\), .* use --per byte"):
+    with pytest.raises(InputError, match=r"different tokenizers \(one and other\), .*: use --per byte"):
         compare(tmp_path, teacher, reference, ratio=Decimal(1))
     compare(tmp_path, teacher, reference, ratio=Decimal(1), per="byte")
     assert rows_of(tmp_path / "out")[0]["difference"] == pytest.approx((400 - 200) / log(2) / 400)
 
 
 def test_scores_in_other_windows_are_not_compared(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the row a has scores of 100 tokens by the teacher and of 99 by the ref"):
+    with pytest.raises(InputError, match="the row a has scores of another number of tokens in the reference"):
         compare(tmp_path, [score("a", 2.0)], [score("a", 2.0, 99)])
 
 
 def test_scores_of_other_texts_are_not_compared(tmp_path: Path) -> None:
     for per in ("token", "byte"):
-        with pytest.raises(InputError, match="the text of the row a has 400 bytes, and 500 in the reference"):
+        with pytest.raises(InputError, match="the row a has a text of another length in the reference"):
             compare(tmp_path, [score("a", 2.0, **BYTES)], [score("a", 2.0, nll_bytes=500)], per=per)
 
 
@@ -151,9 +151,7 @@ def test_scores_of_other_number_types_are_compared_with_a_warning(
 ) -> None:
     with caplog.at_level(logging.WARNING, "synth"):
         compare(tmp_path, [score("a", 2.0, nll_dtype="bfloat16")], [score("a", 3.0, nll_dtype="float32")])
-    assert caplog.messages == [
-        "the teacher computed in bfloat16 and the reference in float32: small differences may come from that"
-    ]
+    assert caplog.messages == ["the scores were computed in bfloat16 and float32: small differences may come from that"]
 
 
 @pytest.mark.parametrize(
