@@ -93,7 +93,7 @@ class Difference(TableStage):
     keeps_ids: ClassVar[bool] = True
     commands: ClassVar[tuple[str, ...]] = (
         "synth select difference teacher/ kept/ --reference reference/ --ratio 0.5",
-        "synth select difference both/ kept/ --reference-score reference --threshold 0.2 --per byte",
+        "synth select difference both/ kept/ --reference-score reference --threshold 0 --per byte",
     )
 
     reference: Annotated[

@@ -57,7 +57,7 @@ class ScoreTexts(RowStage):
     uses_engine: ClassVar[bool] = True
     commands: ClassVar[tuple[str, ...]] = (
         "synth score nll corpus/ scored/ --model Qwen/Qwen1.5-1.8B",
-        "synth score nll scored/ both/ --model reference/ --into reference",
+        "synth score nll scored/ both/ --model reference-104m --into reference",
     )
 
     text: Annotated[

@@ -58,6 +58,13 @@ def first(rows: int, name: str) -> str:
     return "".join((ROOT / "examples" / name).read_text().splitlines(keepends=True)[:rows])
 
 
+def scores(texts: Iterable[str], mean: float) -> str:
+    """What `score nll` says of texts under a model that finds the tokens so likely."""
+    return lines(
+        {"id": f"text-{n}", "nll": mean * 90, "nll_tokens": 90, "nll_bytes": len(text)} for n, text in enumerate(texts)
+    )
+
+
 QUESTIONS = first(6, "questions.jsonl")
 ASKED = [json.loads(line) for line in QUESTIONS.splitlines()]
 SOLVED = lines({"query": row["question"], "answer": row["answer"], "response": row["answer"]} for row in ASKED)
@@ -130,6 +137,8 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
         "losses.jsonl": lines([{"step": 100, "skill": "spanish-qg", "loss": 2.0}]),
     },
     "pack buckets": {"corpus/pages.jsonl": lines({"text": prose(number, 400)} for number in range(4))},
+    "score nll": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
+    "select difference": {"teacher/scores.jsonl": scores(TEXTS, 2.0), "reference/scores.jsonl": scores(TEXTS, 3.0)},
     "dedup": {
         "corpus/pages.jsonl": lines(
             {"text": text, "url": f"https://a.example/{n % 9}"} for n, text in enumerate(TEXTS)
