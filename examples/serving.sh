@@ -7,8 +7,9 @@ python=${PYTHON:-python3}
 name=$(basename "$1")-$(sha256sum "$1/model.safetensors" | head -c 8)
 port=$("$python" -c 'import socket; place = socket.create_server(("127.0.0.1", 0)); print(place.getsockname()[1])')
 log=$(mktemp)
-# The server ends with this script, however that ends.
-VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 setpriv --pdeathsig TERM \
+# The server ends with this script, however that ends. One that is told to end while it starts may never do, so it is killed
+# after five seconds.
+VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 setpriv --pdeathsig TERM timeout --kill-after 5 0 \
     "$python" -m vllm.entrypoints.openai.api_server --model "$1" --served-model-name "$name" \
     --host 127.0.0.1 --port "$port" --dtype float32 --enforce-eager --no-enable-chunked-prefill \
     --structured-outputs-config '{"backend": "xgrammar", "disable_any_whitespace": true}' >"$log" 2>&1 &

@@ -36,7 +36,7 @@ __all__ = [
 
 # A thread that spins while it waits slows its fellow down several times over as soon as anything else runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-CALCULATIONS = 4000
+CALCULATIONS = 16_000
 # The question alone, as a chat: students know no instructions.
 PROMPT = Path(__file__).with_name("question.md")
 
@@ -63,7 +63,7 @@ def add_training(arguments: argparse.ArgumentParser, *, lessons: int, steps: int
 
 def add_mathematics(arguments: argparse.ArgumentParser) -> None:
     """The options of the experiments on mathematics."""
-    add_training(arguments, lessons=800, steps=240)
+    add_training(arguments, lessons=3000, steps=400)
     arguments.add_argument("--teacher", default="tiny", help="the model that makes the data")
     arguments.add_argument("--questions", type=int, default=128, help="of the seed data")
     arguments.add_argument("--held-out", type=int, default=200, help="questions to measure with")
