@@ -37,6 +37,8 @@ class Embedder:
     location: str | None = None
     # The option that names it, for messages.
     option: str = "--dense"
+    # Of a text only so many tokens count, even if the model could read more.
+    max_tokens: int | None = None
 
     @classmethod
     def named(
@@ -61,7 +63,7 @@ class Embedder:
 
     def prompted(self, query_prompt: str | None, passage_prompt: str | None) -> "Embedder":
         """The same model with those of these prompts that are not None."""
-        given = {"query_prompt": query_prompt, "passage_prompt": passage_prompt}
+        given: dict[str, Any] = {"query_prompt": query_prompt, "passage_prompt": passage_prompt}
         return replace(self, **{name: prompt for name, prompt in given.items() if prompt is not None})
 
     def identity(self) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class Embedder:
         return int(self._model.get_embedding_dimension())
 
     def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of `texts`, one per row."""
+        """Vectors of `texts`, one per row. Texts too long for the model are truncated."""
         return self._checked(self._model.encode_document(list(texts), prompt=self._passage_prefix, **_ENCODING))
 
     def queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -92,11 +94,14 @@ class Embedder:
             return np.zeros(len(texts), np.bool_)
         return np.array([unknown in tokens for tokens in tokenizer(list(texts), verbose=False)["input_ids"]])
 
+    def is_too_long(self, texts: Sequence[str]) -> list[bool]:
+        """Which texts the model does not read to their end."""
+        return [length > self._limit for length in self._lengths([self._passage_prefix + text for text in texts])]
+
     def split_to_fit(self, texts: Sequence[str]) -> Iterator[str]:
         """The texts, with those too long for the model halved until they fit."""
-        lengths = self._lengths([self._passage_prefix + text for text in texts])
-        for text, length in zip(texts, lengths, strict=True):
-            if length > self._limit and len(text) > 1:
+        for text, is_too_long in zip(texts, self.is_too_long(texts), strict=True):
+            if is_too_long and len(text) > 1:
                 middle = cut_point(text, 0, len(text) // 2)
                 yield from self.split_to_fit([half for half in (text[:middle], text[middle:]) if half.strip()])
             else:
@@ -139,13 +144,18 @@ class Embedder:
         from sentence_transformers import SentenceTransformer
 
         try:
-            return SentenceTransformer(_locate(self.location or self.model, self.option))
+            model = SentenceTransformer(_locate(self.location or self.model, self.option))
         # Missing files, mismatched weights, an unreachable hub: the errors have no common base class.
         except Exception as error:
             raise UsageError(
                 f"{self.option} {self.location or self.model} cannot be loaded by sentence-transformers: "
                 f"{(str(error) or type(error).__name__).splitlines()[0]}"
             ) from error
+        if self.max_tokens is not None:
+            if model.max_seq_length is None:
+                raise UsageError(f"--max-tokens {self.max_tokens}: {self.model} reads whole texts, so leave it out")
+            model.max_seq_length = min(model.max_seq_length, self.max_tokens)
+        return model
 
 
 _ENCODING: dict[str, Any] = {

@@ -8,7 +8,7 @@ from the memory-mapped vectors.
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from synth.schemas.errors import InputError, SynthError
 if TYPE_CHECKING:
     import faiss
 
-__all__ = ["KINDS", "Nearest", "build", "kind_for"]
+__all__ = ["FLAT", "INDEX", "KINDS", "Nearest", "build", "kind_for", "knn"]
 
 FLAT, IVF, IVFPQ = "flat", "ivf", "ivfpq"
 KINDS = (FLAT, IVF, IVFPQ)
@@ -44,6 +44,8 @@ MIN_CANDIDATES = 200
 # Maximum candidates of a query; on a GPU, FAISS returns no more.
 MAX_CANDIDATES, MAX_ON_GPU = 1 << 14, 2048
 CANDIDATES_AT_A_TIME = 1 << 21
+# Those whose vectors a thread compares at a time: some 50 MB of them.
+COMPARED_AT_A_TIME = 1 << 14
 # Maximum difference between FAISS's scores and ours.
 SLACK = np.float32(1e-5)
 
@@ -136,6 +138,58 @@ class Nearest:
                 limit *= 4
         return map(hits.__getitem__, range(len(queries)))
 
+    def others(self, rows: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The `k` vectors nearest to each of those at `rows`, without itself; ties in index order.
+
+        Returns their positions, -1 where there are fewer, and the cosines, which do not depend on which of the two
+        vectors was searched for: both of shape (rows, k), the best first.
+        """
+        found = np.full((len(rows), k), -1, np.int64)
+        cosines = np.full((len(rows), k), -np.inf, np.float32)
+        unanswered = np.arange(len(rows))
+        limit = CANDIDATES[self._kind] * (k + k // 2) + 1
+        if self._kind == IVFPQ:
+            limit = max(limit, MIN_CANDIDATES)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            while len(unanswered):
+                limit = min(limit, self._most)
+                again = []
+                for batch in np.array_split(unanswered, -(-len(unanswered) * limit // CANDIDATES_AT_A_TIME)):
+                    scores, candidates = self._candidates(self._vectors[rows[batch]].astype(np.float32), limit)
+                    pieces = -(-len(batch) * limit // COMPARED_AT_A_TIME)
+                    parts = (np.array_split(each, pieces) for each in (rows[batch], scores, candidates))
+                    best = zip(*pool.map(self._compared, *parts, repeat(k)), strict=True)
+                    found[batch], cosines[batch], is_answered = map(np.concatenate, best)
+                    again.append(batch[~is_answered])
+                unanswered = np.concatenate(again)
+                limit *= 4
+        return found, cosines
+
+    def _compared(
+        self, rows: NDArray[np.int64], scores: NDArray[np.float32], candidates: NDArray[np.int64], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
+        """The best `k` of the candidates of each row and their cosines; and whether none beyond them is as good."""
+        chosen = candidates >= 0
+        may_be_more = np.all(chosen, axis=1) & (candidates.shape[1] < self._most)
+        # As for `search`.
+        chosen &= ~may_be_more[:, None] | (scores > scores.min(axis=1, keepdims=True) + SLACK)
+        chosen &= candidates != rows[:, None]
+        vectors = self._vectors.take(np.maximum(candidates, 0), axis=0).astype(np.float64)
+        products = np.einsum("ijk,ik->ij", vectors, self._vectors[rows].astype(np.float64))
+        cosines = np.where(chosen, products / (self._lengths[rows][:, None] * self._lengths[candidates]), -np.inf)
+        cosines = np.pad(cosines, ((0, 0), (0, k)), constant_values=-np.inf).astype(np.float32)
+        candidates = np.where(np.isinf(cosines), -1, np.pad(candidates, ((0, 0), (0, k))))
+        order = np.lexsort((candidates, -cosines))[:, :k]
+        best = np.take_along_axis(candidates, order, 1), np.take_along_axis(cosines, order, 1)
+        return *best, ~may_be_more | (np.count_nonzero(chosen, axis=1) >= k)
+
+    @cached_property
+    def _lengths(self) -> NDArray[np.float64]:
+        """Those of the vectors, which are not quite 1 in 16 bits."""
+        starts = range(0, len(self._vectors), VECTORS_AT_A_TIME)
+        parts = (self._vectors[start : start + VECTORS_AT_A_TIME].astype(np.float64) for start in starts)
+        return np.concatenate([np.linalg.norm(part, axis=1) for part in parts])
+
     def _best(
         self, query: NDArray[np.float32], scores: NDArray[np.float32], candidates: NDArray[np.int64], k: int
     ) -> Hits | None:
@@ -163,7 +217,7 @@ class Nearest:
         passages = np.empty((len(queries), 0), np.int64)
         for start in range(0, len(self._vectors), VECTORS_AT_A_TIME):
             batch = self._vectors[start : start + VECTORS_AT_A_TIME].astype(np.float32)
-            more, where = _knn(queries, batch, min(limit, len(batch)))
+            more, where = knn(queries, batch, min(limit, len(batch)))
             scores, passages = np.hstack([scores, more]), np.hstack([passages, where + start])
             if scores.shape[1] > limit:
                 first = np.argpartition(-scores, limit - 1, axis=1)[:, :limit]
@@ -171,9 +225,10 @@ class Nearest:
         return scores, passages
 
 
-def _knn(
+def knn(
     queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The `k` largest inner products of each query, and the rows of `vectors` that have them, both (queries, k)."""
     import faiss
 
     search = partial(faiss.knn_gpu, _gpu_resources()) if _gpus() else faiss.knn

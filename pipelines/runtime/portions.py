@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 
+from synth.pipelines.runtime.gather import gathered
 from synth.pipelines.runtime.stage import Output
 
-__all__ = ["pack", "portions", "unpack", "write_kept"]
+__all__ = ["pack", "portions", "reject_rows", "unpack", "write_kept"]
 
 
 def portions(table: pa.Table, max_rows: int = 4096, max_bytes: int = 4 << 20) -> Iterator[pa.Table]:
@@ -43,3 +44,14 @@ def write_kept(rows: pa.Table, removed: Mapping[int, tuple[str, str]], output: O
     output.write_table(rows.filter(pa.array(kept)), accounts_for=rows.num_rows - len(removed))
     reasons, details = zip(*removed.values(), strict=True)
     output.reject_table(rows.filter(pa.array(~kept)), reasons, details)
+
+
+def reject_rows(table: pa.Table, faults: Mapping[int, tuple[str, str]], output: Output) -> None:
+    """Reject rows of `table`: by index, the reason and the detail of each."""
+    rows = np.array(sorted(faults), np.int64)
+    start = 0
+    for portion in gathered(table, rows):
+        part = rows[start : start + portion.num_rows].tolist()
+        start += portion.num_rows
+        reasons, details = zip(*map(faults.__getitem__, part), strict=True)
+        output.reject_table(portion, reasons, details)

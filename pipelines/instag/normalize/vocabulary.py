@@ -1,6 +1,5 @@
 """The tag table, for review: each form's tag, or the step that dropped it."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,8 @@ import pyarrow.compute as pc
 from synth.pipelines.instag.normalize.forms import Forms, Tags
 from synth.pipelines.instag.normalize.groups import STEPS, Groups
 from synth.pipelines.instag.tagsets import Int64s
-from synth.schemas.layout import Layout
 from synth.schemas.records import VOCABULARY
-from synth.schemas.shards import ShardWriter
-from synth.schemas.writing.publication import write_datasets_json
+from synth.schemas.writing.side_table import write_side_table
 
 __all__ = ["TagTable"]
 
@@ -39,14 +36,7 @@ class TagTable:
 
         `examples` are those of `Occurrences`.
         """
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        layout = Layout(folder)
-        with ShardWriter(layout.data(0, 1), VOCABULARY.schema) as writer:
-            for table in self._tables(examples):
-                writer.write(table)
-            shard = writer.close()
-        write_datasets_json(layout, [shard.filename], [shard.xxh3])
+        write_side_table(folder, VOCABULARY.schema, self._tables(examples))
 
     def _tables(self, examples: pa.Table) -> Iterator[pa.Table]:
         table = self._table()

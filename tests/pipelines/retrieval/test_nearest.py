@@ -113,6 +113,41 @@ def test_few_vectors_are_searched_as_well(tmp_path: Path, kind: str, count: int)
     assert len(found) == min(count, 5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_others_of_a_vector_are_the_nearest_without_itself(tmp_path: Path, kind: str) -> None:
+    twins = np.repeat(clustered(1, 16, 1, 0.1, seed=5), 60, axis=0)
+    vectors = np.concatenate([clustered(500, 16, 20, 0.3), twins, clustered(3, 16, 20, 0.3, seed=8)])
+    made = laid_by(tmp_path / kind, vectors, kind)
+    rows = np.array([0, 505, 562, 3])
+    found, cosines = Nearest(made, 1000).others(rows, 7)
+    array = made.array.astype(np.float64)
+    lengths = np.linalg.norm(array, axis=1)
+    scores = array[rows] @ array.T / (lengths[rows, None] * lengths)
+    for row, others, values, exact_scores in zip(rows.tolist(), found.tolist(), cosines, scores, strict=True):
+        exact_scores[row] = -np.inf
+        wanted = np.argsort(-exact_scores.astype(np.float32), kind="stable")[:7].tolist()
+        assert others == wanted
+        assert values.tolist() == exact_scores.astype(np.float32)[wanted].tolist()
+
+
+def test_where_there_are_too_few_others_the_rest_is_missing(tmp_path: Path) -> None:
+    made = laid_by(tmp_path / "few", clustered(3, 8, 1, 0.5), "flat")
+    found, cosines = Nearest(made, 1).others(np.array([1]), 4)
+    assert sorted(found[0, :2].tolist()) == [0, 2]
+    assert found[0, 2:].tolist() == [-1, -1]
+    assert cosines[0, 2:].tolist() == [-np.inf, -np.inf]
+
+
+def test_two_vectors_have_one_cosine_whichever_is_searched_for(tmp_path: Path) -> None:
+    made = laid_by(tmp_path / "pairs", clustered(400, 48, 5, 0.5), "flat")
+    found, cosines = Nearest(made, 1).others(np.arange(400), 30)
+    known = {
+        (one, int(other)): value for one in range(400) for other, value in zip(found[one], cosines[one], strict=True)
+    }
+    assert sum((other, one) in known for one, other in known) > 1000
+    assert all(known.get((other, one), value) == value for (one, other), value in known.items())
+
+
 def test_a_search_ends_where_the_clusters_that_are_looked_into_are_empty(tmp_path: Path) -> None:
     made = laid_by(tmp_path / "same", np.repeat(clustered(1, 8, 1, 0.1), 40, axis=0), "ivf")
     queries = clustered(30, 8, 30, 1.0, seed=2)
