@@ -9,8 +9,8 @@ DATA ?= ../shared/data
 SMOLLM2 := build/smollm2
 
 .PHONY: help setup demo demo-math query-of-cc self-lengthen test soak soak-ray bench bench-runner bench-scale \
-        bench-tables bench-large bench-sandbox bench-search bench-instag bench-lengthen learn reality peers side-by-side \
-        picture lint format tiny-model lock clean
+        bench-tables bench-large bench-sandbox bench-search bench-instag bench-order bench-lengthen learn reality peers \
+        side-by-side picture lint format tiny-model lock clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -48,7 +48,7 @@ soak-ray: setup  ## Kill workers and nodes of a simulated cluster at 20 random m
 	$(BIN)/python -m tests.cluster.soak
 
 bench: bench-runner bench-scale bench-tables bench-large bench-sandbox bench-search bench-instag
-bench: bench-lengthen  ## Run all benchmarks below (several hours)
+bench: bench-order bench-lengthen  ## Run all benchmarks below (several hours)
 
 bench-runner: setup  ## Measure start-up, throughput and memory, next to other tools (half an hour; GSM8K=FILE)
 	$(BIN)/python benchmarks/startup.py --peers-python $(PEERS)/bin/python
@@ -86,6 +86,10 @@ bench-search: setup  ## Compare search and deduplication with other tools (two h
 bench-instag: setup  ## Compare tag normalization of ten million rows with other tools (half an hour)
 	$(BIN)/python benchmarks/instag_normalize.py --embedder characters --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/instag_select.py
+
+bench-order: setup  ## Compare clustering, sampling and ordering of a million documents with other tools (an hour)
+	$(BIN)/python benchmarks/clustering.py --peers-python $(PEERS)/bin/python
+	$(BIN)/python benchmarks/ordering.py
 
 bench-lengthen: setup  ## Measure whether `extend` keeps the engine busy (ten minutes)
 	$(BIN)/python benchmarks/self_lengthen.py --rows 32 -n 2 --rounds 1 --engine-arg max_num_seqs=16

@@ -17,9 +17,10 @@ RECIPES = {
     "query-of-cc": "Find documents of a domain in a corpus (Query of CC).",
     "instag": "Tag instructions and select by tags (InsTag).",
     "self-lengthen": "Train a model to write longer texts from its own output (Self-Lengthen).",
-    "pack": "Pack documents into sequences for pre-training.",
     "score": "Score texts with a model.",
+    "embed": "Embed each row: one vector for its whole text, for clusters and neighbours.",
     "select": "Select what to train on, and in which order.",
+    "pack": "Pack documents into sequences for pre-training.",
 }
 
 # The paper of each recipe, or of a single stage: the name of its method, and its arXiv id.
@@ -31,10 +32,12 @@ PAPERS = {
     "query-of-cc": ("Query of CC", "2401.14624"),
     "instag": ("InsTag", "2308.07074"),
     "self-lengthen": ("Self-Lengthen", "2410.23933"),
+    "select difference": ("MiniPLM", "2410.17215"),
+    "select clusterclip": ("ClusterClip", "2402.14526"),
+    "pack neighbors": ("In-Context Pretraining", "2310.10638"),
     "pack buckets": ("Dataset decomposition", "2405.13226"),
     "pack curriculum": ("Dataset decomposition", "2405.13226"),
     "mix skill-it": ("Skill-It", "2307.14430"),
-    "select difference": ("MiniPLM", "2410.17215"),
 }
 
 # Stages that belong to no recipe.
@@ -80,10 +83,13 @@ STAGES = {
     "self-lengthen constrain": "self_lengthen.constrain:Constrain",
     "self-lengthen evaluate": "self_lengthen.evaluate:EvaluateLengths",
     "self-lengthen train": "self_lengthen.train:Train",
+    "score nll": "miniplm.nll:ScoreTexts",
+    "embed": "embed.embed:Embed",
+    "select difference": "miniplm.difference:Difference",
+    "select clusterclip": "clusterclip.select:ClusterClip",
+    "pack neighbors": "in_context.pack:PackNeighbors",
     "pack buckets": "decomposition.buckets:Buckets",
     "pack curriculum": "decomposition.curriculum:Curriculum",
-    "score nll": "miniplm.nll:ScoreTexts",
-    "select difference": "miniplm.difference:Difference",
     "import": "tables.import_:Import",
     "map": "prompted.map:Map",
     "judge": "prompted.judge:Judge",

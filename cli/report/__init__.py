@@ -63,6 +63,7 @@ def report(
 
 def _chapters(sources: "Sequence[ReportInput]", tag_column: str | None) -> "list[Chapter]":
     """The chapters that apply to the inputs. Raises `InputError` if no input has the column `tag_column`."""
+    from synth.cli.report.clusters import clusters
     from synth.cli.report.columns import columns
     from synth.cli.report.runs import runs
     from synth.cli.report.sampling import is_curve, sampling
@@ -74,6 +75,7 @@ def _chapters(sources: "Sequence[ReportInput]", tag_column: str | None) -> "list
         sampling(sources),
         *tags(sources, tag_column),
         vocabulary(sources),
+        clusters(sources),
         # Curves have their own charts.
         columns([source for source in sources if not is_curve(source)]),
     )

@@ -1,13 +1,17 @@
 """The inputs of a report, each read once and named by the shortest unique end of its path."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from synth.cli.report.frame import Name
 from synth.cli.report.wording import distinct
+from synth.schemas.dataset import Dataset
 from synth.schemas.inspecting.statistics import ColumnStatistics, Survey, survey
+from synth.schemas.layout import Layout
 from synth.schemas.reading.inputs import Input, locate
 
 __all__ = ["ReportInput", "opened"]
@@ -37,6 +41,14 @@ class ReportInput:
     @property
     def columns(self) -> Mapping[str, ColumnStatistics]:
         return {column.name: column for column in self.survey.statistics.columns}
+
+    def side_table(self, folder: str, columns: Set[str]) -> pa.Table | None:
+        """The table in a folder beside the rows, memory-mapped; None if there is none with rows and these columns."""
+        path = self.input.dataset.path / folder if self.input.dataset else None
+        if not path or not Layout(path).state.is_file():
+            return None
+        table = Dataset.open(path).table
+        return table if columns <= {*table.column_names} and table.num_rows else None
 
 
 def opened(specs: Sequence[str]) -> list[ReportInput]:

@@ -13,8 +13,6 @@ from synth.cli.report.page import Chapter, Figure, Table
 from synth.cli.report.rankings import ranking
 from synth.cli.report.sources import ReportInput
 from synth.cli.report.wording import distinct, shown
-from synth.schemas.dataset import Dataset
-from synth.schemas.layout import Layout
 from synth.schemas.phrases import listed, plural
 
 __all__ = ["vocabulary"]
@@ -27,7 +25,8 @@ MOST_FORMS = 8
 
 def vocabulary(sources: Sequence[ReportInput]) -> Chapter | None:
     """None if no input has a vocabulary."""
-    tables = {source.name: table for source in sources if (table := _table(source)) is not None}
+    beside = {source.name: source.side_table("vocabulary", COLUMNS) for source in sources}
+    tables = {name: table for name, table in beside.items() if table is not None}
     if not tables:
         return None
     kept = {
@@ -37,15 +36,6 @@ def vocabulary(sources: Sequence[ReportInput]) -> Chapter | None:
     longest = max((found[0]["form_count"] for found in merged.values()), default=0)
     figures = [_steps(tables), *(_several_forms(name, kept[name], found, longest) for name, found in merged.items())]
     return Chapter("vocabulary", "From raw tags to tags", figures=figures)
-
-
-def _table(source: ReportInput) -> pa.Table | None:
-    """A row per surface form, memory-mapped."""
-    folder = source.input.dataset.path / "vocabulary" if source.input.dataset else None
-    if not folder or not Layout(folder).state.is_file():
-        return None
-    table = Dataset.open(folder).table
-    return table if set(table.column_names) >= COLUMNS and len(table) else None
 
 
 def _steps(tables: Mapping[Name, pa.Table]) -> Figure:

@@ -1,12 +1,13 @@
 """Record types: the columns of each stage's input and output. Their names follow the papers."""
 
 from synth.schemas.record import Record
-from synth.schemas.records import code, instag, math, miniplm, packing, search, self_lengthen, shared, skills
+from synth.schemas.records import code, instag, math, miniplm, packing, pretraining, search, self_lengthen, shared, skills
 from synth.schemas.records.code import *  # noqa: F403
 from synth.schemas.records.instag import *  # noqa: F403
 from synth.schemas.records.math import *  # noqa: F403
 from synth.schemas.records.miniplm import *  # noqa: F403
 from synth.schemas.records.packing import *  # noqa: F403
+from synth.schemas.records.pretraining import *  # noqa: F403
 from synth.schemas.records.search import *  # noqa: F403
 from synth.schemas.records.self_lengthen import *  # noqa: F403
 from synth.schemas.records.shared import *  # noqa: F403
@@ -15,7 +16,7 @@ from synth.schemas.records.skills import *  # noqa: F403
 # In the order of declaration.
 RECORDS: tuple[Record, ...] = tuple(
     value
-    for module in (math, code, search, shared, instag, self_lengthen, packing, skills, miniplm)
+    for module in (math, code, search, shared, instag, self_lengthen, miniplm, pretraining, packing, skills)
     for value in vars(module).values()
     if isinstance(value, Record)
 )

@@ -115,6 +115,9 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
     "self-lengthen constrain": {
         "extended/texts.jsonl": lines([{"instruction": "Describe a museum.", "response": prose(1, 400)}]),
     },
+    "embed": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
+    "select": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
+    "pack": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "import": {
         "shards/1.parquet": parquet(ROWS),
         "more.csv.gz": gzip.compress(b"key,question,answer\nlast,What is 2+2?,4\n"),

@@ -13,6 +13,8 @@ import synth.pipelines
 from synth.pipelines.instag.normalize.embedding import Characters
 from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.query_of_cc.index_reader import OpenedIndex
+from synth.pipelines.retrieval.document_vectors import GivenVectors
+from synth.pipelines.retrieval.embedding import Embedder
 from synth.pipelines.runtime.backends import EngineSpec, SandboxSpec
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import RowStage, Stage, TableStage
@@ -45,15 +47,18 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
     (tmp_path / "evaluation.jsonl").write_text('{"text": "one"}\n')
     return {
         "Buckets": {"tokenizer": "tiny"},
+        "ClusterClip": {"vectors": GivenVectors("v"), "max_repeats": 2, "n": 3},
         "Columns": {"drop": ("text",)},
         "Curate": {"role": "generator"},
         "Decontaminate": {"against": (str(tmp_path / "evaluation.jsonl"),)},
         "Difference": {"reference": str(tmp_path / "evaluation.jsonl")},
+        "Embed": {"embedder": Embedder.named(str(tmp_path))},
         "Filter": {"where": "true"},
         "Judge": {"rubric": Prompt("{{ text }}", "rubric.md")},
         "Join": {"other": str(tmp_path / "evaluation.jsonl")},
         "Map": {"prompt": Prompt("{{ text }}", "mine.md"), "schema": Fields({"properties": {"a": {}}})},
         "Normalize": {"embedder": Characters()},
+        "PackNeighbors": {"vectors": GivenVectors("v")},
         "Retrieve": {"index": OpenedIndex(index(tmp_path))},
         "Sample": {"n": 3},
         "SelectRows": {"n": 3},

@@ -1,0 +1,149 @@
+"""Spherical k-means, which repeats to the byte whatever the number of threads (ClusterClip, arXiv 2402.14526).
+
+The distance is 1 - cosine; a centroid is the sum of its vectors, made a unit vector. What makes it repeatable is exact
+arithmetic. Numbers of 16 bits between -1 and 1 are multiples of 2**-24, and centroids are rounded to such multiples.
+So in 64 bits neither the sum of up to 2**28 vectors nor an inner product is ever rounded, in whatever order its terms
+are added. FAISS compares in 32 bits; where that cannot tell two clusters apart, exact inner products decide.
+
+The published loop (choosewhatulike/cluster-clip) pairs the labels of its last pass with the centroids of its best one,
+which later updates overwrite in part, and lets an empty cluster keep its centroid. Here labels always belong to the
+centroids that are returned, and an empty cluster gets a new one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.pipelines.retrieval.nearest import knn
+
+__all__ = ["Clustering", "Int32s", "Int64s", "Matrix", "kmeans", "similarities"]
+
+Matrix = NDArray[np.floating]
+Int32s = NDArray[np.int32]
+Int64s = NDArray[np.int64]
+
+GRID = 2.0**24
+VECTORS_AT_A_TIME = 1 << 14
+# Numbers in a table of exact inner products.
+PRODUCTS_AT_A_TIME = 1 << 24
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Centroids, shape (clusters, dimensions), after `iterations` updates.
+
+    `labels` are the clusters of the vectors by these centroids, and `distance` is the mean distance to them; before
+    the first pass over the vectors there are none.
+    """
+
+    centroids: Matrix
+    iterations: int = 0
+    distance: float = np.inf
+    labels: Int32s = field(default_factory=lambda: np.empty(0, np.int32))
+
+
+def kmeans(
+    vectors: Matrix, start: Clustering, iterations: int, passed: Callable[[Clustering], None] = lambda _: None
+) -> Clustering:
+    """Cluster unit vectors, shape (vectors, dimensions), from the centroids of `start` on.
+
+    Ends after so many `iterations`, or where one has not lowered the mean distance: then no other would. Calls `passed`
+    with the state after each pass; starting from that state leads to the same bytes.
+    """
+    members = _Members(vectors, len(start.centroids))
+    best = start
+    centroids: Matrix = _on_grid(start.centroids)
+    for number in range(start.iterations, iterations + 1):
+        members.assign(centroids)
+        distance = members.distance(centroids)
+        if number > start.iterations and distance >= best.distance:
+            break
+        best = Clustering(centroids, number, distance, members.labels)
+        passed(best)
+        centroids = members.centroids(centroids)
+    return best
+
+
+def similarities(vectors: Matrix, centroids: Matrix, labels: Int32s) -> NDArray[np.float64]:
+    """The inner product of each vector and the centroid of its cluster, exact."""
+    starts = range(0, len(vectors), VECTORS_AT_A_TIME)
+    parts = (slice(start, start + VECTORS_AT_A_TIME) for start in starts)
+    return np.concatenate([np.einsum("ij,ij->i", _exact(vectors[part]), centroids[labels[part]]) for part in parts])
+
+
+class _Members:
+    """The vectors of each cluster, as the `labels` of all vectors, and the sums of the clusters."""
+
+    def __init__(self, vectors: Matrix, clusters: int) -> None:
+        self._vectors = vectors
+        self._sums = np.zeros((clusters, vectors.shape[1]))
+        self._sizes = np.zeros(clusters, np.int64)
+        self.labels: Int32s = np.full(len(vectors), -1, np.int32)
+
+    def assign(self, centroids: Matrix) -> None:
+        """Move each vector to the cluster of the nearest centroid; of equally near ones, to the first."""
+        starts = range(0, len(self._vectors), VECTORS_AT_A_TIME)
+        labels = np.concatenate(
+            [_nearest(self._vectors[start : start + VECTORS_AT_A_TIME], centroids) for start in starts]
+        )
+        moved = np.flatnonzero(labels != self.labels)
+        for start in range(0, len(moved), VECTORS_AT_A_TIME):
+            rows = moved[start : start + VECTORS_AT_A_TIME]
+            vectors = _exact(self._vectors[rows])
+            self._add(vectors, labels[rows], 1)
+            was_member = self.labels[rows] >= 0
+            self._add(vectors[was_member], self.labels[rows][was_member], -1)
+        self.labels = labels
+
+    def _add(self, vectors: NDArray[np.float64], labels: Int32s, sign: int) -> None:
+        order = np.argsort(labels, kind="stable")
+        clusters, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
+        if len(clusters):
+            self._sums[clusters] += sign * np.add.reduceat(vectors[order], starts, axis=0)
+            self._sizes[clusters] += sign * sizes
+
+    def distance(self, centroids: Matrix) -> float:
+        """The mean distance of a vector and its centroid."""
+        return float(1 - np.sum(self._sums * centroids) / len(self._vectors))
+
+    def centroids(self, last: Matrix) -> Matrix:
+        """The means of the clusters as unit vectors; an empty cluster gets the vector that fits worst where it is.
+
+        Several empty clusters take vectors of different clusters. Where there are no such vectors, or the mean is 0, a
+        cluster keeps its `last` centroid.
+        """
+        norms = np.linalg.norm(self._sums, axis=1)
+        centroids = np.where(norms[:, None] > 0, self._sums / np.where(norms > 0, norms, 1)[:, None], last)
+        empty = np.flatnonzero(self._sizes == 0)
+        if len(empty):
+            cosines = similarities(self._vectors, last, self.labels)
+            worst_first = np.argsort(cosines, kind="stable")
+            _, first = np.unique(self.labels[worst_first], return_index=True)
+            donors = worst_first[np.sort(first)]
+            donors = donors[self._sizes[self.labels[donors]] > 1][: len(empty)]
+            centroids[empty[: len(donors)]] = self._vectors[donors]
+        return _on_grid(centroids)
+
+
+def _nearest(vectors: Matrix, centroids: Matrix) -> Int32s:
+    """The nearest centroid of each vector, the first of equally near ones."""
+    if len(centroids) == 1:
+        return np.zeros(len(vectors), np.int32)
+    scores, labels = knn(vectors.astype(np.float32), centroids.astype(np.float32), 2)
+    nearest = labels[:, 0].astype(np.int32)
+    # More than the errors of both inner products, whatever the order of their terms.
+    close = np.flatnonzero(scores[:, 0] - scores[:, 1] <= 2.01 * vectors.shape[1] * 2.0**-24)
+    for start in range(0, len(close), most := max(1, PRODUCTS_AT_A_TIME // len(centroids))):
+        rows = close[start : start + most]
+        nearest[rows] = np.argmax(_exact(vectors[rows]) @ centroids.T, axis=1)
+    return nearest
+
+
+def _exact(vectors: Matrix) -> NDArray[np.float64]:
+    return vectors.astype(np.float64)
+
+
+def _on_grid(centroids: Matrix) -> NDArray[np.float64]:
+    return np.round(_exact(centroids) * GRID) / GRID
