@@ -13,10 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from datasets import DatasetDict, load_from_disk
 
 from docs.resume import REPLY
 from tests.command import SYNTH
 from tests.counting_server import CountingServer, counting_server
+from tests.pipelines.retrieval.meanings import MODEL, needs_model
 
 ROOT = Path(__file__).parents[1]
 QUESTIONS = 6
@@ -151,6 +153,19 @@ def test_without_a_jail_the_demo_says_so_and_leaves_out_what_needs_one(examples:
     steps = set(re.findall(r"synth ([a-z0-9-]+(?: [a-z]+\b(?![./]))?)", dry.stdout))
     assert {"case2code inputs", "instag tag", "stats"} <= steps
     assert not {"case2code execute", "case2code compose", "case2code evaluate"} & steps
+
+
+@needs_model
+def test_a_corpus_becomes_sequences_to_pretrain_on(examples: Path) -> None:
+    done = make(examples, "--file", "pretraining.mk", f"EMBEDDER={MODEL}", "DOCUMENTS=60")
+    assert done.returncode == 0, done.stderr
+    out = examples / "out" / "pretraining"
+    clean, ordered, sequences = (load_from_disk(str(out / step)) for step in ("clean-corpus", "ordered", "sequences"))
+    assert {name.partition("/repeat-")[0] for name in ordered["id"]} <= set(clean["id"])
+    assert set(sequences["document"]) <= set(ordered["id"])
+    buckets = DatasetDict.load_from_disk(str(out / "sequences"))
+    assert sum(map(len, buckets.values())) == len(sequences) > 0
+    assert all(len(row["tokens"]) == (1 << row["bucket"]) + 1 for row in sequences)
 
 
 @pytest.mark.parametrize("server", ["exec sleep 600", "trap '' TERM; while :; do sleep 0.1; done"])

@@ -1,7 +1,18 @@
 """Record types: the columns of each stage's input and output. Their names follow the papers."""
 
 from synth.schemas.record import Record
-from synth.schemas.records import code, instag, math, miniplm, packing, pretraining, search, self_lengthen, shared, skills
+from synth.schemas.records import (
+    code,
+    instag,
+    math,
+    miniplm,
+    packing,
+    pretraining,
+    search,
+    self_lengthen,
+    shared,
+    skills,
+)
 from synth.schemas.records.code import *  # noqa: F403
 from synth.schemas.records.instag import *  # noqa: F403
 from synth.schemas.records.math import *  # noqa: F403
