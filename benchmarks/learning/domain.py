@@ -98,7 +98,7 @@ def queries(domain: str, teacher: str, out: Path) -> Path:
     """What the teacher asks and thinks about the seeds of the domain, with the seeds."""
     seeds, asked, distinct = out / "seeds", out / "queries", out / "distinct-queries"
     synth("filter", SEEDS, seeds, "--where", f"domain = '{domain}'")
-    synth("query-of-cc", "bootstrap", seeds, asked, "--model", teacher, "--rounds", 1)
+    synth("query-of-cc", "bootstrap", seeds, asked, "--model", teacher, "--rounds", 1, "--temperature", 0.6)
     synth("dedup", asked, distinct, "--text", "text")
     return distinct
 

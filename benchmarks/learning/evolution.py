@@ -33,8 +33,10 @@ def main() -> None:
     seeds = world.write(given.out / "seed.jsonl", seed_rows)
     held_out = world.write(given.out / "held-out.jsonl", world.held_out(given.held_out, seed_rows))
     evolved, augmented = given.out / "evolved", given.out / "augmented"
-    synth("augment", "evolve", seeds, evolved, "--model", given.teacher)
-    synth("augment", "respond", evolved, augmented, "--model", given.teacher, "--keep", "agreement")
+    # As in `make demo`: the teacher often gets the form wrong, and strays at higher temperatures.
+    synth("augment", "evolve", seeds, evolved, "--model", given.teacher, "--tries", 3)
+    agreeing = ("--keep", "agreement", "--temperature", 0.7)
+    synth("augment", "respond", evolved, augmented, "--model", given.teacher, *agreeing)
     sets = {f"{amount:,} evolved": data for amount, data in datasets(seeds, augmented, given.out)}
     solved = compare(sets, held_out, world.variations(), given)
     counted = [result._replace(rows=result.rows - given.questions) for result in solved.results]

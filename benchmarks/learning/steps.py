@@ -63,7 +63,7 @@ def add_training(arguments: argparse.ArgumentParser, *, lessons: int, steps: int
 
 def add_mathematics(arguments: argparse.ArgumentParser) -> None:
     """The options of the experiments on mathematics."""
-    add_training(arguments, lessons=3000, steps=400)
+    add_training(arguments, lessons=3000, steps=800)
     arguments.add_argument("--teacher", default="tiny", help="the model that makes the data")
     arguments.add_argument("--questions", type=int, default=128, help="of the seed data")
     arguments.add_argument("--held-out", type=int, default=200, help="questions to measure with")
@@ -93,12 +93,15 @@ def record(dataset: Path) -> dict[str, Any]:
 def compare(sets: Mapping[str, Path], held_out: Path, texts: Iterable[str], given: argparse.Namespace) -> Finding:
     """Students of each set and each seed, and the share of held-out questions that they solve.
 
-    They learn to calculate before they are given any set, as the models of the papers have in their pretraining.
+    They learn to calculate before they are given any set, as the models of the papers have in their pretraining. So
+    that they do not forget it, half of the rows of each further training are such lessons.
     """
     calculations = given.out / "calculations"
     synth("import", world.write(given.out / "calculations.jsonl", world.calculations(CALCULATIONS)), calculations)
     taught = beginners(texts, chats(calculations), given)
-    students = trained({arm: [chats(data)] for arm, data in sets.items()}, taught, given)
+    each = given.steps * given.batch
+    halves = {arm: [chats(_half_lessons(data, calculations, each))] for arm, data in sets.items()}
+    students = trained(halves, taught, given)
     one_each = {arm: [data] for arm, data in sets.items()}
 
     def accuracy(model: Path) -> float:
@@ -110,6 +113,14 @@ def compare(sets: Mapping[str, Path], held_out: Path, texts: Iterable[str], give
         return float(counts["tallies"]["correct_paths"] / counts["produced"])
 
     return Finding("held-out questions solved", SHARES, scored(students, one_each, accuracy))
+
+
+def _half_lessons(data: Path, lessons: Path, taken: int) -> Path:
+    """A set with as many lessons, both repeated as often as it takes to have so many rows."""
+    out = data.with_name(f"{data.name}-half-lessons")
+    repeats = -(-taken // (2 * min(rows(data), rows(lessons))))
+    synth("mix", data, lessons, out, "--weights", "1,1", "--take", taken, "--max-repeats", repeats)
+    return out
 
 
 def chats(dataset: Path) -> Path:
