@@ -119,7 +119,20 @@ def _half_lessons(data: Path, lessons: Path, taken: int) -> Path:
     """A set with as many lessons, both repeated as often as it takes to have so many rows."""
     out = data.with_name(f"{data.name}-half-lessons")
     repeats = -(-taken // (2 * min(rows(data), rows(lessons))))
-    synth("mix", data, lessons, out, "--weights", "1,1", "--take", taken, "--max-repeats", repeats)
+    synth(
+        "mix",
+        data,
+        lessons,
+        out,
+        "--weights",
+        "1,1",
+        "--take",
+        taken,
+        "--max-repeats",
+        repeats,
+        "--source-column",
+        "half",
+    )
     return out
 
 
