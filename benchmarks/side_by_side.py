@@ -273,11 +273,14 @@ def batch(tool: Tool, questions: Path, rows: int, base_url: str, rounds: Rounds)
 
 @contextmanager
 def vllm() -> Iterator[str]:
-    """A server of the embedded model, as anybody would start it on a machine without a GPU."""
+    """A server of the embedded model, as anybody would start it on a machine without a GPU.
+
+    On CPUs vLLM ends at a request with a seed if its prompt is split (chunked prefill).
+    """
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(ROOT / "pipelines/engines/tiny"),
         "--served-model-name", "tiny", "--port", "8017", "--enforce-eager", "--no-enable-prefix-caching",
-        "--max-num-seqs", "256", "--disable-log-stats", "--disable-uvicorn-access-log",
+        "--max-num-seqs", "256", "--no-enable-chunked-prefill", "--disable-log-stats", "--disable-uvicorn-access-log",
     ]  # fmt: skip
     say("starting vLLM")
     with scratch() as folder, (folder / "talk").open("wb") as talk:

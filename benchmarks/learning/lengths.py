@@ -76,7 +76,7 @@ def round_command(number: int, seed: int, out: Path, model: str, instructions: i
         "INSTRUCTIONS": instructions,
     }
     goal = "extended" if number == ROUNDS[-1] else "iteration"
-    make = ["make", "--directory", str(ROOT / "examples"), "--file", "self-lengthen.mk", goal]
+    make = ["make", "--silent", "--directory", str(ROOT / "examples"), "--file", "self-lengthen.mk", goal]
     return [*make, *(f"{name}={value}" for name, value in variables.items())]
 
 
