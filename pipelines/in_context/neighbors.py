@@ -45,7 +45,7 @@ def all_neighbors(search: Search, documents: int, k: int, folder: Path, progress
             with atomic(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, documents=part.documents.astype(np.int32), cosines=part.cosines)
         with np.load(path) as saved:
-            found.append((saved["documents"], saved["cosines"]))
+            found.append((saved["documents"].astype(np.int64), saved["cosines"]))
         progress(stop)
     return Neighbors(*map(np.concatenate, zip(*found, strict=True)))
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from synth.pipelines.in_context import neighbors as module
 from synth.pipelines.in_context.neighbors import Int64s, Neighbors, all_neighbors, without_twins
+from synth.pipelines.in_context.traversal import traversed
 
 Cosines = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
@@ -101,3 +102,14 @@ def test_what_was_found_is_not_searched_for_again(tmp_path: Path, monkeypatch: p
     again = all_neighbors(search, 18, 3, tmp_path / "found", seen.append)
     assert search.searched == [4, 4, 4, 4, 2, 4]
     assert (again.documents.tolist(), again.cosines.tolist()) == (whole.documents.tolist(), whole.cosines.tolist())
+
+
+def test_so_many_documents_that_pairs_of_them_do_not_fit_into_32_bits(tmp_path: Path) -> None:
+    count = 50_000
+
+    def in_a_ring(documents: Int64s, most: int) -> Neighbors:
+        beside = np.stack([documents - 1, documents + 1], axis=1)[:, :most] % count
+        return Neighbors(beside, np.ones(beside.shape, np.float32))
+
+    found = all_neighbors(in_a_ring, count, 2, tmp_path / "found", lambda _: None)
+    assert traversed(found) == [list(range(count))]
