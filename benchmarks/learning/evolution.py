@@ -14,6 +14,7 @@ Held equal: seed data, the students' random weights (by seed), batch, learning r
 
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 from benchmarks.learning import world
 from benchmarks.learning.results import line_fit, of_amounts, tell
@@ -41,7 +42,9 @@ def main() -> None:
     solved = compare(sets, held_out, world.variations(), given)
     counted = [result._replace(rows=result.rows - given.questions) for result in solved.results]
     points = [(result.rows, result.score) for result in counted if result.rows]
-    told = [line_fit(points).described] if len({x for x, _ in points}) > 1 else []
+    means = [(amount, mean(y for x, y in points if x == amount)) for amount in sorted({x for x, _ in points})]
+    fitted = {"students": points, "means": means} if len(means) > 1 else {}
+    told = [f"{what}, {line_fit(of).described}" for what, of in fitted.items()]
     solved = solved._replace(results=counted)
     tell("Evolution", [solved], partial(of_amounts, amounts_of="evolved questions"), given.out, given.chart, told)
 
