@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.pipelines.runtime.repeats import appearances
+
 __all__ = ["sampled"]
 
 Int64s = NDArray[np.int64]
@@ -38,22 +40,13 @@ def sampled(
         # The last product may be rounded up to the sum of all shares.
         places = np.searchsorted(shares, rng.random(draws) * shares[-1], side="right")
         clusters = left[np.minimum(places, len(left) - 1)]
-        turns = drawn[clusters] + _earlier(clusters)
+        turns = drawn[clusters] + appearances(clusters) - 1
         # Draws of a cluster that was used up before are as if they had not been made.
         is_left = turns < most[clusters]
         clusters, turns = clusters[is_left], turns[is_left]
         drawn += np.bincount(clusters, minlength=len(sizes))
         yield passes.rows(clusters, turns)
         draws = min(2 * draws, MOST_DRAWS)
-
-
-def _earlier(values: Int64s) -> Int64s:
-    """How often the value at each place stands at earlier places."""
-    order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.diff(values[order], prepend=-1))
-    counts = np.empty_like(values)
-    counts[order] = np.arange(len(values)) - np.repeat(starts, np.diff(starts, append=len(values)))
-    return counts
 
 
 class _Passes:

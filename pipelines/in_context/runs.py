@@ -1,8 +1,8 @@
 """The order of the released code: runs of at least a fixed size (swj0419/in-context-pretraining).
 
-The code does not do what the paper says, and does not run. What is mended here: the first document belongs to a run,
-too, and no run has one document more than the others; a missing neighbour is not taken for document -1; a document
-whose neighbours are all in its run stays there.
+The code differs from the paper, and does not run. Unlike there, the first document belongs to a run, too, and no run
+has one document more than the others; a missing neighbour is not taken for document -1; a document whose neighbours are
+all in its run stays there.
 """
 
 from itertools import pairwise
