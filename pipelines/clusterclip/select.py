@@ -22,7 +22,7 @@ from synth.pipelines.runtime.repeats import appearances, numbered, require_new_i
 from synth.pipelines.runtime.row_hashes import row_hashes
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.pipelines.runtime.text.columns import text_columns
-from synth.pipelines.runtime.text.tokens import TokenCounter
+from synth.pipelines.runtime.text.tokens import TOKENIZER_OPTION, TokenCounter
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import CLUSTER, DRAWN, ROW, WEIGHTED
@@ -79,10 +79,7 @@ class ClusterClip(TableStage):
     ] = "uniform"
     n: Annotated[int | None, Option("How many rows to draw.", min=1, flag="-n", long="--rows")] = None
     budget_tokens: Annotated[int | None, Option("How many tokens to draw.", min=1)] = None
-    tokenizer: Annotated[
-        str | None,
-        Option("The model whose tokens count: a directory, a hub name, or `tiny`.", metavar="MODEL"),
-    ] = None
+    tokenizer: Annotated[str | None, TOKENIZER_OPTION] = None
     text: Annotated[
         tuple[str, ...],
         Option(

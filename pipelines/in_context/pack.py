@@ -24,7 +24,7 @@ from synth.pipelines.runtime.portions import reject_rows
 from synth.pipelines.runtime.repeats import appearances, first_rows
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.pipelines.runtime.text.columns import text_columns, texts_of
-from synth.pipelines.runtime.text.tokens import TokenCounter
+from synth.pipelines.runtime.text.tokens import TOKENIZER_OPTION, TokenCounter
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import NEIGHBORED, ROW
@@ -80,10 +80,7 @@ class PackNeighbors(TableStage):
     ] = 0.95
     run: Annotated[int, Option("Documents of a run.", min=1), Only("method", "code")] = 21
     context_tokens: Annotated[int | None, Option("Tokens of a context.", min=1)] = None
-    tokenizer: Annotated[
-        str | None,
-        Option("The model whose tokens count: a directory, a hub name, or `tiny`.", metavar="MODEL"),
-    ] = None
+    tokenizer: Annotated[str | None, TOKENIZER_OPTION] = None
     shuffle_contexts: Annotated[bool, Option("Shuffle contexts; their documents stay together.")] = True
     text: Annotated[
         tuple[str, ...],

@@ -19,7 +19,7 @@ from synth.pipelines.runtime.repeats import REPEAT, numbered, require_new_ids
 from synth.pipelines.runtime.row_hashes import in_random_order, row_hashes
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.pipelines.runtime.text.columns import text_columns
-from synth.pipelines.runtime.text.tokens import TokenCounter, TokenCounts
+from synth.pipelines.runtime.text.tokens import TOKENIZER_OPTION, TokenCounter, TokenCounts
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
@@ -81,7 +81,7 @@ class Mix(TableStage):
     by: Annotated[Literal["rows", "tokens"], Option("What weights and --take count.")] = "rows"
     tokenizer: Annotated[
         str | None,
-        Option("The model whose tokens count: a directory, a hub name, or `tiny`.", metavar="MODEL"),
+        TOKENIZER_OPTION,
         Only("by", "tokens"),
     ] = None
     text: Annotated[

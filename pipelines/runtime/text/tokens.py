@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synth.pipelines.engines.models import locate, revision_of
+from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.portions import portions
 from synth.pipelines.runtime.text.columns import texts_of
 from synth.schemas.atomic import atomic
@@ -20,7 +21,9 @@ from synth.schemas.errors import UsageError
 from synth.schemas.phrases import first_line
 from synth.schemas.quiet import without_bars
 
-__all__ = ["BYTES_AT_A_TIME", "ModelTokenizer", "TokenCounter", "TokenCounts"]
+__all__ = ["BYTES_AT_A_TIME", "TOKENIZER_OPTION", "ModelTokenizer", "TokenCounter", "TokenCounts"]
+
+TOKENIZER_OPTION = Option("The model whose tokens count: a directory, a hub name, or `tiny`.", metavar="MODEL")
 
 # Rows whose counts are saved together, and the bytes that are tokenized at a time: each takes some 100 bytes meanwhile.
 ROWS_PER_FILE = 1 << 16
