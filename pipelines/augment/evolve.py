@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
-from synth.pipelines.runtime.asking import Ask, Form
+from synth.pipelines.runtime.asking import Ask, Form, whole_text
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import shipped
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
@@ -90,11 +90,7 @@ class Evolve(RowStage):
 
 
 def _read(query: str, completion: Completion) -> tuple[list[str], str | None]:
-    if completion.cut:
-        raise Reject("truncated", completion.cut)
-    if completion.no_answer:
-        raise Reject(*completion.no_answer)
-    return parse_evolutions(completion.text, query), completion.reasoning
+    return parse_evolutions(whole_text(completion), query), completion.reasoning
 
 
 def parse_evolutions(reply: str, query: str = "") -> list[str]:

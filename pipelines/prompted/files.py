@@ -1,4 +1,4 @@
-"""What the files have in common that users write for `map` and `judge`, and the replies to them."""
+"""What the files have in common that users write for `map` and `judge`."""
 
 import json
 from collections.abc import Callable, Collection
@@ -7,12 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from synth.pipelines.engines import Completion
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject
 from synth.schemas.errors import UsageError
 
-__all__ = ["check_variables", "json_object", "own_prompt", "whole_text", "with_columns"]
+__all__ = ["check_variables", "json_object", "own_prompt", "with_columns"]
 
 
 def own_prompt(flag: str) -> Callable[[str], Prompt]:
@@ -43,12 +41,3 @@ def with_columns(inputs: pa.Schema, added: Collection[pa.Field]) -> pa.Schema:
     if taken := [one.name for one in added if one.name in inputs.names]:
         raise UsageError(f"the input has a column {taken[0]} already: choose another one with --into, or rename it")
     return pa.schema([*inputs, *added], metadata=inputs.metadata)
-
-
-def whole_text(completion: Completion) -> str:
-    """The text of a reply. Raises `Reject`: `refused`, `empty_answer`, `truncated`."""
-    if completion.no_answer:
-        raise Reject(*completion.no_answer)
-    if completion.cut:
-        raise Reject("truncated", completion.cut)
-    return completion.text

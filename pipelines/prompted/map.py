@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from synth.pipelines.engines import Completion, Message, Sampling
 from synth.pipelines.prompted.fields import Fields
-from synth.pipelines.prompted.files import check_variables, own_prompt, whole_text, with_columns
+from synth.pipelines.prompted.files import check_variables, own_prompt, with_columns
 from synth.pipelines.prompted.variation import Variation
-from synth.pipelines.runtime.asking import Ask, Form, gather_all, warmer_retries
+from synth.pipelines.runtime.asking import Ask, Form, gather_all, warmer_retries, whole_text
 from synth.pipelines.runtime.common_options import MaxTokens, Repairs, Temperature, TopP, Tries
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.prompts import Prompt

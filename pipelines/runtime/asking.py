@@ -11,7 +11,7 @@ from synth.pipelines.engines import Answer, Completion, Message, Sampling
 from synth.pipelines.runtime.outcomes import Reject, Unanswered, allow_empty, last_replies
 from synth.pipelines.runtime.tools import Tools
 
-__all__ = ["Ask", "Form", "gather_all", "gather_settled", "warmer_retries"]
+__all__ = ["Ask", "Form", "gather_all", "gather_settled", "warmer_retries", "whole_text"]
 
 T = TypeVar("T")
 # The temperature of retries after a greedy first try.
@@ -122,6 +122,15 @@ def warmer_retries(sampling: Sampling, tries: int) -> list[Sampling]:
     """The same sampling for each try; retries of a greedy one, which would repeat itself, get a temperature."""
     retry = sampling if sampling.temperature else replace(sampling, temperature=WARM)
     return [sampling, *[retry] * (tries - 1)]
+
+
+def whole_text(completion: Completion) -> str:
+    """The text of a reply. Raises `Reject`: `refused`, `empty_answer`, `truncated`."""
+    if completion.no_answer:
+        raise Reject(*completion.no_answer)
+    if completion.cut:
+        raise Reject("truncated", completion.cut)
+    return completion.text
 
 
 async def gather_settled(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T | Reject]:
