@@ -8,7 +8,17 @@ from typing import Any
 
 from synth.pipelines.engines import Answer
 
-__all__ = ["EmptyAnswer", "Reject", "Rejected", "Row", "Unanswered", "allow_empty", "last_replies", "nothing_kept"]
+__all__ = [
+    "EmptyAnswer",
+    "Reject",
+    "Rejected",
+    "Row",
+    "Unanswered",
+    "allow_empty",
+    "check_not_empty",
+    "last_replies",
+    "nothing_kept",
+]
 
 Row = Mapping[str, Any]
 # The replies of the model that the running coroutine got last. Each concurrent one of a row has its own, and after a
@@ -58,6 +68,13 @@ async def allow_empty(answer: Awaitable[Answer]) -> Answer:
         return await answer
     except EmptyAnswer as empty:
         return empty.answer
+
+
+def check_not_empty(row: Row, *columns: str) -> None:
+    """Raises `Reject` for the first of `columns` without text."""
+    for column in columns:
+        if not row[column].strip():
+            raise Reject(f"no_{column}", "it is empty")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from synth.pipelines.runtime.outcomes import (
     Row,
     Unanswered,
     allow_empty,
+    check_not_empty,
     nothing_kept,
 )
 from synth.pipelines.runtime.output import Output
@@ -49,6 +50,7 @@ __all__ = [
     "Tools",
     "Unanswered",
     "allow_empty",
+    "check_not_empty",
     "nothing_kept",
     "row_schemas",
 ]

@@ -13,13 +13,13 @@ from synth.pipelines.runtime.asking import Ask, Form
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, TopP, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.instructions import input_of
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, check_not_empty
 from synth.pipelines.runtime.text.json_values import member_of
 from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
 from synth.pipelines.self_lengthen import language, words
 from synth.pipelines.self_lengthen.longen import KINDS, Kind, bounds, score
 from synth.pipelines.self_lengthen.numerals import LIMIT, in_chinese, numbers_in
-from synth.pipelines.self_lengthen.tries import check_not_empty, fault_of
+from synth.pipelines.self_lengthen.tries import fault_of
 from synth.schemas.errors import UsageError
 from synth.schemas.phrases import plural
 from synth.schemas.record import Record

@@ -11,9 +11,8 @@ from synth.pipelines.engines import Message
 from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
 from synth.pipelines.runtime.instructions import with_its_input
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Row, RowStage, Tools
+from synth.pipelines.runtime.stage import Row, RowStage, Tools, check_not_empty
 from synth.pipelines.self_lengthen import language
-from synth.pipelines.self_lengthen.tries import check_not_empty
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ANSWERED, CHAT, EXTENDED_ANSWER

@@ -9,9 +9,9 @@ from synth.pipelines.runtime.asking import gather_all
 from synth.pipelines.runtime.common_options import PromptFile, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.instructions import with_its_input
-from synth.pipelines.runtime.stage import Rejected, Row, Tools, allow_empty
+from synth.pipelines.runtime.stage import Rejected, Row, Tools, allow_empty, check_not_empty
 from synth.pipelines.self_lengthen import language, quality, words
-from synth.pipelines.self_lengthen.tries import Writing, check_not_empty, fault_of, until_kept
+from synth.pipelines.self_lengthen.tries import Writing, fault_of, until_kept
 from synth.schemas.record import Record
 from synth.schemas.records import DRAFTED, UNANSWERED
 

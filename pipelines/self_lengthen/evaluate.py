@@ -11,10 +11,10 @@ from synth.pipelines.runtime.asking import Ask, Form, warmer_retries
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Tries
 from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
 from synth.pipelines.runtime.instructions import with_its_input
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, check_not_empty
 from synth.pipelines.self_lengthen import words
 from synth.pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
-from synth.pipelines.self_lengthen.tries import check_not_empty, fault_of
+from synth.pipelines.self_lengthen.tries import fault_of
 from synth.schemas.record import Record
 from synth.schemas.records import CONSTRAINED_ANSWER, JUDGED, SCORED
 

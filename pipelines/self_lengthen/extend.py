@@ -11,10 +11,10 @@ from synth.pipelines.runtime.asking import gather_all
 from synth.pipelines.runtime.common_options import PromptFile, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.instructions import with_its_input
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, Unanswered, allow_empty
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, Unanswered, allow_empty, check_not_empty
 from synth.pipelines.self_lengthen import language, quality, words
 from synth.pipelines.self_lengthen.paragraphs import first_half, first_two_thirds, joined
-from synth.pipelines.self_lengthen.tries import Writing, check_not_empty, fault_of
+from synth.pipelines.self_lengthen.tries import Writing, fault_of
 from synth.schemas.phrases import plural
 from synth.schemas.record import Record
 from synth.schemas.records import ANSWERED, EXTENDED

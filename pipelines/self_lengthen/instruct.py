@@ -15,10 +15,10 @@ from synth.pipelines.runtime.asking import Ask, Form, gather_all
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Schema, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, check_not_empty
 from synth.pipelines.runtime.text.json_values import member_of
 from synth.pipelines.self_lengthen import language, words
-from synth.pipelines.self_lengthen.tries import EndOfText, Writing, check_not_empty, fault_of, until_kept
+from synth.pipelines.self_lengthen.tries import EndOfText, Writing, fault_of, until_kept
 from synth.schemas.errors import UsageError
 from synth.schemas.phrases import plural
 from synth.schemas.record import Record

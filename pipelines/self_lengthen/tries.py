@@ -1,4 +1,4 @@
-"""What the stages share: sampling options, retries, and checks of rows and completions."""
+"""What the stages share: sampling options, retries, and checks of completions."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.common_options import MaxTokens, Temperature, TopP
 from synth.pipelines.runtime.declared import Option
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, nothing_kept
+from synth.pipelines.runtime.stage import Rejected, Row, RowStage, Tools, nothing_kept
 
-__all__ = ["EndOfText", "Writing", "check_not_empty", "fault_of", "until_kept"]
+__all__ = ["EndOfText", "Writing", "fault_of", "until_kept"]
 
 
 EndOfText = Annotated[
@@ -84,10 +84,3 @@ def fault_of(completion: Completion, cut: str = "cut") -> tuple[str, str] | None
     unknown, and a model trained on it would learn to stop anywhere.
     """
     return (cut, completion.cut) if completion.cut else completion.no_answer
-
-
-def check_not_empty(row: Row, *columns: str) -> None:
-    """Raises `Reject` for the first of `columns` without text."""
-    for column in columns:
-        if not row[column].strip():
-            raise Reject(f"no_{column}", "it is empty")
