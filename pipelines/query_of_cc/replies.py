@@ -3,6 +3,7 @@
 import re
 
 from synth.pipelines.runtime.text.json_values import json_in
+from synth.pipelines.runtime.text.quotes import unquoted
 from synth.pipelines.runtime.text.unicode_ranges import HANGUL, SPACELESS
 from synth.pipelines.runtime.text.words import signed_words, without_punctuation
 
@@ -28,7 +29,6 @@ _BOLD = re.compile(
 _ASKS = tuple("?？؟")
 _ENDS = (*_ASKS, *".!…。！")
 _CLOSING = "*_\"'`”’»」』)） "
-_QUOTES = dict(zip("\"'`*_“‘«»„「『", "\"'`*_”’»«“」』", strict=True))
 _SENTENCE_END = re.compile(r"[.?!…][\"'”’)]*(?=\s)|[。？！][」』）]*")
 
 
@@ -114,9 +114,8 @@ def _clean(item: str) -> str:
     return _unquoted(_LABEL.sub("", _unquoted(text)))
 
 
-def _unquoted(text: str) -> str:
+def _unquoted(item: str) -> str:
     # In a list in program syntax, a comma follows the quote.
-    inside = text.removesuffix(",")
-    if len(inside) > 1 and (closing := _QUOTES.get(inside[0])) == inside[-1] and closing not in inside[1:-1]:
-        return inside[1:-1].strip()
-    return text
+    inside = item.removesuffix(",")
+    text = unquoted(inside)
+    return item if text == inside else text
