@@ -73,7 +73,7 @@ async def allow_empty(answer: Awaitable[Answer]) -> Answer:
 def check_not_empty(row: Row, *columns: str) -> None:
     """Raises `Reject` for the first of `columns` without text."""
     for column in columns:
-        if not row[column].strip():
+        if not (row[column] or "").strip():
             raise Reject(f"no_{column}", "it is empty")
 
 

@@ -2,6 +2,7 @@
 
 from synth.schemas.record import Record
 from synth.schemas.records import (
+    character,
     code,
     instag,
     math,
@@ -13,6 +14,7 @@ from synth.schemas.records import (
     shared,
     skills,
 )
+from synth.schemas.records.character import *  # noqa: F403
 from synth.schemas.records.code import *  # noqa: F403
 from synth.schemas.records.instag import *  # noqa: F403
 from synth.schemas.records.math import *  # noqa: F403
@@ -27,7 +29,7 @@ from synth.schemas.records.skills import *  # noqa: F403
 # In the order of declaration.
 RECORDS: tuple[Record, ...] = tuple(
     value
-    for module in (math, code, search, shared, instag, self_lengthen, miniplm, pretraining, packing, skills)
+    for module in (math, code, search, shared, instag, self_lengthen, miniplm, pretraining, packing, skills, character)
     for value in vars(module).values()
     if isinstance(value, Record)
 )
