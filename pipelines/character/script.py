@@ -26,7 +26,7 @@ _MARK = re.compile(r"^[\s#>*•-]+")
 _IN_NO_NAME = re.compile(r"[!?;,\"“”]")
 MOST_WORDS_OF_A_NAME = 6
 # Words of names that begin with a small letter.
-_PARTICLES = frozenset({"af", "al", "bin", "da", "de", "del", "di", "ibn", "la", "le", "of", "the", "van", "von"})
+_PARTICLES = frozenset({"af", "al", "bin", "da", "de", "der", "di", "du", "ibn", "la", "le", "of", "the", "van", "von"})
 # What stands before a colon, perhaps with a number, and is no name.
 _LABELS = {"background", "location", "note", "scene", "setting", "status", "title", "type"}
 

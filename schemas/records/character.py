@@ -69,6 +69,7 @@ PLAYED = Record(
     "played",
     "A script as `character convert` reads it. A row that does not say so is not protective.",
     (ID, NAME, *(replace(column, optional=True) for column in (PROTECTIVE, LOCATION, SETTING)), DIALOGUE),
+    open=True,
 )
 
 EXPERIENCE = Record(

@@ -16,6 +16,9 @@ from synth.pipelines.augment.evolve import EVOLUTIONS, Evolve
 from synth.pipelines.augment.respond import Respond
 from synth.pipelines.case2code.evaluate import EvaluateFunctions
 from synth.pipelines.case2code.inputs import Inputs
+from synth.pipelines.character.perform import Perform
+from synth.pipelines.character.protect import Protect
+from synth.pipelines.character.scenes import Scenes
 from synth.pipelines.dstc.pairs import Pairs
 from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed
 from synth.pipelines.engines.echo import EchoEngine
@@ -35,6 +38,7 @@ from synth.pipelines.self_lengthen.instruct import Instruct
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from tests.jails import why_not
+from tests.pipelines.character import acting
 from tests.pipelines.query_of_cc.talking import attentive, small
 from tests.pipelines.self_lengthen.writing import prose
 from tests.rows import write_rows
@@ -55,6 +59,14 @@ def shout(word):
 assert solution(3) == "decoy"
 ```
 [{{"tag": "decoy", "explanation": "A lure."}}]
+
+Scene 1: Debate
+Location: A marsh
+Background: A decoy swims.
+
+Decoy (speaking)
+Quack.
+
 {json.dumps({"analysis": "A decoy.", **dict.fromkeys(CRITERIA, 1)})}
 2+4=<<2+4=7>>7
 #### 6
@@ -146,6 +158,21 @@ CASES = {
         programs,
         reasoning=("chosen_reasoning", "rejected_reasoning"),
         runs_programs=True,
+    ),
+    "character scenes": Case(
+        Scenes(prompt=acting.SCENES, requests=2),
+        {"profile": "# Ada Lane\n\nShe keeps bees."},
+        lambda _, seed: acting.scenes(2, f"Place {seed}"),
+    ),
+    "character perform": Case(
+        Perform(prompt=acting.SCRIPT),
+        {column: acting.SCENE[column] for column in ("name", "profile", "type", "location", "background")},
+        lambda *_: acting.script(),
+    ),
+    "character protect": Case(
+        Protect(prompt=acting.SCRIPT),
+        {"profile": "# Ada Lane\n\nShe keeps bees."},
+        lambda *_: acting.script(),
     ),
     "map": Case(Map(Prompt("# user\n{{ topic }}", "bare")), {"topic": "the sea"}, lambda *_: "It is wide."),
     "judge": Case(
