@@ -126,6 +126,19 @@ def questions(asked: str, seed: int) -> str:  # noqa: ARG001
     )
 
 
+def scenes(asked: str, seed: int) -> str:  # noqa: ARG001
+    return "\n\n".join(
+        f"Scene {number}:\nType: chat\nLocation: {OBJECTS[number]}\nBackground: {prose(8 * seed + number, 1)}"
+        for number in (1, 2)
+    )
+
+
+def script(asked: str, seed: int) -> str:
+    (name,) = re.findall(r"The person: (.*)", asked)
+    turns = [f"{role} (speaking)\n{prose(seed + turn, 1)}" for turn, role in enumerate((name, "Miles", name))]
+    return "\n\n".join(["Background:\nA room, in winter.", *turns])
+
+
 def constrained(asked: str, seed: int) -> str:  # noqa: ARG001
     (length,) = re.findall(r"how long the text is to be: (.*)\.\n", asked)
     (assignment,) = re.findall(r"\[begin of the assignment\]\n(.*?)\n\[end", asked, re.DOTALL)
@@ -140,6 +153,8 @@ REPLIES = {
     "You test Python programs": test,
     "Give the whole function": program,
     "You draw up reading lists": questions,
+    "You plan scenes": scenes,
+    "You write scripts": script,
     "You think aloud": lambda _, seed: prose(seed, 15),
     "would be a suitable answer to it": lambda _, seed: "yes",  # noqa: ARG005
     "List three assignments": lambda _, seed: f"Explain how {SUBJECTS[seed % 8].lower()} works in case {seed}.",

@@ -65,6 +65,7 @@ def scores(texts: Iterable[str], mean: float) -> str:
     )
 
 
+ELIN = (ROOT / "examples" / "elin-marsh.txt").read_text()
 QUESTIONS = first(6, "questions.jsonl")
 ASKED = [json.loads(line) for line in QUESTIONS.splitlines()]
 SOLVED = lines({"query": row["question"], "answer": row["answer"], "response": row["answer"]} for row in ASKED)
@@ -96,6 +97,10 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
     },
     "case2code": {"src/texts.py": PROGRAMS},
     "dstc": {"tasks.jsonl": Page("docs/dstc.md").files["tasks.jsonl"]},
+    "character": {
+        "elin-marsh.txt": ELIN,
+        "profiles.jsonl": lines([{"name": "Miles", "profile": "He keeps bees.\n\nHe sails alone."}]),
+    },
     "query-of-cc": {
         "seeds.jsonl": first(2, "seeds.jsonl"),
         "crawl/1.warc.wet.gz": gzip.compress(b"".join(record(n, text.encode()) for n, text in enumerate(TEXTS))),
