@@ -36,6 +36,7 @@ from contest import SYNTH, parser, print_table, say, scratch
 from synth.pipelines.recipes import stage_named
 from synth.pipelines.runtime.declared import declared
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 ROWS = 24
 AT_ONCE = 6
 ARMS: Mapping[str, Mapping[str, str]] = {
@@ -126,6 +127,20 @@ STEPS = (
         "query-of-cc bootstrap",
         "--rounds 1 --max-tokens 512",
         {"seeds with questions": with_output, "questions and thoughts kept": outputs_kept},
+    ),
+    Step(
+        "scenes",
+        "profile",
+        "character scenes",
+        "--requests 4 -n 5 --max-tokens 640",
+        {"scenes": partial(outputs_of, 20)},
+    ),
+    Step(
+        "scripts",
+        "scenes",
+        "character perform",
+        "--words 150 --max-tokens 640 --limit 10",
+        {"scenes performed": with_output},
     ),
     Step("tagged", "instructions", "instag tag", "--max-tokens 384", {"instructions tagged": with_output}),
     Step(
@@ -331,6 +346,7 @@ def prepare(data: Path, folder: Path) -> None:
         folder / "seeds.jsonl",
         ({"domain": "mathematics at school", "kind": "passage", "text": one["question"]} for one in questions[:12]),
     )
+    write(folder / "profile.jsonl", [{"profile": (EXAMPLES / "elin-marsh.txt").read_text()}])
     write(folder / "assignments.jsonl", ({"instruction": one["query"], "language": "en"} for one in english[:ROWS]))
     (folder / "rubric.md").write_text(
         "Does the text do what the assignment asks?\nAssignment: {{ instruction }}\nText: {{ response }}\n"
