@@ -48,7 +48,7 @@ class Convert(RowStage):
     output: ClassVar[Record] = EXPERIENCE
     commands: ClassVar[tuple[str, ...]] = (
         "synth character convert performances/ protections/ experiences/",
-        "synth character convert performances/ plain/ --end-of-turn '<END>'",
+        "synth character convert performances/ plain/ --end-of-turn '###'",
     )
 
     prompt: Annotated[Prompt, Option("Text file with the prompt of the output rows.", metavar="FILE")] = shipped(
