@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.engines.reward import RewardModel
-from synth.pipelines.prompted.conversation import check_conversations, conversation_in
 from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.prompted.files import check_variables, own_prompt, with_columns
 from synth.pipelines.runtime.asking import Ask, Form, gather_settled, warmer_retries, whole_text
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
+from synth.pipelines.runtime.conversation import check_conversations, conversation_in
 from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, nothing_kept

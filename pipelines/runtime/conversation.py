@@ -11,7 +11,7 @@ from synth.schemas.errors import InputError
 from synth.schemas.storable import is_text
 from synth.schemas.writing.shapes import MESSAGES, PROMPTS, RESPONSES, SYSTEMS
 
-__all__ = ["check_conversations", "conversation_in"]
+__all__ = ["asked_in", "check_conversations", "conversation_in"]
 
 
 def check_conversations(schema: pa.Schema) -> None:
@@ -37,16 +37,27 @@ def conversation_in(row: Row) -> tuple[Message, ...]:
     if isinstance(turns := row.get(MESSAGES.column), list):
         chat = tuple(Message(role=turn["role"], content=turn["content"] or "") for turn in turns)
     else:
-        asked, answered, system = (_first(row, usual) for usual in (PROMPTS, RESPONSES, SYSTEMS))
+        asked, answered = (_first(row, usual) for usual in (PROMPTS, RESPONSES))
         chat = (
-            *([Message(role="system", content=row[system])] if system else []),
-            *([Message(role="user", content=with_its_input(row, asked))] if asked else []),
+            *asked_in(row, asked),
             *([Message(role="assistant", content=row[answered])] if answered else []),
         )
     roles = [message["role"] for message in chat]
     if roles[-1:] != ["assistant"] or "user" not in roles:
         raise Reject("no_response", f"no answer comes last: the turns are of {', '.join(roles) or 'nobody'}")
     return chat
+
+
+def asked_in(row: Row, column: str | None) -> tuple[Message, ...]:
+    """What a response of the row answers: its system prompt, if it has one, and the prompt in `column` with its input.
+
+    Without a column, the system prompt alone.
+    """
+    system = _first(row, SYSTEMS)
+    return (
+        *([Message(role="system", content=row[system])] if system else []),
+        *([Message(role="user", content=with_its_input(row, column))] if column else []),
+    )
 
 
 def _first(row: Row, usual: Sequence[str]) -> str | None:
