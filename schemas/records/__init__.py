@@ -9,6 +9,7 @@ from synth.schemas.records import (
     miniplm,
     packing,
     pretraining,
+    ranking,
     search,
     self_lengthen,
     shared,
@@ -21,6 +22,7 @@ from synth.schemas.records.math import *  # noqa: F403
 from synth.schemas.records.miniplm import *  # noqa: F403
 from synth.schemas.records.packing import *  # noqa: F403
 from synth.schemas.records.pretraining import *  # noqa: F403
+from synth.schemas.records.ranking import *  # noqa: F403
 from synth.schemas.records.search import *  # noqa: F403
 from synth.schemas.records.self_lengthen import *  # noqa: F403
 from synth.schemas.records.shared import *  # noqa: F403
@@ -29,7 +31,20 @@ from synth.schemas.records.skills import *  # noqa: F403
 # In the order of declaration.
 RECORDS: tuple[Record, ...] = tuple(
     value
-    for module in (math, code, search, shared, instag, self_lengthen, miniplm, pretraining, packing, skills, character)
+    for module in (
+        math,
+        code,
+        search,
+        shared,
+        instag,
+        self_lengthen,
+        miniplm,
+        pretraining,
+        packing,
+        skills,
+        character,
+        ranking,
+    )
     for value in vars(module).values()
     if isinstance(value, Record)
 )

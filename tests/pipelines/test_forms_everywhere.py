@@ -33,6 +33,7 @@ def test_replies_that_are_parsed_have_both() -> None:
         "character scenes",
         "character perform",
         "character protect",
+        "rank score",
         "judge",
         "self-lengthen instruct",
         "self-lengthen constrain",

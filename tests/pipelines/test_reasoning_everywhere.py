@@ -25,6 +25,8 @@ from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.instag.tag import Tag
 from synth.pipelines.prompted.judge import Judge
 from synth.pipelines.prompted.map import Map
+from synth.pipelines.rank.sample import SampleResponses
+from synth.pipelines.rank.score import ScoreResponses
 from synth.pipelines.reject.sample import SamplePaths
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
@@ -173,6 +175,18 @@ CASES = {
         Protect(prompt=acting.SCRIPT),
         {"profile": "# Ada Lane\n\nShe keeps bees."},
         lambda *_: acting.script(),
+    ),
+    "rank sample": Case(
+        SampleResponses(),
+        {"query": "How wide is it?"},
+        lambda _, seed: f"It is {seed} wide.",
+        reasoning=("reasonings",),
+    ),
+    "rank score": Case(
+        ScoreResponses(),
+        {"query": "How wide is it?", "responses": ["Very.", "Who knows."]},
+        lambda *_: '{"reason": "The other one evades it.", "1": 4, "2": 7}',
+        reasoning=(),
     ),
     "map": Case(Map(Prompt("# user\n{{ topic }}", "bare")), {"topic": "the sea"}, lambda *_: "It is wide."),
     "judge": Case(
