@@ -13,6 +13,7 @@ from synth.cli.commands import with_options
 from synth.pipelines.runtime.declared import Option, check, path
 from synth.schemas.phrases import plural
 from synth.schemas.writing.export import FORMATS, format_of, replacing, write
+from synth.schemas.writing.preferences import PREFERENCES, is_preference, preferences
 from synth.schemas.writing.shapes import PROMPTS, RESPONSES, SHAPE_NAMES, shaped
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ExportOptions:
             "The rows as they are, or a prompt and its response as trainers read them; llama-factory also lists the "
             "file in dataset_info.json.",
             long="--as",
-            choices=SHAPE_NAMES,
+            choices=(*SHAPE_NAMES, *PREFERENCES),
         ),
     ] = "rows"
     prompt_column: Annotated[
@@ -99,11 +100,15 @@ def _export(dataset: "Dataset", origin: str, target: Path, options: ExportOption
 
     listing = TrainerList(target) if options.shape == "llama-factory" else None
     columns = options.columns.split(",") if options.columns is not None else ()
-    schema, tables = shaped(
-        dataset, options.shape, prompt=options.prompt_column, response=options.response_column, columns=columns
-    )
-    if options.reasoning:
-        schema, tables = with_reasoning(dataset, options.shape, schema, tables, options.reasoning)
+    prompt, response = options.prompt_column, options.response_column
+    if is_preference(dataset, options.shape, response=response, columns=columns):
+        schema, tables = preferences(
+            dataset, options.shape, prompt=prompt, response=response, columns=columns, reasoning=options.reasoning
+        )
+    else:
+        schema, tables = shaped(dataset, options.shape, prompt=prompt, response=response, columns=columns)
+        if options.reasoning:
+            schema, tables = with_reasoning(dataset, options.shape, schema, tables, options.reasoning)
     if target == Path("-"):
         form = options.form or "jsonl"
         write(sys.stdout.buffer, "", form, schema, tables, origin)

@@ -10,7 +10,7 @@ from synth.schemas.errors import InputError, UsageError
 from synth.schemas.storable import is_text
 from synth.schemas.writing.shapes import MESSAGES, SHAREGPT, ChatShape, one_row_per_instance
 
-__all__ = ["ReasoningForm", "with_reasoning"]
+__all__ = ["FIELD", "ReasoningForm", "think_block", "with_reasoning"]
 
 ReasoningForm = Literal["think", "field"]
 
@@ -62,7 +62,7 @@ def _with_thoughts(
             if not thought:
                 continue
             if chat is None:
-                row["output"] = _think_block(thought, row["output"])
+                row["output"] = think_block(thought, row["output"])
             else:
                 _add_to_chat(row[chat.column], thought, form, chat)
         yield pa.Table.from_pylist(rows, schema)
@@ -75,8 +75,9 @@ def _add_to_chat(turns: list[dict[str, Any]] | None, thought: str, form: Reasoni
     if form == "field":
         last[FIELD] = thought
     else:
-        last[chat.content] = _think_block(thought, last[chat.content])
+        last[chat.content] = think_block(thought, last[chat.content])
 
 
-def _think_block(thought: str, answer: str) -> str:
+def think_block(thought: str, answer: str) -> str:
+    """The answer with the thought before it, as models write it whose templates leave it in the text."""
     return f"<think>\n{thought}\n</think>\n\n{answer}"

@@ -14,13 +14,18 @@ from synth.schemas.plain import plain_values, text_of_plain
 from synth.schemas.storable import repeated_names
 
 __all__ = [
+    "ALPACA",
     "MESSAGES",
     "PROMPTS",
     "RESPONSES",
+    "ROWS_AT_ONCE",
     "SHAPE_NAMES",
     "SHAREGPT",
     "SYSTEMS",
     "ChatShape",
+    "Exchange",
+    "chosen_columns",
+    "exchanges_of",
     "one_row_per_instance",
     "shaped",
 ]
@@ -123,7 +128,7 @@ def shaped(
     are already chats, with a column `messages` (`conversations` for `sharegpt`), are kept. `llama-factory` is
     `messages` for such rows, otherwise `alpaca`. Raises `InputError` if a column is missing, not text, or has a null.
     """
-    table = _chosen(dataset, columns)
+    table = chosen_columns(dataset, columns)
     if shape == "rows":
         return table.schema, _portions(table)
     named = bool(prompt or response)
@@ -140,7 +145,8 @@ def shaped(
     return chats.schema, _with_system(table, chats, system, made, str(dataset))
 
 
-def _chosen(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
+def chosen_columns(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
+    """The rows with only these columns, if any are named. Raises `InputError` for one that does not exist."""
     table = dataset.table
     for name in columns:
         if name not in table.column_names:
@@ -212,9 +218,10 @@ class _Exchanges:
 
     def _tables(self, shape: ChatShape | AlpacaShape, schema: pa.Schema) -> Iterator[pa.Table]:
         for start in range(0, self._table.num_rows, ROWS_AT_ONCE):
-            yield pa.Table.from_pylist([shape.row(exchange) for exchange in self._exchanges(start)], schema)
+            yield pa.Table.from_pylist([shape.row(exchange) for exchange in self.exchanges(start)], schema)
 
-    def _exchanges(self, start: int) -> Iterator[Exchange]:
+    def exchanges(self, start: int) -> Iterator[Exchange]:
+        """The rows from `start`, as many as are written at once."""
         part = self._table.slice(start, ROWS_AT_ONCE)
         prompts, responses = (self._texts(part, start, name) for name in (self._prompt, self._response))
         inputs, systems = (self._texts(part, start, name, optional=True) for name in (self._input, self._system))
@@ -271,6 +278,13 @@ class _Exchanges:
                 "leave it out by naming the others with --columns"
             )
         return name if fits else None
+
+
+def exchanges_of(table: pa.Table, path: str, prompt: str | None, response: str) -> Iterator[Exchange]:
+    """Each row of `table` with the response in one of its columns; `path` is for messages. Raises `InputError`."""
+    rows = _Exchanges(table, path, prompt, response)
+    for start in range(0, table.num_rows, ROWS_AT_ONCE):
+        yield from rows.exchanges(start)
 
 
 def _is_history(kind: pa.DataType) -> bool:

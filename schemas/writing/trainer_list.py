@@ -32,6 +32,9 @@ ALPACA_COLUMNS = {
     "response": "output",
     "system": "system",
     "history": "history",
+    "chosen": "chosen",
+    "rejected": "rejected",
+    "kto_tag": "kto_tag",
 }
 
 
@@ -60,6 +63,8 @@ class TrainerList:
     def add(self, schema: pa.Schema) -> str:
         """List the file under its name without suffix, replacing an entry with that name. Returns the name."""
         known, how = (CHAT_COLUMNS, CHATS) if "messages" in schema.names else (ALPACA_COLUMNS, {})
+        if "chosen" in schema.names:
+            how = {"ranking": True}
         columns = {theirs: ours for theirs, ours in known.items() if ours in schema.names}
         self._listed[self._file.stem] = {"file_name": self._file.name, **how, "columns": columns}
         write_json(self.path, self._listed)
