@@ -14,10 +14,12 @@ from synth.schemas.storable import is_list, is_text
 from synth.schemas.writing.reasoning import FIELD, ReasoningForm, think_block
 from synth.schemas.writing.shapes import (
     ALPACA,
+    HISTORY,
     MESSAGES,
     PROMPTS,
     RESPONSES,
     ROWS_AT_ONCE,
+    SYSTEMS,
     Exchange,
     chosen_columns,
     exchanges_of,
@@ -75,7 +77,8 @@ def preferences(
         return RANKED, _tables(data.sets(), RANKED)
     if shape == "llama-factory":
         kind, write, named = pa.string(), _as_alpaca, ("output", "kto_tag")
-        extra = [field for name, field in ALPACA.extra.items() if name in data.table.column_names]
+        given = {"system": SYSTEMS, "history": (HISTORY,)}
+        extra = [ALPACA.extra[name] for name in given if {*given[name]} & {*data.table.column_names}]
         asked = [*list(ALPACA.schema)[:2], *extra]
     else:
         kind = pa.list_(pa.struct([*TURN, *([(FIELD, pa.string())] if reasoning == "field" else [])]))
@@ -146,6 +149,8 @@ class _Preferences:
                     f"row {number} of {self.path} has a system prompt or a history, which --as ranked cannot say: "
                     "leave the column out by naming the others with --columns"
                 )
+            if not responses or len(responses) != len(scores or ()) or None in (*responses, *scores):
+                raise InputError(f"row {number} of {self.path} has not a response for each score, and a score for each")
             said = [self._answer(*answer).text for answer in zip(responses, thoughts or repeat(None), strict=False)]
             yield {"query": with_input(one.instruction, one.given), "responses": said, "scores": scores}
 

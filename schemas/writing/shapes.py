@@ -15,6 +15,7 @@ from synth.schemas.storable import repeated_names
 
 __all__ = [
     "ALPACA",
+    "HISTORY",
     "MESSAGES",
     "PROMPTS",
     "RESPONSES",

@@ -130,6 +130,13 @@ def test_pairs_and_labels_are_listed_as_such_for_llama_factory(tmp_path: Path) -
     assert rows[1] == {**asked, "output": "Bird", "kto_tag": False}
 
 
+def test_a_system_prompt_of_another_name_is_one(tmp_path: Path) -> None:
+    row = {name: value for name, value in PAIR.items() if name != "system"}
+    source = saved(tmp_path, {**row, "system_prompt": "Be brief."})
+    assert exported_file(source, tmp_path / "pairs.jsonl")[0]["system"] == "Be brief."
+    assert exported(source, "dpo")[0]["prompt"] == chat("Name a bird.", system="Be brief.")
+
+
 def test_a_response_beside_a_pair_is_what_llama_factory_gets_as_before(tmp_path: Path) -> None:
     source = saved(tmp_path, {**PAIR, "response": "A lark."})
     assert exported_file(source, tmp_path / "one.jsonl")[0]["output"] == "A lark."
@@ -157,6 +164,8 @@ def exported_file(source: Path, file: Path, *options: str) -> Rows:
             ("ranked",),
             "row 1 of .* has a system prompt or a history, which --as ranked",
         ),
+        ({**SET, "scores": [2.0]}, ("ranked",), "row 1 of .* has not a response for each score, and a score for each"),
+        ({**SET, "responses": ["Nos da", None]}, ("ranked",), "row 1 of .* has not a response for each score"),
         ({"prompt": "a"}, ("ranked",), "has no column responses, only prompt"),
         (
             {"prompt": "a", "chosen": "b", "rejected": "c"},
