@@ -40,6 +40,11 @@ def exported(source: Path, shape: str, *options: str) -> Rows:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+def exported_file(source: Path, file: Path, *options: str) -> Rows:
+    synth("export", source, file, "--as", "llama-factory", *options)
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
 def chat(*texts: str, system: str = "") -> list[dict[str, str]]:
     turns = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
     return [{"role": "system", "content": system}, *turns] if system else turns
@@ -87,7 +92,7 @@ def test_reasoning_comes_before_the_answer_that_it_led_to(tmp_path: Path) -> Non
         said(thought),
         said("Bird"),
     ]
-    assert exported(pairs, "llama-factory", "--reasoning", "think")[0]["chosen"] == thought
+    assert exported_file(pairs, tmp_path / "pairs.jsonl", "--reasoning", "think")[0]["chosen"] == thought
     assert exported(sets, "ranked", "--reasoning", "think")[0]["responses"] == [
         "Nos da",
         "<think>\nWell.\n</think>\n\nGood",
@@ -143,11 +148,6 @@ def test_a_response_beside_a_pair_is_what_llama_factory_gets_as_before(tmp_path:
     assert exported_file(source, tmp_path / "two.jsonl", "--response-column", "chosen")[0]["output"] == "A wren."
     only = "prompt,chosen,rejected"
     assert exported_file(source, tmp_path / "three.jsonl", "--columns", only)[0]["rejected"] == "Bird"
-
-
-def exported_file(source: Path, file: Path, *options: str) -> Rows:
-    synth("export", source, file, "--as", "llama-factory", *options)
-    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 @pytest.mark.parametrize(
