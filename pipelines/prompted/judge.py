@@ -14,12 +14,12 @@ from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.engines.reward import RewardModel
 from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.prompted.files import check_variables, own_prompt, with_columns
-from synth.pipelines.runtime.asking import Ask, Form, gather_settled, warmer_retries, whole_text
+from synth.pipelines.runtime.asking import Ask, Form, warmer_retries, whole_text
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.conversation import check_conversations, conversation_in
 from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, nothing_kept
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
@@ -151,14 +151,7 @@ class Judge(RowStage):
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         tries = warmer_retries(sampling, self.tries)
         ask = Ask(tools, prompt, self._form, self.repairs)
-        found = await gather_settled(
-            ask.first_readable(tries, self._read, first_sample=vote * self.tries) for vote in range(self.votes)
-        )
-        votes = [vote for vote in found if not isinstance(vote, Reject)]
-        if not votes:
-            raise nothing_kept([Rejected.because(vote, row) for vote in found if isinstance(vote, Reject)])
-        if len(votes) < len(found):
-            tools.tally("votes_lost", len(found) - len(votes))
+        votes = await ask.votes(self.votes, tries, self._read)
         scores = tuple(int(vote["score"]) for vote in votes)
         mean = fmean(scores)
         return mean, scores, min(votes, key=lambda vote: abs(vote["score"] - mean))["reason"]

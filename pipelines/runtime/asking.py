@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Completion, Message, Sampling
-from synth.pipelines.runtime.outcomes import Reject, Unanswered, allow_empty, last_replies
+from synth.pipelines.runtime.outcomes import Reject, Rejected, Unanswered, allow_empty, last_replies, nothing_kept
 from synth.pipelines.runtime.tools import Tools
 
 __all__ = ["Ask", "Form", "gather_all", "gather_settled", "warmer_retries", "whole_text"]
@@ -111,6 +111,22 @@ class Ask:
             except Reject as reject:
                 fault = reject
         raise fault
+
+    async def votes(self, n: int, samplings: Sequence[Sampling], read: Callable[[Completion], T]) -> list[T]:
+        """The results of `n` votes, each that of the first reply of its own tries that `read` does not reject.
+
+        Votes without such a reply are counted (`votes_lost`). If there is no other, raises `Reject`, for the reason
+        that they share, or `Unanswered`.
+        """
+        found = await gather_settled(
+            self.first_readable(samplings, read, first_sample=vote * len(samplings)) for vote in range(n)
+        )
+        votes = [vote for vote in found if not isinstance(vote, Reject)]
+        if not votes:
+            raise nothing_kept([Rejected.because(vote, {}) for vote in found if isinstance(vote, Reject)])
+        if len(votes) < n:
+            self._tools.tally("votes_lost", n - len(votes))
+        return votes
 
     async def _reply(self, prompt: str | tuple[Message, ...], sampling: Sampling, n: int, first_sample: int) -> Answer:
         return await allow_empty(
