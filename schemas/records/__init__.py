@@ -9,6 +9,7 @@ from synth.schemas.records import (
     miniplm,
     packing,
     pretraining,
+    probe,
     ranking,
     search,
     self_lengthen,
@@ -22,6 +23,7 @@ from synth.schemas.records.math import *  # noqa: F403
 from synth.schemas.records.miniplm import *  # noqa: F403
 from synth.schemas.records.packing import *  # noqa: F403
 from synth.schemas.records.pretraining import *  # noqa: F403
+from synth.schemas.records.probe import *  # noqa: F403
 from synth.schemas.records.ranking import *  # noqa: F403
 from synth.schemas.records.search import *  # noqa: F403
 from synth.schemas.records.self_lengthen import *  # noqa: F403
@@ -44,6 +46,7 @@ RECORDS: tuple[Record, ...] = tuple(
         skills,
         character,
         ranking,
+        probe,
     )
     for value in vars(module).values()
     if isinstance(value, Record)

@@ -35,6 +35,7 @@ OBJECTS = [
     "a short answer",
 ]
 QUESTIONS = (ROOT / "examples" / "questions.jsonl").read_text().splitlines()
+TRIVIA = [json.loads(line) for line in (ROOT / "examples" / "trivia.jsonl").read_text().splitlines()]
 ANSWERS = {row["question"]: row["answer"] for row in map(json.loads, QUESTIONS)}
 FUNCTIONS = """\
 def initials(name):
@@ -68,6 +69,8 @@ class RecordedServer(CountingServer):
         whole, asked = "\n".join(said), said[-1]
         if any(part in whole for part in ASKS_FOR_TAGS):
             return tags(seed)
+        if SORTS_REQUESTS in whole:
+            return sorted_request(asked)
         if "response_format" in body:
             return instance(body["response_format"]["json_schema"]["schema"])
         for part, reply in REPLIES.items():
@@ -145,9 +148,22 @@ def constrained(asked: str, seed: int) -> str:  # noqa: ARG001
     return f"{assignment} Write {length}."
 
 
+def trivia(asked: str, seed: int) -> str:  # noqa: ARG001
+    """The answer of every other example."""
+    known = {row["question"]: row["answer"][0] for row in TRIVIA[::2]}
+    return f"It is {known.get(asked, 'hard to say')}."
+
+
+def sorted_request(asked: str) -> str:
+    applies = {"intent": "look" in asked, "knowledge": "Describe" not in asked, "time": "now" in asked}
+    return json.dumps({"reason": "So it reads.", **{name: "yes" if yes else "no" for name, yes in applies.items()}})
+
+
 # By what the prompts of the recipes say. That for tags comes with a schema, which says less.
 ASKS_FOR_TAGS = ("label instructions", "Tag what the user wants")
+SORTS_REQUESTS = "You sort the requests"
 REPLIES = {
+    "You answer quiz questions": trivia,
     "You try out Python functions": inputs,
     "You write Python programs": program,
     "You test Python programs": test,

@@ -120,6 +120,17 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
     "self-lengthen constrain": {
         "extended/texts.jsonl": lines([{"instruction": "Describe a museum.", "response": prose(1, 400)}]),
     },
+    "probe": {"trivia.jsonl": (ROOT / "examples" / "trivia.jsonl").read_text()},
+    "probe self": {
+        "problems.jsonl": lines([{"question": "What is 1/2+1/4?", "answer": r"\frac{3}{4}"}]),
+    },
+    "probe label": {
+        "requests.jsonl": lines([{"instruction": "Describe a museum."}, {"instruction": "Who is it now?"}])
+    },
+    "probe balance": {
+        "requests.jsonl": first(8, "instructions.jsonl"),
+        "wishes.jsonl": (ROOT / "examples" / "wishes.jsonl").read_text(),
+    },
     "embed": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "select": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "pack": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},

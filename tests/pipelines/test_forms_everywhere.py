@@ -35,6 +35,7 @@ def test_replies_that_are_parsed_have_both() -> None:
         "character protect",
         "rank score",
         "judge",
+        "probe label",
         "self-lengthen instruct",
         "self-lengthen constrain",
         "self-lengthen evaluate",

@@ -26,6 +26,8 @@ COMMANDS: dict[tuple[str, ...], dict[str, Any]] = {
     ("augment", "respond", "-n", "1"): {},
     ("reject", "sample", "-n", "1"): {"answer": "5"},
     ("dstc", "--n-code", "2", "--n-tests", "2"): {},
+    ("probe", "self", "-n", "1"): {"answers": "5"},
+    ("probe", "label", "--no-schema", "--tries", "1"): {"self": 1},
     ("self-lengthen", "instruct", "-n", "1", "--tries", "1"): {},
     ("self-lengthen", "draft", "-n", "1", "--no-check"): {},
     ("self-lengthen", "extend", "-n", "1", "--tries", "1"): {"response": LONG},

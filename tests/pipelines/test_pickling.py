@@ -46,6 +46,7 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "evaluation.jsonl").write_text('{"text": "one"}\n')
     return {
+        "Balance": {"criterion": "time"},
         "Buckets": {"tokenizer": "tiny"},
         "ClusterClip": {"vectors": GivenVectors("v"), "max_repeats": 2, "n": 3},
         "Columns": {"drop": ("text",)},

@@ -23,6 +23,8 @@ from synth.pipelines.dstc.pairs import Pairs
 from synth.pipelines.engines import Answer, Completion, Message, Request, RequestFailed
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.instag.tag import Tag
+from synth.pipelines.probe.known import ProbeSelf
+from synth.pipelines.probe.label import LabelNeeds
 from synth.pipelines.prompted.judge import Judge
 from synth.pipelines.prompted.map import Map
 from synth.pipelines.rank.sample import SampleResponses
@@ -193,6 +195,18 @@ CASES = {
         Judge(Prompt("Is it wide? {{ topic }}", "rubric"), votes=2),
         {"topic": "the sea"},
         lambda *_: '{"reason": "It is.", "score": 4}',
+        reasoning=(),
+    ),
+    "probe self": Case(
+        ProbeSelf(n=4),
+        {"question": "What is a lure?", "answers": ["decoy"]},
+        lambda _, seed: "It is a decoy." if seed % 2 else "It is a trap.",
+        reasoning=(),
+    ),
+    "probe label": Case(
+        LabelNeeds(),
+        {"question": "Who is the mayor?", "self": 0},
+        lambda *_: '{"reason": "It changes.", "intent": "no", "knowledge": "yes", "time": "yes"}',
         reasoning=(),
     ),
     "self-lengthen instruct": Case(
