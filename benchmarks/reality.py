@@ -180,6 +180,20 @@ STEPS = (
     ),
     Step("judged", "drafts", "judge", "--rubric {inputs}/rubric.md", {"drafts judged": with_output}),
     Step(
+        "known",
+        "trivia",
+        "probe self",
+        "-n 4 --max-tokens 64",
+        {"trivia known": partial(tallied, "known", "questions")},
+    ),
+    Step(
+        "labelled",
+        "instructions",
+        "probe label",
+        "--criteria intent,knowledge,time --max-tokens 256",
+        {"instructions labelled": with_output},
+    ),
+    Step(
         "mapped",
         "instructions",
         "map",
@@ -347,6 +361,7 @@ def prepare(data: Path, folder: Path) -> None:
         ({"domain": "mathematics at school", "kind": "passage", "text": one["question"]} for one in questions[:12]),
     )
     write(folder / "profile.jsonl", [{"profile": (EXAMPLES / "elin-marsh.txt").read_text()}])
+    write(folder / "trivia.jsonl", read(EXAMPLES / "trivia.jsonl", ROWS))
     write(folder / "assignments.jsonl", ({"instruction": one["query"], "language": "en"} for one in english[:ROWS]))
     (folder / "rubric.md").write_text(
         "Does the text do what the assignment asks?\nAssignment: {{ instruction }}\nText: {{ response }}\n"

@@ -50,10 +50,12 @@ class ProbeSelf(RowStage):
     }
     commands: ClassVar[tuple[str, ...]] = (
         "synth probe self trivia.jsonl known/ --model Qwen/Qwen2.5-7B-Instruct",
-        "synth probe self problems.jsonl solved/ --model Qwen/Qwen2.5-7B-Instruct --match final --boxed --min-right 8",
+        "synth probe self problems.jsonl solved/ --model Qwen/Qwen2.5-7B-Instruct --match final --prompt solve",
     )
 
-    prompt: PromptFile = shipped("ask", FOLDER)
+    prompt: Annotated[
+        PromptFile, Option("Prompt file, or one of the recipe; `solve` is for `--match final`.", metavar="FILE")
+    ] = shipped("ask", FOLDER)
     n: Annotated[int, Option("Samples per question.", min=1, flag="-n", long="--samples")] = 10
     min_right: Annotated[
         int | None, Option("Right samples of a question that the model knows.", min=1, default="all of -n")

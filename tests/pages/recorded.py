@@ -164,6 +164,7 @@ ASKS_FOR_TAGS = ("label instructions", "Tag what the user wants")
 SORTS_REQUESTS = "You sort the requests"
 REPLIES = {
     "You answer quiz questions": trivia,
+    "You solve problems": solved,
     "You try out Python functions": inputs,
     "You write Python programs": program,
     "You test Python programs": test,

@@ -122,7 +122,7 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
     },
     "probe": {"trivia.jsonl": (ROOT / "examples" / "trivia.jsonl").read_text()},
     "probe self": {
-        "problems.jsonl": lines([{"question": "What is 1/2+1/4?", "answer": r"\frac{3}{4}"}]),
+        "problems.jsonl": QUESTIONS,
     },
     "probe label": {
         "requests.jsonl": lines([{"instruction": "Describe a museum."}, {"instruction": "Who is it now?"}])

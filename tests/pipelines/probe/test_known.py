@@ -8,6 +8,7 @@ import pytest
 from synth.pipelines.probe.known import ProbeSelf
 from synth.schemas.errors import InputError, UsageError
 from tests.command import synth
+from tests.counting_server import counting_server
 from tests.pipelines.prompted.answering import answered
 from tests.pipelines.scripted import ScriptedTools, process
 from tests.rows import rejected_of, rows_of, write_rows
@@ -54,6 +55,18 @@ def test_the_row_has_the_samples_and_how_many_are_right(tmp_path: Path) -> None:
 def test_fewer_right_samples_are_enough_if_that_is_said() -> None:
     samples = (RIGHT, WRONG, RIGHT)
     assert [probed(*samples, min_right=needed)["self"] for needed in (1, 2, 3)] == [1, 1, 0]
+
+
+def test_another_number_of_right_samples_needs_no_new_answers(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{"question": "What?", "answer": "Lima"}])
+    with counting_server(says=lambda seed: "Lima" if seed % 2 else "Quito") as server:
+        command = ("probe", "self", source, tmp_path / "out", "-n", 4, "--base-url", server.url)
+        synth(*command)
+        assert [(row["self"], row["right"]) for row in rows_of(tmp_path / "out")] == [(0, 2)]
+        server.asked.clear()
+        synth(*command, "--min-right", 2, "--stale", "update")
+        assert [(row["self"], row["right"]) for row in rows_of(tmp_path / "out")] == [(1, 2)]
+        assert server.asked == []
 
 
 def test_samples_without_an_answer_are_not_right() -> None:
