@@ -35,9 +35,9 @@ class ProbeSelf(RowStage):
     (`--match substring`), where "1" is in "2011"; here, its words must follow one another. `--match final` compares
     the final answers of mathematical problems, as `reject sample` does.
 
-    Blank and refused samples are not right; reasoning is dropped. Rejected: `no_answers` (no accepted answer to look
-    for), `undecided` (samples that were cut while reasoning would decide), and questions whose samples are all blank,
-    refused or cut.
+    Blank and refused samples are not right; reasoning is dropped. Rejected: `no_question` (blank), `no_answers` (no
+    accepted answer to look for), `undecided` (samples that were cut while reasoning would decide), and questions whose
+    samples are all blank, refused or cut.
     """
 
     name: ClassVar[str] = "probe self"
@@ -87,6 +87,8 @@ class ProbeSelf(RowStage):
         return answer_rule(self.boxed, self.answer_marks)
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        if not row["question"].strip():
+            raise Reject("no_question", "the question is blank")
         answers = accepted_answers(row["answer"])
         is_right = looking_for(answers, self.match, self.rule)
         if is_right is None:

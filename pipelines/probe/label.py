@@ -97,7 +97,7 @@ class LabelNeeds(RowStage):
         question = with_its_input(row, "question")
         if not question.strip():
             raise Reject("no_question", "the question is blank")
-        if row[SELF] not in (0, 1, None):
+        if SELF in self.criteria and row[SELF] not in (0, 1, None):
             raise Reject("bad_class", f"self is {row[SELF]}, where 0 or 1 is needed")
         ask = Ask(tools, self.prompt.render(question=question, criteria=self._judged), self._form, self.repairs)
         samplings = warmer_retries(Sampling(temperature=self.temperature, max_tokens=self.max_tokens), self.tries)
@@ -105,8 +105,10 @@ class LabelNeeds(RowStage):
 
         applies = {criterion: fmean(vote[criterion] == 0 for vote in votes) for criterion in self._judged}
         classes = {criterion: class_of(share) for criterion, share in applies.items()}
-        known = {SELF: None if row[SELF] is None else float(row[SELF] == 0)} if SELF in self.criteria else {}
-        need, decided_by = decide({**applies, **known})
+        probabilities: dict[str, float | None] = {**applies}
+        if SELF in self.criteria:
+            probabilities[SELF] = None if row[SELF] is None else float(row[SELF] == 0)
+        need, decided_by = decide(probabilities)
         agreement = min(share if classes[criterion] == 0 else 1 - share for criterion, share in applies.items())
         agreeing = (vote["reason"] for vote in votes if classes.items() <= vote.items())
         tools.tally("labelled")

@@ -96,6 +96,13 @@ def test_a_question_without_an_answer_is_rejected_or_refused_and_not_asked(tmp_p
     assert (summary.counts.reasons, model.requests) == ({"no_answers": 1}, [])
 
 
+def test_a_blank_question_is_rejected_and_not_asked() -> None:
+    tools = ScriptedTools([])
+    _, _, rejection = process(ProbeSelf(), {**ROW, "question": " \n"}, tools)
+    assert rejection is not None
+    assert (rejection.reason, tools.requests) == ("no_question", [])
+
+
 def test_rejected_questions_can_be_read_again(tmp_path: Path) -> None:
     rows = [{"question": "What?", "answers": ["Lima", "The City"]}]
     answered(tmp_path, ProbeSelf(n=1), rows, lambda *_: "")

@@ -140,6 +140,8 @@ def test_blank_questions_and_classes_that_are_none_are_rejected_and_not_asked(tm
         ("bad_class", "self is 2, where 0 or 1 is needed"),
     ]
     assert model.requests == []
+    summary, _ = answered(tmp_path, LabelNeeds(criteria=JUDGED), rows, lambda *_: verdict())
+    assert summary.counts.reasons == {"no_question": 1}
 
 
 def test_without_what_the_model_knows_the_criterion_has_to_be_left_out(tmp_path: Path) -> None:
