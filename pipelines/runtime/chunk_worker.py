@@ -330,15 +330,16 @@ class ChunkWorker:
         tools = Tools(row_id, self._seed, self._model, self._shared, chunk.answers)
         items: list[Row | Rejected] = []
         outputs = 0
+        members = {member["id"] for member in row["rows"]} if self._task.stage.gathers else ()
         # A coroutine processes many rows.
         last_replies.set(())
         try:
             async for item in self._task.stage.process(row, tools):
-                if isinstance(item, Rejected):
-                    self._check(item.row, row_id)
-                else:
+                if not isinstance(item, Rejected):
                     self._check(item, row_id)
                     outputs += 1
+                elif item.row["id"] not in members:
+                    self._check(item.row, row_id)
                 items.append(item)
             if not outputs:
                 raise ValueError("the stage yielded neither an output row nor a reason")

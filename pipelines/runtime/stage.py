@@ -154,7 +154,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class RowStage(Stage):
-    """Processes rows one by one. Every input row must yield output rows, raise `Reject`, or fail with another error."""
+    """Processes rows one by one. Every input row must yield output rows, raise `Reject`, or fail with another error.
+
+    If it `gathers`, there is one row: `rows` has all rows of the input, and its id is the last word of the stage's
+    name. Input rows that it makes nothing of are yielded as `Rejected` with the ids they have; the others are counted
+    as producing its output.
+    """
+
+    gathers: ClassVar[bool] = False
 
     def prepare(self, table: pa.Table) -> Self:  # noqa: ARG002
         """The stage to process `table`, the whole input: itself, or a copy with facts about the input."""
