@@ -2,6 +2,7 @@
 
 from synth.schemas.record import Record
 from synth.schemas.records import (
+    challenge,
     character,
     code,
     instag,
@@ -16,6 +17,7 @@ from synth.schemas.records import (
     shared,
     skills,
 )
+from synth.schemas.records.challenge import *  # noqa: F403
 from synth.schemas.records.character import *  # noqa: F403
 from synth.schemas.records.code import *  # noqa: F403
 from synth.schemas.records.instag import *  # noqa: F403
@@ -47,6 +49,7 @@ RECORDS: tuple[Record, ...] = tuple(
         character,
         ranking,
         probe,
+        challenge,
     )
     for value in vars(module).values()
     if isinstance(value, Record)

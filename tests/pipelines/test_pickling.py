@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 import synth.pipelines
+from synth.pipelines.challenge.given import GivenRows
 from synth.pipelines.instag.normalize.embedding import Characters
 from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.query_of_cc.index_reader import OpenedIndex
@@ -48,6 +49,7 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
     return {
         "Balance": {"criterion": "time"},
         "Buckets": {"tokenizer": "tiny"},
+        "ChallengeQuestions": {"failures": GivenRows(({"id": "f"},), "a digest"), "domains": ("tea",)},
         "ClusterClip": {"vectors": GivenVectors("v"), "max_repeats": 2, "n": 3},
         "Columns": {"drop": ("text",)},
         "Curate": {"role": "generator"},
@@ -60,6 +62,7 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "Map": {"prompt": Prompt("{{ text }}", "mine.md"), "schema": Fields({"properties": {"a": {}}})},
         "Normalize": {"embedder": Characters()},
         "PackNeighbors": {"vectors": GivenVectors("v")},
+        "RefinePatterns": {"questions": GivenRows(({"pattern": "counting"},), "a digest")},
         "Retrieve": {"index": OpenedIndex(index(tmp_path))},
         "Sample": {"n": 3},
         "SelectRows": {"n": 3},

@@ -16,6 +16,7 @@ from synth.pipelines.augment.evolve import EVOLUTIONS, Evolve
 from synth.pipelines.augment.respond import Respond
 from synth.pipelines.case2code.evaluate import EvaluateFunctions
 from synth.pipelines.case2code.inputs import Inputs
+from synth.pipelines.challenge.patterns import SummarizeFailures
 from synth.pipelines.character.perform import Perform
 from synth.pipelines.character.protect import Protect
 from synth.pipelines.character.scenes import Scenes
@@ -42,6 +43,7 @@ from synth.pipelines.self_lengthen.instruct import Instruct
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from tests.jails import why_not
+from tests.pipelines.challenge.made import failures, found, pattern, question, questions, refine
 from tests.pipelines.character import acting
 from tests.pipelines.query_of_cc.talking import attentive, small
 from tests.pipelines.self_lengthen.writing import prose
@@ -120,6 +122,12 @@ def shouts(_: str, seed: int) -> str:
     return f"```python\ndef shout(word):\n    return {body}\n```" if body else "I cannot tell."
 
 
+def of_patterns(asked: str, _: int) -> str:
+    if asked.startswith("write: "):
+        return json.dumps({"questions": [f"How many {word} are in it?" for word in ("kings", "leaves")]})
+    return json.dumps({"description": "It counts.", "suggestion": "Count."}) if "sharpen" in asked else "Nine."
+
+
 def instructions(asked: str, seed: int) -> str:
     return "Yes." if asked.startswith("Suited?") else prose(1, 1, about=seed)
 
@@ -190,6 +198,14 @@ CASES = {
         lambda *_: '{"reason": "The other one evades it.", "1": 4, "2": 7}',
         reasoning=(),
     ),
+    "challenge patterns": Case(
+        SummarizeFailures(schema=False),
+        failures(2)[0],
+        lambda *_: found(("counting", [1, 2])),
+        further_rows=(failures(2)[1],),
+    ),
+    "challenge questions": Case(questions(schema=False), pattern(), of_patterns),
+    "challenge refine": Case(refine(question(1, False), question(2, True), schema=False), pattern(), of_patterns),
     "map": Case(Map(Prompt("# user\n{{ topic }}", "bare")), {"topic": "the sea"}, lambda *_: "It is wide."),
     "judge": Case(
         Judge(Prompt("Is it wide? {{ topic }}", "rubric"), votes=2),
