@@ -38,6 +38,7 @@ from synth.pipelines.runtime.declared import declared
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ROWS = 24
+FAILURES = Path(__file__).parents[1] / "examples" / "failures.jsonl"
 AT_ONCE = 6
 ARMS: Mapping[str, Mapping[str, str]] = {
     "free": {"schema": "--no-schema", "repairs": "--repairs 0"},
@@ -70,6 +71,11 @@ def outputs_kept(counts: Counts) -> Share:
 
 def tallied(name: str, of: str, counts: Counts) -> Share:
     return counts["tallies"].get(name, 0), counts["tallies"].get(of, 0)
+
+
+def marked(counts: Counts) -> Share:
+    read, unread = (counts["tallies"].get(name, 0) for name in ("judged", "not_judged"))
+    return read, read + unread
 
 
 def readable(counts: Counts) -> Share:
@@ -177,6 +183,21 @@ STEPS = (
         "self-lengthen evaluate",
         "--judge --max-tokens 384",
         {"texts marked": partial(tallied, "judged", "scored")},
+    ),
+    Step("patterns", "failures", "challenge patterns", "--batch 4 --max-tokens 999", {"failures cited": with_output}),
+    Step(
+        "challenges",
+        "patterns",
+        "challenge questions",
+        "--failures {inputs}/failures.jsonl --domains chess,cooking --per 2 --max-tokens 512",
+        {"new questions kept": outputs_kept},
+    ),
+    Step(
+        "sharper",
+        "kinds",
+        "challenge refine",
+        "--questions {inputs}/failures.jsonl --judge --max-tokens 512",
+        {"answers marked": marked, "patterns sharpened": with_output},
     ),
     Step("judged", "drafts", "judge", "--rubric {inputs}/rubric.md", {"drafts judged": with_output}),
     Step(
@@ -339,7 +360,7 @@ def _answers(url: str) -> bool:
 
 
 def prepare(data: Path, folder: Path) -> None:
-    """Write the inputs of all steps: 24 rows each, 40 instructions, 8 programming tasks."""
+    """Write the inputs of all steps: 24 rows each, 40 instructions, 8 programming tasks, 12 failures of five kinds."""
     folder.mkdir(parents=True, exist_ok=True)
     questions = read(data / "gsm8k-train.jsonl", ROWS)
     problems = read(data / "humaneval.jsonl.gz", 164)
@@ -363,6 +384,12 @@ def prepare(data: Path, folder: Path) -> None:
     write(folder / "profile.jsonl", [{"profile": (EXAMPLES / "elin-marsh.txt").read_text()}])
     write(folder / "trivia.jsonl", read(EXAMPLES / "trivia.jsonl", ROWS))
     write(folder / "assignments.jsonl", ({"instruction": one["query"], "language": "en"} for one in english[:ROWS]))
+    failures = [{**one, "pattern": one["id"].partition("-")[0]} for one in read(FAILURES, ROWS)]
+    kinds = dict.fromkeys(one["pattern"] for one in failures)
+    write(folder / "failures.jsonl", failures)
+    write(
+        folder / "kinds.jsonl", ({"name": kind, "description": f"On {kind}.", "suggestion": "More."} for kind in kinds)
+    )
     (folder / "rubric.md").write_text(
         "Does the text do what the assignment asks?\nAssignment: {{ instruction }}\nText: {{ response }}\n"
     )
