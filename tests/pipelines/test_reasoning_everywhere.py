@@ -198,12 +198,7 @@ CASES = {
         lambda *_: '{"reason": "The other one evades it.", "1": 4, "2": 7}',
         reasoning=(),
     ),
-    "challenge patterns": Case(
-        SummarizeFailures(schema=False),
-        failures(2)[0],
-        lambda *_: found(("counting", [1, 2])),
-        further_rows=(failures(2)[1],),
-    ),
+    "challenge patterns": Case(SummarizeFailures(schema=False), failures(1)[0], lambda *_: found(("counting", [1]))),
     "challenge questions": Case(questions(schema=False), pattern(), of_patterns),
     "challenge refine": Case(refine(question(1, False), question(2, True), schema=False), pattern(), of_patterns),
     "map": Case(Map(Prompt("# user\n{{ topic }}", "bare")), {"topic": "the sea"}, lambda *_: "It is wide."),
