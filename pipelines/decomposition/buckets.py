@@ -14,17 +14,16 @@ import xxhash
 from numpy.typing import NDArray
 
 from synth.pipelines.decomposition.cutting import Piece, cut, drawn_bucket, length
-from synth.pipelines.decomposition.tokenizing import Documents, tokenized
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Output, TableStage
-from synth.pipelines.runtime.text.columns import text_columns
+from synth.pipelines.runtime.text.columns import text_column
+from synth.pipelines.runtime.text.tokenizing import Documents, tokenized
 from synth.pipelines.runtime.text.tokens import ModelTokenizer
 from synth.schemas.atomic import atomic
-from synth.schemas.errors import InputError, UsageError
+from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import PIECE, ROW
-from synth.schemas.storable import is_text
 
 __all__ = ["Buckets"]
 
@@ -102,7 +101,7 @@ class Buckets(TableStage):
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
-        column, end_token = self._column(table.schema), self._end_token()
+        column, end_token = text_column(table.schema, self.text), self._tokenizer.end_token(self.end_token)
         sequences, tokens = Counter[int | None](), Counter[int | None]()
         for documents in tokenized(table, column, self._tokenizer, end_token, output.work):
             for bucket, pieces in self._cut(documents, output).items():
@@ -149,25 +148,6 @@ class Buckets(TableStage):
 
     def _drawn(self, document: str, salt: int, number: int) -> int:
         return drawn_bucket(xxhash.xxh3_64_intdigest(f"{document}/{number}".encode(), salt), self.min, self.max)
-
-    def _column(self, schema: pa.Schema) -> str:
-        (column,) = text_columns(schema, (self.text,) if self.text else ())
-        if not is_text(schema.field(column).type):
-            raise InputError(
-                f"a row of {column} has several texts or messages: name a column of texts with --text NAME"
-            )
-        return column
-
-    def _end_token(self) -> int:
-        token = self.end_token or self._tokenizer.end_token
-        number: int | None = self._tokenizer.backend.token_to_id(token) if token else None
-        if number is None and self.end_token:
-            raise UsageError(f"--end-token {token}: there is no such token in the vocabulary of --tokenizer")
-        if number is None:
-            raise UsageError(
-                f"--tokenizer {self.tokenizer} does not say which token ends a text: add --end-token TOKEN"
-            )
-        return number
 
     def published(self, out: Path, counts: Counts) -> Iterator[str]:
         buckets = [json.loads(line) for line in (out / MANIFEST).read_text().splitlines()]

@@ -11,11 +11,10 @@ import pyarrow as pa
 from synth.pipelines.engines import Windows
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
-from synth.pipelines.runtime.text.columns import text_columns
-from synth.schemas.errors import InputError, UsageError
+from synth.pipelines.runtime.text.columns import text_column
+from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import ROW
-from synth.schemas.storable import is_text
 
 __all__ = ["ScoreTexts"]
 
@@ -92,11 +91,7 @@ class ScoreTexts(RowStage):
         return {"nats_per_token": "tokens", "bits_per_byte": "bytes"}
 
     def prepare(self, table: pa.Table) -> Self:
-        (column,) = text_columns(table.schema, [self.text] if self.text else [])
-        kind = table.schema.field(column).type
-        if not is_text(kind):
-            raise InputError(f"--text {column}: it is {kind}, and one text for each row is needed")
-        return replace(self, text=column)
+        return replace(self, text=text_column(table.schema, self.text))
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
         text = row[self.text or ""]

@@ -9,7 +9,7 @@ import pyarrow as pa
 from synth.schemas.errors import InputError
 from synth.schemas.storable import is_list, is_text
 
-__all__ = ["Texts", "all_text_columns", "text_columns", "texts_of", "url_column"]
+__all__ = ["Texts", "all_text_columns", "text_column", "text_columns", "texts_of", "url_column"]
 
 # Usual column names of a document's text and URL.
 TEXT_NAMES = ("text", "content", "document", "passage", "raw_content")
@@ -33,6 +33,14 @@ def text_columns(schema: pa.Schema, named: Sequence[str], flag: str = "--text") 
     if not chosen:
         raise InputError(f"the input has no column with text or messages, only {', '.join(schema.names)}")
     raise InputError(f"the columns {', '.join(chosen)} have text: name the one to use with {flag} NAME")
+
+
+def text_column(schema: pa.Schema, named: str | None, flag: str = "--text") -> str:
+    """The only column to read, chosen as by `text_columns`: a text in each row."""
+    (column,) = text_columns(schema, (named,) if named else (), flag)
+    if not is_text(schema.field(column).type):
+        raise InputError(f"a row of {column} has several texts or messages: name a column of texts with {flag} NAME")
+    return column
 
 
 def all_text_columns(schema: pa.Schema) -> list[str]:

@@ -57,11 +57,18 @@ class ModelTokenizer:
         tokenizer.no_padding()
         return tokenizer
 
-    @cached_property
-    def end_token(self) -> str | None:
-        """The token that ends a text, if the model names one. Raises `UsageError` if that cannot be read."""
-        token: str | None = self._read(_end_token)
-        return token
+    def end_token(self, named: str | None) -> int:
+        """The id of the token after a text: of the one that `--end-token` has `named`, or else of the model's own.
+
+        Raises `UsageError` if there is no such token, or if that cannot be read.
+        """
+        token = named or self._read(_end_token)
+        number: int | None = self.backend.token_to_id(token) if token else None
+        if number is None and named:
+            raise UsageError(f"--end-token {named}: there is no such token in the vocabulary of {self._flag}")
+        if number is None:
+            raise UsageError(f"{self._flag} {self._model} does not say which token ends a text: add --end-token TOKEN")
+        return number
 
     def _read(self, read: Callable[[str], Any]) -> Any:
         if find_spec("transformers") is None:

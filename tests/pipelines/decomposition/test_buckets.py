@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from synth.pipelines.decomposition import tokenizing
 from synth.pipelines.decomposition.buckets import Buckets
 from synth.pipelines.engines.models import TINY_FOLDER
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run, Summary
+from synth.pipelines.runtime.text import tokenizing
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Interrupted, Stale, SynthError
 from tests.pipelines.passing import passed, shards

@@ -11,7 +11,7 @@ from tests.rows import write_rows
 DOCUMENTS, IN_A_PORTION = 300, 15
 # The command itself, in such small portions that a run of seconds has many.
 SYNTH = f"""
-from synth.pipelines.decomposition import tokenizing
+from synth.pipelines.runtime.text import tokenizing
 tokenizing.ROWS_PER_PORTION = {IN_A_PORTION}
 from synth.cli.main import main
 main()

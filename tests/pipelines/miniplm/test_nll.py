@@ -94,7 +94,7 @@ def test_the_column_is_named_where_several_have_text(tmp_path: Path) -> None:
     rows = [{"id": "a", "question": "one two", "answer": "one two three", "parts": ["one", "two"]}]
     with pytest.raises(InputError, match="--text NAME"):
         run(tmp_path, rows, ScoreTexts())
-    with pytest.raises(InputError, match="--text parts: it is list"):
+    with pytest.raises(InputError, match="a row of parts has several texts or messages"):
         run(tmp_path, rows, ScoreTexts(text="parts"), fresh=True)
     run(tmp_path, rows, ScoreTexts(text="answer"), fresh=True)
     assert rows_of(tmp_path / "out")[0]["nll"] == 8
