@@ -79,7 +79,7 @@ def _separated(exchange: "RecordedExchange") -> "RecordedExchange":
 
     def split(sample: "RecordedSample") -> "RecordedSample":
         completion = separate_reasoning(
-            Completion(sample.text, sample.finish_reason, sample.tokens, sample.reasoning), opened
+            Completion(sample.text, sample.finish_reason, sample.tokens, sample.reasoning, stop=sample.stop), opened
         )
         return replace(
             sample, text=completion.text, finish_reason=completion.finish_reason, reasoning=completion.reasoning

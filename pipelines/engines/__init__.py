@@ -85,12 +85,13 @@ class Request(Struct, frozen=True):
         return cls(text, Sampling(), n=0, windows=windows)
 
 
-class Completion(Struct, frozen=True):
+class Completion(Struct, frozen=True, omit_defaults=True):
     """One completion.
 
     `finish_reason` is `stop`, `length` (cut by the token limit), `refused` (the model or a filter declined to answer),
     or None if unknown. `tokens` counts all generated tokens, including reasoning; None if the engine does not count
-    them. `refusal` is the text of a refusal.
+    them. `refusal` is the text of a refusal. `stop` is the stop string that ended it, which is not in `text`; None if
+    none did, or if the engine does not say so.
 
     An engine may set `reasoning`. Otherwise reasoning is part of `text`, between markers, and
     `synth.pipelines.engines.reasoning` separates it before a recipe sees it.
@@ -101,6 +102,7 @@ class Completion(Struct, frozen=True):
     tokens: int | None
     reasoning: str | None = None
     refusal: str | None = None
+    stop: str | None = None
 
     @property
     def cut(self) -> str | None:

@@ -91,9 +91,9 @@ def _cut(text: str, sampling: Sampling) -> Completion:
     if limited:
         last = next(islice(re.finditer(r"\S+", text), sampling.max_tokens - 1, None))
         drawn, words = text[: last.end()], sampling.max_tokens
-    if sampling.stop and (stops := [at for stop in sampling.stop if (at := drawn.find(stop)) >= 0]):
-        kept = drawn[: min(stops)]
-        return Completion(kept, "stop", len(kept.split()))
+    if sampling.stop and (stops := [(at, stop) for stop in sampling.stop if (at := drawn.find(stop)) >= 0]):
+        at, stop = min(stops)
+        return Completion(drawn[:at], "stop", len(drawn[:at].split()), stop=stop)
     return Completion(drawn, "length" if limited else "stop", words)
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from synth.pipelines.engines import Completion, Message
 
-__all__ = ["ENVELOPES", "MARKERS", "opening_marker", "separate_reasoning"]
+__all__ = ["ENVELOPES", "MARKERS", "closing_marker", "opening_marker", "separate_reasoning"]
 
 # Opening and closing markers of reasoning, by model family.
 MARKERS: tuple[tuple[str, str], ...] = (
@@ -76,16 +76,22 @@ def opening_marker(prompt: str | tuple[Message, ...]) -> str:
     return found[0] if found else ""
 
 
+def closing_marker(completion: Completion) -> str:
+    """The closing marker that ended the completion as its stop string, so that its text lacks it; "" if none did."""
+    return completion.stop if completion.stop and completion.stop.lower() in _CLOSES.values() else ""
+
+
 def separate_reasoning(completion: Completion, opened: str = "") -> Completion:
     """Move the reasoning in the completion's text to `reasoning`; unchanged if there is no marker.
 
     Reasoning extends from an opening marker, which may be at the end of the prompt (`opened`), to the next closing
     marker of the same kind, and may occur several times. Text before a closing marker without an opening one is
-    reasoning too, because some chat templates open it in the prompt. If reasoning is never closed, the reply was cut,
-    and `finish_reason` becomes `length`. White space between reasoning and answer is dropped, as is an envelope around
-    the whole answer; pieces of reasoning are joined by a blank line.
+    reasoning too, because some chat templates open it in the prompt. The closing marker may be the stop string of the
+    request, which the text lacks. If reasoning is never closed, the reply was cut: `finish_reason` becomes `length`.
+    White space between reasoning and answer is dropped, as is an envelope around the whole answer; pieces of reasoning
+    are joined by a blank line.
     """
-    text = completion.text
+    text = completion.text + closing_marker(completion)
     if opened and completion.reasoning is None:
         text = opened + text
     if not _may_have_markers(text):

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
 from synth.pipelines.engines.models import locate, needs_gpu, revision_of
-from synth.pipelines.engines.reasoning import MARKERS, opening_marker
+from synth.pipelines.engines.reasoning import MARKERS, closing_marker, opening_marker
 from synth.pipelines.engines.scoring import TextScorer
 from synth.pipelines.engines.vllm_start import alone_on_this_machine, set_environment, telling_phases
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
@@ -327,9 +327,10 @@ class _ReasoningParser:
         self.needs_special_tokens = not self._request.skip_special_tokens
 
     def separated(self, completion: Completion) -> Completion:
-        reasoning, text = self._new().extract_reasoning(completion.text, self._request)
+        closing = closing_marker(completion)
+        reasoning, text = self._new().extract_reasoning(completion.text + closing, self._request)
         # Without an answer, the reasoning was cut.
-        finish_reason = completion.finish_reason if text else "length"
+        finish_reason = completion.finish_reason if text or closing else "length"
         return replace(completion, text=text or "", reasoning=reasoning or None, finish_reason=finish_reason)
 
 
@@ -373,7 +374,9 @@ def _result_of(output: Any) -> Answer | list[float] | RequestFailed:
     for choice in output.outputs:
         if choice.finish_reason not in ("stop", "length"):  # for example, a schema failed to compile
             return RequestFailed(f"vLLM gave a request up ({choice.finish_reason}); SYNTH_VLLM_LOG=INFO says more")
-        completions.append(Completion(choice.text, choice.finish_reason, len(choice.token_ids)))
+        # A stop token is a number.
+        stop = choice.stop_reason if isinstance(choice.stop_reason, str) else None
+        completions.append(Completion(choice.text, choice.finish_reason, len(choice.token_ids), stop=stop))
     if output.prompt_logprobs is not None:
         return list(output.prompt_logprobs.logprobs)
     return Answer(tuple(completions), len(output.prompt_token_ids))

@@ -59,6 +59,7 @@ class RecordedSample:
     tokens: int | None
     finish_reason: str | None
     reasoning: str | None
+    stop: str | None = None
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,9 @@ def _numbered(row: str, recorded: Sequence[tuple[Row, Row]]) -> list[RecordedExc
     for request, answer in sorted(recorded, key=lambda pair: pair[0]["seed"]):
         place = request["seed"] - first
         samples = [
-            RecordedSample(number, one["text"], one["tokens"], one["finish_reason"], one.get("reasoning"))
+            RecordedSample(
+                number, one["text"], one["tokens"], one["finish_reason"], one.get("reasoning"), one.get("stop")
+            )
             for number, one in enumerate(answer["completions"], place if place < TRIES_APART else following)
         ]
         following = samples[-1].sample + 1 if samples else following

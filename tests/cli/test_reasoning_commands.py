@@ -123,6 +123,7 @@ def test_a_trace_shows_reasoning_apart_and_copes_with_what_nobody_counted(tmp_pa
         "tokens": None,
         "finish_reason": None,
         "reasoning": "Two and one.",
+        "stop": None,
     }
 
 

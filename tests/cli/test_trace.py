@@ -117,6 +117,7 @@ def test_prompts_and_answers_come_with_the_rows_that_were_made_of_them(chain: Pa
         "tokens": 3,
         "finish_reason": "stop",
         "reasoning": None,
+        "stop": None,
     }
 
 

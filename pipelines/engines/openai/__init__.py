@@ -177,7 +177,8 @@ class OpenAIEngine:
         path = "/completions" if isinstance(request.prompt, str) else "/chat/completions"
         body = self._body(request, first, limit)
         try:
-            answer = read_answer(await self._post(self._server.url(path), body), body.get("n", 1))
+            found = await self._post(self._server.url(path), body)
+            answer = read_answer(found, body.get("n", 1), request.sampling.stop)
         except FieldRefused as refusal:
             if refusal.field == "max_tokens" and "max_completion_tokens" in refusal.words:
                 self._limit_field = "max_completion_tokens"

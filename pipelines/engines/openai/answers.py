@@ -1,7 +1,7 @@
 """Parses the body of a server's answer, in any of the forms that servers use."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate, pairwise
 from math import nan
 from typing import Any
@@ -75,8 +75,10 @@ def token_count(value: Any) -> int | None:
     return value if is_number and 0 <= value < _MOST_TOKENS else None
 
 
-def read_answer(body: Any, n: int) -> Answer:
-    """The completions in `body`, at most the `n` requested. Raises `EngineBusy` if there is none.
+def read_answer(body: Any, n: int, stops: Collection[str] = ()) -> Answer:
+    """The completions in `body`, at most the `n` requested, whose stop strings were `stops`.
+
+    Raises `EngineBusy` if there is none.
 
     An answer without choices refuses the prompt, and is read as `n` refused completions.
 
@@ -93,7 +95,7 @@ def read_answer(body: Any, n: int) -> Answer:
         return Answer((Completion("", "refused", None),) * n, prompt_tokens)
     if not all(isinstance(choice, dict) for choice in choices):
         raise _no_completion(body)
-    read = [_completion(choice) for choice in _in_order(choices)]
+    read = [_completion(choice, stops) for choice in _in_order(choices)]
     shares = _split(token_count(usage.get("completion_tokens")), [_length(completion) for completion in read])
     counted = [
         replace(completion, tokens=share) if completion.tokens is None else completion
@@ -144,7 +146,7 @@ def _in_order(choices: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any
     return [choice for _, choice in sorted(zip(known, choices, strict=True), key=lambda pair: pair[0])]
 
 
-def _completion(choice: Mapping[str, Any]) -> Completion:
+def _completion(choice: Mapping[str, Any], stops: Collection[str]) -> Completion:
     """One choice. Raises `EngineBusy` if it has neither a text nor a reason for having none."""
     finish = _finish_word(choice.get("finish_reason"))
     if choice.get("error") or finish in _ABORTED:
@@ -164,12 +166,15 @@ def _completion(choice: Mapping[str, Any]) -> Completion:
     refusal = (_text(message.get("refusal")) or refused).strip()
     separate = (message.get("reasoning"), message.get("reasoning_content"), message.get("thinking"))
     tokens = choice.get("token_ids")
+    # vLLM and SGLang say which one ended the text.
+    matched = (choice.get("stop_reason"), choice.get("matched_stop"))
     return Completion(
         "" if refusal else text,
         "refused" if refusal else _MEANING.get(finish),
         len(tokens) if isinstance(tokens, list) else None,
         next(filter(str.strip, map(_text, separate)), None) or thoughts or None,
         refusal or None,
+        next((stop for stop in matched if isinstance(stop, str) and stop in stops), None),
     )
 
 

@@ -78,7 +78,8 @@ def test_a_stop_string_ends_the_text_and_is_cut_off(engine: Engine, prompt: Any)
     stop = free.text[4:7]
     (stopped,) = ask(engine, Request(prompt, Sampling(max_tokens=24, stop=("never said", stop)), seed=3))
     assert stopped.text == free.text[: free.text.index(stop)]
-    assert stopped.completions[0].finish_reason == "stop"
+    assert (stopped.completions[0].finish_reason, stopped.completions[0].stop) == ("stop", stop)
+    assert free.completions[0].stop is None
 
 
 def test_the_token_limit_is_enforced_and_reported(engine: Engine) -> None:

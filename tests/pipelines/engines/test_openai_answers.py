@@ -127,6 +127,15 @@ def test_a_refusal_keeps_its_text() -> None:
     assert only(chat(choice)) == Completion("Gladly.", "stop", 8)
 
 
+@pytest.mark.parametrize("name", ["stop_reason", "matched_stop"])
+@pytest.mark.parametrize(
+    ("value", "stop"), [("</think>", "</think>"), ("END", "END"), ("end_turn", None), (151_643, None), (None, None)]
+)
+def test_a_server_may_say_which_stop_string_ended_the_text(name: str, value: Any, stop: str | None) -> None:
+    (completion,) = read_answer(chat(said("hm", **{name: value})), 1, ("</think>", "END")).completions
+    assert (completion.text, completion.stop) == ("hm", stop)
+
+
 def test_a_filtered_choice_may_lack_a_message() -> None:
     choice = {"index": 0, "finish_reason": "content_filter"}
     assert (only(chat(choice)).text, only(chat(choice)).finish_reason) == ("", "refused")

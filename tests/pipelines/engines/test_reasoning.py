@@ -73,6 +73,19 @@ def test_reasoning_that_is_never_closed_is_a_cut_reply(
     assert split(text, finish_reason=finish_reason) == (reasoning, answer, "length")
 
 
+@pytest.mark.parametrize(("opening", "closing"), MARKERS)
+def test_a_closing_marker_that_is_the_stop_string_closes_the_reasoning(opening: str, closing: str) -> None:
+    for text in (f"{opening}\nA bus?", "A bus? "):
+        assert split(text, stop=closing) == ("A bus?", "", "stop")
+    assert split("", reasoning="A bus?", stop=closing) == ("A bus?", "", "stop")
+    assert split("A bus?", stop="\n\n") == (None, "A bus?", "stop")
+
+
+def test_another_stop_string_leaves_the_reasoning_open() -> None:
+    assert split("<think>A bus?", stop="\n\n") == ("A bus?", "", "length")
+    assert split("<think>A bus?", stop="[/THINK]") == ("A bus?[/THINK]", "", "length")
+
+
 def test_a_refusal_during_reasoning_stays_a_refusal() -> None:
     assert split("<think>How is one picked", finish_reason="refused")[1:] == ("", "refused")
 

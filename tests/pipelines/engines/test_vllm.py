@@ -154,6 +154,8 @@ def test_a_parser_of_vllm_separates_reasoning_from_the_answer(marked_tokenizer: 
     assert (whole.reasoning, whole.text, whole.finish_reason, whole.tokens) == ("Two and two.", "Four.", "stop", 9)
     cut = parser.separated(Completion("Two and", "stop", 2))
     assert (cut.reasoning, cut.text, cut.finish_reason) == ("Two and", "", "length")
+    stopped = separate_reasoning(parser.separated(Completion("Two and two.", "stop", 5, stop="</think>")))
+    assert (stopped.reasoning, stopped.text, stopped.finish_reason) == ("Two and two.", "", "stop")
 
 
 def test_an_unusable_reasoning_parser_is_reported(marked_tokenizer: Any) -> None:
