@@ -24,6 +24,7 @@ RECIPES = {
     "score": "Score texts with a model.",
     "embed": "Embed each row: one vector for its whole text, for clusters and neighbours.",
     "select": "Select what to train on, and in which order.",
+    "think": "Append to documents what a model thinks about them, to pre-train on both (TPT).",
     "pack": "Pack documents into sequences for pre-training.",
 }
 
@@ -42,6 +43,7 @@ PAPERS = {
     "challenge": ("Self-Challenge", "2408.08978"),
     "select difference": ("MiniPLM", "2410.17215"),
     "select clusterclip": ("ClusterClip", "2402.14526"),
+    "think": ("TPT", "2509.20186"),
     "pack neighbors": ("In-Context Pretraining", "2310.10638"),
     "pack buckets": ("Dataset decomposition", "2405.13226"),
     "pack curriculum": ("Dataset decomposition", "2405.13226"),
@@ -108,9 +110,11 @@ STAGES = {
     "embed": "embed.embed:Embed",
     "select difference": "miniplm.difference:Difference",
     "select clusterclip": "clusterclip.select:ClusterClip",
+    "think": "think.think:Think",
     "pack neighbors": "in_context.pack:PackNeighbors",
     "pack buckets": "decomposition.buckets:Buckets",
     "pack curriculum": "decomposition.curriculum:Curriculum",
+    "pack sequences": "think.sequences:PackSequences",
     "import": "tables.import_:Import",
     "map": "prompted.map:Map",
     "judge": "prompted.judge:Judge",

@@ -5,7 +5,7 @@ import pyarrow as pa
 from synth.schemas.record import Column, Record
 from synth.schemas.records.shared import ID
 
-__all__ = ["BUCKET", "PIECE", "PLANNED_BUCKET"]
+__all__ = ["BUCKET", "PIECE", "PLANNED_BUCKET", "SEQUENCE"]
 
 EXPONENT = Column(
     "bucket",
@@ -46,5 +46,20 @@ PLANNED_BUCKET = Record(
         Column("sequences_per_cycle", pa.int64(), "Sequences in a cycle."),
         Column("odds", pa.float64(), "How much likelier a batch is drawn from it than from a bucket with odds of 1."),
         Column("weight", pa.float64(), "Batches times odds: how likely a batch is drawn from it."),
+    ),
+)
+
+SEQUENCE = Record(
+    "sequence",
+    "A sequence of tokens of several texts, joined and cut at one length.",
+    (
+        ID,
+        Column("tokens", pa.list_(pa.int32()), "The ids of its tokens; an end token follows each text."),
+        Column("documents", pa.list_(pa.string()), "Ids of the texts, in order."),
+        Column(
+            "starts",
+            pa.list_(pa.int32()),
+            "Where in it each text begins, in tokens; 0 for one that goes on from the sequence before.",
+        ),
     ),
 )

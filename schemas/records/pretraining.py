@@ -1,11 +1,11 @@
-"""Records of ClusterClip (arXiv 2402.14526) and of in-context pre-training (arXiv 2310.10638)."""
+"""Records of ClusterClip (arXiv 2402.14526), in-context pre-training (arXiv 2310.10638) and TPT (arXiv 2509.20186)."""
 
 import pyarrow as pa
 
 from synth.schemas.record import Column, Record
-from synth.schemas.records.shared import ID
+from synth.schemas.records.shared import FINISH_REASON, ID, MODEL
 
-__all__ = ["CLUSTER", "DRAWN", "NEIGHBORED", "WEIGHTED"]
+__all__ = ["CLUSTER", "DRAWN", "NEIGHBORED", "THOUGHT", "WEIGHTED"]
 
 CLUSTER_NUMBER = Column("cluster", pa.int32(), "The cluster of the document, from 0.")
 SIMILARITY = Column(
@@ -74,6 +74,23 @@ NEIGHBORED = Record(
             "The context that its first token is in, by the order of all runs; null without --context-tokens.",
             optional=True,
         ),
+    ),
+    open=True,
+)
+
+THOUGHT = Record(
+    "thought",
+    "A document and what a model thought about it (arXiv 2509.20186). Other columns of the document go through.",
+    (
+        ID,
+        Column("text", pa.string(), "What to train on: the whole document, and the thought."),
+        Column("document", pa.string(), "The document."),
+        Column("thought", pa.string(), "The thought, without its tags."),
+        Column("document_tokens", pa.int32(), "Tokens of the whole document."),
+        Column("cut", pa.bool_(), "Whether the model read only the beginning of the document."),
+        Column("thought_tokens", pa.int32(), "Tokens of the thought, counted as those of the document are."),
+        FINISH_REASON,
+        MODEL,
     ),
     open=True,
 )

@@ -28,6 +28,8 @@ def lend_models(shell: Shell, commands: Iterable[str], server: CountingServer) -
         r"^(?=.*--base-url)(.*) --model \S+": r"\1",
         r"^(?!synth self-lengthen train)(.*) --model \S+": rf"\1 --base-url {server.url}",
         r"--tokenizer \S+": "--tokenizer tiny",
+        # The tokenizer of a model that a server stands for.
+        r"^(synth think (?!.*--tokenizer).*)": r"\1 --tokenizer tiny",
     }
     if MODEL:
         for encoder in ENCODERS:

@@ -133,6 +133,7 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
     },
     "embed": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "select": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
+    "think": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "pack": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "import": {
         "shards/1.parquet": parquet(ROWS),

@@ -63,6 +63,7 @@ def required(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "Normalize": {"embedder": Characters()},
         "PackNeighbors": {"vectors": GivenVectors("v")},
         "RefinePatterns": {"questions": GivenRows(({"pattern": "counting"},), "a digest")},
+        "PackSequences": {"tokenizer": "tiny"},
         "Retrieve": {"index": OpenedIndex(index(tmp_path))},
         "Sample": {"n": 3},
         "SelectRows": {"n": 3},

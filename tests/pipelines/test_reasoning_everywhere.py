@@ -338,7 +338,8 @@ def stages_that_ask() -> set[str]:
 
 
 def test_no_stage_that_asks_a_model_is_missing_here() -> None:
-    assert stages_that_ask() == set(CASES) == {case.stage.name for case in CASES.values()}
+    # Of `think` the thought is the answer: see tests/pipelines/think.
+    assert stages_that_ask() - {"think"} == set(CASES) == {case.stage.name for case in CASES.values()}
 
 
 @each_stage

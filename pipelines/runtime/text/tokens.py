@@ -70,6 +70,24 @@ class ModelTokenizer:
             raise UsageError(f"{self._flag} {self._model} does not say which token ends a text: add --end-token TOKEN")
         return number
 
+    def count(self, text: str) -> int:
+        """The number of tokens of a text. Raises `UsageError` if the tokenizer cannot be loaded."""
+        return len(self.backend.encode(text, add_special_tokens=False))
+
+    def beginning(self, text: str, most: int) -> tuple[str, int]:
+        """The text up to the end of its token number `most`, and the number of tokens of the whole text.
+
+        Where that token ends within a character, which several tokens make up, it is the text before the character.
+        Raises `UsageError` if the tokenizer cannot be loaded.
+        """
+        encoded = self.backend.encode(text, add_special_tokens=False)
+        if len(encoded) <= most:
+            return text, len(encoded)
+        offsets = encoded.offsets
+        while most and offsets[most][0] < offsets[most - 1][1]:
+            most -= 1
+        return text[: offsets[most - 1][1] if most else 0], len(encoded)
+
     def _read(self, read: Callable[[str], Any]) -> Any:
         if find_spec("transformers") is None:
             raise UsageError(
