@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.faults.processes import end, kill, wait_until
 from tests.pipelines.passing import shards
 from tests.rows import write_rows
@@ -18,16 +20,23 @@ main()
 """
 
 
-def start(source: Path, out: Path) -> subprocess.Popen[str]:
-    options = ["--tokenizer", "tiny", "--min", "4", "--max", "9", "--cut", "random", "--keep-tail"]
-    command = [sys.executable, "-c", SYNTH, "pack", "buckets", str(source), str(out), *options]
+COMMANDS = {
+    "pack buckets": ["--min", "4", "--max", "9", "--cut", "random", "--keep-tail"],
+    "pack sequences": ["--context-tokens", "512"],
+}
+
+
+def start(name: str, source: Path, out: Path) -> subprocess.Popen[str]:
+    options = ["--tokenizer", "tiny", *COMMANDS[name]]
+    command = [sys.executable, "-c", SYNTH, *name.split(), str(source), str(out), *options]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
-def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path: Path, name: str) -> None:
     texts = (f"The sum of {n} and {n} is {2 * n}. " * (10 + 9 * (n % 90)) for n in range(DOCUMENTS))
     source = write_rows(tmp_path / "documents.jsonl", [{"id": f"d{n}", "text": text} for n, text in enumerate(texts)])
-    assert end(start(source, tmp_path / "whole"))[0] == 0
+    assert end(start(name, source, tmp_path / "whole"))[0] == 0
     out, work = tmp_path / "out", tmp_path / "out.partial" / "work"
 
     def made() -> dict[str, int]:
@@ -35,12 +44,12 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path:
 
     before: dict[str, int] = {}
     for portions in (1, 4):
-        process = start(source, out)
+        process = start(name, source, out)
         wait_until(lambda portions=portions: len(made()) >= portions, process)
         kill(process)
         assert before.items() <= made().items()
         before = made()
     assert len(before) < DOCUMENTS / IN_A_PORTION
-    assert end(start(source, out))[0] == 0
+    assert end(start(name, source, out))[0] == 0
     assert shards(out) == shards(tmp_path / "whole")
     assert not (tmp_path / "out.partial").exists()
