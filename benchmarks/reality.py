@@ -199,6 +199,13 @@ STEPS = (
         "--questions {inputs}/failures.jsonl --judge --max-tokens 512",
         {"answers marked": marked, "patterns sharpened": with_output},
     ),
+    Step(
+        "thoughts",
+        "documents",
+        "think",
+        "--max-tokens 512 --tokenizer {model}",
+        {"solved problems thought through": with_output},
+    ),
     Step("judged", "drafts", "judge", "--rubric {inputs}/rubric.md", {"drafts judged": with_output}),
     Step(
         "known",
@@ -241,7 +248,7 @@ def main() -> None:
     with scratch() as folder, serving(given.model, given.base_url) as url:
         place = given.keep or folder
         prepare(given.data, place / "inputs")
-        runs = Runs(place, url)
+        runs = Runs(place, given.model, url)
         chosen = [step for step in STEPS if not given.only or step.out in given.only]
         submitted = {arm: {step: runs.submit(arm, step) for step in chosen} for arm in arms}
         found = {arm: {step: run.result() for step, run in steps.items()} for arm, steps in submitted.items()}
@@ -252,8 +259,9 @@ def main() -> None:
 class Runs:
     """The runs of all steps, some at a time, so that the server is busy; a step waits for that of its source."""
 
-    def __init__(self, place: Path, url: str) -> None:
+    def __init__(self, place: Path, model: Path, url: str) -> None:
         self._place = place
+        self._model = model
         self._url = url
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._runs: dict[Path, Future[dict[str, Any] | None]] = {}
@@ -272,7 +280,7 @@ class Runs:
         is_same = not names & {"schema", "repairs"} and source.parent.name != arm
         out = self._place / ("common" if is_same else arm) / step.out
         if out not in self._runs:
-            options = step.options.format(inputs=self._place / "inputs").split()
+            options = step.options.format(inputs=self._place / "inputs", model=self._model).split()
             options += [word for name, text in ARMS[arm].items() if name in names for word in text.split()]
             options += ["--base-url", self._url] if step.asks else []
             command = [SYNTH, *step.command.split(), str(source), str(out), *options]
@@ -383,6 +391,7 @@ def prepare(data: Path, folder: Path) -> None:
     )
     write(folder / "profile.jsonl", [{"profile": (EXAMPLES / "elin-marsh.txt").read_text()}])
     write(folder / "trivia.jsonl", read(EXAMPLES / "trivia.jsonl", ROWS))
+    write(folder / "documents.jsonl", ({"text": f"{one['question']}\n\n{one['answer']}"} for one in questions[:10]))
     write(folder / "assignments.jsonl", ({"instruction": one["query"], "language": "en"} for one in english[:ROWS]))
     failures = [{**one, "pattern": one["id"].partition("-")[0]} for one in read(FAILURES, ROWS)]
     kinds = dict.fromkeys(one["pattern"] for one in failures)
