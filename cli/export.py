@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from synth.cli.commands import with_options
-from synth.pipelines.runtime.declared import Option, check, path
+from synth.pipelines.runtime.declared import Only, Option, check, path
+from synth.schemas.errors import UsageError
 from synth.schemas.phrases import plural
 from synth.schemas.writing.export import FORMATS, format_of, replacing, write
 from synth.schemas.writing.preferences import PREFERENCES, is_preference, preferences
-from synth.schemas.writing.shapes import PROMPTS, RESPONSES, SHAPE_NAMES, shaped
+from synth.schemas.writing.shapes import MASKED, PROMPTS, RESPONSES, SHAPE_NAMES, shaped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +40,7 @@ class ExportOptions:
         str,
         Option(
             "The rows as they are, or a prompt and its response as trainers read them; llama-factory also lists the "
-            "file in dataset_info.json.",
+            "file in dataset_info.json, and axolotl and tokens say which parts are not learnt.",
             long="--as",
             choices=(*SHAPE_NAMES, *PREFERENCES),
         ),
@@ -57,6 +58,11 @@ class ExportOptions:
             "reasoning_content of the assistant's message. By default it is omitted.",
         ),
     ] = None
+    tokenizer: Annotated[
+        str | None,
+        Option("The model whose chat template and tokenizer make the tokens of --as tokens.", metavar="MODEL"),
+        Only("shape", "tokens"),
+    ] = None
     columns: Annotated[
         str | None, Option("Export only these columns; rows as they are have them in this order.", metavar="A,B")
     ] = None
@@ -67,6 +73,10 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.shape == "tokens" and self.tokenizer is None:
+            raise UsageError("--as tokens needs --tokenizer: the model whose tokens they are")
+        if self.shape in MASKED and self.reasoning:
+            raise UsageError(f"--reasoning does not go with --as {self.shape}, which says what is learnt of an answer")
 
 
 @with_options
@@ -109,6 +119,14 @@ def _export(dataset: "Dataset", origin: str, target: Path, options: ExportOption
         schema, tables = shaped(dataset, options.shape, prompt=prompt, response=response, columns=columns)
         if options.reasoning:
             schema, tables = with_reasoning(dataset, options.shape, schema, tables, options.reasoning)
+    if options.shape == "axolotl":
+        from synth.schemas.writing.masks import with_details
+
+        schema, tables = with_details(schema, tables, origin)
+    if options.tokenizer:
+        from synth.pipelines.runtime.tokenized import tokenized
+
+        schema, tables = tokenized(schema, tables, options.tokenizer, origin)
     if target == Path("-"):
         form = options.form or "jsonl"
         write(sys.stdout.buffer, "", form, schema, tables, origin)

@@ -19,8 +19,9 @@ from synth.pipelines.runtime.shutdown import on_signals
 from synth.pipelines.runtime.stage import Reject
 from synth.schemas.errors import Interrupted, UsageError
 from synth.schemas.quiet import without_bars
+from synth.schemas.segments import Segment, fault_of, learnt_tokens, unlearnt
 
-__all__ = ["Chat", "FineTuneConfig", "Reader", "fine_tune", "is_small"]
+__all__ = ["IGNORED", "Chat", "FineTuneConfig", "Reader", "fine_tune", "is_small"]
 
 SAVE_SECONDS = 300.0
 # Marks a complete checkpoint; written last.
@@ -28,7 +29,7 @@ _WHOLE = "whole"
 # By default, models up to this size are fully fine-tuned, larger ones with low-rank adapters.
 _SMALL_BYTES = 256 << 20
 # The label that the loss ignores.
-_IGNORED = -100
+IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,10 @@ class FineTuneConfig:
 
 @dataclass(frozen=True)
 class Chat:
-    """A tokenized chat, and a mask of the tokens to train on: the assistant's turns, end-of-turn tokens included."""
+    """A tokenized chat, and a mask of the tokens to train on: the assistant's turns, end-of-turn tokens included.
+
+    Parts of the last of these turns may be left out.
+    """
 
     tokens: "array[int]"
     mask: bytes
@@ -62,25 +66,32 @@ class Chat:
 
 
 class Reader:
-    """Tokenizes chats for the model at `location`. Raises `UsageError` if it cannot be trained on chats."""
+    """Tokenizes chats for the model at `location` up to its context and to `cutoff`; whole without one.
 
-    def __init__(self, location: str, cutoff: int) -> None:
+    Raises `UsageError`, which mentions `flag`, if it cannot be trained on chats.
+    """
+
+    def __init__(self, location: str, cutoff: int | None, flag: str = "--model") -> None:
         without_bars()
         from transformers import AutoConfig, AutoTokenizer
 
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(location)
-            context = getattr(AutoConfig.from_pretrained(location), "max_position_embeddings", None)
+            config = AutoConfig.from_pretrained(location) if cutoff else None
         except (OSError, ValueError) as error:
-            raise UsageError(f"--model {location} cannot be loaded: {str(error).splitlines()[0]}") from error
+            raise UsageError(f"{flag} {location} cannot be loaded: {str(error).splitlines()[0]}") from error
         if self._tokenizer.chat_template is None:
-            raise UsageError(f"--model {location} has no chat template, so it cannot be trained on chats")
+            raise UsageError(f"{flag} {location} has no chat template, so it cannot be trained on chats")
         if not self._tokenizer.is_fast:
-            raise UsageError(f"--model {location} has a slow tokenizer, which has no character offsets of its tokens")
-        self._cutoff = min(cutoff, context or cutoff)
+            raise UsageError(f"{flag} {location} has a slow tokenizer, which has no character offsets of its tokens")
+        self._cutoff = cutoff and min(cutoff, getattr(config, "max_position_embeddings", None) or cutoff)
 
-    def read(self, messages: Sequence[Message]) -> Chat:
-        """Raises `Reject`: `no_assistant_turn`, `template` (refuses the turns), `rewritten` or `cut` (the question)."""
+    def read(self, messages: Sequence[Message], segments: Sequence[Segment] | None = None) -> Chat:
+        """A chat; the `segments` of its last answer, if given, say which of its parts are learnt.
+
+        Raises `Reject`: `no_assistant_turn`, `template` (refuses the turns), `rewritten`, `bad_segments` (they are not
+        the parts of the answer), `nothing_learnt` or `cut` (the question).
+        """
         answers = [turn for turn, message in enumerate(messages) if message["role"] == "assistant"]
         if not answers:
             raise Reject("no_assistant_turn", "nobody's answer can be learnt")
@@ -93,14 +104,35 @@ class Reader:
             if not (text.startswith(upto) and upto.startswith(before)):
                 raise Reject("rewritten", f"turn {turn + 1} is shown otherwise when others follow it")
             spans.append((len(before), len(upto)))
+        not_learnt = self._not_learnt(text, *spans[-1], messages[answers[-1]]["content"], segments or ())
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        starts = [start for start, _ in encoded["offset_mapping"]]
-        mask = [any(first <= start < end for first, end in spans) for start in starts]
+        offsets = encoded["offset_mapping"]
+        said = [any(first <= start < end for first, end in spans) for start, _ in offsets]
+        mask = [answered and free for answered, free in zip(said, learnt_tokens(offsets, not_learnt), strict=True)]
+        if not any(mask[1:]):
+            raise Reject("nothing_learnt", "no token is free of segments with loss 0")
         cut = slice(self._cutoff)
-        chat = Chat(array("i", encoded["input_ids"][cut]), bytes(mask[cut]), len(starts) > self._cutoff)
+        chat = Chat(array("i", encoded["input_ids"][cut]), bytes(mask[cut]), len(mask) > len(mask[cut]))
         if not any(chat.mask[1:]):
-            raise Reject("cut", f"the question alone has {mask.index(True):,} tokens, and {self._cutoff:,} are read")
+            first = mask.index(True)
+            raise Reject("cut", f"the first token to learn comes after {first:,}, and {self._cutoff:,} are read")
         return chat
+
+    def _not_learnt(
+        self, text: str, first: int, last: int, answer: str, segments: Sequence[Segment]
+    ) -> list[tuple[int, int]]:
+        """The characters of the rendered `text` that are not learnt, in the answer between `first` and `last`."""
+        if not segments:
+            return []
+        if fault := fault_of(segments, answer):
+            raise Reject("bad_segments", fault)
+        # Templates may strip an answer.
+        stripped = answer.strip()
+        found = text.find(stripped, first, last)
+        if found < 0:
+            raise Reject("rewritten", "the template shows the last answer otherwise than its segments")
+        start = found - answer.index(stripped)
+        return [(start + begin, start + end) for begin, end in unlearnt(segments)]
 
     def save(self, out: Path) -> None:
         self._tokenizer.save_pretrained(out)
@@ -230,10 +262,10 @@ def _collated(chats: Sequence[Chat]) -> dict[str, Any]:
     from torch.nn.utils.rnn import pad_sequence
 
     tokens = [torch.tensor(chat.tokens) for chat in chats]
-    labels = [row.where(torch.tensor(list(chat.mask)) > 0, _IGNORED) for row, chat in zip(tokens, chats, strict=True)]
+    labels = [row.where(torch.tensor(list(chat.mask)) > 0, IGNORED) for row, chat in zip(tokens, chats, strict=True)]
     return {
         "input_ids": pad_sequence(tokens, batch_first=True),
-        "labels": pad_sequence(labels, batch_first=True, padding_value=_IGNORED),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
     }
 
 

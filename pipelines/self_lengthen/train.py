@@ -19,7 +19,7 @@ from synth.pipelines.runtime.fine_tuning import Chat, FineTuneConfig, Reader, fi
 from synth.pipelines.runtime.stage import Output, Reject, Row, TableStage
 from synth.schemas.errors import InputError, SynthError, UsageError
 from synth.schemas.record import Record
-from synth.schemas.records import CHAT, TRAINING_STEP
+from synth.schemas.records import LEARNT_CHAT, TRAINING_STEP
 
 __all__ = ["Train"]
 
@@ -33,20 +33,22 @@ BUILT_IN = Only("command", None)
 class Train(TableStage):
     """Train a model on the assistant's turns of chats. OUTPUT can be given to `--model`.
 
-    Trains the model `base` and writes it to `model/` of the output, with a row for each step.
+    Trains the model `base` and writes it to `model/` of the output, with a row for each step. If a chat has `segments`,
+    nothing is learnt from the parts of its last turn with `loss` 0, nor from a token that lies across their border.
 
     In the paper, iteration i trains the adapter of iteration i - 1 further. Here adapters are merged: the model of
     iteration i - 1 is the `base` of iteration i and gets a new adapter. `command` runs another trainer: `{data}` is a
-    JSON Lines file of `{"messages": [...]}`, `{base}` a model directory or a hub name, and `{out}` the model directory
-    to write.
+    JSON Lines file of `{"messages": [...]}`, with `segments` where a chat has them, `{base}` a model directory or a hub
+    name, and `{out}` the model directory to write.
 
     A chat is rejected as `no_assistant_turn`; as `template`, if the model's chat template does not accept it; as
-    `rewritten`, if the template changes an answer once another turn follows it; or as `cut`, if no answer
-    begins within `cutoff` tokens.
+    `rewritten`, if the template changes an answer, or changes it once another turn follows it; as `bad_segments`, if
+    these are not the parts of the last answer; as `nothing_learnt`; or as `cut`, if nothing to learn begins within
+    `cutoff` tokens.
     """
 
     name: ClassVar[str] = "self-lengthen train"
-    input: ClassVar[Record] = CHAT
+    input: ClassVar[Record] = LEARNT_CHAT
     output: ClassVar[Record] = TRAINING_STEP
     arguments: ClassVar[tuple[str, str]] = ("INPUT...", "OUTPUT")
 
@@ -147,7 +149,7 @@ class Train(TableStage):
         chats, fault = [], None
         for row in _rows(tables):
             try:
-                chats.append(reader.read(row["messages"] or []))
+                chats.append(reader.read(row["messages"] or [], row["segments"]))
             except Reject as reject:
                 fault = fault or reject
                 output.reject(row, reject.reason, reject.detail)
@@ -160,7 +162,9 @@ class Train(TableStage):
         data = output.work / "chats.jsonl"
         with data.open("w", encoding="utf-8") as file:
             for row in _rows(tables):
-                file.write(json.dumps({"messages": row["messages"]}, ensure_ascii=False) + "\n")
+                parts = {"segments": row["segments"]} if row["segments"] else {}
+                chat = {"messages": row["messages"], **parts}
+                file.write(json.dumps(chat, ensure_ascii=False) + "\n")
         words = self._words({"data": str(data), "base": self._location, "out": str(out)})
         try:
             # What it prints is for the user to read, so it goes to stderr.

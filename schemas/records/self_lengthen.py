@@ -5,7 +5,16 @@ from dataclasses import replace
 import pyarrow as pa
 
 from synth.schemas.record import Column, Record
-from synth.schemas.records.shared import COMPLETION_TOKENS, FINISH_REASON, ID, MESSAGES, MODEL, PROMPT_TOKENS, REASONING
+from synth.schemas.records.shared import (
+    COMPLETION_TOKENS,
+    FINISH_REASON,
+    ID,
+    MESSAGES,
+    MODEL,
+    PROMPT_TOKENS,
+    REASONING,
+    SEGMENTS,
+)
 
 __all__ = [
     "ANSWERED",
@@ -16,6 +25,7 @@ __all__ = [
     "EXTENDED",
     "EXTENDED_ANSWER",
     "JUDGED",
+    "LEARNT_CHAT",
     "NEW_INSTRUCTION",
     "SCORED",
     "SEED_INSTRUCTION",
@@ -48,6 +58,12 @@ CHAT = Record(
     "chat",
     "A training row: what the user asks, and what the assistant is to answer.",
     (ID, Column("messages", MESSAGES, "The turns, user and assistant.")),
+)
+
+LEARNT_CHAT = Record(
+    "learnt_chat",
+    "A chat to train on, or parts of it: what `self-lengthen train` reads.",
+    (*CHAT.columns, SEGMENTS),
 )
 
 CONSTRAINED = Record(

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from synth.schemas.record import Column, Record
+from synth.schemas.segments import SEGMENTS_TYPE
 
 __all__ = [
     "COMPLETION_TOKENS",
@@ -15,6 +16,7 @@ __all__ = [
     "QUERY_TEXT",
     "REASONING",
     "ROW",
+    "SEGMENTS",
 ]
 
 ID = Column("id", pa.string(), "Unique name of the row; a path such as `gsm8k-17/evolve-2/path-5` tells its lineage.")
@@ -43,6 +45,13 @@ COMPLETION_TOKENS = Column(
     optional=True,
 )
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+# Of a chat; absent or null where all that the assistant says is learnt.
+SEGMENTS = Column(
+    "segments",
+    SEGMENTS_TYPE,
+    "The parts of the assistant's last turn in order, each with `loss`: 1 to learn it, 0 to leave it out.",
+    optional=True,
+)
 
 ROW = Record(
     "row",

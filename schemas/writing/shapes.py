@@ -1,4 +1,8 @@
-"""The rows of a dataset in the shapes that trainers read: chats, or Alpaca instructions."""
+"""The rows of a dataset in the shapes that trainers read: chats, or Alpaca instructions.
+
+Chats may have parts that are not to be learnt (`segments`). Of the shapes, only `MASKED` ones can say so; the column is
+left beside the chats for what writes them.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +15,14 @@ from synth.schemas.errors import InputError
 from synth.schemas.features import class_names, with_only_features
 from synth.schemas.instructions import INSTANCES, NAMES, with_input
 from synth.schemas.plain import plain_values, text_of_plain
+from synth.schemas.records.shared import SEGMENTS
+from synth.schemas.segments import NOT_LEARNT
 from synth.schemas.storable import repeated_names
 
 __all__ = [
     "ALPACA",
     "HISTORY",
+    "MASKED",
     "MESSAGES",
     "PROMPTS",
     "RESPONSES",
@@ -109,7 +116,8 @@ MESSAGES = ChatShape("messages", "role", "content", "user", "assistant")
 SHAREGPT = ChatShape("conversations", "from", "value", "human", "gpt")
 ALPACA = AlpacaShape()
 SHAPES: dict[str, ChatShape | AlpacaShape] = {"messages": MESSAGES, "sharegpt": SHAREGPT, "alpaca": ALPACA}
-SHAPE_NAMES = ("rows", *SHAPES, "llama-factory")
+MASKED = ("axolotl", "tokens")
+SHAPE_NAMES = ("rows", *SHAPES, "llama-factory", *MASKED)
 # The column of a chat's tools, next to its turns.
 TOOLS = "tools"
 
@@ -127,19 +135,24 @@ def shaped(
     Only the `columns` are used, if any are given. `prompt` and `response` name the columns to use, by default the first
     existing one of `PROMPTS` and `RESPONSES`. Columns `input`, `system` and `history` belong to the prompt. Rows that
     are already chats, with a column `messages` (`conversations` for `sharegpt`), are kept. `llama-factory` is
-    `messages` for such rows, otherwise `alpaca`. Raises `InputError` if a column is missing, not text, or has a null.
+    `messages` for such rows, otherwise `alpaca`; shapes in `MASKED` are `messages`, with the column `segments` if there
+    is one. Raises `InputError` if a column is missing, not text, or has a null, and for segments that are not to be
+    learnt where the shape cannot say so.
     """
     table = chosen_columns(dataset, columns)
     if shape == "rows":
         return table.schema, _portions(table)
+    if SEGMENTS.name in table.column_names:
+        _check_segments(table, shape, str(dataset))
     named = bool(prompt or response)
     if shape == "llama-factory":
         made = MESSAGES if MESSAGES.is_in(table.schema) and not named else ALPACA
     else:
-        made = SHAPES[shape]
+        made = MESSAGES if shape in MASKED else SHAPES[shape]
     if named or not (isinstance(made, ChatShape) and made.is_in(table.schema)):
         return _Exchanges(one_row_per_instance(table), str(dataset), prompt, response).shaped(made)
-    chats = table.select([name for name in (made.column, TOOLS) if name in table.column_names])
+    beside = (TOOLS, SEGMENTS.name) if shape in MASKED else (TOOLS,)
+    chats = table.select([name for name in (made.column, *beside) if name in table.column_names])
     system = next((name for name in SYSTEMS if name in table.column_names), None)
     if system is None:
         return chats.schema, _portions(chats)
@@ -156,6 +169,29 @@ def chosen_columns(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
     if repeated := repeated_names(chosen.schema):
         raise InputError(f"{dataset} has several columns named {', '.join(repeated)}, which no file can tell apart")
     return chosen
+
+
+def _check_segments(table: pa.Table, shape: str, path: str) -> None:
+    """Raises `InputError` if an export would lose what is not to be learnt."""
+    import pyarrow.compute as pc
+
+    kind = table.schema.field(SEGMENTS.name).type
+    if pa.types.is_null(kind):
+        return
+    advice = "leave the column out by naming the others with --columns"
+    parts = kind.value_type.names if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type) else []
+    if not {"text", "loss"} <= {*parts}:
+        raise InputError(f"{SEGMENTS.name} in {path} is {kind}, where a list of text and loss is needed: {advice}")
+    losses = pc.struct_field(pc.list_flatten(table[SEGMENTS.name]), "loss")
+    if not pc.any(pc.equal(losses, NOT_LEARNT)).as_py():
+        return
+    if shape not in MASKED:
+        raise InputError(
+            f"{SEGMENTS.name} in {path} has parts that are not to be learnt, which --as {shape} cannot say: use --as "
+            f"{' or '.join(MASKED)}, or to learn them too, {advice}"
+        )
+    if not MESSAGES.is_in(table.schema):
+        raise InputError(f"{SEGMENTS.name} in {path} are parts of a chat, and there is no column {MESSAGES.column}")
 
 
 def _portions(table: pa.Table) -> Iterator[pa.Table]:

@@ -83,7 +83,7 @@ def test_a_long_chat_is_truncated_if_part_of_an_answer_remains(random_model: Pat
     chat = reader.read(turns("Hi", "a" * 100))
     assert len(chat.tokens) == len(chat.mask) == 40
     assert chat.cut
-    with pytest.raises(Reject, match=r"cut: the question alone has 1\d\d tokens, and 40 are read"):
+    with pytest.raises(Reject, match=r"cut: the first token to learn comes after 1\d\d, and 40 are read"):
         reader.read(turns("a" * 100, "Hi"))
 
 
