@@ -13,6 +13,7 @@ from synth.schemas.records import (
     probe,
     ranking,
     search,
+    self_correction,
     self_lengthen,
     shared,
     skills,
@@ -28,6 +29,7 @@ from synth.schemas.records.pretraining import *  # noqa: F403
 from synth.schemas.records.probe import *  # noqa: F403
 from synth.schemas.records.ranking import *  # noqa: F403
 from synth.schemas.records.search import *  # noqa: F403
+from synth.schemas.records.self_correction import *  # noqa: F403
 from synth.schemas.records.self_lengthen import *  # noqa: F403
 from synth.schemas.records.shared import *  # noqa: F403
 from synth.schemas.records.skills import *  # noqa: F403
@@ -50,6 +52,7 @@ RECORDS: tuple[Record, ...] = tuple(
         ranking,
         probe,
         challenge,
+        self_correction,
     )
     for value in vars(module).values()
     if isinstance(value, Record)

@@ -45,6 +45,23 @@ LAYOUTS: dict[str, Rows] = {
             "solution": r"It is $2^5 = \boxed{32}$.",
         }
     ],
+    "CommonsenseQA, ARC": [
+        {
+            "id": "c-1",
+            "question": "Where do gulls rest?",
+            "question_concept": "gull",
+            "choices": {"label": ["A", "B"], "text": ["on a cliff", "in a drawer"]},
+            "answerKey": "A",
+        }
+    ],
+    "OpenBookQA": [
+        {
+            "id": "o-1",
+            "question_stem": "Tides follow",
+            "choices": {"text": ["the wind", "the moon"], "label": ["A", "B"]},
+            "answerKey": "B",
+        }
+    ],
     "RFT, AugGSM8K, MuggleMath": [
         {"query": EGGS, "response": "6+6+6=<<6+6+6=18>>18.\n#### 18"},
         {"query": EGGS, "response": "3*6=<<3*6=18>>18.\n#### 18"},
@@ -146,6 +163,7 @@ LAYOUTS["LonGen, answered"] = [{**LAYOUTS["LonGen"][0], "response": "word " * 20
 BRIEFLY = {
     "augment respond": ("-n", 1),
     "reject sample": ("-n", 1),
+    "refine correct": ("-n", 1),
     "instag tag": ("--no-schema", "--tries", 1),
     "dstc": ("--n-code", 2, "--n-tests", 2),
     "self-lengthen instruct": ("-n", 1, "--tries", 1),
@@ -231,7 +249,9 @@ def without(row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
 
 
 def text_of(column: str, value: Any) -> str:
-    """What a model is asked of a value: of chats what the user says first, of instances the first input."""
+    """What a model is asked of a value: of chats what the user says first, of instances and choices the first."""
+    if column == "choices":
+        return str(value["text"][0])
     if column == "instances":
         return str(value[0]["input"])
     if isinstance(value, list):

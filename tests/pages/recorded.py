@@ -107,6 +107,13 @@ def solved(asked: str, seed: int) -> str:
     return f"First 2+{seed % 5}=<<2+{seed % 5}={2 + seed % 5}>>{2 + seed % 5}.\n{answer}"
 
 
+def answered(asked: str, seed: int) -> str:
+    """The answer of an example, but every other time another one; of three options any."""
+    answer = next((answer for question, answer in ANSWERS.items() if question in asked), "")
+    right = answer.rpartition("#### ")[2] if seed % 2 else str(seed % 97)
+    return f"This fits best in case {seed % 97}.\nThe answer is {right if answer else 'ABC'[seed % 3]}."
+
+
 def inputs(asked: str, seed: int) -> str:  # noqa: ARG001
     calls = next((calls for name, calls in CALLS.items() if f"def {name}(" in asked), "")
     return f"```python\nexamples = [{calls}]\n```"
@@ -165,6 +172,8 @@ SORTS_REQUESTS = "You sort the requests"
 REPLIES = {
     "You answer quiz questions": trivia,
     "You solve problems": solved,
+    "You answer questions": answered,
+    "looks the answer over": lambda _, seed: f"{prose(seed, 1)}\nVerdict: incorrect",
     "You try out Python functions": inputs,
     "You write Python programs": program,
     "You test Python programs": test,

@@ -35,6 +35,7 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.stage import RowStage
+from synth.pipelines.self_correction.correct import Correct
 from synth.pipelines.self_lengthen.constrain import Constrain
 from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.evaluate import CRITERIA, EvaluateLengths
@@ -76,6 +77,8 @@ Quack.
 {json.dumps({"analysis": "A decoy.", **dict.fromkeys(CRITERIA, 1)})}
 2+4=<<2+4=7>>7
 #### 6
+The answer is 6.
+Verdict: correct
 So that is settled."""
 
 Says = Callable[[str, int], str]
@@ -110,6 +113,12 @@ def solutions(_: str, seed: int) -> str:
     return ("2+3=<<2+3=5>>5\n#### 5", "3+2=<<3+2=5>>5\n#### 5", "#### 7", "I cannot tell.")[seed % 4]
 
 
+def verified(asked: str, seed: int) -> str:
+    if "[begin of the answer]" in asked:
+        return f"I count again.\nVerdict: {'correct' if 'The answer is 5.' in asked else 'incorrect'}"
+    return ("The answer is 7.", "2+3 is 5.\nThe answer is 5.", "I cannot tell.")[seed % 3]
+
+
 def programs(asked: str, seed: int) -> str:
     tests = ("assert solution(3) == 3", "assert solution(-3) == 3", "assert solution(0) == 0")
     codes = ("abs(x)", "x", "x + 1", "x +")
@@ -136,6 +145,7 @@ CASES = {
     "augment evolve": Case(Evolve(), {"query": "What is 2+3?"}, evolutions),
     "augment respond": Case(Respond(), {"query": "What is 2+3?"}, solutions),
     "reject sample": Case(SamplePaths(n=8), {"question": "What is 2+3?", "answer": "#### 5"}, solutions),
+    "refine correct": Case(Correct(n=6, verify="model"), {"question": "What is 2+3?", "answer": "#### 5"}, verified),
     "query-of-cc bootstrap": Case(small(rounds=2), {"domain": "cooking", "text": "soup"}, attentive),
     "instag tag": Case(
         Tag(prompt=Prompt("# user\n{{ query }}", "bare")),
