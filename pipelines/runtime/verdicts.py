@@ -8,16 +8,21 @@ from synth.pipelines.runtime.stage import Reject
 
 __all__ = ["Judgement", "judgement_of"]
 
-_LINE = re.compile(r"^[\s*_#>-]*verdict[\s*_:]*(.*)$", re.IGNORECASE | re.MULTILINE)
+_LINE = re.compile(r"^[\s*_#>-]*(?:\d[.)]\s*)?[*_]*verdict[\s*_:]*(.*)$", re.IGNORECASE | re.MULTILINE)
 _WORD = re.compile(r"(in)?correct[\s*_.!]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was said about an answer, before the verdict, and whether that is that it is right."""
+    """What was said about an answer before the verdict, whether that is that it is right, and what came after it."""
 
     text: str
     is_right: bool
+    after: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return "correct" if self.is_right else "incorrect"
 
 
 def judgement_of(completion: Completion) -> Judgement:
@@ -36,4 +41,4 @@ def judgement_of(completion: Completion) -> Judgement:
     text = completion.text[: lines[-1].start()].strip()
     if not text:
         raise Reject("no_reason", "nothing is said before the verdict")
-    return Judgement(text, not found[1])
+    return Judgement(text, not found[1], completion.text[lines[-1].end() :].strip())

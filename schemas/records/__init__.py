@@ -14,6 +14,7 @@ from synth.schemas.records import (
     ranking,
     search,
     self_correction,
+    self_evolution,
     self_lengthen,
     shared,
     skills,
@@ -30,6 +31,7 @@ from synth.schemas.records.probe import *  # noqa: F403
 from synth.schemas.records.ranking import *  # noqa: F403
 from synth.schemas.records.search import *  # noqa: F403
 from synth.schemas.records.self_correction import *  # noqa: F403
+from synth.schemas.records.self_evolution import *  # noqa: F403
 from synth.schemas.records.self_lengthen import *  # noqa: F403
 from synth.schemas.records.shared import *  # noqa: F403
 from synth.schemas.records.skills import *  # noqa: F403
@@ -53,6 +55,7 @@ RECORDS: tuple[Record, ...] = tuple(
         probe,
         challenge,
         self_correction,
+        self_evolution,
     )
     for value in vars(module).values()
     if isinstance(value, Record)

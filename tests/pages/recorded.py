@@ -114,6 +114,10 @@ def answered(asked: str, seed: int) -> str:
     return f"This fits best in case {seed % 97}.\nThe answer is {right if answer else 'ABC'[seed % 3]}."
 
 
+def judged(asked: str, seed: int) -> str:  # noqa: ARG001
+    return f"{prose(seed, 2)}\n\nVerdict: {'correct' if seed % 3 else 'incorrect'}"
+
+
 def inputs(asked: str, seed: int) -> str:  # noqa: ARG001
     calls = next((calls for name, calls in CALLS.items() if f"def {name}(" in asked), "")
     return f"```python\nexamples = [{calls}]\n```"
@@ -171,8 +175,12 @@ ASKS_FOR_TAGS = ("label instructions", "Tag what the user wants")
 SORTS_REQUESTS = "You sort the requests"
 REPLIES = {
     "You answer quiz questions": trivia,
-    "You solve problems": solved,
+    "You solve problems. Work them out": solved,
     "You answer questions": answered,
+    "You solve problems. Work in short steps": answered,
+    "You check answers": judged,
+    "You rewrite answers": lambda _, seed: prose(seed + 1, 3),
+    "You teach a student": lambda asked, seed: f"{judged(asked, seed)}\nAnswer:\n{prose(seed + 1, 3)}",
     "looks the answer over": lambda _, seed: f"{prose(seed, 1)}\nVerdict: incorrect",
     "You try out Python functions": inputs,
     "You write Python programs": program,

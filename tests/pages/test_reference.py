@@ -131,6 +131,10 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
         "requests.jsonl": first(8, "instructions.jsonl"),
         "wishes.jsonl": (ROOT / "examples" / "wishes.jsonl").read_text(),
     },
+    "refine": {
+        "answers/answers.jsonl": lines({"prompt": row["question"], "response": "It is 7."} for row in ASKED),
+        "tasks.jsonl": first(6, "instructions.jsonl"),
+    },
     "embed": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "select": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "think": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},

@@ -36,6 +36,8 @@ from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.stage import RowStage
 from synth.pipelines.self_correction.correct import Correct
+from synth.pipelines.self_evolution.evolve import RefineSelf
+from synth.pipelines.self_evolution.skills import Skills
 from synth.pipelines.self_lengthen.constrain import Constrain
 from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.evaluate import CRITERIA, EvaluateLengths
@@ -119,6 +121,12 @@ def verified(asked: str, seed: int) -> str:
     return ("The answer is 7.", "2+3 is 5.\nThe answer is 5.", "I cannot tell.")[seed % 3]
 
 
+def reviewed(asked: str, seed: int) -> str:
+    if "[begin of the review]" in asked:
+        return f"2+3 is 5, as {seed} fingers show."
+    return f"It is {seed}." if "[begin of the answer]" not in asked else "It holds.\nVerdict: correct\nAnswer: It is 5."
+
+
 def programs(asked: str, seed: int) -> str:
     tests = ("assert solution(3) == 3", "assert solution(-3) == 3", "assert solution(0) == 0")
     codes = ("abs(x)", "x", "x + 1", "x +")
@@ -145,6 +153,8 @@ CASES = {
     "augment evolve": Case(Evolve(), {"query": "What is 2+3?"}, evolutions),
     "augment respond": Case(Respond(), {"query": "What is 2+3?"}, solutions),
     "reject sample": Case(SamplePaths(n=8), {"question": "What is 2+3?", "answer": "#### 5"}, solutions),
+    "refine skills": Case(Skills(), {"prompt": "What is 2+3?", "response": "It is 6."}, reviewed),
+    "refine self": Case(RefineSelf(answers=2), {"prompt": "What is 2+3?"}, reviewed),
     "refine correct": Case(Correct(n=6, verify="model"), {"question": "What is 2+3?", "answer": "#### 5"}, verified),
     "query-of-cc bootstrap": Case(small(rounds=2), {"domain": "cooking", "text": "soup"}, attentive),
     "instag tag": Case(

@@ -21,6 +21,7 @@ def said(text: str, finish_reason: str = "stop") -> Judgement:
         ("**Verdict: incorrect**", False),
         ("> Verdict : correct \n\n", True),
         ("## Verdict\tincorrect!", False),
+        ("2. **Verdict:** correct", True),
     ],
 )
 def test_the_last_line_says_whether_it_is_right(line: str, is_right: bool) -> None:
