@@ -166,7 +166,7 @@ class Correct(RowStage):
             if fault:
                 filtered.append(Rejected(sample, *fault, [completion.said]))
             else:
-                cases.append(Case(sample, completion, is_bad))
+                cases.append(Case(sample, completion.said, is_bad))
             found[kind] += 1
         tools.tally("samples", len(samples))
         tools.tally("right", len(correct))
@@ -179,7 +179,7 @@ class Correct(RowStage):
         """The whole row of a case. Raises `Reject`."""
         row = case.row
         if case.is_bad and row["final"] is None:
-            row["final"] = self._solution(question)
+            row["final"] = self._solution(question, case)
         row["verdict"] = await self._verification(question, case, tools)
         # A line break belongs to the segment that follows it.
         segments = [segment(row["first"], NOT_LEARNT if case.is_bad else LEARNT)]
@@ -196,7 +196,7 @@ class Correct(RowStage):
         drawn = self._wordings.wrong if case.is_bad else self._wordings.right
         fitting = [one for one in drawn if not (case.is_bad and question.secret.is_in(one))]
         if not fitting:
-            raise Reject("quotes_gold", "every wording contains the gold answer")
+            raise Reject("quotes_gold", "every wording contains the gold answer", [case.said])
         return tools.random("wording", case.row["sample"]).choice(fitting)
 
     async def _written_by_model(self, question: "Question", case: "Case", tools: Tools) -> str:
@@ -218,7 +218,7 @@ class Correct(RowStage):
         samplings = warmer_retries(Sampling(temperature=self.temperature, max_tokens=self.max_tokens), self.tries)
         return await Ask(tools, prompt).first_readable(samplings, read, first_sample=case.row["sample"] * self.tries)
 
-    def _solution(self, question: "Question") -> str:
+    def _solution(self, question: "Question", case: "Case") -> str:
         """The gold solution, with the answer in the form that samples have. Raises `Reject`."""
         gold = question.gold
         text: str = question.row["answer"].strip()
@@ -227,7 +227,8 @@ class Correct(RowStage):
             text = f"{reasoning}\n{self._statement(gold.text, question)}".strip()
         found = question.rule.find(text)
         if found is None or not question.rule.same(found, gold):
-            raise Reject("no_correction", f"the gold solution is read as {found.text if found else 'no answer':.80}")
+            read = f"{found.text:.80}" if found else "no answer"
+            raise Reject("no_correction", f"the gold solution is read as {read}", [case.said])
         return text[: found.end].strip()
 
     def _statement(self, answer: str, question: "Question") -> str:
@@ -273,10 +274,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Case:
-    """A sample that becomes a row, as far as it is filled in."""
+    """A sample that becomes a row, as far as it is filled in, and the reply that it was."""
 
     row: dict[str, Any]
-    completion: Completion
+    said: str
     is_bad: bool
 
 

@@ -181,8 +181,13 @@ def test_a_wording_that_gives_the_answer_away_is_not_drawn() -> None:
     rows, _, _ = correct(row, ["The answer is no"] * 9, per_question=9, wordings=own)
     assert {one["verdict"] for one in rows.values()} == {"I was wrong."}
     only = Prompt("# right\nYes.\n# wrong\nYes, I was wrong.", "own.md")
-    rows, filtered, _ = correct(row, ["The answer is no"], wordings=only)
-    assert (rows, filtered) == ({}, {"sample-0": "quotes_gold"})
+    script = ["The answer is no", "I cannot tell."]
+    made, lost, _ = process(Correct(n=2, wordings=only), row, ScriptedTools(script))
+    # What a filtered sample said is its own reply, not that of the others.
+    assert (made, [(one.reason, list(one.replies)) for one in lost]) == (
+        [],
+        [("no_answer", script[1:]), ("quotes_gold", script[:1])],
+    )
 
 
 def test_a_model_writes_verifications_and_is_told_the_verdict_and_the_solution() -> None:
