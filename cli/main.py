@@ -84,7 +84,7 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """A stage may have others below it: `mix skill-it` is one, and any other `mix` is the stage itself."""
-        if args[0] in STAGES and (name := " ".join(args[:2])) in STAGES:
+        if self.prefix + args[0] in STAGES and self.prefix + (name := " ".join(args[:2])) in STAGES:
             return name, self.get_command(ctx, name), args[2:]
         return super().resolve_command(ctx, args)
 

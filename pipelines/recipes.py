@@ -51,6 +51,9 @@ PAPERS = {
     "pack neighbors": ("In-Context Pretraining", "2310.10638"),
     "pack buckets": ("Dataset decomposition", "2405.13226"),
     "pack curriculum": ("Dataset decomposition", "2405.13226"),
+    "refine tools": ("ToolACE-R", "2504.01400"),
+    "refine tools select": ("ToolACE-R", "2504.01400"),
+    "refine tools answer": ("ToolACE-R", "2504.01400"),
     "mix skill-it": ("Skill-It", "2307.14430"),
 }
 
@@ -113,6 +116,9 @@ STAGES = {
     "refine skills": "self_evolution.skills:Skills",
     "refine self": "self_evolution.evolve:RefineSelf",
     "refine correct": "self_correction.correct:Correct",
+    "refine tools": "tools.measure:Measure",
+    "refine tools select": "tools.select:SelectTools",
+    "refine tools answer": "tools.answer:AnswerTools",
     "score nll": "miniplm.nll:ScoreTexts",
     "embed": "embed.embed:Embed",
     "select difference": "miniplm.difference:Difference",

@@ -5,7 +5,7 @@ seed `request.seed + i`, so the samples of a row do not depend on batching.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypedDict, TypeVar
+from typing import Any, NotRequired, Protocol, TypedDict, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -33,10 +33,16 @@ AnswerT = TypeVar("AnswerT", covariant=True)
 
 
 class Message(TypedDict):
-    """One chat turn. `role` is `system`, `user` or `assistant`."""
+    """One chat turn. `role` is `system`, `user` or `assistant`.
+
+    With tools, an assistant may have `tool_calls`, in OpenAI's layout with objects as arguments, and a turn of the role
+    `tool` has the result of the one that `tool_call_id` names.
+    """
 
     role: str
     content: str
+    tool_calls: NotRequired[tuple[Mapping[str, Any], ...]]
+    tool_call_id: NotRequired[str]
 
 
 class Sampling(Struct, frozen=True):
@@ -70,6 +76,7 @@ class Request(Struct, frozen=True):
     `prompt` is raw text for a plain completion, or chat messages for the model's chat template. If the last message is
     the assistant's, the model continues it, and the completion has only the continuation.
     `schema` is a JSON schema that the engine must enforce while decoding; mentioning it in the prompt is not enough.
+    `tools`, in OpenAI's layout, are for the chat template; calls of them are part of the completion's text.
     """
 
     prompt: str | tuple[Message, ...]
@@ -79,6 +86,7 @@ class Request(Struct, frozen=True):
     schema: Mapping[str, Any] | None = None
     # Unset rather than null, so that it is not part of the requests that journals have.
     windows: Windows | UnsetType = UNSET
+    tools: tuple[Mapping[str, Any], ...] | UnsetType = UNSET
 
     @classmethod
     def to_score(cls, text: str, windows: Windows) -> "Request":

@@ -106,7 +106,9 @@ class VllmEngine:
             raise self._failure
         if request.windows is not UNSET:
             return await self._scorer.answer(request)
-        tokens = self._encode(request.prompt)
+        tokens = self._encode(request.prompt, request.tools or ())
+        if request.tools and tokens == self._encode(request.prompt):
+            raise EngineFailed(f"the chat template of --model {self._model} has no place for tools; leave out --native")
         params = _sampling_params(request, self._sampling, skip_special_tokens=not self._keeps_special_tokens)
         return self._with_reasoning(await self._result(tokens, params), request, tokens)
 
@@ -150,7 +152,7 @@ class VllmEngine:
         texts = [replace(completion, text=opening + completion.text) for completion in answer.completions]
         return Answer(tuple(texts), answer.prompt_tokens)
 
-    def _encode(self, prompt: str | tuple[Message, ...]) -> list[int]:
+    def _encode(self, prompt: str | tuple[Message, ...], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
         if isinstance(prompt, str):
             return list(self._tokenizer.encode(prompt))
         continued = prompt[-1]["role"] == "assistant"
@@ -161,6 +163,7 @@ class VllmEngine:
                     add_generation_prompt=not continued,
                     continue_final_message=continued,
                     return_dict=False,
+                    **({"tools": list(tools)} if tools else {}),
                     **self._template,
                 )
             )

@@ -83,6 +83,7 @@ class Tools:
         n: int = 1,
         first_sample: int = 0,
         schema: Mapping[str, Any] | None = None,
+        tools: tuple[Mapping[str, Any], ...] = (),
     ) -> Answer:
         """Draw samples `first_sample` to `first_sample + n - 1` of `prompt`.
 
@@ -99,6 +100,8 @@ class Tools:
             raise RuntimeError("this stage was run without an engine")
         last_replies.set(())
         request = Request(prompt, sampling, n, _number(self._seed, self._row_id, "sample") + first_sample, schema)
+        if tools:
+            request = replace(request, tools=tools)
         try:
             answer = await self._sampled(self._engine, request)
         except RequestFailed as failure:

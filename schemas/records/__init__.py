@@ -18,6 +18,7 @@ from synth.schemas.records import (
     self_lengthen,
     shared,
     skills,
+    tools,
 )
 from synth.schemas.records.challenge import *  # noqa: F403
 from synth.schemas.records.character import *  # noqa: F403
@@ -35,6 +36,7 @@ from synth.schemas.records.self_evolution import *  # noqa: F403
 from synth.schemas.records.self_lengthen import *  # noqa: F403
 from synth.schemas.records.shared import *  # noqa: F403
 from synth.schemas.records.skills import *  # noqa: F403
+from synth.schemas.records.tools import *  # noqa: F403
 
 # In the order of declaration.
 RECORDS: tuple[Record, ...] = tuple(
@@ -56,6 +58,7 @@ RECORDS: tuple[Record, ...] = tuple(
         challenge,
         self_correction,
         self_evolution,
+        tools,
     )
     for value in vars(module).values()
     if isinstance(value, Record)

@@ -24,6 +24,7 @@ class ScriptedTools:
         self._script = [line if isinstance(line, tuple) else (line, "stop") for line in script]
         self.requests: list[tuple[Prompted, Sampling, range]] = []
         self.schemas: list[Any] = []
+        self.offered: list[Any] = []
         self.tallies: dict[str, float] = defaultdict(float)
 
     @property
@@ -31,9 +32,17 @@ class ScriptedTools:
         return self
 
     async def generate(
-        self, prompt: Prompted, sampling: Sampling, *, n: int = 1, first_sample: int = 0, schema: Any = None
+        self,
+        prompt: Prompted,
+        sampling: Sampling,
+        *,
+        n: int = 1,
+        first_sample: int = 0,
+        schema: Any = None,
+        tools: Any = (),
     ) -> Answer:
         self.schemas.append(schema)
+        self.offered.append(tools)
         samples = range(first_sample, first_sample + n)
         self.requests.append((prompt, sampling, samples))
         answer = Answer(tuple(await self.completions(prompt, samples)), prompt_tokens=11)
@@ -85,6 +94,9 @@ class Outcome:
     def write(self, rows: Iterable[Row], *, accounts_for: int) -> None:
         self.rows += rows
         self.accounted_for += accounts_for
+
+    def salt(self, *purpose: str | int) -> int:  # noqa: ARG002
+        return 7
 
     def reject(self, row: Row, reason: str, detail: str = "") -> None:
         self.rejected.append((row, reason, detail))

@@ -36,6 +36,7 @@ from synth.pipelines.engines.openai.refusals import (
 from synth.pipelines.engines.openai.room import Room
 from synth.pipelines.engines.openai.served import CONNECT_SECONDS, NoModelList, Unreachable, find_card, served_models
 from synth.pipelines.engines.openai.server import Server
+from synth.pipelines.engines.openai.tool_calls import with_calls_as_text
 from synth.pipelines.engines.scoring import TextScorer
 from synth.schemas.errors import EngineFailed, UsageError
 
@@ -217,9 +218,12 @@ class OpenAIEngine:
         if isinstance(request.prompt, str):
             body["prompt"] = request.prompt
         else:
-            body["messages"] = request.prompt
+            body["messages"] = list(map(with_calls_as_text, request.prompt))
             if request.prompt[-1]["role"] == "assistant":
                 body |= {"continue_final_message": True, "add_generation_prompt": False}
+        if request.tools:
+            # vLLM shows them to the model all the same, and leaves the calls in the text, as in process.
+            body |= {"tools": request.tools, "tool_choice": "none" if self._is_vllm else None}
         body |= {**self._fields, self._limit_field: limit if self._has_limit else None}
         return {name: value for name, value in body.items() if value is not None}
 

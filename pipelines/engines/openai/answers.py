@@ -10,6 +10,7 @@ import orjson
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Completion, EngineBusy, RequestFailed
+from synth.pipelines.engines.openai.tool_calls import written_calls
 
 __all__ = ["error_text", "parsed", "read_answer", "read_logprobs", "read_tokens", "shortened", "token_count"]
 
@@ -163,6 +164,8 @@ def _completion(choice: Mapping[str, Any], stops: Collection[str]) -> Completion
     if not isinstance(content, str | list | None):
         raise _no_completion(choice)
     text, thoughts, refused = _parts(content)
+    if isinstance(calls := message.get("tool_calls"), list):
+        text = "\n".join(filter(None, (text, _clean(written_calls(calls)))))
     refusal = (_text(message.get("refusal")) or refused).strip()
     separate = (message.get("reasoning"), message.get("reasoning_content"), message.get("thinking"))
     tokens = choice.get("token_ids")

@@ -22,6 +22,7 @@ _FIXED = {
     "continue_final_message": "a prompt that ends in an assistant message needs it",
     "add_generation_prompt": "a prompt that ends in an assistant message needs it",
     "stream": "answers are read whole",
+    "tools": "the step gives them where it has --native",
 }
 # Fields that other options set; they can only be removed, for servers that refuse them.
 _REMOVABLE = {
