@@ -18,6 +18,7 @@ from synth.schemas.plain import plain_values, text_of_plain
 from synth.schemas.records.shared import SEGMENTS
 from synth.schemas.segments import NOT_LEARNT
 from synth.schemas.storable import repeated_names
+from synth.schemas.writing.tool_chats import is_tool_chats, tool_chats
 
 __all__ = [
     "ALPACA",
@@ -117,7 +118,8 @@ SHAREGPT = ChatShape("conversations", "from", "value", "human", "gpt")
 ALPACA = AlpacaShape()
 SHAPES: dict[str, ChatShape | AlpacaShape] = {"messages": MESSAGES, "sharegpt": SHAREGPT, "alpaca": ALPACA}
 MASKED = ("axolotl", "tokens")
-SHAPE_NAMES = ("rows", *SHAPES, "llama-factory", *MASKED)
+TOOL_CALLS = "tool-calls"
+SHAPE_NAMES = ("rows", *SHAPES, TOOL_CALLS, "llama-factory", *MASKED)
 # The column of a chat's tools, next to its turns.
 TOOLS = "tools"
 
@@ -134,10 +136,11 @@ def shaped(
 
     Only the `columns` are used, if any are given. `prompt` and `response` name the columns to use, by default the first
     existing one of `PROMPTS` and `RESPONSES`. Columns `input`, `system` and `history` belong to the prompt. Rows that
-    are already chats, with a column `messages` (`conversations` for `sharegpt`), are kept. `llama-factory` is
-    `messages` for such rows, otherwise `alpaca`; shapes in `MASKED` are `messages`, with the column `segments` if there
-    is one. Raises `InputError` if a column is missing, not text, or has a null, and for segments that are not to be
-    learnt where the shape cannot say so.
+    are already chats, with a column `messages` (`conversations` for `sharegpt`), are kept. `tool-calls` is for chats
+    whose tools and calls are apart. `llama-factory` is that in its own layout for such rows, `messages` for other
+    chats, otherwise `alpaca`; shapes in `MASKED` are `messages`, with the column `segments` if there is one. Raises
+    `InputError` if a column is missing, not text, or has a null, and for segments that are not to be learnt where the
+    shape cannot say so.
     """
     table = chosen_columns(dataset, columns)
     if shape == "rows":
@@ -145,6 +148,8 @@ def shaped(
     if SEGMENTS.name in table.column_names:
         _check_segments(table, shape, str(dataset))
     named = bool(prompt or response)
+    if shape == TOOL_CALLS or (shape == "llama-factory" and not named and is_tool_chats(table.schema)):
+        return tool_chats(table, str(dataset), sharegpt=shape != TOOL_CALLS)
     if shape == "llama-factory":
         made = MESSAGES if MESSAGES.is_in(table.schema) and not named else ALPACA
     else:

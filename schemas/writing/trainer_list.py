@@ -24,7 +24,20 @@ CHATS: dict[str, Any] = {
         "system_tag": "system",
     },
 }
+TOOL_CHATS: dict[str, Any] = {
+    "formatting": "sharegpt",
+    "tags": {
+        "role_tag": "from",
+        "content_tag": "value",
+        "user_tag": "human",
+        "assistant_tag": "gpt",
+        "system_tag": "system",
+        "function_tag": "function_call",
+        "observation_tag": "observation",
+    },
+}
 # The columns of chats and Alpaca rows, by the names in the list.
+TOOL_CHAT_COLUMNS = {"messages": "conversations", "tools": "tools"}
 CHAT_COLUMNS = {"messages": "messages", "tools": "tools"}
 ALPACA_COLUMNS = {
     "prompt": "instruction",
@@ -65,6 +78,8 @@ class TrainerList:
         known, how = (CHAT_COLUMNS, CHATS) if "messages" in schema.names else (ALPACA_COLUMNS, {})
         if "chosen" in schema.names:
             how = {"ranking": True}
+        if "conversations" in schema.names:
+            known, how = TOOL_CHAT_COLUMNS, TOOL_CHATS
         columns = {theirs: ours for theirs, ours in known.items() if ours in schema.names}
         self._listed[self._file.stem] = {"file_name": self._file.name, **how, "columns": columns}
         write_json(self.path, self._listed)

@@ -36,6 +36,7 @@ OBJECTS = [
 ]
 QUESTIONS = (ROOT / "examples" / "questions.jsonl").read_text().splitlines()
 TRIVIA = [json.loads(line) for line in (ROOT / "examples" / "trivia.jsonl").read_text().splitlines()]
+TOOL_TASKS = list(map(json.loads, (ROOT / "examples" / "tool-tasks.jsonl").read_text().splitlines()))
 ANSWERS = {row["question"]: row["answer"] for row in map(json.loads, QUESTIONS)}
 FUNCTIONS = """\
 def initials(name):
@@ -83,6 +84,14 @@ def instance(schema: dict[str, Any]) -> str:
     """The least that a schema allows."""
     answer = asyncio.run(EchoEngine().answer(Request("", Sampling(), schema=schema)))
     return answer.completions[0].text
+
+
+def tool_calls(asked: str, seed: int) -> str:
+    """The calls for a task of the examples, but every third time others; and the first answer to one who asks again."""
+    if "Your answer so far was:" in asked:
+        return asked.split("Your answer so far was:")[1].split("\n\n")[1]
+    calls = next((task["calls"] for task in TOOL_TASKS if str(task["messages"]) in asked), [])
+    return json.dumps(calls if seed % 3 else [{"name": "weather", "arguments": {"city": "Rome"}}])
 
 
 def tags(seed: int) -> str:
@@ -189,6 +198,7 @@ REPLIES = {
     "You draw up reading lists": questions,
     "You plan scenes": scenes,
     "You write scripts": script,
+    "You answer requests by calling functions": tool_calls,
     "You think aloud": lambda _, seed: prose(seed, 15),
     "would be a suitable answer to it": lambda _, seed: "yes",  # noqa: ARG005
     "List three assignments": lambda _, seed: f"Explain how {SUBJECTS[seed % 8].lower()} works in case {seed}.",

@@ -139,6 +139,7 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
     "select": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "think": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "pack": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
+    "refine tools": {"tool-tasks.jsonl": first(6, "tool-tasks.jsonl")},
     "import": {
         "shards/1.parquet": parquet(ROWS),
         "more.csv.gz": gzip.compress(b"key,question,answer\nlast,What is 2+2?,4\n"),

@@ -43,6 +43,8 @@ from synth.pipelines.self_lengthen.draft import DraftResponses
 from synth.pipelines.self_lengthen.evaluate import CRITERIA, EvaluateLengths
 from synth.pipelines.self_lengthen.extend import Extend
 from synth.pipelines.self_lengthen.instruct import Instruct
+from synth.pipelines.tools.answer import AnswerTools
+from synth.pipelines.tools.measure import Measure
 from synth.sandbox.pool import Sandbox
 from synth.schemas.dataset import Dataset
 from tests.jails import why_not
@@ -149,6 +151,11 @@ def instructions(asked: str, seed: int) -> str:
     return "Yes." if asked.startswith("Suited?") else prose(1, 1, about=seed)
 
 
+TOOL_ROW = {
+    "tools": [{"name": "weather", "parameters": {"city": {"type": "string"}, "days": {"type": "integer"}}}],
+    "messages": "How will it be in Oslo for two days?",
+    "calls": [{"name": "weather", "arguments": {"city": "Oslo", "days": 2}}],
+}
 CASES = {
     "augment evolve": Case(Evolve(), {"query": "What is 2+3?"}, evolutions),
     "augment respond": Case(Respond(), {"query": "What is 2+3?"}, solutions),
@@ -239,6 +246,12 @@ CASES = {
         {"question": "Who is the mayor?", "self": 0},
         lambda *_: '{"reason": "It changes.", "intent": "no", "knowledge": "yes", "time": "yes"}',
         reasoning=(),
+    ),
+    "refine tools": Case(
+        Measure(n=4), TOOL_ROW, lambda _, seed: f"[weather(city='Oslo', days={seed % 3})]", reasoning=("reasonings",)
+    ),
+    "refine tools answer": Case(
+        AnswerTools(), TOOL_ROW, lambda asked, _: f"weather(city='Oslo', days={2 + asked.count('so far')})"
     ),
     "self-lengthen instruct": Case(
         Instruct(judge_prompt=Prompt("# user\nSuited? {{ instruction }}", "judge"), n=6, tries=2),
