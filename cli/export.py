@@ -39,9 +39,9 @@ class ExportOptions:
     shape: Annotated[
         str,
         Option(
-            "The rows as they are, or a prompt and its response as trainers read them; tool-calls keeps tools and "
-            "calls apart from the text, llama-factory also lists the file in dataset_info.json, and axolotl and tokens "
-            "say which parts are not learnt.",
+            "The rows as they are, or a prompt and its response as trainers read them; tool-calls keeps calls of tools "
+            "apart from the text, llama-factory also lists the file in dataset_info.json, and axolotl and tokens say "
+            "which parts are not learnt.",
             long="--as",
             choices=(*SHAPE_NAMES, *PREFERENCES),
         ),

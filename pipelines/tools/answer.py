@@ -10,9 +10,9 @@ from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Temper
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
-from synth.pipelines.tools.calls import Call, read_calls, written
+from synth.pipelines.tools.calls import ToolCall, read_calls, written
 from synth.pipelines.tools.options import Native, Ordered
-from synth.pipelines.tools.task import RIGHT, Task, check_chat, check_text
+from synth.pipelines.tools.task import RIGHT, ToolTask, check_chat, check_text
 from synth.schemas.record import Record
 from synth.schemas.records import TOOL_ANSWER, TOOL_QUESTION
 
@@ -61,7 +61,7 @@ class AnswerTools(RowStage):
         check_text(self.refine_prompt)
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
-        task = Task.read(row)
+        task = ToolTask.read(row)
         replies = [await self._ask(task, tools)]
         agreed = False
         while not agreed and len(replies) <= self.rounds:
@@ -86,7 +86,7 @@ class AnswerTools(RowStage):
             "model": tools.model,
         }
 
-    async def _ask(self, task: Task, tools: Tools) -> Completion:
+    async def _ask(self, task: ToolTask, tools: Tools) -> Completion:
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         prompt = task.asked_natively() if self.native else task.asked(self.prompt)
         offered = task.toolbox.specified if self.native else ()
@@ -95,14 +95,14 @@ class AnswerTools(RowStage):
             raise Reject("truncated", reply.cut)
         return reply
 
-    def _agree(self, task: Task, before: Completion, now: Completion) -> bool:
+    def _agree(self, task: ToolTask, before: Completion, now: Completion) -> bool:
         ones, twos = _calls(before, task), _calls(now, task)
         if ones is None or twos is None:
             return ones == twos and before.text.strip() == now.text.strip()
         return task.toolbox.same(ones, twos, ordered=self.ordered)
 
 
-def _calls(reply: Completion, task: Task) -> tuple[Call, ...] | None:
+def _calls(reply: Completion, task: ToolTask) -> tuple[ToolCall, ...] | None:
     try:
         return read_calls(reply.text, task.toolbox.names)
     except Reject:

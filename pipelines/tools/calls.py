@@ -13,7 +13,7 @@ from typing import Any
 from synth.pipelines.runtime.stage import Reject
 from synth.pipelines.runtime.text.fences import without_fence
 
-__all__ = ["Call", "calls_in", "parsed", "read_calls", "written"]
+__all__ = ["ToolCall", "calls_in", "parsed", "read_calls", "written"]
 
 BLOCK = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 # How JSON begins that may be a call or a list of calls, and what stands between calls.
@@ -27,14 +27,14 @@ QUOTES_AND_BRACKETS = re.compile(r"\\.|[\"'()]", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Call:
+class ToolCall:
     """A tool by its name, and its arguments by theirs: JSON values."""
 
     name: str
     arguments: Mapping[str, Any]
 
 
-def written(calls: Sequence[Call]) -> str:
+def written(calls: Sequence[ToolCall]) -> str:
     """The calls as a JSON list of objects with `name` and `arguments`, on one line."""
     return json.dumps([{"name": call.name, "arguments": call.arguments} for call in calls], ensure_ascii=False)
 
@@ -48,7 +48,7 @@ def parsed(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def read_calls(reply: str, known: Collection[str]) -> tuple[Call, ...]:
+def read_calls(reply: str, known: Collection[str]) -> tuple[ToolCall, ...]:
     """The calls in a reply, none if it makes none; `known` are the names of the tools that were offered.
 
     The first of these forms that the reply has is read, so that a call is found once: blocks between `<tool_call>` and
@@ -69,7 +69,7 @@ def read_calls(reply: str, known: Collection[str]) -> tuple[Call, ...]:
     return calls
 
 
-def calls_in(value: Any, known: Collection[str] = ()) -> tuple[Call, ...] | None:
+def calls_in(value: Any, known: Collection[str] = ()) -> tuple[ToolCall, ...] | None:
     """The calls that a JSON value is, in any of the layouts in use; None if it is something else.
 
     An object has a `name` and `arguments` (or `parameters`, `args`), which may be JSON text, as it is or as the
@@ -88,10 +88,10 @@ def calls_in(value: Any, known: Collection[str] = ()) -> tuple[Call, ...] | None
     key = next((key for key in ("arguments", "parameters", "args") if key in value), None)
     # With a description, it is a definition of the tool.
     if isinstance(name, str) and "description" not in value and (key or name in known):
-        return (Call(name, _arguments(name, value[key] if key else {})),)
+        return (ToolCall(name, _arguments(name, value[key] if key else {})),)
     if len(value) == 1 and next(iter(value)) in known:
         ((name, arguments),) = value.items()
-        return (Call(name, _arguments(name, arguments)),)
+        return (ToolCall(name, _arguments(name, arguments)),)
     return None
 
 
@@ -108,8 +108,8 @@ def _arguments(name: str, given: Any) -> Mapping[str, Any]:
     return given
 
 
-def _in_blocks(reply: str, known: Collection[str]) -> tuple[Call, ...]:
-    found: list[Call] = []
+def _in_blocks(reply: str, known: Collection[str]) -> tuple[ToolCall, ...]:
+    found: list[ToolCall] = []
     for block in BLOCK.finditer(reply):
         calls = _in_json(block[1], known)
         if not calls:
@@ -118,9 +118,9 @@ def _in_blocks(reply: str, known: Collection[str]) -> tuple[Call, ...]:
     return tuple(found)
 
 
-def _in_json(text: str, known: Collection[str]) -> tuple[Call, ...]:
+def _in_json(text: str, known: Collection[str]) -> tuple[ToolCall, ...]:
     """The first JSON value that is calls, and those that follow it with nothing between them."""
-    found: list[Call] = []
+    found: list[ToolCall] = []
     end = 0
     for start in islice(JSON_START.finditer(text), MOST_STARTS):
         if start.start() < end:
@@ -138,7 +138,7 @@ def _in_json(text: str, known: Collection[str]) -> tuple[Call, ...]:
     return tuple(found)
 
 
-def _in_python(reply: str, known: Collection[str]) -> tuple[Call, ...]:
+def _in_python(reply: str, known: Collection[str]) -> tuple[ToolCall, ...]:
     name, known_name, opened = _names(frozenset(known))
     text = without_fence(reply).strip()
     if (whole := _sequence(text, 0, name, known)) and whole[1] == len(text):
@@ -161,9 +161,9 @@ def _names(known: frozenset[str]) -> tuple[re.Pattern[str], re.Pattern[str], re.
 
 def _sequence(
     text: str, start: int, name: re.Pattern[str], known: Collection[str]
-) -> tuple[tuple[Call, ...], int] | None:
+) -> tuple[tuple[ToolCall, ...], int] | None:
     """Calls one after the other from `start` on, in brackets or not, and where they end; None if there are none."""
-    calls: list[Call] = []
+    calls: list[ToolCall] = []
     at = start + text.startswith("[", start)
     while found := name.match(text, BETWEEN.match(text, at).end()):  # type: ignore[union-attr]  # it may be empty
         read = _python_call(text, found, known)
@@ -179,7 +179,7 @@ def _sequence(
     return (tuple(calls), at) if calls else None
 
 
-def _mentioned(text: str, name: re.Pattern[str], known: Collection[str]) -> Iterator[Call]:
+def _mentioned(text: str, name: re.Pattern[str], known: Collection[str]) -> Iterator[ToolCall]:
     end = 0
     for found in name.finditer(text):
         if found.start() >= end and (read := _python_call(text, found, known)):
@@ -187,13 +187,13 @@ def _mentioned(text: str, name: re.Pattern[str], known: Collection[str]) -> Iter
             end = read[1]
 
 
-def _python_call(text: str, name: re.Match[str], known: Collection[str]) -> tuple[Call, int] | None:
+def _python_call(text: str, name: re.Match[str], known: Collection[str]) -> tuple[ToolCall, int] | None:
     """The call whose name is matched, and where it ends; None if it is unknown and what follows is no arguments."""
     end = _closed(text, name.end())
     try:
         if end is None:
             raise ValueError("they do not end")
-        return Call(name[1], _python_arguments(text[name.end() : end])), end
+        return ToolCall(name[1], _python_arguments(text[name.end() : end])), end
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         if name[1] in known:
             raise Reject("bad_arguments", f"those of {name[1]} cannot be read: {error}") from None

@@ -11,7 +11,7 @@ from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
 from synth.pipelines.tools.calls import written
 from synth.pipelines.tools.options import Native, Ordered
-from synth.pipelines.tools.task import RIGHT, Task, check_chat
+from synth.pipelines.tools.task import RIGHT, ToolTask, check_chat
 from synth.schemas.record import Record
 from synth.schemas.records import TOOL_SAMPLES, TOOL_TASK
 
@@ -65,7 +65,7 @@ class Measure(RowStage):
         return {"right_samples": "measured_tasks"}
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
-        task = Task.read(row)
+        task = ToolTask.read(row)
         if task.calls is None:
             raise Reject("bad_calls", "the right calls are missing")
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)

@@ -15,8 +15,8 @@ from synth.pipelines.runtime.common_options import PromptFile
 from synth.pipelines.runtime.declared import Option, amounts, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Output, Rejected, Row, TableStage
-from synth.pipelines.tools.calls import Call, parsed, written
-from synth.pipelines.tools.task import RIGHT, Task, check_chat, check_text
+from synth.pipelines.tools.calls import ToolCall, parsed, written
+from synth.pipelines.tools.task import RIGHT, ToolTask, check_chat, check_text
 from synth.pipelines.tools.turns import Turn, expected_calls, for_templates
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
@@ -115,7 +115,7 @@ class SelectTools(TableStage):
         return {name for _, name in sorted(unchanged)[: max(wanted, 1 if self.unchanged_share else 0)]}
 
     def _lessons(self, row: Row) -> Iterator[Row]:
-        task = Task.read(row)
+        task = ToolTask.read(row)
         assert task.calls is not None, "refine tools has compared with them"
         gold = written(task.calls)
         yield self._lesson(row, task, "call", None, gold, task.calls)
@@ -127,7 +127,7 @@ class SelectTools(TableStage):
         yield self._lesson(row, task, "unchanged", first, first, expected_calls(row["attempts"][right], ()))
 
     def _lesson(
-        self, row: Row, task: Task, kind: str, first: str | None, target: str, calls: Sequence[Call]
+        self, row: Row, task: ToolTask, kind: str, first: str | None, target: str, calls: Sequence[ToolCall]
     ) -> dict[str, Any]:
         if first is not None:
             task = task.requested(str(self.refine_prompt.render(first=first)))

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from synth.pipelines.engines import Completion, Message
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Row
-from synth.pipelines.tools.calls import Call, read_calls, written
+from synth.pipelines.tools.calls import ToolCall, read_calls, written
 from synth.pipelines.tools.toolbox import Toolbox
 from synth.pipelines.tools.turns import Turn, alternating, expected_calls, for_templates, read_turns, with_request
 from synth.schemas.errors import UsageError
 
-__all__ = ["RIGHT", "Task", "Verdict", "check_chat", "check_text"]
+__all__ = ["RIGHT", "Judgement", "ToolTask", "check_chat", "check_text"]
 
 RIGHT = "right"
 # Characters of calls in a detail.
@@ -19,32 +19,32 @@ SHOWN = 120
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """What a reply is: `right`, or the reason why not, with a `detail`; and its calls, None if they cannot be read."""
 
     reason: str
     detail: str = ""
-    calls: tuple[Call, ...] | None = None
+    calls: tuple[ToolCall, ...] | None = None
 
 
 @dataclass(frozen=True)
-class Task:
+class ToolTask:
     """A row of tasks. `calls` are the right ones: none if no tool is to be called, None if they are not known."""
 
     turns: tuple[Turn, ...]
     toolbox: Toolbox
-    calls: tuple[Call, ...] | None
+    calls: tuple[ToolCall, ...] | None
 
     @classmethod
-    def read(cls, row: Row) -> "Task":
+    def read(cls, row: Row) -> "ToolTask":
         """Raises `Reject`: `bad_tools`, `bad_calls`, `no_question`."""
         toolbox = Toolbox.read(row["tools"])
         calls = None if row["calls"] is None else expected_calls(row["calls"], toolbox.names)
         return cls(read_turns(row["turns"], toolbox.names), toolbox, calls)
 
-    def requested(self, request: str) -> "Task":
+    def requested(self, request: str) -> "ToolTask":
         """The task with a further request of the user."""
-        return Task(with_request(self.turns, request), self.toolbox, self.calls)
+        return ToolTask(with_request(self.turns, request), self.toolbox, self.calls)
 
     def asked(self, prompt: Prompt) -> tuple[Message, ...]:
         """The chat that asks for the calls, with the tools in the words of the prompt, which is a chat."""
@@ -58,7 +58,7 @@ class Task:
         """The chat for a model's own template, which gets the tools apart."""
         return for_templates(self.turns)
 
-    def judge(self, reply: Completion, *, ordered: bool = False) -> Verdict:
+    def judge(self, reply: Completion, *, ordered: bool = False) -> Judgement:
         """Compare the calls in a reply with the right ones, which must be known.
 
         `right`, also if none are expected and none are made; else `not_a_call`, `unknown_tool`, `bad_arguments` (not
@@ -66,18 +66,18 @@ class Task:
         """
         assert self.calls is not None, "there is nothing to compare with"
         if reply.no_answer:
-            return Verdict(*reply.no_answer)
+            return Judgement(*reply.no_answer)
         if reply.cut:
-            return Verdict("truncated", reply.cut)
+            return Judgement("truncated", reply.cut)
         try:
             calls = read_calls(reply.text, self.toolbox.names)
         except Reject as reject:
-            return Verdict(reject.reason, reject.detail)
+            return Judgement(reject.reason, reject.detail)
         if self.toolbox.same(calls, self.calls, ordered=ordered):
-            return Verdict(RIGHT, calls=calls)
+            return Judgement(RIGHT, calls=calls)
         if not calls:
-            return Verdict("not_a_call", "it calls nothing", calls)
-        return Verdict(*(self.toolbox.fault(calls) or ("wrong_call", f"it calls {_brief(calls)}")), calls)
+            return Judgement("not_a_call", "it calls nothing", calls)
+        return Judgement(*(self.toolbox.fault(calls) or ("wrong_call", f"it calls {_brief(calls)}")), calls)
 
 
 def check_chat(prompt: Prompt) -> None:
@@ -92,6 +92,6 @@ def check_text(request: Prompt) -> None:
         raise UsageError(f"--refine-prompt {request.origin} is a chat, but must be text that the user adds")
 
 
-def _brief(calls: Sequence[Call]) -> str:
+def _brief(calls: Sequence[ToolCall]) -> str:
     text = written(calls)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -10,7 +10,7 @@ from typing import Any
 from unicodedata import normalize
 
 from synth.pipelines.runtime.stage import Reject
-from synth.pipelines.tools.calls import Call, parsed
+from synth.pipelines.tools.calls import ToolCall, parsed
 
 __all__ = ["Toolbox"]
 
@@ -99,7 +99,7 @@ class Toolbox:
             {"type": "function", "function": {**tool.given, "parameters": tool.schema}} for tool in self._tools.values()
         )
 
-    def fault(self, calls: Sequence[Call]) -> tuple[str, str] | None:
+    def fault(self, calls: Sequence[ToolCall]) -> tuple[str, str] | None:
         """Reason and detail of the first call that cannot be made: `unknown_tool`, `bad_arguments`."""
         for call in calls:
             if call.name not in self._tools:
@@ -108,7 +108,7 @@ class Toolbox:
                 return "bad_arguments", fault
         return None
 
-    def same(self, some: Sequence[Call], others: Sequence[Call], *, ordered: bool = False) -> bool:
+    def same(self, some: Sequence[ToolCall], others: Sequence[ToolCall], *, ordered: bool = False) -> bool:
         """Whether these are the same calls, as often, in any order or, if `ordered`, in the same.
 
         The order of arguments does not matter, and an optional one that is missing has its default. Numbers are equal
@@ -118,7 +118,7 @@ class Toolbox:
         ones, twos = ([self._key(call) for call in calls] for calls in (some, others))
         return ones == twos if ordered else Counter(ones) == Counter(twos)
 
-    def _key(self, call: Call) -> tuple[Any, ...]:
+    def _key(self, call: ToolCall) -> tuple[Any, ...]:
         tool = self._tools.get(call.name)
         arguments = {**tool.defaults, **call.arguments} if tool else call.arguments
         return call.name, _key_of(arguments)

@@ -8,7 +8,7 @@ from typing import Any
 
 from synth.pipelines.engines import Message
 from synth.pipelines.runtime.stage import Reject
-from synth.pipelines.tools.calls import Call, calls_in, parsed, written
+from synth.pipelines.tools.calls import ToolCall, calls_in, parsed, written
 
 __all__ = ["Turn", "alternating", "expected_calls", "for_templates", "read_turns", "with_request"]
 
@@ -27,7 +27,7 @@ class Turn:
 
     role: str
     content: str
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
     @property
     def spoken(self) -> str:
@@ -58,7 +58,7 @@ def read_turns(text: str, known: Collection[str]) -> tuple[Turn, ...]:
     return turns
 
 
-def expected_calls(value: Any, known: Collection[str]) -> tuple[Call, ...]:
+def expected_calls(value: Any, known: Collection[str]) -> tuple[ToolCall, ...]:
     """The calls in a column of them, as JSON values or JSON text. Raises `Reject` (`bad_calls`)."""
     try:
         calls = calls_in(parsed(value) if isinstance(value, str) else value, known)
