@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Temperature
-from synth.pipelines.runtime.declared import Option, shipped
+from synth.pipelines.runtime.declared import Only, Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
 from synth.pipelines.tools.calls import ToolCall, read_calls, written
@@ -45,7 +45,7 @@ class AnswerTools(RowStage):
         "synth refine tools answer tool-tasks.jsonl one-revision/ --model Qwen/Qwen2.5-7B-Instruct --rounds 1",
     )
 
-    prompt: PromptFile = shipped("call", FOLDER)
+    prompt: Annotated[PromptFile, Only("native", False)] = shipped("call", FOLDER)
     refine_prompt: Annotated[Prompt, Option("Text file with the request to revise an answer.", metavar="FILE")] = (
         shipped("refine", FOLDER)
     )

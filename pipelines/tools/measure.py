@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Sampling
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Temperature, TopP
-from synth.pipelines.runtime.declared import Option, shipped
+from synth.pipelines.runtime.declared import Only, Option, shipped
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
 from synth.pipelines.tools.calls import written
 from synth.pipelines.tools.options import Native, Ordered
@@ -48,7 +48,7 @@ class Measure(RowStage):
         "synth refine tools tool-tasks.jsonl native/ --model Qwen/Qwen2.5-7B-Instruct --native -n 4",
     )
 
-    prompt: PromptFile = shipped("call", FOLDER)
+    prompt: Annotated[PromptFile, Only("native", False)] = shipped("call", FOLDER)
     native: Native = False
     n: Annotated[int, Option("Samples of each task.", min=1, flag="-n", long="--samples")] = 8
     ordered: Ordered = False

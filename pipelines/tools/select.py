@@ -14,7 +14,7 @@ from synth.pipelines.engines import Message
 from synth.pipelines.runtime.common_options import PromptFile
 from synth.pipelines.runtime.declared import Option, amounts, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Output, Rejected, Row, TableStage
+from synth.pipelines.runtime.stage import Output, Reject, Rejected, Row, TableStage
 from synth.pipelines.tools.calls import ToolCall, parsed, written
 from synth.pipelines.tools.task import RIGHT, ToolTask, check_chat, check_text
 from synth.pipelines.tools.turns import Turn, expected_calls, for_templates
@@ -26,6 +26,8 @@ __all__ = ["SelectTools"]
 
 FOLDER = Path(__file__).parent
 ROWS_AT_A_TIME = 256
+# The columns with a value for each sample.
+SAMPLES = ("responses", "attempts", "labels")
 # Samples in which the model said nothing that it could revise.
 WITHOUT_ANSWER = frozenset({"truncated", "refused", "empty_answer"})
 
@@ -36,7 +38,8 @@ class SelectTools(TableStage):
 
     Reads the output of `refine tools`. A task is selected if its `difficulty`, the share of right samples, is above the
     first number of `between` and not above the second (arXiv 2504.01400 trains on what is within reach; the bounds are
-    ours). Others are rejected as `out_of_reach` or `too_easy`, and may come back in the next round.
+    ours). Others are rejected as `out_of_reach` or `too_easy`, and may come back in the next round; rows that are not
+    such an output as `bad_samples`, or as `refine tools` rejects them.
 
     A selected task gives up to three rows: `<id>/call`, the right calls; `<id>/corrected`, the right calls after the
     model's first wrong sample; `<id>/unchanged`, its first right sample after itself, which teaches to stop. Of the
@@ -94,7 +97,11 @@ class SelectTools(TableStage):
             elif row["difficulty"] > high:
                 output.reject(row, "too_easy", share)
             else:
-                lessons = list(self._lessons(row))
+                try:
+                    lessons = list(self._lessons(row))
+                except Reject as reject:
+                    output.reject(row, reject.reason, reject.detail)
+                    continue
                 spare = {lesson["id"] for lesson in lessons if lesson["kind"] == "unchanged" and row["id"] not in kept}
                 for lesson in lessons:
                     if lesson["id"] in spare:
@@ -116,7 +123,8 @@ class SelectTools(TableStage):
 
     def _lessons(self, row: Row) -> Iterator[Row]:
         task = ToolTask.read(row)
-        assert task.calls is not None, "refine tools has compared with them"
+        if task.calls is None or RIGHT not in row["labels"] or len({len(row[name]) for name in SAMPLES}) > 1:
+            raise Reject("bad_samples", f"no right sample in {', '.join(SAMPLES)}, or they are not equally many")
         gold = written(task.calls)
         yield self._lesson(row, task, "call", None, gold, task.calls)
         wrong = _first_wrong(row)
