@@ -7,6 +7,7 @@ from typing import Any
 import datasets
 import pytest
 
+from synth.pipelines.engines.models import TINY_FOLDER
 from synth.schemas.errors import InputError
 from tests.command import synth
 from tests.counting_server import counting_server
@@ -57,27 +58,36 @@ def test_calls_and_tools_are_objects_in_openais_layout(lessons: Path) -> None:
     assert none["messages"][-1] == {"role": "assistant", "content": "[]"}
 
 
+TEMPLATE = (
+    "{% for tool in tools %}{{ tool.function.name }} {% endfor %}{% for message in messages %}{{ message.role }}: "
+    "{{ message.content }}{% for call in message.tool_calls %}{{ call.function | tojson }}{% endfor %}\n"
+    "{% endfor %}"
+)
+
+
+def is_formatted(text: str) -> bool:
+    shown = 'assistant: {"name": "find", "arguments": {"x": 3}}'
+    return text.startswith("find user: Find 1, 2 and 3.") and text.rstrip().endswith(shown)
+
+
 def test_a_chat_template_formats_what_parquet_keeps(lessons: Path) -> None:
-    """As TRL does: `messages` and `tools` of a row go to the tokenizer's chat template."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
     synth("export", lessons, lessons.parent / "out.parquet", "--as", "tool-calls", "--where", "task_id = 'step'")
     rows = datasets.Dataset.from_parquet(str(lessons.parent / "out.parquet"), cache_dir=str(lessons.parent / "cache"))
-    template = (
-        "{% for tool in tools %}{{ tool.function.name }} {% endfor %}{% for message in messages %}{{ message.role }}: "
-        "{{ message.content }}{% for call in message.tool_calls %}{{ call.function | tojson }}{% endfor %}\n"
-        "{% endfor %}"
-    )
-    row = rows[0]
-    ((text,), _) = render_jinja_template([row["messages"]], tools=row["tools"], chat_template=template)
-    assert text.startswith("find user: Find 1, 2 and 3.")
-    assert text.rstrip().endswith('assistant: {"name": "find", "arguments": {"x": 3}}')
+    ((text,), _) = render_jinja_template([rows[0]["messages"]], tools=rows[0]["tools"], chat_template=TEMPLATE)
+    assert is_formatted(text)
 
 
 def test_trl_formats_the_rows(lessons: Path) -> None:
     trl = pytest.importorskip("trl", reason="TRL is not installed; the test above stands for it")
-    rows = exported(lessons, "--as", "tool-calls")
-    assert all(trl.is_conversational(row) for row in rows)
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(TINY_FOLDER)
+    tokenizer.chat_template = TEMPLATE
+    step, _ = exported(lessons, "--as", "tool-calls")
+    assert trl.is_conversational(step)
+    assert is_formatted(trl.apply_chat_template(step, tokenizer, tools=step["tools"])["text"])
 
 
 def test_llama_factory_reads_roles_of_its_own_and_tools_as_text(lessons: Path) -> None:
