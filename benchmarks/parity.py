@@ -20,7 +20,8 @@ from contest import ROOT, parser, print_table, say, scratch
 
 from synth.pipelines.engines import Answer, Request
 from synth.pipelines.engines.registry import open_engine
-from synth.pipelines.engines.vllm import VllmEngine, _sampling_params
+from synth.pipelines.engines.vllm import VllmEngine
+from synth.pipelines.engines.vllm_requests import sampling_params
 from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.declared import assignments
 from synth.pipelines.runtime.prompts import Prompt
@@ -62,7 +63,7 @@ def main() -> None:
         def generate(llm: Any) -> int:
             """The tokens that `LLM.generate` answers all of the requests with."""
             prompts = [request.prompt for request in requests]
-            params = [_sampling_params(request, {}, skip_special_tokens=True) for request in requests]
+            params = [sampling_params(request, {}, skip_special_tokens=True) for request in requests]
             outputs = llm.generate(prompts, params, use_tqdm=False)
             return sum(len(completion.token_ids) for output in outputs for completion in output.outputs)
 

@@ -24,7 +24,8 @@ from parity import Bare, Lent, timed
 
 from synth.pipelines.engines.registry import open_engine
 from synth.pipelines.engines.scoring import windows_of
-from synth.pipelines.engines.vllm import VllmEngine, _scoring_params
+from synth.pipelines.engines.vllm import VllmEngine
+from synth.pipelines.engines.vllm_requests import scoring_params
 from synth.pipelines.miniplm.nll import ScoreTexts
 from synth.pipelines.runtime.declared import assignments
 from synth.pipelines.runtime.runner import Options, Run
@@ -58,7 +59,7 @@ def main() -> None:
 
         windows = windows_in(texts, given.max_tokens, engine)
         plain, tuned = (
-            partial(bare.call, partial(generate, windows, params)) for params in (_plain_params(), _scoring_params())
+            partial(bare.call, partial(generate, windows, params)) for params in (_plain_params(), scoring_params())
         )
         # The first round warms all sides up.
         sums = [sum(Dataset.open(run(0)).table["nll"].to_pylist()), *(map(likelihood, (plain(), tuned())))]

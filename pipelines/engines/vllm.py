@@ -1,7 +1,7 @@
 """vLLM in this process: a driver thread owns the engine, the event loop only waits for futures.
 
 The thread takes requests from a queue, steps the engine while there is work, and posts all finished answers of a step
-to the loop at once. No other module imports vllm.
+to the loop at once. Only the modules vllm* here import vllm.
 """
 
 import asyncio
@@ -18,10 +18,11 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from synth.pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request, RequestFailed
+from synth.pipelines.engines import Answer, Completion, Message, PromptRefused, PromptTooLong, Request
 from synth.pipelines.engines.models import locate, needs_gpu, revision_of
 from synth.pipelines.engines.reasoning import MARKERS, closing_marker, opening_marker
 from synth.pipelines.engines.scoring import TextScorer
+from synth.pipelines.engines.vllm_requests import result_of, sampling_params, scoring_params, sentence
 from synth.pipelines.engines.vllm_start import alone_on_this_machine, set_environment, telling_phases
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
 
@@ -109,7 +110,7 @@ class VllmEngine:
         tokens = self._encode(request.prompt, request.tools or ())
         if request.tools and tokens == self._encode(request.prompt):
             raise EngineFailed(f"the chat template of --model {self._model} has no place for tools; leave out --native")
-        params = _sampling_params(request, self._sampling, skip_special_tokens=not self._keeps_special_tokens)
+        params = sampling_params(request, self._sampling, skip_special_tokens=not self._keeps_special_tokens)
         return self._with_reasoning(await self._result(tokens, params), request, tokens)
 
     async def close(self) -> None:
@@ -135,7 +136,7 @@ class VllmEngine:
         return list(self._tokenizer.encode(text, add_special_tokens=special))
 
     async def _logprobs(self, windows: Sequence[list[int]]) -> list[list[float]]:
-        params = _scoring_params()
+        params = scoring_params()
         found: list[list[float]] = await asyncio.gather(*[self._result(window, params) for window in windows])
         return found
 
@@ -169,7 +170,7 @@ class VllmEngine:
             )
         except Exception as error:  # a chat template is a program, which may raise anything
             raise PromptRefused(
-                f"--model {self._model} cannot take these chat messages ({_sentence(error)}); "
+                f"--model {self._model} cannot take these chat messages ({sentence(error)}); "
                 "a --prompt file without `# user` headings is sent as plain text"
             ) from error
 
@@ -196,7 +197,7 @@ class VllmEngine:
             self._post(self._started.set_result, None)
             self._serve(engine)
         except BaseException as error:
-            self._post(self._fail, EngineFailed(f"vLLM has died: {_sentence(error)}"))
+            self._post(self._fail, EngineFailed(f"vLLM has died: {sentence(error)}"))
         finally:
             engine.engine_core.shutdown()
             engine.renderer.shutdown()
@@ -235,7 +236,7 @@ class VllmEngine:
             config = EngineArgs(**args).create_engine_config()
         except (ValueError, TypeError, OSError) as error:
             asked = "".join(f" --engine-arg {name}={value}" for name, value in self._args.items())
-            raise UsageError(f"vLLM rejects --model {self._model}{asked}: {_sentence(error)}") from error
+            raise UsageError(f"vLLM rejects --model {self._model}{asked}: {sentence(error)}") from error
         with telling_phases(self._begin):
             return LLMEngine.from_vllm_config(config, disable_log_stats=args["disable_log_stats"])
 
@@ -250,7 +251,7 @@ class VllmEngine:
                 self._add(engine, job)
             if not engine.has_unfinished_requests():
                 continue
-            results = {output.request_id: _result_of(output) for output in engine.step() if output.finished}
+            results = {output.request_id: result_of(output) for output in engine.step() if output.finished}
             if results:
                 self._post(self._deliver, results)
 
@@ -266,7 +267,7 @@ class VllmEngine:
             engine.add_request(job.id, {"type": "token", "prompt_token_ids": job.tokens}, job.params)
         except Exception as error:  # vLLM rejects this request, for example a schema that it cannot enforce
             engine.abort_request([job.id])
-            self._post(self._deliver, {job.id: PromptRefused(f"vLLM refuses a request: {_sentence(error)}")})
+            self._post(self._deliver, {job.id: PromptRefused(f"vLLM refuses a request: {sentence(error)}")})
 
     def _post(self, callback: Any, *args: Any) -> None:
         # The loop may be closed already if a run was torn down without `close`; then nobody waits for this.
@@ -324,7 +325,7 @@ class _ReasoningParser:
             self._new().extract_reasoning("", self._request)
         except Exception as error:
             raise UsageError(
-                f"--engine-arg reasoning_parser={name} cannot be used: {_sentence(error)}; without it reasoning is "
+                f"--engine-arg reasoning_parser={name} cannot be used: {sentence(error)}; without it reasoning is "
                 "found by its markers"
             ) from error
         self.needs_special_tokens = not self._request.skip_special_tokens
@@ -337,66 +338,9 @@ class _ReasoningParser:
         return replace(completion, text=text or "", reasoning=reasoning or None, finish_reason=finish_reason)
 
 
-def _sampling_params(request: Request, more: Mapping[str, Any], *, skip_special_tokens: bool) -> Any:
-    from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
-
-    sampling = request.sampling
-    try:
-        # With a seed and n > 1, vLLM draws completion i with seed + i, as `Request` requires.
-        return SamplingParams(
-            n=request.n,
-            seed=request.seed,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            repetition_penalty=sampling.repetition_penalty,
-            max_tokens=sampling.max_tokens,
-            stop=list(sampling.stop),
-            output_kind=RequestOutputKind.FINAL_ONLY,
-            structured_outputs=None if request.schema is None else StructuredOutputsParams(json=dict(request.schema)),
-            skip_special_tokens=skip_special_tokens,
-            **more,
-        )
-    except Exception as error:
-        raise UsageError(f"vLLM rejects these sampling options: {_sentence(error)}") from error
-
-
-def _scoring_params() -> Any:
-    """For the log-probabilities of the tokens of a prompt. vLLM has to generate one more, of which nothing is made."""
-    from vllm.sampling_params import RequestOutputKind, SamplingParams
-
-    kind = RequestOutputKind.FINAL_ONLY
-    return SamplingParams(
-        max_tokens=1, temperature=0, prompt_logprobs=0, flat_logprobs=True, detokenize=False, output_kind=kind
-    )
-
-
-def _result_of(output: Any) -> Answer | list[float] | RequestFailed:
-    """The answer to a request, or the log-probabilities of its prompt if it asked for those."""
-    completions = []
-    for choice in output.outputs:
-        if choice.finish_reason not in ("stop", "length"):  # for example, a schema failed to compile
-            return RequestFailed(f"vLLM gave a request up ({choice.finish_reason}); SYNTH_VLLM_LOG=INFO says more")
-        # A stop token is a number.
-        stop = choice.stop_reason if isinstance(choice.stop_reason, str) else None
-        completions.append(Completion(choice.text, choice.finish_reason, len(choice.token_ids), stop=stop))
-    if output.prompt_logprobs is not None:
-        return list(output.prompt_logprobs.logprobs)
-    return Answer(tuple(completions), len(output.prompt_token_ids))
-
-
 def _start_failure(model: str, error: BaseException) -> SynthError:
     if isinstance(error, SynthError):
         return error
     if isinstance(error, ModuleNotFoundError) and error.name == "vllm":
         return UsageError("vLLM is not installed: pip install '.[cpu]' (or '.[gpu]'), or use a server with --base-url")
-    return EngineFailed(f"vLLM cannot start with --model {model}: {_sentence(error)}")
-
-
-def _sentence(error: BaseException) -> str:
-    """The informative line of an error; pydantic has a list of problems."""
-    text = str(error)
-    if callable(problems := getattr(error, "errors", None)):
-        problem = problems()[0]
-        text = ": ".join((*map(str, problem["loc"][:1]), problem["msg"].removeprefix("Value error, ")))
-    return next((line.strip(" :") for line in text.splitlines() if line.strip()), type(error).__name__)
+    return EngineFailed(f"vLLM cannot start with --model {model}: {sentence(error)}")

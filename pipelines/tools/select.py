@@ -17,7 +17,7 @@ from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Output, Reject, Rejected, Row, TableStage
 from synth.pipelines.tools.calls import ToolCall, parsed, written
 from synth.pipelines.tools.task import RIGHT, ToolTask, check_chat, check_text
-from synth.pipelines.tools.turns import Turn, expected_calls, for_templates
+from synth.pipelines.tools.turns import ToolTurn, expected_calls, for_templates
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import TOOL_LESSON, TOOL_SAMPLES
@@ -139,7 +139,7 @@ class SelectTools(TableStage):
     ) -> dict[str, Any]:
         if first is not None:
             task = task.requested(str(self.refine_prompt.render(first=first)))
-        answer = Turn("assistant", "" if calls else target, tuple(calls))
+        answer = ToolTurn("assistant", "" if calls else target, tuple(calls))
         return {
             "id": f"{row['id']}/{kind}",
             "task_id": row["id"],

@@ -8,10 +8,10 @@ from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Row
 from synth.pipelines.tools.calls import ToolCall, read_calls, written
 from synth.pipelines.tools.toolbox import Toolbox
-from synth.pipelines.tools.turns import Turn, alternating, expected_calls, for_templates, read_turns, with_request
+from synth.pipelines.tools.turns import ToolTurn, alternating, expected_calls, for_templates, read_turns, with_request
 from synth.schemas.errors import UsageError
 
-__all__ = ["RIGHT", "Judgement", "ToolTask", "check_chat", "check_text"]
+__all__ = ["RIGHT", "CallVerdict", "ToolTask", "check_chat", "check_text"]
 
 RIGHT = "right"
 # Characters of calls in a detail.
@@ -19,7 +19,7 @@ SHOWN = 120
 
 
 @dataclass(frozen=True)
-class Judgement:
+class CallVerdict:
     """What a reply is: `right`, or the reason why not, with a `detail`; and its calls, None if they cannot be read."""
 
     reason: str
@@ -31,7 +31,7 @@ class Judgement:
 class ToolTask:
     """A row of tasks. `calls` are the right ones: none if no tool is to be called, None if they are not known."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[ToolTurn, ...]
     toolbox: Toolbox
     calls: tuple[ToolCall, ...] | None
 
@@ -58,7 +58,7 @@ class ToolTask:
         """The chat for a model's own template, which gets the tools apart."""
         return for_templates(self.turns)
 
-    def judge(self, reply: Completion, *, ordered: bool = False) -> Judgement:
+    def judge(self, reply: Completion, *, ordered: bool = False) -> CallVerdict:
         """Compare the calls in a reply with the right ones, which must be known.
 
         `right`, also if none are expected and none are made; else `not_a_call`, `unknown_tool`, `bad_arguments` (not
@@ -66,18 +66,18 @@ class ToolTask:
         """
         assert self.calls is not None, "there is nothing to compare with"
         if reply.no_answer:
-            return Judgement(*reply.no_answer)
+            return CallVerdict(*reply.no_answer)
         if reply.cut:
-            return Judgement("truncated", reply.cut)
+            return CallVerdict("truncated", reply.cut)
         try:
             calls = read_calls(reply.text, self.toolbox.names)
         except Reject as reject:
-            return Judgement(reject.reason, reject.detail)
+            return CallVerdict(reject.reason, reject.detail)
         if self.toolbox.same(calls, self.calls, ordered=ordered):
-            return Judgement(RIGHT, calls=calls)
+            return CallVerdict(RIGHT, calls=calls)
         if not calls:
-            return Judgement("not_a_call", "it calls nothing", calls)
-        return Judgement(*(self.toolbox.fault(calls) or ("wrong_call", f"it calls {_brief(calls)}")), calls)
+            return CallVerdict("not_a_call", "it calls nothing", calls)
+        return CallVerdict(*(self.toolbox.fault(calls) or ("wrong_call", f"it calls {_brief(calls)}")), calls)
 
 
 def check_chat(prompt: Prompt) -> None:

@@ -10,7 +10,7 @@ from synth.pipelines.engines import Message
 from synth.pipelines.runtime.stage import Reject
 from synth.pipelines.tools.calls import ToolCall, calls_in, parsed, written
 
-__all__ = ["Turn", "alternating", "expected_calls", "for_templates", "read_turns", "with_request"]
+__all__ = ["ToolTurn", "alternating", "expected_calls", "for_templates", "read_turns", "with_request"]
 
 # What datasets call the roles.
 ROLES = {
@@ -22,7 +22,7 @@ ROLES = {
 
 
 @dataclass(frozen=True)
-class Turn:
+class ToolTurn:
     """What one of system, user, assistant and tool says, and the calls that an assistant makes."""
 
     role: str
@@ -35,7 +35,7 @@ class Turn:
         return "\n".join(filter(None, (self.content, written(self.calls) if self.calls else "")))
 
 
-def read_turns(text: str, known: Collection[str]) -> tuple[Turn, ...]:
+def read_turns(text: str, known: Collection[str]) -> tuple[ToolTurn, ...]:
     """The turns of a chat in JSON, or one of the user, who says the text. `known` are the names of tools.
 
     A turn has `role` and `content` (or `from` and `value`), and perhaps `tool_calls`. Raises `Reject`: `no_question`
@@ -52,7 +52,7 @@ def read_turns(text: str, known: Collection[str]) -> tuple[Turn, ...]:
         turns = tuple(_turn(turn, known) for turn in given)
     else:
         # A text may be JSON by chance.
-        turns = (Turn("user", given if isinstance(given, str) else text),)
+        turns = (ToolTurn("user", given if isinstance(given, str) else text),)
     if not turns or turns[-1].role not in ("user", "tool") or not turns[-1].content.strip():
         raise Reject("no_question", "neither a user nor a tool has the last word")
     return turns
@@ -69,12 +69,12 @@ def expected_calls(value: Any, known: Collection[str]) -> tuple[ToolCall, ...]:
     return calls
 
 
-def with_request(turns: Sequence[Turn], request: str) -> tuple[Turn, ...]:
+def with_request(turns: Sequence[ToolTurn], request: str) -> tuple[ToolTurn, ...]:
     """The turns with a further request, in the user's last turn if that is the last one."""
     *earlier, last = turns
     if last.role == "user":
         return *earlier, replace(last, content=f"{last.content}\n\n{request}")
-    return *turns, Turn("user", request)
+    return *turns, ToolTurn("user", request)
 
 
 def alternating(messages: Sequence[Message]) -> Iterator[Message]:
@@ -83,7 +83,7 @@ def alternating(messages: Sequence[Message]) -> Iterator[Message]:
         yield Message(role=role, content="\n\n".join(message["content"] for message in together))
 
 
-def for_templates(turns: Sequence[Turn]) -> tuple[Message, ...]:
+def for_templates(turns: Sequence[ToolTurn]) -> tuple[Message, ...]:
     """Messages whose calls and results are apart, in the layout that chat templates and OpenAI's API read."""
     numbers, open_calls = count(1), list[str]()
     messages = []
@@ -101,15 +101,15 @@ def for_templates(turns: Sequence[Turn]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _turn(given: Mapping[str, Any], known: Collection[str]) -> Turn:
+def _turn(given: Mapping[str, Any], known: Collection[str]) -> ToolTurn:
     role = str(given.get("role") or given.get("from") or "").casefold()
     if role not in ROLES:
         raise Reject("no_question", f"a turn is of {role or 'no role'}, which is none of {', '.join(ROLES)}")
     content = given.get("content") or given.get("value") or ""
     if role == "function_call":
-        return Turn(ROLES[role], "", expected_calls(content, known))
+        return ToolTurn(ROLES[role], "", expected_calls(content, known))
     if isinstance(content, list) and all(isinstance(part, dict) for part in content):
         content = "\n".join(str(part["text"]) for part in content if "text" in part)
     # The result of a tool may be any JSON value.
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-    return Turn(ROLES[role], text, expected_calls(given.get("tool_calls") or [], known))
+    return ToolTurn(ROLES[role], text, expected_calls(given.get("tool_calls") or [], known))

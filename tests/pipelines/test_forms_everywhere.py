@@ -16,7 +16,7 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Run
 from synth.pipelines.runtime.stage import RowStage
-from tests.pipelines.test_reasoning_everywhere import CASES
+from tests.pipelines.asking import CASES
 from tests.rows import write_rows
 
 FAULT = "This cannot be used: "

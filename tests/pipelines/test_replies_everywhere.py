@@ -26,7 +26,7 @@ from synth.schemas.dataset import Dataset
 from synth.schemas.errors import EngineFailed
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY
-from tests.pipelines.test_reasoning_everywhere import CASES, each_stage, solutions
+from tests.pipelines.asking import CASES, each_stage, solutions
 from tests.rows import write_rows
 
 LONG = "Well, I had rather talk of the sea: it is as wide as it is deep. "
