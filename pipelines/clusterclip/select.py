@@ -21,9 +21,8 @@ from synth.pipelines.runtime.portions import portions, reject_rows
 from synth.pipelines.runtime.repeats import appearances, numbered, require_new_ids
 from synth.pipelines.runtime.row_hashes import row_hashes
 from synth.pipelines.runtime.stage import Output, TableStage
-from synth.pipelines.runtime.text.columns import text_columns
 from synth.pipelines.runtime.text.tokens import TOKENIZER_OPTION, TokenCounter
-from synth.schemas.errors import InputError, UsageError
+from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import CLUSTER, DRAWN, ROW, WEIGHTED
 from synth.schemas.writing.side_table import write_side_table
@@ -128,7 +127,7 @@ class ClusterClip(TableStage):
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
-        tokens = self._tokens(table, output)
+        tokens = self._counter.of_rows(table, self.text, output.work / "tokens") if self._counter else None
         clusters = self._clusters(table, output)
         drawn = self._draw(table, clusters, tokens, output)
         self._write_clusters(table["id"], clusters, drawn, tokens, output)
@@ -137,16 +136,6 @@ class ClusterClip(TableStage):
             self._write_weights(table, clusters, drawn, output)
             return
         self._write_draws(table, clusters, drawn, output)
-
-    def _tokens(self, table: pa.Table, output: Output) -> Int64s | None:
-        """The tokens of each row."""
-        if not self._counter:
-            return None
-        columns = text_columns(table.schema, self.text)
-        tokens = np.concatenate([*self._counter.counts(table, columns, output.work / "tokens")]).astype(np.int64)
-        if not tokens.any():
-            raise InputError(f"no row has any text in {' or '.join(columns)}: name its column with --text NAME")
-        return tokens
 
     def _clusters(self, table: pa.Table, output: Output) -> Clusters:
         if self.vectors:

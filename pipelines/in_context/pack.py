@@ -113,7 +113,7 @@ class PackNeighbors(TableStage):
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
-        tokens = self._tokens(table, output)
+        tokens = self._counter.of_rows(table, self.text, output.work / "tokens") if self._counter else None
         firsts = first_rows(table["id"])
         documents = np.flatnonzero(firsts == np.arange(len(firsts)))
         laid_out = self.vectors.laid_out(table, output.work / "vectors", documents)
@@ -151,13 +151,6 @@ class PackNeighbors(TableStage):
         output.tally("followers", int(np.count_nonzero(~begins)))
         output.tally("similarity", float(cosines[~begins].sum()))
         self._write(table, rows, order, dropped, output)
-
-    def _tokens(self, table: pa.Table, output: Output) -> Int64s | None:
-        """The tokens of each row."""
-        if not self._counter:
-            return None
-        counts = self._counter.counts(table, text_columns(table.schema, self.text), output.work / "tokens")
-        return np.concatenate([*counts]).astype(np.int64)
 
     def _runs(self, vectors: Vectors, output: Output) -> tuple[list[list[int]], Twins]:
         """The runs of documents, and those that are left out because another one says nearly the same."""

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from synth.pipelines.engines.models import locate, revision_of
 from synth.pipelines.runtime.declared import Option
 from synth.pipelines.runtime.portions import portions
-from synth.pipelines.runtime.text.columns import texts_of
+from synth.pipelines.runtime.text.columns import text_columns, texts_of
 from synth.schemas.atomic import atomic
-from synth.schemas.errors import UsageError
+from synth.schemas.errors import InputError, UsageError
 from synth.schemas.phrases import first_line
 from synth.schemas.quiet import without_bars
 
@@ -104,6 +104,17 @@ class ModelTokenizer:
 
 class TokenCounter(ModelTokenizer):
     """Counts tokens, on all cores."""
+
+    def of_rows(self, table: pa.Table, named: Sequence[str], folder: Path) -> NDArray[np.int64]:
+        """The tokens of all rows: of the columns `named`, or else of that with the document's text.
+
+        Raises `InputError` if there is no such column or no text in any row, `UsageError` as `counts` does.
+        """
+        columns = text_columns(table.schema, named)
+        tokens = np.concatenate([*self.counts(table, columns, folder)]).astype(np.int64)
+        if not tokens.any():
+            raise InputError(f"no row has any text in {' or '.join(columns)}: name its column with --text NAME")
+        return tokens
 
     def counts(self, table: pa.Table, columns: Sequence[str], folder: Path) -> Iterator[TokenCounts]:
         """The tokens in these columns of each row, in portions of the table.
