@@ -1,10 +1,10 @@
 """Documents as token ids. Text is tokenized on all cores, a portion by each, and saved as it is made."""
 
 import os
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import chain
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,11 +88,15 @@ def _tokenize(portion: _Portion, *, tokenizer: Path, end_token: int) -> None:
 
 def _tokens(texts: list[str | None], tokenizer: Any, end_token: int) -> pa.ListArray:
     written = [text if text and not text.isspace() else "" for text in texts]
-    encoded = tokenizer.encode_batch_fast(written, add_special_tokens=False)
-    ids = [[*each.ids, end_token] if text else [] for each, text in zip(encoded, written, strict=True)]
-    starts = np.cumsum([0, *map(len, ids)])
-    flat = np.fromiter(chain.from_iterable(ids), np.int32, starts[-1])
-    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(flat))
+    # An array of C's ints grows by lists in half the time that NumPy takes.
+    flat, starts = array("i"), [0]
+    for text, encoded in zip(written, tokenizer.encode_batch_fast(written, add_special_tokens=False), strict=True):
+        if text:
+            flat.fromlist(encoded.ids)
+            flat.append(end_token)
+        starts.append(len(flat))
+    tokens = pa.Array.from_buffers(pa.int32(), len(flat), [None, pa.py_buffer(flat)])
+    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), tokens)
 
 
 @cache
