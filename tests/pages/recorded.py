@@ -72,6 +72,8 @@ class RecordedServer(CountingServer):
             return tags(seed)
         if SORTS_REQUESTS in whole:
             return sorted_request(asked)
+        if COMPARES in whole:
+            return compared(asked)
         if "response_format" in body:
             return instance(body["response_format"]["json_schema"]["schema"])
         for part, reply in REPLIES.items():
@@ -179,9 +181,16 @@ def sorted_request(asked: str) -> str:
     return json.dumps({"reason": "So it reads.", **{name: "yes" if yes else "no" for name, yes in applies.items()}})
 
 
-# By what the prompts of the recipes say. That for tags comes with a schema, which says less.
+def compared(asked: str) -> str:
+    """Scores by the lengths of the responses, wherever they stand."""
+    responses = re.findall(r"\[begin of response (\d+)\]\n(.*?)\n\[end of response", asked, re.DOTALL)
+    return json.dumps({"reason": "So it reads.", **{number: len(text) % 10 + 1 for number, text in responses}})
+
+
+# By what the prompts of the recipes say. Those before `REPLIES` come with a schema, which says less.
 ASKS_FOR_TAGS = ("label instructions", "Tag what the user wants")
 SORTS_REQUESTS = "You sort the requests"
+COMPARES = "responses to the same query"
 REPLIES = {
     "You answer quiz questions": trivia,
     "You solve problems. Work them out": solved,

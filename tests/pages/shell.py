@@ -22,7 +22,6 @@ ENDS_WITH = {"synth diff": 1, "synth why samples/ -n 50": 4}
 # because a script that stands for another trainer only copies.
 MAY_BE_EMPTY = (
     "synth judge answers/",
-    "synth rank score sets/ judged/",
     "synth self-lengthen train for-generator/ by-another-trainer/",
     "synth self-lengthen train chats/ out/",
 )

@@ -101,6 +101,10 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
         "elin-marsh.txt": ELIN,
         "profiles.jsonl": lines([{"name": "Miles", "profile": "He keeps bees.\n\nHe sails alone."}]),
     },
+    "rank": {"prompts.jsonl": Page("docs/rank.md").files["prompts.jsonl"]},
+    "rank pairs": {
+        "ranked.jsonl": lines([{"query": "How wide is it?", "responses": ["Very.", "Who knows."], "scores": [7, 4]}]),
+    },
     "query-of-cc": {
         "seeds.jsonl": first(2, "seeds.jsonl"),
         "crawl/1.warc.wet.gz": gzip.compress(b"".join(record(n, text.encode()) for n, text in enumerate(TEXTS))),
