@@ -10,12 +10,11 @@ import pyarrow as pa
 
 from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.probe.criteria import RETRIEVES, class_of, decide
-from synth.pipelines.runtime.asking import Ask, Form, warmer_retries
+from synth.pipelines.runtime.asking import REASON, Ask, Form, object_in, warmer_retries, whole_text
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import Option, names, shipped
 from synth.pipelines.runtime.instructions import with_its_input
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
-from synth.pipelines.runtime.text.json_values import json_in
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import NEED, REQUEST
@@ -23,7 +22,6 @@ from synth.schemas.records import NEED, REQUEST
 __all__ = ["LabelNeeds"]
 
 FOLDER = Path(__file__).parent
-LONGEST_REASON = 1000
 # The only criterion that no judge can tell.
 SELF = "self"
 _ANSWERS = {"yes": True, "true": True, "no": False, "false": False}
@@ -130,13 +128,7 @@ class LabelNeeds(RowStage):
 
     def _read(self, completion: Completion) -> dict[str, Any]:
         """The class by each criterion in a reply, and the reason. Raises `Reject` if one is missing."""
-        if completion.no_answer:
-            raise Reject(*completion.no_answer)
-        if completion.cut:
-            raise Reject("truncated", completion.cut)
-        found = json_in(completion.text)
-        if not isinstance(found, dict):
-            raise Reject("unreadable", "it is not a JSON object")
+        found = object_in(whole_text(completion))
         classes = {criterion: _class(criterion, found) for criterion in self._judged}
         return {**classes, "reason": str(found.get("reason") or "") or None}
 
@@ -145,9 +137,7 @@ class LabelNeeds(RowStage):
         if not self.schema:
             return None
         answer = {"type": "string", "enum": ["yes", "no"]}
-        return Form.of(
-            {"reason": {"type": "string", "maxLength": LONGEST_REASON}, **dict.fromkeys(self._judged, answer)}
-        )
+        return Form.of({"reason": REASON, **dict.fromkeys(self._judged, answer)})
 
 
 def _class(criterion: str, found: Mapping[str, Any]) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from synth.pipelines.prompted.files import json_object
+from synth.pipelines.runtime.asking import object_in
 from synth.pipelines.runtime.stage import Reject
 from synth.schemas.errors import UsageError
 
@@ -52,15 +53,7 @@ class Fields:
 
     def read(self, reply: str) -> dict[str, Any]:
         """The values of a reply's object. Raises `Reject`: `unreadable`, or `wrong_fields` if it breaks the schema."""
-        start = reply.find("{")
-        try:
-            if start < 0:
-                raise ValueError("no object in it")
-            found, _ = json.JSONDecoder().raw_decode(reply, start)
-            # Half of a surrogate pair cannot be stored.
-            json.dumps(found, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise Reject("unreadable", f"it is not JSON: {error}") from None
+        found = object_in(reply)
         fault = next(self._validator.iter_errors(found), None)
         if fault is not None:
             raise Reject("wrong_fields", f"{'.'.join(map(str, fault.absolute_path)) or 'it'}: {fault.message}")

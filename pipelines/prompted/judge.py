@@ -14,7 +14,7 @@ from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.engines.reward import RewardModel
 from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.prompted.files import check_variables, own_prompt, with_columns
-from synth.pipelines.runtime.asking import Ask, Form, warmer_retries, whole_text
+from synth.pipelines.runtime.asking import REASON, Ask, Form, warmer_retries, whole_text
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.conversation import check_conversations, conversation_in
 from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
@@ -28,7 +28,6 @@ from synth.schemas.sql import matching
 __all__ = ["Judge"]
 
 FOLDER = Path(__file__).parent
-LONGEST_REASON = 1000
 BY_RUBRIC = Only("reward_model", None)
 
 
@@ -163,7 +162,7 @@ class Judge(RowStage):
     def _fields(self) -> Fields:
         low, high = self._bounds
         properties = {
-            "reason": {"type": "string", "maxLength": LONGEST_REASON},
+            "reason": REASON,
             "score": {"type": "integer", "minimum": low, "maximum": high},
         }
         return Fields({"type": "object", "properties": properties, "required": list(properties)})

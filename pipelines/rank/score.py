@@ -48,8 +48,8 @@ class ScoreResponses(Collecting):
     for `chosen` and `rejected`, as the paper has them.
 
     A set is rejected as `too_few_responses` (of two), `all_equal` or `not_finite`; as `no_scores`, `no_tokens`,
-    `no_query` or `unequal_lengths`; and if a round of the judge has no readable reply, as `unreadable`, `truncated`,
-    `refused` or `empty_answer`.
+    `no_query` or `unequal_lengths`; and if a round of the judge has no usable reply, as `unreadable`, `wrong_fields`,
+    `truncated`, `refused` or `empty_answer`.
     """
 
     name: ClassVar[str] = "rank score"

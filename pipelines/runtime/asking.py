@@ -9,11 +9,14 @@ from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Completion, Message, Sampling
 from synth.pipelines.runtime.outcomes import Reject, Rejected, Unanswered, allow_empty, last_replies, nothing_kept
+from synth.pipelines.runtime.text.json_values import first_object
 from synth.pipelines.runtime.tools import Tools
 
-__all__ = ["Ask", "Form", "gather_all", "gather_settled", "warmer_retries", "whole_text"]
+__all__ = ["REASON", "Ask", "Form", "gather_all", "gather_settled", "object_in", "warmer_retries", "whole_text"]
 
 T = TypeVar("T")
+# What a judge says before its verdict, in the schema of its reply. Weak models would not end it.
+REASON = {"type": "string", "maxLength": 1000}
 # The temperature of retries after a greedy first try.
 WARM = 1.0
 REPAIR = "This cannot be used: {}. Reply again, whole, in the form that was asked for, and with nothing else."
@@ -147,6 +150,14 @@ def whole_text(completion: Completion) -> str:
     if completion.cut:
         raise Reject("truncated", completion.cut)
     return completion.text
+
+
+def object_in(reply: str) -> dict[str, Any]:
+    """The JSON object that begins with the first brace of a reply. Raises `Reject` (`unreadable`) if there is none."""
+    try:
+        return first_object(reply)
+    except ValueError as error:
+        raise Reject("unreadable", f"it is not JSON: {error}") from None
 
 
 async def gather_settled(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T | Reject]:

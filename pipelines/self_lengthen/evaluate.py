@@ -1,6 +1,5 @@
 """Score responses by the requested length (LonGen) and, with a judge, by their quality (arXiv 2410.23933)."""
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repair
 from synth.pipelines.runtime.declared import ByOption, Only, Option, shipped
 from synth.pipelines.runtime.instructions import with_its_input
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, check_not_empty
+from synth.pipelines.runtime.text.json_values import first_object
 from synth.pipelines.self_lengthen import words
 from synth.pipelines.self_lengthen.longen import CONSTANT, KINDS, bounds, kind_of, score
 from synth.pipelines.self_lengthen.tries import fault_of
@@ -134,12 +134,10 @@ def _judgement(completion: Completion) -> dict[str, Any]:
 
 def _read(reply: str) -> dict[str, Any]:
     """The analysis and the marks from the JSON object in a reply; empty if a mark is missing or out of range."""
-    start = reply.find("{")
     try:
-        found, _ = json.JSONDecoder(strict=False).raw_decode(reply, max(start, 0))
-        given = {str(name).strip().lower(): value for name, value in found.items()}
+        given = {name.strip().lower(): value for name, value in first_object(reply).items()}
         marks = {criterion: int(given[criterion]) for criterion in CRITERIA}
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return {}
     if not all(mark in MARKS for mark in marks.values()):
         return {}

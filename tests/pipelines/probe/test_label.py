@@ -105,6 +105,7 @@ def test_a_criterion_applies_if_half_of_the_votes_say_so(tmp_path: Path) -> None
         verdict(time=True),
         verdict(time=" YES "),
         f"```json\n{verdict(time='yes')}\n```",
+        f"Here it is: {verdict(time='yes')}. The mayor changes.",
         json.dumps({"intent": False, "knowledge": "Yes", "time": "true"}),
     ],
 )

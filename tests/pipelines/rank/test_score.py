@@ -1,6 +1,5 @@
 """`synth rank score`: what is scored, by whom, and which sets rank nothing."""
 
-import re
 from collections.abc import Sequence
 from math import inf, nan
 from pathlib import Path
@@ -74,22 +73,24 @@ def test_what_a_judge_gives_for_places_cancels_out_in_two_rounds(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("reply", "detail"),
+    ("reply", "reason", "detail"),
     [
-        ('{"reason": "So.", "1": 3}', "it has no object with a score for each of 2 responses"),
-        ('{"reason": "So.", "1": 3, "2": 11}', r"the scores \[3, 11\] are not integers from 1 to 10"),
-        ('{"reason": "So.", "1": 3, "2": 4.5}', r"the scores \[3, 4.5\] are not integers"),
-        ('{"reason": "So.", "1": true, "2": 4}', r"the scores \[True, 4\] are not integers"),
-        ('{"reason": "\\ud800", "1": 3, "2": 4}', "it has no object"),
-        ("The first.", "it has no object"),
-        ("[3, 4]", "it has no object"),
+        ('{"reason": "So.", "1": 3}', "wrong_fields", "the scores are 3, none: 2 integers from 1 to 10 are needed"),
+        ('{"reason": "So.", "1": 3, "2": 11}', "wrong_fields", "the scores are 3, 11: 2 integers"),
+        ('{"reason": "So.", "1": 3, "2": 4.5}', "wrong_fields", "the scores are 3, 4.5: 2 integers"),
+        ('{"reason": "So.", "1": true, "2": 4}', "wrong_fields", "the scores are true, 4: 2 integers"),
+        ('{"reason": "\\ud800", "1": 3, "2": 4}', "unreadable", "it is not JSON: "),
+        ("The first.", "unreadable", "it is not JSON: no object in it"),
+        ("[3, 4]", "unreadable", "it is not JSON: no object in it"),
     ],
 )
-def test_a_reply_without_a_score_for_each_response_is_unreadable(tmp_path: Path, reply: str, detail: str) -> None:
+def test_a_reply_without_a_score_for_each_response_cannot_be_used(
+    tmp_path: Path, reply: str, reason: str, detail: str
+) -> None:
     stage = ScoreResponses(schema=False, tries=2)
     summary = ran(tmp_path, stage, given("A wren.", "Bird"), EchoEngine(reply))
-    assert summary.counts.reasons == {"unreadable": 1}
-    assert re.search(detail, rejected_of(tmp_path / "out")[0]["detail"])
+    assert summary.counts.reasons == {reason: 1}
+    assert rejected_of(tmp_path / "out")[0]["detail"].startswith(detail)
     assert summary.counts.tallies["requests"] == 2
 
 
