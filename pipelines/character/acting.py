@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from synth.pipelines.character.profile import is_person
 from synth.pipelines.character.script import ACTIONS, Script, Turn, read_script
-from synth.pipelines.engines import Completion, Sampling
-from synth.pipelines.runtime.asking import Form, warmer_retries, whole_text
-from synth.pipelines.runtime.common_options import MaxTokens, Repairs, Schema, Temperature, TopP, Tries
+from synth.pipelines.character.writing import Writing
+from synth.pipelines.engines import Completion
+from synth.pipelines.runtime.asking import Form, whole_text
 from synth.pipelines.runtime.declared import Option
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.runtime.stage import Reject, Row, Tools
 from synth.schemas import words
 from synth.schemas.phrases import plural
 
@@ -22,26 +22,14 @@ LONGEST_BACKGROUND, LONGEST_NAME, LONGEST_TURN, MOST_TURNS = 600, 60, 2000, 60
 
 
 @dataclass(frozen=True)
-class Acting(RowStage):
+class Acting(Writing):
     """A stage that asks for scripts, and accepts those that are whole."""
 
     words: Annotated[int, Option("Words to ask for; shorter scripts are accepted.", min=1)] = 1200
-    temperature: Temperature = 0.2
-    top_p: TopP = 0.95
-    max_tokens: MaxTokens = 4096
-    schema: Schema = False
-    tries: Tries = 4
-    repairs: Repairs = 0
 
     @property
     def means(self) -> Mapping[str, str]:
         return {"turns": "scripts", "words": "scripts"}
-
-    @property
-    def samplings(self) -> list[Sampling]:
-        """One for each try."""
-        sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
-        return warmer_retries(sampling, self.tries)
 
     def form(self, name: str) -> Form | None:
         """The script of a scene with the person of this name."""

@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar
 
 from synth.pipelines.character.profile import read_profile
 from synth.pipelines.character.scene_list import missing, read_scenes
-from synth.pipelines.engines import Completion, Message, Sampling
-from synth.pipelines.runtime.asking import Ask, Form, gather_settled, warmer_retries
-from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, TopP, Tries
+from synth.pipelines.character.writing import Writing
+from synth.pipelines.engines import Completion, Message
+from synth.pipelines.runtime.asking import Ask, Form, gather_settled
+from synth.pipelines.runtime.common_options import PromptFile
 from synth.pipelines.runtime.declared import Option, shipped
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, check_not_empty, nothing_kept
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, Tools, check_not_empty, nothing_kept
 from synth.schemas.phrases import listed
 from synth.schemas.record import Record
 from synth.schemas.records import PROFILE, SCENE
@@ -30,7 +31,7 @@ Prompted = str | tuple[Message, ...]
 
 
 @dataclass(frozen=True)
-class Scenes(RowStage):
+class Scenes(Writing):
     """Imagine scenes around a person, from each paragraph of a profile.
 
     Each request has one paragraph and asks for `n` scenes, each with a type, a location and a background.
@@ -61,12 +62,6 @@ class Scenes(RowStage):
     prompt: PromptFile = shipped("scenes", FOLDER)
     requests: Annotated[int, Option("Requests for each profile; more if it has more paragraphs.", min=1)] = 100
     n: Annotated[int, Option("Scenes to ask for in a request.", min=1, flag="-n", long="--scenes")] = 20
-    temperature: Temperature = 0.2
-    top_p: TopP = 0.95
-    max_tokens: MaxTokens = 4096
-    schema: Schema = False
-    tries: Tries = 4
-    repairs: Repairs = 0
 
     @property
     def form(self) -> Form | None:
@@ -104,11 +99,8 @@ class Scenes(RowStage):
             raise nothing_kept(filtered)
 
     async def _ask(self, prompt: Prompted, turn: int, tools: Tools) -> tuple[Completion, list[dict[str, str]]]:
-        sampling = Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
         ask = Ask(tools, prompt, self.form, self.repairs)
-        return await ask.first_readable(
-            warmer_retries(sampling, self.tries), _with_scenes, first_sample=turn * self.tries
-        )
+        return await ask.first_readable(self.samplings, _with_scenes, first_sample=turn * self.tries)
 
     def _scenes(
         self, request_id: str, about: Row, reply: tuple[Completion, list[dict[str, str]]] | Reject, tools: Tools
