@@ -22,6 +22,7 @@ from synth.pipelines.runtime.row_hashes import in_random_order, row_hashes
 from synth.pipelines.runtime.stage import Output, TableStage
 from synth.pipelines.runtime.text.exact import same_text
 from synth.schemas.errors import InputError, UsageError
+from synth.schemas.phrases import plural
 from synth.schemas.reading.sources import Source
 from synth.schemas.record import Record
 from synth.schemas.records import CLASSED, PROBED, WISH
@@ -58,7 +59,7 @@ class Balance(TableStage):
         "synth probe balance requests.jsonl intent/ --criterion intent --intents wishes.jsonl",
     )
 
-    criterion: Annotated[str, Option("The criterion.", choices=tuple(RETRIEVES))]
+    criterion: Annotated[str, Option("The criterion that the classes are by.", choices=tuple(RETRIEVES))]
     negative: Annotated[
         tuple[str, ...],
         Option("Dataset with the questions of class 1, any input. Repeatable.", metavar="DATASET"),
@@ -95,7 +96,7 @@ class Balance(TableStage):
 
     def published(self, out: Path, counts: Counts) -> Iterator[str]:  # noqa: ARG002
         taken = counts.outputs // 2
-        yield f"{taken:,} rows of each class"
+        yield f"{plural(taken, 'row')} of each class"
         if self.n and taken < self.n:
             yield f"{self.n - taken:,} fewer than -n {self.n:,}: a class has too few"
 
@@ -153,10 +154,9 @@ class Balance(TableStage):
         """The rows to take, as many of each class, shuffled. Raises `InputError` if a class has none."""
         sizes = [int(np.count_nonzero(classes == label)) for label in (0, 1)]
         if not all(sizes):
-            empty = sizes.index(0)
             raise InputError(
-                f"no question is of class {empty} by {self.criterion}, and {sizes[1 - empty]:,} are of class "
-                f"{1 - empty}: a balanced set needs both"
+                f"of the questions that are not in both classes, {sizes[0]:,} are of class 0 by {self.criterion} and "
+                f"{sizes[1]:,} of class 1: a balanced set needs both"
             )
         size = min(*sizes, self.n or min(sizes))
         drawn = in_random_order(table["id"], output.salt("taken"))

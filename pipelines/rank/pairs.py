@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from synth.pipelines.rank.ranking import Which, pairs_of
 from synth.pipelines.rank.sets import check_scores, check_several, responses_in, usable
 from synth.pipelines.runtime.declared import Option
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, check_not_empty
 from synth.schemas.record import Record
 from synth.schemas.records import PAIR, SCORED_SET
 
@@ -23,8 +23,8 @@ class PairResponses(RowStage):
 
     `pairs` are all those of a set, as in the paper's loss; or only its best response with its worst, the first of
     each; or each response with the next best. Blank and repeated responses are filtered as by `rank score`. A set is
-    rejected as `unequal_lengths`, `too_few_responses`, `not_finite`, `all_equal`, or as `no_pair` if no margin is as
-    large as `min_margin`.
+    rejected as `no_query`, `unequal_lengths`, `too_few_responses`, `not_finite`, `all_equal`, or as `no_pair` if no
+    margin is as large as `min_margin`.
     """
 
     name: ClassVar[str] = "rank pairs"
@@ -39,6 +39,7 @@ class PairResponses(RowStage):
     min_margin: Annotated[float, Option("Least difference of the two scores.", min=0)] = 0.0
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        check_not_empty(row, "query")
         collected = responses_in(row)
         responses, faults = usable(collected)
         for number, fault in faults.items():

@@ -71,7 +71,8 @@ class SampleResponses(Collecting):
                 yield blank[-1]
             else:
                 responses.append(Response(completion.text, tools.model, completion.reasoning))
-                tools.tally("cut_by_the_limit", completion.cut is not None)
+                if completion.cut:
+                    tools.tally("cut_by_the_limit")
         if not responses:
             raise nothing_kept(blank)
         tools.tally("responses", len(responses))

@@ -13,7 +13,7 @@ from synth.pipelines.engines import Message, Sampling, Windows
 from synth.pipelines.engines.reward import RewardModel
 from synth.pipelines.rank.judging import SCALE, form_of, judgement_in, orders
 from synth.pipelines.rank.ranking import ranks_of
-from synth.pipelines.rank.sets import Collecting, Response, check_scores, check_several, columns_of, usable
+from synth.pipelines.rank.sets import Collecting, Response, check_scores, check_several, columns_of, filled, usable
 from synth.pipelines.runtime.asking import Ask, gather_all, warmer_retries
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.conversation import asked_in
@@ -108,7 +108,7 @@ class ScoreResponses(Collecting):
     def prepare(self, table: pa.Table) -> Self:
         if table["responses"].null_count == len(table) and not self.further(table):
             raise InputError(
-                f"the input has no responses, only {', '.join(table.column_names)}: name their column with "
+                f"the input has no responses, only {', '.join(filled(table))}: name their column with "
                 "--column responses=NAME, or one for each source with --response NAME"
             )
         return super().prepare(table)

@@ -13,7 +13,7 @@ from synth.pipelines.runtime.stage import Reject, Row, RowStage, check_not_empty
 from synth.schemas.errors import InputError
 from synth.schemas.storable import is_list, is_text
 
-__all__ = ["Collecting", "Response", "check_scores", "check_several", "columns_of", "responses_in", "usable"]
+__all__ = ["Collecting", "Response", "check_scores", "check_several", "columns_of", "filled", "responses_in", "usable"]
 
 # The columns of preference data, and the scores that the paper gives where only the order of two responses is known.
 PREFERRED = {"chosen": 2.0, "rejected": 1.0}
@@ -51,9 +51,7 @@ class Collecting(RowStage):
         """Raises `InputError` if a column of responses does not exist, or has anything else."""
         for name in self.further(table):
             if name not in table.column_names:
-                raise InputError(
-                    f"--response {name}: the input has no such column, only {', '.join(table.column_names)}"
-                )
+                raise InputError(f"--response {name}: the input has no such column, only {', '.join(filled(table))}")
             kind = table.schema.field(name).type
             texts = kind.value_type if is_list(kind) else kind
             # A column that is empty in all rows has no type.
@@ -79,6 +77,11 @@ class Collecting(RowStage):
                 if text is not None:
                     found.append(Response(text, name, score=PREFERRED.get(name)))
         return found
+
+
+def filled(table: pa.Table) -> list[str]:
+    """The columns that are not null throughout, as those are that the input lacks."""
+    return [name for name in table.column_names if table[name].null_count < len(table)]
 
 
 def responses_in(row: Row) -> list[Response]:

@@ -56,7 +56,7 @@ def test_no_more_are_taken_than_asked_for_and_a_lack_is_said(tmp_path: Path) -> 
     assert balanced(tmp_path, classed(*[0, 1] * 9), n=4).remarks == ("4 rows of each class",)
     assert labels(rows_of(tmp_path / "out")) == [0] * 4 + [1] * 4
     assert balanced(tmp_path, classed(0, 1, 1), n=4).remarks == (
-        "1 rows of each class",
+        "1 row of each class",
         "3 fewer than -n 4: a class has too few",
     )
 
@@ -149,8 +149,8 @@ def test_other_wishes_are_another_run(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         (MANY, "no row has a class in a column time: let `synth probe label` find it, .* --negative$"),
-        (classed(0, 0, None), "no question is of class 1 by time, and 2 are of class 0: a balanced set needs both"),
-        (classed(1), "no question is of class 0 by time, and 1 are of class 1"),
+        (classed(0, 0, None), "2 are of class 0 by time and 0 of class 1: a balanced set needs both"),
+        (classed(1), "0 are of class 0 by time and 1 of class 1"),
         ([{"text": "Who?", "time": 0}], "has no column question or query or instruction or prompt"),
         ([{"question": "Who?", "time": "late"}], "time is the text 'late' .* --column time=NAME"),
     ],

@@ -53,9 +53,10 @@ def test_the_pairs_are_those_that_are_asked_for(tmp_path: Path) -> None:
     assert ids(tmp_path) == ["a/pair-1-3", "a/pair-2-1", "a/pair-2-3"]
     ran(tmp_path, PairResponses(pairs="adjacent"), [SET])
     assert ids(tmp_path) == ["a/pair-2-1", "a/pair-1-3"]
-    summary = ran(tmp_path, PairResponses(min_margin=1.5), [SET, {**SET, "id": "b", "scores": [1, 2, 3]}])
+    rows = [SET, {**SET, "id": "b", "scores": [1, 2, 3]}, {**SET, "id": "c", "query": " "}]
+    summary = ran(tmp_path, PairResponses(min_margin=1.5), rows)
     assert ids(tmp_path) == ["b/pair-3-1"]
-    assert summary.counts.reasons == {"no_pair": 1}
+    assert summary.counts.reasons == {"no_pair": 1, "no_query": 1}
     assert rejected_of(tmp_path / "out")[0]["detail"] == "the largest margin is 1.4"
 
 

@@ -115,7 +115,8 @@ def test_rows_that_cannot_be_asked_are_rejected_by_reason(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("stage", [SampleResponses, ScoreResponses])
 def test_columns_that_are_no_responses_are_named_before_anything_is_asked(tmp_path: Path, stage: Any) -> None:
-    with pytest.raises(InputError, match=r"--response lama: the input has no such column, only id, query, .*chosen"):
+    said = "--response lama: the input has no such column, only id, query, chosen, rejected, topic$"
+    with pytest.raises(InputError, match=said):
         ran(tmp_path, stage(response=("lama",)), ROWS, Named("small"))
     chats = {"chosen": [{"role": "user", "content": "Hello?"}], "rejected": [{"role": "user", "content": "Hello?"}]}
     said = r"chosen is list<.*struct<role.* in the input, where text or a list of texts is needed: .* with --response"

@@ -221,7 +221,7 @@ def test_a_set_without_scores_is_rejected_where_they_are_to_be_given(tmp_path: P
         (("--rubric", "nowhere.md"), "--rubric nowhere.md: no such file"),
         (("--rubric", "chat", "--engine", "echo"), "--rubric chat is a chat, but must be plain text"),
         (("--by", "best"), "--by best: must be one of judge, reward, likelihood, given"),
-        (("--engine", "echo"), "the input has no responses, only id, query"),
+        (("--engine", "echo"), "the input has no responses, only id, query: name"),
     ],
 )
 def test_what_cannot_be_scored_is_said_in_a_sentence(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
