@@ -2,6 +2,7 @@
 
 import json
 from random import Random
+from typing import Any
 
 from synth.pipelines.engines import Completion
 from synth.pipelines.runtime.asking import REASON, Form, object_in, whole_text
@@ -35,7 +36,7 @@ def judgement_in(completion: Completion, order: list[int]) -> tuple[str, list[in
     Raises `Reject`: `unreadable`, `wrong_fields`, `refused`, `empty_answer`, `truncated`.
     """
     found = object_in(whole_text(completion))
-    shown = [found.get(str(place)) for place in range(1, len(order) + 1)]
+    shown: list[Any] = [found.get(str(place)) for place in range(1, len(order) + 1)]
     if not all(type(score) is int and score in SCALE for score in shown):
         said = ", ".join("none" if score is None else json.dumps(score) for score in shown)
         raise Reject("wrong_fields", f"the scores are {said:.200}: {len(order)} integers from 1 to 10 are needed")
