@@ -92,7 +92,7 @@ def tool_calls(asked: str, seed: int) -> str:
     """The calls for a task of the examples, but every third time others; and the first answer to one who asks again."""
     if "Your answer so far was:" in asked:
         return asked.split("Your answer so far was:")[1].split("\n\n")[1]
-    calls = next((task["calls"] for task in TOOL_TASKS if str(task["messages"]) in asked), [])
+    calls: list[Any] = next((task["calls"] for task in TOOL_TASKS if str(task["messages"]) in asked), [])
     return json.dumps(calls if seed % 3 else [{"name": "weather", "arguments": {"city": "Rome"}}])
 
 
