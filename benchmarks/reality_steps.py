@@ -111,6 +111,21 @@ STEPS = (
         "--words 150 --max-tokens 640 --limit 10",
         {"scenes performed": with_output},
     ),
+    Step(
+        "protections",
+        "profile",
+        "character protect",
+        "--words 150 --max-tokens 640",
+        {"protective scenes": partial(outputs_of, 4)},
+    ),
+    Step(
+        "sets",
+        "instructions",
+        "rank sample",
+        "-n 3 --max-tokens 96 --limit 10",
+        {"instructions with responses": with_output},
+    ),
+    Step("ranked", "sets", "rank score", "--max-tokens 256", {"sets ranked by a judge": with_output}),
     Step("tagged", "instructions", "instag tag", "--max-tokens 384", {"instructions tagged": with_output}),
     Step(
         "written",
