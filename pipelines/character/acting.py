@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from synth.pipelines.character.inventing import Inventing
 from synth.pipelines.character.profile import is_person
 from synth.pipelines.character.script import ACTIONS, Script, Turn, read_script
-from synth.pipelines.character.writing import Writing
 from synth.pipelines.engines import Completion
 from synth.pipelines.runtime.asking import Form, whole_text
 from synth.pipelines.runtime.declared import Option
@@ -22,7 +22,7 @@ LONGEST_BACKGROUND, LONGEST_NAME, LONGEST_TURN, MOST_TURNS = 600, 60, 2000, 60
 
 
 @dataclass(frozen=True)
-class Acting(Writing):
+class Acting(Inventing):
     """A stage that asks for scripts, and accepts those that are whole."""
 
     words: Annotated[int, Option("Words to ask for; shorter scripts are accepted.", min=1)] = 1200

@@ -6,9 +6,9 @@ from pathlib import Path
 from random import Random
 from typing import Annotated, ClassVar
 
+from synth.pipelines.character.inventing import Inventing
 from synth.pipelines.character.profile import read_profile
 from synth.pipelines.character.scene_list import missing, read_scenes
-from synth.pipelines.character.writing import Writing
 from synth.pipelines.engines import Completion, Message
 from synth.pipelines.runtime.asking import Ask, Form, gather_settled
 from synth.pipelines.runtime.common_options import PromptFile
@@ -31,7 +31,7 @@ Prompted = str | tuple[Message, ...]
 
 
 @dataclass(frozen=True)
-class Scenes(Writing):
+class Scenes(Inventing):
     """Imagine scenes around a person, from each paragraph of a profile.
 
     Each request has one paragraph and asks for `n` scenes, each with a type, a location and a background.

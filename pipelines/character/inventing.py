@@ -1,4 +1,4 @@
-"""How the stages ask that have a model imagine something (Character-LLM, arXiv 2310.10158)."""
+"""How the stages ask that have a model invent something (Character-LLM, arXiv 2310.10158)."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from synth.pipelines.runtime.asking import warmer_retries
 from synth.pipelines.runtime.common_options import MaxTokens, Repairs, Schema, Temperature, TopP, Tries
 from synth.pipelines.runtime.stage import RowStage
 
-__all__ = ["Writing"]
+__all__ = ["Inventing"]
 
 
 @dataclass(frozen=True)
-class Writing(RowStage):
+class Inventing(RowStage):
     """A stage that asks until it can use a reply. The paper's temperature is that of its files; its code has 0.7."""
 
     temperature: Temperature = 0.2
