@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.counting_server import counting_server
-from tests.faults.campaign import asked_for, record_of, recorded, shard_bytes
-from tests.faults.processes import finish, kill, start, wait_until
+from tests.faults.processes import kill_in_the_middle
 from tests.pipelines.character import acting
 from tests.rows import write_rows
 
@@ -65,22 +64,6 @@ def test_a_row_goes_on_with_the_answers_that_it_has(tmp_path: Path, name: str) -
     case = CASES[name]
     source = write_rows(tmp_path / "rows.jsonl", map(case.row, range(ROWS)))
     # A third of the replies cannot be read, so that others are asked for.
-    with counting_server(delay=0.15, says=lambda seed: case.says(seed) if seed % 3 else "Well.") as server:
-        options = (*case.options, "--base-url", server.url)
-        command = (*name.split(), source, tmp_path / "out", *options, "--in-flight", 2)
-        process = start(*command, chunk_rows=ROWS)
-        wait_until(lambda: len(recorded(tmp_path / "out.partial")) >= ANSWERS, process)
-        kill(process)
-        kept = recorded(tmp_path / "out.partial")
-        assert not (tmp_path / "out").exists()
-        server.delay = 0
-        server.asked.clear()
-        finish(*command, chunk_rows=ROWS)
-        again = list(map(asked_for, server.asked))
-        assert again
-        assert not kept & set(again)
-        server.asked.clear()
-        finish(*name.split(), source, tmp_path / "whole", *options, chunk_rows=ROWS)
-        assert sorted(map(asked_for, server.asked)) == sorted([*kept, *again])
-    assert shard_bytes(tmp_path / "out") == shard_bytes(tmp_path / "whole")
-    assert record_of(tmp_path / "out")["counts"] == record_of(tmp_path / "whole")["counts"]
+    with counting_server(delay=0.1, says=lambda seed: case.says(seed) if seed % 3 else "Well.") as server:
+        command = (*name.split(), source, *case.options, "--base-url", server.url, "--in-flight", 2)
+        kill_in_the_middle(tmp_path, command, server, ANSWERS, ROWS)
