@@ -139,6 +139,11 @@ INPUTS: dict[str, dict[str, str | bytes]] = {
         "answers/answers.jsonl": lines({"prompt": row["question"], "response": "It is 7."} for row in ASKED),
         "tasks.jsonl": first(6, "instructions.jsonl"),
     },
+    "challenge": {"failures.jsonl": first(12, "failures.jsonl")},
+    "challenge refine": {
+        # The patterns of the server have the shortest name that their schema allows.
+        "marked.jsonl": lines([{"question": "Who?", "pattern": "a", "answer": "I.", "correct": False}])
+    },
     "embed": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "select": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
     "think": {"corpus/pages.jsonl": lines({"text": text} for text in TEXTS)},
