@@ -16,6 +16,7 @@ from synth.pipelines.runtime.chunk_worker import PUBLISHING, ChunkWorker, Task
 from synth.pipelines.runtime.counts import Counts, Published
 from synth.pipelines.runtime.drive import ChunkOutcome, Lease, Leases, drive
 from synth.pipelines.runtime.event_loop import tuned_for_rows
+from synth.pipelines.runtime.gathering import gathering, of_members
 from synth.pipelines.runtime.lines import LineFormat, rejected_schema
 from synth.pipelines.runtime.observation import Observer
 from synth.pipelines.runtime.options import Options
@@ -119,8 +120,12 @@ class RowRun:
         rejected = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows, asks=backends.engine is not None)
         form = LineFormat(outputs, rejected)
         form.save(layout.form)
+        # All rows of the input, if they are gathered into one.
+        self._members = table if stage.gathers else None
+        if stage.gathers:
+            table = gathering(table, stage.name.rpartition(" ")[2])
         task = Task(stage, backends, layout, options, form, chunk_rows)
-        # Rows of the input, and how many of them, from the first, the output covers: fewer if `until` ends it early.
+        # Rows of the table, and how many of them, from the first, the output covers: fewer if `until` ends it early.
         self._input_rows = self._rows = int(table.num_rows)
         # All chunks, or those of the slice, by number.
         numbers = range(-(-self._input_rows // chunk_rows))
@@ -166,9 +171,10 @@ class RowRun:
         rejected = [published.rejected for published in finished.values() if published.rejected.rows]
         spent = Spending.recorded(self._layout.all_spending())
         crew = self._crew
-        return Finished(
-            self._rows, total, data, rejected, spent, crew.start_seconds, crew.gpus, crew.sandbox, crew.software
-        )
+        rows = self._rows
+        if self._members is not None:
+            rows, total = self._members.num_rows, of_members(total, rejected, self._members, self._layout)
+        return Finished(rows, total, data, rejected, spent, crew.start_seconds, crew.gpus, crew.sandbox, crew.software)
 
     def _gather(self, finished: Mapping[Chunk, Published]) -> None:
         """Bring the files of chunks here that other workers have published."""
@@ -297,12 +303,16 @@ class RowRun:
         failures = [failure for chunk in open_chunks for index, failure in chunk.failures.items() if index < self._rows]
         # What the whole output may have, a slice cannot know.
         allowed = 0 if self._options.slice else self._options.max_failures
-        if len(failures) > allowed:
+        if self._failed_rows(failures) > allowed:
             self._stopping.stop(self._partial(failures))
             return
         for chunk in open_chunks:
             stop = self._rows if self._rows < chunk.stop else None
             chunk.publish(stop=stop, keep_answers=self._options.keep_answers)
+
+    def _failed_rows(self, failures: Sequence[Failure]) -> int:
+        """How many rows of the input these are: with their gathering all fail."""
+        return len(failures) if self._members is None or not failures else int(self._members.num_rows)
 
     def _rows_wanted(self) -> int:
         """How many input rows, from the first, the output covers: all, or as many as yield `until` output rows."""
@@ -326,11 +336,9 @@ class RowRun:
         write_json(log, {"failed": list(map(asdict, failures))})
         reasons = Counter(one.reason for one in failures)
         named = "" if reasons.keys() == {"failed"} else f" ({', '.join(f'{name} {n}' for name, n in reasons.items())})"
-        first = failures[0]
-        what = (
-            f"{len(failures)} of {plural(self.rows, 'row')}{f' of slice {part}' if part else ''} failed{named}, the "
-            f"first is {first.id} ({first.error})"
-        )
+        first, failed = failures[0], self._failed_rows(failures)
+        of = f"{plural(failed if self._members else self.rows, 'row')}{f' of slice {part}' if part else ''}"
+        what = f"{failed} of {of} failed{named}, the first is {first.id} ({first.error})"
         if part:
             return Partial(
                 f"{what}: their chunks stay open, {log} has the details; repeat the command to retry them, as the "

@@ -126,7 +126,6 @@ class Run:
             return self._summary(record, already_done=True)
         # Imported only when there is something to do.
         from synth.pipelines.runtime.bad_rows import with_bad_rows
-        from synth.pipelines.runtime.gathering import gathering, of_members
         from synth.pipelines.runtime.lines import rejected_schema
         from synth.pipelines.runtime.rows import RowRun, rows_of_a_chunk
         from synth.pipelines.runtime.shared import Backends
@@ -147,18 +146,15 @@ class Run:
             progress = Progress(layout, options.slice, stage.name, input_rows, observe, started)
             if isinstance(stage, RowStage):
                 (table,) = tables
-                worked = gathering(table, stage.name.rpartition(" ")[2]) if stage.gathers else table
-                chunk_rows = claim.in_chunks(options.chunk_rows or rows_of_a_chunk(worked.num_rows))
+                chunk_rows = claim.in_chunks(options.chunk_rows or rows_of_a_chunk(input_rows))
                 backends = Backends(self.engine, self.sandbox, self.index, stage.scorer)
-                rows = RowRun(stage.prepare(table), worked, layout, backends, options, chunk_rows, progress.observe)
+                rows = RowRun(stage.prepare(table), table, layout, backends, options, chunk_rows, progress.observe)
                 progress.engine_seconds = lambda: rows.engine_seconds
                 progress.of_slice = rows.slice_facts if options.slice else None
                 with progress:
                     if options.slice:
                         return self._summary_of_slice(rows, progress)
                     finished = rows.run().with_slices([report["slice"] for report in progress.slices])
-                if stage.gathers:
-                    finished = of_members(finished, table, layout)
             else:
                 assert isinstance(stage, TableStage)
                 with progress:

@@ -17,7 +17,7 @@ from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import EngineFailed, Partial, SynthError
 from synth.schemas.record import Record
-from synth.schemas.records import QUERY, RESPONSE
+from synth.schemas.records import QUERY, RESPONSE, ROW
 from tests.pipelines.passing import shards
 from tests.rows import rejected_of, rows_of, write_rows
 
@@ -99,9 +99,10 @@ def test_rows_are_counted_when_nothing_comes_of_them(source: str, tmp_path: Path
 
 
 def test_all_rows_fail_with_it(source: str, tmp_path: Path) -> None:
-    with pytest.raises(Partial, match=r"longest \(ValueError: it is broken\)"):
-        run(Longest(fault="fails"), source, tmp_path / "out")
-    counts = run(Longest(fault="fails"), source, tmp_path / "out", max_failures=1)
+    for allowed in (0, 3):
+        with pytest.raises(Partial, match=r"4 of 4 rows failed, the first is longest \(ValueError: it is broken\)"):
+            run(Longest(fault="fails"), source, tmp_path / "out", max_failures=allowed)
+    counts = run(Longest(fault="fails"), source, tmp_path / "out", max_failures=4)
     assert (counts.produced, counts.rejected, counts.failed) == (0, 0, 4)
     assert (counts.failures, counts.output_reasons) == ({"failed": 4}, {})
 
@@ -120,6 +121,26 @@ def test_after_an_interruption_nothing_is_asked_twice(source: str, tmp_path: Pat
     run(Longest(wanted=3), source, tmp_path / "out", resuming)
     assert [*dying.asked, *resuming.asked] == ["three", "four", "one"]
     assert shards(tmp_path / "out") == shards(tmp_path / "whole")
+
+
+@dataclass(frozen=True)
+class Marked(Longest):
+    """The longest rows whole, whatever their columns are."""
+
+    input: ClassVar[Record] = ROW
+    output: ClassVar[Record] = ROW
+    uses_engine: ClassVar[bool] = False
+
+    async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:  # noqa: ARG002
+        for one in row["rows"]:
+            yield {**one, "id": f"{row['id']}/{one['id']}"} if len(one["query"]) > 3 else Rejected(one, "too_short")
+
+
+def test_rows_of_any_columns_keep_them(source: str, tmp_path: Path) -> None:
+    counts = run(Marked(), source, tmp_path / "out")
+    assert rows_of(tmp_path / "out") == [{"id": f"longest/{query}", "query": query} for query in ("three", "four")]
+    assert [(row["id"], row["query"]) for row in rejected_of(tmp_path / "out")] == [("one", "one"), ("two", "two")]
+    assert (counts.produced, counts.rejected) == (2, 2)
 
 
 def test_an_output_that_belongs_to_no_row_is_an_error_as_elsewhere(source: str, tmp_path: Path) -> None:
