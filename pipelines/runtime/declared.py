@@ -84,13 +84,16 @@ class Option:
 
 @dataclass(frozen=True)
 class Only:
-    """Added to an `Option` that applies only if the option `name` has this value (None: is not given)."""
+    """Added to an `Option` that applies only if the option `name` has this value (None: is not given; `...`: is)."""
 
     name: str
     value: Any
 
+    def admits(self, value: Any) -> bool:
+        return value is not None if self.value is ... else bool(value == self.value)
+
     def holds(self, instance: object) -> bool:
-        return bool(getattr(instance, self.name) == self.value)
+        return self.admits(getattr(instance, self.name))
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,7 @@ def build(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
     for one in given.values():
         if one.only:
             (other,) = (other for other in options if other.name == one.only.name)
-            if values.get(other.name, other.field.default) != one.only.value:
+            if not one.only.admits(values.get(other.name, other.field.default)):
                 raise UsageError(f"{one.shown_name} applies only {condition(other, [one.only.value])}")
     instance = owner(**values)
     check(instance)
@@ -245,7 +248,7 @@ def build(owner: type[T], typed: Mapping[str, Any], **others: Any) -> T:
 
 def condition(option: DeclaredOption, values: list[Any]) -> str:
     """That an option has one of these values, as text: `with --judge`, `without --gold`, `with --role extender`."""
-    if values == [True]:
+    if values in ([True], [...]):
         return f"with {option.shown_name}"
     if values in ([False], [None]):
         return f"without {option.shown_name}"
@@ -312,7 +315,7 @@ class _Shipped:
     def read(self, name: str, flag: str) -> "Prompt":
         from synth.pipelines.runtime.prompts import Prompt
 
-        return Prompt.load(name, self.folder, flag)
+        return Prompt.load(name, self.folder, flag, self.name)
 
     @property
     def names(self) -> list[str]:

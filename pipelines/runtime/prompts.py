@@ -4,6 +4,7 @@ A file without such a line is a raw completion prompt. If the last message is th
 """
 
 import hashlib
+import logging
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -61,10 +62,11 @@ class Prompt:
         return frozenset(meta.find_undeclared_variables(_environment().parse(self.text)))
 
     @classmethod
-    def load(cls, name: str, folder: Path | None, flag: str = "--prompt") -> "Prompt":
+    def load(cls, name: str, folder: Path | None, flag: str = "--prompt", default: str | None = None) -> "Prompt":
         """Read the prompt `name` of the recipe in `folder`, if there is one, or else the prompt file of that name.
 
-        Raises `UsageError`, which mentions `flag`, if the file is missing, not UTF-8, or not a valid template.
+        Warns of a file without any variable of the `default`, the recipe's own prompt in whose place it is used. Raises
+        `UsageError`, which mentions `flag`, if the file is missing, not UTF-8, or not a valid template.
         """
         shipped = folder / "prompts" / f"{name}.md" if folder else None
         path = shipped if shipped and shipped.is_file() else Path(name)
@@ -78,6 +80,12 @@ class Prompt:
             raise UsageError(f"{flag} {name} cannot be read: {error}") from error
         if path is not shipped:
             _ = prompt.template  # so that errors in a user's file are reported before anything runs
+            known = sorted(cls.load(default, folder).variables) if default else []
+            if known and not prompt.variables.intersection(known):
+                names = ", ".join(known)
+                logging.getLogger("synth").warning(
+                    "%s %s has no variable (%s): all rows get the same", flag, name, names
+                )
         return prompt
 
     def render(self, **variables: Any) -> str | tuple[Message, ...]:

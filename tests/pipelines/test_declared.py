@@ -27,6 +27,7 @@ class Baking:
         default_factory=dict
     )
     oven: Annotated[str | None, Option("Where.", env="OVEN", choices=("gas", "wood"))] = None
+    turns: Annotated[int, Option("Turns in it."), Only("oven", ...)] = 1
     warmth: ClassVar[ByOption[int]] = ByOption("kind", {"bread": 220, "cake": 180})
     # No option.
     baker: str = "nobody"
@@ -45,6 +46,7 @@ def test_flags_follow_from_names_and_defaults() -> None:
         "times": ("--times",),
         "spices": ("--spices",),
         "oven": ("--oven",),
+        "turns": ("--turns",),
     }
 
 
@@ -67,6 +69,7 @@ def test_an_environment_variable_stands_in_for_an_option(monkeypatch: pytest.Mon
         ({"kind": "cake", "n": 0}, "-n 0: must be at least 1"),
         ({"kind": "cake", "sweet": True, "sugar": 1.5}, "--sugar 1.5: must be between 0 and 1"),
         ({"kind": "cake", "sugar": 0.5}, "--sugar applies only with --sweet"),
+        ({"kind": "cake", "turns": 2}, "--turns applies only with --oven"),
         ({"kind": "cake", "times": [5, 0]}, "--times 0: must be at least 1"),
         ({"kind": "cake", "oven": "sun"}, "--oven sun: must be one of gas, wood"),
         ({"kind": "cake", "spices": ["salt"]}, "--spices salt: expected NAME=VALUE"),
@@ -112,3 +115,18 @@ def test_a_prompt_is_the_one_shipped_or_a_file(tmp_path: Path) -> None:
     assert build(Asking, {"prompt": str(tmp_path / "other.md")}).prompt.render(what="beans") == "Roast beans."
     with pytest.raises(UsageError, match=r"--prompt none: no such file, and the recipe's own prompts are plain"):
         build(Asking, {"prompt": "none"})
+
+
+def test_a_prompt_that_is_the_same_for_all_rows_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "plain.md").write_text("Bake {{ what }} {{ how }}.")
+
+    @dataclass(frozen=True)
+    class Asking:
+        prompt: Annotated[Prompt, Option("How to ask.")] = shipped("plain", tmp_path)
+
+    for name, text in (("some.md", "Roast {{ what }}."), ("none.md", "Roast.")):
+        (tmp_path / name).write_text(text)
+        build(Asking, {"prompt": str(tmp_path / name)})
+    (record,) = caplog.records
+    assert record.getMessage() == f"--prompt {tmp_path}/none.md has no variable (how, what): all rows get the same"
