@@ -4,9 +4,9 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from synth.pipelines.decomposition.cutting import Piece, cut, drawn_bucket, length
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.declared import Option
-from synth.pipelines.runtime.stage import Output, TableStage
-from synth.pipelines.runtime.text.columns import text_column
-from synth.pipelines.runtime.text.tokenizing import Documents, tokenized
-from synth.pipelines.runtime.text.tokens import ModelTokenizer
+from synth.pipelines.runtime.packing import PackedDocuments
+from synth.pipelines.runtime.stage import Output
+from synth.pipelines.runtime.text.tokenizing import Documents
 from synth.schemas.atomic import atomic
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
-from synth.schemas.records import PIECE, ROW
+from synth.schemas.records import PIECE
 
 __all__ = ["Buckets"]
 
@@ -38,7 +37,7 @@ Cut = tuple[Piece, str, int]
 
 
 @dataclass(frozen=True)
-class Buckets(TableStage):
+class Buckets(PackedDocuments):
     """Cut documents into sequences of powers of two, with a dataset directory for each length.
 
     A document is tokenized and gets an end token. From its front, each piece takes the largest 2^i + 1 tokens that fit,
@@ -55,22 +54,12 @@ class Buckets(TableStage):
     """
 
     name: ClassVar[str] = "pack buckets"
-    input: ClassVar[Record] = ROW
     output: ClassVar[Record] = PIECE
     commands: ClassVar[tuple[str, ...]] = (
         "synth pack buckets corpus/ packed/ --tokenizer Qwen/Qwen2.5-7B",
         "synth pack buckets corpus/ packed/ --tokenizer tiny --min 6 --max 11 --cut random --keep-tail",
     )
 
-    tokenizer: Annotated[
-        str, Option("The model whose tokens to use: a directory, a hub name, or `tiny`.", metavar="MODEL")
-    ]
-    text: Annotated[
-        str | None, Option("Column with the documents; required if several columns contain text.", metavar="NAME")
-    ] = None
-    end_token: Annotated[
-        str | None, Option("The token after each document.", metavar="TOKEN", default="the end token of the tokenizer")
-    ] = None
     min: Annotated[int, Option("The shortest sequences have 2^N + 1 tokens.", min=1, max=24, metavar="N")] = 8
     max: Annotated[int, Option("The longest sequences have 2^N + 1 tokens.", min=1, max=24, metavar="N")] = 13
     cut: Annotated[
@@ -84,13 +73,6 @@ class Buckets(TableStage):
         if self.min > self.max:
             raise UsageError(f"--min {self.min} must not exceed --max {self.max}")
 
-    @cached_property
-    def _tokenizer(self) -> ModelTokenizer:
-        return ModelTokenizer(self.tokenizer, "--tokenizer")
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "tokenizer": self._tokenizer.identity}
-
     @property
     def _buckets(self) -> tuple[int | None, ...]:
         return (*range(self.min, self.max + 1), *((None,) if self.keep_tail else ()))
@@ -101,9 +83,8 @@ class Buckets(TableStage):
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
-        column, end_token = text_column(table.schema, self.text), self._tokenizer.end_token(self.end_token)
         sequences, tokens = Counter[int | None](), Counter[int | None]()
-        for documents in tokenized(table, column, self._tokenizer, end_token, output.work):
+        for documents in self.documents(table, output):
             for bucket, pieces in self._cut(documents, output).items():
                 rows = _rows(pieces, documents.tokens)
                 sequences[bucket] += rows.num_rows

@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from synth.pipelines.runtime.declared import Option
+from synth.pipelines.runtime.packing import PackedDocuments
 from synth.pipelines.runtime.portions import reject_rows
-from synth.pipelines.runtime.stage import Output, TableStage
-from synth.pipelines.runtime.text.columns import text_column
-from synth.pipelines.runtime.text.tokenizing import Documents, tokenized
-from synth.pipelines.runtime.text.tokens import ModelTokenizer
+from synth.pipelines.runtime.stage import Output
+from synth.pipelines.runtime.text.tokenizing import Documents
 from synth.schemas.record import Record
-from synth.schemas.records import ROW, SEQUENCE
+from synth.schemas.records import SEQUENCE
 
 __all__ = ["PackSequences"]
 
@@ -65,7 +63,7 @@ NOTHING = _JoinedTexts(np.empty(0, np.int32), [], np.empty(0, np.int64))
 
 
 @dataclass(frozen=True)
-class PackSequences(TableStage):
+class PackSequences(PackedDocuments):
     """Join texts and cut them into sequences of one length.
 
     Each text is tokenized and gets an end token. They are joined in the order of the input and cut into sequences of
@@ -79,36 +77,18 @@ class PackSequences(TableStage):
     """
 
     name: ClassVar[str] = "pack sequences"
-    input: ClassVar[Record] = ROW
     output: ClassVar[Record] = SEQUENCE
     commands: ClassVar[tuple[str, ...]] = (
         "synth pack sequences corpus/ packed/ --tokenizer Qwen/Qwen2.5-7B",
         "synth pack sequences corpus/ packed/ --tokenizer tiny --context-tokens 1024",
     )
 
-    tokenizer: Annotated[
-        str, Option("The model whose tokens to use: a directory, a hub name, or `tiny`.", metavar="MODEL")
-    ]
     context_tokens: Annotated[int, Option("Tokens of a sequence.", min=2)] = 8192
-    text: Annotated[
-        str | None, Option("Column with the texts; required if several columns contain text.", metavar="NAME")
-    ] = None
-    end_token: Annotated[
-        str | None, Option("The token after each text.", metavar="TOKEN", default="the end token of the tokenizer")
-    ] = None
-
-    @cached_property
-    def _tokenizer(self) -> ModelTokenizer:
-        return ModelTokenizer(self.tokenizer, "--tokenizer")
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "tokenizer": self._tokenizer.identity}
 
     def process(self, tables: Sequence[pa.Table], output: Output) -> None:
         (table,) = tables
-        column, end_token = text_column(table.schema, self.text), self._tokenizer.end_token(self.end_token)
         rest, number = NOTHING, 0
-        for documents in tokenized(table, column, self._tokenizer, end_token, output.work):
+        for documents in self.documents(table, output):
             without = np.flatnonzero(np.diff(documents.starts) == 0).tolist()
             reject_rows(documents.rows, dict.fromkeys(without, ("no_text", "")), output)
             joined = rest.followed_by(documents)

@@ -123,7 +123,7 @@ def test_tokens_that_were_made_are_not_made_again(tmp_path: Path, monkeypatch: p
         made.append(texts)
         return make(texts, *others)
 
-    run = Run(PackSequences("tiny", 8), [str(source)], tmp_path / "again", Options())
+    run = Run(PackSequences("tiny", context_tokens=8), [str(source)], tmp_path / "again", Options())
     monkeypatch.setattr(tokenizing, "_tokens", interrupted)
     with pytest.raises(Interrupted):
         run.execute()
