@@ -73,6 +73,7 @@ class Think(RowStage):
     temperature: Temperature = 0.6
     top_p: TopP = 0.9
     max_tokens: MaxTokens = 8192
+    open: Annotated[str, Option("The tag with which the model may begin a thought.", metavar="TAG")] = OPENING
     close: Annotated[str, Option("The tag that ends a thought of the model.", metavar="TAG")] = CLOSING
     unclosed: Annotated[
         Literal["keep", "reject"], Option("What to do with thoughts that end without the tag, as plain models write.")
@@ -148,7 +149,7 @@ class Think(RowStage):
         if completion.cut and not has_answer:
             raise Reject("cut_off", completion.cut)
         said, closing, _ = (completion.reasoning or completion.text).partition(self.close)
-        thought = said.strip()
+        thought = said.strip().removeprefix(self.open).strip()
         if not thought:
             raise Reject("no_thought", "the model ended its thought before the first word")
         if not (completion.reasoning or closing or completion.stop) and self.unclosed == "reject":

@@ -111,6 +111,12 @@ def test_a_tag_of_ones_own_ends_a_thought_as_well(tmp_path: Path) -> None:
         assert rows_of(tmp_path / "out")[0]["thought"] == THOUGHT
 
 
+def test_a_tag_of_ones_own_that_begins_a_thought_is_no_part_of_it(tmp_path: Path) -> None:
+    stage = replace(STAGE, open="[muse]", close="[/muse]")
+    run(tmp_path, Model(said(f" [muse]\n{THOUGHT}\n", stop="[/muse]")), stage)
+    assert rows_of(tmp_path / "out")[0]["thought"] == THOUGHT
+
+
 def test_a_prompt_of_ones_own_may_open_the_thought(tmp_path: Path) -> None:
     stage = replace(STAGE, prompt=Prompt("# user\n{{ document }}\n# assistant\n<think>\n", "own"), unclosed="reject")
     run(tmp_path, Model(said(THOUGHT, stop="</think>")), stage)
