@@ -14,8 +14,8 @@ from synth.pipelines.engines import Completion, Sampling
 from synth.pipelines.retrieval.embedding import Embedder
 from synth.pipelines.runtime.asking import Ask, gather_settled, warmer_retries
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
-from synth.pipelines.runtime.declared import Option, shipped
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, nothing_kept
+from synth.pipelines.runtime.declared import Only, Option, shipped
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, check_not_empty, nothing_kept
 from synth.schemas.record import Record
 from synth.schemas.records import FAILURE, PATTERN
 
@@ -36,7 +36,8 @@ class SummarizeFailures(RowStage):
     similar. The one with the most examples stays and gets those of the others, which are filtered as `merged`. Numbers
     of failures that do not exist are dropped (`unknown_examples`), and a pattern without any other is filtered as
     `no_support`. A failure that no pattern cites is rejected as `in_no_pattern`, and those of a batch without a
-    readable reply as `unreadable`, `wrong_fields`, `truncated`, `refused` or `empty_answer`.
+    readable reply as `unreadable`, `wrong_fields`, `truncated`, `refused` or `empty_answer`. A failure without
+    a question or a right answer is rejected as `no_question` or `no_gold`, and not shown; its answer may be blank.
 
     All failures are held in memory.
     """
@@ -63,7 +64,9 @@ class SummarizeFailures(RowStage):
         ),
     ] = None
     same: Annotated[
-        float, Option("Cosine similarity from which two names mean the same, with --embedder.", min=0.1, max=1)
+        float,
+        Option("Cosine similarity from which two names mean the same, with --embedder.", min=0.1, max=1),
+        Only("embedder", ...),
     ] = 0.8
     temperature: Temperature = 0.7
     max_tokens: MaxTokens = 4096
@@ -85,7 +88,7 @@ class SummarizeFailures(RowStage):
         return self
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
-        failures: list[Row] = row["rows"]
+        failures, unused = _readable(row["rows"])
         shuffled = tools.random("batches").sample(failures, len(failures))
         batches = [shuffled[start : start + self.batch] for start in range(0, len(shuffled), self.batch)]
         replies = await gather_settled(
@@ -94,7 +97,6 @@ class SummarizeFailures(RowStage):
 
         found: list[Row] = []
         filtered: list[Rejected] = []
-        unused: dict[str, Rejected] = {}
         for batch, reply in zip(batches, replies, strict=True):
             if isinstance(reply, Reject):
                 unused |= {one["id"]: Rejected.because(reply, one) for one in batch}
@@ -118,7 +120,7 @@ class SummarizeFailures(RowStage):
             for one in merged
         )
 
-        for one in (*(unused[failure["id"]] for failure in failures if failure["id"] in unused), *filtered):
+        for one in (*(unused[failure["id"]] for failure in row["rows"] if failure["id"] in unused), *filtered):
             yield one
         if not kept:
             raise nothing_kept([*unused.values()])
@@ -162,3 +164,16 @@ class SummarizeFailures(RowStage):
             "reasoning": completion.reasoning,
             "model": tools.model,
         }
+
+
+def _readable(failures: Sequence[Row]) -> tuple[list[Row], dict[str, Rejected]]:
+    """Those to show, and the others by id."""
+    readable: list[Row] = []
+    blank: dict[str, Rejected] = {}
+    for one in failures:
+        try:
+            check_not_empty(one, "question", "gold")
+            readable.append(one)
+        except Reject as reject:
+            blank[one["id"]] = Rejected.because(reject, one)
+    return readable, blank

@@ -1,5 +1,6 @@
 """Write new questions that follow the patterns, and have the model answer them (Self-Challenge, arXiv 2408.08978)."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ from synth.pipelines.runtime.asking import Ask, gather_settled, warmer_retries, 
 from synth.pipelines.runtime.common_options import MaxTokens, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import Option, names, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, nothing_kept
+from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, check_not_empty, nothing_kept
 from synth.pipelines.runtime.text.near import NearDuplicates
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
@@ -39,8 +40,9 @@ class ChallengeQuestions(RowStage):
     people do, because a model that judges its own answers is blind where it errs.
 
     A question without an answer is filtered as `refused`, `empty_answer` or `truncated`. A pattern without questions is
-    rejected for the reason that they share, or as `nothing_kept`. Patterns are independent: remove duplicates across
-    them with `synth dedup --text question`.
+    rejected for the reason that they share, or as `nothing_kept`, and one that lacks a text as `no_name`,
+    `no_description` or `no_suggestion`. Patterns are independent: remove duplicates across them with
+    `synth dedup --text question`.
     """
 
     name: ClassVar[str] = "challenge questions"
@@ -80,6 +82,8 @@ class ChallengeQuestions(RowStage):
         super().__post_init__()
         if not self.domains:
             raise UsageError("--domains names no domain: give one or more words, separated by commas")
+        if twice := [name for name, times in Counter(self.domains).items() if times > 1]:
+            raise UsageError(f"--domains names {twice[0]} twice: --per N asks for more questions of each domain")
 
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "failures": self.failures.fingerprint}
@@ -89,6 +93,7 @@ class ChallengeQuestions(RowStage):
         return {row["id"]: row["question"] for row in self.failures.rows}
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
+        check_not_empty(row, "name", "description", "suggestion")
         written, filtered = await self._written(row, tools)
         asked, repeated = self._distinct(written)
         filtered += repeated

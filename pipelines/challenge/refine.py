@@ -18,7 +18,7 @@ from synth.pipelines.runtime.asking import Ask, gather_settled, warmer_retries
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import Only, Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, check_not_empty
 from synth.schemas.errors import InputError
 from synth.schemas.phrases import plural
 from synth.schemas.record import Record
@@ -42,7 +42,7 @@ class RefinePatterns(RowStage):
     `min_n` or more are marked and less than `min_rate` of them are wrong, it is rejected as `not_hard`. The model is
     shown the others with `shown` of the wrong and of the right answers, drawn at random, and writes a sharper
     description and suggestion. The name stays, so that later marks count, too. A pattern of which no question is marked
-    stays as it is (`not_marked`).
+    stays as it is (`not_marked`); one that lacks a text is rejected as `no_name`, `no_description` or `no_suggestion`.
     """
 
     name: ClassVar[str] = "challenge refine"
@@ -107,6 +107,7 @@ class RefinePatterns(RowStage):
         return found
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
+        check_not_empty(row, "name", "description", "suggestion")
         questions = self._by_pattern.get(same_name(row["name"]), ())
         settled = await gather_settled(self._with_mark(one, tools) for one in questions)
         judged = [one for one in settled if not isinstance(one, Reject)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from synth.pipelines.challenge.naming import same_name
 from synth.pipelines.engines import Completion
 from synth.pipelines.runtime.asking import Form, whole_text
 from synth.pipelines.runtime.stage import Reject
@@ -56,10 +57,13 @@ def read_patterns(completion: Completion) -> list[dict[str, Any]]:
     Raises `Reject`, as all readers here: `refused`, `empty_answer`, `truncated`; `unreadable` if the reply is no JSON
     object with what was asked for; `wrong_fields` if a member of it is missing or of another type.
     """
-    return [
-        {**_texts_in(one, "name", "description", "suggestion"), "examples": _numbers_in(one)}
-        for one in _list_in(completion, "patterns")
-    ]
+    patterns = []
+    for one in _list_in(completion, "patterns"):
+        texts = _texts_in(one, "name", "description", "suggestion")
+        if not same_name(texts["name"]):
+            raise Reject("wrong_fields", '"name" must have a word in it')
+        patterns.append({**texts, "examples": _numbers_in(one)})
+    return patterns
 
 
 def read_questions(completion: Completion) -> list[str]:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from synth.pipelines.challenge.patterns import SummarizeFailures
+from synth.pipelines.runtime.declared import build
 from synth.pipelines.runtime.stage import Reject, Rejected, Row
+from synth.schemas.errors import UsageError
 from tests.pipelines.challenge.made import SUMMARIZE, failures, found
 from tests.pipelines.query_of_cc.talking import Talking
 from tests.pipelines.scripted import process
@@ -112,6 +114,10 @@ def test_the_failures_of_a_batch_without_patterns_are_rejected_for_what_its_repl
             json.dumps({"patterns": [{"name": "n", "description": "d", "suggestion": "s", "examples": [True]}]}),
             "wrong_fields",
         ),
+        (
+            json.dumps({"patterns": [{"name": "?", "description": "d", "suggestion": "s", "examples": [1]}]}),
+            "wrong_fields",
+        ),
         (" ", "empty_answer"),
     ],
 )
@@ -121,6 +127,21 @@ def test_a_reply_that_is_no_list_of_patterns_rejects_all(reply: str, reason: str
     assert {one.reason for one in filtered} == {reason}
     assert reject is not None
     assert reject.reason == reason
+
+
+def test_failures_without_a_question_or_a_right_answer_are_not_shown() -> None:
+    rows = failures(4)
+    rows[0]["question"], rows[1]["gold"], rows[2]["answer"] = " ", "", ""
+    tools = Talking(lambda asked, _: found(("counting", range(1, len(asked.split())))))
+    (pattern,), filtered, _ = process(SummarizeFailures(SUMMARIZE), {"id": "patterns", "rows": rows}, tools)
+    assert sorted(pattern["examples"]) == ["f2", "f3"]
+    assert [(one.row["id"], one.reason) for one in filtered] == [("f0", "no_question"), ("f1", "no_gold")]
+
+
+def test_the_similarity_of_names_applies_only_where_they_are_compared() -> None:
+    with pytest.raises(UsageError, match="--same applies only with --embedder"):
+        build(SummarizeFailures, {"same": 0.9})
+    assert "same" not in SummarizeFailures().identity()
 
 
 def test_another_sample_is_drawn_for_a_reply_that_cannot_be_read() -> None:

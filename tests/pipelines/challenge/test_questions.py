@@ -7,7 +7,7 @@ import pytest
 
 from synth.pipelines.runtime.stage import Reject
 from synth.schemas.errors import UsageError
-from tests.pipelines.challenge.made import failures, given, pattern, questions
+from tests.pipelines.challenge.made import failures, given, pattern, question, questions, refine
 from tests.pipelines.query_of_cc.talking import Model, Talking
 from tests.pipelines.scripted import process
 
@@ -137,3 +137,18 @@ def test_a_pattern_without_questions_is_rejected(reply: str, reason: str) -> Non
 def test_at_least_one_domain_is_needed() -> None:
     with pytest.raises(UsageError, match="--domains names no domain: give one or more words, separated by commas"):
         questions(domains=())
+
+
+def test_a_domain_is_named_once() -> None:
+    with pytest.raises(UsageError, match="--domains names tea twice: --per N asks for more questions"):
+        questions(domains=("tea", "chess", "tea"))
+
+
+@pytest.mark.parametrize("text", ["name", "description", "suggestion"])
+def test_a_pattern_that_lacks_a_text_is_not_asked_about(text: str) -> None:
+    for stage in (questions(), refine(question(1, False))):
+        tools = Talking(inventive)
+        rows, _, reject = process(stage, {**pattern(), text: " "}, tools)
+        assert (rows, tools.requests) == ([], [])
+        assert reject is not None
+        assert reject.reason == f"no_{text}"
