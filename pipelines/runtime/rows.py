@@ -120,8 +120,9 @@ class RowRun:
         rejected = rejected_schema(inputs, outputs, raw=options.rejects_bad_rows, asks=backends.engine is not None)
         form = LineFormat(outputs, rejected)
         form.save(layout.form)
-        # All rows of the input, if they are gathered into one.
+        # All rows of the input, if they are gathered into one, and how many of them each row is.
         self._members = table if stage.gathers else None
+        self._each = int(table.num_rows) if stage.gathers else 1
         if stage.gathers:
             table = gathering(table, stage.name.rpartition(" ")[2])
         task = Task(stage, backends, layout, options, form, chunk_rows)
@@ -173,7 +174,7 @@ class RowRun:
         crew = self._crew
         rows = self._rows
         if self._members is not None:
-            rows, total = self._members.num_rows, of_members(total, rejected, self._members, self._layout)
+            rows, total = self._each, of_members(total, rejected, self._members, self._layout)
         return Finished(rows, total, data, rejected, spent, crew.start_seconds, crew.gpus, crew.sandbox, crew.software)
 
     def _gather(self, finished: Mapping[Chunk, Published]) -> None:
@@ -303,16 +304,12 @@ class RowRun:
         failures = [failure for chunk in open_chunks for index, failure in chunk.failures.items() if index < self._rows]
         # What the whole output may have, a slice cannot know.
         allowed = 0 if self._options.slice else self._options.max_failures
-        if self._failed_rows(failures) > allowed:
+        if len(failures) * self._each > allowed:
             self._stopping.stop(self._partial(failures))
             return
         for chunk in open_chunks:
             stop = self._rows if self._rows < chunk.stop else None
             chunk.publish(stop=stop, keep_answers=self._options.keep_answers)
-
-    def _failed_rows(self, failures: Sequence[Failure]) -> int:
-        """How many rows of the input these are: with their gathering all fail."""
-        return len(failures) if self._members is None or not failures else int(self._members.num_rows)
 
     def _rows_wanted(self) -> int:
         """How many input rows, from the first, the output covers: all, or as many as yield `until` output rows."""
@@ -334,11 +331,13 @@ class RowRun:
         layout, part = self._layout, self._options.slice
         log = (layout.slice(part) if part else layout).failures
         write_json(log, {"failed": list(map(asdict, failures))})
-        reasons = Counter(one.reason for one in failures)
+        reasons = Counter({reason: n * self._each for reason, n in Counter(one.reason for one in failures).items()})
         named = "" if reasons.keys() == {"failed"} else f" ({', '.join(f'{name} {n}' for name, n in reasons.items())})"
-        first, failed = failures[0], self._failed_rows(failures)
-        of = f"{plural(failed if self._members else self.rows, 'row')}{f' of slice {part}' if part else ''}"
-        what = f"{failed} of {of} failed{named}, the first is {first.id} ({first.error})"
+        first = failures[0]
+        what = (
+            f"{reasons.total()} of {plural(self.rows * self._each, 'row')}{f' of slice {part}' if part else ''} "
+            f"failed{named}, the first is {first.id} ({first.error})"
+        )
         if part:
             return Partial(
                 f"{what}: their chunks stay open, {log} has the details; repeat the command to retry them, as the "

@@ -7,12 +7,13 @@ import pytest
 
 from synth.pipelines.challenge.given import rows_given_by
 from synth.pipelines.challenge.patterns import SummarizeFailures
+from synth.pipelines.engines import Answer, Request, RequestFailed
 from synth.pipelines.engines.echo import EchoEngine
 from synth.pipelines.retrieval.embedding import Embedder
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
-from synth.schemas.errors import EngineFailed, InputError, UsageError
+from synth.schemas.errors import EngineFailed, InputError, Partial, UsageError
 from synth.schemas.records import FAILURE, MARKED
 from tests.command import invoke
 from tests.pipelines.challenge.made import SUMMARIZE, failures, found, questions
@@ -141,6 +142,19 @@ def test_a_batch_that_exceeds_the_context_costs_its_own_failures(tmp_path: Path)
     Run(stage, [str(seeds)], tmp_path / "out", Options(), engine=Narrow(model=says)).execute()
     assert len(rows_of(tmp_path / "out")) == 2
     assert [(row["id"], row["reason"]) for row in rejected_of(tmp_path / "out")] == [("f1", "prompt_too_long")]
+
+
+def test_failures_of_which_no_batch_gets_a_reply_fail_and_are_tried_again(tmp_path: Path) -> None:
+    class Broken(TalkingEngine):
+        async def answer(self, request: Request) -> Answer:  # noqa: ARG002
+            raise RequestFailed("it is broken")
+
+    seeds = write_rows(tmp_path / "failures.jsonl", failures(3))
+    stage = SummarizeFailures(SUMMARIZE, batch=1, schema=False)
+    with pytest.raises(Partial, match=r"3 of 3 rows failed \(engine_error 3\), the first is patterns \(it is broken\)"):
+        Run(stage, [str(seeds)], tmp_path / "out", Options(), engine=Broken(model=says)).execute()
+    summary = Run(stage, [str(seeds)], tmp_path / "out", Options(), engine=TalkingEngine(model=says)).execute()
+    assert (summary.counts.produced, summary.counts.failed) == (3, 0)
 
 
 @needs_model
