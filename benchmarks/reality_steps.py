@@ -41,6 +41,11 @@ def marked(counts: Counts) -> Share:
     return read, read + unread
 
 
+def sharpened(counts: Counts) -> Share:
+    """Patterns without marks stay as they are."""
+    return counts["produced"] - counts["tallies"].get("not_marked", 0), rows_in(counts)
+
+
 def readable(counts: Counts) -> Share:
     unread = sum(counts["tallies"].get(label, 0) for label in ("no_code", "empty_answer", "truncated", "refused"))
     return counts["tallies"]["tasks"] - unread, counts["tallies"]["tasks"]
@@ -175,7 +180,7 @@ STEPS = (
         "kinds",
         "challenge refine",
         "--questions {inputs}/failures.jsonl --judge --max-tokens 512",
-        {"answers marked": marked, "patterns sharpened": with_output},
+        {"answers marked": marked, "patterns sharpened": sharpened},
     ),
     Step(
         "thoughts",
