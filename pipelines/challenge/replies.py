@@ -5,9 +5,8 @@ from typing import Any
 
 from synth.pipelines.challenge.naming import same_name
 from synth.pipelines.engines import Completion
-from synth.pipelines.runtime.asking import Form, whole_text
+from synth.pipelines.runtime.asking import REASON, Form, object_in, whole_text
 from synth.pipelines.runtime.stage import Reject
-from synth.pipelines.runtime.text.json_values import json_in
 
 __all__ = [
     "MARK",
@@ -30,7 +29,7 @@ def _text(most: int) -> dict[str, Any]:
 
 
 SHARPER = Form.of({"description": _text(LONGEST_TEXT), "suggestion": _text(LONGEST_TEXT)})
-MARK = Form.of({"reason": _text(LONGEST_TEXT), "correct": {"type": "boolean"}})
+MARK = Form.of({"reason": REASON, "correct": {"type": "boolean"}})
 
 
 def patterns_form(failures: int) -> Form:
@@ -54,8 +53,8 @@ def questions_form(n: int) -> Form:
 def read_patterns(completion: Completion) -> list[dict[str, Any]]:
     """The patterns of a reply; `examples` are whole numbers, whether there are such failures or not.
 
-    Raises `Reject`, as all readers here: `refused`, `empty_answer`, `truncated`; `unreadable` if the reply is no JSON
-    object with what was asked for; `wrong_fields` if a member of it is missing or of another type.
+    Raises `Reject`, as all readers here: `refused`, `empty_answer`, `truncated`; `unreadable` if the reply has no JSON
+    object in it; `wrong_fields` if a member of that is missing or of another type.
     """
     patterns = []
     for one in _list_in(completion, "patterns"):
@@ -73,26 +72,22 @@ def read_questions(completion: Completion) -> list[str]:
 
 def read_sharper(completion: Completion) -> dict[str, Any]:
     """The new description and suggestion of a pattern, and the thought before them."""
-    return {**_texts_in(_object_in(completion), "description", "suggestion"), "reasoning": completion.reasoning}
+    return {
+        **_texts_in(object_in(whole_text(completion)), "description", "suggestion"),
+        "reasoning": completion.reasoning,
+    }
 
 
 def read_mark(completion: Completion) -> tuple[bool, str]:
-    """Whether an answer is right, and why."""
-    found = _object_in(completion)
+    """Whether an answer is right, and why; "" if it does not say so."""
+    found = object_in(whole_text(completion))
     if not isinstance(found.get("correct"), bool):
         raise Reject("wrong_fields", '"correct" must be true or false')
-    return found["correct"], _texts_in(found, "reason")["reason"]
-
-
-def _object_in(completion: Completion) -> Mapping[str, Any]:
-    found = json_in(whole_text(completion))
-    if not isinstance(found, dict):
-        raise Reject("unreadable", "it is not a JSON object")
-    return found
+    return found["correct"], str(found.get("reason") or "")
 
 
 def _list_in(completion: Completion, name: str) -> Sequence[Any]:
-    found = _object_in(completion).get(name)
+    found = object_in(whole_text(completion)).get(name)
     if not isinstance(found, list) or not found:
         raise Reject("wrong_fields", f'"{name}" must be a list that is not empty')
     return found

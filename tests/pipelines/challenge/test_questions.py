@@ -107,7 +107,7 @@ def test_a_domain_whose_reply_cannot_be_read_costs_its_own_questions() -> None:
         lambda asked, n: "Tea?" if "write" in asked and "tea" in asked else inventive(asked, n)
     )
     assert list(kept) == ["counting/d0/q0", "counting/d0/q1"]
-    assert filtered == {"counting/d1/q0": ("unreadable", "it is not a JSON object")}
+    assert filtered == {"counting/d1/q0": ("unreadable", "it is not JSON: no object in it")}
 
 
 def test_a_question_that_the_model_does_not_answer_is_filtered() -> None:
