@@ -1,7 +1,9 @@
 """Counts of the outcomes of rows."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import fsum
 from typing import Any
 
 import msgspec
@@ -64,9 +66,12 @@ class Counts:
             (REJECTED_OUTPUT, counts.output_reasons),
         ):
             reasons.update(_histogram(lines["reason"].filter(pa.array(kinds == kind))))
+        amounts: defaultdict[str, list[float]] = defaultdict(list)
         for tallies, rows in _histogram(lines["_tallies"].drop_null()):
             for name, amount in _read_tallies(tallies).items():
-                counts.tallies[name] = counts.tallies.get(name, 0) + amount * rows
+                amounts[name].append(amount * rows)
+        # Exact sums, which do not depend on the order in which rows finished.
+        counts.tallies = {name: fsum(each) for name, each in amounts.items()}
         return counts
 
 
