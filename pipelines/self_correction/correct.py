@@ -33,7 +33,7 @@ BY_MODEL = Only("verify", "model")
 
 @dataclass(frozen=True)
 class Correct(RowStage):
-    """Turn a model's right and wrong answers into turns that verify and correct themselves.
+    """Turn a model's right and wrong answers into turns that verify and correct themselves (Self-correction).
 
     Writes up to `per_question` good and as many bad cases for each question with a known answer, of `n` samples.
 

@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class RefineSelf(RowStage):
-    """Have a model judge and refine its own answers, and keep those that it then finds good.
+    """Have a model judge and refine its own answers, and keep those that it then finds good (SELF).
 
     Writes `answers` refined answers for each prompt, `<id>/answer-0` and so on, with chats to train on.
 

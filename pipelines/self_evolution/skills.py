@@ -27,7 +27,7 @@ _ANSWER = re.compile(r"^[\s*_#>-]*(?:\d[.)]\s*)?[*_]*(?:better |new )?answer[\s*
 
 @dataclass(frozen=True)
 class Skills(RowStage):
-    """Have a stronger model judge and refine a student's answers, and make chats of both skills.
+    """Have a stronger model judge and refine a student's answers, and make chats of both skills (SELF).
 
     Writes two chats for each answer of the model that is to be trained: `<id>/feedback` and `<id>/refine`.
 

@@ -23,9 +23,9 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class AnswerTools(RowStage):
-    """Answer each task with calls that the model revises until two answers in a row agree.
+    """Answer each task with calls that the model revises until two answers in a row agree (ToolACE-R).
 
-    The inference of ToolACE-R (arXiv 2504.01400): the model sees its last answer and answers again, up to `rounds`
+    The inference of the paper (arXiv 2504.01400): the model sees its last answer and answers again, up to `rounds`
     times. Answers agree if their calls are the same, or their texts if no calls can be read from either.
 
     Writes the last answer and whether it `agreed` with the one before it. Where the right calls are known, `labels` has

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -34,7 +34,7 @@ WITHOUT_ANSWER = frozenset({"truncated", "refused", "empty_answer"})
 
 @dataclass(frozen=True)
 class SelectTools(TableStage):
-    """Select the tasks within the model's reach, and make training rows of them and of its samples.
+    """Select the tasks within the model's reach, and make training rows of them and of its samples (ToolACE-R).
 
     Reads the output of `refine tools`. A task is selected if its `difficulty`, the share of right samples, is above the
     first number of `between` and not above the second (arXiv 2504.01400 trains on what is within reach; the bounds are
@@ -56,7 +56,7 @@ class SelectTools(TableStage):
     output: ClassVar[Record] = TOOL_LESSON
     commands: ClassVar[tuple[str, ...]] = (
         "synth refine tools select tool-samples/ tool-lessons/",
-        "synth refine tools select tool-samples/ hard-lessons/ --between 0,0.5 --unchanged-share 0.5",
+        "synth refine tools select tool-samples/ hard-lessons/ --between 0,0.75 --unchanged-share 0.5",
     )
 
     prompt: PromptFile = shipped("call", FOLDER)
@@ -64,7 +64,7 @@ class SelectTools(TableStage):
         shipped("refine", FOLDER)
     )
     between: Annotated[
-        tuple[float, ...],
+        Sequence[float],
         Option(
             "Select tasks with more than LOW and at most HIGH of their samples right.",
             min=0,
@@ -73,7 +73,7 @@ class SelectTools(TableStage):
             default="0,1",
             read=amounts("--between"),
         ),
-    ] = field(default=(0.0, 1.0))
+    ] = (0.0, 1.0)
     unchanged_share: Annotated[
         float, Option("Share of the rows with a first answer that leave it unchanged.", min=0, max=0.99)
     ] = 0.3

@@ -9,6 +9,7 @@ import pytest
 
 from synth.pipelines.engines import Answer, Completion, Request
 from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.runtime.declared import build
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Run
@@ -150,6 +151,12 @@ def test_tasks_between_the_bounds_are_selected(
     outcome = process_tables(SelectTools(between=between), rows)
     assert {row["task_id"] for row in outcome.rows} == kept
     assert outcome.reasons == reasons
+
+
+def test_bounds_are_typed_as_two_numbers() -> None:
+    assert build(SelectTools, {"between": "0,0.5"}).between == (0.0, 0.5)
+    with pytest.raises(UsageError, match="--between 0.5: expected LOW,HIGH"):
+        build(SelectTools, {"between": "0.5"})
 
 
 @pytest.mark.parametrize("between", [(0.5,), (0.5, 0.5), (0.6, 0.5), (0.0, 0.5, 1.0), (-1.0, 1.0)])
