@@ -1,7 +1,7 @@
 """Runs the commands of a page as its reader types them, with stand-ins for what this machine does not have.
 
 A model or a server that a command names is a server on loopback, a bucket one of the test server; a command that
-trains gets a small model of random weights, and one epoch.
+trains gets a small model of random weights, and one epoch of a few rows.
 """
 
 import json

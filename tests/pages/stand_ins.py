@@ -41,7 +41,7 @@ def lend_models(shell: Shell, commands: Iterable[str], server: CountingServer) -
         small = small_model(shell.root / "small")
         shell.stand_ins |= {
             r"^(synth self-lengthen train .*)--model \S+": rf"\1--model {small}",
-            r"^(synth self-lengthen train (?!.*--train-command).*)": r"\1 --epochs 1",
+            r"^(synth self-lengthen train (?!.*--train-command).*)": r"\1 --epochs 1 --limit 16",
         }
 
 
