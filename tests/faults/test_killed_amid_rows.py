@@ -32,6 +32,11 @@ def verdict(seed: int) -> str:
     return json.dumps({"reason": "So.", "intent": "no", "knowledge": "yes", "time": time})
 
 
+def reviewed(seed: int) -> str:
+    """A solution, or a review of one."""
+    return f"It goes on like that.\nThe answer is {4 + seed % 2}.\nVerdict: {'correct' if seed % 5 else 'incorrect'}"
+
+
 def profile(number: int) -> dict[str, Any]:
     return {"name": "Ada Lane", "profile": f"She keeps {number} bees.\n\nShe sails alone."}
 
@@ -51,6 +56,26 @@ CASES = {
         ("--requests", 4, "-n", 2, "--tries", 2), profile, lambda seed: acting.scenes(2, f"Place {seed}")
     ),
     "character protect": Case(("--tries", 3), profile, lambda _: acting.script()),
+    "refine skills": Case(
+        ("--tries", 3),
+        lambda number: {"prompt": f"What is {number}?", "response": "It is 4."},
+        lambda seed: f"{reviewed(seed)}\nAnswer: It is {seed % 7}.",
+    ),
+    "refine self": Case(
+        ("--answers", 2, "--judge-temperature", 1),
+        lambda number: {"prompt": f"What is {number}?", "gold": "4"},
+        reviewed,
+    ),
+    "refine correct": Case(
+        ("--verify", "model", "-n", 4),
+        lambda number: {"question": f"What is {number}?", "answer": "4"},
+        reviewed,
+    ),
+    "refine tools answer": Case(
+        ("--temperature", 1),
+        lambda number: {"tools": [{"name": "find", "parameters": {}}], "messages": f"Find {number}.", "calls": []},
+        lambda seed: f"find(x={seed % 7})",
+    ),
     "rank score": Case(
         ("--rounds", 3, "--no-schema", "--tries", 2),
         lambda number: {"query": f"What is {number}?", "responses": ["It is.", "So it is.", "No."]},
