@@ -1,12 +1,23 @@
 """Verdicts: replies in which a model says whether an answer is right, and why."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from synth.pipelines.engines import Completion
+from synth.pipelines.runtime.asking import Form
 from synth.pipelines.runtime.stage import Reject
+from synth.pipelines.runtime.text.json_values import json_in
 
-__all__ = ["Judgement", "judgement_of"]
+__all__ = ["REVIEW", "TEXT", "Judgement", "judgement_of"]
+
+# A text of a reply in JSON.
+TEXT = {"type": "string", "minLength": 1, "maxLength": 4000}
+REVIEW = Form.of(
+    {"review": TEXT, "verdict": {"enum": ["correct", "incorrect"]}},
+    "Reply with a JSON object: `review` is what you have to say, and `verdict` is correct or incorrect.",
+)
 
 _LINE = re.compile(r"^[\s*_#>-]*(?:\d[.)]\s*)?[*_]*verdict[\s*_:]*(.*)$", re.IGNORECASE | re.MULTILINE)
 _WORD = re.compile(r"(in)?correct[\s*_.!]*", re.IGNORECASE)
@@ -28,17 +39,32 @@ class Judgement:
 def judgement_of(completion: Completion) -> Judgement:
     """Read a reply that ends with a line `Verdict: correct` or `Verdict: incorrect`; only the last such line counts.
 
+    A reply may also be a JSON object as `REVIEW` asks for it, with what comes after the verdict as `answer`.
+
     Raises `Reject`: `refused`, `empty_answer`, `cut`, `no_verdict` (no such line, or neither or both of the words in
     it) or `no_reason` (nothing before it).
     """
     if completion.cut or completion.no_answer:
         raise Reject(*(completion.no_answer or ("cut", completion.cut or "")))
-    lines = list(_LINE.finditer(completion.text))
-    found = _WORD.fullmatch(lines[-1][1].strip()) if lines else None
-    if found is None:
-        said = f"the last verdict is {lines[-1][1].strip()!r:.60}" if lines else "there is no line with a verdict"
-        raise Reject("no_verdict", said)
-    text = completion.text[: lines[-1].start()].strip()
+    found = json_in(completion.text)
+    text, verdict, after = _in_json(found) if isinstance(found, dict) else _in_lines(completion.text)
+    word = _WORD.fullmatch(verdict)
+    if word is None:
+        raise Reject("no_verdict", f"the verdict is {verdict!r:.60}" if verdict else "there is no verdict")
     if not text:
         raise Reject("no_reason", "nothing is said before the verdict")
-    return Judgement(text, not found[1], completion.text[lines[-1].end() :].strip())
+    return Judgement(text, not word[1], after)
+
+
+def _in_lines(reply: str) -> tuple[str, str, str]:
+    """What is said before the verdict, the verdict, and what comes after it; empty if there is none."""
+    lines = list(_LINE.finditer(reply))
+    if not lines:
+        return "", "", ""
+    last = lines[-1]
+    return reply[: last.start()].strip(), last[1].strip(), reply[last.end() :].strip()
+
+
+def _in_json(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    said = {name: text.strip() for name, text in found.items() if isinstance(text, str)}
+    return said.get("review", ""), said.get("verdict", ""), said.get("answer", "")

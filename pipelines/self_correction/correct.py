@@ -12,11 +12,20 @@ from synth.pipelines.runtime.answers.answer import FinalAnswer, states_mark
 from synth.pipelines.runtime.answers.choices import ChoiceAnswers, Choices, bare_words
 from synth.pipelines.runtime.answers.rules import ADVICE, AnswerRule, answer_rule, check_marks
 from synth.pipelines.runtime.asking import Ask, warmer_retries
-from synth.pipelines.runtime.common_options import AnswerMarks, Boxed, MaxTokens, PromptFile, Temperature, Tries
+from synth.pipelines.runtime.common_options import (
+    AnswerMarks,
+    Boxed,
+    MaxTokens,
+    PromptFile,
+    Repairs,
+    Schema,
+    Temperature,
+    Tries,
+)
 from synth.pipelines.runtime.declared import Only, Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
-from synth.pipelines.runtime.verdicts import judgement_of
+from synth.pipelines.runtime.verdicts import REVIEW, judgement_of
 from synth.pipelines.self_correction.wordings import Secret, Wordings, wordings_in
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
@@ -82,7 +91,9 @@ class Correct(RowStage):
     verify_prompt: Annotated[Prompt, Option("Prompt file for a verification.", metavar="FILE"), BY_MODEL] = shipped(
         "verify", FOLDER
     )
+    schema: Annotated[Schema, BY_MODEL] = False
     tries: Annotated[Tries, BY_MODEL] = 2
+    repairs: Annotated[Repairs, BY_MODEL] = 0
     boxed: Boxed = False
     answer_marks: AnswerMarks = DEFAULT_MARKS
 
@@ -216,7 +227,8 @@ class Correct(RowStage):
             return judgement.text
 
         samplings = warmer_retries(Sampling(temperature=self.temperature, max_tokens=self.max_tokens), self.tries)
-        return await Ask(tools, prompt).first_readable(samplings, read, first_sample=case.row["sample"] * self.tries)
+        ask = Ask(tools, prompt, REVIEW if self.schema else None, self.repairs)
+        return await ask.first_readable(samplings, read, first_sample=case.row["sample"] * self.tries)
 
     def _solution(self, question: "Question", case: "Case") -> str:
         """The gold solution, with the answer in the form that samples have. Raises `Reject`."""

@@ -10,11 +10,19 @@ from synth.pipelines.engines import Completion, Message, Sampling
 from synth.pipelines.runtime.answers.answer import GSM8K_MARKS
 from synth.pipelines.runtime.answers.rules import AnswerRule, answer_rule, check_marks
 from synth.pipelines.runtime.asking import Ask, gather_all, warmer_retries
-from synth.pipelines.runtime.common_options import AnswerMarks, MaxTokens, PromptFile, Temperature, Tries
+from synth.pipelines.runtime.common_options import (
+    AnswerMarks,
+    MaxTokens,
+    PromptFile,
+    Repairs,
+    Schema,
+    Temperature,
+    Tries,
+)
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
-from synth.pipelines.runtime.verdicts import Judgement, judgement_of
+from synth.pipelines.runtime.verdicts import REVIEW, Judgement, judgement_of
 from synth.pipelines.self_evolution.leaks import trace_of_feedback
 from synth.schemas.record import Record
 from synth.schemas.records import SELF_PROMPT, SELF_REFINED
@@ -68,7 +76,9 @@ class RefineSelf(RowStage):
     temperature: Temperature = 0.7
     judge_temperature: Annotated[float, Option("Temperature of judgements; at 0, retries use 1.", min=0)] = 0.0
     max_tokens: MaxTokens = 1024
+    schema: Schema = False
     tries: Annotated[Tries, Option("Judgements to sample until one has a verdict.", min=1)] = 2
+    repairs: Repairs = 0
     answer_marks: AnswerMarks = ("The answer is", *GSM8K_MARKS)
 
     def __post_init__(self) -> None:
@@ -106,7 +116,8 @@ class RefineSelf(RowStage):
 
     async def judged(self, tools: Tools, prompt: str, answer: str, number: int) -> Judgement:
         """The model's judgement of an answer. Raises `Reject`."""
-        ask = Ask(tools, self.judge_prompt.render(prompt=prompt, answer=answer))
+        asked = self.judge_prompt.render(prompt=prompt, answer=answer)
+        ask = Ask(tools, asked, REVIEW if self.schema else None, self.repairs)
         sampling = Sampling(temperature=self.judge_temperature, max_tokens=self.max_tokens)
         tries = warmer_retries(sampling, self.tries)
         return await ask.first_readable(tries, judgement_of, first_sample=number * self.tries)

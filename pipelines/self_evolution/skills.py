@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from synth.pipelines.engines import Completion, Message, Sampling
-from synth.pipelines.runtime.asking import Ask, warmer_retries
-from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Temperature, Tries
+from synth.pipelines.runtime.asking import Ask, Form, warmer_retries
+from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
-from synth.pipelines.runtime.verdicts import judgement_of
+from synth.pipelines.runtime.verdicts import REVIEW, TEXT, judgement_of
 from synth.pipelines.self_evolution.leaks import trace_of_feedback
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
@@ -22,6 +22,10 @@ __all__ = ["Skills"]
 
 FOLDER = Path(__file__).parent
 
+LABEL = Form.of(
+    {**REVIEW.schema["properties"], "answer": TEXT},
+    "Reply with a JSON object: `review`, `verdict` (correct or incorrect) and `answer`, the complete answer.",
+)
 _ANSWER = re.compile(r"^[\s*_#>-]*(?:\d[.)]\s*)?[*_]*(?:better |new )?answer[\s*_]*:[\s*_]*", re.IGNORECASE)
 
 
@@ -60,7 +64,9 @@ class Skills(RowStage):
     with_answers: Annotated[bool, Option("Also write a chat of the prompt and the better answer.")] = False
     temperature: Temperature = 0.7
     max_tokens: MaxTokens = 2048
+    schema: Schema = False
     tries: Tries = 2
+    repairs: Repairs = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,7 +95,7 @@ class Skills(RowStage):
             }
 
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
-        ask = Ask(tools, self.prompt.render(prompt=prompt, answer=answer))
+        ask = Ask(tools, self.prompt.render(prompt=prompt, answer=answer), LABEL if self.schema else None, self.repairs)
         label = await ask.first_readable(warmer_retries(sampling, self.tries), read)
         tools.tally("labelled")
         tools.tally("correct", label["verdict"] == "correct")

@@ -34,6 +34,14 @@ def test_a_verdict_in_the_middle_is_not_read() -> None:
     assert said("I waver.\nVerdict: incorrect\nNo, it is fine.\nVerdict: correct").is_right
 
 
+def test_a_reply_may_be_json() -> None:
+    assert said('{"review": "Step 2 is off by one.", "verdict": "incorrect"}') == Judgement(
+        "Step 2 is off by one.", False
+    )
+    reply = '```json\n{"review": "It holds.", "verdict": "Correct", "answer": "It is 7.\\n"}\n```'
+    assert said(reply) == Judgement("It holds.", True, "It is 7.")
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -47,6 +55,9 @@ def test_a_verdict_in_the_middle_is_not_read() -> None:
         ("My verdict: correct", "no_verdict"),
         ("Verdict: correct", "no_reason"),
         ("\n \nVerdict: correct", "no_reason"),
+        ('{"review": "It holds."}', "no_verdict"),
+        ('{"review": "It holds.", "verdict": true}', "no_verdict"),
+        ('{"review": " ", "verdict": "correct"}', "no_reason"),
         (" ", "empty_answer"),
     ],
 )

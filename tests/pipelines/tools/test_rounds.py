@@ -155,7 +155,7 @@ def test_tasks_between_the_bounds_are_selected(
 
 def test_bounds_are_typed_as_two_numbers() -> None:
     assert build(SelectTools, {"between": "0,0.5"}).between == (0.0, 0.5)
-    with pytest.raises(UsageError, match="--between 0.5: expected LOW,HIGH"):
+    with pytest.raises(UsageError, match=r"--between 0\.5: expected LOW,HIGH"):
         build(SelectTools, {"between": "0.5"})
 
 
