@@ -193,6 +193,12 @@ def prepare(data: Path, folder: Path) -> None:
     users = read(data / "self-instruct-user-instructions.jsonl", 252)
     english = [one for one in read(data / "longen.jsonl", 240) if one["language"] == "en"]
     write(folder / "questions.jsonl", questions)
+    facts = [
+        {"question": one["question"], "choices": one["choices"], "answer": one["answerKey"]}
+        for one in read(EXAMPLES / "facts.jsonl", ROWS)
+    ]
+    write(folder / "facts.jsonl", [*facts, *questions[: 10 - len(facts)]])
+    write(folder / "tool-tasks.jsonl", read(EXAMPLES / "tool-tasks.jsonl", ROWS))
     write(folder / "raw.jsonl", [*read(data / "case2code-functions.jsonl", 10), *functions[: ROWS + 4]])
     write(folder / "instructions.jsonl", ({"instruction": one["instruction"]} for one in users[::6][:40]))
     write(

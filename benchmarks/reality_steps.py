@@ -36,6 +36,10 @@ def tallied(name: str, of: str, counts: Counts) -> Share:
     return counts["tallies"].get(name, 0), counts["tallies"].get(of, 0)
 
 
+def of_rows(name: str, counts: Counts) -> Share:
+    return counts["tallies"].get(name, 0), rows_in(counts)
+
+
 def marked(counts: Counts) -> Share:
     read, unread = (counts["tallies"].get(name, 0) for name in ("judged", "not_judged"))
     return read, read + unread
@@ -76,6 +80,41 @@ STEPS = (
         "augment respond",
         "-n 2 --temperature 0.7 --max-tokens 256 --limit 12",
         {"questions answered": with_output},
+    ),
+    Step(
+        "corrected",
+        "facts",
+        "refine correct",
+        "-n 4 --verify model --max-tokens 200",
+        {"answers verified": with_output, "samples that are right": partial(tallied, "right", "samples")},
+    ),
+    Step("skills", "samples", "refine skills", "--max-tokens 400 --limit 10", {"answers reviewed": with_output}),
+    Step(
+        "refined",
+        "questions",
+        "refine self",
+        "--prompt solve --max-tokens 256 --limit 10",
+        {
+            "answers judged, refined and judged again": partial(of_rows, "judged"),
+            "refined answers that it finds good": with_output,
+        },
+    ),
+    Step(
+        "calls",
+        "tool-tasks",
+        "refine tools",
+        "-n 4 --max-tokens 128",
+        {
+            "tool tasks measured": with_output,
+            "tool tasks within reach": partial(of_rows, "reachable_tasks"),
+        },
+    ),
+    Step(
+        "revised",
+        "tool-tasks",
+        "refine tools answer",
+        "--rounds 2 --max-tokens 128",
+        {"tool tasks whose last two answers agree": partial(of_rows, "agreed")},
     ),
     Step(
         "inputs", "functions", "case2code inputs", "--tries 2 --max-tokens 512", {"functions with inputs": with_output}
