@@ -24,7 +24,7 @@ TURNS = [
     {"role": "tool", "content": "one"},
     {"role": "tool", "content": "two"},
 ]
-TASKS = [
+TASKS: list[dict[str, Any]] = [
     {"id": "step", "tools": [TOOL], "messages": TURNS, "calls": [{"name": "find", "arguments": {"x": 3}}]},
     {"id": "none", "tools": [TOOL], "messages": "Who are you?", "calls": []},
 ]

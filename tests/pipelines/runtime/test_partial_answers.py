@@ -163,7 +163,7 @@ def test_no_loss_is_taken_on_the_wrong_answer(random_model: Path, tmp_path: Path
 
 @pytest.mark.usefixtures("extra")
 def test_a_training_reads_the_segments_of_its_rows(random_model: Path, tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "whole", "messages": turns("It is C."), "segments": None},
         {"id": "parts", "messages": turns(), "segments": PARTS},
         {"id": "other", "messages": turns(), "segments": PARTS[:2]},

@@ -282,7 +282,7 @@ def test_a_question_without_a_usable_sample_is_rejected() -> None:
     assert reject is not None
     assert (reject.reason, len(filtered)) == ("no_answer", 2)
     stage = Correct(n=3)
-    script = [("", "length"), ("#### 5", "refused"), " "]
+    script: list[str | tuple[str, str]] = [("", "length"), ("#### 5", "refused"), " "]
     _, samples, reject = process(stage, MAGNET, ScriptedTools(script))
     assert [one.reason for one in samples] == ["truncated", "refused", "empty_answer"]
     assert reject is not None

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from synth.pipelines.engines import Answer, Completion, Request
-from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.engines import Request
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run
 from synth.pipelines.self_correction.correct import Correct
 from synth.schemas.errors import EngineFailed, InputError
 from tests.command import synth
+from tests.pipelines.mortal import Mortal
 from tests.pipelines.passing import shards
 from tests.rows import Rows, rows_of, write_rows
 
@@ -23,24 +23,11 @@ FACTS = ROOT / "examples" / "facts.jsonl"
 PUBLISHED = {"question": "Where do gulls rest?", "choices": {"label": ["A", "B"], "text": ["on a cliff", "at sea"]}}
 
 
-class Pupil(EchoEngine):
-    """Answers B or C, verifies either, and breaks down after so many requests."""
+class Pupil(Mortal):
+    """Answers B or C, and verifies either."""
 
-    def __init__(self, requests: float = float("inf")) -> None:
-        super().__init__()
-        self._left = requests
-        self.asked: list[tuple[str, int]] = []
-
-    async def answer(self, request: Request) -> Answer:
-        if self._left <= 0:
-            raise EngineFailed("it has gone")
-        self._left -= 1
-        system, user = (message["content"] for message in request.prompt)  # type: ignore[index]
-        self.asked.append((system + user, request.seed))
-        texts = [self._said(system, request.seed + sample) for sample in range(request.n)]
-        return Answer(tuple(Completion(text, "stop", 9) for text in texts), 7)
-
-    def _said(self, system: str, seed: int) -> str:
+    def says(self, request: Request, seed: int) -> str:
+        system = request.prompt[0]["content"]  # type: ignore[index]
         if "looks the answer over" in system:
             verdict = "incorrect" if "The answer is wrong." in system else "correct"
             return f"I look at it again, time {seed % 97}.\nVerdict: {verdict}"
@@ -72,14 +59,13 @@ def test_a_run_that_breaks_off_within_a_row_asks_nothing_twice_and_ends_with_the
 
 
 def test_every_question_is_accounted_for(tmp_path: Path) -> None:
-    rows = [
-        {"id": "open", "question": "What is 3+4?", "answer": 7},
+    rows: list[dict[str, Any]] = [
+        {"id": "open", "question": "What is 3+4?", "answerKey": 7},
         {"id": "choice", **PUBLISHED, "answerKey": "B"},
         {"id": "no gold", **PUBLISHED, "answerKey": "Z"},
         {"id": "no options", **PUBLISHED, "choices": [], "answerKey": "A"},
         {"id": "blank", **PUBLISHED, "question": "", "answerKey": "A"},
     ]
-    rows[0]["answerKey"] = rows[0].pop("answer")
     source = write_rows(tmp_path / "rows.jsonl", rows)
     summary = Run(Correct(n=4), [str(source)], tmp_path / "out", Options(), engine=Pupil()).execute()
     assert summary.counts.reasons == {"no_gold": 1, "bad_choices": 1, "no_question": 1}

@@ -18,7 +18,7 @@ GOOD, BAD = "Every step holds.\nVerdict: correct", "The sum is off by one.\nVerd
 def outcome(author: Author, row: Any = ROW, **options: Any) -> tuple[list[Any], dict[str, str], str | None]:
     """The rows, the reason of each filtered answer by the end of its id, and that of the prompt."""
     rows, filtered, reject = process(RefineSelf(**options), row, author)
-    return list(rows), {one.row["id"][2:]: one.reason for one in filtered}, reject and reject.reason
+    return list(rows), {one.row["id"][2:]: one.reason for one in filtered}, reject.reason if reject else None
 
 
 def test_a_row_has_all_that_was_said() -> None:

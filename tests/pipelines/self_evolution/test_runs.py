@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from synth.pipelines.engines import Answer, Completion, Request
-from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.engines import Request
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run
 from synth.pipelines.self_evolution.evolve import RefineSelf
 from synth.schemas.errors import EngineFailed, InputError
 from tests.command import synth
+from tests.pipelines.mortal import Mortal
 from tests.pipelines.passing import shards
 from tests.pipelines.self_evolution.author import kind_of
 from tests.rows import Rows, rejected_of, rows_of, write_rows
@@ -21,23 +21,10 @@ from tests.rows import Rows, rejected_of, rows_of, write_rows
 ROOT = Path(__file__).parents[3]
 
 
-class Student(EchoEngine):
-    """Answers with a number, finds odd ones correct, and refines each to the next; it breaks down after so many."""
+class Student(Mortal):
+    """Answers with a number, finds odd ones correct, and refines each to the next."""
 
-    def __init__(self, requests: float = float("inf")) -> None:
-        super().__init__()
-        self._left = requests
-        self.asked: list[tuple[str, int]] = []
-
-    async def answer(self, request: Request) -> Answer:
-        if self._left <= 0:
-            raise EngineFailed("it has gone")
-        self._left -= 1
-        self.asked.append((str(request.prompt), request.seed))
-        texts = [self._said(request, request.seed + sample) for sample in range(request.n)]
-        return Answer(tuple(Completion(text, "stop", 9) for text in texts), 7)
-
-    def _said(self, request: Request, seed: int) -> str:
+    def says(self, request: Request, seed: int) -> str:
         kind, asked = kind_of(request.prompt), str(request.prompt)
         if kind == "judge":
             is_odd = any(f"The answer is {digit}." in asked for digit in "13579")

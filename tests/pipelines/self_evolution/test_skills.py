@@ -20,7 +20,7 @@ def labelled(*labels: str, row: Any = ROW, **options: Any) -> tuple[dict[str, An
     """The chats by skill, and the reason why there are none."""
     rows, filtered, reject = process(Skills(**options), row, Author([], [], [], labels))
     assert not filtered
-    return {row["skill"]: row for row in rows}, reject and reject.reason
+    return {row["skill"]: row for row in rows}, reject.reason if reject else None
 
 
 def test_one_reply_becomes_a_chat_for_each_skill() -> None:
@@ -85,6 +85,6 @@ def test_a_row_without_prompt_or_response_is_rejected(name: str) -> None:
 
 @pytest.mark.parametrize("flag", ["judge_prompt", "refine_prompt"])
 def test_prompts_that_the_student_learns_are_chats(flag: str) -> None:
-    own = Prompt("Check this: {{ answer }}", "own.md")
+    own: dict[str, Any] = {flag: Prompt("Check this: {{ answer }}", "own.md")}
     with pytest.raises(UsageError, match=f"--{flag.replace('_', '-')} own.md is plain text, but must be a chat"):
-        Skills(**{flag: own})
+        Skills(**own)

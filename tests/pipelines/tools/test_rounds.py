@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from synth.pipelines.engines import Answer, Completion, Request
-from synth.pipelines.engines.echo import EchoEngine
+from synth.pipelines.engines import Request
 from synth.pipelines.runtime.declared import build
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
@@ -17,6 +16,7 @@ from synth.pipelines.tools.answer import AnswerTools
 from synth.pipelines.tools.measure import Measure
 from synth.pipelines.tools.select import SelectTools
 from synth.schemas.errors import EngineFailed, UsageError
+from tests.pipelines.mortal import Mortal
 from tests.pipelines.scripted import ScriptedTools, process, process_tables
 from tests.rows import rejected_of, rows_of, write_rows
 
@@ -31,24 +31,22 @@ def measured(*replies: str | tuple[str, str], **columns: str) -> dict[str, Any]:
     return dict(row)
 
 
-class Talker(EchoEngine):
-    """Finds one more than it is shown, up to `last`; breaks down after so many answers."""
+class Talker(Mortal):
+    """Finds one more than it is shown, up to `last`."""
 
     def __init__(self, last: int, answers: float = inf) -> None:
-        super().__init__()
-        self._last, self._answers = last, answers
-        self.asked: list[Request] = []
+        super().__init__(answers)
+        self._last = last
+        self.offered: list[bool] = []
 
-    async def answer(self, request: Request) -> Answer:
-        self.asked.append(request)
-        if len(self.asked) > self._answers:
-            raise EngineFailed("it has gone")
+    def says(self, request: Request, seed: int) -> str:  # noqa: ARG002
+        self.offered.append(bool(request.tools))
         shown = request.prompt[-1]["content"].partition("so far")[2]  # type: ignore[index]
         number = next((at for at in range(9, 0, -1) if f'"x": {at}' in shown), 0)
-        return Answer((Completion(f"find(x={min(number + 1, self._last)})", "stop", 3),), 5)
+        return f"find(x={min(number + 1, self._last)})"
 
 
-def run(stage: Any, folder: Path, engine: EchoEngine, *rows: Any) -> list[dict[str, Any]]:
+def run(stage: Any, folder: Path, engine: Mortal, *rows: Any) -> list[dict[str, Any]]:
     write_rows(folder / "in.jsonl", rows or [{**ROW, "tools": TOOLS}])
     Run(stage, [str(folder / "in.jsonl")], folder / "out", Options(), engine=engine).execute()
     return rows_of(folder / "out")
@@ -197,7 +195,7 @@ def test_a_run_that_breaks_off_between_revisions_asks_nothing_twice(native: bool
     rest = Talker(last=3)
     assert run(stage, tmp_path, rest) == whole
     assert (len(unbroken.asked), len(rest.asked)) == (4, 2)
-    assert all(bool(request.tools) is native for request in unbroken.asked)
+    assert unbroken.offered == [native] * 4
 
 
 def test_bad_rows_are_rejected_and_the_others_measured(tmp_path: Path) -> None:
