@@ -12,10 +12,10 @@ from synth.pipelines.runtime.text.json_values import json_in
 
 __all__ = ["REVIEW", "TEXT", "Judgement", "judgement_of"]
 
-# A text of a reply in JSON.
+# A text of a reply in JSON. That of a review is a sentence at least.
 TEXT = {"type": "string", "minLength": 1, "maxLength": 4000}
 REVIEW = Form.of(
-    {"review": TEXT, "verdict": {"enum": ["correct", "incorrect"]}},
+    {"review": {**TEXT, "minLength": 20}, "verdict": {"enum": ["correct", "incorrect"]}},
     "Reply with a JSON object: `review` is what you have to say, and `verdict` is correct or incorrect.",
 )
 

@@ -15,7 +15,7 @@ _PHRASES = re.compile(
         (?:point(?:ed|s)?\ out|not(?:ed|es?)|mention(?:ed|s)?|said|says?|suggest(?:ed|s)?|wrote)
     | thank(?:s|\ you)\ for\ (?:the|your|pointing|this)
     | (?:based\ on|according\ to|following|given)\ (?:the|your)\ (?:feedback|review|critique|comments)
-    | (?:the|your)\ (?:feedback|reviewer|critique)
+    | (?:the|your)\ (?:feedback|review|reviewer|critique)
     | (?:my|the)\ (?:previous|earlier|first|initial|original)\ (?:answer|response|attempt|solution)
     | (?:corrected|revised|improved|refined|updated)\ (?:answer|version|response|solution)
     | you(?:'re|’re|\ are)\ (?:absolutely\ |quite\ )?right
@@ -28,10 +28,13 @@ _PHRASES = re.compile(
 def trace_of_feedback(text: str, feedback: str, *known: str) -> str | None:
     """A phrase that speaks of a review, or eight words in a row of the `feedback`, as evidence; None if there is none.
 
-    Words that the `known` texts have, such as the task and the answer that the review quotes, are no evidence.
+    What the `known` texts have, such as the task and the answer that the review quotes, is no evidence: an apology may
+    apologise.
     """
-    if found := _PHRASES.search(text):
-        return found[0]
+    before = "\n".join(known).casefold()
+    for found in _PHRASES.finditer(text):
+        if found[0].casefold() not in before:
+            return found[0]
     taken = _runs(feedback).difference(*map(_runs, known))
     said = [word for portion in words(text) for word in portion]
     for start in range(len(said) - RUN + 1):

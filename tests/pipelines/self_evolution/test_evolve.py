@@ -180,6 +180,7 @@ FEEDBACK = "The second step adds three to four and takes eight for the sum of bo
         "Here is the corrected answer: 7.",
         "You're right, it is 7.",
         "I apologise. It is 7.",
+        "It is 7. The review is more detailed.",
         "Here one adds three to four and takes eight for the sum, which is 7.",
     ],
 )
@@ -204,6 +205,20 @@ def test_words_that_the_review_quotes_are_no_trace() -> None:
     answer = "One adds three to four and takes eight for the sum of both."
     assert trace_of_feedback(answer, FEEDBACK, "What is 3+4?")
     assert trace_of_feedback(answer, FEEDBACK, "What is 3+4?", answer) is None
+
+
+def test_a_phrase_of_the_task_or_of_the_first_answer_is_no_trace() -> None:
+    letter = "Dear Ms Lane, my apologies for the delay. Thank you for your patience."
+    assert trace_of_feedback(letter, FEEDBACK, "Write to Ms Lane that we are late.", "We are late.")
+    assert (
+        trace_of_feedback(
+            letter, FEEDBACK, "Write to Ms Lane that we are late.", "My apologies. Thank you for your time."
+        )
+        is None
+    )
+    assert (
+        trace_of_feedback("The review praises the film.", FEEDBACK, "What does the review say?", "It is bad.") is None
+    )
 
 
 def test_a_prompt_of_ones_own_is_asked() -> None:
