@@ -125,6 +125,8 @@ class SelectTools(TableStage):
         task = ToolTask.read(row)
         if task.calls is None or RIGHT not in row["labels"] or len({len(row[name]) for name in SAMPLES}) > 1:
             raise Reject("bad_samples", f"no right sample in {', '.join(SAMPLES)}, or they are not equally many")
+        if None in row["labels"] or None in row["responses"]:
+            raise Reject("bad_samples", "a sample has no label or no response")
         gold = written(task.calls)
         yield self._lesson(row, task, "call", None, gold, task.calls)
         wrong = _first_wrong(row)

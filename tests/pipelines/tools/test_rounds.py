@@ -117,6 +117,8 @@ def test_a_lesson_ends_with_the_target_and_shows_the_first_answer_as_the_users()
     [
         ("labels", ["wrong_call", "wrong_call"], "bad_samples"),
         ("attempts", ["[]"], "bad_samples"),
+        ("labels", [None, "right"], "bad_samples"),
+        ("responses", [None, RIGHT], "bad_samples"),
         ("attempts", [None, None], "bad_calls"),
         ("tools", "none", "bad_tools"),
     ],
