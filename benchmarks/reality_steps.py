@@ -95,7 +95,7 @@ STEPS = (
         "refine self",
         "--prompt solve --max-tokens 256 --limit 10",
         {
-            "answers judged, refined and judged again": partial(of_rows, "judged"),
+            "answers refined and judged twice": partial(of_rows, "judged"),
             "refined answers that it finds good": with_output,
         },
     ),
