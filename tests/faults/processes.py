@@ -76,25 +76,24 @@ def kill(process: subprocess.Popen[str]) -> None:
 def kill_in_the_middle(
     folder: Path, command: Sequence[object], server: CountingServer, answers: int, rows: int
 ) -> None:
-    """Kill `command` (its output left out) once so many answers are recorded, and repeat it.
+    """Kill `command` (its output, which is its last word, left out) once so many answers are recorded, and repeat it.
 
     Of its input of so many `rows`, it has made nothing by then. No recorded answer is asked for again, and what comes
     out is what an unbroken run makes.
     """
     out, partial, whole = folder / "out", folder / "out.partial", folder / "whole"
-    repeated_command = [*command[:3], out, *command[3:]]
-    process = start(*repeated_command, chunk_rows=rows)
+    process = start(*command, out, chunk_rows=rows)
     wait_until(lambda: len(recorded(partial)) >= answers, process)
     kill(process)
     kept = recorded(partial)
     assert not out.exists()
     server.asked.clear()
-    finish(*repeated_command, chunk_rows=rows)
+    finish(*command, out, chunk_rows=rows)
     again = list(map(asked_for, server.asked))
     assert not kept & set(again)
     server.delay = 0
     server.asked.clear()
-    finish(*command[:3], whole, *command[3:], chunk_rows=rows)
+    finish(*command, whole, chunk_rows=rows)
     assert sorted(map(asked_for, server.asked)) == sorted([*kept, *again])
     assert shard_bytes(out) == shard_bytes(whole)
     assert record_of(out)["counts"] == record_of(whole)["counts"]
