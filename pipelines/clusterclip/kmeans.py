@@ -3,20 +3,23 @@
 The distance is 1 - cosine; a centroid is the sum of its vectors, made a unit vector. What makes it repeatable is exact
 arithmetic. Numbers of 16 bits between -1 and 1 are multiples of 2**-24, and centroids are rounded to such multiples.
 So in 64 bits neither the sum of up to 2**28 vectors nor an inner product is ever rounded, in whatever order its terms
-are added. FAISS compares in 32 bits; where that cannot tell two clusters apart, exact inner products decide.
+are added. Vectors and centroids are compared in 32 bits; where that cannot tell two clusters apart, exact inner
+products decide.
 
 The published loop (choosewhatulike/cluster-clip) pairs the labels of its last pass with the centroids of its best one,
 which later updates overwrite in part, and lets an empty cluster keep its centroid. Here labels always belong to the
 centroids that are returned, and an empty cluster gets a new one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.pipelines.retrieval.nearest import knn
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Clustering", "Int32s", "Int64s", "Matrix", "kmeans", "similarities"]
 
@@ -25,8 +28,9 @@ Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 
 GRID = 2.0**24
-VECTORS_AT_A_TIME = 1 << 14
-# Numbers in a table of exact inner products.
+# So few that their inner products usually stay in the cache of the processor.
+VECTORS_AT_A_TIME = 1 << 10
+# Beyond 16,384 clusters, still fewer vectors.
 PRODUCTS_AT_A_TIME = 1 << 24
 
 
@@ -68,9 +72,10 @@ def kmeans(
 
 def similarities(vectors: Matrix, centroids: Matrix, labels: Int32s) -> NDArray[np.float64]:
     """The inner product of each vector and the centroid of its cluster, exact."""
-    starts = range(0, len(vectors), VECTORS_AT_A_TIME)
-    parts = (slice(start, start + VECTORS_AT_A_TIME) for start in starts)
-    return np.concatenate([np.einsum("ij,ij->i", _exact(vectors[part]), centroids[labels[part]]) for part in parts])
+    parts = _portions(len(vectors), VECTORS_AT_A_TIME)
+    return np.concatenate(
+        [np.einsum("ij,ij->i", _exact(vectors[part]).numpy(), centroids[labels[part]]) for part in parts]
+    )
 
 
 class _Members:
@@ -84,25 +89,21 @@ class _Members:
 
     def assign(self, centroids: Matrix) -> None:
         """Move each vector to the cluster of the nearest centroid; of equally near ones, to the first."""
-        starts = range(0, len(self._vectors), VECTORS_AT_A_TIME)
-        labels = np.concatenate(
-            [_nearest(self._vectors[start : start + VECTORS_AT_A_TIME], centroids) for start in starts]
-        )
+        labels = _nearest(self._vectors, centroids)
         moved = np.flatnonzero(labels != self.labels)
-        for start in range(0, len(moved), VECTORS_AT_A_TIME):
-            rows = moved[start : start + VECTORS_AT_A_TIME]
+        for part in _portions(len(moved), VECTORS_AT_A_TIME):
+            rows = moved[part]
             vectors = _exact(self._vectors[rows])
             self._add(vectors, labels[rows], 1)
             was_member = self.labels[rows] >= 0
             self._add(vectors[was_member], self.labels[rows][was_member], -1)
         self.labels = labels
 
-    def _add(self, vectors: NDArray[np.float64], labels: Int32s, sign: int) -> None:
-        order = np.argsort(labels, kind="stable")
-        clusters, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
-        if len(clusters):
-            self._sums[clusters] += sign * np.add.reduceat(vectors[order], starts, axis=0)
-            self._sizes[clusters] += sign * sizes
+    def _add(self, vectors: "torch.Tensor", labels: Int32s, sign: int) -> None:
+        import torch
+
+        torch.from_numpy(self._sums).index_add_(0, torch.from_numpy(labels), vectors, alpha=sign)
+        self._sizes += sign * np.bincount(labels, minlength=len(self._sizes))
 
     def distance(self, centroids: Matrix) -> float:
         """The mean distance of a vector and its centroid."""
@@ -129,21 +130,38 @@ class _Members:
 
 def _nearest(vectors: Matrix, centroids: Matrix) -> Int32s:
     """The nearest centroid of each vector, the first of equally near ones."""
-    if len(centroids) == 1:
-        return np.zeros(len(vectors), np.int32)
-    scores, labels = knn(vectors.astype(np.float32), centroids.astype(np.float32), 2)
-    nearest = labels[:, 0].astype(np.int32)
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    labels, is_close = np.empty(len(vectors), np.int32), np.empty(len(vectors), np.bool_)
+    targets = torch.tensor(centroids, dtype=torch.float32, device=device).T
+    most = max(1, min(VECTORS_AT_A_TIME, PRODUCTS_AT_A_TIME // len(centroids)))
+    table = torch.empty((most, len(centroids)), device=device)
     # More than the errors of both inner products, whatever the order of their terms.
-    close = np.flatnonzero(scores[:, 0] - scores[:, 1] <= 2.01 * vectors.shape[1] * 2.0**-24)
-    for start in range(0, len(close), most := max(1, PRODUCTS_AT_A_TIME // len(centroids))):
-        rows = close[start : start + most]
-        nearest[rows] = np.argmax(_exact(vectors[rows]) @ centroids.T, axis=1)
-    return nearest
+    tolerance = 2.01 * vectors.shape[1] * 2.0**-24
+    for part in _portions(len(vectors), most):
+        portion = torch.tensor(vectors[part], device=device).float()
+        products = torch.mm(portion, targets, out=table[: len(portion)])
+        # On a processor, NumPy finds the largest several times as fast as torch.
+        best = products.argmax(1) if products.is_cuda else torch.from_numpy(products.numpy().argmax(1))
+        largest = products.gather(1, best[:, None])
+        others = products.scatter_(1, best[:, None], -torch.inf).amax(1, keepdim=True)
+        labels[part], is_close[part] = best.cpu(), (largest - others <= tolerance)[:, 0].cpu()
+    close = np.flatnonzero(is_close)
+    for part in _portions(len(close), most):
+        labels[close[part]] = np.argmax(_exact(vectors[close[part]]).numpy() @ centroids.T, axis=1)
+    return labels
 
 
-def _exact(vectors: Matrix) -> NDArray[np.float64]:
-    return vectors.astype(np.float64)
+def _portions(size: int, most: int) -> Iterator[slice]:
+    return (slice(start, start + most) for start in range(0, size, most))
+
+
+def _exact(vectors: Matrix) -> "torch.Tensor":
+    import torch
+
+    return torch.tensor(vectors, dtype=torch.float64)
 
 
 def _on_grid(centroids: Matrix) -> NDArray[np.float64]:
-    return np.round(_exact(centroids) * GRID) / GRID
+    return np.round(centroids.astype(np.float64) * GRID) / GRID

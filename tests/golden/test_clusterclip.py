@@ -16,7 +16,7 @@ from synth.pipelines.runtime.runner import Run
 from synth.schemas.dataset import Dataset
 from tests.rows import rows_of, write_rows
 
-pytest.importorskip("faiss", reason="FAISS is not installed")
+pytest.importorskip("torch", reason="PyTorch is not installed")
 
 POINTS = [(1, 0), (0.98, 0.2), (0.96, 0.28), (0, 1), (0.2, 0.98), (0.28, 0.96)]
 

@@ -15,7 +15,7 @@ from synth.pipelines.clusterclip import kmeans as module
 from synth.pipelines.clusterclip.kmeans import Clustering, kmeans, similarities
 from tests.pipelines.retrieval.test_nearest import clustered
 
-pytest.importorskip("faiss", reason="FAISS is not installed")
+pytest.importorskip("torch", reason="PyTorch is not installed")
 
 Vectors = NDArray[np.float16]
 
@@ -39,6 +39,14 @@ def test_labels_are_exact_and_belong_to_the_centroids() -> None:
     cosines = similarities(vectors, found.centroids, found.labels)
     assert found.distance == pytest.approx(1 - cosines.mean(), abs=1e-12)
     assert np.linalg.norm(found.centroids, axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_where_32_bits_cannot_tell_centroids_apart_exact_products_do() -> None:
+    vectors = drawn(300)
+    steps = np.random.default_rng(0).integers(-2, 3, (50, vectors.shape[1])) * 2.0**-24
+    found = kmeans(vectors, Clustering(vectors[0].astype(np.float64) + steps), 0)
+    assert found.labels.tolist() == exact_labels(vectors, found.centroids)
+    assert len(set(found.labels.tolist())) > 20
 
 
 def test_each_iteration_lowers_the_distance_until_none_would() -> None:

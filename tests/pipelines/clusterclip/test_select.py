@@ -23,7 +23,7 @@ from tests.pipelines.passing import shards
 from tests.pipelines.retrieval.test_nearest import clustered
 from tests.rows import Rows, rejected_of, rows_of, write_rows
 
-pytest.importorskip("faiss", reason="FAISS is not installed")
+pytest.importorskip("torch", reason="PyTorch is not installed")
 
 TOPICS = {"common": 60, "usual": 25, "rare": 3}
 
