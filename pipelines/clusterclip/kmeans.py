@@ -12,6 +12,8 @@ centroids that are returned, and an empty cluster gets a new one.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,10 +30,8 @@ Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 
 GRID = 2.0**24
-# So few that their inner products usually stay in the cache of the processor.
-VECTORS_AT_A_TIME = 1 << 10
-# Beyond 16,384 clusters, still fewer vectors.
-PRODUCTS_AT_A_TIME = 1 << 24
+# So few that their inner products usually stay in the cache of a processor; with more than 4,096 clusters, fewer.
+VECTORS_AT_A_TIME, PRODUCTS_AT_A_TIME = 1 << 10, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,18 @@ def kmeans(
     Ends after so many `iterations`, or where one has not lowered the mean distance: then no other would. Calls `passed`
     with the state after each pass; starting from that state leads to the same bytes.
     """
-    members = _Members(vectors, len(start.centroids))
     best = start
     centroids: Matrix = _on_grid(start.centroids)
-    for number in range(start.iterations, iterations + 1):
-        members.assign(centroids)
-        distance = members.distance(centroids)
-        if number > start.iterations and distance >= best.distance:
-            break
-        best = Clustering(centroids, number, distance, members.labels)
-        passed(best)
-        centroids = members.centroids(centroids)
+    with _threads() as threads:
+        members = _Members(vectors, len(start.centroids), threads)
+        for number in range(start.iterations, iterations + 1):
+            members.assign(centroids)
+            distance = members.distance(centroids)
+            if number > start.iterations and distance >= best.distance:
+                break
+            best = Clustering(centroids, number, distance, members.labels)
+            passed(best)
+            centroids = members.centroids(centroids)
     return best
 
 
@@ -81,15 +82,30 @@ def similarities(vectors: Matrix, centroids: Matrix, labels: Int32s) -> NDArray[
 class _Members:
     """The vectors of each cluster, as the `labels` of all vectors, and the sums of the clusters."""
 
-    def __init__(self, vectors: Matrix, clusters: int) -> None:
+    def __init__(self, vectors: Matrix, clusters: int, threads: Executor) -> None:
         self._vectors = vectors
+        self._threads = threads
+        self._centroids: Matrix = np.full((clusters, vectors.shape[1]), np.nan)
         self._sums = np.zeros((clusters, vectors.shape[1]))
         self._sizes = np.zeros(clusters, np.int64)
         self.labels: Int32s = np.full(len(vectors), -1, np.int32)
+        # Of each vector and the centroid of its cluster.
+        self._products = np.empty(len(vectors), np.float32)
 
     def assign(self, centroids: Matrix) -> None:
-        """Move each vector to the cluster of the nearest centroid; of equally near ones, to the first."""
-        labels = _nearest(self._vectors, centroids)
+        """Move each vector to the cluster of the nearest centroid; of equally near ones, to the first.
+
+        To a vector whose centroid has not changed, none of the others that have not has come nearer: it is compared
+        only with those that have.
+        """
+        has_changed = np.any(centroids != self._centroids, axis=1)
+        self._centroids = centroids
+        is_open = has_changed[self.labels]
+        self._products[is_open] = -np.inf
+        labels = self.labels.copy()
+        labels[is_open] = self._nearest(np.flatnonzero(is_open), np.arange(len(centroids)))
+        if has_changed.any():
+            labels[~is_open] = self._nearest(np.flatnonzero(~is_open), np.flatnonzero(has_changed))
         moved = np.flatnonzero(labels != self.labels)
         for part in _portions(len(moved), VECTORS_AT_A_TIME):
             rows = moved[part]
@@ -98,6 +114,42 @@ class _Members:
             was_member = self.labels[rows] >= 0
             self._add(vectors[was_member], self.labels[rows][was_member], -1)
         self.labels = labels
+
+    def _nearest(self, rows: Int64s, among: Int64s) -> Int32s:
+        """The clusters of these rows: of each the one that it has, or one of those to choose `among`."""
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        centroids = torch.tensor(self._centroids[among], dtype=torch.float32, device=device).T
+        labels, is_close = self.labels[rows], np.empty(len(rows), np.bool_)
+        # More than the errors of two inner products, whatever the order of their terms.
+        tolerance = 2.01 * self._vectors.shape[1] * 2.0**-24
+
+        def compare(part: slice) -> None:
+            products = torch.from_numpy(self._vectors[rows[part]]).to(device).float() @ centroids
+            # On a processor, NumPy finds the largest several times as fast as torch.
+            best = products.argmax(1) if products.is_cuda else torch.from_numpy(products.numpy().argmax(1))
+            largest = products.gather(1, best[:, None])[:, 0].cpu().numpy()
+            next_largest = products.scatter_(1, best[:, None], -torch.inf).amax(1).cpu().numpy()
+            own = self._products[rows[part]]
+            moves = largest > own
+            labels[part][moves] = among[best.cpu().numpy()[moves]]
+            ranked = np.sort([own, largest, next_largest], axis=0)
+            is_close[part] = ranked[2] - ranked[1] <= tolerance
+            # Where another cluster turns out to be nearer, this is no further from its product than from its own.
+            self._products[rows[part]] = ranked[2]
+
+        exact_centroids = _exact(self._centroids).T
+
+        def decide(close: Int64s) -> None:
+            products = _exact(self._vectors[rows[close]]) @ exact_centroids
+            labels[close] = np.argmax(products.numpy(), axis=1)
+
+        most = max(1, min(VECTORS_AT_A_TIME, PRODUCTS_AT_A_TIME // len(self._centroids)))
+        list(self._threads.map(compare, _portions(len(rows), most)))
+        close = np.flatnonzero(is_close)
+        list(self._threads.map(decide, (close[part] for part in _portions(len(close), most))))
+        return labels
 
     def _add(self, vectors: "torch.Tensor", labels: Int32s, sign: int) -> None:
         import torch
@@ -128,29 +180,18 @@ class _Members:
         return _on_grid(centroids)
 
 
-def _nearest(vectors: Matrix, centroids: Matrix) -> Int32s:
-    """The nearest centroid of each vector, the first of equally near ones."""
+@contextmanager
+def _threads() -> Iterator[Executor]:
+    """As many threads as torch has. Each computes by itself: those that share a product wait for each other."""
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    labels, is_close = np.empty(len(vectors), np.int32), np.empty(len(vectors), np.bool_)
-    targets = torch.tensor(centroids, dtype=torch.float32, device=device).T
-    most = max(1, min(VECTORS_AT_A_TIME, PRODUCTS_AT_A_TIME // len(centroids)))
-    table = torch.empty((most, len(centroids)), device=device)
-    # More than the errors of both inner products, whatever the order of their terms.
-    tolerance = 2.01 * vectors.shape[1] * 2.0**-24
-    for part in _portions(len(vectors), most):
-        portion = torch.tensor(vectors[part], device=device).float()
-        products = torch.mm(portion, targets, out=table[: len(portion)])
-        # On a processor, NumPy finds the largest several times as fast as torch.
-        best = products.argmax(1) if products.is_cuda else torch.from_numpy(products.numpy().argmax(1))
-        largest = products.gather(1, best[:, None])
-        others = products.scatter_(1, best[:, None], -torch.inf).amax(1, keepdim=True)
-        labels[part], is_close[part] = best.cpu(), (largest - others <= tolerance)[:, 0].cpu()
-    close = np.flatnonzero(is_close)
-    for part in _portions(len(close), most):
-        labels[close[part]] = np.argmax(_exact(vectors[close[part]]).numpy() @ centroids.T, axis=1)
-    return labels
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+            yield threads
+    finally:
+        torch.set_num_threads(count)
 
 
 def _portions(size: int, most: int) -> Iterator[slice]:
@@ -160,7 +201,7 @@ def _portions(size: int, most: int) -> Iterator[slice]:
 def _exact(vectors: Matrix) -> "torch.Tensor":
     import torch
 
-    return torch.tensor(vectors, dtype=torch.float64)
+    return torch.tensor(vectors).double()
 
 
 def _on_grid(centroids: Matrix) -> NDArray[np.float64]:

@@ -33,9 +33,11 @@ def exact_labels(vectors: Vectors, centroids: NDArray[np.floating]) -> list[int]
 
 
 def test_labels_are_exact_and_belong_to_the_centroids() -> None:
-    vectors = drawn(400)
-    found = kmeans(vectors, Clustering(vectors[:20]), 300)
-    assert found.labels.tolist() == exact_labels(vectors, found.centroids)
+    vectors, passes = drawn(400), []
+    found = kmeans(vectors, Clustering(vectors[:20]), 300, passes.append)
+    assert len(passes) > 5
+    for state in passes:
+        assert state.labels.tolist() == exact_labels(vectors, state.centroids)
     cosines = similarities(vectors, found.centroids, found.labels)
     assert found.distance == pytest.approx(1 - cosines.mean(), abs=1e-12)
     assert np.linalg.norm(found.centroids, axis=1) == pytest.approx(1, abs=1e-6)
@@ -78,6 +80,22 @@ def test_any_number_of_threads_gives_the_same_bytes() -> None:
         outputs.append(done.stdout)
     assert len(outputs[0]) == 200 * 96 * 8 + 20_000 * 4 + 8
     assert outputs[0] == outputs[1] == outputs[2]
+
+
+def test_torch_has_as_many_threads_afterwards_as_before() -> None:
+    import torch
+
+    def interrupt(_: Clustering) -> None:
+        raise KeyboardInterrupt
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            kmeans(drawn(50), Clustering(drawn(50)[:5]), 5, interrupt)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
