@@ -18,6 +18,8 @@ def solution(seed: int) -> str:
 class CountingServer(ThreadingHTTPServer):
     """`asked` holds every request body; `delay` seconds pass before each answer, which `says` makes of the seed.
 
+    A new `delay` holds for requests that wait already, too.
+
     Its tokens are characters, of which it makes them without being asked for an answer. In the scores of a text, those
     that are rare in English cost the most.
     """
@@ -27,11 +29,28 @@ class CountingServer(ThreadingHTTPServer):
 
     def __init__(self, delay: float, says: Callable[[int], str]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.delay = delay
+        self._delay = delay
+        self._delayed = threading.Condition()
         self.says = says
         self.asked: list[dict[str, Any]] = []
         # When each was asked, on the clock `time.monotonic`.
         self.times: list[float] = []
+
+    @property
+    def delay(self) -> float:
+        return self._delay
+
+    @delay.setter
+    def delay(self, seconds: float) -> None:
+        with self._delayed:
+            self._delay = seconds
+            self._delayed.notify_all()
+
+    def wait(self) -> None:
+        begun = time.monotonic()
+        with self._delayed:
+            while (left := begun + self._delay - time.monotonic()) > 0:
+                self._delayed.wait(left)
 
     @property
     def host(self) -> str:
@@ -63,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.server.times.append(time.monotonic())
         self.server.asked.append(body)
-        time.sleep(self.server.delay)
+        self.server.wait()
         if body.get("echo"):
             found = [[None, *map(_logprob, window[1:])] for window in body["prompt"]]
             self._send({"choices": [{"index": i, "logprobs": {"token_logprobs": one}} for i, one in enumerate(found)]})

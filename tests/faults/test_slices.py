@@ -2,6 +2,7 @@
 
 import json
 import random
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from synth.pipelines.runtime.runner import Summary
 from synth.schemas.errors import Partial
 from synth.schemas.slices import Slice
-from tests.command import type_synth
+from tests.command import SYNTH, type_synth
 from tests.counting_server import CountingServer, counting_server
 from tests.faults.campaign import (
     TwoCalls,
@@ -187,15 +188,18 @@ def test_one_line_tells_of_all_slices(tmp_path: Path, questions: Path) -> None:
     with counting_server() as server:
         sliced = (*command(questions, tmp_path / "out"), "--base-url", server.url, "--slice")
         finish(*sliced, "0/3")
-        server.delay = 5.0
+        server.delay = 30.0
         second, third = start(*sliced, "1/3"), start(*sliced, "2/3")
         wait_until(lambda: seen_in_flight(partial) == 8, third)
-        watching = start("watch", tmp_path / "out", "--json")
-        server.delay = 0.0
+        watch = [SYNTH, "watch", tmp_path / "out", "--json"]
+        watching = subprocess.Popen(watch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert watching.stdout
+        assert json.loads(watching.stdout.readline())["rows"] == ROWS
         # Of 36 rows in three chunks, three are rejected.
         shown = type_synth("show", "out", "--json", "-n", 1000, folder=tmp_path)
         assert len({json.loads(line)["query_id"] for line in shown.stdout.splitlines()}) >= 33
         assert f"of {ROWS} input rows are finished" in shown.stderr
+        server.delay = 0.0
         assert [end(second)[0], end(third)[0]] == [0, 0]
         assert "has stopped at 100 of 100 rows; repeat its command to publish them: " in end(watching)[1]
     assert "--slice" not in type_synth("watch", "out", folder=tmp_path).stderr

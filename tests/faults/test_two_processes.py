@@ -13,7 +13,7 @@ def test_the_second_process_is_refused_and_the_first_is_unharmed(tmp_path: Path)
     source = write_questions(tmp_path / "questions.jsonl", 40)
     with counting_server() as server:
         # Long enough for four others to come, on a busy machine, too.
-        server.delay = 10.0
+        server.delay = 30.0
         options = ("-n", 2, "--base-url", server.url, "--in-flight", 4)
         command = ("reject", "sample", source, tmp_path / "out", *options)
         first = start(*command)
@@ -43,7 +43,7 @@ def test_while_one_process_makes_a_complete_output_anew_another_is_refused(
         finish(*command)
         before = shard_bytes(tmp_path / "out")
         # Long enough for the other one to come, on a busy machine, too.
-        server.delay = 5.0
+        server.delay = 30.0
         anew = start(*command, "--fresh")
         wait_until(lambda: len(server.asked) >= 24, anew)
         assert "another synth process" in refused(1, *command, *flags)
