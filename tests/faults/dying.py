@@ -1,5 +1,7 @@
-"""A run that is killed at a step of its own choice; a module that loads nothing but what such a run needs."""
+"""A run that is killed at a step of its own choice; a module that loads what such a run needs, and nothing else."""
 
+import email.parser  # noqa: F401
+import multiprocessing
 import os
 import signal
 import sys
@@ -8,10 +10,19 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy.ma  # noqa: F401
+
+# What a run loads only when it is under way: here it is loaded before the process forks, and so once.
+from synth.pipelines.engines import probe  # noqa: F401
+from synth.pipelines.runtime import bad_rows, rows, shared, shutdown, tables  # noqa: F401
 from synth.pipelines.runtime.options import Options
 from synth.schemas.stores.places import output_at
 from synth.schemas.stores.store import Store
 from tests.faults.campaign import TwoCalls, run_two_calls
+
+# Its processes are forks of one that has loaded this module, and what only a run with an object store needs.
+forking = multiprocessing.get_context("forkserver")
+forking.set_forkserver_preload(["__main__", "obstore", __name__])
 
 # Steps between which a file system can be found after a crash. An open file is a step where it may be written.
 STEPS = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}

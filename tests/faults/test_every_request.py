@@ -4,7 +4,6 @@ The output is always that of a run on one machine, and nothing that was recorded
 """
 
 import json
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -23,14 +22,12 @@ from tests.faults.campaign import (
     run_two_calls,
     shard_bytes,
 )
-from tests.faults.dying import dying_at_a_store
+from tests.faults.dying import dying_at_a_store, forking
 from tests.object_store import Bucket
 
 # Two chunks: another one would only add requests of kinds that these have already.
 TEXTS = ["one", "refuse two", "three", "four", "five", "stumble six"]
 
-forking = multiprocessing.get_context("forkserver")
-forking.set_forkserver_preload(["__main__", "tests.faults.dying"])
 Prepare = Callable[[Path, str, Path], None]
 
 

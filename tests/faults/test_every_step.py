@@ -3,7 +3,6 @@
 Where `kill -9` falls at random it seldom falls between two renames, so here it falls before each of them in turn.
 """
 
-import multiprocessing
 import shutil
 import signal
 from collections.abc import Callable
@@ -26,12 +25,9 @@ from tests.faults.campaign import (
     run_two_calls,
     shard_bytes,
 )
-from tests.faults.dying import dying
+from tests.faults.dying import dying, forking
 
 TEXTS = ["one", "refuse two", "three", "four", "five", "stumble six", "seven"]
-
-forking = multiprocessing.get_context("forkserver")
-forking.set_forkserver_preload(["__main__", "tests.faults.dying"])
 
 
 def kill_at_every_step(
