@@ -1,4 +1,4 @@
-"""`synth` in processes that begin at once: forks of one that has loaded all that a search needs, and has run nothing.
+"""`synth` in processes that begin at once: forks of one that has loaded all that they need, and has run nothing.
 
 Run as a module it is that process: it reads orders, and says with which exit code each fork has ended.
 """
@@ -26,7 +26,7 @@ class Death(NamedTuple):
 
 
 class Forks:
-    """Starts one fork at a time, in small steps: a corpus of hundreds of documents is many commits.
+    """Starts one fork at a time, in small steps: a corpus of hundreds of documents is many commits and portions.
 
     With `model`, all that it takes to embed texts by this one has been loaded, too.
     """
@@ -61,6 +61,9 @@ class Forks:
 
 
 def main() -> None:
+    import synth.pipelines.clusterclip.select
+    import synth.pipelines.embed.embed
+    import synth.pipelines.in_context.pack
     import synth.pipelines.query_of_cc.index
     import synth.pipelines.query_of_cc.retrieve
     import synth.pipelines.runtime.tables  # noqa: F401
@@ -98,7 +101,7 @@ def _run(order: Mapping[str, Any]) -> NoReturn:
     nowhere, said = os.open(os.devnull, os.O_RDWR), os.open(order["said"], os.O_WRONLY | os.O_APPEND)
     for target, source in ((0, nowhere), (1, nowhere), (2, said)):
         os.dup2(source, target)
-    sys.argv = ["synth", "query-of-cc", *order["arguments"]]
+    sys.argv = ["synth", *order["arguments"]]
     code: Any = 1
     try:
         _take_small_steps()
@@ -115,11 +118,15 @@ def _run(order: Mapping[str, Any]) -> NoReturn:
 
 
 def _take_small_steps() -> None:
+    from synth.pipelines.clusterclip import kmeans
+    from synth.pipelines.embed import embed
+    from synth.pipelines.in_context import neighbors
     from synth.pipelines.query_of_cc import index, retrieve
-    from synth.pipelines.retrieval import dense
+    from synth.pipelines.retrieval import dense, document_vectors
 
     index.CHARACTERS_PER_COMMIT = 2_000
-    dense.PASSAGES_AT_A_TIME = 32
+    dense.PASSAGES_AT_A_TIME, embed.TEXTS_AT_A_TIME = 32, 4
+    kmeans.VECTORS_AT_A_TIME, neighbors.DOCUMENTS_AT_A_TIME, document_vectors.ROWS_AT_A_TIME = 256, 128, 256
     retrieve.QUERIES_AT_A_TIME, retrieve.TABLES_AT_A_TIME, retrieve.HITS_AT_A_TIME = 8, 1, 200
 
 

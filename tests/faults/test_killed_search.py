@@ -5,7 +5,7 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,21 +17,8 @@ from tests.faults.forking import Death, Forks
 from tests.pipelines.retrieval.meanings import MODEL, needs_model
 
 WORDS = ["moon", "tides", "rise", "sea", "cells", "leaf", "divide", "day", "twice", "of", "the", "a"]
+INDEX, RETRIEVE = ("query-of-cc", "index"), ("query-of-cc", "retrieve")
 DENSE = ("--dense", MODEL, "--no-bm25", "--passage-words", 10, "--faiss", "ivf")
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    forks = Forks(tmp_path_factory.mktemp("forks"))
-    yield forks
-    forks.close()
-
-
-@pytest.fixture(scope="module")
-def embedding_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    forks = Forks(tmp_path_factory.mktemp("embedding-forks"), MODEL)
-    yield forks
-    forks.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +34,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
         for number in range(50):
             text = " ".join(rng.sample(WORDS, 2)) if number % 9 else "?"
             file.write(json.dumps({"id": f"q{number}", "text": text, "domain": f"x{number % 3}"}) + "\n")
-    assert forks.run("index", folder / "corpus.jsonl", folder / "index") == 0
-    assert forks.run("retrieve", folder / "queries.jsonl", folder / "index", folder / "docs") == 0
+    assert forks.run(*INDEX, folder / "corpus.jsonl", folder / "index") == 0
+    assert forks.run(*RETRIEVE, folder / "queries.jsonl", folder / "index", folder / "docs") == 0
     return folder
 
 
@@ -67,7 +54,7 @@ def kill_at_random(forks: Forks, command: Sequence[object], folder: Path, kills:
     begun = time.monotonic()
     assert forks.run(*command, folder / "whole") == 0
     longest = time.monotonic() - begun
-    rng = random.Random(str(command[0]))
+    rng = random.Random(str(command[1]))
     out = folder / "out"
     while kills:
         forks.start(*command, out)
@@ -96,25 +83,25 @@ def kill_at_random(forks: Forks, command: Sequence[object], folder: Path, kills:
     ],
 )
 def test_an_index(forks: Forks, corpus: Path, tmp_path: Path, death: Death) -> None:
-    command = ("index", corpus / "corpus.jsonl", tmp_path / "index")
+    command = (*INDEX, corpus / "corpus.jsonl", tmp_path / "index")
     assert forks.run(*command, death=death) == -signal.SIGKILL
-    assert forks.run("retrieve", corpus / "queries.jsonl", tmp_path / "index", tmp_path / "docs") == 2
+    assert forks.run(*RETRIEVE, corpus / "queries.jsonl", tmp_path / "index", tmp_path / "docs") == 2
     assert forks.run(*command) == 0
     assert outcome(tmp_path / "index") == outcome(corpus / "index")
-    assert forks.run("retrieve", corpus / "queries.jsonl", tmp_path / "index", tmp_path / "docs") == 0
+    assert forks.run(*RETRIEVE, corpus / "queries.jsonl", tmp_path / "index", tmp_path / "docs") == 0
     assert outcome(tmp_path / "docs") == outcome(corpus / "docs")
 
 
 def test_an_index_at_random_moments(forks: Forks, corpus: Path, tmp_path: Path) -> None:
-    kill_at_random(forks, ("index", corpus / "corpus.jsonl"), tmp_path, kills=4)
+    kill_at_random(forks, (*INDEX, corpus / "corpus.jsonl"), tmp_path, kills=4)
     assert outcome(tmp_path / "out") == outcome(corpus / "index")
-    assert forks.run("retrieve", corpus / "queries.jsonl", tmp_path / "out", tmp_path / "docs") == 0
+    assert forks.run(*RETRIEVE, corpus / "queries.jsonl", tmp_path / "out", tmp_path / "docs") == 0
     assert outcome(tmp_path / "docs") == outcome(corpus / "docs")
 
 
 @needs_model
 def test_an_index_of_vectors(embedding_forks: Forks, corpus: Path, tmp_path: Path) -> None:
-    command = ("index", *DENSE, corpus / "small.jsonl")
+    command = (*INDEX, *DENSE, corpus / "small.jsonl")
     kill_at_random(embedding_forks, command, tmp_path, kills=2)
     for death in (Death("VectorWriter", "append", 3, before=True), Death("dense", "finish", 1, before=True)):
         assert embedding_forks.run(*command, tmp_path / "index", death=death) == -signal.SIGKILL
@@ -131,14 +118,14 @@ def test_an_index_that_extends_another(forks: Forks, corpus: Path, tmp_path: Pat
     lines = (corpus / "corpus.jsonl").read_text().splitlines(keepends=True)
     for name, part in (("first", lines[:150]), ("second", lines[150:])):
         (tmp_path / f"{name}.jsonl").write_text("".join(part))
-    assert forks.run("index", tmp_path / "first.jsonl", tmp_path / "first") == 0
+    assert forks.run(*INDEX, tmp_path / "first.jsonl", tmp_path / "first") == 0
     before_it = outcome(tmp_path / "first")
-    command = ("index", tmp_path / "second.jsonl", tmp_path / "index", "--extend", tmp_path / "first")
+    command = (*INDEX, tmp_path / "second.jsonl", tmp_path / "index", "--extend", tmp_path / "first")
     assert forks.run(*command, death=Death("Bm25Writer", "add", number, before)) == -signal.SIGKILL
     assert forks.run(*command) == 0
     assert outcome(tmp_path / "first") == before_it
     for name in ("index", "first"):
-        assert forks.run("retrieve", corpus / "queries.jsonl", tmp_path / name, tmp_path / f"docs-{name}") == 0
+        assert forks.run(*RETRIEVE, corpus / "queries.jsonl", tmp_path / name, tmp_path / f"docs-{name}") == 0
     assert Dataset.open(tmp_path / "docs-index").table.equals(Dataset.open(corpus / "docs").table)
     assert not Dataset.open(tmp_path / "docs-first").table.equals(Dataset.open(corpus / "docs").table)
 
@@ -154,7 +141,7 @@ def test_an_index_that_extends_another(forks: Forks, corpus: Path, tmp_path: Pat
     ],
 )
 def test_retrieved_documents(forks: Forks, corpus: Path, tmp_path: Path, death: Death) -> None:
-    command = ("retrieve", corpus / "queries.jsonl", corpus / "index", tmp_path / "docs")
+    command = (*RETRIEVE, corpus / "queries.jsonl", corpus / "index", tmp_path / "docs")
     assert forks.run(*command, death=death) == -signal.SIGKILL
     assert not (tmp_path / "docs").exists()
     assert forks.run(*command) == 0
@@ -162,5 +149,5 @@ def test_retrieved_documents(forks: Forks, corpus: Path, tmp_path: Path, death: 
 
 
 def test_retrieved_documents_at_random_moments(forks: Forks, corpus: Path, tmp_path: Path) -> None:
-    kill_at_random(forks, ("retrieve", corpus / "queries.jsonl", corpus / "index"), tmp_path, kills=4)
+    kill_at_random(forks, (*RETRIEVE, corpus / "queries.jsonl", corpus / "index"), tmp_path, kills=4)
     assert outcome(tmp_path / "out") == outcome(corpus / "docs")
