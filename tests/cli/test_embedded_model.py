@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
@@ -9,10 +11,28 @@ from pathlib import Path
 import pytest
 from datasets import load_from_disk
 
-from tests.command import run_synth
-
 ROOT = Path(__file__).parents[2]
 QUESTIONS = 8
+# One command after the other in a process that loads vLLM's code once, and the model for each.
+SYNTH = """
+import sys
+from synth.cli.main import main
+for command in sys.stdin.read().splitlines():
+    sys.argv = ["synth", *command.split()]
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code:
+            sys.exit(f"{command} ended with {ended.code}")
+"""
+COMMANDS = """\
+augment evolve questions.jsonl evolved --model tiny --tries 3
+augment respond evolved augmented --model tiny
+reject sample questions.jsonl samples --model tiny -n 16
+reject select samples accepted
+reject curve samples curve
+export accepted accepted.jsonl --as messages
+"""
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +43,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chain")
     lines = (ROOT / "examples" / "questions.jsonl").read_text().splitlines()
     (folder / "questions.jsonl").write_text("\n".join(lines[:: len(lines) // QUESTIONS][:QUESTIONS]))
-    for command in (
-        "augment evolve questions.jsonl evolved --model tiny --tries 3",
-        "augment respond evolved augmented --model tiny",
-        "reject sample questions.jsonl samples --model tiny -n 16",
-        "reject select samples accepted",
-        "reject curve samples curve",
-        "export accepted accepted.jsonl --as messages",
-    ):
-        done = run_synth(*command.split(), folder=folder)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-        with (folder / "said.txt").open("a") as said:
-            said.write(done.stderr)
+    chain = [sys.executable, "-c", SYNTH]
+    done = subprocess.run(chain, cwd=folder, input=COMMANDS, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder / "said.txt").write_text(done.stderr)
     return folder
 
 
