@@ -38,8 +38,9 @@ query-of-cc: setup  ## Retrieve the documents of a domain, starting from a few s
 self-lengthen: setup  ## Train the embedded model to write longer texts from its own output (ten minutes)
 	$(EXAMPLES) $@
 
+# With a thread for each core, the libraries of two workers on two cores mostly wait for one another, and busily.
 test: setup  ## Run the tests, and name the slowest
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 soak: setup  ## Kill runs at 200 random moments and check that nothing is lost (ten minutes)
 	$(BIN)/python -m tests.faults.soak
