@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from synth.pipelines.engines import Completion
-from synth.pipelines.runtime.asking import Form
+from synth.pipelines.runtime.asking import Form, whole_text
 from synth.pipelines.runtime.stage import Reject
 from synth.pipelines.runtime.text.json_values import json_in
 
@@ -41,13 +41,12 @@ def judgement_of(completion: Completion) -> Judgement:
 
     A reply may also be a JSON object as `REVIEW` asks for it, with what comes after the verdict as `answer`.
 
-    Raises `Reject`: `refused`, `empty_answer`, `cut`, `no_verdict` (no such line, or neither or both of the words in
-    it) or `no_reason` (nothing before it).
+    Raises `Reject`: `refused`, `empty_answer`, `truncated`, `no_verdict` (no such line, or neither or both of the words
+    in it) or `no_reason` (nothing before it).
     """
-    if completion.cut or completion.no_answer:
-        raise Reject(*(completion.no_answer or ("cut", completion.cut or "")))
-    found = json_in(completion.text)
-    text, verdict, after = _in_json(found) if isinstance(found, dict) else _in_lines(completion.text)
+    reply = whole_text(completion)
+    found = json_in(reply)
+    text, verdict, after = _in_json(found) if isinstance(found, dict) else _in_lines(reply)
     word = _WORD.fullmatch(verdict)
     if word is None:
         raise Reject("no_verdict", f"the verdict is {verdict!r:.60}" if verdict else "there is no verdict")

@@ -59,7 +59,7 @@ class Correct(RowStage):
     Answers are read as in `reject sample`, and with `choices` as the label of an option. A sample is filtered as
     `refused`, `empty_answer`, `truncated`; as `no_answer`, if none can be read; as `not_wrong`, if it differs from the
     gold answer in articles or punctuation alone; as `surplus` or `thinned`; as `quotes_gold`, `contradicts`,
-    `no_verdict`, `no_reason` or `cut`, if that is the fault of its verification; and as `no_correction`, if no right
+    `no_verdict` or `no_reason`, if that is the fault of its verification; and as `no_correction`, if no right
     answer can be read from the gold solution that would correct it. A question is rejected as `no_question`, `no_gold`
     or `bad_choices`, for the reason that all its samples share, or as `nothing_kept`.
     """

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from synth.pipelines.engines import Completion, Message, Sampling
 from synth.pipelines.runtime.answers.answer import GSM8K_MARKS
 from synth.pipelines.runtime.answers.rules import AnswerRule, answer_rule, check_marks
-from synth.pipelines.runtime.asking import Ask, gather_all, warmer_retries
+from synth.pipelines.runtime.asking import Ask, gather_all, warmer_retries, whole_text
 from synth.pipelines.runtime.common_options import (
     AnswerMarks,
     MaxTokens,
@@ -47,8 +47,8 @@ class RefineSelf(RowStage):
     prompts have gold answers, it has the shares that are right, and of the kept ones, too: a model likes what it wrote.
 
     An answer is filtered as `made_worse` or `still_bad` by its verdicts; as `leaks_feedback`, if the refined one speaks
-    of a review or has eight words in a row of it; and as `refused`, `empty_answer`, `truncated` or `cut`, or for a
-    judgement `no_verdict` or `no_reason`. A prompt is rejected as `no_prompt`, for the reason that all its answers
+    of a review or has eight words in a row of it; and as `refused`, `empty_answer` or `truncated`, or for a judgement
+    `no_verdict` or `no_reason`. A prompt is rejected as `no_prompt`, for the reason that all its answers
     share, or as `nothing_kept`.
     """
 
@@ -197,9 +197,7 @@ class Chain:
 
 def written(completion: Completion, *, said: bool = False) -> str:
     """The text of an answer. Raises `Reject` if there is none or if it is cut; it is about this one of several."""
-    replies = [completion.said] if said else None
-    if completion.no_answer:
-        raise Reject(*completion.no_answer, replies)
-    if completion.cut:
-        raise Reject("cut", completion.cut, replies)
-    return completion.text.strip()
+    try:
+        return whole_text(completion).strip()
+    except Reject as reject:
+        raise Reject(reject.reason, reject.detail, [completion.said] if said else None) from None

@@ -41,8 +41,8 @@ class Skills(RowStage):
     the prompt alone. (The paper says that its first phase has no such pairs; reviewers found that it does.)
 
     A row is rejected as `no_prompt` or `no_response`; and, if none of `tries` replies is usable, for the fault of the
-    last: `refused`, `empty_answer`, `cut`, `no_verdict`, `no_reason`, `no_refined`, or as `leaks_feedback`, if the
-    better answer speaks of a review or has eight words in a row of it.
+    last: `refused`, `empty_answer`, `truncated`, `no_verdict`, `no_reason`, `no_refined`, or as `leaks_feedback`, if
+    the better answer speaks of a review or has eight words in a row of it.
     """
 
     name: ClassVar[str] = "refine skills"

@@ -67,7 +67,7 @@ def test_without_one_verdict_and_a_reason_there_is_no_judgement(text: str, reaso
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize(("finish_reason", "reason"), [("length", "cut"), ("refused", "refused")])
+@pytest.mark.parametrize(("finish_reason", "reason"), [("length", "truncated"), ("refused", "refused")])
 def test_a_reply_that_was_broken_off_says_nothing(finish_reason: str, reason: str) -> None:
     with pytest.raises(Reject) as caught:
         said("It is right.\nVerdict: correct", finish_reason)

@@ -99,11 +99,11 @@ def test_without_the_filter_all_are_written_with_what_it_would_have_kept() -> No
 @pytest.mark.parametrize(
     ("answers", "judgements", "refinements", "reason"),
     [
-        (["It…"], [], [], "cut"),
+        (["It…"], [], [], "truncated"),
         ([" "], [], [], "empty_answer"),
         (["It is 8."], ["Hm.", "Hm."], [], "no_verdict"),
         (["It is 8."], ["Verdict: correct"] * 2, [], "no_reason"),
-        (["It is 8."], [BAD], ["It is…"], "cut"),
+        (["It is 8."], [BAD], ["It is…"], "truncated"),
         (["It is 8."], [BAD], [" "], "empty_answer"),
         (["It is 8."], [BAD], ["As you pointed out, it is 7."], "leaks_feedback"),
         (["It is 8."], [BAD, "Hm.", "Hm."], ["It is 7."], "no_verdict"),

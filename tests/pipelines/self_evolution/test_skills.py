@@ -69,7 +69,7 @@ def test_the_better_answer_follows_the_verdict(heading: str) -> None:
         (f"{REVIEW}\nVerdict: incorrect", "no_refined"),
         (f"{REVIEW}\nVerdict: incorrect\nAnswer:\n", "no_refined"),
         (f"{REVIEW}\nVerdict: incorrect\nAnswer: As the review says, 7.", "leaks_feedback"),
-        (f"{LABEL}…", "cut"),
+        (f"{LABEL}…", "truncated"),
         (" ", "empty_answer"),
     ],
 )

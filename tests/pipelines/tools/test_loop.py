@@ -29,4 +29,4 @@ def test_rounds_go_on_until_they_select_the_same_tasks(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "Round 2 selects the tasks of the round before."
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["tools-1", "tools-2"]
     selected = {row["task_id"] for row in rows_of(tmp_path / "out" / "tools-2" / "lessons")}
-    assert selected == {"weather-one", "nothing-fits"}
+    assert selected == {"weather-one", "nothing-fits", "missing-value"}
