@@ -52,8 +52,8 @@ class EvaluateFunctions(RowStage):
 
     The recorded function is judged first, before any token is spent. A task that it fails is rejected as
     `gold_differs`: recorded under another version of Python, or nondeterministic. Also rejected: `count_mismatch`,
-    `unreadable_input`, `syntax_error`, `no_function`. With `gold`, the recorded answer of each task is judged, and no
-    model is asked.
+    `unreadable_input`, `syntax_error`, `too_nested`, `no_function`. With `gold`, the recorded answer of each task
+    is judged, and no model is asked.
 
     pass@k is the unbiased estimate from `n` samples (see `pass_at`), over all calls, the shown ones and the hidden
     ones. The defaults are the paper's settings: one sample at temperature 0, top-p 0.95, 2,048 tokens.

@@ -43,11 +43,16 @@ class Signature:
 
 
 def read_signature(code: str, func_name: str | None) -> Signature:
-    """The function `func_name` of a program, or its last one. Raises `Reject`: `syntax_error`, `no_function`."""
+    """The function `func_name` of a program, or its last one.
+
+    Raises `Reject`: `syntax_error`, `too_nested`, `no_function`.
+    """
     try:
         tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError) as error:
         raise Reject("syntax_error", f"the code cannot be parsed: {error}") from None
+    except (RecursionError, MemoryError):
+        raise Reject("too_nested", "the code is nested too deeply to be parsed") from None
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     named = [node for node in functions if func_name in (None, node.name)]
     if not named:
