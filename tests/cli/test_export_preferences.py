@@ -211,7 +211,8 @@ def tokenizer() -> Any:
 
 @pytest.mark.parametrize("shape", ["dpo", "kto"])
 def test_trl_formats_the_file_with_a_chat_template(tmp_path: Path, shape: str, tokenizer: Any) -> None:
-    data_utils = pytest.importorskip("trl.data_utils", reason="TRL is not installed")
+    from trl import data_utils
+
     source = saved(tmp_path, {**PAIR, "system": None})
     synth("export", source, tmp_path / "pairs.jsonl", "--as", shape)
     loaded = datasets.Dataset.from_json(str(tmp_path / "pairs.jsonl"), cache_dir=str(tmp_path / "cache"))

@@ -80,7 +80,7 @@ def test_a_chat_template_formats_what_parquet_keeps(lessons: Path) -> None:
 
 
 def test_trl_formats_the_rows(lessons: Path) -> None:
-    trl = pytest.importorskip("trl", reason="TRL is not installed; the test above stands for it")
+    import trl
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(TINY_FOLDER)
