@@ -117,6 +117,7 @@ def shares(found: Mapping[str, Mapping[Step, Mapping[str, Any] | None]]) -> list
     return [
         [what, *(_share(measure, records.get(step)) for records in found.values())]
         for step in STEPS
+        if any(step in records for records in found.values())
         for what, measure in step.yields.items()
     ]
 
