@@ -21,7 +21,7 @@ RECIPES = {
     "rank": "Rank several responses to each query, and make preference pairs of them (RRHF).",
     "probe": "Tell which questions need retrieval, and which a model can answer itself (UAR).",
     "challenge": "Find what misleads a model, and write more questions of that kind (Self-Challenge).",
-    "refine": "Have a model judge and mend its own answers, or its calls of tools (SELF, Self-correction, ToolACE-R).",
+    "refine": "Have a model review and revise its own answers or tool calls (SELF, Self-correction, ToolACE-R).",
     "score": "Score texts with a model.",
     "embed": "Embed each row: one vector for its whole text, for clusters and neighbours.",
     "select": "Select what to train on, and in which order.",

@@ -12,7 +12,16 @@ from synth.pipelines.runtime.answers.answer import GSM8K_MARKS
 from synth.pipelines.runtime.answers.rules import AnswerRule, answer_rule, check_marks
 from synth.pipelines.runtime.common_options import AnswerMarks, Boxed, MaxTokens, PromptFile, Temperature
 from synth.pipelines.runtime.declared import Only, Option, shipped
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
+from synth.pipelines.runtime.stage import (
+    Reject,
+    Rejected,
+    Row,
+    RowStage,
+    Tools,
+    allow_empty,
+    check_not_empty,
+    nothing_kept,
+)
 from synth.schemas.errors import UsageError
 from synth.schemas.record import Record
 from synth.schemas.records import QUIZ, SELF_KNOWN
@@ -87,8 +96,7 @@ class ProbeSelf(RowStage):
         return answer_rule(self.boxed, self.answer_marks)
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
-        if not row["question"].strip():
-            raise Reject("no_question", "the question is blank")
+        check_not_empty(row, "question")
         answers = accepted_answers(row["answer"])
         is_right = looking_for(answers, self.match, self.rule)
         if is_right is None:

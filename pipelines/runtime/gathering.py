@@ -20,7 +20,7 @@ def gathering(table: pa.Table, name: str) -> pa.Table:
 
 
 def of_members(whole: Counts, shards: Sequence[Shard], table: pa.Table, workplace: Workplace) -> Counts:
-    """What became of the rows of `table`, from the counts of their gathering and the shards of what was rejected.
+    """The counts of the rows of `table`, from those of their gathering and from the shards of rejected rows.
 
     Rows that are among the rejected ones under their own ids were rejected. The others share the fate of the gathering:
     they produced its output, or failed.

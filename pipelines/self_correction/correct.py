@@ -24,7 +24,16 @@ from synth.pipelines.runtime.common_options import (
 )
 from synth.pipelines.runtime.declared import Only, Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
+from synth.pipelines.runtime.stage import (
+    Reject,
+    Rejected,
+    Row,
+    RowStage,
+    Tools,
+    allow_empty,
+    check_not_empty,
+    nothing_kept,
+)
 from synth.pipelines.runtime.verdicts import REVIEW, judgement_of
 from synth.pipelines.self_correction.wordings import Secret, Wordings, wordings_in
 from synth.schemas.errors import UsageError
@@ -129,8 +138,7 @@ class Correct(RowStage):
             raise nothing_kept(filtered)
 
     def _question(self, row: Row) -> "Question":
-        if not row["question"].strip():
-            raise Reject("no_question", "it is empty")
+        check_not_empty(row, "question")
         options = None
         if row["choices"] is not None:
             try:

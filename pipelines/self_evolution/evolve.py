@@ -21,7 +21,16 @@ from synth.pipelines.runtime.common_options import (
 )
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools, allow_empty, nothing_kept
+from synth.pipelines.runtime.stage import (
+    Reject,
+    Rejected,
+    Row,
+    RowStage,
+    Tools,
+    allow_empty,
+    check_not_empty,
+    nothing_kept,
+)
 from synth.pipelines.runtime.verdicts import REVIEW, Judgement, judgement_of
 from synth.pipelines.self_evolution.leaks import trace_of_feedback
 from synth.schemas.record import Record
@@ -94,8 +103,7 @@ class RefineSelf(RowStage):
         }
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row | Rejected]:
-        if not row["prompt"].strip():
-            raise Reject("no_prompt", "it is empty")
+        check_not_empty(row, "prompt")
         prompt = self.prompt.render(prompt=row["prompt"])
         sampled = await allow_empty(tools.llm.generate(prompt, self._writing, n=self.answers))
         chains = [Chain(self, row, tools, *one) for one in enumerate(sampled.completions)]

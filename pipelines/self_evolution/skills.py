@@ -11,7 +11,7 @@ from synth.pipelines.runtime.asking import Ask, Form, warmer_retries
 from synth.pipelines.runtime.common_options import MaxTokens, PromptFile, Repairs, Schema, Temperature, Tries
 from synth.pipelines.runtime.declared import Option, shipped
 from synth.pipelines.runtime.prompts import Prompt
-from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools
+from synth.pipelines.runtime.stage import Reject, Row, RowStage, Tools, check_not_empty
 from synth.pipelines.runtime.verdicts import REVIEW, TEXT, judgement_of
 from synth.pipelines.self_evolution.leaks import trace_of_feedback
 from synth.schemas.errors import UsageError
@@ -75,9 +75,7 @@ class Skills(RowStage):
                 raise UsageError(f"{flag} {prompt.origin} is plain text, but must be a chat for the student to learn")
 
     async def process(self, row: Row, tools: Tools) -> AsyncIterator[Row]:
-        for name in ("prompt", "response"):
-            if not row[name].strip():
-                raise Reject(f"no_{name}", "it is empty")
+        check_not_empty(row, "prompt", "response")
         prompt, answer = row["prompt"], row["response"]
 
         def read(completion: Completion) -> Row:
