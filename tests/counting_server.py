@@ -87,7 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
             found = [[None, *map(_logprob, window[1:])] for window in body["prompt"]]
             self._send({"choices": [{"index": i, "logprobs": {"token_logprobs": one}} for i, one in enumerate(found)]})
             return
-        texts = [self.server.text(body, body["seed"] + i) for i in range(body.get("n", 1))]
+        # Without a seed it never draws the same again.
+        seed = body.get("seed", len(self.server.asked))
+        texts = [self.server.text(body, seed + i) for i in range(body.get("n", 1))]
         choices = [
             {"index": i, "text": text, "message": {"content": text}, "finish_reason": "stop"}
             for i, text in enumerate(texts)

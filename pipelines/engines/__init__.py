@@ -1,7 +1,8 @@
 """LLM engines: one narrow interface, one module per engine.
 
 A stage sends a `Request` and gets an `Answer`; the user chooses the engine. Completion `i` of a request is drawn with
-seed `request.seed + i`, so the samples of a row do not depend on batching.
+seed `request.seed + i`, so the samples of a row do not depend on batching. With `--no-seeds` an engine draws them as it
+likes; then `request.seed + i` is only the sample's number, by which journals tell one from another.
 """
 
 from collections.abc import Mapping

@@ -28,6 +28,8 @@ def open_engine(
     base_urls: Sequence[str],
     args: Mapping[str, str],
     headers: Mapping[str, str] = MappingProxyType({}),
+    *,
+    seeds: bool = True,
 ) -> Engine:
     """The engine, not yet started; its `identity` is available.
 
@@ -35,7 +37,8 @@ def open_engine(
     model of the first server that answers; servers are queried only in that case. Several `base_urls` share the
     requests. They default to OPENAI_BASE_URL, which names one, but that does not take a model away from this machine:
     without a `kind` it applies only to models that are not here. `args` are the `--engine-arg`s as typed, `headers`
-    those of requests to a server. Raises `UsageError`, or `EngineFailed` if no server answers.
+    those of requests to a server. Without `seeds`, the engine draws as it likes. Raises `UsageError`, or `EngineFailed`
+    if no server answers.
     """
     model = model or os.environ.get("SYNTH_MODEL")
     for flag, value in (("--base-url names a server", base_urls), ("--header is sent to a server", headers)):
@@ -49,7 +52,7 @@ def open_engine(
         raise UsageError(f"--engine {kind}: must be one of {', '.join(ENGINES)}")
     if headers and not servers:
         raise UsageError("--header is sent to a server, and none is named: set --base-url")
-    return ENGINES[kind](model, servers, args)
+    return ENGINES[kind](model, servers, args, seeds)
 
 
 def _server_of_environment(headers: Mapping[str, str]) -> "Sequence[Server]":
@@ -83,13 +86,15 @@ def _server(origin: str, address: str, headers: Mapping[str, str]) -> "Server":
     return Server(address, headers)
 
 
-def _echo(model: str | None, servers: "Sequence[Server]", args: Mapping[str, str]) -> Engine:  # noqa: ARG001
+def _echo(model: str | None, servers: "Sequence[Server]", args: Mapping[str, str], seeds: bool) -> Engine:  # noqa: ARG001
     from synth.pipelines.engines.echo import EchoEngine
 
+    if not seeds:
+        raise UsageError("--no-seeds: --engine echo makes its answers from the seeds; leave one of them out")
     return EchoEngine(**_typed("echo", args, {"reply": str, "delay": float, "context": int}))
 
 
-def _vllm(model: str | None, servers: "Sequence[Server]", args: Mapping[str, str]) -> Engine:  # noqa: ARG001
+def _vllm(model: str | None, servers: "Sequence[Server]", args: Mapping[str, str], seeds: bool) -> Engine:  # noqa: ARG001
     if not model:
         raise UsageError(
             "no model is named: set --model to a directory, a hub name, or tiny (the model that comes with synth), "
@@ -97,10 +102,10 @@ def _vllm(model: str | None, servers: "Sequence[Server]", args: Mapping[str, str
         )
     from synth.pipelines.engines.vllm import VllmEngine
 
-    return VllmEngine(model, {name: _json_or_text(value) for name, value in args.items()})
+    return VllmEngine(model, {name: _json_or_text(value) for name, value in args.items()}, seeds)
 
 
-def _openai(model: str | None, servers: "Sequence[Server]", args: Mapping[str, str]) -> Engine:
+def _openai(model: str | None, servers: "Sequence[Server]", args: Mapping[str, str], seeds: bool) -> Engine:
     from synth.pipelines.engines.openai import OpenAIEngine, request_fields
     from synth.pipelines.engines.openai.replicas import Replicas
 
@@ -115,7 +120,7 @@ def _openai(model: str | None, servers: "Sequence[Server]", args: Mapping[str, s
             raise UsageError(f"--engine-arg {name}={value:g} is not above 0")
     fields = request_fields({name: _json_or_text(text) for name, text in args.items() if name not in ours})
     model = model or _only_model(servers)
-    engines = [OpenAIEngine(server, model, fields=fields, **options) for server in servers]
+    engines = [OpenAIEngine(server, model, fields=fields, seeds=seeds, **options) for server in servers]
     return engines[0] if len(engines) == 1 else Replicas(engines)
 
 
@@ -170,8 +175,8 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-# The values of `--engine`: functions of the model, the servers and the arguments.
-ENGINES: dict[str, Callable[[str | None, "Sequence[Server]", Mapping[str, str]], Engine]] = {
+# The values of `--engine`: functions of the model, the servers, the arguments, and whether requests have seeds.
+ENGINES: dict[str, Callable[[str | None, "Sequence[Server]", Mapping[str, str], bool], Engine]] = {
     "vllm": _vllm,
     "openai": _openai,
     "echo": _echo,

@@ -12,6 +12,7 @@ from itertools import count
 from math import prod
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from secrets import randbits
 from threading import Thread
 from typing import Any
 
@@ -58,11 +59,13 @@ class VllmEngine:
     """An engine based on `vllm.LLMEngine`; `model` is a directory or a hub name.
 
     `args` are `EngineArgs` by name, fields of `SamplingParams` that no recipe sets, and `chat_template_kwargs`.
-    With a `reasoning_parser`, vLLM's parser of that name separates reasoning in answers to chats.
+    With a `reasoning_parser`, vLLM's parser of that name separates reasoning in answers to chats. Without `seeds`, vLLM
+    draws from one generator for all requests.
     """
 
-    def __init__(self, model: str, args: Mapping[str, Any]) -> None:
+    def __init__(self, model: str, args: Mapping[str, Any], seeds: bool = True) -> None:
         self._model = model
+        self._seeds = seeds
         self._args = {name.replace("-", "_"): value for name, value in args.items()}
         self._location = locate(model, self._args.get("revision") or "main")
         self._revision = revision_of(self._location, self._args.get("revision") or "main")
@@ -80,7 +83,7 @@ class VllmEngine:
 
     def __reduce__(self) -> tuple[type["VllmEngine"], tuple[Any, ...]]:
         """It pickles as its description; elsewhere the model is looked up again."""
-        return type(self), (self._model, self._args)
+        return type(self), (self._model, self._args, self._seeds)
 
     @property
     def gpus_wanted(self) -> int:
@@ -90,7 +93,8 @@ class VllmEngine:
 
     def identity(self) -> dict[str, Any]:
         args = {name: value for name, value in sorted(self._args.items()) if name not in SCHEDULING}
-        return {"engine": "vllm", "model": self._model, "revision": self._revision, "args": args}
+        found = {"engine": "vllm", "model": self._model, "revision": self._revision, "args": args}
+        return found if self._seeds else {**found, "seeds": False}
 
     async def start(self) -> None:
         """Raises `UsageError` if vLLM rejects the model or an argument, `EngineFailed` if it cannot run."""
@@ -110,7 +114,9 @@ class VllmEngine:
         tokens = self._encode(request.prompt, request.tools or ())
         if request.tools and tokens == self._encode(request.prompt):
             raise EngineFailed(f"the chat template of --model {self._model} has no place for tools; leave out --native")
-        params = sampling_params(request, self._sampling, skip_special_tokens=not self._keeps_special_tokens)
+        params = sampling_params(
+            request, self._sampling, skip_special_tokens=not self._keeps_special_tokens, seeds=self._seeds
+        )
         return self._with_reasoning(await self._result(tokens, params), request, tokens)
 
     async def close(self) -> None:
@@ -224,6 +230,8 @@ class VllmEngine:
             **({"distributed_executor_backend": "mp"} if self.gpus_wanted > 1 else {}),
             "use_tqdm_on_load": False,
             "structured_outputs_config": {},
+            # vLLM's own seed is 0: each start, and each worker, would draw the same numbers again.
+            **({} if self._seeds else {"seed": randbits(31)}),
             **{name: value for name, value in self._args.items() if name in known},
             "model": self._location,
         }

@@ -9,7 +9,7 @@ from synth.schemas.errors import UsageError
 __all__ = ["result_of", "sampling_params", "scoring_params", "sentence"]
 
 
-def sampling_params(request: Request, more: Mapping[str, Any], *, skip_special_tokens: bool) -> Any:
+def sampling_params(request: Request, more: Mapping[str, Any], *, skip_special_tokens: bool, seeds: bool = True) -> Any:
     from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
     sampling = request.sampling
@@ -17,7 +17,7 @@ def sampling_params(request: Request, more: Mapping[str, Any], *, skip_special_t
         # With a seed and n > 1, vLLM draws completion i with seed + i, as `Request` requires.
         return SamplingParams(
             n=request.n,
-            seed=request.seed,
+            seed=request.seed if seeds else None,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,

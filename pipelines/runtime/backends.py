@@ -82,10 +82,14 @@ class EngineSpec:
             panel=ENGINE,
         ),
     ] = field(default_factory=dict)
+    seeds: Annotated[
+        bool,
+        Option("Draw each sample with a seed of its own; without, a repeated run gives different texts.", panel=ENGINE),
+    ] = True
 
     def open(self) -> "Engine":
         """The engine, not yet started; its `identity` is known. See `open_engine`."""
-        return open_engine(self.engine, self.model, self.base_url, self.engine_arg, self.header)
+        return open_engine(self.engine, self.model, self.base_url, self.engine_arg, self.header, seeds=self.seeds)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ def _phrases(changed: Sequence[Difference], inputs: Sequence[str]) -> Iterator[s
                 yield "the step works differently in this version of synth"
             case ["engine", "model"]:
                 yield f"the model was {_brief(old)} and is now {_brief(new)}"
+            case ["engine", "seeds"]:
+                yield f"its samples were drawn {'without' if old is False else 'with'} seeds"
             case ["reward_model", "model"]:
                 yield f"the reward model was {_brief(old)} and is now {_brief(new)}"
             case ["engine" | "sandbox" | "reward_model" as tool, *rest]:

@@ -46,6 +46,30 @@ def test_after_kill_9_no_recorded_answer_is_asked_for_again_and_the_bytes_are_th
     assert shard_bytes(tmp_path / "out") == shard_bytes(tmp_path / "whole")
 
 
+def test_without_seeds_neither_a_run_that_was_killed_nor_a_complete_one_asks_for_a_recorded_answer_again(
+    tmp_path: Path, questions: Path
+) -> None:
+    out = tmp_path / "out"
+    with counting_server(delay=0.1) as server:
+        command = ("reject", "sample", questions, out, "--base-url", server.url, "-n", 4, "--no-seeds")
+        process = start(*command, "--in-flight", 4, chunk_rows=WHOLE)
+        wait_until(lambda: len(recorded(tmp_path / "out.partial")) >= 25, process)
+        kill(process)
+        kept = {prompt for prompt, _ in recorded(tmp_path / "out.partial")}
+        server.asked.clear()
+        finish(*command, chunk_rows=WHOLE)
+        asked = [asked_for(body)[0] for body in server.asked]
+        assert len(asked) == len(set(asked)) == 60 - len(kept)
+        assert not kept & set(asked)
+        published = shard_bytes(out)
+        server.asked.clear()
+        # All answers are drawn anew if they are asked for, and none is.
+        finish(*command, chunk_rows=WHOLE)
+        finish(*command, "--update", chunk_rows=WHOLE)
+        assert not server.asked
+    assert shard_bytes(out) == published
+
+
 def test_after_kill_9_of_the_echo_engine_the_bytes_are_those_of_an_uninterrupted_run(
     tmp_path: Path, questions: Path
 ) -> None:

@@ -105,8 +105,12 @@ def test_a_sandbox_is_opened_from_its_description_anywhere() -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    [EngineSpec("tiny"), EngineSpec("m", "openai", ("http://127.0.0.1:9/v1", "http://127.0.0.1:8/v1"))],
-    ids=["vllm", "servers"],
+    [
+        EngineSpec("tiny"),
+        EngineSpec("tiny", seeds=False),
+        EngineSpec("m", "openai", ("http://127.0.0.1:9/v1", "http://127.0.0.1:8/v1"), seeds=False),
+    ],
+    ids=["vllm", "vllm without seeds", "servers"],
 )
 def test_an_engine_that_has_not_started_travels_as_its_description(spec: EngineSpec) -> None:
     engine = spec.open()

@@ -55,6 +55,8 @@ class OpenAIEngine:
     A server that does not answer at the start may have been started together with this run, and gets `wait` s.
     `fields` are added to the body of each request or replace its fields; None removes a field.
 
+    Without `seeds`, no request has one.
+
     If a server ignores `n`, the missing samples are requested with their own seeds. Only vLLM is known to draw sample i
     of a request with seed + i.
     """
@@ -69,6 +71,8 @@ class OpenAIEngine:
         timeout: float = 600,
         wait: float = 0,
         fields: Mapping[str, Any] | None = None,
+        *,
+        seeds: bool = True,
     ) -> None:
         self.name = server.name
         self.concurrency = concurrency
@@ -77,6 +81,7 @@ class OpenAIEngine:
         self._timeout = timeout
         self._wait = wait
         self._fields = dict(fields or {})
+        self._seeds = seeds
         # The field that limits a completion: newer OpenAI models accept only `max_completion_tokens`.
         self._limit_field = "max_completion_tokens" if self._fields.get("max_completion_tokens") else "max_tokens"
         self._has_limit = self._fields.get(self._limit_field, True) is not None
@@ -88,7 +93,8 @@ class OpenAIEngine:
 
     def identity(self) -> dict[str, Any]:
         # The address does not matter, and the protocol does not tell which weights a server has.
-        return {"engine": "openai", "model": self._model, "revision": None, "args": dict(self._fields)}
+        found = {"engine": "openai", "model": self._model, "revision": None, "args": dict(self._fields)}
+        return found if self._seeds else {**found, "seeds": False}
 
     @property
     def starting(self) -> str:
@@ -198,7 +204,7 @@ class OpenAIEngine:
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self._model,
-            "seed": request.seed + first,
+            "seed": request.seed + first if self._seeds else None,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
         }

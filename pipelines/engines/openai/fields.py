@@ -24,10 +24,11 @@ _FIXED = {
     "stream": "answers are read whole",
     "tools": "the step gives them where it has --native",
 }
+# A field that servers may refuse, and that only an option leaves out.
+_BY_OPTION = {"seed": "--seed sets it; --no-seeds leaves it out"}
 # Fields that other options set; they can only be removed, for servers that refuse them.
 _REMOVABLE = {
     "n": "-n sets it; n=null asks for the samples one by one",
-    "seed": "--seed sets it; seed=null leaves it out",
     "temperature": "--temperature sets it; temperature=null leaves it out",
     "max_tokens": "--max-tokens sets it; max_tokens=null leaves it out",
 }
@@ -40,8 +41,9 @@ _COMPLAINT = re.compile(
 def request_fields(args: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that `args` add to each request or change; None removes one. Raises `UsageError`."""
     for name, value in args.items():
-        if name in _FIXED or (name in _REMOVABLE and value is not None):
-            raise UsageError(f"--engine-arg {name}: {(_FIXED | _REMOVABLE)[name]}")
+        set_elsewhere = _FIXED | _BY_OPTION | ({} if value is None else _REMOVABLE)
+        if name in set_elsewhere:
+            raise UsageError(f"--engine-arg {name}: {set_elsewhere[name]}")
         if name == "max_completion_tokens" and value is not None and not token_count(value):
             raise UsageError(f"--engine-arg {name}={value} is not a number of tokens")
         try:
@@ -75,6 +77,8 @@ def advice(field: str, given: Collection[str]) -> str:
     """The flag to use if a server refuses `field`; `given` are the fields added by flags."""
     if field in given:
         return f"leave out --engine-arg {field}"
+    if field == "seed":
+        return "--no-seeds leaves it out"
     if field == "n":
         return "--engine-arg n=null asks for the samples one by one"
     if field == "max_tokens":

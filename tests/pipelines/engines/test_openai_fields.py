@@ -27,7 +27,7 @@ def test_a_field_is_added_changed_or_removed(script: Script) -> None:
     switch = {"chat_template_kwargs": {"enable_thinking": False}}
     assert bodies(script, switch) == [plain | switch]
     assert bodies(script, {"top_p": 0.5, "min_p": 0.05}) == [plain | {"top_p": 0.5, "min_p": 0.05}]
-    for name in ("seed", "temperature", "top_p", "max_tokens"):
+    for name in ("temperature", "top_p", "max_tokens"):
         assert bodies(script, {name: None}) == [{field: plain[field] for field in plain if field != name}]
 
 
@@ -45,19 +45,30 @@ def test_without_n_samples_are_requested_one_by_one_with_their_seeds(script: Scr
     assert all("n" not in body for body in script.asked)
 
 
+def test_without_seeds_no_request_has_one(script: Script) -> None:
+    script.respond = answers_all
+    together, apart = (
+        ask(script, Request(CHAT, NEUTRAL, n=3, seed=4), seeds=False, fields=fields)[0] for fields in ({}, {"n": None})
+    )
+    assert [c.text for c in together.completions] == ["any+0", "any+1", "any+2"]
+    assert [c.text for c in apart.completions] == ["any+0"] * 3
+    assert len(script.asked) == 4
+    assert not any("seed" in body for body in script.asked)
+
+
 def test_fields_are_part_of_the_identity() -> None:
     args = {
         "chat_template_kwargs": '{"enable_thinking": false}',
         "reasoning_effort": "low",
-        "seed": "null",
+        "max_tokens": "null",
         "concurrency": "3",
         "timeout": "9",
     }
     engine = open_engine("openai", "m", ("http://127.0.0.1:9/v1",), args)
     assert engine.identity()["args"] == {
         "chat_template_kwargs": {"enable_thinking": False},
+        "max_tokens": None,
         "reasoning_effort": "low",
-        "seed": None,
     }
     plain = open_engine("openai", "m", ("http://127.0.0.1:9/v1",), {"concurrency": "3", "timeout": "9"})
     assert plain.identity()["args"] == {}
@@ -70,7 +81,8 @@ def test_fields_are_part_of_the_identity() -> None:
         ("messages", "[]", "--prompt FILE sets it"),
         ("prompt", "null", "--prompt FILE sets it"),
         ("n", "3", "-n sets it; n=null asks for the samples one by one"),
-        ("seed", "7", "--seed sets it; seed=null leaves it out"),
+        ("seed", "7", "--seed sets it; --no-seeds leaves it out"),
+        ("seed", "null", "--seed sets it; --no-seeds leaves it out"),
         ("temperature", "1", "--temperature sets it; temperature=null leaves it out"),
         ("max_tokens", "99", "--max-tokens sets it; max_tokens=null leaves it out"),
         ("stop", "null", "the step's prompt needs its own"),
@@ -132,13 +144,16 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("field", "status", "body"), REFUSALS)
-def test_the_error_on_a_refused_field_names_the_argument_that_removes_it(
+def test_the_error_on_a_refused_field_names_the_option_that_leaves_it_out(
     script: Script, field: str, status: int, body: Any
 ) -> None:
+    option, without = rf"--engine-arg .*{field}=null", {"fields": {field: None}}
+    if field == "seed":
+        option, without = "--no-seeds", {"seeds": False}
     script.respond = lambda asked: Reply(body, status) if field in asked else answers_all(asked)
-    with pytest.raises(EngineFailed, match=rf"answers {status}: .*; --engine-arg .*{field}=null"):
+    with pytest.raises(EngineFailed, match=rf"answers {status}: .*; {option}"):
         ask(script, Request(CHAT, NEUTRAL, n=2))
-    answers = ask(script, Request(CHAT, NEUTRAL, n=2), fields={field: None})
+    answers = ask(script, Request(CHAT, NEUTRAL, n=2), **without)
     assert len(answers[0].completions) == 2
 
 

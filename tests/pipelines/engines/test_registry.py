@@ -51,6 +51,18 @@ def test_scheduling_arguments_are_not_part_of_the_identity(folder: str) -> None:
     assert open_engine(None, folder, (), scheduling).identity() == plain
 
 
+def test_that_there_are_no_seeds_is_part_of_the_identity(folder: str) -> None:
+    for kind, model, servers in (("vllm", folder, ()), ("openai", "m", ("http://127.0.0.1:9/v1",))):
+        plain = open_engine(kind, model, servers, {}).identity()
+        assert "seeds" not in plain
+        assert open_engine(kind, model, servers, {}, seeds=False).identity() == {**plain, "seeds": False}
+
+
+def test_echo_has_nothing_to_answer_with_but_seeds() -> None:
+    with pytest.raises(UsageError, match=r"^--no-seeds: --engine echo makes its answers from the seeds"):
+        open_engine("echo", None, (), {}, seeds=False)
+
+
 def test_a_base_url_means_openai_and_its_only_model(script: Script) -> None:
     script.models = Reply({"data": [{"id": "qwen"}]})
     engine = open_engine(None, None, (script.url,), {"concurrency": "8", "timeout": "30"})

@@ -46,6 +46,25 @@ asyncio.run(main())
 """
 
 
+UNSEEDED = """
+import asyncio, json, sys
+from synth.pipelines.engines import Request, Sampling
+from synth.pipelines.engines.vllm import VllmEngine
+
+async def first_texts():
+    engine = VllmEngine(sys.argv[1], {}, seeds=False)
+    await engine.start()
+    answer = await engine.answer(Request("why", Sampling(max_tokens=24), n=2))
+    await engine.close()
+    return [completion.text for completion in answer.completions]
+
+async def main():
+    print(json.dumps([*await first_texts(), *await first_texts()]))
+
+asyncio.run(main())
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "config.json").write_text("{}")
@@ -57,6 +76,21 @@ def test_a_dead_engine_fails_all_requests_and_the_process_ends_quietly(random_mo
     process = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert (process.returncode, process.stderr) == (0, "")
     assert json.loads(process.stdout) == ["EngineFailed: vLLM has died: out of memory"] * 21
+
+
+def test_without_seeds_equal_requests_get_different_answers(
+    vllm_engine: LentEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_engine.engine, "_seeds", False)
+    request = Request("why", Sampling(max_tokens=24), n=3, seed=7)
+    answers = [asyncio.run(vllm_engine.answer(request)) for _ in range(2)]
+    assert len({completion.text for answer in answers for completion in answer.completions}) == 6
+
+
+def test_without_seeds_an_engine_that_starts_again_does_not_draw_the_same_again(random_model: Path) -> None:
+    command = [sys.executable, "-c", UNSEEDED, str(random_model)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True)
+    assert len(set(json.loads(process.stdout))) == 4
 
 
 def test_only_the_schema_that_cannot_be_enforced_is_refused(vllm_engine: Engine) -> None:
