@@ -1,16 +1,22 @@
-"""What the runner costs beside the model: `reject sample` against bare `LLM.generate` in one process, on one engine.
+"""What the runner and its seeds cost: a step against bare `LLM.generate` in one process, on one engine.
 
-Both sides send the same prompts with the same sampling and the same seeds to one vLLM engine that was started once, in
-turns; requests/s is over the whole of a run, its reading, journaling, checking and publishing included, against the
-call of `LLM.generate` alone. The ratio is the median of the rounds' ratios.
+`synth` samples with a seed for each request, and with `--no-seeds`; its rival never has any, as in most scripts. All
+send the same prompts with the same sampling to one vLLM engine that was started once, in turns: `synth` as its rows ask
+for them, the rival all at once. Tokens/s, because without seeds no two turns draw the same texts, is over the whole of
+a run, its reading, journaling, checking and publishing included, against the call of `LLM.generate` alone. The ratios
+are the medians of the rounds' ratios.
 
-    parity.py                                             the embedded model
+    parity.py                                             `reject sample` with the embedded model
+    parity.py --step tag                                  `instag tag`, whose replies have a JSON schema
+    parity.py --step respond                              `augment respond`, at two temperatures
     parity.py --model DIR --engine-arg load_format=dummy  random weights of a larger one, where there is a GPU
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from statistics import median
@@ -18,74 +24,95 @@ from typing import Any, TypeVar
 
 from contest import ROOT, parser, print_table, say, scratch
 
-from synth.pipelines.engines import Answer, Request
+from synth.pipelines.augment.respond import Respond
+from synth.pipelines.engines import Answer, Message, Request
 from synth.pipelines.engines.registry import open_engine
 from synth.pipelines.engines.vllm import VllmEngine
 from synth.pipelines.engines.vllm_requests import sampling_params
+from synth.pipelines.instag.tag import Tag
 from synth.pipelines.reject.sample import FOLDER, SamplePaths
 from synth.pipelines.runtime.declared import assignments
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Options, Run
+from synth.pipelines.runtime.stage import RowStage
 
 T = TypeVar("T")
+
+# The steps, made of the number of samples and the token limit.
+STEPS: dict[str, Callable[[int, int], RowStage]] = {
+    "sample": lambda n, most: SamplePaths(Prompt.load("alpaca", FOLDER), n=n, max_tokens=most),
+    "tag": lambda _, most: Tag(max_tokens=most),
+    "respond": lambda n, most: Respond(n=n, max_tokens=most),
+}
 
 
 def main() -> None:
     arguments = parser(__doc__)
+    arguments.add_argument("--step", choices=STEPS, default="sample")
     arguments.add_argument("--model", default="tiny")
     arguments.add_argument("--engine-arg", action="append", metavar="NAME=VALUE")
     arguments.add_argument("--questions", default=str(ROOT / "examples" / "questions.jsonl"))
-    arguments.add_argument("--requests", type=int, default=400, help="the questions are repeated up to this many")
-    arguments.add_argument("-n", type=int, default=4, help="samples of each")
+    arguments.add_argument("--rows", type=int, default=400, help="the questions are repeated up to this many")
+    arguments.add_argument("-n", type=int, default=4, help="samples of each request, but for tags")
     arguments.add_argument("--max-tokens", type=int, default=256)
     arguments.add_argument("--rounds", type=int, default=5)
     given = arguments.parse_args()
     engine = open_engine("vllm", given.model, (), assignments("--engine-arg")(given.engine_arg or ()))
     assert isinstance(engine, VllmEngine)
-    stage = SamplePaths(Prompt.load("alpaca", FOLDER), n=given.n, max_tokens=given.max_tokens)
+    stage = STEPS[given.step](given.n, given.max_tokens)
     with scratch() as folder:
-        repeat(Path(given.questions), folder / "questions.jsonl", given.requests)
-        lent = Lent(engine)
+        repeat(Path(given.questions), folder / "questions.jsonl", given.rows)
+        lent, numbers = Lent(engine), count()
         say("starting vLLM")
         asyncio.run(engine.start())
         bare = Bare(engine)
 
-        def through_the_runner(number: int) -> int:
-            summary = Run(
-                stage, [str(folder / "questions.jsonl")], folder / f"out-{number}", Options(), engine=lent
-            ).execute()
+        def through_the_runner(*, seeds: bool) -> int:
+            lent.draw(seeds=seeds)
+            source, out = folder / "questions.jsonl", folder / f"out-{next(numbers)}"
+            summary = Run(stage, [str(source)], out, Options(), engine=lent).execute()
             return int(summary.counts.tallies["completion_tokens"])
 
-        # The first round warms both sides up, and tells which requests the runner sends.
-        through_the_runner(0)
+        # The first round warms all sides up, and tells which requests the runner sends.
+        through_the_runner(seeds=True)
         requests = tuple(lent.requests)
 
         def generate(llm: Any) -> int:
             """The tokens that `LLM.generate` answers all of the requests with."""
-            prompts = [request.prompt for request in requests]
-            params = [sampling_params(request, {}, skip_special_tokens=True) for request in requests]
+            prompts = [text_of(request.prompt, llm.get_tokenizer()) for request in requests]
+            params = [sampling_params(request, {}, skip_special_tokens=True, seeds=False) for request in requests]
             outputs = llm.generate(prompts, params, use_tqdm=False)
             return sum(len(completion.token_ids) for output in outputs for completion in output.outputs)
 
         bare.call(generate)
-        ratios, table = [], []
-        for number in range(1, given.rounds + 1):
-            turns = [lambda number=number: through_the_runner(number), lambda: bare.call(generate)]
-            # Who goes first alternates, for what one leaves behind the other finds.
-            if number % 2:
-                (synths, tokens), (bares, bare_tokens) = timed(turns[0]), timed(turns[1])
-            else:
-                (bares, bare_tokens), (synths, tokens) = timed(turns[1]), timed(turns[0])
-            ratios.append(bares / synths)
-            table.append([
-                f"{number}", f"{len(requests) / synths:.2f}", f"{len(requests) / bares:.2f}",
-                f"{tokens / synths:,.0f}", f"{bare_tokens / bares:,.0f}", f"{ratios[-1]:.3f}",
-            ])  # fmt: skip
-            say(f"round {number}: {ratios[-1]:.3f}")
+        sides: dict[str, Callable[[], int]] = {
+            "seeds": lambda: through_the_runner(seeds=True),
+            "no seeds": lambda: through_the_runner(seeds=False),
+            "bare": lambda: bare.call(generate),
+        }
+        rounds = []
+        for number in range(given.rounds):
+            # Who goes first changes, for what one leaves behind the next one finds.
+            turns = deque(sides)
+            turns.rotate(-number)
+            rate = {}
+            for side in turns:
+                seconds, tokens = timed(sides[side])
+                rate[side] = tokens / seconds
+            rounds.append((rate, [rate["seeds"] / rate["bare"], rate["no seeds"] / rate["bare"]]))
+            say(f"round {number + 1}: {', '.join(f'{ratio:.3f}' for ratio in rounds[-1][1])}")
         asyncio.run(engine.close())
-    table.append(["median", "", "", "", "", f"{median(ratios):.3f}"])
-    columns = ["round", "synth, requests/s", "bare, requests/s", "synth, tokens/s", "bare, tokens/s", "synth / bare"]
-    print_table(f"{len(requests):,} requests of {given.n} samples, {given.model}", columns, table)
+    table = [
+        [f"{number}", *(f"{rate[side]:,.0f}" for side in sides), *(f"{ratio:.3f}" for ratio in ratios)]
+        for number, (rate, ratios) in enumerate(rounds, 1)
+    ]
+    medians = [median(column) for column in zip(*(ratios for _, ratios in rounds), strict=True)]
+    table.append(["median", "", "", "", *(f"{one:.3f}" for one in medians)])
+    columns = [
+        "round", "synth, tokens/s", "synth --no-seeds, tokens/s", "bare, tokens/s", "synth / bare",
+        "synth --no-seeds / bare",
+    ]  # fmt: skip
+    print_table(f"{stage.name}, {len(requests):,} requests, {given.model}", columns, table)
 
 
 class Lent:
@@ -94,6 +121,9 @@ class Lent:
     def __init__(self, engine: VllmEngine) -> None:
         self._engine = engine
         self.requests: list[Request] = []
+
+    def draw(self, *, seeds: bool) -> None:
+        self._engine._seeds = seeds
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -155,6 +185,13 @@ def llm_over(llm_engine: Any) -> Any:
 
     with patch.object(LLMEngine, "from_engine_args", return_value=llm_engine):
         return LLM(model=llm_engine.model_config.model)
+
+
+def text_of(prompt: str | tuple[Message, ...], tokenizer: Any) -> str:
+    """What `LLM.generate` takes for a prompt."""
+    if isinstance(prompt, str):
+        return prompt
+    return str(tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True))
 
 
 def timed(work: Callable[[], T]) -> tuple[float, T]:
