@@ -1,9 +1,11 @@
 """The `synth` command: loads each command when it is used, and reports errors as one sentence and an exit code."""
 
+import atexit
 import os
 import signal
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -209,4 +211,27 @@ def main() -> None:
 
 def _exit(sentence: str, code: int) -> None:
     print(f"synth: {sentence}", file=sys.stderr)
+    atexit.register(_end_under_models, code)
     sys.exit(code)
+
+
+def _end_under_models(code: int) -> None:
+    """At the exit of the interpreter, end the process if a model is still being loaded.
+
+    Its thread cannot be interrupted, and the process would abort if the interpreter were torn down under native code.
+    """
+    from synth.pipelines.engines.threads import ModelThread
+
+    if not ModelThread.are_running():
+        return
+    import multiprocessing
+
+    # First what libraries do at the exit, such as ending their processes; the model may have started more meanwhile.
+    atexit.unregister(_end_under_models)
+    atexit._run_exitfuncs()
+    for process in multiprocessing.active_children():
+        process.terminate()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Any
 
 from msgspec import Struct
 
 from synth.pipelines.engines import Message, PromptRefused, PromptTooLong, RequestFailed
 from synth.pipelines.engines.models import locate, needs_gpu, revision_of
+from synth.pipelines.engines.threads import ModelThread
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
 from synth.schemas.phrases import first_line
 from synth.schemas.quiet import without_bars
@@ -62,7 +62,7 @@ class RewardModel:
         self._location = locate(model, option=FLAG)
         self._revision = revision_of(self._location, option=FLAG)
         self._failure: SynthError | None = None
-        self._thread: Thread | None = None
+        self._thread: ModelThread | None = None
         self._is_closed = False
         self.gpus = 0
         self.starting = "loading the reward model"
@@ -83,7 +83,7 @@ class RewardModel:
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._inbox: SimpleQueue[_Scoring | None] = SimpleQueue()
-        self._thread = Thread(target=self._drive, name="reward", daemon=True)
+        self._thread = ModelThread(self._drive, "reward")
         self._thread.start()
         await asyncio.shield(self._started)
 

@@ -13,7 +13,6 @@ from math import prod
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from secrets import randbits
-from threading import Thread
 from typing import Any
 
 from msgspec import UNSET
@@ -23,6 +22,7 @@ from synth.pipelines.engines import Answer, Completion, Message, PromptRefused, 
 from synth.pipelines.engines.models import locate, needs_gpu, revision_of
 from synth.pipelines.engines.reasoning import MARKERS, closing_marker, opening_marker
 from synth.pipelines.engines.scoring import TextScorer
+from synth.pipelines.engines.threads import ModelThread
 from synth.pipelines.engines.vllm_requests import result_of, sampling_params, scoring_params, sentence
 from synth.pipelines.engines.vllm_start import alone_on_this_machine, set_environment, telling_phases
 from synth.schemas.errors import EngineFailed, SynthError, UsageError
@@ -77,7 +77,7 @@ class VllmEngine:
         # These three belong to the event loop's thread; the driver changes them only through `_post`.
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._failure: SynthError | None = None
-        self._thread: Thread | None = None
+        self._thread: ModelThread | None = None
         self.gpus: int | None = None
         self.starting = "importing vLLM"
 
@@ -100,7 +100,7 @@ class VllmEngine:
         """Raises `UsageError` if vLLM rejects the model or an argument, `EngineFailed` if it cannot run."""
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = self._loop.create_future()
-        self._thread = Thread(target=self._drive, name="vllm", daemon=True)
+        self._thread = ModelThread(self._drive, "vllm")
         self._thread.start()
         # Shielded, so that `close` can tell a cancelled start from a completed one.
         await asyncio.shield(self._started)

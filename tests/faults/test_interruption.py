@@ -3,12 +3,15 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.counting_server import counting_server
+from tests.faults import loading
 from tests.faults.campaign import asked_for, recorded, shard_bytes
 from tests.faults.processes import end, finish, kill, start, wait_until, write_questions
 
@@ -112,6 +115,33 @@ def test_a_second_ctrl_c_does_not_wait_for_rows_in_flight(tmp_path: Path, questi
         code, said = end(process, timeout=20)
         assert code == 130
         assert "repeat the command" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_a_model_is_loaded_ends_the_process_and_those_that_serve_the_model(
+    tmp_path: Path, questions: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    command = ("reject", "sample", questions, tmp_path / "out", "--engine", "vllm", "--model", tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, loading.__file__, tmp_path, *map(str, command)], stderr=subprocess.PIPE, text=True
+    )
+    wait_until((tmp_path / "before").exists, process)
+    process.send_signal(number)
+    assert end(process) == (130, "synth: interrupted: finished work is kept, repeat the command to continue\n")
+    serving = [int((tmp_path / name).read_text()) for name in ("before", "after")]
+    deadline = time.monotonic() + 60
+    while any(map(is_running, serving)):
+        assert time.monotonic() < deadline, "a process that serves the model was left behind"
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process; one that has ended, and that nobody has asked about yet, is not running."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def test_ctrl_c_while_the_input_is_read_has_a_sentence_too(tmp_path: Path) -> None:
