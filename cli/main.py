@@ -1,6 +1,7 @@
 """The `synth` command: loads each command when it is used, and reports errors as one sentence and an exit code."""
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -54,6 +55,7 @@ class PlainCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         standins.leave()
+        gc.enable()
         return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -197,6 +199,8 @@ def main() -> None:
     is_ours = not words or words[0].startswith("-") or words[0] in ours
     if is_ours and standins.is_description(words):
         standins.stand_in()
+    # Until a command runs there is no garbage: what is imported stays.
+    gc.disable()
     try:
         app(standalone_mode=True)
     except SynthError as error:
@@ -207,6 +211,8 @@ def main() -> None:
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         _exit(f"{error.filename or 'output'}: {error.strerror}; finished work is kept", SynthError.exit_code)
+    finally:
+        gc.enable()
 
 
 def _exit(sentence: str, code: int) -> None:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rapidfuzz.distance import Levenshtein
-
 from synth.pipelines.runtime.answers.answer import FinalAnswer
 from synth.pipelines.runtime.answers.equations import calculation_key, equation_fault, find_equations
 from synth.pipelines.runtime.answers.rules import AnswerRule
@@ -54,6 +52,8 @@ def select_paths(paths: Sequence[Path]) -> dict[int, int]:
     acceptance; a replacement takes the rank of the path it replaces. As in the paper, the result depends on the order
     of `paths`. All paths without equations share the empty key, so at most one of them is kept.
     """
+    from rapidfuzz.distance import Levenshtein
+
     kept: dict[str, int] = {}
     distances: dict[tuple[str, str], int] = {}
 

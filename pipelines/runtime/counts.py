@@ -7,7 +7,6 @@ from math import fsum
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from synth.schemas.errors import SynthError
@@ -53,19 +52,22 @@ class Counts:
     @classmethod
     def of(cls, lines: pa.Table | pa.RecordBatch) -> "Counts":
         """Counts from journal lines. A row with outputs has no line as a rejected input."""
+        import pyarrow.compute as pc
+
         counts = cls()
-        kinds = lines["_kind"].to_numpy(zero_copy_only=False)
-        made = lines["_row"].to_numpy(zero_copy_only=False)[kinds == OUTPUT]
+        # Without NumPy, whose masked arrays would be imported: a tenth of a short run.
+        of_kind = {kind: pc.equal(lines["_kind"], kind) for kind in (OUTPUT, REJECTED_OUTPUT, REJECTED_INPUT, FAILED)}
+        made = lines["_row"].filter(of_kind[OUTPUT])
         counts.outputs = len(made)
-        counts.produced = len(np.unique(made))
-        counts.rejected = int((kinds == REJECTED_INPUT).sum())
-        counts.failed = int((kinds == FAILED).sum())
+        counts.produced = len(made.unique())
+        counts.rejected = pc.sum(of_kind[REJECTED_INPUT]).as_py() or 0
+        counts.failed = pc.sum(of_kind[FAILED]).as_py() or 0
         for kind, reasons in (
             (REJECTED_INPUT, counts.reasons),
             (FAILED, counts.failures),
             (REJECTED_OUTPUT, counts.output_reasons),
         ):
-            reasons.update(_histogram(lines["reason"].filter(pa.array(kinds == kind))))
+            reasons.update(_histogram(lines["reason"].filter(of_kind[kind])))
         amounts: defaultdict[str, list[float]] = defaultdict(list)
         for tallies, rows in _histogram(lines["_tallies"].drop_null()):
             for name, amount in _read_tallies(tallies).items():

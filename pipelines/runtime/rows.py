@@ -135,7 +135,7 @@ class RowRun:
         # The rows that are to be processed.
         self.rows = sum(chunk.stop - chunk.start for chunk in self._chunks.values())
         # Chunks that a worker has at a time: those of its rows in flight, and those being published.
-        self._depth = -(-options.in_flight // chunk_rows) + PUBLISHING
+        self._depth = min(-(-options.in_flight // chunk_rows) + PUBLISHING, len(self._chunks))
         # Chunks that workers left open, because of failures, `until` or the end of the run.
         self._open: dict[int, Chunk] = {}
         # Of published and open chunks.

@@ -4,6 +4,7 @@ import contextlib
 import platform
 import sys
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 __all__ = ["DISTRIBUTION", "software", "synth_version"]
@@ -38,13 +39,17 @@ def software(packages: Iterable[str] | None = None) -> dict[str, str]:
         packages = ["synth", *(package for package, module in _SOFTWARE.items() if module in sys.modules)]
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):
-            versions[package] = version(DISTRIBUTION if package == "synth" else package)
+            versions[package] = _version(DISTRIBUTION if package == "synth" else package)
     return versions
 
 
 def synth_version() -> str | None:
     """The version of this package; None if it is not installed."""
     try:
-        return version(DISTRIBUTION)
+        return _version(DISTRIBUTION)
     except PackageNotFoundError:
         return None
+
+
+# A description is parsed to the end, with the whole README.
+_version = cache(version)

@@ -154,7 +154,8 @@ def test_a_run_without_a_model_loads_no_model_library_and_without_a_terminal_no_
     (tmp_path / "questions.jsonl").write_text('{"id": "q", "question": "1 + 1?", "answer": "#### 2"}\n')
     sample = ("reject", "sample", "questions.jsonl", "samples", "--engine", "echo", "-n", 1)
     for _ in range(2):
-        assert loaded("torch vllm datasets pandas aiohttp pydantic rich", *sample, folder=tmp_path) == set()
+        slow = "torch vllm datasets pandas aiohttp pydantic rich rapidfuzz numpy.ma pydoc"
+        assert loaded(slow, *sample, folder=tmp_path) == set()
     assert (tmp_path / "samples").is_dir()
 
 
