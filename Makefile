@@ -60,6 +60,7 @@ bench-runner: setup  ## Measure start-up, throughput and memory, next to other t
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/select_paths.py $(GSM8K)
 	$(BIN)/python benchmarks/parity.py
+	$(BIN)/python benchmarks/vllm_start.py
 	$(BIN)/python benchmarks/scoring.py
 
 bench-scale: setup  ## Measure what limits many workers, on a simulated cluster (ten minutes; needs strace)

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from synth.pipelines.retrieval.analysis import spans
-
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -18,6 +16,8 @@ LEAD_CHARACTERS = 80
 
 
 def mark(text: "Text", words: Collection[str]) -> None:
+    from synth.pipelines.retrieval.analysis import spans
+
     for start, end in spans(text.plain, words):
         text.stylize("bold yellow", start, end)
 
@@ -27,6 +27,8 @@ def best_part(text: str, words: Collection[str], length: int) -> int:
 
     It is the start of a line, or of a word in a long line.
     """
+    from synth.pipelines.retrieval.analysis import spans
+
     found = [(start, text[start:end].casefold()) for start, end in spans(text[:SEARCHED_CHARACTERS], words)]
     inside: Counter[str] = Counter()
     best = most = first = 0
