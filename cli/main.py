@@ -199,8 +199,9 @@ def main() -> None:
     is_ours = not words or words[0].startswith("-") or words[0] in ours
     if is_ours and standins.is_description(words):
         standins.stand_in()
-    # Until a command runs there is no garbage: what is imported stays.
+    # Until a command runs there is no garbage: what is imported stays. At the exit nobody needs the memory.
     gc.disable()
+    atexit.register(gc.freeze)
     try:
         app(standalone_mode=True)
     except SynthError as error:
