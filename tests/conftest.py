@@ -117,7 +117,12 @@ def vllm_engine(random_model: Path) -> Iterator[LentEngine]:
     from synth.pipelines.engines.vllm import VllmEngine
 
     class Telling(VllmEngine):
-        """It remembers what it was doing while it started."""
+        """It remembers what it was doing while it started, and with which settings."""
+
+        def _load(self) -> Any:
+            engine = super()._load()
+            self.scheduling = engine.vllm_config.scheduler_config
+            return engine
 
         def _begin(self, phase: str) -> None:
             super()._begin(phase)

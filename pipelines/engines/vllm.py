@@ -213,6 +213,7 @@ class VllmEngine:
         from vllm import EngineArgs, LLMEngine
         from vllm.config import StructuredOutputsConfig
         from vllm.platforms import current_platform
+        from vllm.usage.usage_lib import UsageContext
 
         known = {field.name for field in fields(EngineArgs)}
         if unknown := sorted(self._args.keys() - known - SAMPLING - {TEMPLATE}):
@@ -241,7 +242,8 @@ class VllmEngine:
         )
         self._begin("reading the configuration" if Path(self._location).is_dir() else f"downloading {self._model}")
         try:
-            config = EngineArgs(**args).create_engine_config()
+            # As for `LLM`, which takes more requests at a time than the default.
+            config = EngineArgs(**args).create_engine_config(UsageContext.LLM_CLASS)
         except (ValueError, TypeError, OSError) as error:
             asked = "".join(f" --engine-arg {name}={value}" for name, value in self._args.items())
             raise UsageError(f"vLLM rejects --model {self._model}{asked}: {sentence(error)}") from error

@@ -115,6 +115,15 @@ def test_it_tells_what_it_is_doing_while_it_starts(vllm_engine: LentEngine) -> N
     assert not [handler for handler in logger.handlers if handler.level == logging.INFO]
 
 
+def test_it_takes_as_many_requests_at_a_time_as_bare_vllm(vllm_engine: LentEngine, random_model: Path) -> None:
+    from vllm import EngineArgs
+    from vllm.usage.usage_lib import UsageContext
+
+    bare = EngineArgs(str(random_model)).create_engine_config(UsageContext.LLM_CLASS).scheduler_config
+    ours = vllm_engine.engine.scheduling  # type: ignore[attr-defined]
+    assert (ours.max_num_seqs, ours.max_num_batched_tokens) == (bare.max_num_seqs, bare.max_num_batched_tokens)
+
+
 def test_invalid_sampling_is_reported(vllm_engine: Engine) -> None:
     with pytest.raises(UsageError, match=r"vLLM rejects these sampling options: .*temperature"):
         asyncio.run(vllm_engine.answer(Request("a", Sampling(temperature=-1))))
