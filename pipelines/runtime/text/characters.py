@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable
 from functools import cache
 
-__all__ = ["combining", "nfc", "nfkc", "without_invisible"]
+__all__ = ["combining", "is_plain", "nfc", "nfkc", "without_invisible"]
 
 # C0 and C1, including NUL, but not white space.
 _CONTROL = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
@@ -17,14 +17,21 @@ _IGNORABLE = (
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _INVISIBLE = re.compile(f"[{_CONTROL}{_IGNORABLE}]")
-_ASCII_CONTROL = dict.fromkeys(code for code in range(128) if _INVISIBLE.match(chr(code)))
+_ASCII_CONTROL = bytes(code for code in range(128) if _INVISIBLE.match(chr(code)))
+_PRINTABLE = bytes(range(ord(" "), ord("~") + 1))
 # Decompositions that change the meaning: of powers, indices, fractions, circled numbers, double-struck letters.
 _MEANINGFUL = ("<super>", "<sub>", "<fraction>", "<circle>", "<font>")
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text consists of letters, digits, signs and blanks of ASCII."""
+    # Nothing is quicker than to delete bytes.
+    return text.isascii() and not text.encode().translate(None, _PRINTABLE)
+
+
 def without_invisible(text: str) -> str:
     """The text without invisible characters; white space stays."""
-    return text.translate(_ASCII_CONTROL) if text.isascii() else _INVISIBLE.sub("", text)
+    return text.encode().translate(None, _ASCII_CONTROL).decode() if text.isascii() else _INVISIBLE.sub("", text)
 
 
 def nfc(text: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from synth.pipelines.runtime.text.characters import nfc, without_invisible
+from synth.pipelines.runtime.text.characters import is_plain, nfc, without_invisible
 from synth.pipelines.runtime.text.words import spans
 
 __all__ = ["same_text", "same_url"]
@@ -14,6 +14,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def same_text(text: str) -> str:
     """The text in NFC without invisible characters, stripped, and with each run of white space as one blank."""
+    if is_plain(text) and "  " not in text:
+        return text.strip()
     seen = nfc(text)
     # In pieces, because a list of all words of a long text would take ten times its memory.
     pieces = (" ".join(seen[start:end].split()) for start, end in spans(seen, _BLANK))

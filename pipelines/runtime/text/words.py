@@ -10,7 +10,7 @@ character is a word. Invisible characters are ignored. There are two tokenizatio
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import xxhash
 
 from synth.pipelines.runtime.text.characters import combining, nfkc, without_invisible
+from synth.pipelines.runtime.text.splitting import Indices, split
 from synth.pipelines.runtime.text.unicode_ranges import SPACELESS
 
 __all__ = [
@@ -54,8 +55,11 @@ _PUNCTUATION = re.compile(
     r"(?:[.,;:?…。、，；：？¿¡]|(?<![\d)])[!！])+(?=[\s\"'”’)\]]|\Z)"
     r"|[\"'`“”„‟«»‘’‚‛]|(?<=[^\W\d_]{2})\s*[-\u2010-\u2015]+\s*(?=[^\W\d_]{2})"
 )
-# Characters per list of words, and number of words whose hashes are cached.
+# Characters per list of words, characters split at once, those that are too few for arrays, and number of words whose
+# hashes are cached.
 PORTION = 1 << 20
+AT_ONCE = 1 << 21
+FEW = 1 << 12
 VOCABULARY = 1 << 19
 # An odd multiplier, as of linear congruential generators.
 _FACTOR = np.uint64(6364136223846793005)
@@ -77,17 +81,19 @@ class _Vocabulary(dict[str, int]):
 
 def words(text: str) -> Iterator[list[str]]:
     """All words of `text` in order, in one list per `PORTION` characters; HTML entities are decoded."""
+    text = _bare_form(text)
+    pattern = _pattern(text, signed=False)
+    for start, end in spans(text, _BEFORE_WORDS):
+        yield pattern.findall(text, start, end)
+
+
+def _bare_form(text: str) -> str:
     text = without_invisible(text)
     if "&" in text:
         text = without_invisible(_ENTITY.sub(lambda entity: html.unescape(entity[0]), text))
     if "_" in text:
         text = _EMPHASIS.sub(" ", text)
-    if text.isascii():
-        text, pattern = text.lower(), _WORD_OF_ASCII
-    else:
-        text, pattern = unicodedata.normalize("NFKC", text).casefold(), _word()
-    for start, end in spans(text, _BEFORE_WORDS):
-        yield pattern.findall(text, start, end)
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
 def signed_words(text: str) -> Iterator[list[str]]:
@@ -95,13 +101,16 @@ def signed_words(text: str) -> Iterator[list[str]]:
 
     Signs before the first word count as a word. Words are compared by their `_signed_form`.
     """
-    # White space after the last word, so that its signs are read like those of others.
-    text = f"{nfkc(text).strip()}\n"
-    if text == "\n":
-        return
-    pattern = _SIGNED_WORD_OF_ASCII if text.isascii() else _signed_word()
+    text = _with_signs(text)
+    pattern = _pattern(text, signed=True)
     for start, end in spans(text, _WORD_AFTER_BLANK):
         yield pattern.findall(text, start, end)
+
+
+def _with_signs(text: str) -> str:
+    text = nfkc(text).strip()
+    # White space after the last word, so that its signs are read like those of others.
+    return f"{text}\n" if text else ""
 
 
 def joined_variants(text: str) -> list[str]:
@@ -131,10 +140,16 @@ def _signed_form(word: str) -> str:
     joined = "".join(word.split())
     if joined.islower() and joined.isalpha():
         return joined.casefold()
-    found = (_WORD_OF_ASCII if word.isascii() else _word()).match(word)
-    bare = found[0] if found else ""
+    bare = _bare_word(word)
     is_name = not _SIGNS_OF_PROSE.fullmatch(word, len(bare)) or not (bare.isupper() or bare[1:] == bare[1:].lower())
     return (joined if is_name else joined.casefold()).translate(_NORMALIZED)
+
+
+def _pattern(text: str, *, signed: bool) -> re.Pattern[str]:
+    """The pattern of words in a text in its form to split."""
+    if text.isascii():
+        return _SIGNED_WORD_OF_ASCII if signed else _WORD_OF_ASCII
+    return _signed_word() if signed else _word()
 
 
 @cache
@@ -160,44 +175,83 @@ def spans(text: str, border: re.Pattern[str]) -> Iterator[tuple[int, int]]:
         start = end
 
 
-_HASHES_OF_WORDS = _Vocabulary(str)
+def _bare_word(word: str) -> str:
+    """The word without what comes after it."""
+    found = _pattern(word, signed=False).match(word)
+    return found[0] if found else ""
+
+
+_HASHES_OF_WORDS = _Vocabulary(_bare_word)
 _HASHES_OF_SIGNED_WORDS = _Vocabulary(_signed_form)
 
 
-def word_hashes(texts: Iterable[str], *, signed: bool = False) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Hashes of all words of all texts, and `starts`: those of text `i` are from `starts[i]` to `starts[i + 1]`."""
-    split = signed_words if signed else words
-    known = (_HASHES_OF_SIGNED_WORDS if signed else _HASHES_OF_WORDS).__getitem__
+def word_hashes(texts: Iterable[str], *, signed: bool = False) -> tuple[Hashes, Indices]:
+    """Hashes of all words of all texts, and `starts`: those of text `i` are from `starts[i]` to `starts[i + 1]`.
+
+    The words are those of `words`, or of `signed_words`; both are found for many texts at once.
+    """
+    form, border = (_with_signs, _WORD_AFTER_BLANK) if signed else (_bare_form, _BEFORE_WORDS)
     parts: list[Hashes] = [np.empty(0, np.uint64)]
-    counts = []
-    for text in texts:
-        count = 0
-        for portion in split(text):
-            parts.append(np.fromiter(map(known, portion), np.uint64, len(portion)))
-            count += len(portion)
-        counts.append(count)
+    counts: list[int] = []
+    for owners, pieces in _batches(map(form, texts), border):
+        hashes, found = _hashes_of_pieces(pieces, signed=signed)
+        parts.append(hashes)
+        counts.extend([0] * (owners[-1] + 1 - len(counts)))
+        for owner, count in zip(owners, found.tolist(), strict=True):
+            counts[owner] += count
     return np.concatenate(parts), _starts(np.array(counts, np.int64))
 
 
-def windows(hashes: Hashes, starts: npt.NDArray[np.int64], length: int) -> tuple[Hashes, npt.NDArray[np.int64]]:
+def _batches(texts: Iterable[str], border: re.Pattern[str]) -> Iterator[tuple[list[int], list[str]]]:
+    """Texts, long ones in pieces, of some `AT_ONCE` characters, and the number of the text that each is of."""
+    owners: list[int] = []
+    pieces: list[str] = []
+    size = 0
+    for number, text in enumerate(texts):
+        cut = (text,) if len(text) <= PORTION else (text[start:end] for start, end in spans(text, border))
+        for piece in cut:
+            owners.append(number)
+            pieces.append(piece)
+            size += len(piece)
+            if size >= AT_ONCE:
+                yield owners, pieces
+                owners, pieces, size = [], [], 0
+    if pieces:
+        yield owners, pieces
+
+
+def _hashes_of_pieces(pieces: Sequence[str], *, signed: bool) -> tuple[Hashes, Indices]:
+    """Hashes of all words of texts in their form to split, and the number of words of each."""
+    known = _HASHES_OF_SIGNED_WORDS if signed else _HASHES_OF_WORDS
+    if sum(map(len, pieces)) < FEW:
+        found = [_pattern(piece, signed=signed).findall(piece) for piece in pieces]
+        return np.array([known[word] for part in found for word in part], np.uint64), np.array(list(map(len, found)))
+    between = "" if signed else "\n"
+    starts = _starts(np.fromiter(map(len, pieces), np.int64, len(pieces)) + len(between))
+    numbers, distinct, firsts = split(f"{between.join(pieces)}{between}", starts, signed=signed)
+    hashes = np.fromiter(map(known.__getitem__, distinct), np.uint64, len(distinct))
+    return hashes[numbers], np.diff(np.searchsorted(firsts, starts))
+
+
+def windows(hashes: Hashes, starts: Indices, length: int) -> tuple[Hashes, Indices]:
     """Hashes of each window of `length` consecutive words, and the starts of each text, as in `word_hashes`.
 
     A text of fewer words is a single window; an empty one has none.
     """
     counts = np.diff(starts)
+    found = np.zeros(len(hashes), np.uint64)
+    is_window = np.ones(len(hashes), bool)
     if len(hashes) >= length:
-        found = combined_hashes([hashes[i : len(hashes) - length + 1 + i] for i in range(length)])
-    else:
-        found = np.empty(0, np.uint64)
-    found = np.concatenate([found, np.zeros(len(hashes) - len(found), np.uint64)])
-    # Drop windows that extend into the next text, and all but one of a short text.
-    left = np.repeat(starts[1:], counts) - np.arange(len(hashes))
-    is_first = np.zeros(len(hashes), bool)
-    is_first[starts[:-1][counts > 0]] = True
-    for text in np.flatnonzero((counts > 0) & (counts < length)):
-        found[starts[text]] = combined_hashes(list(hashes[starts[text] : starts[text + 1], None]))[0]
-    kept = np.where(counts >= length, counts - length + 1, np.minimum(counts, 1))
-    return found[(left >= length) | is_first], _starts(kept)
+        found[: len(hashes) - length + 1] = combined_hashes(
+            [hashes[place : len(hashes) - length + 1 + place] for place in range(length)]
+        )
+    # These extend into the next text.
+    is_window[starts[1:][counts >= length, None] - np.arange(1, length)] = False
+    for count in np.unique(counts[(counts > 0) & (counts < length)]).tolist():
+        firsts = starts[:-1][counts == count]
+        found[firsts] = combined_hashes([hashes[firsts + place] for place in range(count)])
+        is_window[firsts[:, None] + np.arange(1, count)] = False
+    return found[is_window], _starts(np.where(counts >= length, counts - length + 1, np.minimum(counts, 1)))
 
 
 def combined_hashes(columns: list[Hashes]) -> Hashes:
@@ -209,5 +263,5 @@ def combined_hashes(columns: list[Hashes]) -> Hashes:
     return combined ^ (combined >> np.uint64(31))
 
 
-def _starts(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _starts(counts: Indices) -> Indices:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])

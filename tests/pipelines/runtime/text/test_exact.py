@@ -1,6 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from synth.pipelines.runtime.text import words
+from synth.pipelines.runtime.text.characters import nfc
 from synth.pipelines.runtime.text.exact import same_text, same_url
 
 
@@ -8,6 +11,11 @@ def test_white_space_and_composition_do_not_matter() -> None:
     assert same_text(" Caf\u00e9\n\u00a0au\tlait ") == same_text("Cafe\u0301 au lait")
     assert same_text("Two words") != same_text("two words")
     assert same_text("2 + 2") != same_text("2 - 2")
+
+
+@given(st.one_of(st.text(st.sampled_from("ab \n\t\0\x7f\x1f\u00a0é"), max_size=12), st.text()))
+def test_any_text_is_its_visible_words_with_a_blank_between_two(text: str) -> None:
+    assert same_text(text) == " ".join(nfc(text).split())
 
 
 def test_a_long_text_is_the_same_however_it_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
