@@ -31,6 +31,9 @@ __all__ = ["Decontaminate"]
 TELLING = 5
 # Shared n-grams of a row to verify: the first one suffices unless its hash collides.
 TRIED = 8
+# A hash is searched for only if a known one begins with the same bits. Of others, at most one in 16 does, as long as
+# there are no more than 8 million known ones: the table, a byte for each beginning, takes 128 MB then.
+SPREAD, MOST_BITS = 16, 27
 
 
 class Gram(NamedTuple):
@@ -115,7 +118,7 @@ def _reading_sets() -> Iterator[None]:
 
 
 class _Sets:
-    """The n-grams of evaluation sets: their sorted hashes, also in the file `known`, and the row of each."""
+    """The n-grams of evaluation sets: their sorted hashes, also in the folder `known`, and the row of each."""
 
     def __init__(self, sources: Sequence[Source], named: Sequence[str], ngram: int, folder: Path) -> None:
         self._ngram = ngram
@@ -139,8 +142,8 @@ class _Sets:
         order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[order]
         self._rows = np.concatenate([rows for _, rows in found])[order]
-        self.known = folder / "ngrams.npy"
-        np.save(self.known, self._hashes)
+        self.known = folder
+        _save(self._hashes, folder)
 
     def locate(self, grams: Sequence[Gram]) -> tuple[str, str] | None:
         """The name of the set that contains one of `grams`, and a description; None if all hashes are collisions."""
@@ -163,6 +166,26 @@ class _Sets:
         if len(all_words) >= self._ngram:
             return f" {gram.words} " in f" {joined} "
         return gram.words == joined and gram.asks_the_same(text)
+
+
+def _save(hashes: Hashes, folder: Path) -> None:
+    """Write the sorted hashes for `_found`."""
+    bits = min(MOST_BITS, (SPREAD * len(hashes)).bit_length())
+    begins = np.zeros(1 << bits, bool)
+    begins[hashes >> np.uint64(64 - bits)] = True
+    np.save(folder / "ngrams.npy", hashes)
+    np.save(folder / "beginnings.npy", begins)
+
+
+def _found(grams: Hashes, folder: Path) -> npt.NDArray[np.int64]:
+    """Positions of those of `grams` that are among the hashes in `folder`."""
+    # A plain array, which is indexed faster than a mapped one.
+    hashes, begins = (np.asarray(np.load(folder / name, mmap_mode="r")) for name in ("ngrams.npy", "beginnings.npy"))
+    positions = np.flatnonzero(begins[grams >> np.uint64(65 - len(begins).bit_length())])
+    likely = grams[positions]
+    nearest = np.minimum(np.searchsorted(hashes, likely), len(hashes) - 1)
+    found: npt.NDArray[np.int64] = positions[hashes[nearest] == likely]
+    return found
 
 
 def _columns(source: Source, table: pa.Table, named: Sequence[str]) -> tuple[str, ...]:
@@ -192,16 +215,14 @@ def _joined_variantsof(rows: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
 
 def _shared(packed: bytes, *, columns: Sequence[str], ngram: int, known: Path) -> dict[int, list[Gram]]:
     """The first n-grams of each row whose hashes occur in an evaluation set, for rows with any."""
-    hashes = np.load(known, mmap_mode="r")
     rows = texts_of(unpack(packed), columns)
     texts = _joined_variantsof(rows)
     word_starts: npt.NDArray[np.int64]
     of_words, word_starts = word_hashes(text for _, text in texts)
     lengths = np.diff(word_starts)
     grams, starts = windows(of_words, word_starts, ngram)
-    nearest = np.minimum(np.searchsorted(hashes, grams), len(hashes) - 1)
     found: dict[int, list[Gram]] = {}
-    for position in np.flatnonzero(hashes[nearest] == grams):
+    for position in _found(grams, known):
         number = int(np.searchsorted(starts, position, side="right")) - 1
         index, text = texts[number]
         tells = len(rows[index]) == 1 or lengths[number] >= min(TELLING, ngram)

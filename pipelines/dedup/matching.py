@@ -5,9 +5,9 @@ and never compared again. So every removed row has a match in the output, and th
 would find.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from synth.pipelines.dedup.fingerprints import BANDS, EXACT, SHINGLE, URL, Compared, Fingerprints
-from synth.pipelines.runtime.text.columns import Texts
+from synth.pipelines.runtime.gather import Gatherer
+from synth.pipelines.runtime.text.columns import Texts, texts_of
 from synth.pipelines.runtime.text.exact import same_text, same_url
 from synth.pipelines.runtime.text.near import SLOTS, jaccard
-from synth.pipelines.runtime.text.words import Hashes, combined_hashes, word_hashes
+from synth.pipelines.runtime.text.words import Hashes, windows, word_hashes
 from synth.schemas.atomic import atomic
 
 __all__ = ["Match", "Matcher"]
 
 Links = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.int64]
 
 # Most kept rows, the latest, that a row is compared with per band: boilerplate makes large groups.
 CANDIDATES = 64
@@ -76,31 +78,65 @@ class Matcher:
         # From each row to the one before it with the same key; once a row is decided, only to kept rows.
         self._links = _links(found.keys, folder)
         self._kept = np.ones(table.num_rows, bool)
-        self._texts = Texts(table, compared.columns)
+        self._table = Gatherer(table.select(compared.columns))
         self._urls = Texts(table, [compared.url]) if compared.url else None
-        # Many duplicates match the same row.
-        self._shingles_of_kept = lru_cache(256)(self._shingles)
+        # Of the rows that are compared now; the similarity is that of a row to another one, by their signatures.
+        self._texts: dict[int, str] = {}
+        self._shingles: dict[int, Hashes] = {}
+        self._similarity: dict[tuple[int, int], float] = {}
 
     def among(self, start: int, stop: int) -> dict[int, Match]:
         """The duplicates from row `start` to `stop`; all rows before `start` must have been decided."""
-        duplicates = {}
-        for row in start + np.flatnonzero((self._links[:, start:stop] >= 0).any(axis=0)):
-            match = self._match(int(row))
+        duplicates: dict[int, Match] = {}
+        rows = start + np.flatnonzero((self._links[:, start:stop] >= 0).any(axis=0))
+        links = self._kept_before(self._links[:, rows])
+        self._links[:, rows] = links
+        self._read_ahead(rows, links)
+        for row, earlier in zip(rows.tolist(), links.T.tolist(), strict=True):
+            # Some may have been removed since these were read.
+            if not duplicates.keys().isdisjoint(earlier):
+                self._links[:, row] = self._kept_before(self._links[:, [row]])[:, 0]
+                earlier = self._links[:, row].tolist()
+            match = self._match(row, earlier)
             if match:
                 self._kept[row] = False
-                duplicates[int(row)] = match
+                duplicates[row] = match
         return duplicates
 
-    def _match(self, row: int) -> Match | None:
-        links = self._links[:, row].copy()
-        removed = np.flatnonzero((links >= 0) & ~self._kept[links])
-        links[removed] = self._links[removed, links[removed]]
-        self._links[:, row] = links
+    def _kept_before(self, links: Links) -> Links:
+        """Links (keys x rows), of which those to removed rows are replaced by theirs, which lead to kept rows."""
+        keys, places = np.nonzero((links >= 0) & ~self._kept[links])
+        links[keys, places] = self._links[keys, links[keys, places]]
+        return links
+
+    def _read_ahead(self, rows: Rows, links: Links) -> None:
+        """Read at once what comparing `rows` takes, as far as it is known before any of them is decided."""
+        self._texts, self._shingles, self._similarity = {}, {}, {}
+        same = links[EXACT] >= 0
+        self._read([*rows[same].tolist(), *links[EXACT, same].tolist()])
+        bands, places = np.nonzero(links[BANDS:] >= 0)
+        if not len(bands):
+            return
+        # A pair as one number.
+        pairs = np.unique(rows[places] * len(self._kept) + links[BANDS + bands, places])
+        ones, others = np.divmod(pairs, len(self._kept))
+        estimates = self._estimates(ones, others)
+        self._similarity.update(zip(zip(ones.tolist(), others.tolist(), strict=True), estimates.tolist(), strict=True))
+        unsure = (estimates >= self._threshold - ERROR) & (estimates < self._threshold + ERROR)
+        self._hash([*ones[unsure].tolist(), *others[unsure].tolist()])
+
+    def _estimates(self, rows: Rows, others: Rows) -> npt.NDArray[np.float64]:
+        """The similarity of each row to the other one, by their signatures."""
+        signatures = self._found.signatures
+        estimates: npt.NDArray[np.float64] = np.count_nonzero(signatures[rows] == signatures[others], axis=1) / SLOTS
+        return estimates
+
+    def _match(self, row: int, links: Sequence[int]) -> Match | None:
         for reason, key, same in (
             ("exact_duplicate", EXACT, self._same_text),
             ("same_url", URL, self._same_url),
         ):
-            for earlier in self._chain(key, int(links[key])):
+            for earlier in self._chain(key, links[key]):
                 if same(row, earlier):
                     return Match(earlier, reason)
         return self._near(row, links)
@@ -111,35 +147,59 @@ class Matcher:
             if row < 0:
                 return
             yield row
-            row = int(self._links[key, row])
+            row = self._links.item(key, row)
 
-    def _near(self, row: int, links: Links) -> Match | None:
+    def _near(self, row: int, links: Sequence[int]) -> Match | None:
         """The most similar kept row that shares a band, if it reaches the threshold; the first of equals."""
         bands = [key for key in range(BANDS, len(links)) if links[key] >= 0]
-        earlier = sorted({one for key in bands for one in self._chain(key, int(links[key]))})
-        if not earlier:
-            return None
-        agreeing = self._found.signatures[earlier] == self._found.signatures[row]
-        estimates = np.count_nonzero(agreeing, axis=1) / SLOTS
-        likely = np.flatnonzero(estimates >= self._threshold - ERROR)
-        for index in likely[np.argsort(-estimates[likely], kind="stable")][:COMPARED]:
-            similarity = float(estimates[index])
+        earlier = sorted({one for key in bands for one in self._chain(key, links[key])})
+        similar = self._similar(row, earlier)
+        likely = [one for one in earlier if similar[one] >= self._threshold - ERROR]
+        for one in sorted(likely, key=similar.__getitem__, reverse=True)[:COMPARED]:
+            similarity = similar[one]
             if similarity < self._threshold + ERROR:
-                similarity = jaccard(self._shingles(row), self._shingles_of_kept(earlier[index]))
+                similarity = jaccard(*self._hashed(row, one))
             if min(similarity, MOST) >= self._threshold:
-                return Match(earlier[index], "near_duplicate", min(similarity, MOST))
+                return Match(one, "near_duplicate", min(similarity, MOST))
         return None
 
+    def _similar(self, row: int, others: Sequence[int]) -> dict[int, float]:
+        """The similarity of `row` to each of the others, by their signatures."""
+        try:
+            return {one: self._similarity[row, one] for one in others}
+        except KeyError:
+            estimates = self._estimates(np.array([row]), np.array(others))
+            return dict(zip(others, estimates.tolist(), strict=True))
+
     def _same_text(self, row: int, earlier: int) -> bool:
-        return same_text(self._text(row)) == same_text(self._text(earlier))
+        self._read([row, earlier])
+        return same_text(self._texts[row]) == same_text(self._texts[earlier])
 
     def _same_url(self, row: int, earlier: int) -> bool:
         assert self._urls
         return same_url(self._urls[row][0]) == same_url(self._urls[earlier][0])
 
-    def _text(self, row: int) -> str:
-        return self._compared.text(self._texts[row])
+    def _hashed(self, *rows: int) -> list[Hashes]:
+        """The shingles of rows, each sorted."""
+        self._hash(rows)
+        return [self._shingles[row] for row in rows]
 
-    def _shingles(self, row: int) -> Hashes:
-        hashes, _ = word_hashes([self._text(row)], signed=True)
-        return np.unique(combined_hashes([hashes[i : len(hashes) - SHINGLE + 1 + i] for i in range(SHINGLE)]))
+    def _hash(self, rows: Sequence[int]) -> None:
+        new = sorted(set(rows) - self._shingles.keys())
+        if new:
+            self._read(new)
+            hashes, starts = windows(*word_hashes([self._texts[row] for row in new], signed=True), SHINGLE)
+            for row, (first, end) in zip(new, pairwise(starts.tolist()), strict=True):
+                self._shingles[row] = _distinct(hashes[first:end])
+
+    def _read(self, rows: Sequence[int]) -> None:
+        new = sorted(set(rows) - self._texts.keys())
+        if new:
+            found = texts_of(self._table.take(np.array(new)), self._compared.columns)
+            self._texts.update(zip(new, map(self._compared.text, found), strict=True))
+
+
+def _distinct(hashes: Hashes) -> Hashes:
+    """As `np.unique`, which takes several times as long for the hundred hashes of a text."""
+    ordered = np.sort(hashes)
+    return ordered[np.append(ordered[:-1] != ordered[1:], True)] if len(ordered) else ordered
