@@ -69,6 +69,7 @@ bench-scale: setup  ## Measure what limits many workers, on a simulated cluster 
 
 bench-tables: setup  ## Measure the steps between recipes next to DuckDB, packing, and what an edit costs (half an hour)
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/jsonl.py --peers-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/decomposition.py
 	$(BIN)/python benchmarks/editing.py
 

@@ -88,6 +88,7 @@ def _rows(found: "Input", row: str | None) -> Iterator[tuple[str, Row]]:
     """Ids and rows in order. A row without an id gets the one that a run over this input would generate."""
     first = 0
     for batch in found.batches() if row is None else _batches_with(found, row):
+        batch = batch.by_row
         for index in range(len(batch)):
             values = batch.rows[index] if isinstance(batch.rows, list) else batch.rows.slice(index, 1).to_pylist()[0]
             identifier = str(values["id"]) if "id" in values else f"{found.name}-{first + index}"

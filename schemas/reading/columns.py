@@ -1,7 +1,7 @@
 """The conversion of values to the type of a column, and the values that do not fit."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ from synth.schemas.reading.formats.exact import Number, fits_float64, text_of
 from synth.schemas.record import Column
 from synth.schemas.storable import is_text, storable, stored
 
-__all__ = ["Misfit", "column_values", "convert", "misfits", "null_column", "wanted"]
+__all__ = ["Misfit", "column_values", "convert", "fitting", "misfits", "null_column", "wanted"]
 
 # Errors of pyarrow and Python for values that do not fit.
 _UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
@@ -53,11 +53,23 @@ def convert(column: Column, values: list[Any] | pa.Array, *, text_only: bool = F
 
 def column_values(batch: Batch, column: Column) -> pa.Array:
     """The values of `column` in a batch, null for rows without it. Raises `Misfit`."""
+    batch = fitting(batch, [(column, column.name)])
     if isinstance(batch.rows, list):
         return convert(column, [row.get(column.name) for row in batch.rows])
     if not batch.has(column.name):
         return pa.nulls(len(batch), column.type)
     return convert(column, batch.rows.column(column.name))
+
+
+def fitting(batch: Batch, wanted: Iterable[tuple[Column, str]]) -> Batch:
+    """The batch, or row by row where columns of JSON are not of the types of the wanted ones, each with its name."""
+    if batch.text is None or isinstance(batch.rows, list):
+        return batch
+    schema = batch.rows.schema
+    for column, name in wanted:
+        if column.json or (name in schema.names and schema.field(name).type not in (column.type, pa.null())):
+            return batch.by_row
+    return batch
 
 
 def misfits(column: Column, values: list[Any] | pa.Array) -> Iterator[Misfit]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from synth.schemas.errors import InputError
 from synth.schemas.reading.formats import describe, schema_of
@@ -198,11 +199,28 @@ class _Kinds:
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 self.nested = None
 
+    def add_column(self, values: pa.Array) -> None:
+        """The same for values of one type."""
+        kind = values.type
+        if values.null_count == len(values):
+            return
+        if pa.types.is_nested(kind):
+            self.types.add(dict if pa.types.is_struct(kind) else list)
+            self.nested = None if self.nested is None else _common_type(self.nested, kind)
+            return
+        self.types |= {python for python, arrow in _TYPES.items() if arrow == kind}
+        if kind == pa.int64() and not self.wide:
+            low, high = pc.min_max(values).as_py().values()
+            self.wide = (high > 2**53 or low < -(2**53)) and any(map(_exceeds_float64, values.to_pylist()))
+
 
 def _json_columns(source: Input) -> list[_InferredColumn]:
     kinds: dict[str, _Kinds] = {}
     for batch in source.batches(lenient=True):
-        assert isinstance(batch.rows, list)
+        if not isinstance(batch.rows, list):
+            for name, column in zip(batch.rows.schema.names, batch.rows.columns, strict=True):
+                kinds.setdefault(name, _Kinds()).add_column(column)
+            continue
         for name in dict.fromkeys(chain.from_iterable(batch.rows)):
             try:
                 values = list(map(itemgetter(name), batch.rows))
@@ -260,8 +278,9 @@ def _first_conflict(source: Input, name: str) -> str | None:
     """Where two values of the column `name`, or of one path inside it, have no common type; None if there are none."""
     first: dict[str, dict[str, _Example]] = {}
     for batch in source.batches(lenient=True):
-        assert isinstance(batch.rows, list)
-        for index, row in enumerate(batch.rows):
+        rows = batch.by_row.rows
+        assert isinstance(rows, list)
+        for index, row in enumerate(rows):
             for path, value in _nested_values(name, row.get(name)):
                 found = _Example(value, "")
                 known = first.setdefault(path, {})

@@ -22,7 +22,7 @@ from synth.schemas.instructions import INSTANCES, NotText, given_in, with_input
 from synth.schemas.locks import turn
 from synth.schemas.phrases import plural
 from synth.schemas.reading.bad_rows import SCHEMA, BadRow, Reading, bad_table
-from synth.schemas.reading.columns import Misfit, convert, misfits, null_column, wanted
+from synth.schemas.reading.columns import Misfit, convert, fitting, misfits, null_column, wanted
 from synth.schemas.reading.formats import Batch, describe
 from synth.schemas.reading.formats.exact import text_of
 from synth.schemas.reading.inference import infer_record
@@ -195,6 +195,7 @@ class Source:
 
     def _read(self, batch: Batch, first: int) -> tuple[pa.RecordBatch, dict[int, tuple[str, str]]]:
         """The usable rows of a batch that `first` rows precede; by index, the reason and detail of the others."""
+        batch = self._fitting(batch)
         faults: dict[int, tuple[str, str]] = {}
         given = {column.name: self._given(column, batch, first, faults) for column in self.record.columns}
         arrays = []
@@ -215,6 +216,18 @@ class Source:
                 for column in self.record.columns
             ]
         return pa.record_batch(arrays, schema=self.record.schema), faults
+
+    def _fitting(self, batch: Batch) -> Batch:
+        """The batch, or row by row where columns of JSON lack one or have other types."""
+        wanted = []
+        for column in self.record.columns:
+            if column.name == self.file_column:
+                continue
+            name = next((name for name in self._candidates(column) if batch.has(name)), None)
+            if column.takes_input or (name is None and not column.optional and column.name != "id"):
+                return batch.by_row
+            wanted.append((column, name or ""))
+        return fitting(batch, wanted)
 
     def _misfit(self, column: Column, batch: Batch, misfit: Misfit) -> str:
         given = next(name for name in self._candidates(column) if batch.has(name))

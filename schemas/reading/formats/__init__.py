@@ -1,7 +1,7 @@
 """Reading files of rows in batches of bounded size.
 
-JSON and WET rows are dicts; other formats are Arrow record batches, with CSV and TSV cells as text. Each format is a
-`Format`, declared in its module and listed in `FORMATS`.
+JSON and WET rows are dicts, or columns where JSON has the same types in many lines; other formats are Arrow record
+batches, with CSV and TSV cells as text. Each format is a `Format`, declared in its module and listed in `FORMATS`.
 """
 
 from collections.abc import Iterator

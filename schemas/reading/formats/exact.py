@@ -17,7 +17,7 @@ import orjson
 
 from synth.schemas.reading.formats.streams import undecodable
 
-__all__ = ["BadJSON", "Number", "fits_float64", "is_lossless", "parse", "text_of"]
+__all__ = ["BadJSON", "Number", "fits_float64", "is_lossless", "is_same_number", "parse", "text_of"]
 
 # Maps digits and points to zeros, so that long numbers and negative exponents can be searched for.
 _RUNS = bytes.maketrans(b"123456789.E", b"0000000000e")
@@ -97,6 +97,21 @@ def text_of(value: Any, otherwise: Callable[[Any], Any] | None = None) -> str:
 def fits_float64(number: str) -> bool:
     """Whether float64 can represent all digits of a number."""
     return _round_trips(float(number), number)
+
+
+def is_same_number(written: bytes, read: bytes) -> bool:
+    """Whether a JSON number or null is the float `read`, written by orjson, with all its digits and no other type.
+
+    NaN and infinity are written as null. An integer must be within 64 bits, and -0 is the integer 0.
+    """
+    if written == read:
+        return True
+    if b"null" in (written, read):
+        return False
+    value, text = float(read), written.decode()
+    if written.removeprefix(b"-").isdigit():
+        return text != "-0" and _whole(text) == int(value)
+    return float(text) == value and _round_trips(value, text)
 
 
 def _fits_64_bits(number: bytes) -> bool:

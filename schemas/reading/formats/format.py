@@ -1,10 +1,12 @@
 """A file format, and what it reads: batches of rows, and the rows among them that are unreadable."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
@@ -30,6 +32,7 @@ class Batch:
 
     `rows` are the readable rows, `bad` the others. `lines` are the numbers of the lines on which `rows` begin, if the
     format has lines. `plain` rows are those for which a fast parser alone is exact. `text_only` rows have only text.
+    Columns of JSON have their `text`: in another batch of the file they may have other types.
     """
 
     file: Path
@@ -39,6 +42,7 @@ class Batch:
     lines: Sequence[int] | None = None
     plain: bool = False
     text_only: bool = False
+    text: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,15 +59,22 @@ class Batch:
             index += bad.index <= index
         return index
 
+    @cached_property
+    def by_row(self) -> "Batch":
+        """The same rows, those of JSON as dicts, each with its own names and types."""
+        if self.text is None:
+            return self
+        return replace(self, rows=list(map(orjson.loads, self.text.split(b"\n")[: len(self)])), text=None)
+
     def row(self, index: int) -> dict[str, Any]:
-        row: dict[str, Any] = (
-            self.rows[index] if isinstance(self.rows, list) else self.rows.slice(index, 1).to_pylist()[0]
-        )
+        rows = self.by_row.rows
+        row: dict[str, Any] = rows[index] if isinstance(rows, list) else rows.slice(index, 1).to_pylist()[0]
         return row
 
     def names(self, index: int) -> list[str]:
         """The columns of the row at `index`; JSON rows each have their own."""
-        return list(self.rows[index]) if isinstance(self.rows, list) else self.rows.schema.names
+        rows = self.by_row.rows
+        return list(rows[index]) if isinstance(rows, list) else rows.schema.names
 
     def has(self, name: str) -> bool:
         """Whether any row has the column."""

@@ -1,15 +1,25 @@
-"""JSONL and JSON. Rows are dicts, since the types of columns follow only from a record type or from all rows."""
+"""JSONL and JSON. Rows are dicts, since the types of columns follow only from a record type or from all rows.
 
+Lines that are alike are columns, too (`json_columns`).
+"""
+
+import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from io import BufferedReader, BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from synth.schemas.errors import InputError
 from synth.schemas.reading.formats.exact import BadJSON, is_lossless, parse, text_of
 from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, UnreadableRow
+from synth.schemas.reading.formats.json_columns import columns_in, types_of
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH, opened_text
 from synth.schemas.stores.places import origin
 
@@ -25,25 +35,55 @@ def describe(value: Any) -> str:
 def _read_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
     """One object per line. Any other line is a bad row, and blank lines are skipped.
 
-    A file is `plain` if an earlier reading found that orjson parses it exactly.
+    Blocks with the types of an earlier one are read as columns, several at once. A file is `plain` if an earlier
+    reading found that orjson parses it exactly.
     """
-    loads = orjson.loads
     first = number = 0
-    with opened_text(path) as file:
-        while lines := file.readlines(BYTES_PER_BATCH):
-            try:
-                rows = [loads(line) for line in lines]
-                whole = set(map(type, rows)) <= {dict} and (plain or is_lossless(b"".join(lines), rows))
-            except orjson.JSONDecodeError:
-                whole = False
-            if whole:
-                batch = Batch(path, first, rows, (), range(number + 1, number + len(lines) + 1), plain=True)
+    types: pa.Schema | None = None
+    threads = min(os.cpu_count() or 1, 8)
+    with opened_text(path) as file, ThreadPoolExecutor(threads) as pool:
+        blocks = _blocks(file)
+        ahead: deque[tuple[bytes, Future[pa.RecordBatch | None]]] = deque()
+        while True:
+            # Not before there are types, so that whoever wants only the first rows waits for no others.
+            missing = max(0, (2 * threads if types else 1) - len(ahead))
+            ahead.extend((text, pool.submit(_columns, text, types)) for text in islice(blocks, missing))
+            if not ahead:
+                return
+            text, parsed = ahead.popleft()
+            if columns := parsed.result():
+                lines = range(number + 1, number + len(columns) + 1)
+                batch = Batch(path, first, columns, (), lines, plain=True, text=text)
             else:
-                batch = _line_by_line(path, lines, first, number)
+                batch = _by_row(path, text, first, number, plain=plain)
+                types = types_of(batch.rows)
             if batch.size:
                 yield batch
             first += batch.size
-            number += len(lines)
+            number += len(columns) if columns else text.count(b"\n")
+
+
+def _blocks(file: BufferedReader) -> Iterator[bytes]:
+    """The text in blocks of whole lines."""
+    while text := file.read(BYTES_PER_BATCH):
+        yield text if text.endswith(b"\n") else text + file.readline()
+
+
+def _columns(text: bytes, types: pa.Schema | None) -> pa.RecordBatch | None:
+    return columns_in(text, types) if types else None
+
+
+def _by_row(path: Path, text: bytes, first: int, before: int, *, plain: bool) -> Batch:
+    """A block as dicts, one for each of its lines, which follow `before` others."""
+    lines = BytesIO(text).readlines()
+    try:
+        rows = list(map(orjson.loads, lines))
+        whole = set(map(type, rows)) <= {dict} and (plain or is_lossless(text, rows))
+    except orjson.JSONDecodeError:
+        whole = False
+    if whole:
+        return Batch(path, first, rows, (), range(before + 1, before + len(lines) + 1), plain=True)
+    return _line_by_line(path, lines, first, before)
 
 
 def _line_by_line(path: Path, lines: list[bytes], first: int, before: int) -> Batch:
