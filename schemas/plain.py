@@ -8,13 +8,16 @@ such as bytes and durations, are refused.
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
 from synth.schemas.errors import InputError
 from synth.schemas.storable import inner_types, is_binary, is_list, is_text, storable, stored
 
-__all__ = ["plain_values", "text_of_plain"]
+__all__ = ["json_texts", "plain_values", "text_of_plain"]
+
+_QUOTE, _EMPTY = pa.scalar('"', pa.large_string()), pa.scalar("", pa.large_string())
 
 
 class _Unwritable(Exception):
@@ -39,13 +42,32 @@ def plain_values(
     return values
 
 
+def json_texts(table: pa.Table, name: str, place: Callable[[int], str], *, advice: str) -> pa.Array:
+    """A column as the JSON of each value, as `orjson` writes those of `plain_values`, in large strings.
+
+    Raises the same errors.
+    """
+    texts = []
+    for chunk in table[name].chunks:
+        try:
+            texts.append(_texts(_plain(stored(chunk) if storable(chunk.type) else chunk)))
+        except _Unwritable:
+            # Says which value it is.
+            plain_values(table, name, place, advice=advice)
+            raise
+    return pa.chunked_array(texts, pa.large_string()).combine_chunks()
+
+
 def text_of_plain(value: Any) -> str:
     """A plain value other than null as text, any that is not text as JSON."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _values(chunk: pa.Array, finite: bool) -> list[Any]:
-    found = _plain(stored(chunk) if storable(chunk.type) else chunk, finite)
+    return _values_of(_plain(stored(chunk) if storable(chunk.type) else chunk, finite))
+
+
+def _values_of(found: pa.Array) -> list[Any]:
     try:
         values: list[Any] = found.to_pylist()
     except UnicodeDecodeError as error:
@@ -103,6 +125,44 @@ def _number(values: pa.Array, finite: bool) -> pa.Array:
         return values
     numbers = zip(values.to_numpy(zero_copy_only=False), values.is_valid().to_pylist(), strict=True)
     return pa.array([float(str(number)) if valid else None for number, valid in numbers], pa.float64())
+
+
+def _texts(values: pa.Array) -> pa.Array:
+    """Plain values as JSON."""
+    import pyarrow.compute as pc
+
+    kind, types = values.type, pa.types
+    if not len(values):
+        return pa.nulls(0, pa.large_string())
+    if is_text(kind):
+        made = pc.binary_join_element_wise(_QUOTE, _escaped(values.cast(pa.large_string())), _QUOTE, _EMPTY)
+    elif types.is_boolean(kind) or types.is_integer(kind):
+        made = values.cast(pa.large_string())
+    elif types.is_floating(kind):
+        # Nulls are NaN here, which is written as null.
+        numbers = orjson.dumps(values.to_numpy(zero_copy_only=False), option=orjson.OPT_SERIALIZE_NUMPY)
+        made = pc.split_pattern(pa.array([numbers[1:-1]], pa.large_string()), ",").flatten()
+    else:
+        made = pa.array([orjson.dumps(value).decode() for value in _values_of(values)], pa.large_string())
+    return pc.fill_null(made, "null")
+
+
+def _escaped(texts: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Texts as they are between quotation marks."""
+    import pyarrow.compute as pc
+
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        # Says which byte is at fault.
+        _values_of(texts)
+    edges, content = np.frombuffer(texts.buffers()[1], np.int64), texts.buffers()[2]
+    used = np.frombuffer(content or b"", np.uint8)[edges[texts.offset] : edges[texts.offset + len(texts)]]
+    found = used[(used < ord(" ")) | (used == ord('"')) | (used == ord("\\"))]
+    # The backslash first, because all others become one and something else.
+    for character in sorted(map(chr, np.unique(found)), key="\\".__ne__):
+        texts = pc.replace_substring(texts, character, orjson.dumps(character)[1:-1].decode())
+    return texts
 
 
 def _with_json(value: Any, kind: pa.DataType) -> Any:

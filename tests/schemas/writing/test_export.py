@@ -11,6 +11,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import orjson
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from pyarrow import csv, parquet
 
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError
+from synth.schemas.plain import plain_values
 from synth.schemas.shards import ShardWriter
 from synth.schemas.writing import shapes
 from synth.schemas.writing.export import write
@@ -230,6 +232,17 @@ def test_random_values_come_back_from_jsonl_or_are_refused_by_name(tmp_path: Pat
         assert list(found) == list(row)
         for field in table.schema:
             assert same(read(found[field.name], row[field.name], field.type), row[field.name])
+
+
+@some
+@given(tables())
+def test_each_line_is_what_orjson_writes_of_a_row(tmp_path: Path, table: pa.Table) -> None:
+    if refused(table, "jsonl"):
+        return
+    columns = [plain_values(table, name, str, advice="") for name in table.column_names]
+    rows = [dict(zip(table.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
+    lines = exported(published(tmp_path / "rows", table), "jsonl")
+    assert lines == b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
 
 
 @some
