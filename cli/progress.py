@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import MappingProxyType
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from synth.pipelines.runtime.cost import Estimate
     from synth.pipelines.runtime.observation import Observation, Observer
     from synth.pipelines.runtime.runner import Summary
+    from synth.schemas.reading.inputs import Input
 
-__all__ = ["observing", "print_summary"]
+__all__ = ["observing", "print_summary", "reading"]
 
 SECONDS_PER_LINE = 30.0
+SECONDS_PER_LOOK = 0.5
 # Rates are means over this time, so that the start of an engine does not count for long.
 SECONDS_OF_RATES = 30.0
 
@@ -36,6 +38,24 @@ def observing(label: str, *, details: bool = False) -> Iterator["Observer"]:
         yield _lines(label)
 
 
+@contextmanager
+def reading(label: str, source: "Input") -> Iterator[Callable[[int], None]]:
+    """Show how many rows of an input are read, of which the block tells the number so far."""
+    from synth.pipelines.runtime.observation import Observation
+
+    rows, phase = source.row_count() or 0, f"reading {source.spec}"
+    last = time.monotonic()
+    with observing(label) as observe:
+
+        def read(done: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= SECONDS_PER_LOOK:
+                last = time.monotonic()
+                observe(Observation(rows, prepared=done, phase=phase))
+
+        yield read
+
+
 class _Rates:
     """Rates over the last seconds, in rows and tokens that were finished meanwhile."""
 
@@ -45,7 +65,7 @@ class _Rates:
     def rows(self, seen: "Observation") -> list[str]:
         """What becomes of the rows."""
         if not seen.counts.finished and (seen.prepared or seen.phase):
-            return ["first pass"] if seen.prepared else []
+            return [] if seen.phase else ["first pass"]
         since, rows, _ = self._past[0]
         parts = [f"{(seen.counts.finished - rows) / self._elapsed(since):,.1f} rows/s"]
         if seen.counts.finished:

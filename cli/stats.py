@@ -55,17 +55,22 @@ def stats(
         DataConsole().print(run_table(sources))
         return
     from synth.cli.inputs import input_to_look_at
+    from synth.cli.progress import reading
     from synth.schemas.inspecting.statistics import statistics
+
+    def counted(found: "Input") -> "Statistics":
+        with reading("stats", found) as observe:
+            return statistics(found, observe)
 
     located = [input_to_look_at(source) for source in sources]
     if as_json:
-        print(json.dumps([_document(found, statistics(found)) for found in located], ensure_ascii=False, indent=1))
+        print(json.dumps([_document(found, counted(found)) for found in located], ensure_ascii=False, indent=1))
         return
     console = DataConsole()
     for index, found in enumerate(located):
         if index:
             console.print()
-        console.print(Group(*_page(found, statistics(found))))
+        console.print(Group(*_page(found, counted(found))))
 
 
 def _document(found: "Input", counted: "Statistics") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from synth.cli.progress import reading
 from synth.cli.report.frame import Name
 from synth.cli.report.wording import distinct
 from synth.schemas.dataset import Dataset
@@ -54,7 +55,12 @@ class ReportInput:
 def opened(specs: Sequence[str]) -> list[ReportInput]:
     """Raises `InputError` for an input that cannot be read."""
     located = [locate(spec) for spec in specs]
-    return [ReportInput(name, found, survey(found)) for name, found in zip(_names(specs), located, strict=True)]
+    return [ReportInput(name, found, _surveyed(found)) for name, found in zip(_names(specs), located, strict=True)]
+
+
+def _surveyed(found: Input) -> Survey:
+    with reading("report", found) as observe:
+        return survey(found, observe)
 
 
 def _names(specs: Sequence[str]) -> list[Name]:

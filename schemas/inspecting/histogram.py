@@ -63,7 +63,7 @@ class Tally:
         if self._size:
             gathered = np.concatenate(self._gathered)
             self._gathered, self._size = [], 0
-            self._merge(*np.unique(gathered, return_counts=True))
+            self._merge(*_counted(gathered))
         return self._values, self._counts
 
     def _merge(self, new: NDArray[Any], counts: NDArray[np.int64]) -> None:
@@ -106,6 +106,18 @@ class Tally:
         below = np.where(places > 0, ends[places - 1], 0)
         bins = np.diff(below, prepend=0, append=ends[-1])
         return Spread(low, median, ninth, high, edges.tolist(), bins.tolist(), bool(logarithmic))
+
+
+def _counted(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The distinct numbers in order, and how often each occurs."""
+    if numbers.dtype.kind == "i" and len(numbers):
+        low, high = int(numbers.min()), int(numbers.max())
+        # If the numbers are close to each other, counting takes a tenth of the time of sorting.
+        if high - low < 2 * len(numbers):
+            times = np.bincount(numbers.astype(np.int64) - low)
+            distinct = np.flatnonzero(times)
+            return (distinct + low).astype(numbers.dtype), times[distinct]
+    return np.unique(numbers, return_counts=True)
 
 
 def _edges(low: float, high: float, *, whole: bool, logarithmic: bool) -> NDArray[Any]:

@@ -1,12 +1,15 @@
 """Statistics of a dataset and its columns.
 
-Batches are counted one after the other. A column keeps the count of each length or number, and a 64-bit fingerprint of
-each distinct value up to a limit, so memory does not grow with the texts.
+Batches are counted one after the other, several columns at once. A column keeps the count of each length or number, and
+a 64-bit fingerprint of each distinct value up to a limit, so memory does not grow with the texts.
 """
 
+import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -30,6 +33,9 @@ MOST_DISTINCT = 1 << 22
 # A text column is categorical if it has at most so many distinct values, none of them longer.
 CATEGORIES = 24
 CATEGORY_CHARACTERS = 40
+# How much is counted at once.
+ROWS_AT_ONCE = 1 << 16
+BYTES_AT_ONCE = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -73,15 +79,18 @@ class Survey:
     words: Mapping[str, Tally]
 
 
-def statistics(source: Input) -> Statistics:
-    """Read all rows of `source` once (JSON twice). Raises `InputError` for unreadable input."""
-    statistics, _ = _observed(source)
+def statistics(source: Input, observe: Callable[[int], None] = lambda _: None) -> Statistics:
+    """Read all rows of `source` once (JSON twice); `observe` is told how many so far.
+
+    Raises `InputError` for unreadable input.
+    """
+    statistics, _ = _observed(source, _Texts, observe)
     return statistics
 
 
-def survey(source: Input) -> Survey:
+def survey(source: Input, observe: Callable[[int], None] = lambda _: None) -> Survey:
     """As `statistics`, with the counts behind them."""
-    statistics, observers = _observed(source, _WordCounting)
+    statistics, observers = _observed(source, _WordCounting, observe)
     named = {observer.name: observer for observer in observers}
     return Survey(
         statistics,
@@ -90,16 +99,36 @@ def survey(source: Input) -> Survey:
     )
 
 
-def _observed(source: Input, texts: "type[_Texts] | None" = None) -> tuple[Statistics, list["_Observer"]]:
+def _observed(
+    source: Input, texts: "type[_Texts]", observe: Callable[[int], None]
+) -> tuple[Statistics, list["_Observer"]]:
+    """Each column is counted in a thread of its own."""
     columns = columns_of(source)
-    observers = [_Observer.of(column, texts or _Texts) for column in columns]
+    observers = [_Observer.of(column, texts) for column in columns]
     rows = 0
-    for batch in source.batches():
-        rows += len(batch)
-        for column, observer in zip(columns, observers, strict=True):
-            observer.see(_values(batch, column))
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        for more, values in _portions(source, columns):
+            list(pool.map(_Observer.see, observers, values))
+            rows += more
+            observe(rows)
     size = sum(file.stat().st_size for file in source.files)
     return Statistics(rows, len(source.files), size, [observer.statistics() for observer in observers]), observers
+
+
+def _portions(source: Input, columns: Sequence[Column]) -> Iterator[tuple[int, list[list[pa.Array]]]]:
+    """The number of some rows, and the values of each column in these rows: several batches, for most are small."""
+    gathered: list[list[pa.Array]] = [[] for _ in columns]
+    rows = size = 0
+    for batch in source.batches():
+        for column, parts in zip(columns, gathered, strict=True):
+            parts.append(_values(batch, column))
+            size += parts[-1].nbytes
+        rows += len(batch)
+        if rows >= ROWS_AT_ONCE or size >= BYTES_AT_ONCE:
+            yield rows, gathered
+            gathered = [[] for _ in columns]
+            rows = size = 0
+    yield rows, gathered
 
 
 def _values(batch: Batch, column: Column) -> pa.Array:
@@ -137,9 +166,12 @@ class _Observer:
             return _Lengths(column, "bytes", pc.binary_length)
         return _Lengths(column, "items", pc.list_value_length) if is_list(kind) else cls(column)
 
-    def see(self, values: pa.Array) -> None:
-        self._nulls += values.null_count
-        self._see(values.drop_null())
+    def see(self, parts: Sequence[pa.Array]) -> None:
+        """The values of some rows, in parts that may be of several types."""
+        for _, alike in groupby(parts, key=lambda part: part.type):
+            values = pa.concat_arrays(list(alike))
+            self._nulls += values.null_count
+            self._see(values.drop_null() if values.null_count else values)
 
     def _see(self, values: pa.Array) -> None:
         pass
@@ -228,7 +260,7 @@ class _WordCounting(_Texts):
 
     def _see(self, values: pa.Array) -> None:
         super()._see(values)
-        self.words.add(np.array([words.count(text) for text in values.to_pylist()], np.int64))
+        self.words.add(words.counts(values))
 
 
 class _Distinct:

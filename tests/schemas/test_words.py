@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +58,24 @@ def test_a_report_and_self_lengthen_agree_on_real_texts(tmp_path: Path) -> None:
     texts = [json.loads(line)["query"] for line in LONGEN.read_text().splitlines()]
     evaluated, surveyed = told_of([*texts, *(text.replace(" ", "\u00a0") for text in texts)], tmp_path)
     assert evaluated == surveyed
+
+
+@given(
+    st.lists(
+        st.text(
+            st.sampled_from("ab 茶、\u00a0\u200b\u3000\n\u2028Ａ\x1f\x85😀") | st.characters(exclude_categories=["Cs"])
+        )
+    )
+)
+def test_many_texts_have_the_words_of_each(texts: list[str]) -> None:
+    whole = pa.array(texts, pa.string())
+    assert words.counts(whole).tolist() == [words.count(text) for text in texts]
+    assert words.counts(whole[1:]).tolist() == [words.count(text) for text in texts[1:]]
+
+
+def test_texts_that_are_too_long_to_be_counted_at_once_are_counted() -> None:
+    texts = ["one two " * (1 << 20), "茶 tea", *["three words here"] * 3, "x " * (3 << 20)]
+    assert words.counts(pa.array(texts)).tolist() == [2 << 20, 2, 3, 3, 3, 3 << 20]
 
 
 @given(st.text(st.sampled_from("ab 茶、\u00a0\u200b\u3000\n\u2028Ａ\x1f")), st.text())
