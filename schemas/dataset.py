@@ -146,10 +146,10 @@ class Dataset:
         return [recorded[shard] for shard in self.shards] if recorded.keys() >= {*self.shards} else None
 
     def row_count(self) -> int | None:
-        """The number of rows; None if shards would have to be fetched to know it."""
-        if all(shard.exists() for shard in self.shards):
-            return int(self.table.num_rows)
-        return sum(self.shard_rows) if self.shard_rows is not None else None
+        """The number of rows, without opening shards if the run record tells; None if they would have to be fetched."""
+        if self.shard_rows is not None:
+            return sum(self.shard_rows)
+        return int(self.table.num_rows) if all(shard.exists() for shard in self.shards) else None
 
     @property
     def rejected(self) -> "Dataset | None":

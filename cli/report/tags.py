@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from synth.cli.report.charts import Point, curves, squares
 from synth.cli.report.distributions import bin_counts, distribution
 from synth.cli.report.frame import Name
@@ -49,11 +47,9 @@ def tags(sources: Sequence[ReportInput], named: str | None = None) -> Iterator[C
 
 def _has_tags(source: ReportInput, named: str | None) -> bool:
     from synth.pipelines.instag.tagsets import tag_column
-    from synth.schemas.reading.inference import columns_of
 
-    schema = pa.schema([(column.name, column.type) for column in columns_of(source.input)])
     try:
-        tag_column(schema, named)
+        tag_column(source.survey.schema, named)
     except InputError:
         return False
     return source.rows > 0

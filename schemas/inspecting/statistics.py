@@ -68,13 +68,14 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Survey:
-    """Statistics with the counts behind them, for comparison with another input.
+    """Statistics with the columns and counts behind them, for comparison with another input.
 
     By column, `tallies` has the numbers, or the lengths in the unit of the statistics, and `words` the lengths of texts
     in words (`schemas.words`).
     """
 
     statistics: Statistics
+    schema: pa.Schema
     tallies: Mapping[str, Tally]
     words: Mapping[str, Tally]
 
@@ -94,6 +95,7 @@ def survey(source: Input, observe: Callable[[int], None] = lambda _: None) -> Su
     named = {observer.name: observer for observer in observers}
     return Survey(
         statistics,
+        pa.schema([(observer.name, observer.type) for observer in observers]),
         {name: observer.tally for name, observer in named.items() if observer.tally},
         {name: observer.words for name, observer in named.items() if isinstance(observer, _WordCounting)},
     )
@@ -152,6 +154,10 @@ class _Observer:
     @property
     def name(self) -> str:
         return self._column.name
+
+    @property
+    def type(self) -> pa.DataType:
+        return self._column.type
 
     @classmethod
     def of(cls, column: Column, texts: "type[_Texts]") -> "_Observer":

@@ -9,15 +9,15 @@ from typing import Any
 import datasets
 import pyarrow as pa
 import pytest
-from pyarrow import csv, parquet
+from pyarrow import csv, feather, parquet
 from rich.console import Console
 from typer.testing import Result
 
 from synth.cli.row_view import row_panel
 from synth.schemas.errors import InputError, UsageError
-from synth.schemas.shards import ShardWriter
+from synth.schemas.shards import ROWS_PER_SHARD, ShardWriter
 from synth.schemas.writing.publication import OutputClaim
-from tests.command import invoke
+from tests.command import invoke, synth
 from tests.rows import write_rows
 
 ROWS: list[dict[str, Any]] = [
@@ -353,3 +353,14 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("╭─ many-0")
     assert result.stderr == f"{path}  text\n"
+
+
+def test_only_the_files_of_the_shown_rows_are_opened(tmp_path: Path) -> None:
+    table = pa.table({"n": pa.array(range(ROWS_PER_SHARD + 1))})
+    feather.write_feather(table, str(tmp_path / "rows.feather"))
+    synth("import", tmp_path / "rows.feather", tmp_path / "out")
+    *_, last = sorted((tmp_path / "out").glob("data-*.arrow"))
+    last.write_bytes(b"")
+    result = synth("show", tmp_path / "out", "-n", "1")
+    assert f"{ROWS_PER_SHARD + 1:,} rows" in result.stderr
+    assert "rows-0" in result.stdout
