@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.schemas.errors import InputError
-from synth.schemas.reading.formats import describe, schema_of
+from synth.schemas.reading.formats import Batch, describe, schema_of
 from synth.schemas.reading.formats.exact import Number
 from synth.schemas.reading.inputs import Input
 from synth.schemas.record import Column, Record
@@ -21,6 +21,7 @@ from synth.schemas.stores.copies import as_needed
 from synth.schemas.stores.places import origin
 
 __all__ = [
+    "JsonTypes",
     "becomes_text",
     "columns_of",
     "common_column",
@@ -43,14 +44,18 @@ class _InferredColumn:
     why: str | None = None
 
 
-def infer_record(source: Input, asked: Record, columns: Mapping[str, str]) -> Record:
+def infer_record(
+    source: Input, asked: Record, columns: Mapping[str, str], types: Mapping[str, pa.DataType] | None = None
+) -> Record:
     """The columns of the open record `asked`, matched as for any record, and all other columns of `source`.
 
     `columns` renames columns of `source` (record column to input column). A JSON column of text and numbers becomes a
-    numeric text column, one of other mixed types a column of JSON text; a warning says which and why. Raises
-    `InputError` for a name in `columns` that does not exist or is taken.
+    numeric text column, one of other mixed types a column of JSON text; a warning says which and why. If the `types` of
+    all columns are known, `source` is not read. Raises `InputError` for a name in `columns` that does not exist or is
+    taken.
     """
-    found = _inferred_columns(source)
+    known = None if types is None else [_InferredColumn(Column(name, kind, "")) for name, kind in types.items()]
+    found = known or _inferred_columns(source)
     given = [each.column.name for each in found]
     new_names = {old: new for new, old in columns.items()}
     for new, old in columns.items():
@@ -199,6 +204,20 @@ class _Kinds:
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 self.nested = None
 
+    def certain(self) -> pa.DataType | None:
+        """The type for all values; None if single ones have to be looked at to know it."""
+        kinds = self.types
+        if not kinds:
+            return pa.null()
+        if len(kinds) == 1 and (kind := _TYPES.get(next(iter(kinds)))):
+            return kind
+        if kinds <= {int, float}:
+            return None if self.wide else pa.float64()
+        if kinds not in ({list}, {dict}) or self.nested is None:
+            return None
+        # Arrow would convert true to 1.0, and round.
+        return None if any(map(pa.types.is_floating, inner_types(self.nested))) else self.nested
+
     def add_column(self, values: pa.Array) -> None:
         """The same for values of one type."""
         kind = values.type
@@ -214,36 +233,46 @@ class _Kinds:
             self.wide = (high > 2**53 or low < -(2**53)) and any(map(_exceeds_float64, values.to_pylist()))
 
 
-def _json_columns(source: Input) -> list[_InferredColumn]:
-    kinds: dict[str, _Kinds] = {}
-    for batch in source.batches(lenient=True):
+class JsonTypes:
+    """The types of the columns of JSON rows, as far as they were seen."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, _Kinds] = {}
+
+    def add(self, batch: Batch) -> None:
         if not isinstance(batch.rows, list):
             for name, column in zip(batch.rows.schema.names, batch.rows.columns, strict=True):
-                kinds.setdefault(name, _Kinds()).add_column(column)
-            continue
+                self.kinds.setdefault(name, _Kinds()).add_column(column)
+            return
         for name in dict.fromkeys(chain.from_iterable(batch.rows)):
             try:
                 values = list(map(itemgetter(name), batch.rows))
             except KeyError:
                 values = [row.get(name) for row in batch.rows]
-            kinds.setdefault(name, _Kinds()).add(values)
-    return [_json_column(source, name, found) for name, found in kinds.items()]
+            self.kinds.setdefault(name, _Kinds()).add(values)
+
+    def certain(self) -> dict[str, pa.DataType] | None:
+        """The type of each column; None if single values have to be looked at to know one."""
+        found = {name: kinds.certain() for name, kinds in self.kinds.items()}
+        types = {name: kind for name, kind in found.items() if kind is not None}
+        return types if len(types) == len(found) else None
+
+
+def _json_columns(source: Input) -> list[_InferredColumn]:
+    types = JsonTypes()
+    for batch in source.batches(lenient=True):
+        types.add(batch)
+    return [_json_column(source, name, found) for name, found in types.kinds.items()]
 
 
 def _json_column(source: Input, name: str, found: _Kinds) -> _InferredColumn:
-    kinds = found.types
-    if not kinds:
-        return _InferredColumn(Column(name, pa.null(), ""))
-    if len(kinds) == 1 and (kind := _TYPES.get(next(iter(kinds)))):
+    if (kind := found.certain()) is not None:
         return _InferredColumn(Column(name, kind, ""))
-    if kinds <= {int, float} and not found.wide:
-        return _InferredColumn(Column(name, pa.float64(), ""))
+    kinds = found.types
     if kinds <= {str, int, float, Number}:
         return _InferredColumn(Column(name, pa.string(), "", numeric=True), _first_conflict(source, name))
     if found.nested is not None and len(kinds) == 1:
-        # Arrow would convert true to 1.0, and round.
-        has_floats = any(map(pa.types.is_floating, inner_types(found.nested)))
-        why = _first_conflict(source, name) if has_floats else None
+        why = _first_conflict(source, name)
         if why is None:
             return _InferredColumn(Column(name, found.nested, ""))
     else:

@@ -25,8 +25,9 @@ from synth.schemas.reading.bad_rows import SCHEMA, BadRow, Reading, bad_table
 from synth.schemas.reading.columns import Misfit, convert, fitting, misfits, null_column, wanted
 from synth.schemas.reading.formats import Batch, describe
 from synth.schemas.reading.formats.exact import text_of
-from synth.schemas.reading.inference import infer_record
+from synth.schemas.reading.inference import JsonTypes, declared_schema, infer_record
 from synth.schemas.reading.inputs import Input, locate
+from synth.schemas.reading.named import named_columns, with_file_column
 from synth.schemas.record import Column, Record
 from synth.schemas.records.shared import INPUT_TEXT
 from synth.schemas.shards import ShardWriter
@@ -35,6 +36,10 @@ from synth.schemas.stores.places import origin
 __all__ = ["Source"]
 
 _ABSENT = object()
+
+
+class _OtherTypes(Exception):
+    """Columns of JSON have other types, or are other ones, than in the first rows."""
 
 
 class Source:
@@ -61,12 +66,12 @@ class Source:
         file_column: str | None = None,
     ) -> None:
         """Raises `InputError` for an input that does not exist, `UsageError` for an option that does not fit it."""
-        self.columns = _named_columns(record, columns)
+        self.columns = named_columns(record, columns)
         self.input = locate(spec) if isinstance(spec, str) else spec
         self.limit = limit
         self.rejects = rejects
         self.file_column = file_column
-        self._asked = _with_file_column(record, file_column) if file_column else record
+        self._asked = with_file_column(record, file_column) if file_column else record
         if file_column and self.input.names:
             raise UsageError(
                 f"--file-column {file_column}: the ids of {self.input.spec} are already the names of its files"
@@ -116,7 +121,7 @@ class Source:
         needed = self.input.first(self.limit)
         needed.verify()
         table = self._in_place(needed.dataset)
-        reading = Reading(table, bad_table([])) if table is not None else self._converted(scratch)
+        reading = Reading(table, bad_table([])) if table is not None else self._converted_once(scratch)
         reading = self._without_nulls(reading.first(self.limit))
 
         def places(indices: Sequence[int]) -> list[str]:
@@ -160,16 +165,33 @@ class Source:
                 return None
         return pa.Table.from_arrays(arrays, schema=self.record.schema)
 
-    def _converted(self, scratch: Path) -> Reading:
-        types = {column.name: [str(column.type), column.json] for column in self.record.columns}
-        key = [self.fingerprint, self.name, dict(self.columns), self.limit, types, self.rejects, self.file_column]
+    def _converted_once(self, scratch: Path) -> Reading:
+        """The converted rows. JSON is read once if all rows have the types of the first ones, otherwise twice."""
+        if "record" in vars(self) or not self._asked.open or self.limit is not None:
+            return self._converted(scratch)
+        try:
+            first = JsonTypes()
+            first.add(next(self.input.batches(lenient=True)))
+            types = first.certain() if declared_schema(self.input) is None else None
+            if types is not None:
+                self.record = infer_record(self.input, self._asked, self.columns, types)
+                return self._converted(scratch, types)
+        except (StopIteration, _OtherTypes, InputError):
+            # An error may be that of the wrong types.
+            vars(self).pop("record", None)
+        return self._converted(scratch)
+
+    def _converted(self, scratch: Path, types: Mapping[str, pa.DataType] | None = None) -> Reading:
+        """Raises `_OtherTypes` if the columns have not the `types`, if any are given."""
+        read = {column.name: [str(column.type), column.json] for column in self.record.columns}
+        key = [self.fingerprint, self.name, dict(self.columns), self.limit, read, self.rejects, self.file_column]
         schema = self.record.schema.with_metadata({"input": json.dumps(key)})
         aside = scratch.with_name(f"{scratch.name}.bad")
         # If several processes read the input, one converts it, and the others find it converted.
         with turn(scratch.with_name(f"{scratch.name}.lock")):
             if not (scratch.exists() and read_shard(scratch).schema.equals(schema, check_metadata=True)):
                 with ShardWriter(scratch, schema) as usable, ShardWriter(aside, SCHEMA) as bad:
-                    for rows, bad_rows in self._batches():
+                    for rows, bad_rows in self._batches(types):
                         usable.write(rows)
                         if bad_rows:
                             bad.write(bad_table(bad_rows))
@@ -178,10 +200,15 @@ class Source:
                     usable.close()
         return Reading(read_shard(scratch).replace_schema_metadata(None), read_shard(aside))
 
-    def _batches(self) -> Iterator[tuple[pa.RecordBatch, list[BadRow]]]:
+    def _batches(self, types: Mapping[str, pa.DataType] | None) -> Iterator[tuple[pa.RecordBatch, list[BadRow]]]:
         unseen = dict(self.columns)
+        seen = JsonTypes()
         first = 0
         for batch in self.input.batches(lenient=self.rejects):
+            if types is not None:
+                seen.add(batch)
+                if seen.certain() != types:
+                    raise _OtherTypes
             unseen = {name: given for name, given in unseen.items() if not batch.has(given)}
             if self.file_column and batch.has(self.file_column):
                 raise UsageError(f"--file-column {self.file_column}: {origin(batch.file)} has a column of this name")
@@ -338,39 +365,6 @@ class Source:
                 raise InputError(detail)
             faults[index] = (table["id"][index].as_py() or self._generated_id(number), "null_value", detail)
         return reading.without(faults)
-
-
-def _named_columns(record: Record, named: Mapping[str, str]) -> dict[str, str]:
-    """The input column by record column; `named` may have names or aliases of these. Raises `UsageError`."""
-    columns = record.columns
-    if any(column.takes_input for column in columns) and INPUT_TEXT.name not in record.names:
-        columns = (*columns, INPUT_TEXT)
-    found: dict[str, str] = {}
-    for name, given in named.items():
-        flag = f"--column {name}={given}"
-        matches = [c.name for c in columns if c.name == name] or [c.name for c in columns if name in c.aliases]
-        if len(matches) > 1:
-            raise UsageError(f"{flag}: {name} may mean {' or '.join(matches)}: name one of them")
-        if not matches and not record.open:
-            read = ", ".join(c.name + (f" ({', '.join(c.aliases)})" if c.aliases else "") for c in columns)
-            raise UsageError(f"{flag}: no column {name} is read, only {read}")
-        column = matches[0] if matches else name
-        if column in found:
-            raise UsageError(f"{flag}: {column} is already read from {found[column]}")
-        if other := next((other for other in found if found[other] == given), None):
-            raise UsageError(f"{flag}: {given} is already read as {other}")
-        found[column] = given
-    return found
-
-
-def _with_file_column(record: Record, name: str) -> Record:
-    column = Column(name, pa.string(), "The name of the file that the row was read from.")
-    if record.open:
-        return replace(record, columns=(*record.columns, column))
-    known = next((column for column in record.columns if column.name == name), None)
-    if known is None or not pa.types.is_string(known.type) or name == "id":
-        raise UsageError(f"--file-column {name}: no text column of this name is read, only {', '.join(record.names)}")
-    return record
 
 
 def _taken(values: list[Any] | pa.Array, kept: Sequence[int]) -> list[Any] | pa.Array:

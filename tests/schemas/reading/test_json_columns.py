@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synth.schemas.errors import InputError
 from synth.schemas.reading.formats import read
 from synth.schemas.reading.formats.exact import BadJSON, Number, parse
 from synth.schemas.reading.formats.json_columns import columns_in, types_of
@@ -173,3 +174,23 @@ def test_a_file_that_changes_on_the_way_keeps_every_value(tmp_path: Path, change
         assert {name: value for name, value in found.items() if name not in ("n", "other", "m")} == {"id": row["id"]}
         assert found["n"] == expected
         assert all(found[name] == row.get(name) for name in ("other", "m") if name in found)
+
+
+def test_a_row_beyond_the_first_ones_may_have_any_types_and_columns(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    alike = [padded({"id": f"r{number}", "n": number}) for number in range(BLOCK // 2000)]
+    path.write_bytes(b"".join([*alike, padded({"id": "late", "n": 0.5, "m": [1]})]))
+    table = Source(str(path), ROW, {"o": "m"}, None).table(tmp_path / "scratch")
+    assert table.schema.names == ["id", "n", "text", "o"]
+    assert table.schema.field("n").type == pa.float64()
+    assert table.slice(len(alike)).to_pylist() == [{"id": "late", "n": 0.5, "text": "x" * 2000, "o": [1]}]
+
+
+def test_a_bad_line_beyond_the_first_ones_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    alike = [padded({"id": f"r{number}", "n": number}) for number in range(BLOCK // 2000)]
+    path.write_bytes(b"".join([*alike, b'{"id": "x", "n": 1, "n": 2, "text": ""}\n']))
+    with pytest.raises(InputError, match=rf"rows.jsonl:{len(alike) + 1} has the key 'n' twice in one object"):
+        Source(str(path), ROW, {}, None).table(tmp_path / "scratch")
+    reading = Source(str(path), ROW, {}, None, rejects=True).read(tmp_path / "scratch")
+    assert (reading.table.num_rows, reading.bad["number"].to_pylist()) == (len(alike), [len(alike)])

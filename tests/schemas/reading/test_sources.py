@@ -233,12 +233,12 @@ def test_of_several_that_read_an_input_at_once_one_converts_it(tmp_path: Path, m
     (tmp_path / "rows.jsonl").write_bytes(lines(ROWS))
     convert, conversions, has_begun = Source._batches, [], Event()
 
-    def slowly(source: Source) -> Any:
+    def slowly(source: Source, types: Any) -> Any:
         conversions.append(source)
         has_begun.set()
         # The others come meanwhile.
         time.sleep(0.5)
-        yield from convert(source)
+        yield from convert(source, types)
 
     monkeypatch.setattr(Source, "_batches", slowly)
     with ThreadPoolExecutor() as pool:
