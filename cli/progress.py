@@ -43,7 +43,8 @@ def reading(label: str, source: "Input") -> Iterator[Callable[[int], None]]:
     """Show how many rows of an input are read, of which the block tells the number so far."""
     from synth.pipelines.runtime.observation import Observation
 
-    rows, phase = source.row_count() or 0, f"reading {source.spec}"
+    is_here = all(file.exists() for file in source.files)
+    rows, phase = (source.row_count() if is_here else None) or 0, f"reading {source.spec}"
     last = time.monotonic()
     with observing(label) as observe:
 

@@ -10,7 +10,7 @@ import pytest
 from synth.cli import progress
 from synth.pipelines.runtime.counts import Counts
 from synth.pipelines.runtime.observation import Observation
-from tests.command import SYNTH
+from tests.command import SYNTH, synth
 from tests.rows import write_rows
 
 
@@ -62,6 +62,18 @@ def test_rates_are_those_of_the_last_half_minute(capsys: pytest.CaptureFixture[s
             worked = max(0, second - 300)
             observe(Observation(9999, Counts(produced=2 * worked), answers=worked, tokens=100 * worked))
     assert "2.0 rows/s, 100% accepted, 290 answers, 100 tok/s" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", [("stats",), ("report", "-o", "report.html")])
+@pytest.mark.usefixtures("hurried")
+def test_whoever_reads_all_rows_says_how_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_PER_LOOK", 0.0)
+    monkeypatch.chdir(tmp_path)
+    write_rows(tmp_path / "rows.jsonl", [{"id": "a", "text": "x"}, {"id": "b", "text": "y"}])
+    said = synth(*command, "rows.jsonl").stderr.splitlines()
+    assert said[0] == f"{command[0]}: 2/2 rows, reading rows.jsonl"
 
 
 def test_a_terminal_of_80_columns_shows_bar_and_requests_whole(tmp_path: Path) -> None:
