@@ -177,7 +177,8 @@ class _Observer:
         for _, alike in groupby(parts, key=lambda part: part.type):
             values = pa.concat_arrays(list(alike))
             self._nulls += values.null_count
-            self._see(values.drop_null() if values.null_count else values)
+            if values.null_count < len(values):
+                self._see(values.drop_null())
 
     def _see(self, values: pa.Array) -> None:
         pass

@@ -251,7 +251,8 @@ class Source:
             if column.name == self.file_column:
                 continue
             name = next((name for name in self._candidates(column) if batch.has(name)), None)
-            if column.takes_input or (name is None and not column.optional and column.name != "id"):
+            is_generated = column.name == "id" and "id" not in self.columns
+            if column.takes_input or (name is None and not (column.optional or is_generated)):
                 return batch.by_row
             wanted.append((column, name or ""))
         return fitting(batch, wanted)

@@ -72,7 +72,8 @@ def columns_in(text: bytes, schema: pa.Schema) -> pa.RecordBatch | None:
             json.ReadOptions(use_threads=False, block_size=len(text) + 1),
             json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
         )
-    except (pa.ArrowException, UnicodeDecodeError):
+    # A line may be longer than pyarrow's blocks.
+    except (pa.ArrowException, UnicodeDecodeError, OverflowError):
         return None
     if table.num_rows != rows or table.schema != schema:
         return None

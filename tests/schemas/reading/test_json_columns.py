@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth.schemas.errors import InputError
+from synth.schemas.inspecting.statistics import statistics
 from synth.schemas.reading.formats import read
 from synth.schemas.reading.formats.exact import BadJSON, Number, parse
 from synth.schemas.reading.formats.json_columns import columns_in, types_of
+from synth.schemas.reading.inputs import locate
 from synth.schemas.reading.sources import Source
 from synth.schemas.records import ROW
 
@@ -184,6 +186,22 @@ def test_a_row_beyond_the_first_ones_may_have_any_types_and_columns(tmp_path: Pa
     assert table.schema.names == ["id", "n", "text", "o"]
     assert table.schema.field("n").type == pa.float64()
     assert table.slice(len(alike)).to_pylist() == [{"id": "late", "n": 0.5, "text": "x" * 2000, "o": [1]}]
+
+
+def test_a_column_that_lacks_in_later_rows_is_missing_there(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    alike = [padded({"key": f"r{number}", "query": "q"}) for number in range(BLOCK // 2000)]
+    path.write_bytes(b"".join([*alike, *[padded({"query": "q"})] * (BLOCK // 2000)]))
+    with pytest.raises(InputError, match=rf"rows.jsonl:{len(alike) + 1} has no column key, only query, text"):
+        Source(str(path), ROW, {"id": "key"}, None).table(tmp_path / "scratch")
+
+
+def test_statistics_of_a_column_that_is_null_at_first(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [*[{"n": None}] * (2 * BLOCK // 2000), *[{"n": 2}, {"n": 3}] * (BLOCK // 2000)]
+    path.write_bytes(b"".join(map(padded, rows)))
+    column, _ = statistics(locate(str(path))).columns
+    assert (column.type, column.nulls, column.distinct) == ("int64", 2 * BLOCK // 2000, 2)
 
 
 def test_a_bad_line_beyond_the_first_ones_is_named(tmp_path: Path) -> None:
