@@ -95,7 +95,7 @@ def survey(source: Input, observe: Callable[[int], None] = lambda _: None) -> Su
     named = {observer.name: observer for observer in observers}
     return Survey(
         statistics,
-        pa.schema([(observer.name, observer.type) for observer in observers]),
+        pa.schema([(observer.name, observer.kind) for observer in observers]),
         {name: observer.tally for name, observer in named.items() if observer.tally},
         {name: observer.words for name, observer in named.items() if isinstance(observer, _WordCounting)},
     )
@@ -156,7 +156,7 @@ class _Observer:
         return self._column.name
 
     @property
-    def type(self) -> pa.DataType:
+    def kind(self) -> pa.DataType:
         return self._column.type
 
     @classmethod

@@ -25,6 +25,8 @@ from synth.schemas.stores.places import origin
 
 __all__ = ["JSON", "JSONL", "describe"]
 
+FIRST_BLOCK = 1 << 18
+
 
 def describe(value: Any) -> str:
     """The type of a JSON value, in words."""
@@ -64,9 +66,11 @@ def _read_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
 
 
 def _blocks(file: BufferedReader) -> Iterator[bytes]:
-    """The text in blocks of whole lines."""
-    while text := file.read(BYTES_PER_BATCH):
+    """The text in blocks of whole lines. The first is small: enough to know the types, or to show rows."""
+    size = FIRST_BLOCK
+    while text := file.read(size):
         yield text if text.endswith(b"\n") else text + file.readline()
+        size = BYTES_PER_BATCH
 
 
 def _columns(text: bytes, types: pa.Schema | None) -> pa.RecordBatch | None:
