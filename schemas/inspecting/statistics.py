@@ -34,7 +34,7 @@ MOST_DISTINCT = 1 << 22
 CATEGORIES = 24
 CATEGORY_CHARACTERS = 40
 # How much is counted at once.
-ROWS_AT_ONCE = 1 << 16
+ROWS_AT_ONCE = 1 << 14
 BYTES_AT_ONCE = 16 << 20
 
 
@@ -196,7 +196,7 @@ class _Flags(_Observer):
         self._values: Counter[str] = Counter()
 
     def _see(self, values: pa.Array) -> None:
-        self._values.update(_counted(values.cast(pa.string())))
+        self._values.update(_as_counts(pc.value_counts(values.cast(pa.string()))))
 
     def _found(self) -> dict[str, Any]:
         return {"distinct": len(self._values), "values": dict(self._values.most_common())}
@@ -249,7 +249,9 @@ class _Texts(_Lengths):
         super()._see(values)
         self._distinct.add(values)
         if self._categories is not None:
-            self._categories.update(_counted(values))
+            found = pc.value_counts(values)
+            # Many values need not be taken out of Arrow to know that they are too many.
+            self._categories.update(_as_counts(found[: CATEGORIES + 1]))
             if len(self._categories) > CATEGORIES or any(len(text) > CATEGORY_CHARACTERS for text in self._categories):
                 self._categories = None
 
@@ -301,5 +303,5 @@ class _Distinct:
         return None if self._known is None else len(self._known)
 
 
-def _counted(values: pa.Array) -> Mapping[str, int]:
-    return {item["values"]: item["counts"] for item in pc.value_counts(values).to_pylist()}
+def _as_counts(found: pa.StructArray) -> Mapping[str, int]:
+    return {item["values"]: item["counts"] for item in found.to_pylist()}
