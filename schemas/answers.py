@@ -15,7 +15,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from synth.schemas.atomic import atomic
-from synth.schemas.journal import Journal, journal_batches, read_batch, read_journal
+from synth.schemas.journal import Journal, batch_of_columns, journal_batches, read_batch, read_journal
 
 __all__ = [
     "ANSWERS",
@@ -31,6 +31,8 @@ __all__ = [
 
 # Samples between the tries of a reply whose retries are apart from the first samples of all replies.
 TRIES_APART = 1 << 32
+# The digest under which the answer to a request is stored, of the request's bytes and the key of what answers it.
+request_hash = xxhash.xxh3_128_digest
 ANSWERS = pa.schema(
     [("row", pa.string()), ("request_hash", pa.binary(16)), ("request", pa.string()), ("answer", pa.string())]
 )
@@ -49,7 +51,7 @@ class AnswerJournal:
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path, ANSWERS)
-        self._waiting: list[tuple[str, bytes, bytes, bytes]] = []
+        self._waiting: list[tuple[str, bytes, int, bytes]] = []
         # By row and digest.
         self._known: dict[str, dict[bytes, Recorded]] = {}
         self._add(self._journal.recovered, are_reused=False)
@@ -88,12 +90,14 @@ class AnswerJournal:
                 yield one
 
     def record(self, row_id: str, request: bytes, by: int, answer: bytes) -> None:
-        self._waiting.append((row_id, request_hash(request, by), request, answer))
+        self._waiting.append((row_id, request, by, answer))
 
     def flush(self) -> None:
         if self._waiting:
+            rows, requests, by, answers = zip(*self._waiting, strict=True)
+            batch = batch_of_columns((rows, tuple(map(request_hash, requests, by)), requests, answers), ANSWERS)
             # If this fails, the answers stay queued until the disk has room.
-            self._journal.write(self._waiting)
+            self._journal.append(batch)
             self._waiting = []
 
     def close(self) -> None:
@@ -176,8 +180,3 @@ def answers_of_chunks(journals: Sequence[Path], counts: Sequence[int]) -> Iterat
 def key_of(identity: Mapping[str, Any]) -> int:
     """The key of the engine or sandbox with this identity: a 64-bit digest."""
     return xxhash.xxh3_64_intdigest(msgspec.json.encode(identity, order="sorted"))
-
-
-def request_hash(request: bytes, by: int) -> bytes:
-    """The digest under which the answer of `by` to a request is stored."""
-    return xxhash.xxh3_128_digest(request, by)

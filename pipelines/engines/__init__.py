@@ -175,15 +175,21 @@ class Answer(Struct, frozen=True, omit_defaults=True):
         return only.text
 
     @property
-    def replies(self) -> tuple[str, ...]:
-        """What each completion says."""
-        return tuple([completion.said for completion in self.completions])
+    def counted(self) -> tuple[int, bool]:
+        """The tokens of its completions as far as they are known, and whether all counts are, the prompt's included."""
+        tokens, are_known = 0, self.prompt_tokens is not None
+        for completion in self.completions:
+            if completion.tokens is None:
+                are_known = False
+            else:
+                tokens += completion.tokens
+        return tokens, are_known
 
     @property
     def tokens(self) -> int | None:
         """The number of tokens of prompt and completions; None if any count is unknown."""
-        counts = [self.prompt_tokens, *[completion.tokens for completion in self.completions]]
-        return None if None in counts else sum(filter(None, counts))
+        tokens, are_known = self.counted
+        return (self.prompt_tokens or 0) + tokens if are_known else None
 
 
 class RequestFailed(Exception):

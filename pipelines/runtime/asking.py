@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from synth.pipelines.engines import Answer, Completion, Message, Sampling
-from synth.pipelines.runtime.outcomes import Reject, Rejected, Unanswered, allow_empty, last_replies, nothing_kept
+from synth.pipelines.runtime.outcomes import Reject, Rejected, Unanswered, allow_empty, last_completions, nothing_kept
 from synth.pipelines.runtime.text.json_values import first_object
 from synth.pipelines.runtime.tools import Tools
 
@@ -73,7 +73,7 @@ class Ask:
         prompt = self._prompt
         for left in range(self._repairs, -1, -1):
             # Of several samples, a rejection is about this one.
-            last_replies.set((completion.said,))
+            last_completions.set((completion,))
             try:
                 return read(completion)
             except Reject as reject:
@@ -167,19 +167,19 @@ async def gather_settled(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T | Re
     """
     import asyncio
 
-    replies: dict[int, tuple[str, ...]] = {}
+    completions: dict[int, tuple[Completion, ...]] = {}
 
     async def settled(number: int, task: Coroutine[Any, Any, T]) -> T:
-        before = last_replies.get()
+        before = last_completions.get()
         try:
             return await task
         finally:
-            if (now := last_replies.get()) is not before:
-                replies[number] = now
+            if (now := last_completions.get()) is not before:
+                completions[number] = now
 
     results = await asyncio.gather(*(settled(*one) for one in enumerate(tasks)), return_exceptions=True)
-    if replies:
-        last_replies.set(tuple(reply for number in sorted(replies) for reply in replies[number]))
+    if completions:
+        last_completions.set(tuple(one for number in sorted(completions) for one in completions[number]))
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, Reject):
             raise result

@@ -21,7 +21,7 @@ from synth.pipelines.runtime.event_loop import uninterrupted
 from synth.pipelines.runtime.lines import LineFormat
 from synth.pipelines.runtime.observation import Observation
 from synth.pipelines.runtime.options import Options
-from synth.pipelines.runtime.outcomes import last_replies
+from synth.pipelines.runtime.outcomes import last_completions
 from synth.pipelines.runtime.shared import Backends
 from synth.pipelines.runtime.shutdown import Stopping
 from synth.pipelines.runtime.software import software
@@ -39,7 +39,7 @@ __all__ = ["PUBLISHING", "ChunkWorker", "Task"]
 PUBLISHING = 2
 FLUSH_SECONDS = 0.5
 # Rows after which a coroutine yields to the event loop, in case its engine never waits.
-TURN_ROWS = 64
+TURN_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class ChunkWorker:
         engine = task.backends.engine
         self._model = str(engine.identity().get("model") if engine else None)
         self._seed = f"{options.seed}\x00{task.stage.name}"
-        self._outputs = set(task.form.outputs.names)
+        self._outputs = frozenset(task.form.outputs.names)
         self._shelf = shelf_of(layout.out.path)
         self._ledger = Ledger(layout.spending(name))
         self._shared = task.backends.shared(options.budget_tokens, self._ledger.total)
@@ -330,11 +330,12 @@ class ChunkWorker:
         tools = Tools(row_id, self._seed, self._model, self._shared, chunk.answers)
         items: list[Row | Rejected] = []
         outputs = 0
-        members = {member["id"] for member in row["rows"]} if self._task.stage.gathers else ()
+        stage = self._task.stage
+        members = {member["id"] for member in row["rows"]} if stage.gathers else ()
         # A coroutine processes many rows.
-        last_replies.set(())
+        last_completions.set(())
         try:
-            async for item in self._task.stage.process(row, tools):
+            async for item in stage.process(row, tools):
                 if not isinstance(item, Rejected):
                     self._check(item, row_id)
                     outputs += 1
@@ -358,7 +359,7 @@ class ChunkWorker:
             chunk.finish(index, items, outputs, tools.tallies)
 
     def _check(self, output: Row, row_id: str) -> None:
-        if not output.keys() <= self._outputs:
+        if not self._outputs.issuperset(output):
             raise ValueError(f"the stage yielded undeclared columns: {sorted(output.keys() - self._outputs)}")
         if not (output["id"] == row_id or output["id"].startswith(f"{row_id}/")):
             raise ValueError(f"the output id {output['id']!r} does not start with the input id {row_id!r}")

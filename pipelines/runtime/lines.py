@@ -69,18 +69,23 @@ class LineFormat:
         tallies: list[bytes | None] = []
         values: list[Row] = []
         for index, items, without, tallied in ended:
-            first = len(rows)
+            tally = _write_json(tallied) if tallied else None
             for item in items:
-                kinds.append(REJECTED_OUTPUT if isinstance(item, Rejected) else OUTPUT)
-                values.append(_explained(item) if isinstance(item, Rejected) else item)
+                if isinstance(item, Rejected):
+                    kinds.append(REJECTED_OUTPUT)
+                    values.append(_explained(item))
+                else:
+                    kinds.append(OUTPUT)
+                    values.append(item)
+                rows.append(index)
+                tallies.append(tally)
+                tally = None
             if without:
                 kind, rejected = without
                 kinds.append(kind)
                 values.append(_explained(rejected))
-            rows += [index] * (len(kinds) - first)
-            tallies += [None] * (len(kinds) - first)
-            if tallied:
-                tallies[first] = _write_json(tallied)
+                rows.append(index)
+                tallies.append(tally)
         # If there are only output rows, the columns of rejections are null.
         filled = set(self.outputs.names if set(kinds) == {OUTPUT} else self.rejected.names)
         empty = [None] * len(rows)

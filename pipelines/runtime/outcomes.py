@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from synth.pipelines.engines import Answer
+from synth.pipelines.engines import Answer, Completion
 
 __all__ = [
     "EmptyAnswer",
@@ -16,14 +16,18 @@ __all__ = [
     "Unanswered",
     "allow_empty",
     "check_not_empty",
-    "last_replies",
+    "last_completions",
     "nothing_kept",
 ]
 
 Row = Mapping[str, Any]
-# The replies of the model that the running coroutine got last. Each concurrent one of a row has its own, and after a
-# gathering of `asking` the row has those of all, in order: so they do not depend on which came first.
-last_replies: ContextVar[tuple[str, ...]] = ContextVar("last_replies", default=())
+# What the model gave the running coroutine last. Each concurrent one of a row has its own, and after a gathering of
+# `asking` the row has those of all, in order: so they do not depend on which came first.
+last_completions: ContextVar[tuple[Completion, ...]] = ContextVar("last_completions", default=())
+
+
+def _last_replies() -> tuple[str, ...]:
+    return tuple([completion.said for completion in last_completions.get()])
 
 
 class Reject(Exception):
@@ -39,7 +43,7 @@ class Reject(Exception):
             raise ValueError("a rejection needs a reason, to be counted by")
         self.reason = reason
         self.detail = detail
-        self.replies = last_replies.get() if replies is None else tuple(replies)
+        self.replies = _last_replies() if replies is None else tuple(replies)
 
 
 class Unanswered(Reject):
@@ -88,7 +92,7 @@ class Rejected:
     row: Row
     reason: str
     detail: str = ""
-    replies: Sequence[str] = field(default_factory=last_replies.get)
+    replies: Sequence[str] = field(default_factory=_last_replies)
     cause: Reject | None = None
 
     def __post_init__(self) -> None:

@@ -39,10 +39,10 @@ class Spending:
         return self.prompt_tokens + self.completion_tokens
 
     def add(self, answer: Answer) -> None:
-        completions = [completion.tokens for completion in answer.completions]
+        tokens, are_known = answer.counted
         self.prompt_tokens += (answer.prompt_tokens or 0) * answer.prompts
-        self.completion_tokens += sum(filter(None, completions))
-        self.uncounted += answer.prompt_tokens is None or None in completions
+        self.completion_tokens += tokens
+        self.uncounted += not are_known
 
 
 _SCHEMA = pa.schema([(one.name, pa.int64()) for one in fields(Spending)])

@@ -5,7 +5,7 @@ that answered: engine, sandbox, index or reward model. On resume the row's corou
 answers, so it reaches the point where it was interrupted without repeating a request.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +26,7 @@ from synth.pipelines.engines import (
 from synth.pipelines.engines.reasoning import opening_marker, separate_reasoning
 from synth.pipelines.engines.reward import Conversation, Reward
 from synth.pipelines.retrieval.lookup import Found, Query
-from synth.pipelines.runtime.outcomes import EmptyAnswer, Reject, Unanswered, last_replies
+from synth.pipelines.runtime.outcomes import EmptyAnswer, Reject, Unanswered, last_completions
 from synth.sandbox.program import Program
 from synth.sandbox.verdict import Verdict
 from synth.schemas.answers import AnswerJournal
@@ -54,7 +54,7 @@ U = TypeVar("U")
 class Tools:
     """The tools of one row, `llm` and `sandbox` included. `model` is the model's name, for columns that record it."""
 
-    __slots__ = ("_answers", "_engine", "_index", "_row_id", "_sandbox", "_scorer", "_seed", "model", "tallies")
+    __slots__ = ("_answers", "_backends", "_row_id", "_seed", "model", "tallies")
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Tools:
     ) -> None:
         self._row_id = row_id
         self._seed = seed
-        self._engine, self._sandbox, self._index, self._scorer = backends
+        self._backends = backends
         self._answers = answers
         self.model = model
         self.tallies: dict[str, float] = {}
@@ -96,20 +96,21 @@ class Tools:
         a filter declines every completion, `empty_answer` if all are blank. The stage handles a completion cut while
         reasoning (`truncated`), and blank or refused ones among others: see `Completion.no_answer`.
         """
-        if self._engine is None:
+        if (engine := self._backends.engine) is None:
             raise RuntimeError("this stage was run without an engine")
-        last_replies.set(())
         request = Request(prompt, sampling, n, _number(self._seed, self._row_id, "sample") + first_sample, schema)
         if tools:
             request = replace(request, tools=tools)
         try:
-            answer = await self._sampled(self._engine, request)
+            answer = await self._sampled(engine, request)
         except RequestFailed as failure:
+            last_completions.set(())
             raise Unanswered(failure.reason, str(failure)) from None
         self._count(answer)
         opened = "" if schema else opening_marker(prompt)
-        answer = Answer(tuple([separate_reasoning(one, opened) for one in answer.completions]), answer.prompt_tokens)
-        last_replies.set(answer.replies)
+        completions = tuple([separate_reasoning(one, opened) for one in answer.completions])
+        last_completions.set(completions)
+        answer = Answer(completions, answer.prompt_tokens)
         _require_an_answer(answer)
         return answer
 
@@ -118,10 +119,10 @@ class Tools:
 
         Raises `Unanswered`: `prompt_too_long` if a window exceeds the model's context, `engine_error`, `refused`.
         """
-        if self._engine is None:
+        if (engine := self._backends.engine) is None:
             raise RuntimeError("this stage was run without an engine")
         try:
-            answer = await self._sampled(self._engine, Request.to_score(text, windows))
+            answer = await self._sampled(engine, Request.to_score(text, windows))
         except RequestFailed as failure:
             raise Unanswered(failure.reason, str(failure)) from None
         self._count(answer)
@@ -134,29 +135,29 @@ class Tools:
 
     async def run(self, program: Program) -> Verdict:
         """Run a program in the sandbox. Raises `Reject` (`refused`) if an input is not a plain value."""
-        if self._sandbox is None:
+        if (sandbox := self._backends.sandbox) is None:
             raise RuntimeError("this stage was run without a sandbox")
         if program.input_error:
             raise Reject("refused", program.input_error)
         self.tally("programs")
-        return await self._answer(self._sandbox, program, _read_verdict)
+        return await self._answer(sandbox, program, _read_verdict)
 
     async def search(self, query: str, k: int) -> Found:
         """Up to `k` documents of the run's index for a query, best first."""
-        if self._index is None:
+        if (index := self._backends.search) is None:
             raise RuntimeError("this stage was run without an index")
         self.tally("searches")
-        return await self._answer(self._index, Query(query, k), _read_found)
+        return await self._answer(index, Query(query, k), _read_found)
 
     async def score(self, messages: tuple[Message, ...]) -> float:
         """The score of a conversation by the run's reward model; higher is better.
 
         Raises `Unanswered`: `prompt_too_long`, `refused` by the model's template, or `engine_error`.
         """
-        if self._scorer is None:
+        if (scorer := self._backends.scorer) is None:
             raise RuntimeError("this stage was run without a reward model")
         try:
-            reward = await self._answer(self._scorer, Conversation(messages), _read_reward)
+            reward = await self._answer(scorer, Conversation(messages), _read_reward)
         except RequestFailed as failure:
             raise Unanswered(failure.reason, str(failure)) from None
         self.tally("scored_tokens", reward.tokens)
@@ -168,12 +169,15 @@ class Tools:
 
     def tally(self, name: str, amount: float = 1) -> None:
         """Add to a count that is summed over all rows into `synth.json` and the end-of-run summary."""
-        self.tallies[name] = self.tallies.get(name, 0.0) + amount
+        self.tallies[name] = self.tallies.get(name, 0) + amount
 
-    async def _sampled(self, engine: "SharedBackend[Request, Answer]", request: Request) -> Answer:
+    def _sampled(self, engine: "SharedBackend[Request, Answer]", request: Request) -> Coroutine[Any, Any, Answer]:
         """The answer to a request; samples that an earlier run drew for another number of them are not drawn again."""
-        if not self._answers.knows(self._row_id):
-            return await self._answer(engine, request, _read_answer)
+        if self._answers.knows(self._row_id):
+            return self._completed(engine, request)
+        return self._answer(engine, request, _read_answer)
+
+    async def _completed(self, engine: "SharedBackend[Request, Answer]", request: Request) -> Answer:
         if recorded := self._answers.find(self._row_id, _write_json(request), engine.key):
             answer = _read_answer(recorded.answer)
             if recorded.is_reused:
@@ -228,13 +232,17 @@ class Tools:
         return answer
 
     def _count(self, answer: Answer) -> None:
-        known = [tokens for completion in answer.completions if (tokens := completion.tokens) is not None]
+        tokens, are_known = answer.counted
+        if are_known and not self.tallies:
+            # Fast path: the first answer of most rows.
+            self.tallies = {"requests": 1, "prompt_tokens": answer.prompt_tokens or 0, "completion_tokens": tokens}
+            return
         self.tally("requests")
         if answer.prompt_tokens is not None:
             self.tally("prompt_tokens", answer.prompt_tokens)
-        if known:
-            self.tally("completion_tokens", sum(known))
-        if answer.prompt_tokens is None or len(known) < len(answer.completions):
+        if tokens or are_known:
+            self.tally("completion_tokens", tokens)
+        if not are_known:
             self.tally("uncounted_requests")
 
 

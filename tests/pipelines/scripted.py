@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from synth.pipelines.engines import Answer, Completion, Message, Sampling
-from synth.pipelines.runtime.outcomes import last_replies
+from synth.pipelines.runtime.outcomes import last_completions
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, TableStage
 
 Prompted = str | tuple[Message, ...]
@@ -46,7 +46,7 @@ class ScriptedTools:
         samples = range(first_sample, first_sample + n)
         self.requests.append((prompt, sampling, samples))
         answer = Answer(tuple(await self.completions(prompt, samples)), prompt_tokens=11)
-        last_replies.set(answer.replies)
+        last_completions.set(answer.completions)
         return answer
 
     async def completions(self, prompt: Prompted, samples: range) -> list[Completion]:  # noqa: ARG002
