@@ -7,6 +7,7 @@ from math import fsum
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from synth.schemas.errors import SynthError
@@ -51,23 +52,25 @@ class Counts:
 
     @classmethod
     def of(cls, lines: pa.Table | pa.RecordBatch) -> "Counts":
-        """Counts from journal lines. A row with outputs has no line as a rejected input."""
-        import pyarrow.compute as pc
+        """Counts from journal lines, in which those of a row follow one another.
 
+        A row with outputs has no line as a rejected input.
+        """
         counts = cls()
-        # Without NumPy, whose masked arrays would be imported: a tenth of a short run.
-        of_kind = {kind: pc.equal(lines["_kind"], kind) for kind in (OUTPUT, REJECTED_OUTPUT, REJECTED_INPUT, FAILED)}
-        made = lines["_row"].filter(of_kind[OUTPUT])
-        counts.outputs = len(made)
-        counts.produced = len(made.unique())
-        counts.rejected = pc.sum(of_kind[REJECTED_INPUT]).as_py() or 0
-        counts.failed = pc.sum(of_kind[FAILED]).as_py() or 0
+        kinds = lines["_kind"].to_numpy(zero_copy_only=False)
+        made = lines["_row"].to_numpy(zero_copy_only=False)[kinds == OUTPUT]
+        of_kind = np.bincount(kinds, minlength=FAILED + 1).tolist()
+        counts.outputs = of_kind[OUTPUT]
+        counts.produced = int(np.count_nonzero(np.diff(made))) + bool(counts.outputs)
+        counts.rejected = of_kind[REJECTED_INPUT]
+        counts.failed = of_kind[FAILED]
         for kind, reasons in (
             (REJECTED_INPUT, counts.reasons),
             (FAILED, counts.failures),
             (REJECTED_OUTPUT, counts.output_reasons),
         ):
-            reasons.update(_histogram(lines["reason"].filter(of_kind[kind])))
+            if of_kind[kind]:
+                reasons.update(_histogram(lines["reason"].filter(pa.array(kinds == kind))))
         amounts: defaultdict[str, list[float]] = defaultdict(list)
         for tallies, rows in _histogram(lines["_tallies"].drop_null()):
             for name, amount in _read_tallies(tallies).items():

@@ -140,6 +140,8 @@ def _no_completion(body: Any) -> EngineBusy:
 
 def _in_order(choices: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """Sorted by index if every choice has a distinct one, else unchanged."""
+    if len(choices) == 1:
+        return choices
     indices = [token_count(choice.get("index")) for choice in choices]
     known = [index for index in indices if index is not None]
     if len(set(known)) < len(choices):
@@ -167,20 +169,26 @@ def _completion(choice: Mapping[str, Any], stops: Collection[str]) -> Completion
     if isinstance(calls := message.get("tool_calls"), list):
         text = "\n".join(filter(None, (text, _clean(written_calls(calls)))))
     refusal = (_text(message.get("refusal")) or refused).strip()
-    separate = (message.get("reasoning"), message.get("reasoning_content"), message.get("thinking"))
+    separate = [_text(message[name]) for name in _SEPARATE if message.get(name)]
     tokens = choice.get("token_ids")
-    # vLLM and SGLang say which one ended the text.
-    matched = (choice.get("stop_reason"), choice.get("matched_stop"))
     return Completion(
         "" if refusal else text,
         "refused" if refusal else _MEANING.get(finish),
         len(tokens) if isinstance(tokens, list) else None,
-        next(filter(str.strip, map(_text, separate)), None) or thoughts or None,
+        next(filter(str.strip, separate), None) or thoughts or None,
         refusal or None,
-        next((stop for stop in matched if isinstance(stop, str) and stop in stops), None),
+        _matched(choice, stops) if stops else None,
     )
 
 
+def _matched(choice: Mapping[str, Any], stops: Collection[str]) -> str | None:
+    """The stop string that ended the text, which vLLM and SGLang name."""
+    named = (choice.get("stop_reason"), choice.get("matched_stop"))
+    return next((stop for stop in named if isinstance(stop, str) and stop in stops), None)
+
+
+# Fields of a message with the reasoning.
+_SEPARATE = ("reasoning", "reasoning_content", "thinking")
 # Types of parts that are reasoning.
 _THINKING = frozenset({"thinking", "reasoning", "thought", "reasoning_content"})
 
@@ -219,6 +227,8 @@ def _text(value: Any, depth: int = 4) -> str:
 
 
 def _finish_word(value: Any) -> str:
+    if value == "stop":
+        return "stop"
     if isinstance(value, dict):
         value = value.get("type")
     word = value.lower() if isinstance(value, str) else ""
@@ -232,6 +242,8 @@ def _length(completion: Completion) -> int:
 def _split(total: int | None, weights: Sequence[int]) -> Sequence[int | None]:
     if total is None or (total == 0 and sum(weights) > len(weights)):
         return [None] * len(weights)
+    if len(weights) == 1:
+        return [total]
     edges = [total * reached // sum(weights) for reached in accumulate(weights)]
     return [end - start for start, end in pairwise([0, *edges])]
 

@@ -84,6 +84,8 @@ class Server:
         deployment = _DEPLOYMENT.search(path)
         self._query = f"?{parts.query}" if parts.query else ""
         self._headers = headers or {}
+        # By key.
+        self._made: dict[str, dict[str, str]] = {}
         self.name = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
         self.is_azure = bool(deployment or _AZURE_HOST.search(parts.hostname or ""))
         # The deployment that the address selects, whatever model a request names.
@@ -111,8 +113,10 @@ class Server:
 
     def headers(self, key: str) -> dict[str, str]:
         """The headers of a request, with lower-case names. Raises `UsageError` if one cannot be sent."""
-        proof = {"api-key": key} if self.is_azure else {"authorization": f"Bearer {key}"}
-        return {"content-type": "application/json", **(proof if key else {}), **self._own}
+        if key not in self._made:
+            proof = {"api-key": key} if self.is_azure else {"authorization": f"Bearer {key}"}
+            self._made[key] = {"content-type": "application/json", **(proof if key else {}), **self._own}
+        return self._made[key]
 
     @cached_property
     def _own(self) -> dict[str, str]:
