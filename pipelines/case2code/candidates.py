@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import StringIO
 
 from synth.pipelines.case2code.fingerprint import NO_FINGERPRINT, Fingerprint, fingerprint
 from synth.pipelines.case2code.purity import SAFE_DECORATORS, impure_import, impurity
@@ -84,7 +85,8 @@ class _Module:
         except (RecursionError, MemoryError):
             raise Unusable("too_nested", "nested too deeply to be parsed") from None
         self._source = source
-        self._lines = source.splitlines(keepends=True)
+        # As the parser counts lines: `splitlines` also ends one at a form feed, and old sources have those.
+        self._lines = StringIO(source, newline="").readlines()
         self._max_chars = max_chars
         self._packages = packages
         self._imports = dict(_imports(self._tree))

@@ -111,6 +111,12 @@ def test_other_functions_keep_their_text_and_have_a_reason(source: str, reason: 
     assert candidate.code in source + "\n"
 
 
+@pytest.mark.parametrize("between", ["\n\f\n", "\r\nX = 1\r\n", "\r", "\nX = '\u2028\x1c'\n"])
+def test_the_text_of_a_function_is_its_own_lines(between: str) -> None:
+    first, last = "def f(x):\n    x.append(1)\n", "def g(x):\n    return y\n"
+    assert [one.code for one in found(first + between + last)] == [first, last]
+
+
 def test_only_module_level_functions_are_candidates() -> None:
     source = "class C:\n    def f(self, x):\n        return x\nif True:\n    def g(x):\n        return x\nlambda x: x\n"
     assert found(source) == []
