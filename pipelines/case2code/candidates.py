@@ -6,10 +6,12 @@ passes them but cannot run alone, so every name that a function loads is also re
 
 import ast
 import builtins
+import re
 import symtable
 import sys
 import warnings
 from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -25,8 +27,11 @@ BUILTINS = frozenset(dir(builtins))
 # Parsing takes a few hundred times the source's size in memory; the longest known module has 1.4 MB.
 MAX_SOURCE_CHARS = 2_000_000
 VERSION = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+# Where a `def` at module level may begin: in the first column, or after a backslash alone.
+DEFINITION = re.compile(r"\n(?:def\b|async\b|[ \t]*\\\n)")
 
 Import = ast.Import | ast.ImportFrom
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Unusable(Reject):
@@ -76,31 +81,26 @@ class _Fault(Exception):
 
 class _Module:
     def __init__(self, source: str, max_chars: int, packages: Container[str]) -> None:
-        try:
-            self._tree = ast.parse(source)
-        except SyntaxError as error:
-            raise _syntax_error(error) from None
-        except ValueError as error:
-            raise Unusable("syntax_error", f"not {VERSION}: {error}") from None
-        except (RecursionError, MemoryError):
-            raise Unusable("too_nested", "nested too deeply to be parsed") from None
-        self._source = source
+        self._tree = _parsed(source)
         # As the parser counts lines: `splitlines` also ends one at a form feed, and old sources have those.
         self._lines = StringIO(source, newline="").readlines()
         self._max_chars = max_chars
         self._packages = packages
-        self._imports = dict(_imports(self._tree))
+        imports = list(_imports(self._tree))
+        self._imports = dict(imports)
+        # They decide whether annotations are evaluated.
+        self._futures = [f"{ast.unparse(one)}\n" for _, one in imports if _is_future(one)]
 
     def candidates(self) -> Iterator[Candidate]:
         for node in self._tree.body:
             if isinstance(node, ast.FunctionDef):
-                yield self._candidate(node)
+                yield self._candidate(node, self._text(node))
             elif isinstance(node, ast.AsyncFunctionDef):
                 yield Candidate(node.name, self._text(node), reason="coroutine", detail="async def")
 
-    def _candidate(self, node: ast.FunctionDef) -> Candidate:
+    def _candidate(self, node: ast.FunctionDef, text: str) -> Candidate:
         try:
-            if fault := _shape_fault(node) or impurity(node) or self._decorator_fault(node):
+            if fault := _shape_fault(node, text) or impurity(node, text) or self._decorator_fault(node):
                 raise _Fault(*fault)
             code, imported = self._program(node)
             return Candidate(node.name, code, fingerprint(code, node, imported))
@@ -108,20 +108,19 @@ class _Module:
             reason, detail = error.args
         except RecursionError:
             reason, detail = "too_nested", "nested too deeply to be read"
-        return Candidate(node.name, self._text(node), reason=reason, detail=detail)
+        return Candidate(node.name, text, reason=reason, detail=detail)
 
     def _program(self, node: ast.FunctionDef) -> tuple[str, dict[str, str]]:
         """The function re-emitted after the imports that it needs, and the full name of each imported name."""
         needed: dict[str, Import] = {}
         for name in sorted(self._globals(node)):
-            if self._is_bound(name):
-                if name not in self._imports:
-                    raise _Fault("free_name", f"{name} is defined elsewhere in the module")
-                statement = self._imports[name]
+            if statement := self._imports.get(name):
                 module = statement.names[0].name if isinstance(statement, ast.Import) else _source_module(statement)
                 if fault := impure_import(module, self._packages):
                     raise _Fault(*fault)
                 needed[name] = statement
+            elif name in self._bound:
+                raise _Fault("free_name", f"{name} is defined elsewhere in the module")
             elif name not in BUILTINS:
                 raise _Fault("free_name", f"{name} is defined nowhere")
         try:
@@ -149,32 +148,67 @@ class _Module:
         """The names that defining and calling `node` loads from the module or the builtins."""
         evaluated = [*node.decorator_list, node.args, *([node.returns] if node.returns else [])]
         names = {inner.id for one in evaluated for inner in ast.walk(one) if isinstance(inner, ast.Name)}
+        first, last = _lines_of(node)
+        shift = first - len(self._futures)
         table = next(
             table
-            for table in self._table.get_children()
-            if table.get_name() == node.name and table.get_lineno() == node.lineno
+            for table in _symbols([*self._futures, *self._lines[first:last]], shift).get_children()
+            if table.get_name() == node.name and table.get_lineno() + shift == node.lineno
         )
         return (names | set(_loaded(table))) - {node.name}
 
     @cached_property
-    def _table(self) -> symtable.SymbolTable:
-        # Lazy: it costs half as much as parsing, and few modules need it.
-        try:
-            return symtable.symtable(self._source, "source", "exec")
-        except SyntaxError as error:
-            raise _syntax_error(error) from None
+    def _bound(self) -> set[str]:
+        """The names that the module binds, by an import or otherwise."""
+        names = set()
+        lines = self._lines.copy()
+        for node in self._tree.body:
+            if isinstance(node, Definition):
+                first, last = _lines_of(node)
+                # These bind their own names only, except with `:=` in a decorator, a default or a base class.
+                if not any(":=" in line for line in lines[first:last]):
+                    names.add(node.name)
+                    lines[first:last] = ["\n"] * (last - first)
+        for symbol in _symbols(lines).get_symbols():
+            if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
+                names.add(symbol.get_name())
+        return names
 
-    def _is_bound(self, name: str) -> bool:
-        """Whether the module binds the name, by an import or otherwise."""
-        try:
-            symbol = self._table.lookup(name)
-        except KeyError:
-            return False
-        return symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    def _text(self, node: Definition) -> str:
+        first, last = _lines_of(node)
+        return "".join(self._lines[first:last])
 
-    def _text(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        return "".join(self._lines[first - 1 : node.end_lineno])
+
+def _parsed(source: str) -> ast.Module:
+    """The syntax tree, or that of nothing if no function can be at module level."""
+    try:
+        # A form feed leads back to the first column, too, and a carriage return may end a line.
+        if not (DEFINITION.search(f"\n{source}") or "\f" in source or "\r" in source):
+            # Cheaper than a syntax tree, but it has other limits, and other errors than those of syntax.
+            with suppress(Exception):
+                symtable.symtable(source, "source", "exec")
+                return ast.Module([], [])
+        return ast.parse(source)
+    except SyntaxError as error:
+        raise _syntax_error(error) from None
+    except ValueError as error:
+        raise Unusable("syntax_error", f"not {VERSION}: {error}") from None
+    except (RecursionError, MemoryError):
+        raise Unusable("too_nested", "nested too deeply to be parsed") from None
+
+
+def _symbols(lines: Sequence[str], shift: int = 0) -> symtable.SymbolTable:
+    """The names of lines, the first of which is line `shift` + 1 of its source."""
+    try:
+        return symtable.symtable("".join(lines), "source", "exec")
+    except SyntaxError as error:
+        error.lineno = error.lineno and error.lineno + shift
+        raise _syntax_error(error) from None
+
+
+def _lines_of(node: Definition) -> tuple[int, int]:
+    """The index of the first line, decorators included, and that after the last one."""
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1, node.end_lineno or 0
 
 
 def _syntax_error(error: SyntaxError) -> Unusable:
@@ -183,22 +217,23 @@ def _syntax_error(error: SyntaxError) -> Unusable:
     return Unusable("syntax_error", f"{subject} not {VERSION}: {error.msg}")
 
 
-def _shape_fault(node: ast.FunctionDef) -> tuple[str, str] | None:
+def _shape_fault(node: ast.FunctionDef, text: str) -> tuple[str, str] | None:
     if not (node.args.args or node.args.posonlyargs):
         return "no_parameters", "no parameter that can be given by position"
     returns = []
-    for inner in _own_nodes(node):
+    # Only a `yield` is looked for inside statements.
+    for inner in _own_nodes(node) if "yield" in text else _own_statements(node):
         line = f"in line {getattr(inner, 'lineno', node.lineno) - node.lineno + 1}"
-        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            return "nested_def", f"{inner.name} {line}"
-        if isinstance(inner, ast.Import | ast.ImportFrom):
-            return "import_inside", f"{ast.unparse(inner)[:80]} {line}"
-        if isinstance(inner, ast.Yield | ast.YieldFrom):
-            return "generator", f"yield {line}"
-        if isinstance(inner, ast.Global):
-            return "changes_globals", f"global {', '.join(inner.names)} {line}"
         if isinstance(inner, ast.Return):
             returns.append(inner)
+        elif isinstance(inner, Definition):
+            return "nested_def", f"{inner.name} {line}"
+        elif isinstance(inner, ast.Import | ast.ImportFrom):
+            return "import_inside", f"{ast.unparse(inner)[:80]} {line}"
+        elif isinstance(inner, ast.Yield | ast.YieldFrom):
+            return "generator", f"yield {line}"
+        elif isinstance(inner, ast.Global):
+            return "changes_globals", f"global {', '.join(inner.names)} {line}"
     if not returns:
         return "no_return", "no return statement"
     if all(one.value is None or (isinstance(one.value, ast.Constant) and one.value.value is None) for one in returns):
@@ -210,8 +245,17 @@ def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a function, except inside lambdas and nested definitions."""
     for child in ast.iter_child_nodes(function):
         yield child
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+        if not isinstance(child, Definition | ast.Lambda):
             yield from _own_nodes(child)
+
+
+def _own_statements(block: ast.AST) -> Iterator[ast.AST]:
+    """The same without expressions."""
+    for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+        for child in getattr(block, field, ()):
+            yield child
+            if not isinstance(child, Definition):
+                yield from _own_statements(child)
 
 
 def _loaded(table: symtable.SymbolTable) -> Iterator[str]:
@@ -251,6 +295,10 @@ def _full_name(statement: Import) -> str:
     if isinstance(statement, ast.ImportFrom):
         return f"{_source_module(statement)}.{alias.name}"
     return alias.name if alias.asname else alias.name.partition(".")[0]
+
+
+def _is_future(statement: Import) -> bool:
+    return isinstance(statement, ast.ImportFrom) and _source_module(statement) == "__future__"
 
 
 def _source_module(statement: ast.ImportFrom) -> str:

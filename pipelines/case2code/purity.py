@@ -4,6 +4,7 @@ This only keeps useless programs out of the data. It is no security measure: pro
 """
 
 import ast
+import re
 import sys
 from collections.abc import Container
 
@@ -39,6 +40,7 @@ _IMPURE_NAMES = {
 IMPURE_NAMES = {name: reason for reason, names in _IMPURE_NAMES.items() for name in names.split()}
 # The impure methods of `datetime`.
 CLOCKS = frozenset({"now", "today", "utcnow"})
+IMPURE_TEXT = re.compile(rf"\b(?:{'|'.join([*IMPURE_NAMES, *CLOCKS])})\b")
 
 # They change how often a function runs, not what it returns.
 SAFE_DECORATORS = frozenset({"functools.lru_cache", "functools.cache"})
@@ -57,13 +59,18 @@ def impure_import(module: str, packages: Container[str] = ()) -> tuple[str, str]
     return IMPURE_MODULES.get(top, "impure_import"), f"it needs {module}"
 
 
-def impurity(function: ast.FunctionDef) -> tuple[str, str] | None:
-    """Reason and detail why equal calls of `function` may differ, or have side effects."""
-    bound = bound_names(function)
+def impurity(function: ast.FunctionDef, text: str) -> tuple[str, str] | None:
+    """Reason and detail why equal calls of `function`, written as `text`, may differ, or have side effects."""
+    # Other than in ASCII, a name can be written in several ways.
+    if text.isascii() and not IMPURE_TEXT.search(text):
+        return None
+    bound: frozenset[str] | None = None
     for node in ast.walk(function):
         match node:
-            case ast.Name(id=name) if name in IMPURE_NAMES and name not in bound:
-                return IMPURE_NAMES[name], f"{name} in line {node.lineno - function.lineno + 1}"
+            case ast.Name(id=name) if name in IMPURE_NAMES:
+                bound = bound or frozenset(bound_names(function))
+                if name not in bound:
+                    return IMPURE_NAMES[name], f"{name} in line {node.lineno - function.lineno + 1}"
             case ast.Call(func=ast.Attribute(attr=name)) if name in CLOCKS:
                 return "uses_time", f"{name}() in line {node.lineno - function.lineno + 1}"
     return None

@@ -117,6 +117,52 @@ def test_the_text_of_a_function_is_its_own_lines(between: str) -> None:
     assert [one.code for one in found(first + between + last)] == [first, last]
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        "class N:\n    pass",
+        "async def N(x):\n    pass",
+        "if x:\n    def N():\n        pass",
+        "for _, N in []:\n    pass",
+        "try:\n    pass\nexcept OSError as N:\n    pass",
+        "if x:\n    import N.a",
+        "del N",
+        "def g(x=(N := 1)):\n    return x",
+        "@(N := g)\ndef g(x):\n    return x",
+        "class A((N := object)):\n    pass",
+    ],
+)
+def test_names_that_the_module_binds_are_defined_elsewhere(module: str) -> None:
+    assert found(f"{module}\ndef f(x):\n    return N + x")[-1].detail == "N is defined elsewhere in the module"
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "def g():\n    N = 1",
+        "def g():\n    global N\n    N = 1",
+        "class A:\n    N = 1",
+        "[N for N in []]",
+        "lambda N: N",
+        "print(N)",
+    ],
+)
+def test_names_that_it_binds_in_other_scopes_are_defined_nowhere(module: str) -> None:
+    assert found(f"{module}\ndef f(x):\n    return N + x")[-1].detail == "N is defined nowhere"
+
+
+def test_annotations_of_locals_are_not_evaluated_if_the_module_says_so() -> None:
+    source = "@functools.cache\ndef f(x):\n    y: Thing = x\n    return y\n"
+    assert only(f"import functools\n{source}").reason == "free_name"
+    assert only(f"from __future__ import annotations\nimport functools\n{source}").reason == ""
+
+
+@pytest.mark.parametrize("before", ["", "x = 1\n", "x = 1\r", "x = 1\r\n", "\f", "x = 1\n  \f", "\\\n", "\\\r\n"])
+def test_functions_are_found_wherever_a_line_begins(before: str) -> None:
+    assert [one.name for one in found(f"{before}def f(x): return x")] == ["f"]
+    assert [one.reason for one in found(f"{before}async def f(x): return x")] == ["coroutine"]
+
+
 def test_only_module_level_functions_are_candidates() -> None:
     source = "class C:\n    def f(self, x):\n        return x\nif True:\n    def g(x):\n        return x\nlambda x: x\n"
     assert found(source) == []
@@ -139,6 +185,19 @@ def test_an_unusable_source_has_one_reason(source: str, reason: str, detail: str
         found(source)
     assert unusable.value.reason == reason
     assert detail in unusable.value.detail
+
+
+def test_an_error_of_scope_has_the_line_of_the_source() -> None:
+    with pytest.raises(Unusable, match=r"line 4 is not Python .*: duplicate argument 'x'"):
+        found("from __future__ import annotations\nX = 1\n\ndef f(x, x):\n    return x\n")
+    with pytest.raises(Unusable, match=r"line 4 is not Python .*: nonlocal declaration not allowed at module level"):
+        found("def g(x):\n    return x\n\nnonlocal y\ndef f(x):\n    return y\n")
+
+
+def test_an_error_of_scope_elsewhere_does_not_matter() -> None:
+    method = "class A:\n    def m(self, x, x):\n        return x\n"
+    assert found(method) == []
+    assert [one.reason for one in found(f"{method}def f(x):\n    return len(x)\n")] == [""]
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="this Python knows the syntax")

@@ -54,7 +54,7 @@ def test_every_source_is_accounted_for() -> None:
 def test_results_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     contents = [DOUBLE.replace("2", str(number % 7)) + "x" * (number % 2) * (number == 9) for number in range(12)]
     alone = run(*contents)
-    monkeypatch.setattr(functions, "BATCH_CHARS", 60)
+    monkeypatch.setattr(functions, "PORTION_BYTES", 120)
     together = run(*contents)
     assert alone.rows == together.rows
     assert filtered(alone) == filtered(together)
