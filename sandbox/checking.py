@@ -1,8 +1,9 @@
 """Checks that a jail's output is a canonical value. The input is untrusted."""
 
 import re
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Iterable
+from itertools import pairwise, starmap
+from operator import lt
 from typing import Any
 
 from synth.sandbox.values import FACTORIES, MAX_BITS, MAX_DEPTH, PLAIN_INTEGERS, READERS, Encoder, dumps, set_order
@@ -49,7 +50,8 @@ def _keys(items: Any, depth: int) -> list[Any]:
     _must(type(items) is list and depth < MAX_DEPTH)
     if len(items) > _LONG and _is_uniform(items):
         return list(items)
-    return [_key(item, depth + 1) for item in items]
+    depth += 1
+    return [item if type(item) is str and item.isascii() else _key(item, depth) for item in items]
 
 
 def _is_uniform(items: list[Any]) -> bool:
@@ -62,6 +64,10 @@ def _is_uniform(items: list[Any]) -> bool:
     else:
         return False
     return True
+
+
+def _must_increase(keys: Iterable[Any]) -> None:
+    _must(all(starmap(lt, pairwise(keys))))
 
 
 def _must_differ(keys: list[Any]) -> None:
@@ -80,7 +86,7 @@ def _must_differ(keys: list[Any]) -> None:
 
 def _members(items: Any, depth: int) -> list[Any]:
     keys = _keys(items, depth)
-    _must(all(one < other for one, other in pairwise(map(set_order, items))))
+    _must_increase(map(set_order, items))
     _must_differ(keys)
     return keys
 
@@ -97,8 +103,8 @@ def _pairs(pairs: Any, depth: int) -> list[Any]:
     if kinds == {str}:
         _must(len(set(written)) == len(pairs))
     elif kinds == {int}:
-        # As strings, because integers can be chosen to collide.
-        _must(len(set(map(str, written))) == len(pairs))
+        # Sorted, because integers can be chosen to collide.
+        _must_increase(sorted(written))
     else:
         _must(len(set(map(dumps, written))) == len(pairs))
         _must_differ(keys)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from signal import Signals
 from typing import Any
@@ -27,6 +28,8 @@ _STARTING_SECONDS = 60.0
 # After a program's time limit, until its worker counts as broken. Sandboxing the program may take five of them.
 _GRACE_SECONDS = 8.0
 _HEADER_BYTES = 4096
+# Counting the kills costs a tenth of what a short program costs the host.
+_SECONDS_PER_COUNT = 1.0
 _OUT_OF_MEMORY = "the machine ran out of memory"
 _UNKNOWN_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
 
@@ -41,6 +44,8 @@ class RunningJail:
         self.served = 0
         self.broken = False
         self.landlock = 0
+        # The number of out-of-memory kills on this machine, and when they were counted.
+        self._kills, self._counted = 0, -_SECONDS_PER_COUNT
 
     @classmethod
     async def open(
@@ -83,7 +88,8 @@ class RunningJail:
         self.served += 1
         limits = program.limits
         most = limits.output_bytes + _HEADER_BYTES + 65_536
-        killed_before = _killed_for_memory()
+        if time.monotonic() - self._counted >= _SECONDS_PER_COUNT:
+            self._kills, self._counted = _killed_for_memory(), time.monotonic()
         try:
             async with asyncio.timeout(limits.seconds + _GRACE_SECONDS):
                 answer = await self.stream.ask(_request(self.served, program), most)
@@ -93,13 +99,13 @@ class RunningJail:
                 raise Broken("it answered another question")
         except (Broken, TimeoutError, ValueError, KeyError) as error:
             self.broken = True
-            reason = _OUT_OF_MEMORY if _killed_for_memory() > killed_before else str(error)
+            reason = _OUT_OF_MEMORY if _killed_for_memory() > self._kills else str(error)
             return _failed(program, reason or "it did not answer in time")
         if header["end"] == "unready":
             self.broken = True
             return _failed(program, "a program could not be locked in")
         verdict = _verdict(header, answer[4 + size :], program)
-        if verdict.status == "killed" and _killed_for_memory() > killed_before:
+        if verdict.status == "killed" and _killed_for_memory() > self._kills:
             verdict = replace(verdict, detail=_OUT_OF_MEMORY)
         # The machine is out of memory, or the program is hostile: the next one gets a new jail.
         self.broken = verdict.status in ("killed", "no_exit", "malformed")

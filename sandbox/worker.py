@@ -329,7 +329,8 @@ def _load_error(error: BaseException, entry: str) -> str:
         return f"it has no function {entry}"
     message = _args_of(error)[:1]
     if any(kind is known for known in QUOTED_ERRORS) and message and type(message[0]) is str:
-        return f"{type_name(kind)}: {message[0][:200]}"
+        # The host reads no lone surrogates.
+        return f"{type_name(kind)}: {message[0][:200].encode(errors='backslashreplace').decode()}"
     return type_name(kind)
 
 

@@ -68,6 +68,7 @@ ENDS = {
     "x = 1\ndef f(:": ("load_error; -; -", "SyntaxError: invalid syntax (line 2)"),
     "def f(n): return 1\0": ("load_error; -; -", "*: source code string cannot contain null bytes"),
     "def f(n): return '\ud800'": ("load_error; -; -", "UnicodeEncodeError: *"),
+    "raise ImportError('a\\udfff')\ndef f(n): pass": ("load_error; -; -", "ImportError: a\\udfff"),
     "x = 1 / 0\ndef f(n): pass": ("load_error; -; -", "ZeroDivisionError"),
     "def g(n): pass": ("load_error; -; -", "it has no function f"),
     "import numpy\ndef f(n): pass": ("load_error; -; -", f"ModuleNotFoundError: No module named 'numpy'{PACKAGE}"),
