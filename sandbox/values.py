@@ -119,7 +119,11 @@ class Encoder:
         self.nodes -= len(values)
         if self.nodes < 0:
             raise Unencodable("too many")
-        return [self.encode(value, depth + 1) for value in values]
+        depth += 1
+        return [
+            value if type(value) is int and -PLAIN_INTEGERS < value < PLAIN_INTEGERS else self.encode(value, depth)
+            for value in values
+        ]
 
     def _pairs(self, values: Any, depth: int) -> list[Any]:
         self.nodes -= 2 * len(values)
