@@ -24,7 +24,6 @@ import time
 import types
 from _socket import AF_UNIX, SHUT_WR, SOCK_STREAM, socketpair
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -64,6 +63,8 @@ typing unicodedata
 """
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_call_prctl = _libc.prctl
+_call_prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong)
 _exit, _write = os._exit, os.write
 _args_of, _set_traceback = BaseException.__dict__["args"].__get__, BaseException.__dict__["__traceback__"].__set__
 
@@ -93,7 +94,7 @@ def main() -> None:
     # The same environment in every jail: some set PWD or HOSTNAME, and our own variables have taken effect by now.
     for name in set(os.environ) - {"LC_ALL", "TZ"}:
         del os.environ[name]
-    confine = partial(_confine, base64.b64decode(settings["program_filter"]), settings["pid_placeholder"])
+    confine = _confinement(base64.b64decode(settings["program_filter"]), settings["pid_placeholder"])
     for name in ("synth.sandbox.worker", "synth.sandbox.values", "synth.sandbox", "synth"):
         sys.modules.pop(name, None)
     # Standard error goes to the host until here, so that it reports start-up failures.
@@ -128,8 +129,8 @@ def _sandbox_server(settings: dict[str, Any], null: int) -> int:
     return landlock
 
 
-def _prctl(option: int, value: int, pointer: Any = 0) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(value), pointer, 0, 0):
+def _prctl(option: int, value: int, pointer: Any = None) -> None:
+    if _call_prctl(option, value, pointer, 0, 0):
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
@@ -137,10 +138,21 @@ def _install(instructions: bytes) -> None:
     _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(_Program(len(instructions) // 8, instructions)))
 
 
-def _confine(instructions: bytes, pid_placeholder: int) -> None:
-    """Install the program's filter with `pid_placeholder` replaced by the current process id."""
+def _confinement(instructions: bytes, pid_placeholder: int) -> Callable[[], None]:
+    """Installs the program's filter with `pid_placeholder` replaced by the current process id.
+
+    All that it needs exists before the fork, so that a child gets its own copy of fewer pages of memory.
+    """
     size, order = 4, sys.byteorder
-    _install(instructions.replace(pid_placeholder.to_bytes(size, order), os.getpid().to_bytes(size, order)))
+    mark = pid_placeholder.to_bytes(size, order)
+    buffer = ctypes.create_string_buffer(instructions, len(instructions))
+    program = ctypes.pointer(_Program(len(instructions) // 8, ctypes.cast(buffer, ctypes.c_char_p)))
+
+    def confine() -> None:
+        buffer.raw = instructions.replace(mark, os.getpid().to_bytes(size, order))
+        _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program)
+
+    return confine
 
 
 def _landlock(readable: list[str]) -> int:
