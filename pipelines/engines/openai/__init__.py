@@ -104,7 +104,6 @@ class OpenAIEngine:
         """Raises `EngineFailed` if no server answers, `UsageError` if it lists only other models."""
         import aiohttp
 
-        self._aiohttp = aiohttp
         self._scorer = TextScorer(self._tokens, self._logprobs)
         card = await self._card()
         self._is_vllm = card.get("owned_by") == "vllm"
@@ -263,18 +262,18 @@ class OpenAIEngine:
         raise EngineBusy(f"{self.name} limits the rate of all keys", keys.wait, overloaded=True)
 
     async def _post_with(self, key: str, url: str, body: dict[str, Any]) -> Any:
+        import aiohttp
+
         assert self._session, "answer before start"
         name = self.name
         try:
             # Reading to the end gives the connection back, and a read that fails closes it.
             response = await self._session.post(url, data=orjson.dumps(body), headers=self._server.headers(key))
             raw = await response.read()
-        except (self._aiohttp.ClientError, OSError) as error:
-            unreachable = self._aiohttp.ClientConnectorError | self._aiohttp.ConnectionTimeoutError
+        except (aiohttp.ClientError, OSError) as error:
+            is_unreachable = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
             reason = str(error) or f"{type(error).__name__} with a timeout of {self._timeout:g} s"
-            raise EngineBusy(
-                f"{name} does not answer: {reason}", overloaded=isinstance(error, unreachable)
-            ) from error
+            raise EngineBusy(f"{name} does not answer: {reason}", overloaded=is_unreachable) from error
         if response.status >= 300:
             raise response_error(name, response.status, raw, response.headers.get("Retry-After"), body)
         try:
