@@ -7,7 +7,7 @@ is held out of real text: the first line of a docstring is to find the rest of i
 
 What synth takes to index is from exec to exit, reading and writing included; the others have the texts in memory before
 their time starts, and write nothing. Searches are by all cores (rank-bm25 has one only), queries read and split in the
-time; of a thought synth takes the 64 rarest words, or all (`--max-terms`), as the others do. rank-bm25 gets the same
+time. The first query, for which numba compiles, is left out of both, but not of `retrieve`. rank-bm25 gets the same
 passages and few queries. All split texts in the same way. Own memory (RssAnon) leaves out mapped files. Beside each
 rate by the clock stands that by seconds of CPU, which other work on the machine changes less.
 """
@@ -34,7 +34,6 @@ from contest import (
 )
 
 KEYWORDS, THOUGHTS, TITLES = "keywords", "thoughts", "titles"
-MOST_TERMS, ALL_TERMS = 64, 1000
 # By kind of query, queries per second and per second of CPU.
 Rates = dict[str, tuple[float, float]]
 
@@ -62,18 +61,16 @@ def main() -> None:
         title = f"{given.passages:,} passages of {words:,} different words"
         indexed = index(folder / "made")
         rates = {
-            "synth": search(folder / "made", MOST_TERMS, given),
-            "synth, all terms": search(folder / "made", ALL_TERMS, given),
-            "synth retrieve, from exec to exit": retrieve(folder / "made", (KEYWORDS, THOUGHTS), MOST_TERMS, given.k),
+            "synth": search(folder / "made", given),
+            "synth retrieve, from exec to exit": retrieve(folder / "made", (KEYWORDS, THOUGHTS), given.k),
         }
-        retrieve(folder / "made", (THOUGHTS,), ALL_TERMS, given.k)
         theirs = {contender.name: run_rival(contender, folder / "made", given) for contender in rivals}
         print_builds(title, given.passages, indexed, theirs)
         for clock, unit in enumerate(("queries/s", "queries/CPU s")):
             print_searches(f"{title}, k = {given.k}", unit, clock, given, rates, theirs)
         documents, _ = call_apart(write_collection, "write_docstrings", folder / "held-out", given.queries)
         index(folder / "held-out")
-        retrieve(folder / "held-out", (TITLES,), MOST_TERMS, given.k)
+        retrieve(folder / "held-out", (TITLES,), given.k)
         run_rival(bm25s, folder / "held-out", given, TITLES)
         print_quality(folder, f"{title}, and {documents:,} docstrings")
 
@@ -89,16 +86,15 @@ def index(folder: Path) -> tuple[Outcome, float]:
     return run_watched([SYNTH, "query-of-cc", "index", str(folder / "corpus"), str(folder / "index")])
 
 
-def retrieve(folder: Path, kinds: Sequence[str], most_terms: int, k: int) -> Rates:
+def retrieve(folder: Path, kinds: Sequence[str], k: int) -> Rates:
     """Rates of the command, which writes the documents and, for the measures, a run."""
     rates = {}
     for kind in kinds:
-        name = f"{kind}-{most_terms}"
-        say(f"retrieve {name}")
-        options = ["--top-k", str(k), "--max-terms", str(most_terms), "--run", str(folder / f"{name}.synth")]
+        say(f"retrieve {kind}")
+        options = ["--top-k", str(k), "--run", str(folder / f"{kind}.synth")]
         queries = folder / f"{kind}.jsonl"
         outcome, own = run_watched(
-            [SYNTH, "query-of-cc", "retrieve", str(queries), str(folder / "index"), str(folder / name), *options]
+            [SYNTH, "query-of-cc", "retrieve", str(queries), str(folder / "index"), str(folder / kind), *options]
         )
         say(f"peak {outcome.peak:,.0f} MiB resident, {own:,.0f} own")
         asked = len(queries.read_text().splitlines())
@@ -106,20 +102,20 @@ def retrieve(folder: Path, kinds: Sequence[str], most_terms: int, k: int) -> Rat
     return rates
 
 
-def search(folder: Path, most_terms: int, given: Any) -> Rates:
-    say(f"search with up to {most_terms} terms")
-    rates, _ = call_apart(search_alone, folder, most_terms, given)
+def search(folder: Path, given: Any) -> Rates:
+    say("search")
+    rates, _ = call_apart(search_alone, folder, given)
     return dict(rates)
 
 
-def search_alone(folder: Path, most_terms: int, given: Any) -> Rates:
+def search_alone(folder: Path, given: Any) -> Rates:
     """Rates of the search alone, as `retrieve` does it."""
     from statistics import median
 
     from synth.pipelines.retrieval.analysis import Analysis
     from synth.pipelines.retrieval.bm25 import Bm25
 
-    engine = Bm25(folder / "index" / "bm25", Analysis(), most_terms)
+    engine = Bm25(folder / "index" / "bm25", Analysis())
     rates = {}
     for kind in (KEYWORDS, THOUGHTS):
         queries = [json.loads(line)["text"] for line in (folder / f"{kind}.jsonl").read_text().splitlines()]
@@ -165,42 +161,35 @@ def print_searches(
 ) -> None:
     """By the wall's clock (0) or that of the CPU (1)."""
     table = [
-        [name, *(f"{rate[kind][clock]:,.1f}" for kind in (KEYWORDS, THOUGHTS)), *3 * [""]]
-        for name, rate in rates.items()
+        [name, *(f"{rate[kind][clock]:,.1f}" for kind in (KEYWORDS, THOUGHTS)), "", ""] for name, rate in rates.items()
     ]
-    ours = [rates["synth"][KEYWORDS], rates["synth"][THOUGHTS], rates["synth, all terms"][THOUGHTS]]
+    ours = rates["synth"]
     for name, (outcome, _) in theirs.items():
         keywords, thoughts = (1 / seconds[clock] for seconds in outcome.report["search"])
-        ahead = [multiple(ours[0][clock] / keywords), *(multiple(rate[clock] / thoughts) for rate in ours[1:])]
+        ahead = [multiple(ours[KEYWORDS][clock] / keywords), multiple(ours[THOUGHTS][clock] / thoughts)]
         counted = f" ({given.rank_bm25_queries[0]} and {given.rank_bm25_queries[1]} queries)"
         table.append([name + counted * (name == "rank-bm25"), f"{keywords:,.1f}", f"{thoughts:,.2f}", *ahead])
-    columns = [unit, "keywords", "thoughts", "synth is faster by", "of thoughts", "with all terms"]
+    columns = [unit, "keywords", "thoughts", "synth is faster by", "of thoughts"]
     print_table(title, columns, table)
 
 
 def print_quality(folder: Path, title: str) -> None:
     table = []
-    for name, kind, ours in (
-        ("made", KEYWORDS, f"{KEYWORDS}-{MOST_TERMS}"),
-        ("made", THOUGHTS, f"{THOUGHTS}-{MOST_TERMS}"),
-        ("made", THOUGHTS, f"{THOUGHTS}-{ALL_TERMS}"),
-        ("held-out", TITLES, f"{TITLES}-{MOST_TERMS}"),
-    ):
-        figures, _ = call_apart(compare, folder / name, kind, ours)
-        told = f"{kind}, all terms" if ours.endswith(str(ALL_TERMS)) else kind
-        table += [[f"{told}: {measure}", *(f"{figure:.4f}" for figure in row)] for measure, row in figures.items()]
+    for name, kind in (("made", KEYWORDS), ("made", THOUGHTS), ("held-out", TITLES)):
+        figures, _ = call_apart(compare, folder / name, kind)
+        table += [[f"{kind}: {measure}", *(f"{figure:.4f}" for figure in row)] for measure, row in figures.items()]
     columns = ["ranking", "synth", "bm25s", "difference", "its standard error"]
     print_table(f"{title} (the mean of AP is MAP)", columns, table)
 
 
-def compare(folder: Path, kind: str, ours: str) -> dict[str, tuple[float, ...]]:
+def compare(folder: Path, kind: str) -> dict[str, tuple[float, ...]]:
     """By measure, the means of synth and bm25s, and the mean of the queries' differences with its standard error."""
     import numpy as np
 
     from synth.pipelines.retrieval.trec import MEASURES, measure, read_judgements, read_run
 
     judged = read_judgements(folder / "qrels.txt")
-    runs = [read_run(folder / f"{ours}.synth"), read_run(folder / f"{kind}.bm25s")]
+    runs = [read_run(folder / f"{kind}.synth"), read_run(folder / f"{kind}.bm25s")]
     asked = [json.loads(line)["id"] for line in (folder / f"{kind}.jsonl").read_text().splitlines()]
     found = [measure(run, {query: judged[query] for query in asked}) for run in runs]
     figures = {}

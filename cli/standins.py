@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["is_description", "leave", "stand_in"]
 
-HEAVY = {"jinja2", "numpy", "orjson", "pyarrow", "rapidfuzz", "rensa", "tantivy", "xxhash", "zstandard"}
+HEAVY = {"jinja2", "numpy", "orjson", "pyarrow", "rapidfuzz", "rensa", "xxhash", "zstandard"}
 # Set in the environment to import the real modules.
 REAL = "SYNTH_REAL_MODULES"
 

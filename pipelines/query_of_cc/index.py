@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pyarrow as pa
 
 from synth.pipelines.query_of_cc.index_reader import BM25, DENSE, INDEX_STAGE, OpenedIndex
-from synth.pipelines.retrieval import analysis
+from synth.pipelines.retrieval import analysis, segments
 from synth.pipelines.retrieval.analysis import Analysis, passages
 from synth.pipelines.retrieval.bm25 import Bm25Writer, check_complete
 from synth.pipelines.retrieval.dense import DenseWriter
@@ -30,7 +30,7 @@ from synth.schemas.records import DOCUMENT
 __all__ = ["Index"]
 
 # A killed run indexes up to this much text again: some seconds of work.
-CHARACTERS_PER_COMMIT = 1 << 26
+CHARACTERS_PER_COMMIT = 1 << 25
 ROWS_AT_A_TIME = 256
 
 
@@ -117,7 +117,8 @@ class Index(TableStage):
             "stem": settings["stem"],
             "analysis": analysis.VERSION,
             "bm25": settings["bm25"],
-            "tantivy": version("tantivy") if settings["bm25"] else None,
+            "postings": segments.VERSION if settings["bm25"] else None,
+            "stemmer": version("PyStemmer") if settings["stem"] else None,
             "dense": self._embedder.identity() if self._embedder else None,
             "faiss": settings["faiss"],
             "extend": self.extend.fingerprint if self.extend else None,

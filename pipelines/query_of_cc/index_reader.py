@@ -9,7 +9,7 @@ from typing import Any, Self
 import pyarrow as pa
 import xxhash
 
-from synth.pipelines.retrieval import analysis
+from synth.pipelines.retrieval import analysis, segments
 from synth.pipelines.runtime.declared import path
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import InputError, Stale
@@ -29,16 +29,18 @@ class OpenedIndex:
     path: Path
 
     def __post_init__(self) -> None:
-        """Raises `InputError` if there is no complete index, `Stale` if text is analyzed differently by now."""
+        """Raises `InputError` if there is no complete index, `Stale` if its terms or files are of another version."""
         stage = (Dataset.open(self.path).run or {}).get("identity", {}).get("stage")
         if stage != INDEX_STAGE:
             made = f"it was made by {stage}" if stage else "it was not made by synth"
             raise InputError(f"{self.path} is not an index, {made}: make one with synth {INDEX_STAGE}")
-        if self.settings["analysis"] != analysis.VERSION:
-            raise Stale(
-                f"{self.path} was made with other settings (analysis was {self.settings['analysis']} and is now "
-                f"{analysis.VERSION}): index the corpus again"
-            )
+        current = {"analysis": analysis.VERSION} | ({"postings": segments.VERSION} if self.settings["bm25"] else {})
+        for name, version in current.items():
+            if (recorded := self.settings.get(name)) != version:
+                raise Stale(
+                    f"{self.path} was made with other settings ({name} was {recorded} and is now {version}): "
+                    "index the corpus again"
+                )
 
     @classmethod
     def read(cls, name: str) -> Self:

@@ -4,7 +4,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import takewhile
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -54,7 +53,7 @@ class Retrieve(TableStage):
     Writes each document among the `top_k` hits of any query, once, in index order, with the ids, scores and domains of
     all queries that found it.
 
-    BM25 treats a query as a bag of terms; of long queries, such as thoughts, only the `max_terms` rarest terms count.
+    BM25 treats a query as a bag of terms.
     Dense search uses the index's model (`model` locates it if it has moved) and probes `nprobe` clusters of vectors.
     Queries without a word are rejected as `no_terms`, those that match no document as `no_hits`.
     """
@@ -73,7 +72,6 @@ class Retrieve(TableStage):
         Option("Index directory from `query-of-cc index`.", metavar="INDEX", read=OpenedIndex.read, argument=True),
     ]
     top_k: Annotated[int, Option("Documents for each query.", min=1, max=1000)] = 100
-    max_terms: Annotated[int, Option("Maximum terms of a query; the rarest are used.", min=1)] = 64
     by: Annotated[By | None, Option("Search words, meaning, or both.", default="bm25 if the index has it")] = None
     nprobe: Annotated[int, Option("Clusters of vectors to search for each query.", min=1)] = 32
     model: Annotated[str | None, Option("Model of the index, if it has moved.", long="--dense", metavar="MODEL")] = None
@@ -101,7 +99,6 @@ class Retrieve(TableStage):
         return {
             "index": self.index.fingerprint,
             "top_k": self.top_k,
-            "max_terms": self.max_terms,
             "by": self.by,
             "nprobe": None if self.by == "bm25" else self.nprobe,
         }
@@ -116,7 +113,7 @@ class Retrieve(TableStage):
         analysis = Analysis(stem=self.index.settings["stem"])
         documents = self.index.documents
         # Dense search, too, picks the terms to highlight by their frequency.
-        bm25 = Bm25(self.index.bm25, analysis, self.max_terms) if self.index.settings["bm25"] else None
+        bm25 = Bm25(self.index.bm25, analysis) if self.index.settings["bm25"] else None
         dense = Dense(self.index.dense, self._embedder, self.nprobe) if self.by != "bm25" else None
         for part, folder in ((bm25, self.index.bm25), (dense, self.index.dense)):
             if part and part.documents != documents.num_rows:
@@ -253,8 +250,7 @@ class _Rows:
         text, bm25 = self._texts[query].as_py(), self._bm25
         if bm25 is None:
             return list(dict.fromkeys(self._analysis.terms(text)))
-        terms = list(bm25.terms(text))
-        return list(takewhile(lambda term: not bm25.is_common(term), terms)) or terms
+        return bm25.informative(text)
 
 
 def _coalesced(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

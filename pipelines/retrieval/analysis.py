@@ -146,7 +146,7 @@ def _any_word() -> re.Pattern[str]:
 
 @cache
 def _english_stemmer() -> Callable[[str], str]:
-    import tantivy
+    from Stemmer import Stemmer
 
-    stemmer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.raw()).filter(tantivy.Filter.stemmer("english")).build()
-    return lru_cache(STEMS_REMEMBERED)(lambda word: stemmer.analyze(word)[0])
+    # Without a cache of its own.
+    return lru_cache(STEMS_REMEMBERED)(Stemmer("english", 0).stemWord)

@@ -1,10 +1,9 @@
-"""Lexical search with tantivy: BM25 over the passages of documents, computed exactly as in Lucene.
+"""Lexical search: BM25 over the passages of documents.
 
 The score of a passage for a query is the sum over the query's terms of `idf * tf / (tf + k1 (1 - b + b len / avg))`,
 where `idf = ln(1 + (N - n + 0.5) / (n + 0.5))`, k1 = 1.2, b = 0.75, `N` is the number of passages and `n` of those with
-the term; `len` and `avg` are in terms, and `len` is rounded down to a value of Lucene's one-byte encoding (exact up to
-40, then in steps of 1/32 to 1/8). A term that occurs twice in the query counts twice. A document scores as its best
-passage.
+the term; `len` and `avg` are in terms. This is Lucene's formula, but Lucene rounds `len` to what a byte holds. A term
+that occurs twice in the query counts twice. A document scores as its best passage.
 """
 
 import json
@@ -12,188 +11,144 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from synth.pipelines.retrieval.analysis import Analysis
-from synth.pipelines.retrieval.searcher import Hits, best_documents
-from synth.schemas.atomic import write_json
-from synth.schemas.errors import InputError, SynthError
-
-if TYPE_CHECKING:
-    import tantivy
+from synth.pipelines.retrieval.scoring import compiled
+from synth.pipelines.retrieval.searcher import Hits
+from synth.pipelines.retrieval.segments import Places, Segment, SegmentWriter, hashes
+from synth.schemas.atomic import remove_unfinished, write_json
+from synth.schemas.errors import InputError
 
 __all__ = ["FILES", "Bm25", "Bm25Writer", "check_complete"]
 
-K1, B = 1.2, 0.75
-# Lucene dropped this factor in version 8; tantivy still applies it.
-_CONSTANT_FACTOR = K1 + 1
-# The writer's buffers; merges and queued passages take further memory.
-HEAP_BYTES = 256 << 20
-MAX_WRITERS = 4
-# Maximum passages that one search loads.
-MAX_HITS = 1 << 18
+# Queries that are searched together, and those that a thread takes at once.
+BATCH, PART = 1024, 32
 
 # Lists the files of a complete index with their sizes; written by `close`.
 FILES = "files.json"
-
-_ANALYZER = "terms"
+_SEGMENT = ".arrow"
 
 
 class Bm25Writer:
     """Appends documents to the index in `folder`, which is created if needed.
 
-    After a crash, exactly the committed documents, those before `committed`, are left. Raises `SynthError` if the
-    folder cannot be written.
+    After a crash, exactly the committed documents, those before `committed`, are left.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILES).unlink(missing_ok=True)
+        remove_unfinished(folder)
         self._folder = folder
-        self._index = _opened(folder)
-        self.committed = _last_ord(self._index.searcher()) + 1
-        self._writer = self._index.writer(HEAP_BYTES, min(os.cpu_count() or 1, MAX_WRITERS))
+        written = _segments(folder)
+        self._count = len(written)
+        self._passages = sum(len(segment.documents) for segment in written)
+        self.committed = int(written[-1].documents[-1]) + 1 if written else 0
+        self._next = SegmentWriter()
 
     def add(self, document: int, passage: Sequence[str]) -> None:
         """Add a passage, as terms, of the document at this position; documents must come in ascending order."""
-        import tantivy
-
-        row = tantivy.Document()
-        row.add_unsigned("ord", document)
-        row.add_text("text", " ".join(passage))
-        with self._writing():
-            self._writer.add_document(row)
+        self._next.add(document, passage)
 
     def commit(self) -> None:
         """Make additions durable. Call only between documents."""
-        with self._writing():
-            self._writer.commit()
+        if len(self._next):
+            self._next.segment().write(self._folder / f"{self._count:06d}{_SEGMENT}")
+            self._count += 1
+            self._passages += len(self._next)
+            self._next = SegmentWriter()
 
     def close(self) -> int:
-        """Commit, wait for merges, and record the files; returns the number of passages."""
+        """Commit and record the files; returns the number of passages."""
         self.commit()
-        with self._writing():
-            self._writer.wait_merging_threads()
-            # Only a new writer removes the files that merges and crashes left behind.
-            self._index.writer(HEAP_BYTES, 1).garbage_collect_files()
         write_json(self._folder / FILES, _sizes(self._folder))
-        self._index.reload()
-        return int(self._index.searcher().num_docs)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except ValueError as error:
-            # If one of its threads finds the disk full, tantivy only reports that the thread died.
-            raise SynthError(
-                f"{self._folder} cannot be written, perhaps because the disk is full ({str(error).splitlines()[0]}): "
-                "committed documents are kept; repeat the command to continue"
-            ) from error
+        return self._passages
 
 
 class Bm25:
-    """Searches the index in `folder` with several threads.
+    """Searches the index in `folder` with all cores.
 
-    A query is a bag of terms, without operators. Terms without a passage are ignored; of the others the `max_terms`
-    that occur in the fewest passages count, ties being broken alphabetically.
+    A query is a bag of terms, without operators. Terms without a passage are ignored.
     """
 
-    def __init__(self, folder: Path, analysis: Analysis, max_terms: int) -> None:
-        """Raises `InputError` if `folder` has no complete index or this version of tantivy cannot read it."""
+    def __init__(self, folder: Path, analysis: Analysis) -> None:
+        """Raises `InputError` if `folder` has no complete index or its files cannot be read."""
         check_complete(folder)
-        self._index = _opened(folder)
-        self._searcher = self._index.searcher()
+        self._segments = _segments(folder)
         self._analysis = analysis
-        self._max_terms = max_terms
-        self.documents = _last_ord(self._searcher) + 1
+        self._passages = sum(len(segment.documents) for segment in self._segments)
+        average = sum(int(segment.words[0]) for segment in self._segments) / max(self._passages, 1)
+        self._weights = [segment.weights(average) for segment in self._segments]
+        self.documents = int(self._segments[-1].documents[-1]) + 1 if self._segments else 0
 
     def search(self, queries: Sequence[str], k: int) -> Iterator[Hits]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            yield from pool.map(lambda query: self._search(query, k), queries)
+            for start in range(0, len(queries), BATCH):
+                yield from self._search(queries[start : start + BATCH], k, pool)
 
-    def terms(self, query: str) -> Counter[str]:
-        """The terms of a query that count, rarest first, with their frequency in it."""
-        counts = Counter(self._analysis.terms(query))
-        frequencies = [(self._searcher.doc_freq("text", term), term) for term in counts]
-        rarest = sorted(found for found in frequencies if found[0])[: self._max_terms]
-        return Counter({term: counts[term] for _, term in rarest})
+    def informative(self, query: str) -> list[str]:
+        """The terms of a query that some passage has, rarest first, without those in more than a fifth of all passages.
 
-    def is_common(self, term: str) -> bool:
-        """Whether the term is uninformative: in more than a fifth of the passages."""
-        return bool(5 * self._searcher.doc_freq("text", term) > self._searcher.num_docs)
-
-    def _search(self, query: str, k: int) -> Hits:
-        terms = self.terms(query)
-        if not terms:
-            return Hits(np.empty(0, np.int64), np.empty(0, np.float32))
-        from tantivy import Occur, Query
-
-        # In a fixed order, so that sums of scores are rounded the same way.
-        bag = Query.boolean_query([(Occur.Should, self._term(term, count)) for term, count in sorted(terms.items())])
-        ords, scores = self._best(bag, k)
-        return Hits(ords, (scores / _CONSTANT_FACTOR).astype(np.float32))
-
-    def _term(self, term: str, count: int) -> "tantivy.Query":
-        from tantivy import Query
-
-        query = Query.term_query(self._index.schema, "text", term, "freq")
-        return query if count == 1 else Query.boost_query(query, float(count))
-
-    def _best(self, query: "tantivy.Query", k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The `k` best documents with tantivy's scores.
-
-        The order of passages of equal score differs between builds of an index. So the limit is raised until all
-        passages that tie with the last one needed are among the results.
+        If all are in so many, all of them. Ties are broken alphabetically.
         """
-        limit = min(k + k // 2 + 1, MAX_HITS)
-        while True:
-            ords, scores = self._passages(query, limit)
-            if len(ords) < limit:
-                return best_documents(ords, scores, k)
-            best = best_documents(ords[scores > scores[-1]], scores[scores > scores[-1]], k)
-            if len(best[0]) == k:
-                return best
-            if limit == MAX_HITS:
-                break
-            limit = min(4 * limit, MAX_HITS)
-        tied = self._tied(query, scores[-1], k - len(best[0]), set(best[0].tolist()))
-        return np.append(best[0], tied), np.append(best[1], np.full(len(tied), scores[-1]))
+        terms = list(set(self._analysis.terms(query)))
+        holding = _holding(self._places(hashes(terms)))
+        found = sorted((n, term) for n, term in zip(holding.tolist(), terms, strict=True) if n)
+        return [term for n, term in found if 5 * n <= self._passages] or [term for _, term in found]
 
-    def _tied(self, query: "tantivy.Query", score: float, wanted: int, better: set[int]) -> list[int]:
-        """The first `wanted` documents with a passage of this score, if there are too many for one search.
+    def _search(self, queries: Sequence[str], k: int, pool: ThreadPoolExecutor) -> Iterator[Hits]:
+        bags = [Counter(self._analysis.terms(query)) for query in queries]
+        numbers = {term: number for number, term in enumerate(dict.fromkeys(chain.from_iterable(bags)))}
+        hashed = hashes(numbers)
+        places = self._places(hashed)
+        holding = _holding(places)
+        idfs = np.log1p((self._passages - holding + 0.5) / (holding + 0.5))
+        query = np.repeat(np.arange(len(bags)), [len(bag) for bag in bags])
+        terms = np.fromiter(map(numbers.__getitem__, chain.from_iterable(bags)), np.int64, len(query))
+        counts = np.fromiter(chain.from_iterable(bag.values() for bag in bags), np.int64, len(query))
+        # Always in the same order, on which the last bit of a sum depends.
+        order = np.lexsort((hashed[terms], query))
+        terms, counts = terms[order], counts[order]
+        ends = np.searchsorted(query, np.arange(len(bags) + 1))
+        factors = (counts * idfs[terms]).astype(np.float32)
+        add_best = compiled()
 
-        Searches one range of documents after another and skips `better`, which have a better passage.
-        """
-        found: list[int] = []
-        start, width = 0, MAX_HITS
-        while start < self.documents and len(found) < wanted:
-            ords, scores = self._passages(self._within(query, start, start + width - 1), MAX_HITS)
-            # The same sum may be rounded differently in this search.
-            tied = np.isclose(scores, score, rtol=1e-6, atol=0)
-            if len(ords) == MAX_HITS and scores[-1] >= score * (1 - 1e-6) and width > 1:
-                width = max(width // 8, 1)
-                continue
-            found += sorted(set(ords[tied].tolist()) - better)
-            start += width
-        return found[:wanted]
+        def search(start: int) -> list[Hits]:
+            part = ends[start : start + PART + 1]
+            documents = np.zeros((len(part) - 1, k), np.int64)
+            scores = np.zeros((len(part) - 1, k), np.float32)
+            # All queries of a segment, then the next, so that what is in the caches serves all.
+            for segment, weights, place in zip(self._segments, self._weights, places, strict=True):
+                postings = segment.documents, segment.passages, segment.kinds, weights
+                add_best(*postings, *place, part, terms, factors, documents, scores)
+            return [
+                Hits(ords[best], gained[best])
+                for ords, gained in zip(documents, scores, strict=True)
+                for best in [np.lexsort((ords, -gained))[: np.count_nonzero(gained)]]
+            ]
 
-    def _within(self, query: "tantivy.Query", first: int, last: int) -> "tantivy.Query":
-        from tantivy import FieldType, Occur, Query
+        yield from chain.from_iterable(pool.map(search, range(0, len(bags), PART)))
 
-        ords = Query.range_query(self._index.schema, "ord", FieldType.Unsigned, first, last)
-        return Query.boolean_query([(Occur.Must, query), (Occur.Must, Query.const_score_query(ords, 0.0))])
+    def _places(self, terms: NDArray[np.uint64]) -> list[Places]:
+        return [segment.find(terms) for segment in self._segments]
 
-    def _passages(self, query: "tantivy.Query", limit: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The documents' positions and the scores of up to `limit` passages, best first."""
-        hits: list[Any] = self._searcher.search(query, limit, count=False).hits
-        ords = self._searcher.fast_field_values("ord", [address for _, address in hits])
-        return np.array(ords, np.int64), np.array([score for score, _ in hits], np.float64)
+
+def _holding(places: Sequence[Places]) -> NDArray[np.int64]:
+    """In how many passages each term occurs."""
+    return sum(((last - first).astype(np.int64) for first, last in places), np.zeros(1, np.int64))
+
+
+def _segments(folder: Path) -> list[Segment]:
+    try:
+        return [Segment.open(file) for file in sorted(folder.glob(f"*{_SEGMENT}"))]
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise InputError(f"{folder} is not a readable BM25 index: {error}") from error
 
 
 def check_complete(folder: Path) -> None:
@@ -210,29 +165,5 @@ def check_complete(folder: Path) -> None:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    """In bytes, without the hidden files that only writers need: locks and lists of files."""
+    """In bytes, without hidden files, which are unfinished."""
     return {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if not file.name.startswith(".")}
-
-
-def _opened(folder: Path) -> "tantivy.Index":
-    import tantivy
-
-    schema = tantivy.SchemaBuilder()
-    schema.add_unsigned_field("ord", indexed=True, fast=True)
-    # Without positions: there are no phrase queries.
-    schema.add_text_field("text", stored=False, tokenizer_name=_ANALYZER, index_option="freq")
-    try:
-        index = tantivy.Index(schema.build(), str(folder), sort_by_field="ord")
-    except (ValueError, OSError) as error:
-        raise InputError(f"{folder} is not a readable BM25 index: {error}") from error
-    # The index only stores its name.
-    index.register_tokenizer(_ANALYZER, tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
-    return index
-
-
-def _last_ord(searcher: "tantivy.Searcher") -> int:
-    """The largest position of a document; -1 if there is none."""
-    import tantivy
-
-    hits = searcher.search(tantivy.Query.all_query(), 1, order_by_field="ord", order=tantivy.Order.Desc).hits
-    return int(hits[0][0]) if hits else -1

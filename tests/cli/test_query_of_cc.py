@@ -37,7 +37,7 @@ def test_a_pool_of_queries_finds_documents_that_can_be_shown_and_measured(folder
     assert "docs: 4 rows from 4 of 6 input rows" in done.stderr
     assert "rejected: 2 (no_terms 1, no_hits 1)" in done.stderr
     assert run.read_text().splitlines()[:2] == [
-        "q-cats Q0 tokyo 1 0.588789463 synth",
+        "q-cats Q0 tokyo 1 0.588789403 synth",
         "q-cells Q0 cells 1 1.611696 synth",
     ]
     qrels.write_text("q-moon 0 moon 1\nq-tides 0 tides 1\nq-tides 0 moon 1\nq-else 0 moon 1\n")

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, NoReturn
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,7 @@ def main() -> None:
     import synth.pipelines.query_of_cc.retrieve
     import synth.pipelines.runtime.tables  # noqa: F401
 
+    _compile()
     for model in sys.argv[1:]:
         _load(model)
     for line in sys.stdin:
@@ -80,6 +82,18 @@ def main() -> None:
         if sys.stdin.readline() == "kill\n":
             os.kill(child, signal.SIGKILL)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _compile() -> None:
+    """All that is compiled when words are searched for the first time."""
+    from synth.pipelines.retrieval.analysis import Analysis
+    from synth.pipelines.retrieval.bm25 import Bm25, Bm25Writer
+
+    with TemporaryDirectory() as folder:
+        writer = Bm25Writer(Path(folder))
+        writer.add(0, ["word"])
+        writer.close()
+        list(Bm25(Path(folder), Analysis()).search(["word"], 1))
 
 
 def _load(model: str) -> None:

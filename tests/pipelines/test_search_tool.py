@@ -50,7 +50,7 @@ class Watched(DocumentIndex):
     def __init__(self, path: Path) -> None:
         there = OpenedIndex(path)
         analysis = Analysis(stem=there.settings["stem"])
-        super().__init__({"documents": there.fingerprint}, there.documents, lambda: Bm25(there.bm25, analysis, 64))
+        super().__init__({"documents": there.fingerprint}, there.documents, lambda: Bm25(there.bm25, analysis))
         self.calls: list[str] = []
 
     async def start(self) -> None:

@@ -88,7 +88,6 @@ def test_the_corpus_has_documents_of_every_domain() -> None:
 
 def test_questions_that_a_model_knows_find_their_own_domain() -> None:
     """What is asked does not depend on the seed here but for its field, so many questions are asked again."""
-    pytest.importorskip("tantivy", reason="searching needs tantivy")
 
     def says(_: int) -> str:
         user = server.asked[-1]["messages"][-1]["content"]

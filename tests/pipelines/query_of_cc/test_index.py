@@ -10,7 +10,7 @@ from datasets import load_from_disk
 from synth.pipelines.query_of_cc import index as index_module
 from synth.pipelines.query_of_cc.index import Index
 from synth.pipelines.query_of_cc.index_reader import OpenedIndex
-from synth.pipelines.retrieval import analysis
+from synth.pipelines.retrieval import analysis, segments
 from synth.pipelines.retrieval.bm25 import Bm25Writer
 from synth.pipelines.runtime import runner
 from synth.pipelines.runtime.options import Options
@@ -37,7 +37,7 @@ def test_an_index_is_a_dataset_of_the_documents_that_have_text(tmp_path: Path) -
         "stem": False,
         "analysis": analysis.VERSION,
     }
-    assert options["tantivy"]
+    assert options["postings"]
 
 
 def test_a_long_document_is_found_by_any_of_its_passages_and_comes_once(tmp_path: Path) -> None:
@@ -135,6 +135,10 @@ def test_what_is_no_index_or_one_of_other_rules_is_refused(tmp_path: Path, monke
     ):
         with pytest.raises(InputError, match=said):
             OpenedIndex(other)
+    with monkeypatch.context() as later:
+        later.setattr(segments, "VERSION", 0)
+        with pytest.raises(Stale, match=r"postings was \d+ and is now 0\): index the corpus again"):
+            OpenedIndex(path)
     monkeypatch.setattr(analysis, "VERSION", 0)
     with pytest.raises(Stale, match=r"analysis was \d and is now 0.*index the corpus again"):
         OpenedIndex(path)
@@ -146,13 +150,12 @@ def test_an_index_that_has_lost_documents_is_refused(tmp_path: Path) -> None:
     shutil.copytree(other / "bm25", path / "bm25")
     with pytest.raises(InputError, match=r"is damaged: 1 of its 4 documents"):
         retrieve(tmp_path, path)
-    terms = next((path / "bm25").glob("*.term"))
-    # In its place: the file itself is still mapped by a thread that looks whether the index has changed.
-    terms.unlink()
-    terms.touch()
-    with pytest.raises(InputError, match=r"bm25 is damaged: .*\.term has 0 bytes of .*; index the corpus again"):
+    postings = next((path / "bm25").glob("*.arrow"))
+    postings.unlink()
+    postings.touch()
+    with pytest.raises(InputError, match=r"bm25 is damaged: .*\.arrow has 0 bytes of .*; index the corpus again"):
         retrieve(tmp_path, path)
-    with pytest.raises(InputError, match=r"bm25 is damaged: .*\.term has 0 bytes of .*; index the corpus again"):
+    with pytest.raises(InputError, match=r"bm25 is damaged: .*\.arrow has 0 bytes of .*; index the corpus again"):
         index(tmp_path, "more", [{"id": "new", "text": "x"}], extend=path)
     shutil.rmtree(path / "bm25")
     with pytest.raises(InputError, match="is not a complete BM25 index"):

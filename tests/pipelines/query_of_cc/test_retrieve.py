@@ -1,5 +1,6 @@
 """Retrieving documents: each once, with all that found it."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from synth.pipelines.query_of_cc import index as index_module
 from synth.pipelines.query_of_cc import retrieve as retrieve_module
 from synth.pipelines.query_of_cc.ranking import evaluated, hits_by_query
 from synth.pipelines.query_of_cc.retrieve import Retrieve
-from synth.pipelines.retrieval import bm25
+from synth.pipelines.retrieval.bm25 import Bm25
+from synth.pipelines.retrieval.searcher import Hits
 from synth.schemas.errors import InputError, Stale
 from tests.pipelines.query_of_cc.searching import CORPUS, QUERIES, index, retrieve, shard_bytes
 from tests.rows import rows_of
@@ -75,7 +77,6 @@ def test_the_same_bytes_come_of_every_build_and_of_parts_of_any_size(
 ) -> None:
     path = index(tmp_path, "one", LARGER, passage_words=3)
     retrieve(tmp_path, path, "docs-one", MORE_QUERIES, top_k=20)
-    monkeypatch.setattr(bm25, "MAX_WRITERS", 1)
     monkeypatch.setattr(index_module, "CHARACTERS_PER_COMMIT", 300)
     path = index(tmp_path, "two", LARGER, passage_words=3)
     for name, queries, hits, documents in (("a", 7, 1 << 20, 256), ("b", 30, 50, 3), ("c", 4, 20, 7)):
@@ -129,24 +130,24 @@ def test_a_run_goes_on_after_the_queries_that_it_has_searched_for(
     monkeypatch.setattr(retrieve_module, "QUERIES_AT_A_TIME", 4)
     path = index(tmp_path, "large", LARGER)
     retrieve(tmp_path, path, "whole", MORE_QUERIES)
-    searched: list[str] = []
-    search = bm25.Bm25._search
+    searched: list[int] = []
+    search = Bm25.search
 
-    def failing(self: bm25.Bm25, query: str, k: int) -> object:
-        if len(searched) == 13:
+    def failing(self: Bm25, queries: Sequence[str], k: int) -> Iterator[Hits]:
+        if len(searched) == 3:
             raise RuntimeError("the machine stops")
-        searched.append(query)
-        return search(self, query, k)
+        searched.append(len(queries))
+        return search(self, queries, k)
 
-    monkeypatch.setattr(bm25.Bm25, "_search", failing)
+    monkeypatch.setattr(Bm25, "search", failing)
     with pytest.raises(RuntimeError):
         retrieve(tmp_path, path, rows=MORE_QUERIES)
-    searched[:] = []
+    del searched[:]
     monkeypatch.setattr(
-        bm25.Bm25, "_search", lambda self, query, k: (searched.append(query), search(self, query, k))[1]
+        Bm25, "search", lambda self, queries, k: (searched.append(len(queries)), search(self, queries, k))[1]
     )
     retrieve(tmp_path, path, rows=MORE_QUERIES)
-    assert len(searched) == 30 - 12
+    assert sum(searched) == 30 - 12
     assert shard_bytes(tmp_path / "docs") == shard_bytes(tmp_path / "whole")
 
 
@@ -168,5 +169,5 @@ def test_the_options_determine_the_identity(tmp_path: Path) -> None:
 
     opened = OpenedIndex(index(tmp_path))
     stage = Retrieve(index=opened, top_k=7)
-    options = {"top_k": 7, "max_terms": 64, "by": "bm25", "nprobe": None}
+    options = {"top_k": 7, "by": "bm25", "nprobe": None}
     assert stage.identity() == {"index": opened.fingerprint, **options}

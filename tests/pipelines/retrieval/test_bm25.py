@@ -1,4 +1,4 @@
-"""BM25 as Lucene calculates it, whatever the index looks like inside."""
+"""BM25 by Lucene's formula, whatever the index looks like inside."""
 
 import math
 import random
@@ -8,13 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from synth.pipelines.retrieval import bm25
 from synth.pipelines.retrieval.analysis import Analysis
 from synth.pipelines.retrieval.bm25 import Bm25, Bm25Writer
 from synth.schemas.errors import InputError
-
-# Lengths that Lucene's `SmallFloat` keeps; any other is rounded down to one of them.
-KEPT_LENGTHS = sorted(set(range(40)) | {24 + (m << shift) for shift in range(1, 20) for m in range(8, 16)})
 
 
 def built(folder: Path, documents: Sequence[Sequence[str]], *, commit_every: int = 1000) -> Bm25:
@@ -26,7 +22,7 @@ def built(folder: Path, documents: Sequence[Sequence[str]], *, commit_every: int
         if (number + 1) % commit_every == 0:
             writer.commit()
     assert writer.close() == sum(map(len, documents))
-    return Bm25(folder, Analysis(), max_terms=64)
+    return Bm25(folder, Analysis())
 
 
 def found(engine: Bm25, query: str, k: int = 100) -> list[tuple[int, float]]:
@@ -35,7 +31,7 @@ def found(engine: Bm25, query: str, k: int = 100) -> list[tuple[int, float]]:
 
 
 def lucene(passages: Sequence[str], query: str) -> dict[int, float]:
-    """Lucene's `BM25Similarity` written out: k1 1.2, b 0.75, lengths rounded down to those that it keeps."""
+    """Lucene's `BM25Similarity` written out, k1 1.2, b 0.75, but for lengths, which are exact."""
     bags = [Counter(passage.split()) for passage in passages]
     average = sum(bag.total() for bag in bags) / len(bags)
     scores: dict[int, float] = {}
@@ -44,8 +40,7 @@ def lucene(passages: Sequence[str], query: str) -> dict[int, float]:
         idf = math.log(1 + (len(bags) - holding + 0.5) / (holding + 0.5))
         for number, bag in enumerate(bags):
             if term in bag:
-                length = max(kept for kept in KEPT_LENGTHS if kept <= bag.total())
-                weight = bag[term] / (bag[term] + 1.2 * (1 - 0.75 + 0.75 * length / average))
+                weight = bag[term] / (bag[term] + 1.2 * (1 - 0.75 + 0.75 * bag.total() / average))
                 scores[number] = scores.get(number, 0) + idf * weight
     return scores
 
@@ -100,22 +95,43 @@ def test_a_document_has_the_score_of_its_best_passage_and_comes_once(tmp_path: P
         assert dict(hits) == pytest.approx({number: best[number] for number, _ in hits}, rel=1e-5)
 
 
-@pytest.mark.parametrize("most_hits", [1 << 18, 40, 160])
-def test_equal_scores_come_in_the_order_of_the_documents_in_every_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_hits: int
-) -> None:
-    monkeypatch.setattr(bm25, "MAX_HITS", most_hits)
+@pytest.mark.parametrize("k", [1, 20, 250, 1000])
+def test_equal_scores_come_in_the_order_of_the_documents_in_every_build(tmp_path: Path, k: int) -> None:
     rng = random.Random(3)
     documents = [[rng.choice(("a b", "a c", "a d d", "b c"))] for _ in range(1000)]
     expected = {
         query: sorted(lucene([passage for (passage,) in documents], query).items(), key=lambda hit: (-hit[1], hit[0]))
         for query in ("a", "a d", "b")
     }
-    for number, (threads, commit_every) in enumerate([(1, 1000), (2, 90), (4, 333)]):
-        monkeypatch.setattr(bm25, "MAX_WRITERS", threads)
-        engine = built(tmp_path / str(number), documents, commit_every=commit_every)
+    for commit_every in (1000, 333, 90):
+        engine = built(tmp_path / str(commit_every), documents, commit_every=commit_every)
         for query, hits in expected.items():
-            assert [document for document, _ in found(engine, query, 20)] == [document for document, _ in hits[:20]]
+            assert [document for document, _ in found(engine, query, k)] == [document for document, _ in hits[:k]]
+
+
+def test_hits_are_the_same_to_the_last_bit_however_documents_and_queries_are_divided(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    passages = zipf(rng, 240)
+    documents = [passages[start : start + 2] for start in range(0, 240, 2)]
+    queries = [
+        *(" ".join(passage.split()[:4]) for passage in passages[:40]),
+        *(" ".join(f"w{rng.randrange(60)}" for _ in range(100)) for _ in range(8)),
+        *("w0", "w0 w1", "w399", "unheard", ""),
+    ]
+    whole, divided = built(tmp_path / "1", documents), built(tmp_path / "9", documents, commit_every=14)
+    for k in (1, 7, 120):
+        expected = [found(whole, query, k) for query in queries]
+        for engine in (whole, divided):
+            hits_of_all = engine.search(queries, k)
+            assert [
+                list(zip(hits.ords.tolist(), hits.scores.tolist(), strict=True)) for hits in hits_of_all
+            ] == expected
+        for query, hits in zip(queries[::4], expected[::4], strict=True):
+            best: dict[int, float] = {}
+            for number, score in lucene(passages, query).items():
+                best[number // 2] = max(best.get(number // 2, 0), score)
+            assert [score for _, score in hits] == pytest.approx(sorted(best.values(), reverse=True)[:k], rel=1e-5)
+            assert dict(hits) == pytest.approx({number: best[number] for number, _ in hits}, rel=1e-5)
 
 
 def test_a_query_is_a_bag_of_terms_whatever_signs_stand_in_it(tmp_path: Path) -> None:
@@ -125,13 +141,24 @@ def test_a_query_is_a_bag_of_terms_whatever_signs_stand_in_it(tmp_path: Path) ->
     assert found(engine, "") == found(engine, "!!!") == found(engine, "unheard of") == []
 
 
-def test_of_long_queries_the_rarest_terms_count(tmp_path: Path) -> None:
-    documents = ["common rare", "common less", "common less", "common"]
-    built(tmp_path, [[text] for text in documents])
-    engine = Bm25(tmp_path, Analysis(), max_terms=2)
-    query = "common less rare less unheard"
-    assert list(engine.terms(query).items()) == [("rare", 1), ("less", 2)]
-    assert dict(found(engine, query)) == pytest.approx(lucene(documents, "rare less less"), rel=1e-5)
+def test_the_terms_that_tell_something_are_the_rarer_ones(tmp_path: Path) -> None:
+    engine = built(tmp_path, [["common rare"], ["common less"], ["common less"], *[["common"]] * 12])
+    assert engine.informative("common less rare less unheard") == ["rare", "less"]
+    assert engine.informative("unheard common") == ["common"]
+    assert engine.informative("unheard") == engine.informative("") == []
+
+
+def test_a_document_of_very_many_passages_and_all_that_follow_it(tmp_path: Path) -> None:
+    documents = [["x"] * 3, ["a b"] * 1000 + ["a"], *[["a b c"]] * 200, ["a"]]
+    engine = built(tmp_path, documents)
+    assert [document for document, _ in found(engine, "a", 4)] == [1, 202, 2, 3]
+    assert found(engine, "a")[0][1] == found(engine, "a")[1][1] > found(engine, "a")[2][1] == found(engine, "a")[3][1]
+
+
+def test_passages_of_very_many_lengths_and_frequencies(tmp_path: Path) -> None:
+    documents = [f"b {'a ' * frequency}".strip() for frequency in range(1, 301)]
+    engine = built(tmp_path, [[text] for text in documents])
+    assert dict(found(engine, "a b", 300)) == pytest.approx(lucene(documents, "a b"), rel=1e-5)
 
 
 def test_what_was_committed_is_there_and_more_can_be_added(tmp_path: Path) -> None:
@@ -145,35 +172,34 @@ def test_what_was_committed_is_there_and_more_can_be_added(tmp_path: Path) -> No
     assert writer.committed == 2
     writer.add(2, ["b"])
     assert writer.close() == 3
-    assert {document for document, _ in found(Bm25(tmp_path, Analysis(), 64), "b")} == {1, 2}
+    assert {document for document, _ in found(Bm25(tmp_path, Analysis()), "b")} == {1, 2}
 
 
 def test_a_folder_without_a_whole_index_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a complete BM25 index"):
-        Bm25(tmp_path / "none", Analysis(), 64)
+        Bm25(tmp_path / "none", Analysis())
     writer = Bm25Writer(tmp_path)
     writer.add(0, ["a"])
     writer.commit()
     with pytest.raises(InputError, match=r"is not a complete BM25 index: files.json cannot be read"):
-        Bm25(tmp_path, Analysis(), 64)
+        Bm25(tmp_path, Analysis())
     writer.close()
-    Bm25(tmp_path, Analysis(), 64)
-    (tmp_path / "meta.json").write_text("{}")
-    (tmp_path / "files.json").write_text('{"meta.json": 2}')
+    Bm25(tmp_path, Analysis())
+    next(tmp_path.glob("*.arrow")).write_text("{}")
+    (tmp_path / "files.json").write_text('{"000000.arrow": 2}')
     with pytest.raises(InputError, match="is not a readable BM25 index"):
-        Bm25(tmp_path, Analysis(), 64)
+        Bm25(tmp_path, Analysis())
 
 
 def test_a_file_that_is_missing_or_cut_off_is_noticed(tmp_path: Path) -> None:
     built(tmp_path, [["a b"], ["b c"]])
-    postings = next(tmp_path.glob("*.idx"))
+    postings = next(tmp_path.glob("*.arrow"))
     whole = postings.read_bytes()
-    # In its place: the file itself is still mapped by a thread that looks whether the index has changed.
     postings.unlink()
     postings.write_bytes(whole[:-1])
-    cut = f"{postings.name} has {len(whole) - 1} bytes of {len(whole)}"
+    cut = f"{postings.name} has {len(whole) - 1:,} bytes of {len(whole):,}"
     with pytest.raises(InputError, match=f"damaged: {cut}; index the corpus again"):
-        Bm25(tmp_path, Analysis(), 64)
+        Bm25(tmp_path, Analysis())
     postings.unlink()
     with pytest.raises(InputError, match=f"damaged: {postings.name} is missing; index the corpus again"):
-        Bm25(tmp_path, Analysis(), 64)
+        Bm25(tmp_path, Analysis())
