@@ -16,6 +16,11 @@ GROUP = 128
 @cache
 def compiled() -> Callable[..., None]:
     """`_add_best` in machine code; other threads run while it does."""
+    from llvmlite.binding import ffi
+
+    # On a CPU, vLLM looks at the attributes of every object of every module as it starts. This one answers any name
+    # with a function, and vLLM would fail.
+    ffi.lib._fntab["__dict__"] = {}
     from numba import njit
 
     function: Callable[..., None] = njit(nogil=True)(_add_best)

@@ -15,6 +15,7 @@ from synth.pipelines.engines.reasoning import separate_reasoning
 from synth.pipelines.engines.vllm import VllmEngine, _marks_reasoning_by_special_tokens, _ReasoningParser
 from synth.pipelines.prompted.fields import Fields
 from synth.pipelines.prompted.map import Map
+from synth.pipelines.retrieval.scoring import compiled
 from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.prompts import Prompt
 from synth.pipelines.runtime.runner import Run
@@ -122,6 +123,13 @@ def test_it_takes_as_many_requests_at_a_time_as_bare_vllm(vllm_engine: LentEngin
     bare = EngineArgs(str(random_model)).create_engine_config(UsageContext.LLM_CLASS).scheduler_config
     ours = vllm_engine.engine.scheduling  # type: ignore[attr-defined]
     assert (ours.max_num_seqs, ours.max_num_batched_tokens) == (bare.max_num_seqs, bare.max_num_batched_tokens)
+
+
+def test_it_starts_in_a_process_that_has_searched_words() -> None:
+    from vllm.triton_utils.dispatcher import _rebind_kernels
+
+    compiled()
+    _rebind_kernels([])
 
 
 def test_invalid_sampling_is_reported(vllm_engine: Engine) -> None:
