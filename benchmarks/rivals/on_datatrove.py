@@ -40,7 +40,7 @@ def main() -> None:
     arguments.add_argument("--in-flight", type=int, default=64)
     arguments.add_argument("--checkpoints", action="store_true")
     given = arguments.parse_args()
-    reader = JsonlReader(str(given.input), glob_pattern="rows.jsonl", same_text="query")
+    reader = JsonlReader(str(given.input), glob_pattern="rows.jsonl", text_key="query")
     name = "${rank}_${chunk_index}.jsonl" if given.checkpoints else "${rank}.jsonl"
     writer = JsonlWriter(str(given.out / "answers"), output_filename=name, compression=None)
     if given.base_url:
