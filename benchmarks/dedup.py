@@ -51,6 +51,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--small", type=int, default=100_000, help="rows of the smaller input")
     arguments.add_argument("--large", type=int, default=1_000_000, help="rows of the larger input; 0 for none")
+    arguments.add_argument("--rival", choices=[name for name, *_ in RIVALS], action="append", help="one; repeatable")
     add_peers_option(arguments)
     given = arguments.parse_args()
     table = []
@@ -76,6 +77,8 @@ def main() -> None:
                 table.append([f"synth {name}", *figures(rows, outcome.seconds, own), *shares, ""])
             if rows == given.small:
                 for name, driver, *options in RIVALS:
+                    if given.rival and name not in given.rival:
+                        continue
                     say(name)
                     contender = rival(name, driver, given.peers_python)
                     out = [str(folder / "datatrove")] if name == "datatrove" else []
