@@ -202,21 +202,21 @@ def _grams(table: pa.Table, columns: Sequence[str], ngram: int) -> Iterator[tupl
     """Hashes of the n-grams of all texts, each with the index of its row."""
     start = 0
     for rows in portions(table):
-        texts = _joined_variantsof(texts_of(rows, columns))
+        texts = _variants_of_rows(texts_of(rows, columns))
         grams, starts = windows(*word_hashes(text for _, text in texts), ngram)
         yield grams, np.repeat([start + row for row, _ in texts], np.diff(starts))
         start += rows.num_rows
 
 
-def _joined_variantsof(rows: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
-    """All readings of the texts of rows, each with the index of its row."""
-    return [(index, reading) for index, row in enumerate(rows) for text in row for reading in joined_variants(text)]
+def _variants_of_rows(rows: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
+    """All variants of the texts of rows, each with the index of its row."""
+    return [(index, variant) for index, row in enumerate(rows) for text in row for variant in joined_variants(text)]
 
 
 def _shared(packed: bytes, *, columns: Sequence[str], ngram: int, known: Path) -> dict[int, list[Gram]]:
     """The first n-grams of each row whose hashes occur in an evaluation set, for rows with any."""
     rows = texts_of(unpack(packed), columns)
-    texts = _joined_variantsof(rows)
+    texts = _variants_of_rows(rows)
     word_starts: npt.NDArray[np.int64]
     of_words, word_starts = word_hashes(text for _, text in texts)
     lengths = np.diff(word_starts)
