@@ -4,7 +4,6 @@ Batches are counted one after the other, several columns at once. A column keeps
 a 64-bit fingerprint of each distinct value up to a limit, so memory does not grow with the texts.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from synth.schemas.reading.inference import columns_of
 from synth.schemas.reading.inputs import Input
 from synth.schemas.record import Column
 from synth.schemas.storable import is_list, stored
+from synth.schemas.threads import THREADS
 
 __all__ = ["ColumnStatistics", "Statistics", "Survey", "statistics", "survey"]
 
@@ -108,7 +108,7 @@ def _observed(
     columns = columns_of(source)
     observers = [_Observer.of(column, texts) for column in columns]
     rows = 0
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         for more, values in _portions(source, columns):
             list(pool.map(_Observer.see, observers, values))
             rows += more

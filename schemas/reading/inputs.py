@@ -39,6 +39,7 @@ from synth.schemas.specs import HUB, PACKAGES, STANDARD_INPUT, STORES
 from synth.schemas.stores.copies import Copy, as_needed, entries, present
 from synth.schemas.stores.places import origin
 from synth.schemas.stores.store import Store
+from synth.schemas.threads import THREADS
 
 __all__ = ["Input", "dataset_at", "locate"]
 
@@ -129,7 +130,7 @@ class Input:
         """Raises `InputError` if a shard of a dataset directory does not match its checksum."""
         recorded = [file for file in self.files if file in self._checksums]
         present(recorded)
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             sums = pool.map(file_checksum, recorded)
         for file, checksum in zip(recorded, sums, strict=True):
             if self.dataset and checksum != self._checksums[file]:

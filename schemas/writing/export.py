@@ -4,7 +4,6 @@ Every value reads back unchanged, or is refused with the name of its column.
 """
 
 import gzip
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ from synth.schemas.atomic import atomic, sync
 from synth.schemas.errors import InputError, UsageError
 from synth.schemas.plain import json_texts, plain_values, text_of_plain
 from synth.schemas.storable import storable, stored
+from synth.schemas.threads import THREADS
 
 __all__ = ["FORMATS", "WrittenFormat", "format_of", "replacing", "write"]
 
@@ -96,14 +96,13 @@ def _compressed(file: IO[bytes], suffix: str) -> AbstractContextManager[Any]:
 
 def _write_jsonl(file: Any, schema: pa.Schema, tables: Iterator[pa.Table], place: Place) -> int:
     """Tables become text on all cores, and are written in order."""
-    threads = min(os.cpu_count() or 1, 8)
     ahead: deque[Future[pa.Buffer]] = deque()
     rows = 0
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         for table in tables:
             ahead.append(pool.submit(_lines, table, schema.names, place, rows))
             rows += table.num_rows
-            if len(ahead) > threads:
+            if len(ahead) > THREADS:
                 file.write(ahead.popleft().result())
         for lines in ahead:
             file.write(lines.result())

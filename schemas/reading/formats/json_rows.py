@@ -3,7 +3,6 @@
 Lines that are alike are columns, too (`json_columns`).
 """
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ from synth.schemas.reading.formats.format import ROWS_PER_BATCH, Batch, Format, 
 from synth.schemas.reading.formats.json_columns import columns_in, types_of
 from synth.schemas.reading.formats.streams import BYTES_PER_BATCH, opened_text
 from synth.schemas.stores.places import origin
+from synth.schemas.threads import THREADS
 
 __all__ = ["JSON", "JSONL", "describe"]
 
@@ -42,13 +42,12 @@ def _read_lines(path: Path, *, plain: bool = False) -> Iterator[Batch]:
     """
     first = number = 0
     types: pa.Schema | None = None
-    threads = min(os.cpu_count() or 1, 8)
-    with opened_text(path) as file, ThreadPoolExecutor(threads) as pool:
+    with opened_text(path) as file, ThreadPoolExecutor(THREADS) as pool:
         blocks = _blocks(file)
         ahead: deque[tuple[bytes, Future[pa.RecordBatch | None]]] = deque()
         while True:
             # Not before there are types, so that whoever wants only the first rows waits for no others.
-            missing = max(0, (2 * threads if types else 1) - len(ahead))
+            missing = max(0, (2 * THREADS if types else 1) - len(ahead))
             ahead.extend((text, pool.submit(_columns, text, types)) for text in islice(blocks, missing))
             if not ahead:
                 return
