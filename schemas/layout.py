@@ -110,7 +110,7 @@ class Layout:
 
     def kept_answers(self) -> list[Path]:
         """The journals of the answers that were kept, in order."""
-        return sorted(self.answers.path.glob(f"*{_SHARD}"))
+        return _found(self.answers.path, f"*{_SHARD}")
 
     def failed_answers(self) -> dict[int, Path]:
         """The journal of answers of each chunk with failed rows."""
@@ -147,7 +147,7 @@ class Workplace:
         return self.ledgers / f"{process}{_SHARD}"
 
     def all_spending(self) -> list[Path]:
-        return sorted(self.ledgers.glob(f"*{_SHARD}"))
+        return _found(self.ledgers, f"*{_SHARD}")
 
     @property
     def kept(self) -> Layout:
@@ -162,7 +162,7 @@ class Workplace:
         return self.prior / f"{number}{_SHARD}"
 
     def prior_answers(self) -> list[Path]:
-        return sorted(self.prior.glob(f"*{_SHARD}"))
+        return _found(self.prior, f"*{_SHARD}")
 
     def data(self, number: int, lease: str | None = None, part: str = "") -> Path:
         return self.shards / part / f"{_leased(number, lease)}{_SHARD}"
@@ -190,7 +190,7 @@ class Workplace:
 
     def journals_of(self, chunk: int) -> list[Journals]:
         """The journals of a chunk under all its leases."""
-        return [Journals(folder) for folder in sorted(self.work_on(chunk).glob("[!.]*"))]
+        return [Journals(folder) for folder in _found(self.work_on(chunk), "[!.]*")]
 
     def begun_chunks(self) -> list[int]:
         """The chunks with journals, in order."""
@@ -232,7 +232,7 @@ class PartialLayout(Workplace, ProcessLayout):
 
     def slices(self) -> list[Slice]:
         """Those that a process has ever worked on here, in order."""
-        names = [folder.name.split(_OF) for folder in self._slices.glob(f"*{_OF}*")]
+        names = [folder.name.split(_OF) for folder in _found(self._slices, f"*{_OF}*")]
         return sorted(Slice(int(number), int(of)) for number, of in names)
 
     @property
@@ -249,4 +249,11 @@ def _leased(number: int, lease: str | None) -> str:
 
 
 def _numbers(folder: Path, suffix: str) -> list[int]:
-    return sorted(int(file.stem) for file in folder.glob(f"*{suffix}") if file.stem.isdecimal())
+    return sorted(int(file.stem) for file in _found(folder, f"*{suffix}") if file.stem.isdecimal())
+
+
+def _found(folder: Path, pattern: str) -> list[Path]:
+    """What matches in a folder, in order; nothing if a run that works here has just removed the folder."""
+    with suppress(FileNotFoundError):
+        return sorted(folder.glob(pattern))
+    return []

@@ -4,6 +4,7 @@ It is the workplace of all workers, so most of what a shelf does for workers on 
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -37,8 +38,8 @@ class Shelf:
         """Whether that run has done anything that can be used again."""
         partial = self.partial
         # Shards count only once their chunk is published; a stage rewrites others.
-        begun = (path for folder in (partial.work, partial.prior, partial.kept.path) for path in folder.rglob("*"))
-        return bool(partial.published_chunks()) or any(path.is_file() for path in begun)
+        begun = (partial.work, partial.prior, partial.kept.path)
+        return bool(partial.published_chunks()) or any(files for folder in begun for *_, files in os.walk(folder))
 
     def has_remains(self) -> bool:
         """Whether there is anything of a run that has ended."""

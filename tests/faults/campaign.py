@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +17,7 @@ from synth.pipelines.runtime.options import Options
 from synth.pipelines.runtime.runner import Run, Summary
 from synth.pipelines.runtime.stage import Reject, Rejected, Row, RowStage, Tools
 from synth.schemas.answers import ANSWERS
-from synth.schemas.journal import read_journal
+from synth.schemas.journal import copied_journal, read_journal
 from synth.schemas.record import Record
 from synth.schemas.records import QUERY
 
@@ -92,9 +94,12 @@ def recorded(*folders: Path) -> set[Asked]:
     """The requests whose answers lie in any journal under these folders."""
     found: set[Asked] = set()
     for folder in folders:
-        for path in [*folder.glob("**/answers.arrow"), *folder.glob("**/answers/*.arrow")]:
-            for request in map(json.loads, read_journal(path, ANSWERS)["request"].to_pylist()):
-                found.add(asked_for(request))
+        for path in files_below(folder):
+            if path.suffix == ".arrow" and "answers" in (path.stem, path.parent.name):
+                # A run that works there may have finished the chunk meanwhile.
+                with suppress(FileNotFoundError):
+                    requests = copied_journal(path, ANSWERS)["request"].to_pylist()
+                    found.update(asked_for(json.loads(request)) for request in requests)
     return found
 
 
@@ -106,11 +111,16 @@ def asked_for(request: Mapping[str, Any]) -> Asked:
     return prompt if isinstance(prompt, str) else prompt[-1]["content"], request.get("seed", 0)
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Unlike `Path.glob`, bears that a run which works there removes folders meanwhile."""
+    return (Path(parent, name) for parent, _, names in os.walk(folder) for name in sorted(names))
+
+
 def finished_rows(partial: Path, chunk_rows: int) -> set[int]:
     """The indices of the input rows that journals and published chunks know the end of."""
     finished: set[int] = set()
-    for path in partial.glob("work/*/*/rows.arrow"):
-        if schema := _schema(path):
+    for path in files_below(partial):
+        if path.match("work/*/*/rows.arrow") and (schema := _schema(path)):
             finished.update(read_journal(path, schema)["_row"].to_pylist())
     for record in partial.glob("shards/*.json"):
         start = int(record.stem) * chunk_rows

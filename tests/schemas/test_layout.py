@@ -1,12 +1,15 @@
 """One module knows what lies in a directory."""
 
 import ast
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from synth.schemas.layout import Layout
+from synth.schemas.writing.shelf import Shelf
 
 ROOT = Path(__file__).parents[2]
 FILES = ("synth.json", "state.json", "dataset_info.json", "progress.json", "chunks.json", "failed.json")
@@ -45,3 +48,30 @@ def test_chunks_are_numbered_alike_everywhere(tmp_path: Path) -> None:
     assert layout.kept.kept_answers() == [layout.kept.answers_of(17)]
     assert layout.all_journals() == layout.journals_of(17) == [layout.journals(17, "3f9c21d0")]
     assert layout.path == tmp_path / "out.partial"
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [
+        ("work/00017", lambda out: Layout(out).partial.all_journals()),
+        ("work", lambda out: Layout(out).partial.begun_chunks()),
+        ("slices", lambda out: Layout(out).partial.slices()),
+        ("prior", lambda out: Layout(out).partial.prior_answers()),
+        ("work/00017", lambda out: Shelf(out).has_work()),
+    ],
+)
+def test_a_folder_that_a_run_removes_meanwhile_has_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, look: Callable[[Path], object]
+) -> None:
+    removed = tmp_path / "out.partial" / name
+    removed.mkdir(parents=True)
+    scan = os.scandir
+
+    def scan_too_late(path: Any) -> Any:
+        if Path(path) == removed:
+            removed.rmdir()
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_too_late)
+    assert not look(tmp_path / "out")
+    assert not removed.exists()

@@ -176,7 +176,7 @@ def test_a_run_that_was_killed_is_shown_without_its_process(tmp_path: Path) -> N
     write_rows(tmp_path / "questions.jsonl", rows)
     echo = ("--engine", "echo", "--engine-arg", "delay=0.3", "-n", "1", "--in-flight", "10")
     run = subprocess.Popen([SYNTH, "reject", "sample", "questions.jsonl", "out", *echo], cwd=tmp_path)
-    while not any(journal.stat().st_size > 10_000 for journal in tmp_path.glob("out.partial/work/*/*/rows.arrow")):
+    while not any(journals.size() > 10_000 for journals in Layout(tmp_path / "out").partial.all_journals()):
         time.sleep(0.01)
         assert run.poll() is None
     os.kill(run.pid, signal.SIGKILL)
