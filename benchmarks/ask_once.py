@@ -60,7 +60,8 @@ def main() -> None:
         engine = open_engine("openai", "loopback", given.base_url, {"concurrency": str(given.in_flight)})
     started = time.perf_counter()
     options = Options(chunk_rows=given.chunk_rows)
-    summary = Run(AskOnce(), [str(given.input / "rows.arrow")], given.out, options, engine=engine).execute()
+    source = rows if (rows := given.input / "rows.arrow").is_file() else given.input
+    summary = Run(AskOnce(), [str(source)], given.out, options, engine=engine).execute()
     print(json.dumps({"rows": summary.counts.outputs, "seconds": time.perf_counter() - started}))
 
 

@@ -1,35 +1,46 @@
 """Whether anything grows faster than its input: seconds, processor time and memory of five commands at several sizes.
 
-The commands are `reject sample` (the runner: the engine `echo`, one sample a question), `dedup`, `query-of-cc index`,
-`mix` and `instag normalize`, each a process from exec to exit. A row is an id and a text of ten words, drawn by Zipf's
-law from 50,000, or for `normalize` 4.5 tags of 100,000 forms (`tagged_rows.py`); `mix` shuffles two inputs that have
-half of the rows each. Ten words are few, so that a hundred million rows fit a disk: what a word costs is measured
+The commands are the runner (`ask_once.py`: an engine that answers at once, one request a row), `dedup`, `query-of-cc
+index`, `mix` and `instag normalize`, each a process from exec to exit. A row is an id and a text of ten words, drawn by
+Zipf's law from 50,000, or for `normalize` 4.5 tags of 100,000 forms (`tagged_rows.py`); `mix` shuffles two inputs that
+have half of the rows each. Ten words are few, so that a hundred million rows fit a disk: what a word costs is measured
 elsewhere, here it is how cost grows.
 
 A slope is the exponent of the growth from the size before it: 1 is in proportion to the rows, 0 is not at all. That of
 the time is of processor time, which other work on the machine changes less. The memory is the process's own (RssAnon).
-Needs some 250 bytes of free disk under TMPDIR for each row.
+Needs up to 600 bytes of free disk under TMPDIR for each row.
 """
 
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from contest import SYNTH, call_apart, parser, print_table, run_watched, say, scratch, write_dataset
+from contest import HERE, SYNTH, call_apart, parser, print_table, run_watched, say, scratch, write_dataset
 from tagged_rows import write_rows as write_tagged_rows
 
 WORDS, VOCABULARY, FORMS = 10, 50_000, 100_000
 ROWS_IN_BATCH = 1 << 14
-# What is done to a folder `input`, and the column of its texts.
-COMMANDS: dict[str, tuple[list[str], list[str], str]] = {
-    "reject sample": (["input"], ["--engine", "echo", "-n", "1", "--column", "answer=id"], "query"),
-    "dedup": (["input"], [], "text"),
-    "query-of-cc index": (["input"], [], "text"),
-    "mix": (["input", "other"], [], "text"),
-    "instag normalize": (["input"], ["--embedder", "characters"], ""),
+
+
+class Command(NamedTuple):
+    """A command over datasets, its options, and the column of their texts."""
+
+    words: list[str]
+    inputs: list[str]
+    column: str
+    options: Sequence[str] = ()
+
+
+COMMANDS = {
+    "the runner": Command([sys.executable, str(HERE / "ask_once.py")], ["input"], "query"),
+    "dedup": Command([SYNTH, "dedup"], ["input"], "text"),
+    "query-of-cc index": Command([SYNTH, "query-of-cc", "index"], ["input"], "text"),
+    "mix": Command([SYNTH, "mix"], ["input", "other"], "text"),
+    "instag normalize": Command([SYNTH, "instag", "normalize"], ["input"], "", ("--embedder", "characters")),
 }
 
 
@@ -49,19 +60,19 @@ def main() -> None:
     print_table("How cost grows with the rows", columns, table)
 
 
-def measure(command: str, rows: int) -> tuple[float, float, float]:
+def measure(name: str, rows: int) -> tuple[float, float, float]:
     """Seconds, seconds of processor time, and the peak of own memory in MiB."""
-    inputs, options, column = COMMANDS[command]
+    command = COMMANDS[name]
     with scratch() as folder:
-        for seed, name in enumerate(inputs):
-            if column:
-                call_apart(write_rows, folder / name, rows // len(inputs), column, seed)
+        for seed, source in enumerate(command.inputs):
+            if command.column:
+                call_apart(write_rows, folder / source, rows // len(command.inputs), command.column, seed)
             else:
-                call_apart(write_tagged_rows, folder / name, rows, FORMS)
-        paths = [str(folder / name) for name in (*inputs, "out")]
-        outcome, own = run_watched([SYNTH, *command.split(), *paths, *options])
+                call_apart(write_tagged_rows, folder / source, rows, FORMS)
+        paths = [str(folder / each) for each in (*command.inputs, "out")]
+        outcome, own = run_watched([*command.words, *paths, *command.options])
         shutil.rmtree(folder / "out")
-    say(f"{command}, {rows:,} rows: {outcome.seconds:,.1f} s, {outcome.cpu:,.1f} s of processor time, {own:,.0f} MiB")
+    say(f"{name}, {rows:,} rows: {outcome.seconds:,.1f} s, {outcome.cpu:,.1f} s of processor time, {own:,.0f} MiB")
     return outcome.seconds, outcome.cpu, own
 
 
