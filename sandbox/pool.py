@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
@@ -34,16 +33,12 @@ __all__ = ["Sandbox"]
 _PROGRAMS_PER_JAIL = 5000
 _ATTEMPTS_TO_START = 3
 _DEFAULT_LIMITS = Limits()
-
-
-@dataclass
-class _Job:
-    program: Program
-    answer: asyncio.Future[Verdict]
+# The jails of one processor, by the profile of their programs.
+Slot = dict[int, RunningJail]
 
 
 class Sandbox:
-    """A pool of jails, bound to the event loop that starts it."""
+    """A pool of jails, bound to the event loop that starts it. Whoever asks has a slot until it has its answer."""
 
     def __init__(self, jail: str = "auto", workers: int | None = None, packages: Sequence[str] = ()) -> None:
         """`jail` is auto, docker, bwrap or landlock; `workers` jails run concurrently, by default one per processor.
@@ -60,8 +55,9 @@ class Sandbox:
         self._landlock = 0
         # A single thread starts all jails, because the kernel kills a jail when the thread that started it ends.
         self._spawner: ThreadPoolExecutor | None = None
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
-        self._slots: list[asyncio.Task[None]] = []
+        self._idle: list[Slot] = []
+        self._free: asyncio.Semaphore | None = None
+        self._asking: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -89,9 +85,8 @@ class Sandbox:
             self._jail = None
             self._spawner.shutdown()
             raise
-        self._slots = [
-            asyncio.create_task(self._serve({0: first} if slot == 0 else {})) for slot in range(self._workers)
-        ]
+        self._idle = [*({} for _ in range(self._workers - 1)), {0: first}]
+        self._free = asyncio.Semaphore(self._workers)
 
     @property
     def starting(self) -> str:
@@ -101,20 +96,34 @@ class Sandbox:
         """Run a program. Raises `SandboxUnavailable` if no jail can be started any more; all else is a verdict."""
         if refusal := program.refusal:
             return Verdict("refused", (None,) * len(program.inputs), refusal)
-        if not self._slots:
+        if self._free is None:
             raise SandboxUnavailable("the sandbox is not running: start it first")
-        job = _Job(program, asyncio.get_running_loop().create_future())
-        self._jobs.put_nowait(job)
-        return await job.answer
+        asking = asyncio.current_task()
+        assert asking is not None
+        self._asking.add(asking)
+        try:
+            # It serves first whoever has waited longest.
+            async with self._free:
+                slot = self._idle.pop()
+                try:
+                    return await self._judge(slot, program)
+                finally:
+                    self._idle.append(slot)
+        finally:
+            self._asking.discard(asking)
 
     async def close(self) -> None:
-        """Kill every jail. Pending answers end with `CancelledError`."""
-        slots, self._slots = self._slots, []
-        for slot in slots:
-            slot.cancel()
-        await asyncio.gather(*slots, return_exceptions=True)
-        while not self._jobs.empty():
-            self._jobs.get_nowait().answer.cancel()
+        """Kill every jail, and cancel the tasks that wait for an answer."""
+        free, self._free = self._free, None
+        for asking in self._asking:
+            asking.cancel()
+        if free is not None:
+            for _ in range(self._workers):
+                await free.acquire()
+        for slot in self._idle:
+            for running in slot.values():
+                await self._end(running)
+        self._idle = []
         if self._spawner is not None:
             await asyncio.to_thread(self._spawner.shutdown)
 
@@ -155,47 +164,25 @@ class Sandbox:
         self._landlock = running.landlock
         return running
 
-    async def _serve(self, jails: dict[int, RunningJail]) -> None:
-        """Process jobs one by one, in one jail per profile."""
-        try:
-            while True:
-                job = await self._jobs.get()
-                if job.answer.done():
-                    # The caller has been cancelled.
-                    continue
-                try:
-                    verdict = await self._judge(jails, job.program)
-                except Exception as error:
-                    if not job.answer.done():
-                        job.answer.set_exception(error)
-                except BaseException:
-                    job.answer.cancel()
-                    raise
-                else:
-                    if not job.answer.done():
-                        job.answer.set_result(verdict)
-        finally:
-            for running in jails.values():
-                await self._end(running)
-
-    async def _judge(self, jails: dict[int, RunningJail], program: Program) -> Verdict:
+    async def _judge(self, slot: Slot, program: Program) -> Verdict:
         for _ in range(2):
-            verdict = await self._attempt(jails, program)
+            verdict = await self._attempt(slot, program)
             if verdict.status != "sandbox_error":
                 return verdict
         return replace(verdict, status="quarantined")
 
-    async def _attempt(self, jails: dict[int, RunningJail], program: Program) -> Verdict:
+    async def _attempt(self, slot: Slot, program: Program) -> Verdict:
         profile, memory_mb = program.profile, program.limits.memory_mb
-        if profile in jails and jails[profile].memory_mb < memory_mb:
-            await self._end(jails.pop(profile))
-        if profile not in jails:
-            jails[profile] = await self._start(profile, memory_mb)
-        running = jails[profile]
-        verdict = await running.run(program)
-        if running.broken or running.served >= _PROGRAMS_PER_JAIL:
-            await self._end(jails.pop(profile))
-        return verdict
+        if profile in slot and slot[profile].memory_mb < memory_mb:
+            await self._end(slot.pop(profile))
+        if profile not in slot:
+            slot[profile] = await self._start(profile, memory_mb)
+        running = slot[profile]
+        try:
+            return await running.run(program)
+        finally:
+            if running.broken or running.served >= _PROGRAMS_PER_JAIL:
+                await self._end(slot.pop(profile))
 
     async def _start(self, profile: int, memory_mb: int) -> RunningJail:
         """A new jail for programs of up to `memory_mb`. Raises `SandboxUnavailable` if several attempts fail."""

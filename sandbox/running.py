@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Sequence
 from signal import Signals
-from typing import Any
 
+import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from synth.sandbox.filter import PID_PLACEHOLDER, Filters
@@ -34,8 +35,19 @@ _OUT_OF_MEMORY = "the machine ran out of memory"
 _UNKNOWN_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
 
 
+class _Ended(Struct):
+    """The worker's report on how a program ended: its exit code, seconds, and the most resident memory in KiB."""
+
+    id: int
+    end: str
+    code: int
+    wall: float
+    cpu: float
+    rss: int
+
+
 class RunningJail:
-    """A started and sandboxed worker. `run` never raises: failures are verdicts and set `broken`."""
+    """A started and sandboxed worker. A failure of `run` is a verdict and leaves the jail `broken`."""
 
     def __init__(self, worker: Worker, stream: Stream, memory_mb: int) -> None:
         self.worker = worker
@@ -86,6 +98,8 @@ class RunningJail:
     async def run(self, program: Program) -> Verdict:
         """Run a program once. A `sandbox_error`, or a program that makes the jail suspect, leaves it `broken`."""
         self.served += 1
+        # Until it has answered, in case the caller is cancelled meanwhile.
+        self.broken = True
         limits = program.limits
         most = limits.output_bytes + _HEADER_BYTES + 65_536
         if time.monotonic() - self._counted >= _SECONDS_PER_COUNT:
@@ -94,22 +108,23 @@ class RunningJail:
             async with asyncio.timeout(limits.seconds + _GRACE_SECONDS):
                 answer = await self.stream.ask(_request(self.served, program), most)
             size = int.from_bytes(answer[:4], "big")
-            header = json.loads(answer[4 : 4 + size])
-            if header["id"] != self.served:
+            ended = _read_report(answer[4 : 4 + size])
+            if ended.id != self.served:
                 raise Broken("it answered another question")
-        except (Broken, TimeoutError, ValueError, KeyError) as error:
-            self.broken = True
+        except (Broken, TimeoutError, ValueError) as error:
             reason = _OUT_OF_MEMORY if _killed_for_memory() > self._kills else str(error)
             return _failed(program, reason or "it did not answer in time")
-        if header["end"] == "unready":
-            self.broken = True
+        if ended.end == "unready":
             return _failed(program, "a program could not be locked in")
-        verdict = _verdict(header, answer[4 + size :], program)
+        verdict = _verdict(ended, answer[4 + size :], program)
         if verdict.status == "killed" and _killed_for_memory() > self._kills:
             verdict = replace(verdict, detail=_OUT_OF_MEMORY)
         # The machine is out of memory, or the program is hostile: the next one gets a new jail.
         self.broken = verdict.status in ("killed", "no_exit", "malformed")
         return verdict
+
+
+_read_report = msgspec.json.Decoder(_Ended).decode
 
 
 def _request(number: int, program: Program) -> bytes:
@@ -132,17 +147,17 @@ def _failed(program: Program, detail: str) -> Verdict:
     return Verdict("sandbox_error", (None,) * len(program.inputs), detail)
 
 
-def _verdict(header: dict[str, Any], payload: bytes, program: Program) -> Verdict:
+def _verdict(ended: _Ended, payload: bytes, program: Program) -> Verdict:
     """Combine the worker's report on how the program ended with the program's own answers."""
     answers = read_payload(payload, program.order)
-    limits, code = program.limits, header["code"]
+    limits, code = program.limits, ended.code
     status: Status
     detail = ""
-    match header["end"]:
+    match ended.end:
         case "timeout":
             status, detail = "timeout", f"{limits.seconds:g} s had passed {_progress(answers)}"
         case "processor_time":
-            status, detail = "timeout", f"it had used {header['cpu']:.0f} s of processor time {_progress(answers)}"
+            status, detail = "timeout", f"it had used {ended.cpu:.0f} s of processor time {_progress(answers)}"
         case "output_limit":
             status, detail = "output_limit", f"more than {limits.output_bytes} bytes of answers"
         case "no_exit":
@@ -161,7 +176,7 @@ def _verdict(header: dict[str, Any], payload: bytes, program: Program) -> Verdic
             status, detail = "missing", f"it ended with exit code {code} {_progress(answers)}"
         case _:
             status = "ok"
-    return Verdict(status, tuple(answers.outcomes), detail, header["wall"], header["cpu"], header["rss"])
+    return Verdict(status, tuple(answers.outcomes), detail, ended.wall, ended.cpu, ended.rss)
 
 
 def _progress(answers: Answers) -> str:

@@ -252,6 +252,23 @@ def test_closing_cancels_running_programs(kind: str) -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
 
 
+def test_the_program_of_a_cancelled_caller_is_killed_and_others_get_its_place(sandbox: BlockingSandbox) -> None:
+    async def give_up() -> tuple[float, list[str]]:
+        forever = Program.of("def f():\n    while True: pass", "f", limits=Limits(seconds=30.0))
+        tasks = [asyncio.create_task(sandbox.pool.answer(forever)) for _ in range(8)]
+        await asyncio.sleep(0.2)
+        started = time.monotonic()
+        for task in tasks:
+            task.cancel()
+        answers = [sandbox.pool.answer(Program.of(DOUBLE, "f", [([n], {})])) for n in range(8)]
+        found = list(map(summary_of, await asyncio.gather(*answers)))
+        return time.monotonic() - started, found
+
+    seconds, answers = sandbox.wait(give_up())
+    assert answers == [str(2 * n) for n in range(8)]
+    assert seconds < 15
+
+
 def test_a_worker_killed_while_it_starts_leaves_nothing(kind: str) -> None:
     jail = open_jail(kind, ())
     jail.prepare()
