@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NotRequired, Protocol, TypedDict, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from synth.schemas.phrases import plural
 
@@ -93,6 +94,11 @@ class Request(Struct, frozen=True):
     def to_score(cls, text: str, windows: Windows) -> "Request":
         return cls(text, Sampling(), n=0, windows=windows)
 
+    def after(self, answer: "Answer") -> "Request | None":
+        """The request for the samples that an answer to this one lacks; None if it has all of them."""
+        given = len(answer.completions)
+        return replace(self, n=self.n - given, seed=self.seed + given) if given < self.n else None
+
 
 class Completion(Struct, frozen=True, omit_defaults=True):
     """One completion.
@@ -157,15 +163,13 @@ class Scores(Struct, frozen=True, omit_defaults=True):
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):
-    """The `n` completions of a request in sample order, and the number of tokens of its prompt (None if unknown).
+    """The completions of a request in sample order, and the number of tokens of its prompt (None if unknown).
 
-    `prompts` is how often the prompt was sent to get them. Of a text to score it has the `scores`, and `prompt_tokens`
-    are those of all its windows.
+    Of a text to score it has the `scores`, and `prompt_tokens` are those of all its windows.
     """
 
     completions: tuple[Completion, ...]
     prompt_tokens: int | None
-    prompts: int = 1
     scores: Scores | None = None
 
     @property
@@ -244,6 +248,8 @@ class Backend(Protocol[RequestT, AnswerT]):
 
 class Engine(Backend[Request, Answer], Protocol):
     """A backend that completes prompts and scores texts, identified by kind, model, revision and arguments.
+
+    Of `n` samples it may give only the first ones, at least one; whoever asks then asks for the others.
 
     Errors of `answer`: `RequestFailed`, `EngineBusy`, and `EngineFailed` when the engine cannot continue.
     """

@@ -40,7 +40,7 @@ class Spending:
 
     def add(self, answer: Answer) -> None:
         tokens, are_known = answer.counted
-        self.prompt_tokens += (answer.prompt_tokens or 0) * answer.prompts
+        self.prompt_tokens += answer.prompt_tokens or 0
         self.completion_tokens += tokens
         self.uncounted += not are_known
 

@@ -186,9 +186,9 @@ class Tools:
         drawn, prompt_tokens = self._drawn(engine, request)
         if not drawn:
             return await self._answer(engine, request, _read_answer)
-        if len(drawn) == request.n:
-            return Answer(drawn, prompt_tokens)
-        rest = replace(request, n=request.n - len(drawn), seed=request.seed + len(drawn))
+        recalled = Answer(drawn, prompt_tokens)
+        if (rest := request.after(recalled)) is None:
+            return recalled
         answer = await self._answer(engine, rest, _read_answer)
         return Answer((*drawn, *answer.completions), answer.prompt_tokens)
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import orjson
 from msgspec import UNSET
 
-from synth.pipelines.engines import Answer, Completion, EngineBusy, Message, PromptRefused, Request
+from synth.pipelines.engines import Answer, EngineBusy, Message, PromptRefused, Request
 from synth.pipelines.engines.openai.answers import (
     parsed,
     read_answer,
@@ -57,8 +57,7 @@ class OpenAIEngine:
 
     Without `seeds`, no request has one.
 
-    If a server ignores `n`, the missing samples are requested with their own seeds. Only vLLM is known to draw sample i
-    of a request with seed + i.
+    A server may ignore `n`, and give one sample. Only vLLM is known to draw sample i of a request with seed + i.
     """
 
     gpus = gpus_wanted = None
@@ -148,29 +147,13 @@ class OpenAIEngine:
     async def answer(self, request: Request) -> Answer:
         if request.windows is not UNSET:
             return await self._scorer.answer(request)
-        completions: list[Completion] = []
-        prompt_tokens = None
-        prompts = 0
-        while len(completions) < request.n:
-            more = await self._with_room(request, first=len(completions))
-            completions.extend(more.completions)
-            prompt_tokens = more.prompt_tokens or prompt_tokens
-            prompts += 1
-        return Answer(tuple(completions), prompt_tokens, prompts)
-
-    async def close(self) -> None:
-        if self._session:
-            await self._session.close()
-
-    async def _with_room(self, request: Request, first: int) -> Answer:
-        """At least one of the samples from `first` on, with as many tokens as fit."""
         wanted = self._fields.get("max_completion_tokens") or request.sampling.max_tokens
         tries = self._room.tries(wanted, _size(request.prompt))
         limit = next(tries)
         while True:
             outcome: Answer | TooManyTokens
             try:
-                outcome = await self._ask(request, first, limit)
+                outcome = await self._ask(request, limit)
             except TooManyTokens as refusal:
                 outcome = refusal
             try:
@@ -180,16 +163,20 @@ class OpenAIEngine:
                     return outcome
                 raise outcome from None
 
-    async def _ask(self, request: Request, first: int, limit: int) -> Answer:
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def _ask(self, request: Request, limit: int) -> Answer:
         path = "/completions" if isinstance(request.prompt, str) else "/chat/completions"
-        body = self._body(request, first, limit)
+        body = self._body(request, limit)
         try:
             found = await self._post(self._server.url(path), body)
             answer = read_answer(found, body.get("n", 1), request.sampling.stop)
         except FieldRefused as refusal:
             if refusal.field == "max_tokens" and "max_completion_tokens" in refusal.words:
                 self._limit_field = "max_completion_tokens"
-                return await self._ask(request, first, limit)
+                return await self._ask(request, limit)
             message = f"{refusal}; {advice(refusal.field, self._fields)}"
             # If the server has accepted these fields before, it refuses the prompt, which may contain the field's name.
             raise (PromptRefused if frozenset(body) in self._accepted else EngineFailed)(message) from None
@@ -200,16 +187,16 @@ class OpenAIEngine:
         self._accepted.add(frozenset(body))
         return answer
 
-    def _body(self, request: Request, first: int, limit: int) -> dict[str, Any]:
+    def _body(self, request: Request, limit: int) -> dict[str, Any]:
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self._model,
-            "seed": request.seed + first if self._seeds else None,
+            "seed": request.seed if self._seeds else None,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
         }
-        if request.n - first > 1:
-            body["n"] = request.n - first
+        if request.n > 1:
+            body["n"] = request.n
         if sampling.stop:
             body["stop"] = list(sampling.stop)
         if sampling.top_k or self._is_vllm:

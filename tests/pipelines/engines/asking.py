@@ -17,9 +17,18 @@ def ask(script: Script, *requests: Request, model: str = "m", **options: Any) ->
     """The answers to concurrent requests, or the first error."""
 
     async def run(engine: OpenAIEngine) -> list[Answer]:
-        return await asyncio.gather(*map(engine.answer, requests))
+        return await asyncio.gather(*(all_samples(engine, request) for request in requests))
 
     return with_engine(script, run, model, **options)
+
+
+async def all_samples(engine: OpenAIEngine, request: Request) -> Answer:
+    """Of as many answers as it takes."""
+    answer = await engine.answer(request)
+    if (rest := request.after(answer)) is None:
+        return answer
+    others = await all_samples(engine, rest)
+    return Answer((*answer.completions, *others.completions), others.prompt_tokens)
 
 
 def outcomes(script: Script, *requests: Request, **options: Any) -> list[Answer | BaseException]:

@@ -27,13 +27,6 @@ def test_a_chat_request_has_only_fields_of_the_protocol(script: Script) -> None:
     ]
 
 
-def test_a_prompt_that_is_sent_once_for_each_sample_is_counted_as_often(script: Script) -> None:
-    script.replies = [Reply(completion("Because."))]
-    alone, several = ask(script, Request(CHAT, NEUTRAL), Request(CHAT, NEUTRAL, n=3))
-    assert (alone.prompt_tokens, alone.prompts) == (5, 1)
-    assert (several.prompt_tokens, several.prompts) == (5, 3)
-
-
 def test_raw_text_goes_to_completions(script: Script) -> None:
     choice = {"index": 0, "text": " upon a time", "finish_reason": "length"}
     script.replies = [Reply({"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 3}})]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from synth.pipelines.engines import Answer, EngineBusy, Request, RequestFailed, Sampling
 from synth.schemas.errors import EngineFailed
-from tests.pipelines.engines.asking import CHAT, with_engine
+from tests.pipelines.engines.asking import CHAT, all_samples, with_engine
 from tests.pipelines.engines.scripted_server import Reply, Script, completion, scripted_server
 
 # In addition to one request per sample: the search for the room in the context, and another name for a field.
@@ -33,7 +33,7 @@ def outcome(server: Script, request: Request, replies: list[Reply]) -> Answer | 
 
     async def run(engine: Any) -> Answer | Exception:
         try:
-            return await asyncio.wait_for(engine.answer(request), timeout=20)
+            return await asyncio.wait_for(all_samples(engine, request), timeout=20)
         except (RequestFailed, EngineBusy, EngineFailed) as error:
             return error
 

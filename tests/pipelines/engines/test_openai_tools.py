@@ -23,7 +23,7 @@ CHAT = (
 def body(request: Request, *, vllm: bool) -> dict[str, Any]:
     engine = OpenAIEngine(Server("http://127.0.0.1:9/v1"), "m")
     engine._is_vllm = vllm
-    return engine._body(request, 0, 16)
+    return engine._body(request, 16)
 
 
 def test_tools_are_part_of_the_request_and_arguments_are_text() -> None:

@@ -132,7 +132,7 @@ def test_a_prompt_that_a_server_reads_once_for_each_sample_costs_as_often(tmp_pa
     class OneByOne(Priced):
         async def answer(self, request: Request) -> Answer:
             answer = await super().answer(request)
-            return Answer(answer.completions, answer.prompt_tokens, prompts=request.n)
+            return Answer(answer.completions[:1], answer.prompt_tokens)
 
     summary, _ = run(tmp_path, 2, engine=OneByOne())
     assert spent(summary) == (2 * 2 * PROMPT, 2 * COMPLETION, 0)

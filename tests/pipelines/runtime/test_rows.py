@@ -14,6 +14,7 @@ from synth.pipelines.runtime.rows import rows_of_a_chunk
 from synth.schemas.dataset import Dataset
 from synth.schemas.errors import BudgetSpent, EngineFailed, Interrupted, Partial
 from tests.pipelines.runtime.asking import CountingEngine, ask, shard_bytes
+from tests.pipelines.runtime.test_update import Several, made, questions
 
 
 def test_every_input_row_is_produced_or_rejected_with_its_reason(tmp_path: Path) -> None:
@@ -91,6 +92,22 @@ def test_requests_to_a_busy_engine_are_retried(tmp_path: Path) -> None:
     engine = CountingEngine([EngineBusy("overloaded", retry_after=0.0)] * 3)
     assert ask(tmp_path, ["one"], engine).counts.produced == 1
     assert len(engine.asked) == 5
+
+
+def test_samples_that_an_engine_has_given_are_kept_while_it_is_asked_for_the_others(tmp_path: Path) -> None:
+    class OneByOne(CountingEngine):
+        async def answer(self, request: Request) -> Answer:
+            if len(self.asked) == 1:
+                self.faults = [EngineBusy("wait", 0.0, overloaded=True)] * 2
+            answer = await super().answer(request)
+            return Answer(answer.completions[:1], answer.prompt_tokens)
+
+    whole, parted = CountingEngine(), OneByOne()
+    made(tmp_path / "whole", questions(1), Several(n=3), engine=whole)
+    made(tmp_path / "parted", questions(1), Several(n=3), engine=parted)
+    (first,) = {request.seed for request in whole.asked}
+    assert [(request.seed - first, request.n) for request in parted.asked] == [(0, 3), *[(1, 2)] * 3, (2, 1)]
+    assert shard_bytes(tmp_path / "parted" / "out") == shard_bytes(tmp_path / "whole" / "out")
 
 
 def test_patience_with_an_engine_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

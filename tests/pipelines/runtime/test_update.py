@@ -180,17 +180,6 @@ def test_finished_chunks_without_their_answers_are_not_asked_again_because_anoth
         made(tmp_path, questions(*range(8)), Faulty(mended=True), stale="update")
 
 
-def test_an_answer_with_fewer_samples_than_were_asked_for_is_completed(tmp_path: Path) -> None:
-    class Short(CountingEngine):
-        async def answer(self, request: Request) -> Answer:
-            answer = await super().answer(request)
-            return Answer(answer.completions[:1], answer.prompt_tokens)
-
-    made(tmp_path, questions(1), engine=Short())
-    _, engine = made(tmp_path, questions(1), Several(n=3), stale="update")
-    assert [request.n for request in engine.asked] == [2]
-
-
 def test_a_busy_engine_is_retried_in_an_update_too(tmp_path: Path) -> None:
     made(tmp_path, questions(1))
     _, engine = made(tmp_path, questions(1, 2), stale="update", engine=CountingEngine([EngineBusy("wait", 0.01)]))
