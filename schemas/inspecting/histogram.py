@@ -71,6 +71,10 @@ class Tally:
         if not len(self._values):
             self._values, self._counts = new, counts
             return
+        if len(new) and new[0] > self._values[-1]:
+            self._values = np.concatenate([self._values, new])
+            self._counts = np.concatenate([self._counts, counts])
+            return
         values = self._values.astype(np.result_type(self._values, new), copy=False)
         places = np.searchsorted(values, new)
         known = values[np.minimum(places, len(values) - 1)] == new
@@ -110,6 +114,9 @@ class Tally:
 
 def _counted(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The distinct numbers in order, and how often each occurs."""
+    if np.all(numbers[1:] > numbers[:-1]):
+        # Such as times, or the numbers of rows.
+        return numbers, np.ones(len(numbers), np.int64)
     if numbers.dtype.kind == "i" and len(numbers):
         low, high = int(numbers.min()), int(numbers.max())
         # If the numbers are close to each other, counting takes a tenth of the time of sorting.

@@ -2,16 +2,20 @@
 
 import json
 import random
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from synth.schemas.inspecting import histogram
 from synth.schemas.inspecting import statistics as module
-from synth.schemas.inspecting.histogram import Spread, joint_spreads
+from synth.schemas.inspecting.histogram import Spread, Tally, joint_spreads
 from synth.schemas.inspecting.statistics import ColumnStatistics, statistics, survey
 from synth.schemas.reading.inputs import locate
 
@@ -54,6 +58,17 @@ def test_quantiles_and_bins_are_exact_over_many_batches(
     assert sum(measured.bins) == rows
     for low, high, count in zip(measured.edges, measured.edges[1:], measured.bins, strict=False):
         assert count == sum(low <= number < high for number in numbers) or rows == 1
+
+
+@given(st.lists(st.lists(st.integers(-5, 30), max_size=8), max_size=8), st.booleans())
+def test_each_number_is_counted_whether_numbers_rise_or_not(parts: list[list[int]], rise: bool) -> None:
+    tally = Tally()
+    for part in parts:
+        tally.add(np.array(sorted(set(part)) if rise else part, np.int64))
+        tally.sorted()
+    values, counts = tally.sorted()
+    expected = Counter(number for part in parts for number in (set(part) if rise else part))
+    assert list(zip(values.tolist(), counts.tolist(), strict=True)) == sorted(expected.items())
 
 
 def test_numbers_in_one_file_and_text_in_another_are_a_text_column(tmp_path: Path) -> None:
