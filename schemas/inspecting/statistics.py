@@ -28,8 +28,9 @@ from synth.schemas.threads import THREADS
 
 __all__ = ["ColumnStatistics", "Statistics", "Survey", "statistics", "survey"]
 
-# Distinct values are not counted beyond this limit (8 bytes each).
-MOST_DISTINCT = 1 << 22
+# Distinct values are not counted beyond this limit (8 bytes each). It is a little less than 2^22: where all values are
+# distinct each merge doubles what is known, and after that of 2^22 no more need be hashed.
+MOST_DISTINCT = 4_000_000
 # A text column is categorical if it has at most so many distinct values, none of them longer.
 CATEGORIES = 24
 CATEGORY_CHARACTERS = 40
@@ -104,15 +105,18 @@ def survey(source: Input, observe: Callable[[int], None] = lambda _: None) -> Su
 def _observed(
     source: Input, texts: "type[_Texts]", observe: Callable[[int], None]
 ) -> tuple[Statistics, list["_Observer"]]:
-    """Each column is counted in a thread of its own."""
+    """Each column is counted in a thread of its own, while the next rows are read."""
     columns = columns_of(source)
     observers = [_Observer.of(column, texts) for column in columns]
     rows = 0
     with ThreadPoolExecutor(THREADS) as pool:
+        counting: Iterator[None] = iter(())
         for more, values in _portions(source, columns):
-            list(pool.map(_Observer.see, observers, values))
+            list(counting)
+            counting = pool.map(_Observer.see, observers, values)
             rows += more
             observe(rows)
+        list(counting)
     size = sum(file.stat().st_size for file in source.files)
     return Statistics(rows, len(source.files), size, [observer.statistics() for observer in observers]), observers
 
