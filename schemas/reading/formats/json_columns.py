@@ -61,10 +61,14 @@ def columns_in(text: bytes, schema: pa.Schema) -> pa.RecordBatch | None:
     """The rows of a text, one object on each line with all columns of the schema; None for any other text."""
     from pyarrow import json
 
-    rows = text.count(b"\n") + (not text.endswith(b"\n"))
-    # Between } and {, a line break can only be between objects.
-    if not text.startswith(b"{") or not text.endswith((b"}\n", b"}")) or text.count(b"}\n{") != rows - 1:
+    if not text.startswith(b"{") or not text.endswith((b"}\n", b"}")):
         return None
+    characters = np.frombuffer(text, np.uint8)
+    breaks = np.flatnonzero(characters[:-1] == ord("\n"))
+    # Between } and {, a line break can only be between objects.
+    if np.any(characters[breaks - 1] != ord("}")) or np.any(characters[breaks + 1] != ord("{")):
+        return None
+    rows = len(breaks) + 1
     try:
         text.decode()
         table = json.read_json(
