@@ -38,6 +38,8 @@ class Tally:
         self._counts: NDArray[np.int64] = np.empty(0, np.int64)
         self._gathered: list[NDArray[Any]] = []
         self._size = 0
+        # The last number, as long as all rise.
+        self._last: Any = -np.inf
 
     @classmethod
     def of(cls, counts: Mapping[int, int]) -> "Tally":
@@ -48,9 +50,14 @@ class Tally:
         return tally
 
     def add(self, numbers: NDArray[Any]) -> None:
+        if not len(numbers):
+            return
         self._gathered.append(numbers)
         self._size += len(numbers)
-        if self._size >= max(GATHERED, len(self._values)):
+        if self._last is not None:
+            # Such as times, or the numbers of rows: to be merged only once.
+            self._last = numbers[-1] if numbers[0] > self._last and _rise(numbers) else None
+        if self._last is None and self._size >= max(GATHERED, len(self._values)):
             self.sorted()
 
     def include(self, other: "Tally") -> None:
@@ -70,10 +77,6 @@ class Tally:
         """Add distinct numbers in order, and how often each occurs."""
         if not len(self._values):
             self._values, self._counts = new, counts
-            return
-        if len(new) and new[0] > self._values[-1]:
-            self._values = np.concatenate([self._values, new])
-            self._counts = np.concatenate([self._counts, counts])
             return
         values = self._values.astype(np.result_type(self._values, new), copy=False)
         places = np.searchsorted(values, new)
@@ -112,11 +115,14 @@ class Tally:
         return Spread(low, median, ninth, high, edges.tolist(), bins.tolist(), bool(logarithmic))
 
 
+def _rise(numbers: NDArray[Any]) -> bool:
+    return bool(np.all(numbers[1:] > numbers[:-1]))
+
+
 def _counted(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The distinct numbers in order, and how often each occurs."""
-    if np.all(numbers[1:] > numbers[:-1]):
-        # Such as times, or the numbers of rows.
-        return numbers, np.ones(len(numbers), np.int64)
+    if _rise(numbers):
+        return numbers, np.broadcast_to(np.int64(1), len(numbers))
     if numbers.dtype.kind == "i" and len(numbers):
         low, high = int(numbers.min()), int(numbers.max())
         # If the numbers are close to each other, counting takes a tenth of the time of sorting.
