@@ -172,6 +172,11 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     prompt_tokens: int | None
     scores: Scores | None = None
 
+    def joined(self, others: "Answer") -> "Answer":
+        """With the samples that another answer has after these."""
+        completions = (*self.completions, *others.completions)
+        return Answer(completions, others.prompt_tokens or self.prompt_tokens)
+
     @property
     def text(self) -> str:
         """The text of a single completion."""

@@ -15,17 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from synth.pipelines.engines import (
-    Answer,
-    Backend,
-    Completion,
-    Engine,
-    EngineBusy,
-    Message,
-    PromptRefused,
-    Request,
-    RequestFailed,
-)
+from synth.pipelines.engines import Answer, Backend, Engine, EngineBusy, Message, PromptRefused, Request, RequestFailed
 from synth.pipelines.engines.probe import Answering, check_schemas_enforced, check_texts_scored
 from synth.pipelines.engines.reward import Conversation, Reward, RewardModel
 from synth.pipelines.retrieval.lookup import DocumentIndex, Found, Query
@@ -197,7 +187,7 @@ class SharedEngine(SharedBackend[Request, Answer]):
 
     async def _ask(self, request: Request) -> Answer:
         """All samples. Those that the engine has given are kept while the others are asked for."""
-        given: tuple[Completion, ...] = ()
+        given: Answer | None = None
         waited, pause, faults, answered = 0.0, FIRST_PAUSE, 0, self.answered
         self.in_flight += 1
         try:
@@ -221,10 +211,10 @@ class SharedEngine(SharedBackend[Request, Answer]):
                 else:
                     self.answered += 1
                     self._spent.add(answer)
+                    given = given.joined(answer) if given else answer
                     if (rest := request.after(answer)) is None:
-                        return replace(answer, completions=(*given, *answer.completions)) if given else answer
+                        return given
                     assert answer.completions, "an engine gives at least one sample"
-                    given += answer.completions
                     request = rest
                     waited, pause, faults, answered = 0.0, FIRST_PAUSE, 0, self.answered
                     continue

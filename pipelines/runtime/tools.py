@@ -189,8 +189,7 @@ class Tools:
         recalled = Answer(drawn, prompt_tokens)
         if (rest := request.after(recalled)) is None:
             return recalled
-        answer = await self._answer(engine, rest, _read_answer)
-        return Answer((*drawn, *answer.completions), answer.prompt_tokens)
+        return recalled.joined(await self._answer(engine, rest, _read_answer))
 
     def _drawn(
         self, engine: "SharedBackend[Request, Answer]", request: Request

@@ -123,7 +123,7 @@ def _counted(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The distinct numbers in order, and how often each occurs."""
     if _rise(numbers):
         return numbers, np.broadcast_to(np.int64(1), len(numbers))
-    if numbers.dtype.kind == "i" and len(numbers):
+    if numbers.dtype.kind == "i":
         low, high = int(numbers.min()), int(numbers.max())
         # If the numbers are close to each other, counting takes a tenth of the time of sorting.
         if high - low < 2 * len(numbers):

@@ -27,8 +27,7 @@ async def all_samples(engine: OpenAIEngine, request: Request) -> Answer:
     answer = await engine.answer(request)
     if (rest := request.after(answer)) is None:
         return answer
-    others = await all_samples(engine, rest)
-    return Answer((*answer.completions, *others.completions), others.prompt_tokens)
+    return answer.joined(await all_samples(engine, rest))
 
 
 def outcomes(script: Script, *requests: Request, **options: Any) -> list[Answer | BaseException]:
